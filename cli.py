@@ -1,0 +1,205 @@
+"""The `emonet` command."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .configuration_emonet import CHOICES, PACKAGE_VERSION
+
+# Heavy modules are imported inside the commands, so that `emonet --help` answers at once.
+
+_CONFIG_FLAGS: dict[str, type] = {"memory_window": int, "context_window": int, "readout_layer": int, "head_dropout": float}
+_TRAINING_FLAGS: dict[str, tuple[str, type]] = {
+    "epochs": ("num_train_epochs", float),
+    "batch_size": ("per_device_train_batch_size", int),
+    "learning_rate": ("learning_rate", float),
+    "gradient_accumulation": ("gradient_accumulation_steps", int),
+    "class_weighting": ("class_weighting", str),
+    "label_smoothing": ("label_smoothing_factor", float),
+    "early_stopping": ("early_stopping_patience", int),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit status. Bad input ends in one line on stderr and status 2."""
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except (ValueError, OSError) as error:
+        print(f"emonet: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="emonet", description="Emotion recognition in conversation.")
+    parser.add_argument("--version", action="version", version=f"emonet {PACKAGE_VERSION}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    demo = commands.add_parser("demo", help="train, evaluate and predict on the embedded corpus")
+    demo.add_argument("--output-dir", default="emonet-demo", type=Path)
+    demo.add_argument("--backbone", default="minilm")
+    demo.add_argument("--seed", default=1, type=int)
+    demo.set_defaults(run=_demo)
+
+    train = commands.add_parser("train", help="train a preset on a corpus")
+    _corpus_arguments(train)
+    train.add_argument("--preset", default="emonet", help="see `emonet presets`")
+    train.add_argument("--backbone", default="minilm", help="Hub id, folder, minilm or smollm2")
+    train.add_argument("--seed", default=1, type=int)
+    train.add_argument("--output-dir", required=True, type=Path)
+    train.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the output folder")
+    for field, choices in CHOICES.items():
+        train.add_argument(_flag(field), choices=choices)
+    train.add_argument("--non-causal", action="store_true", help="let a turn see later turns")
+    for field, kind in _CONFIG_FLAGS.items():
+        train.add_argument(_flag(field), type=kind)
+    for name, (_, kind) in _TRAINING_FLAGS.items():
+        train.add_argument(_flag(name), type=kind)
+    train.set_defaults(run=_train)
+
+    evaluate = commands.add_parser("evaluate", help="score a checkpoint on a split")
+    evaluate.add_argument("--model", required=True, help="run folder or Hub id")
+    _corpus_arguments(evaluate)
+    evaluate.add_argument("--split", default="test")
+    evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    evaluate.add_argument("--predictions", type=Path, metavar="FILE", help="write one JSON line a turn there")
+    evaluate.set_defaults(run=_evaluate)
+
+    predict = commands.add_parser("predict", help="name the emotion of every turn of a script")
+    predict.add_argument("--model", required=True, help="run folder or Hub id")
+    predict.add_argument("input", nargs="?", default="-", help="`Name: text` lines, JSONL or CSV; - for stdin")
+    predict.add_argument("--output", default="-", help="JSONL file; - for stdout")
+    predict.set_defaults(run=_predict)
+
+    presets = commands.add_parser("presets", help="list the presets")
+    presets.set_defaults(run=_presets)
+
+    backbone = commands.add_parser("backbone", help="the embedded backbones")
+    backbone.add_argument("action", choices=("install", "list", "path"))
+    backbone.add_argument("name", nargs="?")
+    backbone.set_defaults(run=_backbone)
+
+    env = commands.add_parser("env", help="versions and machine, for a bug report")
+    env.set_defaults(run=_env)
+    return parser
+
+
+def _corpus_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dataset", required=True, help="emorynlp, emorynlp-aligned, meld, sample, or a file or folder")
+    parser.add_argument("--data-dir", help="folder with the corpus's files (default: $EMONET_DATA, then the public home)")
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    from .demo import run_demo
+
+    run_demo(arguments.output_dir, arguments.backbone, arguments.seed)
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from .runs import train_run
+
+    given = vars(arguments)
+    config = {name: given[name] for name in (*CHOICES, *_CONFIG_FLAGS) if given[name] is not None}
+    if arguments.non_causal:
+        config["causal"] = False
+    training = {field: given[name] for name, (field, _) in _TRAINING_FLAGS.items() if given[name] is not None}
+    record = train_run(
+        arguments.dataset,
+        arguments.output_dir,
+        data_dir=arguments.data_dir,
+        preset=arguments.preset,
+        backbone=arguments.backbone,
+        seed=arguments.seed,
+        config_overrides=config,
+        training_overrides=training,
+        resume=arguments.resume,
+        progress=sys.stderr.isatty(),
+    )
+    best = next(row for row in record["epochs"] if row["epoch"] == record["best_epoch"])
+    print(f"{arguments.output_dir}: best epoch {best['epoch']}, validation weighted F1 {100 * best['weighted_f1']:.2f}")
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from .evaluation.report import metrics_table
+    from .runs import evaluate_run
+
+    metrics = evaluate_run(
+        arguments.model,
+        arguments.dataset,
+        data_dir=arguments.data_dir,
+        split=arguments.split,
+        predictions=arguments.predictions,
+        progress=sys.stderr.isatty(),
+    )
+    if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps(metrics, indent=2) + "\n", "utf-8")
+    print(metrics_table(metrics))
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    from .inference import predict_dialogues
+    from .modeling_emonet import EmoNetForSequenceClassification
+    from .processing_emonet import EmoNetProcessor
+    from .scripts import read_script
+
+    dialogues = read_script(arguments.input)
+    model = EmoNetForSequenceClassification.from_pretrained(arguments.model)
+    processor = EmoNetProcessor.from_pretrained(arguments.model)
+    results = predict_dialogues(model, processor, [turns for _, turns in dialogues], progress=sys.stderr.isatty())
+    lines = []
+    for (dialogue_id, turns), labelled in zip(dialogues, results, strict=True):
+        for place, (turn, result) in enumerate(zip(turns, labelled, strict=True)):
+            row: dict[str, Any] = {"dialogue_id": dialogue_id, "turn": place, **turn, **result}
+            lines.append(json.dumps(row, ensure_ascii=False))
+    text = "\n".join(lines) + "\n"
+    if arguments.output == "-":
+        sys.stdout.write(text)
+    else:
+        Path(arguments.output).write_text(text, "utf-8")
+
+
+def _presets(arguments: argparse.Namespace) -> None:
+    from .presets import PRESETS
+
+    for preset in PRESETS.values():
+        future = "sees the future" if preset.sees_future else "causal"
+        print(f"{preset.name:17s} {preset.summary}  [{preset.paper}; {future}]")
+
+
+def _backbone(arguments: argparse.Namespace) -> None:
+    from .backbones import EMBEDDED_BACKBONES, install_backbone, list_backbones, resolve_backbone
+
+    if arguments.action == "list":
+        print(list_backbones())
+        return
+    if arguments.name not in EMBEDDED_BACKBONES:
+        raise ValueError(f"name an embedded backbone: {', '.join(EMBEDDED_BACKBONES)}.")
+    install = install_backbone if arguments.action == "install" else resolve_backbone
+    print(install(arguments.name))
+
+
+def _env(arguments: argparse.Namespace) -> None:
+    import platform
+
+    import torch
+
+    from .cache import cache_root
+    from .runs import versions
+
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
+    facts = {**versions(), "platform": platform.platform(), "device": device, "cache": str(cache_root())}
+    for name, value in facts.items():
+        print(f"{name:13s} {value}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""Cached features: what a frozen backbone computes is computed once per corpus and memory-mapped from disk."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from .cache import cache_root
+from .inference import batches_by_length
+from .modeling_emonet import EmoNetModel
+from .processing_emonet import EmoNetProcessor
+
+# The fields that decide what a frozen backbone's read-out of a turn is.
+_TURN_FIELDS = ("context_mode", "causal", "context_window", "pooling", "readout_layer")
+_TOKENS_PER_PASS = 4096
+
+
+def encoder_digest(encoder: torch.nn.Module) -> str:
+    """Digest of an encoder's weights: two encoders with the same digest compute the same features."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(encoder.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def cached_turn_features(
+    model: EmoNetModel,
+    processor: EmoNetProcessor,
+    windows: Sequence[Mapping[str, Any]],
+    cache_dir: Path | None = None,
+    progress: bool = True,
+) -> list[np.ndarray]:
+    """Turn vectors (T, H) of each window by the frozen backbone, from the cache where they are there already."""
+
+    def compute(out: np.memmap) -> None:
+        starts = np.cumsum([0] + [len(window["speaker_ids"]) for window in windows])
+        for places in _passes(windows, progress, "turn features"):
+            batch = processor.collate([{**windows[place], "memory_index": []} for place in places])
+            names = ("input_ids", "attention_mask", "turn_ids", "speaker_ids", "sequence_index")
+            vectors = model.encode_turns(**{name: batch[name] for name in names if name in batch})
+            for row, place in enumerate(places):
+                turns = len(windows[place]["speaker_ids"])
+                out[starts[place] : starts[place] + turns] = vectors[row, :turns].float().cpu().numpy()
+
+    key = _key(model, [model.encoder], _TURN_FIELDS, ((w["input_ids"], w["turn_ids"]) for w in windows))
+    sizes = [len(window["speaker_ids"]) for window in windows]
+    table = _cached(key, (sum(sizes), model.config.hidden_size), compute, cache_dir)
+    return np.split(table, np.cumsum(sizes)[:-1])
+
+
+def cached_memory_features(
+    model: EmoNetModel,
+    processor: EmoNetProcessor,
+    texts: Sequence[str],
+    cache_dir: Path | None = None,
+    progress: bool = True,
+) -> np.ndarray:
+    """Vectors (N, H) of the utterances `texts` by the frozen memory encoder; equal texts are encoded once."""
+    distinct = list(dict.fromkeys(texts))
+    tokens = processor.encode_memory(distinct)
+    examples = [{"input_ids": ids} for ids in tokens]
+
+    def compute(out: np.memmap) -> None:
+        pad = processor.tokenizer.pad_token_id
+        for places in _passes(examples, progress, "memory features"):
+            length = max(len(tokens[place]) for place in places)
+            ids = torch.tensor([tokens[place] + [pad] * (length - len(tokens[place])) for place in places])
+            mask = torch.tensor([[1] * len(tokens[place]) + [0] * (length - len(tokens[place])) for place in places])
+            out[places] = model.encode_memory(ids, mask).float().cpu().numpy()
+
+    encoder = model.encoder if model.memory_encoder is None else model.memory_encoder
+    key = _key(model, [encoder], ("pooling", "readout_layer"), tokens)
+    table = _cached(key, (len(distinct), model.config.hidden_size), compute, cache_dir)
+    row = {text: place for place, text in enumerate(distinct)}
+    return table[np.array([row[text] for text in texts], dtype=np.int64)] if len(texts) else table
+
+
+def _passes(examples: Sequence[Mapping[str, Any]], progress: bool, title: str) -> Iterable[list[int]]:
+    batches = batches_by_length(examples, 256, _TOKENS_PER_PASS)
+    with torch.inference_mode(), tqdm(total=len(examples), desc=title, disable=not progress) as bar:
+        for places in batches:
+            yield places
+            bar.update(len(places))
+
+
+def _key(model: EmoNetModel, encoders: Sequence[torch.nn.Module], fields: Sequence[str], tokens: Iterable[Any]) -> str:
+    digest = hashlib.sha256(b"1")  # the layout of the cached file
+    for encoder in encoders:
+        digest.update(encoder_digest(encoder).encode())
+    digest.update(json.dumps({name: getattr(model.config, name) for name in fields}).encode())
+    for item in tokens:
+        digest.update(json.dumps(item).encode())
+    return digest.hexdigest()[:32]
+
+
+def _cached(
+    key: str, shape: tuple[int, int], compute: Callable[[np.memmap], None], cache_dir: Path | None
+) -> np.ndarray:
+    """The float32 table under `key`, memory-mapped; computed into a temporary file and moved there when complete."""
+    folder = (cache_dir or cache_root()) / "features"
+    path = folder / f"{key}.npy"
+    if path.is_file():
+        table = np.load(path, mmap_mode="r")
+        if table.shape == shape:
+            return table
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(suffix=".npy", dir=folder)
+    os.close(handle)
+    try:
+        table = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
+        compute(table)
+        table.flush()
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    return np.load(path, mmap_mode="r")

@@ -1,0 +1,89 @@
+"""Predictions for whole dialogues: windows in length-sorted batches, one result for every turn."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from .processing_emonet import EmoNetProcessor, dialogue_memory_index, turn_text
+
+
+def window_tokens(example: Mapping[str, Any]) -> int:
+    """Tokens of a window, or its turns where it holds vectors instead."""
+    if "input_ids" not in example:
+        return len(example["speaker_ids"])
+    ids = example["input_ids"]
+    return sum(map(len, ids)) if ids and isinstance(ids[0], list) else len(ids)
+
+
+def batches_by_length(
+    examples: Sequence[Mapping[str, Any]], batch_size: int, token_budget: int | None = None
+) -> list[list[int]]:
+    """Places of `examples`, longest first, in batches of at most `batch_size` windows and `token_budget` padded tokens."""
+    batches: list[list[int]] = []
+    longest = 0
+    for place in sorted(range(len(examples)), key=lambda place: -window_tokens(examples[place])):
+        full = batches and (
+            len(batches[-1]) >= batch_size or (token_budget and (len(batches[-1]) + 1) * longest > token_budget)
+        )
+        if not batches or full:
+            batches.append([])
+            longest = window_tokens(examples[place])
+        batches[-1].append(place)
+    return batches
+
+
+@torch.inference_mode()
+def predict_logits(
+    model: torch.nn.Module,
+    processor: EmoNetProcessor,
+    dialogues: Sequence[Sequence[Mapping[str, Any]]],
+    memory: Sequence[Sequence[int]] | np.ndarray | None = None,
+    batch_size: int = 16,
+    progress: bool = False,
+) -> list[np.ndarray]:
+    """Logits (T, C) of each dialogue, given as its windows (`EmoNetProcessor.encode`); every turn is there once."""
+    model.eval()
+    device = next(model.parameters()).device
+    windows = [window for dialogue in dialogues for window in dialogue]
+    logits: list[np.ndarray | None] = [None] * len(windows)
+    for places in tqdm(batches_by_length(windows, batch_size, 8192), disable=not progress, desc="dialogues"):
+        batch = processor.collate([windows[place] for place in places], memory)
+        batch.pop("labels")
+        output = model(**{key: value.to(device) for key, value in batch.items()}).logits.float().cpu().numpy()
+        for row, place in enumerate(places):
+            turns = len(windows[place]["speaker_ids"])
+            logits[place] = output[row, windows[place]["read_from"] : turns]
+    results, start = [], 0
+    for dialogue in dialogues:
+        parts = [part for part in logits[start : start + len(dialogue)] if part is not None]
+        results.append(np.concatenate(parts))
+        start += len(dialogue)
+    return results
+
+
+def predict_dialogues(
+    model: torch.nn.Module,
+    processor: EmoNetProcessor,
+    dialogues: Sequence[Sequence[Mapping[str, Any]]],
+    batch_size: int = 16,
+    progress: bool = False,
+) -> list[list[dict[str, Any]]]:
+    """Raw dialogues (lists of `{"speaker", "text"}`) in order of time → `label`, `score`, `scores` of every turn.
+
+    With `speaker_memory="corpus"` a speaker's earlier dialogues in the same call are part of the memory.
+    """
+    corpus_scope = processor.config.speaker_memory == "corpus"
+    said: dict[str, list[int]] = {}
+    windows, texts = [], []
+    for turns in dialogues:
+        index = dialogue_memory_index(
+            turns, processor.config.memory_window, len(texts), said if corpus_scope else None
+        )
+        windows.append(processor.encode(turns, index))
+        texts.extend(turn_text(turn, place) for place, turn in enumerate(turns))
+    memory = processor.encode_memory(texts) if processor.config.speaker_memory != "none" else None
+    logits = predict_logits(model, processor, windows, memory, batch_size, progress)
+    return [processor.labels_of(rows) for rows in logits]

@@ -1,0 +1,394 @@
+"""EmoNetModel and EmoNetForSequenceClassification: a speaker-aware emotion model over whole dialogues.
+
+B dialogues, T turns, L tokens, S sequences (S = B when packed, one a turn in per_turn mode), U distinct history
+utterances of M tokens, K history places, H the backbone's width, C emotions.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers import AutoModel, PreTrainedModel
+from transformers.utils import ModelOutput, logging
+
+from .configuration_emonet import EmoNetConfig
+from .context_modules import build_context_module
+from .speaker_memory import SpeakerMemory
+from .turn_attention import pool_turns, run_encoder
+
+logger = logging.get_logger(__name__)
+
+
+@dataclass
+class EmoNetOutput(ModelOutput):
+    """Result of a forward pass.
+
+    Attributes:
+        loss: Weighted cross entropy over the labelled turns, normalised by their total weight; None without labels.
+        logits: (B, T, C), one distribution a turn; rows without a turn hold numbers without meaning.
+        turn_states: (B, T, H), what the classifier read.
+    """
+
+    loss: torch.Tensor | None = None
+    logits: torch.Tensor | None = None
+    turn_states: torch.Tensor | None = None
+
+
+class EmoNetPreTrainedModel(PreTrainedModel):
+    config_class = EmoNetConfig
+    base_model_prefix = "emonet"
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_attention_backend = True
+    accepts_loss_kwargs = False
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        # The base class leaves GRUs, bare parameters and buffers as uninitialised memory when a checkpoint lacks them.
+        super()._init_weights(module)
+        if isinstance(module, nn.GRU):
+            for name, parameter in module.named_parameters(recurse=False):
+                if "bias" in name:
+                    nn.init.zeros_(parameter)
+                elif "weight_hh" in name:
+                    nn.init.orthogonal_(parameter)
+                else:
+                    nn.init.xavier_uniform_(parameter)
+        elif isinstance(module, Standardizer):
+            for buffer, value in ((module.mean, 0.0), (module.scale, 1.0)):
+                if not getattr(buffer, "_is_hf_initialized", False):
+                    nn.init.constant_(buffer, value)
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """As `PreTrainedModel.from_pretrained`; what the config calls frozen is frozen again after loading."""
+        loaded = super().from_pretrained(*args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        model.freeze()
+        return loaded
+
+    @classmethod
+    def from_backbone(cls, backbone: str, config: EmoNetConfig | None = None, **kwargs: Any) -> Any:
+        """A new model on pretrained backbone weights.
+
+        Args:
+            backbone: A Hub id, a folder, or an embedded backbone (`minilm`, `smollm2`).
+            config: A full configuration; without it, the remaining keywords make one around the backbone's.
+            kwargs: `EmoNetConfig` fields, and loading options (`dtype`, `attn_implementation`, `revision`, `cache_dir`,
+                `token`, `local_files_only`).
+
+        Raises:
+            ValueError: if the checkpoint lacks encoder weights (the model would be random there).
+        """
+        options = ("attn_implementation", "revision", "cache_dir", "token", "local_files_only")
+        load = {key: kwargs.pop(key) for key in options if key in kwargs}
+        load["dtype"] = kwargs.pop("dtype", torch.float32)
+        path, name = _resolve(backbone)
+        if config is None:
+            source = {key: value for key, value in load.items() if key not in ("attn_implementation", "dtype")}
+            text_config = EmoNetConfig.sub_configs["text_config"].from_pretrained(path, **source)
+            config = EmoNetConfig(text_config=text_config, backbone=name, **kwargs)
+        elif kwargs:
+            raise ValueError(f"Pass config or its fields, not both: {', '.join(sorted(kwargs))}.")
+        model = cls._from_config(config, dtype=load["dtype"], attn_implementation=load.get("attn_implementation"))
+        state = _load_encoder_state(path, config, load)
+        base = model.emonet if hasattr(model, "emonet") else model
+        for encoder in filter(None, (base.encoder, base.memory_encoder)):
+            missing = encoder.load_state_dict(state, strict=False).missing_keys
+            if missing:
+                raise ValueError(f"{backbone!r} lacks backbone weights, for example {missing[0]!r}.")
+        model.freeze()
+        return model.eval()
+
+    def freeze(self) -> None:
+        """Mark as untrainable what the configuration calls frozen (`from_pretrained` forgets `requires_grad`)."""
+        base = self.emonet if hasattr(self, "emonet") else self
+        if self.config.freeze_backbone:
+            base.encoder.requires_grad_(False)
+        if base.memory_encoder is not None and self.config.memory_encoder == "frozen":
+            base.memory_encoder.requires_grad_(False)
+
+
+class EmoNetModel(EmoNetPreTrainedModel):
+    """Backbone, global speaker identity, context module and speaker memory: dialogues in, turn vectors out."""
+
+    def __init__(self, config: EmoNetConfig):
+        super().__init__(config)
+        self.encoder = _build_encoder(config)
+        self.memory_encoder = _build_encoder(config) if config.separate_memory_encoder else None
+        self.standardizer = Standardizer(config.hidden_size) if config.standardize else None
+        self.memory_standardizer = (
+            Standardizer(config.hidden_size) if config.standardize and config.speaker_memory != "none" else None
+        )
+        self.speaker_embedding: nn.Embedding | None = None
+        if config.speaker_identity == "global":
+            self.speaker_embedding = nn.Embedding(config.num_speakers, config.hidden_size)
+        elif config.speaker_identity == "local" and config.identity_position == "turn":
+            self.speaker_embedding = nn.Embedding(config.num_local_speakers, config.hidden_size)
+        self.context = build_context_module(config.context_module, config.hidden_size, config.head_dropout)
+        self.memory = SpeakerMemory(config) if config.speaker_memory != "none" else None
+        self.post_init()
+        self.freeze()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.encoder.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.encoder.set_input_embeddings(value)
+
+    def train(self, mode: bool = True) -> "EmoNetModel":
+        """Training mode, with dropout off inside frozen encoders: a frozen encoder is a fixed function."""
+        super().train(mode)
+        if self.config.freeze_backbone:
+            self.encoder.eval()
+        if self.memory_encoder is not None and self.config.memory_encoder == "frozen":
+            self.memory_encoder.eval()
+        return self
+
+    def forward(
+        self,
+        speaker_ids: torch.Tensor,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        turn_ids: torch.Tensor | None = None,
+        sequence_index: torch.Tensor | None = None,
+        local_speaker_ids: torch.Tensor | None = None,
+        turn_embeds: torch.Tensor | None = None,
+        memory_input_ids: torch.Tensor | None = None,
+        memory_attention_mask: torch.Tensor | None = None,
+        memory_embeds: torch.Tensor | None = None,
+        memory_index: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> EmoNetOutput:
+        """Turn vectors of a batch of dialogues.
+
+        Args:
+            speaker_ids: (B, T) global speaker ids, 0 for an unknown person, -1 where there is no turn.
+            input_ids / attention_mask: (S, L) tokens.
+            turn_ids: (S, L) the turn a token belongs to, -1 for none.
+            sequence_index: (B, T) the sequence of each turn in per_turn mode, -1 for none.
+            local_speaker_ids: (B, T) order of appearance in the dialogue, -1 for none.
+            turn_embeds: (B, T, H) turn vectors computed before by `encode_turns`, in place of tokens.
+            memory_input_ids / memory_attention_mask: (U, M) the distinct history utterances, or
+            memory_embeds: (U, H) their vectors computed before by `encode_memory`.
+            memory_index: (B, T, K) rows of the memory, oldest first, -1 for none.
+        """
+        turn_mask = speaker_ids >= 0
+        known_ids = self._with_speaker_dropout(speaker_ids)
+        if turn_embeds is None:
+            turn_embeds = self.encode_turns(input_ids, attention_mask, turn_ids, known_ids, sequence_index)
+        states = turn_embeds if self.standardizer is None else self.standardizer(turn_embeds)
+        if self.speaker_embedding is not None and self.config.identity_position == "turn":
+            ids = known_ids if self.config.speaker_identity == "global" else local_speaker_ids
+            if ids is None:
+                raise ValueError("speaker_identity='local' at identity_position='turn' needs local_speaker_ids.")
+            states = states + self.speaker_embedding(ids.clamp(0, self.speaker_embedding.num_embeddings - 1))
+        if self.context is not None:
+            states = self.context(states, speaker_ids, turn_mask)
+        if self.memory is not None:
+            if memory_index is None:
+                raise ValueError(f"speaker_memory={self.config.speaker_memory!r} needs memory_index and the memory's rows.")
+            if memory_embeds is None:
+                memory_embeds = self.encode_memory(memory_input_ids, memory_attention_mask)
+            if self.memory_standardizer is not None:
+                memory_embeds = self.memory_standardizer(memory_embeds)
+            states = self.memory(states, memory_embeds, memory_index)
+        return EmoNetOutput(turn_states=states)
+
+    def encode_turns(
+        self,
+        input_ids: torch.Tensor | None,
+        attention_mask: torch.Tensor | None,
+        turn_ids: torch.Tensor | None,
+        speaker_ids: torch.Tensor,
+        sequence_index: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Tokens → (B, T, H): the backbone's read-out of each turn, before anything else."""
+        if input_ids is None or attention_mask is None or turn_ids is None:
+            raise ValueError("Give input_ids, attention_mask and turn_ids (the processor makes them), or turn_embeds.")
+        embeds = self.encoder.get_input_embeddings()(input_ids)
+        if self.speaker_embedding is not None and self.config.identity_position == "marker":
+            embeds = embeds + self._marker_embeds(turn_ids, speaker_ids, sequence_index)
+        hidden = run_encoder(self.encoder, self.config, embeds, attention_mask, turn_ids)
+        return pool_turns(hidden, attention_mask, turn_ids, speaker_ids.shape, sequence_index, self.config.pooling)
+
+    def encode_memory(
+        self, input_ids: torch.Tensor | None, attention_mask: torch.Tensor | None, rows_per_pass: int = 256
+    ) -> torch.Tensor:
+        """(U, M) utterances, each alone → (U, H). The CoMPM memory reads the first token, as `pooling` says."""
+        if input_ids is None or attention_mask is None:
+            raise ValueError("Give memory_input_ids and memory_attention_mask, or memory_embeds.")
+        encoder = self.encoder if self.memory_encoder is None else self.memory_encoder
+        grad = self.config.memory_encoder != "frozen" and torch.is_grad_enabled()
+        vectors = []
+        with torch.set_grad_enabled(grad):
+            for ids, mask in zip(input_ids.split(rows_per_pass), attention_mask.split(rows_per_pass), strict=True):
+                hidden = encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+                one_turn = torch.where(mask.bool(), 0, -1)
+                shape = torch.Size((ids.shape[0], 1))
+                vectors.append(pool_turns(hidden, mask, one_turn, shape, None, self.config.pooling).squeeze(1))
+        return torch.cat(vectors)
+
+    def _with_speaker_dropout(self, speaker_ids: torch.Tensor) -> torch.Tensor:
+        if not self.training or self.config.speaker_dropout <= 0:
+            return speaker_ids
+        hidden = torch.rand(speaker_ids.shape, device=speaker_ids.device) < self.config.speaker_dropout
+        return torch.where(hidden & (speaker_ids > 0), 0, speaker_ids)
+
+    def _marker_embeds(
+        self, turn_ids: torch.Tensor, speaker_ids: torch.Tensor, sequence_index: torch.Tensor | None
+    ) -> torch.Tensor:
+        """(S, L, H): the id embedding on the first token of each turn, zero elsewhere."""
+        assert self.speaker_embedding is not None
+        if sequence_index is not None:  # per_turn: sequence → its dialogue's speakers
+            dialogue, _ = torch.nonzero(sequence_index >= 0, as_tuple=True)
+            order = sequence_index[sequence_index >= 0].argsort()
+            speaker_ids = speaker_ids[dialogue[order]]
+        previous = F.pad(turn_ids, (1, 0), value=-1)[:, :-1]
+        starts = (turn_ids >= 0) & (turn_ids != previous)
+        ids = speaker_ids.gather(1, turn_ids.clamp(min=0)).clamp(0, self.config.num_speakers - 1)
+        return self.speaker_embedding(ids) * starts.unsqueeze(-1).to(self.speaker_embedding.weight.dtype)
+
+
+class EmoNetForSequenceClassification(EmoNetPreTrainedModel):
+    """EmoNet with its classifier: one distribution over emotions for every turn."""
+
+    def __init__(self, config: EmoNetConfig):
+        super().__init__(config)
+        self.emonet = EmoNetModel(config)
+        self.classifier = _classifier(config)
+        self.post_init()
+        self.freeze()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.emonet.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.emonet.set_input_embeddings(value)
+
+    def forward(
+        self,
+        speaker_ids: torch.Tensor,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        turn_ids: torch.Tensor | None = None,
+        sequence_index: torch.Tensor | None = None,
+        local_speaker_ids: torch.Tensor | None = None,
+        turn_embeds: torch.Tensor | None = None,
+        memory_input_ids: torch.Tensor | None = None,
+        memory_attention_mask: torch.Tensor | None = None,
+        memory_embeds: torch.Tensor | None = None,
+        memory_index: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> EmoNetOutput:
+        """As [`EmoNetModel.forward`], then logits (B, T, C); `labels` (B, T) hold -100 where nothing is to be learnt."""
+        states = self.emonet(
+            speaker_ids=speaker_ids,
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            turn_ids=turn_ids,
+            sequence_index=sequence_index,
+            local_speaker_ids=local_speaker_ids,
+            turn_embeds=turn_embeds,
+            memory_input_ids=memory_input_ids,
+            memory_attention_mask=memory_attention_mask,
+            memory_embeds=memory_embeds,
+            memory_index=memory_index,
+        ).turn_states
+        logits = self.classifier(states)
+        loss = None
+        if labels is not None:
+            loss_sum, weight_sum = weighted_cross_entropy(logits, labels, self.config.class_weights)
+            loss = loss_sum / weight_sum.clamp(min=torch.finfo(torch.float32).tiny)
+        return EmoNetOutput(loss=loss, logits=logits, turn_states=states)
+
+
+class Standardizer(nn.Module):
+    """Fixed standardisation with training-set statistics: (x - mean) / scale over the last dimension."""
+
+    mean: torch.Tensor
+    scale: torch.Tensor
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("scale", torch.ones(size))
+
+    @torch.no_grad()
+    def fit(self, vectors: torch.Tensor) -> None:
+        """Take the statistics of `vectors` (N, H)."""
+        self.mean.copy_(vectors.mean(0))
+        self.scale.copy_(vectors.std(0).clamp(min=1e-5))
+
+    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
+        return (vectors - self.mean) / self.scale
+
+
+def weighted_cross_entropy(
+    logits: torch.Tensor, labels: torch.Tensor, class_weights: list[float] | None, label_smoothing: float = 0.0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sum of the weighted losses and sum of the labels' weights, apart: their quotient over any set of batches is exact.
+
+    Args:
+        logits: (..., C). labels: (...), -100 ignored. class_weights: C values or None for 1.
+    """
+    logits = logits.float().reshape(-1, logits.shape[-1])
+    labels = labels.reshape(-1)
+    weights = logits.new_ones(logits.shape[-1]) if class_weights is None else logits.new_tensor(class_weights)
+    loss = F.cross_entropy(
+        logits, labels, weights, ignore_index=-100, reduction="sum", label_smoothing=label_smoothing
+    )
+    return loss, weights[labels[labels != -100]].sum()
+
+
+def _classifier(config: EmoNetConfig) -> nn.Module:
+    if not config.head_hidden_size:
+        return nn.Sequential(nn.Dropout(config.head_dropout), nn.Linear(config.hidden_size, config.num_labels))
+    return nn.Sequential(
+        nn.Dropout(config.head_dropout),
+        nn.Linear(config.hidden_size, config.head_hidden_size),
+        nn.ReLU(),
+        nn.Dropout(config.head_dropout),
+        nn.Linear(config.head_hidden_size, config.num_labels),
+    )
+
+
+def _build_encoder(config: EmoNetConfig) -> nn.Module:
+    try:
+        encoder = AutoModel.from_config(config.text_config, add_pooling_layer=False)
+    except TypeError:  # families without a pooler do not take the argument
+        encoder = AutoModel.from_config(config.text_config)
+    if config.readout_layer is not None and config.is_decoder_backbone and hasattr(encoder, "norm"):
+        encoder.norm = nn.Identity()  # the final norm belongs to the last layer, which is not the one read
+    return encoder
+
+
+def _load_encoder_state(path: str, config: EmoNetConfig, load: dict[str, Any]) -> dict[str, torch.Tensor]:
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # layers above the read-out are left out on purpose; missing ones are checked
+    try:
+        source, info = AutoModel.from_pretrained(path, config=config.text_config, output_loading_info=True, **load)
+    finally:
+        logging.set_verbosity(verbosity)
+    missing = [key for key in info["missing_keys"] if "pooler" not in key]
+    if missing:
+        raise ValueError(f"{path!r} lacks weights of its backbone, for example {sorted(missing)[0]!r}.")
+    return source.state_dict()
+
+
+def _resolve(backbone: str) -> tuple[str, str]:
+    """(what AutoModel loads, the public name). The embedded backbones exist only where the package is installed."""
+    try:
+        from emonet.backbones import backbone_name, resolve_backbone
+    except ImportError:
+        return backbone, backbone.rstrip("/").rsplit("/", 1)[-1]
+    path = resolve_backbone(backbone)
+    return path, backbone_name(path)
+
+
+EmoNetModel.register_for_auto_class("AutoModel")
+EmoNetForSequenceClassification.register_for_auto_class("AutoModelForSequenceClassification")

@@ -1,0 +1,130 @@
+"""Presets: each published system, and each ablation row between them, as one word."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from .errors import EmoNetError
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named configuration.
+
+    Attributes:
+        paper: Where it is from. config: `EmoNetConfig` fields. training: `EmoNetTrainingArguments` fields.
+        decoder: Config fields that differ where the backbone is a decoder.
+    """
+
+    name: str
+    summary: str
+    paper: str
+    config: dict[str, Any]
+    training: dict[str, Any] = field(default_factory=dict)
+    decoder: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def sees_future(self) -> bool:
+        return not self.config.get("causal", True)
+
+
+_FINE_TUNED = {
+    "learning_rate": 5e-5,
+    "learning_rate_mapping": {r"^(emonet\.(memory|speaker_embedding|context)\b|classifier\.)": 5e-4},
+    "num_train_epochs": 4,
+    "per_device_train_batch_size": 8,
+    "warmup_steps": 0.1,
+}
+_CONTEXT = {"context_mode": "packed", "causal": True, "pooling": "mean", "speaker_memory": "none"}
+_MEMORY = {"memory_encoder": "frozen", "memory_window": 10, "memory_layers": 1, "memory_hidden_size": 128}
+_THESIS = "EmoNet thesis: CoMPM with global speakers, speaker behaviour, weighted loss"
+
+# A frozen encoder reads each turn as the sequence it was trained on and a GRU adds the past; a frozen decoder reads the
+# dialogue in one pass at its middle layer (results/README.md has the comparison on validation).
+_FAST = {
+    "freeze_backbone": True,
+    "standardize": True,
+    "pooling": "mean",
+    "context_window": 0,
+    "context_module": "gru",
+    "speaker_identity": "global",
+    "identity_position": "turn",
+    "speaker_dropout": 0.2,
+    "speaker_memory": "corpus",
+    "memory_encoder": "frozen",
+    "memory_window": 10,
+    "memory_hidden_size": 64,
+    "memory_fusion": "gated",
+    "head_hidden_size": 256,
+    "head_dropout": 0.5,
+}
+_FAST_DECODER = {"context_window": None, "context_module": "none", "readout_fraction": 0.6}
+
+
+def _row(name: str, summary: str, weighted: bool = False, **config: Any) -> Preset:
+    training = {**_FINE_TUNED, "class_weighting": "inverse" if weighted else "none"}
+    return Preset(name, summary, _THESIS, {**_CONTEXT, **config}, training)
+
+
+_ALL = (
+    _row("context", "packed dialogue context alone", speaker_identity="none"),
+    _row("context-weighted", "context and weighted loss", weighted=True, speaker_identity="none"),
+    _row("local-identity", "context and speaker markers by order of appearance", speaker_identity="local"),
+    _row("global-identity", "context and one id per person (the row that hurts)", speaker_identity="global"),
+    _row("dialogue-memory", "context and what the speaker said in this dialogue",
+         speaker_identity="local", **{**_MEMORY, "speaker_memory": "dialogue"}),
+    _row("corpus-memory", "context and what the speaker said in any dialogue",
+         speaker_identity="local", **{**_MEMORY, "speaker_memory": "corpus"}),
+    _row("identity-memory", "global identity and corpus memory, plain loss",
+         speaker_identity="global", **{**_MEMORY, "speaker_memory": "corpus"}),
+    _row("emonet", "global identity, corpus memory, weighted loss", weighted=True,
+         speaker_identity="global", **{**_MEMORY, "speaker_memory": "corpus"}),
+    Preset(
+        "compm",
+        "context model and pre-trained memory, one sequence a turn",
+        "Lee & Lee 2022, CoMPM (NAACL)",
+        {
+            "context_mode": "per_turn",
+            "pooling": "first",
+            "speaker_identity": "local",
+            "speaker_memory": "dialogue",
+            "memory_encoder": "trained",
+            "memory_window": 512,  # whole dialogues; the longest of the known corpora has 33 turns
+            "memory_layers": 2,
+            "memory_dropout": 0.3,
+            "memory_projection": False,
+            "memory_fusion": "add",
+            "head_dropout": 0.0,
+        },
+        # The paper trains RoBERTa-large at 1e-6, batch 1; smaller backbones need a larger step.
+        {"learning_rate": 5e-5, "num_train_epochs": 4, "per_device_train_batch_size": 2,
+         "gradient_accumulation_steps": 4, "warmup_steps": 0.1, "class_weighting": "none"},
+        {"pooling": "last"},  # a decoder's first token has seen nothing
+    ),
+    Preset(
+        "emonet-fast",
+        "EmoNet on a frozen backbone with cached features: trains in a minute on a CPU",
+        _THESIS,
+        _FAST,
+        {"learning_rate": 5e-4, "num_train_epochs": 30, "per_device_train_batch_size": 16, "weight_decay": 0.01,
+         "class_weighting": "none", "save_strategy": "no", "early_stopping_patience": 8},
+        _FAST_DECODER,
+    ),
+)  # fmt: skip
+PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}
+
+
+def get_preset(name: str) -> Preset:
+    """The preset of that name; EmoNetError lists the known ones otherwise."""
+    if name not in PRESETS:
+        raise EmoNetError(f"Unknown preset {name!r}; the presets are {', '.join(PRESETS)}.")
+    return PRESETS[name]
+
+
+def preset_config(name: str, is_decoder: bool, num_layers: int) -> dict[str, Any]:
+    """`EmoNetConfig` fields of a preset for a backbone of that kind and depth."""
+    preset = get_preset(name)
+    fields = {**preset.config, **(preset.decoder if is_decoder else {})}
+    fraction = fields.pop("readout_fraction", None)
+    if fraction is not None:
+        fields["readout_layer"] = max(1, round(fraction * num_layers))
+    return fields

@@ -1,0 +1,407 @@
+"""EmoNetProcessor: turns → tensors (markers, packing, windows, padding) and tensors → turns."""
+
+import json
+import os
+import unicodedata
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoTokenizer
+from transformers.utils import cached_file, logging
+
+from .configuration_emonet import EmoNetConfig
+
+logger = logging.get_logger(__name__)
+
+SPEAKERS_FILE = "speakers.json"
+NO_LABEL = -100
+
+
+class EmoNetProcessor:
+    """Turns dialogues into the tensors of [`EmoNetModel.forward`], and logits back into labelled turns.
+
+    Args:
+        tokenizer: The backbone's fast tokenizer.
+        config: The model's configuration; markers, windows and memory follow it.
+        speakers: Global id of each known speaker's name; other names are id 0.
+    """
+
+    model_input_names = ["input_ids", "attention_mask", "turn_ids", "speaker_ids"]
+
+    def __init__(self, tokenizer: Any, config: EmoNetConfig, speakers: Mapping[str, int] | None = None):
+        if tokenizer.pad_token_id is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        self.tokenizer = tokenizer
+        self.config = config
+        self.speakers = dict(speakers or {})
+
+    @classmethod
+    def from_backbone(
+        cls, backbone: str, config: EmoNetConfig, speakers: Mapping[str, int] | None = None, **kwargs: Any
+    ) -> "EmoNetProcessor":
+        """The processor of a new model: the backbone's tokenizer (Hub id, folder, `minilm`, `smollm2`)."""
+        try:
+            from emonet.backbones import resolve_backbone
+
+            backbone = resolve_backbone(backbone)
+        except ImportError:
+            pass  # the embedded backbones exist only where the package is installed
+        return cls(AutoTokenizer.from_pretrained(backbone, **kwargs), config, speakers)
+
+    @classmethod
+    def from_pretrained(cls, checkpoint: str | os.PathLike[str], **kwargs: Any) -> "EmoNetProcessor":
+        """The processor saved beside a checkpoint (a folder or a Hub id).
+
+        Raises:
+            ValueError: where the tokenizer or `speakers.json` is missing, with the way to mend it.
+        """
+        checkpoint = str(checkpoint)
+        config = EmoNetConfig.from_pretrained(checkpoint, **kwargs)
+        try:
+            # With the backbone's config AutoTokenizer could pick that family's class over the one that was saved.
+            tokenizer = AutoTokenizer.from_pretrained(checkpoint, config=config, **kwargs)
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"{checkpoint!r} has no tokenizer that loads; save it beside the weights with "
+                f"processor.save_pretrained(folder). ({error})"
+            ) from error
+        try:
+            path = cached_file(checkpoint, SPEAKERS_FILE, **kwargs)
+        except OSError as error:
+            raise ValueError(
+                f"{checkpoint!r} has no {SPEAKERS_FILE}: without it every speaker would be the unknown one. Copy it from "
+                'the training run, or write {"version": 1, "speakers": []} to accept that.'
+            ) from error
+        return cls(tokenizer, config, read_speakers(path))
+
+    def save_pretrained(self, folder: str | os.PathLike[str], **kwargs: Any) -> None:
+        """Write the tokenizer and `speakers.json` into `folder`."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        self.tokenizer.save_pretrained(folder)
+        names = sorted(self.speakers, key=lambda name: self.speakers[name])
+        document = {"version": 1, "speakers": names}
+        Path(folder, SPEAKERS_FILE).write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+    def __call__(self, dialogues: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, torch.Tensor]:
+        """A padded batch of dialogues (lists of `{"speaker", "text"}`) that each fit one sequence.
+
+        Each turn's memory is what its speaker said earlier in the same dialogue. For longer dialogues, or histories from
+        other dialogues, use `encode` and `collate`.
+        """
+        examples, memory = [], []
+        for turns in dialogues:
+            index = dialogue_memory_index(turns, self.config.memory_window, start=len(memory))
+            memory.extend(turn_text(turn) for turn in turns)
+            windows = self.encode(turns, memory_index=index)
+            if len(windows) > 1:
+                raise ValueError("A dialogue is longer than one sequence: use encode() and collate(), or predict().")
+            examples.extend(windows)
+        return self.collate(examples, self.encode_memory(memory))
+
+    def encode(
+        self, turns: Sequence[Mapping[str, Any]], memory_index: Sequence[Sequence[int]] | None = None
+    ) -> list[dict[str, Any]]:
+        """One dialogue → its windows, each an example for `collate`.
+
+        A dialogue that fits is one window. A longer one is split at turn borders; each later window carries over the
+        latest turns that fill up to half of it, and reads out only its new turns (`read_from` on).
+
+        Args:
+            turns: `{"speaker", "text"}` or `{"role", "content"}`; `speaker_id` and `emotion` (name or id) are optional.
+            memory_index: For each turn, rows of the memory table with its speaker's earlier utterances, oldest first.
+
+        Raises:
+            ValueError: for an empty dialogue, a turn without text or speaker, or an unknown label.
+        """
+        if not turns:
+            raise ValueError('A dialogue needs at least one turn: [{"speaker": "Ann", "text": "Hi."}].')
+        names = [_turn_speaker(turn, place) for place, turn in enumerate(turns)]
+        texts = [turn_text(turn, place) for place, turn in enumerate(turns)]
+        order: dict[str, int] = {}
+        local = [order.setdefault(name, len(order)) for name in names]
+        rows = {
+            "speaker_ids": [self._speaker_id(turn, name) for turn, name in zip(turns, names, strict=True)],
+            "local_speaker_ids": local,
+            "labels": [self._label(turn.get("emotion"), place) for place, turn in enumerate(turns)],
+            "memory_index": [list(row)[-self.config.memory_window :] for row in memory_index or [[]] * len(turns)],
+        }
+        pieces = self._turn_tokens(texts, names, local)
+        windows = self._per_turn(pieces) if self.config.context_mode == "per_turn" else self._packed(pieces)
+        for window in windows:
+            first, end = window["first_turn"], window.pop("end_turn")
+            window.update({key: values[first:end] for key, values in rows.items()})
+            carried = window["read_from"]
+            window["labels"] = [NO_LABEL] * carried + window["labels"][carried:]
+        return windows
+
+    def encode_memory(self, texts: Sequence[str]) -> list[list[int]]:
+        """History utterances → token ids, each as a sequence of its own."""
+        if not texts:
+            return []
+        per_turn = self.config.context_mode == "per_turn"
+        tokens = self._tokenize([clean_text(text) for text in texts])
+        limit = self.config.sequence_limit
+        if self.config.is_decoder_backbone:
+            newline = self._tokenize(["\n"])[0]
+            return [(ids[: min(self.config.max_turn_tokens, limit - 1)] + newline) for ids in tokens]
+        start, end = self._edges()
+        if per_turn:  # CoMPM keeps the end of a long utterance and writes no separator
+            return [start + ids[-(limit - 1) :] for ids in tokens]
+        room = min(self.config.max_turn_tokens, limit) - len(start) - len(end)
+        return [start + ids[:room] + end for ids in tokens]
+
+    def collate(
+        self, examples: Sequence[Mapping[str, Any]], memory: Sequence[Sequence[int]] | np.ndarray | None = None
+    ) -> dict[str, torch.Tensor]:
+        """Examples of `encode` → one padded batch.
+
+        Args:
+            examples: Windows; where they hold `turn_embeds` (T, H), these stand in for tokens.
+            memory: The memory table: token ids a row (`encode_memory`), or vectors (N, H) computed before.
+        """
+        turns = max(len(example["speaker_ids"]) for example in examples)
+        batch = {
+            "speaker_ids": _pad([example["speaker_ids"] for example in examples], turns, -1),
+            "local_speaker_ids": _pad([example["local_speaker_ids"] for example in examples], turns, -1),
+            "labels": _pad([example["labels"] for example in examples], turns, NO_LABEL),
+        }
+        if "turn_embeds" in examples[0]:
+            size = examples[0]["turn_embeds"].shape[-1]
+            embeds = torch.zeros(len(examples), turns, size)
+            for row, example in enumerate(examples):
+                embeds[row, : len(example["turn_embeds"])] = torch.from_numpy(np.array(example["turn_embeds"]))
+            batch["turn_embeds"] = embeds
+        else:
+            batch.update(self._collate_tokens(examples, turns))
+        if self.config.speaker_memory != "none":
+            batch.update(self._collate_memory(examples, turns, memory))
+        return batch
+
+    def labels_of(self, logits: np.ndarray) -> list[dict[str, Any]]:
+        """(T, C) logits → for each turn `label`, `score` and all `scores` by label."""
+        exps = np.exp(logits - logits.max(-1, keepdims=True))
+        names = [self.config.id2label[index] for index in range(self.config.num_labels)]
+        results = []
+        for row in exps / exps.sum(-1, keepdims=True):
+            best = int(row.argmax())
+            scores = {name: float(score) for name, score in zip(names, row, strict=True)}
+            results.append({"label": names[best], "score": float(row[best]), "scores": scores})
+        return results
+
+    # -- tokens -----------------------------------------------------------------------------------------------------
+
+    def _tokenize(self, strings: list[str]) -> list[list[int]]:
+        return self.tokenizer(strings, add_special_tokens=False, verbose=False)["input_ids"]
+
+    def _edges(self) -> tuple[list[int], list[int]]:
+        """Tokens around a packed turn of an encoder: its first-token marker and its separator."""
+        tokenizer = self.tokenizer
+        start = tokenizer.cls_token_id if tokenizer.cls_token_id is not None else tokenizer.bos_token_id
+        end = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id
+        return [token for token in (start,) if token is not None], [token for token in (end,) if token is not None]
+
+    def _marker(self, name: str, local: int) -> str:
+        """The speaker marker as text. CoMPM's form is `<s1>`, `<s2>` … in order of appearance."""
+        identity = self.config.speaker_identity
+        if identity == "name":
+            return f"{name}:"
+        if self.config.is_decoder_backbone:
+            letter = chr(ord("A") + local) if local < 26 else str(local + 1)
+            return {"none": "", "local": f"Speaker {letter}:", "global": "Speaker:"}[identity]
+        if identity == "local" and self.config.identity_position == "marker":
+            return f"<s{local + 1}>"
+        return (self.tokenizer.sep_token or "") if self.config.context_mode == "per_turn" else ""
+
+    def _turn_tokens(self, texts: list[str], names: list[str], local: list[int]) -> list[list[int]]:
+        strings = []
+        for place, (text, name, speaker) in enumerate(zip(texts, names, local, strict=True)):
+            string = f"{self._marker(name, speaker)} {text}".strip()
+            if self.config.is_decoder_backbone:
+                string += "\n"
+            elif self.config.context_mode == "per_turn" and place:
+                string = " " + string  # tokenised as inside the whole string
+            strings.append(string)
+        pieces = self._tokenize(strings)
+        packed = self.config.context_mode == "packed"
+        start, end = self._edges() if packed and not self.config.is_decoder_backbone else ([], [])
+        limit = min(self.config.max_turn_tokens, self.config.sequence_limit) if packed else self.config.sequence_limit
+        room = limit - len(start) - len(end)
+        for place, ids in enumerate(pieces):
+            if packed and len(ids) > room:
+                logger.warning(
+                    f"Turn {place} has {len(ids)} tokens and is cut to its first {room} (max_turn_tokens="
+                    f"{self.config.max_turn_tokens}, the backbone's limit {self.config.sequence_limit})."
+                )
+        return [start + ids[:room] + end if packed else ids for ids in pieces]
+
+    def _packed(self, pieces: list[list[int]]) -> list[dict[str, Any]]:
+        """Windows of whole turns; where one starts depends on earlier turns only, so that causality holds."""
+        limit = self.config.sequence_limit
+        windows, first, read_from = [], 0, 0
+        size = 0
+        for place, piece in enumerate(pieces):
+            if size + len(piece) > limit:
+                windows.append((first, read_from, place))
+                first, size = place, 0
+                while first and size + len(pieces[first - 1]) <= min(limit // 2, limit - len(piece)):
+                    first -= 1
+                    size += len(pieces[first])
+                read_from = place
+            size += len(piece)
+        windows.append((first, read_from, len(pieces)))
+        return [
+            {
+                "first_turn": first,
+                "end_turn": end,
+                "read_from": read - first,
+                "input_ids": [token for piece in pieces[first:end] for token in piece],
+                "turn_ids": [turn for turn, piece in enumerate(pieces[first:end]) for _ in piece],
+            }
+            for first, read, end in windows
+        ]
+
+    def _per_turn(self, pieces: list[list[int]]) -> list[dict[str, Any]]:
+        """One sequence a turn: its past and itself, the latest tokens that fit (CoMPM: the last 511 behind [CLS])."""
+        start, _ = ([], []) if self.config.is_decoder_backbone else self._edges()
+        room = self.config.sequence_limit - len(start)
+        # Sequences do not see each other: long dialogues go in portions, unless a module runs over all turns.
+        portion = 64 if self.config.context_module == "none" else len(pieces)
+        windows = []
+        for begin in range(0, len(pieces), portion):
+            end = min(begin + portion, len(pieces))
+            sequences, turn_ids = [], []
+            for turn in range(begin, end):
+                earliest = 0 if self.config.context_window is None else max(0, turn - self.config.context_window)
+                ids: list[int] = []
+                owners: list[int] = []
+                for place in range(turn, earliest - 1, -1):
+                    if len(ids) >= room:
+                        break
+                    ids = pieces[place] + ids
+                    owners = [place - begin] * len(pieces[place]) + owners
+                sequences.append(start + ids[-room:])
+                turn_ids.append([-1] * len(start) + owners[-room:])
+            windows.append(
+                {"first_turn": begin, "end_turn": end, "read_from": 0, "input_ids": sequences, "turn_ids": turn_ids}
+            )
+        return windows
+
+    # -- tensors ----------------------------------------------------------------------------------------------------
+
+    def _collate_tokens(self, examples: Sequence[Mapping[str, Any]], turns: int) -> dict[str, torch.Tensor]:
+        sequences = [example["input_ids"] for example in examples]
+        turn_ids = [example["turn_ids"] for example in examples]
+        batch = {}
+        if self.config.context_mode == "per_turn":
+            index, count = [], 0
+            for example in examples:
+                index.append(list(range(count, count + len(example["input_ids"]))))
+                count += len(example["input_ids"])
+            batch["sequence_index"] = _pad(index, turns, -1)
+            sequences = [ids for rows in sequences for ids in rows]
+            turn_ids = [ids for rows in turn_ids for ids in rows]
+        length = max(len(ids) for ids in sequences)
+        batch["input_ids"] = _pad(sequences, length, self.tokenizer.pad_token_id)
+        batch["attention_mask"] = _pad([[1] * len(ids) for ids in sequences], length, 0)
+        batch["turn_ids"] = _pad(turn_ids, length, -1)
+        return batch
+
+    def _collate_memory(
+        self, examples: Sequence[Mapping[str, Any]], turns: int, memory: Sequence[Sequence[int]] | np.ndarray | None
+    ) -> dict[str, torch.Tensor]:
+        histories = [row for example in examples for row in example["memory_index"]]
+        used = sorted({place for row in histories for place in row})
+        if used and memory is None:
+            raise ValueError(f"speaker_memory={self.config.speaker_memory!r}: the collator needs the memory table.")
+        position = {place: row for row, place in enumerate(used)}
+        width = max((len(row) for row in histories), default=0) or 1
+        index = torch.full((len(examples), turns, width), -1, dtype=torch.long)
+        for dialogue, example in enumerate(examples):
+            for turn, row in enumerate(example["memory_index"]):
+                if row:
+                    index[dialogue, turn, : len(row)] = torch.tensor([position[place] for place in row])
+        batch = {"memory_index": index}
+        if isinstance(memory, np.ndarray):
+            batch["memory_embeds"] = torch.from_numpy(np.array(memory[used], dtype=np.float32))
+            return batch
+        rows = [list(memory[place]) for place in used] if memory is not None else []
+        rows = rows or [[self.tokenizer.pad_token_id]]  # a row that no turn points to keeps shapes regular
+        length = max(len(ids) for ids in rows)
+        batch["memory_input_ids"] = _pad(rows, length, self.tokenizer.pad_token_id)
+        batch["memory_attention_mask"] = _pad([[1] * len(ids) for ids in rows], length, 0)
+        return batch
+
+    def _speaker_id(self, turn: Mapping[str, Any], name: str) -> int:
+        given = turn.get("speaker_id")
+        identity = self.speakers.get(name, 0) if given is None else int(given)
+        return identity if 0 <= identity < self.config.num_speakers else 0
+
+    def _label(self, emotion: Any, place: int) -> int:
+        if emotion is None or emotion == NO_LABEL:
+            return NO_LABEL
+        if isinstance(emotion, str):
+            if emotion not in (self.config.label2id or {}):
+                raise ValueError(f"Turn {place}: unknown emotion {emotion!r}; the labels are {list(self.config.label2id)}.")
+            return int(self.config.label2id[emotion])
+        if not 0 <= int(emotion) < self.config.num_labels:
+            raise ValueError(f"Turn {place}: label {emotion} is outside 0..{self.config.num_labels - 1}.")
+        return int(emotion)
+
+
+def dialogue_memory_index(
+    turns: Sequence[Mapping[str, Any]], window: int, start: int = 0, said: dict[str, list[int]] | None = None
+) -> list[list[int]]:
+    """For each turn, the places (from `start` on) of what its speaker said before, oldest first, at most `window`.
+
+    `said` carries what people said in earlier dialogues and is extended; without it the dialogue stands alone.
+    """
+    said = {} if said is None else said
+    index = []
+    for place, turn in enumerate(turns):
+        earlier = said.setdefault(_turn_speaker(turn, place), [])
+        index.append(earlier[-window:])
+        earlier.append(start + place)
+    return index
+
+
+def read_speakers(path: str | os.PathLike[str]) -> dict[str, int]:
+    """Names → global ids from a `speakers.json` (names in order of their ids, which start at 1)."""
+    try:
+        names = json.loads(Path(path).read_text("utf-8"))["speakers"]
+        return {str(name): number for number, name in enumerate(names, start=1)}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: not a speaker registry ({error}); copy it anew from the training run.") from error
+
+
+def clean_text(text: str) -> str:
+    """`text` with control characters as blanks and runs of blanks as one, so that it stays one turn on one line."""
+    kept = (" " if unicodedata.category(char) in ("Cc", "Cs") else char for char in text)
+    return " ".join("".join(kept).split())
+
+
+def turn_text(turn: Mapping[str, Any], place: int = 0) -> str:
+    """The cleaned text of a turn (`text` or `content`); empty text is legal."""
+    text = turn.get("text", turn.get("content"))
+    if not isinstance(text, str):
+        raise ValueError(f"Turn {place} has no text: give it under 'text' (or 'content') as a string.")
+    return clean_text(text)
+
+
+def _turn_speaker(turn: Mapping[str, Any], place: int) -> str:
+    speaker = turn.get("speaker", turn.get("role"))
+    if isinstance(speaker, (list, tuple)) and speaker:
+        speaker = speaker[0]  # several people at once: the first is the primary speaker
+    if not isinstance(speaker, str):
+        raise ValueError(f"Turn {place} has no speaker: give a name under 'speaker' (or 'role').")
+    return clean_text(speaker)
+
+
+def _pad(rows: Sequence[Sequence[int]], length: int, value: int) -> torch.Tensor:
+    tensor = torch.full((len(rows), length), value, dtype=torch.long)
+    for number, row in enumerate(rows):
+        if len(row):
+            tensor[number, : len(row)] = torch.tensor(row, dtype=torch.long)
+    return tensor

@@ -1,0 +1,241 @@
+"""Runs: a training from corpus to folder, an evaluation from folder to figures, and the demo that does both."""
+
+import json
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+import transformers
+from transformers import AutoConfig, set_seed
+
+from .backbones import backbone_name, resolve_backbone
+from .configuration_emonet import PACKAGE_VERSION, is_decoder_type
+from .data import Conversations, load_conversations
+from .data.collator import EncodedCorpus, EncodedSplit
+from .errors import EmoNetError
+from .evaluation.metrics import emotion_metrics
+from .evaluation.report import write_predictions, write_run_report
+from .inference import predict_logits
+from .modeling_emonet import EmoNetForSequenceClassification
+from .presets import get_preset, preset_config
+from .processing_emonet import NO_LABEL, EmoNetProcessor
+from .train_trainer import EmoNetTrainer, EmoNetTrainingArguments, class_weights
+
+RUN_FILE = "run.json"
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    return {
+        "emonet": PACKAGE_VERSION,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "datasets": datasets.__version__,
+    }
+
+
+def train_run(
+    dataset: str,
+    output_dir: str | Path,
+    *,
+    data_dir: str | None = None,
+    preset: str = "emonet",
+    backbone: str = "minilm",
+    seed: int = 1,
+    config_overrides: dict[str, Any] | None = None,
+    training_overrides: dict[str, Any] | None = None,
+    cache_dir: Path | None = None,
+    progress: bool = True,
+    resume: bool = False,
+) -> dict[str, Any]:
+    """Train a preset on a corpus, keep the best epoch on validation, and write the run folder.
+
+    The folder holds the checkpoint, tokenizer, `speakers.json`, `run.json` (what was run, every epoch's figures), and the
+    validation's `metrics.json`, `predictions.jsonl` and plots. The test split is not read.
+
+    Returns:
+        The content of `run.json`.
+    """
+    started = time.perf_counter()
+    output = Path(output_dir)
+    set_seed(seed)
+    model, processor, conversations, fields = _build(dataset, data_dir, preset, backbone, config_overrides)
+    corpus = EncodedCorpus(_only(conversations, "train", "validation"), processor)
+    training = {**get_preset(preset).training, **(training_overrides or {})}
+    scheme = training.get("class_weighting", "none")
+    model.config.class_weights = class_weights(corpus["train"].labels(), model.config.num_labels, scheme)
+    corpus.cache_features(model, cache_dir, progress)
+    corpus.fit_standardizers(model)
+    cached = time.perf_counter()
+
+    patience = training.pop("early_stopping_patience", 0)
+    arguments = EmoNetTrainingArguments(
+        output_dir=str(output / "checkpoints"),
+        seed=seed,
+        disable_tqdm=not progress,
+        early_stopping_patience=patience,
+        **training,
+    )
+    trainer = EmoNetTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=corpus["train"],
+        eval_dataset=corpus["validation"],
+        data_collator=corpus.collator,
+        processing_class=processor,
+    )
+    result = trainer.train(resume_from_checkpoint=resume or None)
+    finished = time.perf_counter()
+    if trainer.is_world_process_zero():
+        trainer.accelerator.unwrap_model(trainer.model).save_pretrained(output)
+        processor.save_pretrained(output)
+    history = trainer.state.log_history
+    record = {
+        "preset": preset,
+        "backbone": model.config.backbone,
+        "seed": seed,
+        "dataset_version": conversations.dataset_version,
+        "config": fields,
+        "training": {**training, "early_stopping_patience": patience},
+        "best_epoch": _best_epoch(history),
+        "epochs": _epochs(history),
+        "train_loss": result.training_loss,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "trainable_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "seconds": {"prepare": round(cached - started, 1), "train": round(finished - cached, 1)},
+        "versions": versions(),
+    }
+    if trainer.is_world_process_zero():
+        split = corpus["validation"]
+        metrics, rows = score_split(model, processor, split, corpus.collator.memory)
+        metrics["dataset_version"] = conversations.dataset_version
+        write_run_report(output, metrics, _labels(model), history=history, split="validation")
+        write_predictions(output / "predictions.jsonl", rows)
+        write_json(output / RUN_FILE, record)
+    return record
+
+
+def evaluate_run(
+    checkpoint: str | Path,
+    dataset: str,
+    *,
+    data_dir: str | None = None,
+    split: str = "test",
+    predictions: Path | None = None,
+    cache_dir: Path | None = None,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Score a checkpoint on a split: `emotion_metrics` with `dataset_version`, `split` and `n`."""
+    model = EmoNetForSequenceClassification.from_pretrained(checkpoint)
+    processor = EmoNetProcessor.from_pretrained(checkpoint)
+    conversations = _load(dataset, data_dir, model.config)
+    if split not in conversations:
+        raise EmoNetError(f"{dataset!r} has no split {split!r}; it has {', '.join(conversations)}.")
+    if sorted(conversations.labels) != sorted(_labels(model)):
+        raise EmoNetError(f"The model's labels {_labels(model)} are not those of {dataset!r}: {conversations.labels}.")
+    corpus = EncodedCorpus(_only(conversations, split), processor)
+    corpus.cache_features(model, cache_dir, progress)
+    metrics, rows = score_split(model, processor, corpus[split], corpus.collator.memory, progress)
+    metrics.update(dataset_version=conversations.dataset_version, split=split)
+    metrics["trained_on"] = model.config.dataset_version
+    metrics["causal"] = model.config.causal
+    if predictions is not None:
+        write_predictions(predictions, rows)
+    return metrics
+
+
+def score_split(
+    model: Any, processor: EmoNetProcessor, split: EncodedSplit, memory: Any, progress: bool = False
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Metrics of a split, and one prediction row for every turn of it."""
+    logits = predict_logits(model, processor, split.windows, memory, progress=progress)
+    labels = _labels(model)
+    rows: list[dict[str, Any]] = []
+    gold: list[int] = []
+    for row, scores, windows in zip(split.rows, logits, split.windows, strict=True):
+        gold += [label for window in windows for label in window["labels"][window["read_from"] :]]
+        for place, (turn, result) in enumerate(zip(row["turns"], processor.labels_of(scores), strict=True)):
+            label = gold[len(rows)]
+            rows.append(
+                {
+                    "dialogue_id": row["dialogue_id"],
+                    "turn": place,
+                    "speaker": turn["speaker"],
+                    "text": turn["text"],
+                    "emotion": None if label == NO_LABEL else labels[label],
+                    "predicted": result["label"],
+                    "scores": {name: round(score, 4) for name, score in result["scores"].items()},
+                }
+            )
+    predicted = np.concatenate([scores.argmax(-1) for scores in logits])
+    return emotion_metrics(gold, predicted, labels), rows
+
+
+def _build(
+    dataset: str, data_dir: str | None, preset: str, backbone: str, overrides: dict[str, Any] | None
+) -> tuple[Any, EmoNetProcessor, Conversations, dict[str, Any]]:
+    path = resolve_backbone(backbone)
+    text_config = AutoConfig.from_pretrained(path)
+    decoder = is_decoder_type(text_config.model_type)
+    fields = {**preset_config(preset, decoder, text_config.num_hidden_layers), **(overrides or {})}
+    conversations = load_conversations(
+        dataset,
+        data_dir,
+        history_window=fields.get("memory_window", 10),
+        history_scope=fields["speaker_memory"],
+    )
+    for split in ("train", "validation"):
+        if split not in conversations:
+            raise EmoNetError(f"{dataset!r} has no {split} split: training needs train and validation files.")
+    labels = conversations.labels
+    registry = conversations.speakers
+    model = EmoNetForSequenceClassification.from_backbone(
+        backbone,
+        num_speakers=len(registry) if fields["speaker_identity"] == "global" else 1,
+        id2label=dict(enumerate(labels)),
+        label2id={label: index for index, label in enumerate(labels)},
+        dataset_version=conversations.dataset_version,
+        **fields,
+    )
+    processor = EmoNetProcessor.from_backbone(backbone, model.config, registry.ids())
+    return model, processor, conversations, {**fields, "backbone": backbone_name(path)}
+
+
+def _load(dataset: str, data_dir: str | None, config: Any) -> Conversations:
+    return load_conversations(
+        dataset, data_dir, history_window=config.memory_window, history_scope=config.speaker_memory
+    )
+
+
+def _only(conversations: Conversations, *splits: str) -> Conversations:
+    """The corpus reduced to `splits`; its utterance table stays whole, so that histories still point into it."""
+    return conversations.restricted_to(splits)
+
+
+def _labels(model: Any) -> list[str]:
+    return [model.config.id2label[index] for index in range(model.config.num_labels)]
+
+
+def _epochs(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row an epoch: training loss and every validation figure."""
+    rows: dict[int, dict[str, Any]] = {}
+    for entry in history:
+        row = rows.setdefault(round(entry["epoch"]), {"epoch": round(entry["epoch"])})
+        if "loss" in entry:
+            row["train_loss"] = round(entry["loss"], 4)
+        row.update({key[5:]: round(value, 4) for key, value in entry.items() if key.startswith("eval_")})
+    return [row for row in rows.values() if len(row) > 1]
+
+
+def _best_epoch(history: list[dict[str, Any]]) -> int | None:
+    scored = [row for row in _epochs(history) if "weighted_f1" in row]
+    return max(scored, key=lambda row: row["weighted_f1"])["epoch"] if scored else None
+
+
+def write_json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n", "utf-8")

@@ -1,0 +1,242 @@
+"""EmoNetTrainer: weighted cross entropy that is exact under accumulation and processes, and selection on validation."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset as HFDataset
+from datasets import DatasetDict
+from torch.utils.data import Sampler
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_pt_utils import LengthGroupedSampler
+
+from .data.collator import EncodedCorpus
+from .errors import EmoNetError
+from .evaluation.metrics import trainer_metrics
+from .inference import window_tokens
+from .modeling_emonet import weighted_cross_entropy
+
+CLASS_WEIGHTINGS = ("none", "inverse", "sqrt_inverse", "effective")
+REQUIRED_KEYS = ("speaker_ids", "local_speaker_ids", "labels", "memory_index")
+
+
+@dataclass
+class EmoNetTrainingArguments(TrainingArguments):
+    """`TrainingArguments` with EmoNet's defaults: evaluation each epoch, the best epoch on validation kept.
+
+    Args:
+        class_weighting: How `class_weights` were made (`none`, `inverse`, `sqrt_inverse`, `effective`); see
+            [`class_weights`].
+        learning_rate_mapping: Regular expression on parameter names → learning rate; the first that matches wins.
+        early_stopping_patience: Epochs without a better validation score before training stops; 0 for never.
+    """
+
+    class_weighting: str = field(default="none", metadata={"help": f"One of {', '.join(CLASS_WEIGHTINGS)}."})
+    learning_rate_mapping: dict[str, float] | str = field(default_factory=dict)
+    early_stopping_patience: int = field(default=0, metadata={"help": "Epochs without gain before stopping; 0: never."})
+    output_dir: str | None = field(default="emonet-run")
+    eval_strategy: str = field(default="epoch")
+    save_strategy: str = field(default="epoch")
+    save_total_limit: int | None = field(default=1)
+    load_best_model_at_end: bool = field(default=True)
+    metric_for_best_model: str | None = field(default="weighted_f1")
+    greater_is_better: bool | None = field(default=True)
+    logging_strategy: str = field(default="epoch")
+    train_sampling_strategy: str = field(default="group_by_length")
+    remove_unused_columns: bool = field(default=False)
+    dataloader_pin_memory: bool = field(default_factory=torch.cuda.is_available)
+
+    def __post_init__(self) -> None:
+        if self.class_weighting not in CLASS_WEIGHTINGS:
+            raise EmoNetError(f"class_weighting={self.class_weighting!r} is not one of {', '.join(CLASS_WEIGHTINGS)}.")
+        if str(self.save_strategy) == "no":  # nothing on disk: the best weights are kept in memory (BestWeights)
+            self.load_best_model_at_end = False
+        super().__post_init__()
+        if self.hub_token:
+            raise EmoNetError("hub_token would be pickled into training_args.bin: log in, or set HF_TOKEN, instead.")
+
+
+class EmoNetTrainer(Trainer):
+    """Trainer over the windows of an [`EncodedCorpus`].
+
+    Example:
+        >>> corpus = EncodedCorpus(load_conversations("sample"), processor)
+        >>> trainer = EmoNetTrainer(model, args, train_dataset=corpus["train"], eval_dataset=corpus["validation"],
+        ...                         data_collator=corpus.collator, processing_class=processor)
+        >>> trainer.train()
+
+    Raises:
+        EmoNetError: for a dataset that is not encoded, naming what is missing and the call that mends it.
+    """
+
+    loss_is_scaled_for_ga = True  # the loss is divided by the weight of the whole optimizer step
+
+    def __init__(self, model: Any = None, args: EmoNetTrainingArguments | None = None, **kwargs: Any):
+        for name in ("train_dataset", "eval_dataset"):
+            _check_dataset(kwargs.get(name), name)
+        if kwargs.get("data_collator") is None:
+            raise EmoNetError("EmoNetTrainer needs data_collator=EncodedCorpus(...).collator: it holds the speaker memory.")
+        if "compute_metrics" not in kwargs and kwargs.get("eval_dataset") is not None:
+            labels = [model.config.id2label[index] for index in range(model.config.num_labels)]
+            kwargs["compute_metrics"] = trainer_metrics(labels)
+        args = args or EmoNetTrainingArguments()
+        super().__init__(model=model, args=args, **kwargs)
+        if kwargs.get("eval_dataset") is not None and (str(args.save_strategy.value) == "no"):
+            self.add_callback(BestWeights(args.metric_for_best_model or "weighted_f1", args.early_stopping_patience))
+        elif args.early_stopping_patience and args.load_best_model_at_end:
+            from transformers import EarlyStoppingCallback
+
+            self.add_callback(EarlyStoppingCallback(args.early_stopping_patience))
+
+    def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> torch.Tensor | None:
+        """Total class weight of all labels of one optimizer step, over every accumulated batch and every process."""
+        if not batch_samples or any("labels" not in batch for batch in batch_samples):
+            return None
+        total = torch.zeros((), device=device)
+        for batch in batch_samples:
+            labels = batch["labels"]
+            total = total + self._weights(labels.device)[labels[labels != -100]].sum().to(device)
+        return self.accelerator.gather(total.reshape(1)).sum()
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """Weighted cross entropy: the sum of this batch's losses over the total weight of the optimizer step.
+
+        Honours `label_smoothing_factor`. Without `num_items_in_batch` the batch's own weight is the divisor.
+        """
+        inputs = dict(inputs)
+        labels = inputs.pop("labels")
+        outputs = model(**inputs)
+        loss, weight = weighted_cross_entropy(
+            outputs.logits, labels, self._class_weights, self.args.label_smoothing_factor
+        )
+        if num_items_in_batch is None:
+            loss = loss / weight.clamp(min=torch.finfo(torch.float32).tiny)
+        else:
+            # Gradients are averaged over processes, so each one's share is scaled up again.
+            total = torch.as_tensor(num_items_in_batch, device=loss.device)
+            loss = loss / total.clamp(min=torch.finfo(torch.float32).tiny) * self.accelerator.num_processes
+        return (loss, outputs) if return_outputs else loss
+
+    def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
+        """As `Trainer`'s; parameters that `learning_rate_mapping` names get a group with their own rate."""
+        first = self.optimizer is None
+        optimizer = super().create_optimizer(model)
+        mapping = self.args.learning_rate_mapping
+        if first and mapping:
+            _apply_learning_rates(optimizer, self.model if model is None else model, mapping)
+        return optimizer
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
+        dataset = self.train_dataset if train_dataset is None else train_dataset
+        if str(getattr(self.args.train_sampling_strategy, "value", self.args.train_sampling_strategy)) != "group_by_length":
+            return super()._get_train_sampler(dataset)
+        lengths = [window_tokens(dataset[place]) for place in range(len(dataset))]
+        size = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        return LengthGroupedSampler(size, dataset, lengths=lengths)
+
+    @property
+    def _class_weights(self) -> list[float] | None:
+        return self.accelerator.unwrap_model(self.model).config.class_weights
+
+    def _weights(self, device: torch.device) -> torch.Tensor:
+        config = self.accelerator.unwrap_model(self.model).config
+        return torch.tensor(config.class_weights or [1.0] * config.num_labels, device=device)
+
+
+class BestWeights(TrainerCallback):
+    """Keeps the best epoch's trainable weights in memory and puts them back at the end; stops early.
+
+    For frozen backbones, where a checkpoint an epoch would write the whole backbone over and over.
+    """
+
+    def __init__(self, metric: str, patience: int = 0):
+        self.metric = metric if metric.startswith("eval_") else f"eval_{metric}"
+        self.patience = patience
+        self.best = -np.inf
+        self.best_epoch: float | None = None
+        self.waited = 0
+        self.weights: dict[str, torch.Tensor] = {}
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, model: Any = None, **kw: Any) -> None:
+        if not metrics or self.metric not in metrics:
+            return
+        if metrics[self.metric] > self.best:
+            self.best, self.best_epoch, self.waited = metrics[self.metric], state.epoch, 0
+            self.weights = {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
+            state.best_metric = self.best
+            state.best_global_step = state.global_step
+            return
+        self.waited += 1
+        if self.patience and self.waited >= self.patience:
+            control.should_training_stop = True
+
+    @torch.no_grad()
+    def on_train_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        for name, parameter in model.named_parameters():
+            if name in self.weights:
+                parameter.copy_(self.weights[name])
+
+
+def class_weights(labels: Sequence[int] | np.ndarray, num_labels: int, scheme: str) -> list[float] | None:
+    """Class weights from training labels, with mean 1; None for `none`.
+
+    `inverse`: 1/n_c. `sqrt_inverse`: 1/√n_c. `effective`: (1 - β)/(1 - β^n_c) with β = 0.999 (Cui et al. 2019, eq. 2). A class
+    without a training label takes the largest weight of the others.
+    """
+    if scheme not in CLASS_WEIGHTINGS:
+        raise EmoNetError(f"Class weighting {scheme!r} is not one of {', '.join(CLASS_WEIGHTINGS)}.")
+    if scheme == "none":
+        return None
+    labels = np.asarray(labels)
+    counts = np.bincount(labels[labels >= 0], minlength=num_labels).astype(float)
+    if not counts.any():
+        raise EmoNetError("Class weights need labelled training turns, and there are none.")
+    present = counts > 0
+    raw = np.zeros(num_labels)
+    if scheme == "effective":
+        raw[present] = (1 - 0.999) / (1 - 0.999 ** counts[present])
+    else:
+        raw[present] = counts[present] ** (-1.0 if scheme == "inverse" else -0.5)
+    raw[~present] = raw.max()
+    return [round(float(value), 6) for value in raw / raw.mean()]
+
+
+def _apply_learning_rates(optimizer: torch.optim.Optimizer, model: torch.nn.Module, mapping: dict[str, float]) -> None:
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    for pattern in mapping:
+        if not any(re.search(pattern, name) for name in names.values()):
+            raise EmoNetError(f"learning_rate_mapping: no parameter matches {pattern!r}.")
+    for group in list(optimizer.param_groups):
+        moved: dict[float, list[torch.nn.Parameter]] = {}
+        kept = []
+        for parameter in group["params"]:
+            name = names[id(parameter)].removeprefix("module.")
+            rate = next((rate for pattern, rate in mapping.items() if re.search(pattern, name)), None)
+            (kept if rate is None else moved.setdefault(rate, [])).append(parameter)
+        group["params"] = kept
+        for rate, parameters in moved.items():
+            optimizer.add_param_group({**group, "params": parameters, "lr": rate})
+
+
+def _check_dataset(dataset: Any, name: str) -> None:
+    if dataset is None:
+        return
+    encode = "Encode the corpus first: corpus = EncodedCorpus(load_conversations(...), processor)"
+    if isinstance(dataset, (DatasetDict, EncodedCorpus)):
+        raise EmoNetError(f"{name} is a whole corpus; pass one split, for example {name}=corpus['train']. {encode}.")
+    if isinstance(dataset, HFDataset):
+        raise EmoNetError(f"{name} has the raw columns {dataset.column_names}. {encode}, then pass corpus['train'].")
+    if len(dataset) == 0:
+        raise EmoNetError(f"{name} is empty.")
+    missing = [key for key in REQUIRED_KEYS if key not in dataset[0]]
+    if missing:
+        raise EmoNetError(f"{name} lacks {', '.join(missing)}. {encode}, then pass corpus['train'].")

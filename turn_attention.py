@@ -1,0 +1,97 @@
+"""What a token of a dialogue may see, and how a turn vector is read from its tokens."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from .configuration_emonet import OFFSET_POSITION_TYPES, EmoNetConfig
+
+
+def run_encoder(
+    encoder: Any, config: EmoNetConfig, embeds: torch.Tensor, attention_mask: torch.Tensor, turn_ids: torch.Tensor
+) -> torch.Tensor:
+    """One pass of the backbone over embeddings (S, L, H) → last hidden states (S, L, H), each turn seeing what it may."""
+    inputs: dict[str, Any] = {"inputs_embeds": embeds, "attention_mask": attention_mask}
+    windowed = config.context_window is not None
+    if config.context_mode == "packed" and (windowed or (config.causal and not config.is_decoder_backbone)):
+        allowed = turn_block_mask(attention_mask, turn_ids, config)
+        if config.text_config.model_type.startswith("deberta"):  # its embeddings take no block mask, its layers do
+            states = encoder.embeddings(inputs_embeds=embeds, mask=attention_mask)
+            return encoder.encoder(states, allowed.long()).last_hidden_state
+        inputs.update(_as_backbone_mask(allowed, config.text_config.model_type, embeds.dtype))
+        if config.context_window == 0:
+            inputs["position_ids"] = _restarted_positions(turn_ids, config)
+    return encoder(**inputs).last_hidden_state
+
+
+def turn_block_mask(attention_mask: torch.Tensor, turn_ids: torch.Tensor, config: EmoNetConfig) -> torch.Tensor:
+    """(S, L, L) bool: may the query token (row) see the key token (column)?
+
+    Turn-block-causal: its own turn and earlier ones, at most `context_window` back; inside a decoder, earlier tokens only.
+    """
+    query, key = turn_ids.unsqueeze(2), turn_ids.unsqueeze(1)
+    allowed = attention_mask.bool().unsqueeze(1).expand(-1, turn_ids.shape[1], -1)
+    if config.causal:
+        allowed = allowed & (key <= query)
+    if config.context_window is not None:
+        allowed = allowed & ((query - key).abs() <= config.context_window)
+    if config.is_decoder_backbone:
+        allowed = allowed & torch.ones_like(allowed[0]).tril()
+    return allowed
+
+
+def _as_backbone_mask(allowed: torch.Tensor, model_type: str, dtype: torch.dtype) -> dict[str, Any]:
+    bias = torch.zeros(allowed.shape, dtype=dtype, device=allowed.device)
+    bias = bias.masked_fill(~allowed, torch.finfo(dtype).min).unsqueeze(1)
+    if model_type == "modernbert":  # one mask a layer type; a block mask replaces the local window as well
+        return {"attention_mask": {"full_attention": bias, "sliding_attention": bias}}
+    return {"attention_mask": bias}
+
+
+def _restarted_positions(turn_ids: torch.Tensor, config: EmoNetConfig) -> torch.Tensor:
+    """Positions that start anew with each turn, so that a turn alone reads as it would in a sequence of its own."""
+    places = torch.arange(turn_ids.shape[1], device=turn_ids.device).expand_as(turn_ids)
+    starts = turn_ids != F.pad(turn_ids, (1, 0), value=-2)[:, :-1]
+    positions = places - torch.where(starts, places, 0).cummax(1).values
+    if config.text_config.model_type in OFFSET_POSITION_TYPES:
+        positions = positions + (config.text_config.pad_token_id or 0) + 1
+    return positions.clamp(max=config.sequence_limit - 1)
+
+
+def pool_turns(
+    hidden: torch.Tensor,
+    attention_mask: torch.Tensor,
+    turn_ids: torch.Tensor,
+    shape: torch.Size,
+    sequence_index: torch.Tensor | None,
+    pooling: str,
+) -> torch.Tensor:
+    """(S, L, H) hidden states → (B, T, H) turn vectors; places without a turn are zero.
+
+    A packed turn is read from its own tokens. A per_turn sequence (`sequence_index` given) is read at its first token, its
+    last, or as the mean over the tokens of the turn that ends it.
+    """
+    if sequence_index is None:
+        turns = torch.arange(shape[1], device=turn_ids.device).view(1, -1, 1)
+        return _pool(hidden, turn_ids.unsqueeze(1) == turns, pooling)
+    if pooling == "mean":
+        last_turn = turn_ids.max(1, keepdim=True).values
+        span = turn_ids == last_turn
+    else:
+        span = attention_mask.bool()
+    vectors = _pool(hidden, span.unsqueeze(1), pooling).squeeze(1)
+    return vectors[sequence_index.clamp(min=0)] * (sequence_index >= 0).unsqueeze(-1).to(vectors.dtype)
+
+
+def _pool(hidden: torch.Tensor, span: torch.Tensor, pooling: str) -> torch.Tensor:
+    """(S, L, H) and spans (S, T, L) → (S, T, H)."""
+    if pooling == "mean":
+        weights = span.to(hidden.dtype)
+        return (weights @ hidden) / weights.sum(-1, keepdim=True).clamp(min=1)
+    places = span.int()
+    if pooling == "last":
+        places = places * torch.arange(1, span.shape[-1] + 1, device=span.device)
+    index = places.argmax(-1)
+    vectors = hidden.gather(1, index.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
+    return vectors * span.any(-1, keepdim=True).to(hidden.dtype)

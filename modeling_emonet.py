@@ -16,7 +16,7 @@ from transformers.utils import ModelOutput, logging
 from .configuration_emonet import EmoNetConfig
 from .context_modules import build_context_module
 from .speaker_memory import SpeakerMemory
-from .turn_attention import pool_turns, run_encoder
+from .turn_attention import encode_sequences, pool_turns, run_encoder
 
 logger = logging.get_logger(__name__)
 
@@ -212,8 +212,11 @@ class EmoNetModel(EmoNetPreTrainedModel):
         embeds = self.encoder.get_input_embeddings()(input_ids)
         if self.speaker_embedding is not None and self.config.identity_position == "marker":
             embeds = embeds + self._marker_embeds(turn_ids, speaker_ids, sequence_index)
-        hidden = run_encoder(self.encoder, self.config, embeds, attention_mask, turn_ids)
-        return pool_turns(hidden, attention_mask, turn_ids, speaker_ids.shape, sequence_index, self.config.pooling)
+        if sequence_index is None:
+            hidden = run_encoder(self.encoder, self.config, embeds, attention_mask, turn_ids)
+            return pool_turns(hidden, turn_ids, speaker_ids.shape[1], self.config.pooling)
+        vectors = encode_sequences(self.encoder, self.config, embeds, attention_mask, turn_ids)
+        return vectors[sequence_index.clamp(min=0)] * (sequence_index >= 0).unsqueeze(-1).to(vectors.dtype)
 
     def encode_memory(
         self, input_ids: torch.Tensor | None, attention_mask: torch.Tensor | None, rows_per_pass: int = 256
@@ -228,8 +231,9 @@ class EmoNetModel(EmoNetPreTrainedModel):
             for ids, mask in zip(input_ids.split(rows_per_pass), attention_mask.split(rows_per_pass), strict=True):
                 hidden = encoder(input_ids=ids, attention_mask=mask).last_hidden_state
                 one_turn = torch.where(mask.bool(), 0, -1)
-                shape = torch.Size((ids.shape[0], 1))
-                vectors.append(pool_turns(hidden, mask, one_turn, shape, None, self.config.pooling).squeeze(1))
+                if self.config.is_decoder_backbone and self.config.text_config.bos_token_id is not None:
+                    one_turn[:, 0].masked_fill_(ids[:, 0] == self.config.text_config.bos_token_id, -1)
+                vectors.append(pool_turns(hidden, one_turn, 1, self.config.pooling).squeeze(1))
         return torch.cat(vectors)
 
     def _with_speaker_dropout(self, speaker_ids: torch.Tensor) -> torch.Tensor:

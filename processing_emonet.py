@@ -145,8 +145,9 @@ class EmoNetProcessor:
         tokens = self._tokenize([clean_text(text) for text in texts])
         limit = self.config.sequence_limit
         if self.config.is_decoder_backbone:
-            newline = self._tokenize(["\n"])[0]
-            return [(ids[: min(self.config.max_turn_tokens, limit - 1)] + newline) for ids in tokens]
+            newline, sink = self._tokenize(["\n"])[0], self._sink()
+            room = min(self.config.max_turn_tokens, limit - len(newline) - len(sink))
+            return [sink + ids[:room] + newline for ids in tokens]
         start, end = self._edges()
         if per_turn:  # CoMPM keeps the end of a long utterance and writes no separator
             return [start + ids[-(limit - 1) :] for ids in tokens]
@@ -203,6 +204,14 @@ class EmoNetProcessor:
         end = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id
         return [token for token in (start,) if token is not None], [token for token in (end,) if token is not None]
 
+    def _sink(self) -> list[int]:
+        """The token in front of a decoder's sequence. It belongs to no turn: a decoder dumps attention on its first token,
+        whose state is far out of scale and would spoil the mean of the first turn."""
+        token = self.tokenizer.bos_token_id
+        if not self.config.is_decoder_backbone or token is None:
+            return []
+        return [token]
+
     def _marker(self, name: str, local: int) -> str:
         """The speaker marker as text. CoMPM's form is `<s1>`, `<s2>` … in order of appearance."""
         identity = self.config.speaker_identity
@@ -227,7 +236,8 @@ class EmoNetProcessor:
         pieces = self._tokenize(strings)
         packed = self.config.context_mode == "packed"
         start, end = self._edges() if packed and not self.config.is_decoder_backbone else ([], [])
-        limit = min(self.config.max_turn_tokens, self.config.sequence_limit) if packed else self.config.sequence_limit
+        longest = self.config.sequence_limit - len(self._sink())
+        limit = min(self.config.max_turn_tokens, longest) if packed else longest
         room = limit - len(start) - len(end)
         for place, ids in enumerate(pieces):
             if packed and len(ids) > room:
@@ -239,7 +249,8 @@ class EmoNetProcessor:
 
     def _packed(self, pieces: list[list[int]]) -> list[dict[str, Any]]:
         """Windows of whole turns; where one starts depends on earlier turns only, so that causality holds."""
-        limit = self.config.sequence_limit
+        sink = self._sink()
+        limit = self.config.sequence_limit - len(sink)
         windows, first, read_from = [], 0, 0
         size = 0
         for place, piece in enumerate(pieces):
@@ -257,15 +268,15 @@ class EmoNetProcessor:
                 "first_turn": first,
                 "end_turn": end,
                 "read_from": read - first,
-                "input_ids": [token for piece in pieces[first:end] for token in piece],
-                "turn_ids": [turn for turn, piece in enumerate(pieces[first:end]) for _ in piece],
+                "input_ids": sink + [token for piece in pieces[first:end] for token in piece],
+                "turn_ids": [-1] * len(sink) + [turn for turn, piece in enumerate(pieces[first:end]) for _ in piece],
             }
             for first, read, end in windows
         ]
 
     def _per_turn(self, pieces: list[list[int]]) -> list[dict[str, Any]]:
         """One sequence a turn: its past and itself, the latest tokens that fit (CoMPM: the last 511 behind [CLS])."""
-        start, _ = ([], []) if self.config.is_decoder_backbone else self._edges()
+        start = self._sink() if self.config.is_decoder_backbone else self._edges()[0]
         room = self.config.sequence_limit - len(start)
         # Sequences do not see each other: long dialogues go in portions, unless a module runs over all turns.
         portion = 64 if self.config.context_module == "none" else len(pieces)

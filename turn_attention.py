@@ -59,29 +59,35 @@ def _restarted_positions(turn_ids: torch.Tensor, config: EmoNetConfig) -> torch.
     return positions.clamp(max=config.sequence_limit - 1)
 
 
-def pool_turns(
-    hidden: torch.Tensor,
+def encode_sequences(
+    encoder: Any,
+    config: EmoNetConfig,
+    embeds: torch.Tensor,
     attention_mask: torch.Tensor,
     turn_ids: torch.Tensor,
-    shape: torch.Size,
-    sequence_index: torch.Tensor | None,
-    pooling: str,
+    rows_per_pass: int = 8,
 ) -> torch.Tensor:
-    """(S, L, H) hidden states → (B, T, H) turn vectors; places without a turn are zero.
+    """per_turn sequences (S, L, H) → the vector of the turn that ends each (S, H).
 
-    A packed turn is read from its own tokens. A per_turn sequence (`sequence_index` given) is read at its first token, its
-    last, or as the mean over the tokens of the turn that ends it.
+    Sequences run from one turn to the whole past, so they are encoded in portions of similar length, without the padding.
+    Read at the first token, the last, or as the mean over the tokens of the last turn.
     """
-    if sequence_index is None:
-        turns = torch.arange(shape[1], device=turn_ids.device).view(1, -1, 1)
-        return _pool(hidden, turn_ids.unsqueeze(1) == turns, pooling)
-    if pooling == "mean":
-        last_turn = turn_ids.max(1, keepdim=True).values
-        span = turn_ids == last_turn
-    else:
-        span = attention_mask.bool()
-    vectors = _pool(hidden, span.unsqueeze(1), pooling).squeeze(1)
-    return vectors[sequence_index.clamp(min=0)] * (sequence_index >= 0).unsqueeze(-1).to(vectors.dtype)
+    lengths = attention_mask.sum(1)
+    order = lengths.argsort()
+    vectors = []
+    for rows in order.split(rows_per_pass):
+        length = int(lengths[rows].max())
+        mask, turns = attention_mask[rows, :length], turn_ids[rows, :length]
+        hidden = run_encoder(encoder, config, embeds[rows, :length], mask, turns)
+        span = turns == turns.max(1, keepdim=True).values if config.pooling == "mean" else mask.bool()
+        vectors.append(_pool(hidden, span.unsqueeze(1), config.pooling).squeeze(1))
+    return torch.cat(vectors)[order.argsort()]
+
+
+def pool_turns(hidden: torch.Tensor, turn_ids: torch.Tensor, turns: int, pooling: str) -> torch.Tensor:
+    """(S, L, H) hidden states → (S, T, H), each turn read from its own tokens; places without a turn are zero."""
+    places = torch.arange(turns, device=turn_ids.device).view(1, -1, 1)
+    return _pool(hidden, turn_ids.unsqueeze(1) == places, pooling)
 
 
 def _pool(hidden: torch.Tensor, span: torch.Tensor, pooling: str) -> torch.Tensor:

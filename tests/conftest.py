@@ -20,7 +20,7 @@ LABEL_MAPS: dict[str, Any] = {
 SIZES = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64}
 FAMILIES: dict[str, dict[str, Any]] = {
     "bert": SIZES,
-    "roberta": {**SIZES, "max_position_embeddings": 514, "pad_token_id": 0},
+    "roberta": {**SIZES, "max_position_embeddings": 513, "pad_token_id": 0},
     "deberta-v2": {**SIZES, "relative_attention": True, "pos_att_type": ["c2p", "p2c"]},
     "modernbert": {**SIZES, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3},
     "llama": {**SIZES, "num_key_value_heads": 2},

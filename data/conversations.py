@@ -1,0 +1,149 @@
+"""The builder that all corpora share: files → dialogues → the two views, with global ids and histories."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+
+from .history import speaker_histories
+from .schema import SPLITS, DataFormatError, Dialogue, view_features
+from .speakers import SpeakerRegistry
+
+_SPLIT_NAMES = {"train": datasets.Split.TRAIN, "validation": datasets.Split.VALIDATION, "test": datasets.Split.TEST}
+
+
+@dataclass
+class ConversationConfig(datasets.BuilderConfig):
+    """Configuration of a corpus view.
+
+    Args:
+        view: `utterances` or `dialogues`.
+        history_window / history_scope: See [`speaker_histories`].
+        verify_counts: Check the corpus's known counts and refuse files that differ.
+        source_digest: Digest of the source files; part of the cache key, so that a changed file is noticed.
+    """
+
+    view: str = "dialogues"
+    history_window: int = 10
+    history_scope: str = "corpus"
+    verify_counts: bool = True
+    source_digest: str = ""
+
+
+class ConversationBuilder(datasets.GeneratorBasedBuilder):
+    """Base of the corpora; a subclass names its files, labels and counts, and reads a file into dialogues."""
+
+    BUILDER_CONFIG_CLASS = ConversationConfig
+    BUILDER_CONFIGS = [ConversationConfig(name=view, view=view) for view in ("dialogues", "utterances")]  # noqa: RUF012
+    DEFAULT_CONFIG_NAME = "dialogues"
+    VERSION = datasets.Version("1.0.0")
+
+    corpus: str = ""  # the name in every result
+    labels: list[str] = []  # noqa: RUF012
+    files: Mapping[str, str] = {}  # split → file name
+    url: str = ""  # public home, in front of the file name
+    counts: Mapping[str, Mapping[str, int]] = {}  # split → label → turns
+    dialogue_counts: Mapping[str, int] = {}
+    description: str = ""
+    homepage: str = ""
+    licence: str = ""
+
+    @staticmethod
+    def read(path: Path, split: str) -> list[Dialogue]:
+        """The dialogues of one file."""
+        raise NotImplementedError
+
+    def _info(self) -> datasets.DatasetInfo:
+        features = view_features(self.config.view, self.labels)
+        return datasets.DatasetInfo(
+            description=self.description, features=features, homepage=self.homepage, license=self.licence
+        )
+
+    def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
+        if self.config.data_dir:
+            paths = source_files(type(self), Path(self.config.data_dir))
+        else:
+            fetched = dl_manager.download({split: self.url + name for split, name in self.files.items()})
+            paths = {split: Path(path) for split, path in fetched.items()}
+        rows = list(self.rows(paths, self.config))
+        present = [split for split in SPLITS if split in paths]
+        return [
+            datasets.SplitGenerator(
+                name=_SPLIT_NAMES[split], gen_kwargs={"rows": [row for owner, row in rows if owner == split]}
+            )
+            for split in present
+        ]
+
+    def _generate_examples(self, rows: list[dict[str, Any]]) -> Iterator[tuple[int, dict[str, Any]]]:
+        yield from enumerate(rows)
+
+    @classmethod
+    def dialogues(cls, paths: Mapping[str, Path], verify_counts: bool = True) -> list[Dialogue]:
+        """All dialogues of all splits, in order of time, checked."""
+        found = [dialogue for split, path in paths.items() for dialogue in cls.read(path, split)]
+        if verify_counts:
+            cls._verify(found)
+        return sorted(found, key=lambda dialogue: dialogue.order)
+
+    @classmethod
+    def rows(cls, paths: Mapping[str, Path], config: ConversationConfig) -> Iterator[tuple[str, dict[str, Any]]]:
+        """(split, row) of the configured view."""
+        dialogues = cls.dialogues(paths, config.verify_counts)
+        registry = SpeakerRegistry.from_dialogues(dialogues)
+        histories = speaker_histories(dialogues, config.history_window, config.history_scope)
+        texts = [turn.text for dialogue in dialogues for turn in dialogue.turns]
+        index = 0
+        for dialogue, history in zip(dialogues, histories, strict=True):
+            turns = []
+            for turn, earlier in zip(dialogue.turns, history, strict=True):
+                turns.append(
+                    {
+                        "speaker": turn.speakers[0],
+                        "speakers": list(turn.speakers),
+                        "speaker_id": registry.id_of(turn.speakers[0]),
+                        "text": turn.text,
+                        "emotion": turn.emotion,
+                        "utterance_index": index,
+                        "speaker_history_index": earlier,
+                    }
+                )
+                index += 1
+            if config.view == "dialogues":
+                yield dialogue.split, {"dialogue_id": dialogue.dialogue_id, "turns": turns}
+                continue
+            for place, row in enumerate(turns):
+                said = [texts[earlier] for earlier in row["speaker_history_index"]]
+                yield dialogue.split, {"dialogue_id": dialogue.dialogue_id, "turn": place, **row, "speaker_history": said}
+
+    @classmethod
+    def _verify(cls, dialogues: list[Dialogue]) -> None:
+        for split, expected in cls.counts.items():
+            turns = [turn for dialogue in dialogues if dialogue.split == split for turn in dialogue.turns]
+            found = Counter(turn.emotion for turn in turns)
+            count = sum(dialogue.split == split for dialogue in dialogues)
+            if found != Counter(expected) or count != cls.dialogue_counts[split]:
+                raise DataFormatError(
+                    f"{cls.corpus} {split}: expected {cls.dialogue_counts[split]} dialogues with {dict(expected)}, found {count} "
+                    f"with {dict(found)}. These are other files than the published ones; pass verify_counts=False to use them."
+                )
+
+
+def source_files(builder: type[ConversationBuilder], data_dir: Path) -> dict[str, Path]:
+    """The corpus's files in `data_dir`; DataFormatError names the missing ones."""
+    paths = {split: data_dir / name for split, name in builder.files.items()}
+    missing = [path.name for path in paths.values() if not path.is_file()]
+    if missing:
+        raise DataFormatError(f"{data_dir} lacks {', '.join(missing)}; get the files from {builder.homepage}.")
+    return paths
+
+
+def digest_of(paths: Mapping[str, Path]) -> str:
+    """Digest of files' contents, in order of their splits."""
+    digest = hashlib.sha256()
+    for split in sorted(paths):
+        digest.update(split.encode() + b"\0" + hashlib.sha256(paths[split].read_bytes()).digest())
+    return digest.hexdigest()[:16]

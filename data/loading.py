@@ -1,0 +1,177 @@
+"""`load_conversations`, the one front door to every corpus."""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import datasets
+
+from .conversations import ConversationBuilder, digest_of, source_files
+from .emorynlp import EmoryNLP, EmoryNLPAligned
+from .meld import MELD
+from .own import own_builder, read_conversation_file
+from .schema import EMORYNLP_LABELS, DataFormatError
+from .speakers import SpeakerRegistry
+
+CORPORA: dict[str, tuple[type[ConversationBuilder], str]] = {
+    "emorynlp": (EmoryNLP, "emorynlp"),
+    "emorynlp-full": (EmoryNLP, "emorynlp"),
+    "emorynlp-aligned": (EmoryNLPAligned, "emorynlp_aligned"),
+    "meld": (MELD, "meld"),
+}
+_FILE_SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "dev": "validation", "test": "test"}
+
+
+class Conversations(datasets.DatasetDict):
+    """A `DatasetDict` that knows its speakers, labels and version.
+
+    Attributes:
+        speakers: The registry of global ids. labels: Label names in order. dataset_version: Stands beside every result.
+    """
+
+    speakers: SpeakerRegistry
+    labels: list[str]
+    dataset_version: str
+    _texts: list[str]
+
+    def utterance_texts(self) -> list[str]:
+        """The text of every utterance of the corpus by `utterance_index`, all splits."""
+        return self._texts
+
+    def restricted_to(self, splits: Iterable[str]) -> "Conversations":
+        """The same corpus with these splits only; the utterance table stays whole, so histories still point into it."""
+        return _conversations({name: self[name] for name in splits}, self)
+
+
+def load_conversations(
+    name_or_path: str | Path,
+    data_dir: str | Path | None = None,
+    *,
+    view: str = "dialogues",
+    history_window: int = 10,
+    history_scope: str = "corpus",
+    cache_dir: str | Path | None = None,
+    verify_counts: bool = True,
+    labels: list[str] | None = None,
+) -> Conversations:
+    """A corpus, ready to encode.
+
+    Args:
+        name_or_path: `emorynlp` (the full corpus), `emorynlp-aligned`, `meld`, `sample` (the embedded corpus), or a JSONL or CSV
+            file, or a folder with `train`, `validation` (or `dev`) and `test` files. A single file is the `train` split, or
+            the split that its name says.
+        data_dir: Folder with a known corpus's files, or its parent; default `$EMONET_DATA`, then the public home.
+        view: `dialogues` or `utterances`.
+        history_window / history_scope: The history columns (`corpus`, `dialogue`, `none`).
+        verify_counts: Refuse files of a known corpus that are not the published ones.
+        labels: Label set of your own files; default the emotions that occur in them.
+
+    Raises:
+        DataFormatError: for an unknown name, missing or wrong files.
+    """
+    name = str(name_or_path)
+    paths: Mapping[str, Path] | None
+    if name in CORPORA:
+        builder, folder = CORPORA[name]
+        directory = _corpus_folder(builder, folder, data_dir)
+        paths = source_files(builder, directory) if directory else None
+        version = f"{builder.corpus}-{builder.VERSION}"
+    else:
+        builder, paths = _own(Path(__file__).parent / "sample" if name == "sample" else Path(name), labels, name == "sample")
+        version = f"{builder.corpus}-{digest_of(paths)[:8]}"
+    instance = builder(
+        cache_dir=str(cache_dir) if cache_dir else None,
+        config_name=view,
+        data_dir=str(next(iter(paths.values())).parent) if paths else None,
+        history_window=history_window,
+        history_scope=history_scope,
+        verify_counts=verify_counts,
+        # The source's digest and the file list are part of the cache key: a changed file is a new dataset.
+        source_digest=f"{digest_of(paths)}-{builder.corpus}" if paths else "",
+    )
+    with _quiet():
+        instance.download_and_prepare(verification_mode="no_checks")
+        built = instance.as_dataset()
+    result = _conversations(dict(built.items()))
+    result.labels, result.dataset_version = list(builder.labels), version
+    result.speakers, result._texts = _speakers_and_texts(result, view)
+    return result
+
+
+def _conversations(splits: dict[str, Any], source: Conversations | None = None) -> Conversations:
+    result = Conversations(splits)
+    if source is not None:
+        result.labels, result.dataset_version = source.labels, source.dataset_version
+        result.speakers, result._texts = source.speakers, source._texts
+    return result
+
+
+def _speakers_and_texts(splits: Conversations, view: str) -> tuple[SpeakerRegistry, list[str]]:
+    """The registry and the utterance table, read back from the built rows."""
+    rows = [turn for split in splits.values() for turn in _turns(split, view)]
+    ids = {turn["speaker_id"]: turn["speaker"] for turn in rows if turn["speaker_id"]}
+    texts = [""] * len(rows)
+    for turn in rows:
+        texts[turn["utterance_index"]] = turn["text"]
+    return SpeakerRegistry(ids[number] for number in sorted(ids)), texts
+
+
+def _turns(split: Any, view: str) -> Iterable[dict[str, Any]]:
+    if view == "utterances":
+        yield from split.select_columns(["speaker", "speaker_id", "text", "utterance_index"])
+    else:
+        for row in split:
+            yield from row["turns"]
+
+
+def _corpus_folder(builder: type[ConversationBuilder], folder: str, data_dir: str | Path | None) -> Path | None:
+    parent = data_dir or os.environ.get("EMONET_DATA")
+    if not parent:
+        return None  # the builder downloads
+    for candidate in (Path(parent), Path(parent) / folder):
+        if (candidate / next(iter(builder.files.values()))).is_file():
+            return candidate
+    if data_dir:
+        names = ", ".join(builder.files.values())
+        raise DataFormatError(f"{data_dir}: neither it nor its folder {folder!r} holds {names}; see {builder.homepage}.")
+    return None
+
+
+def _own(path: Path, labels: list[str] | None, sample: bool) -> tuple[type[ConversationBuilder], dict[str, Path]]:
+    if path.is_dir():
+        files = {
+            _FILE_SPLITS[file.stem.lower()]: file
+            for file in sorted(path.iterdir())
+            if file.suffix.lower() in (".jsonl", ".csv") and file.stem.lower() in _FILE_SPLITS
+        }
+        if not files:
+            raise DataFormatError(f"{path}: no train, validation or test file with the ending .jsonl or .csv.")
+    elif path.is_file():
+        files = {_FILE_SPLITS.get(path.stem.lower(), "train"): path}
+    else:
+        raise DataFormatError(f"{str(path)!r} is neither a corpus ({', '.join([*CORPORA, 'sample'])}) nor a file or folder.")
+    found = {
+        turn.emotion: (file.name, dialogue.dialogue_id)
+        for split, file in files.items()
+        for dialogue in read_conversation_file(file, split)
+        for turn in dialogue.turns
+        if turn.emotion is not None
+    }
+    labels = labels or (EMORYNLP_LABELS if sample else sorted(found)) or EMORYNLP_LABELS
+    for emotion, (file_name, dialogue_id) in found.items():
+        if emotion not in labels:
+            raise DataFormatError(f"{file_name}, dialogue {dialogue_id!r}: unknown label {emotion!r}; the labels are {labels}.")
+    return own_builder(files, labels, "sample" if sample else path.stem), files
+
+
+class _quiet:
+    """No progress bars of datasets while small files are built."""
+
+    def __enter__(self) -> None:
+        self.was_enabled = not datasets.utils.logging.is_progress_bar_enabled() is True
+        datasets.disable_progress_bars()
+
+    def __exit__(self, *exception: object) -> None:
+        if not self.was_enabled:
+            datasets.enable_progress_bars()

@@ -1,0 +1,65 @@
+"""The one schema: features of the two views, label sets, and the plain dialogues that builders read files into."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import datasets
+
+EMORYNLP_LABELS = ["Joyful", "Mad", "Neutral", "Peaceful", "Powerful", "Sad", "Scared"]
+MELD_LABELS = ["anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise"]
+SPLITS = ("train", "validation", "test")
+
+# datasets 3 has no List; there a Sequence of a plain feature is the same.
+ListOf: Any = getattr(datasets, "List", datasets.Sequence)
+
+
+class DataFormatError(ValueError):
+    """A file that does not hold what it should; the message names file, line or field, and the fix."""
+
+
+@dataclass
+class Turn:
+    """One turn: everyone who speaks it (the first is the primary speaker), the text and its label or None."""
+
+    speakers: tuple[str, ...]
+    text: str
+    emotion: str | None = None
+
+
+@dataclass
+class Dialogue:
+    """One dialogue; `order` sorts dialogues in time (season, episode, scene ...)."""
+
+    dialogue_id: str
+    split: str
+    order: tuple[Any, ...]
+    turns: list[Turn] = field(default_factory=list)
+
+
+def turn_features(labels: list[str]) -> dict[str, Any]:
+    """Features of a turn inside the `dialogues` view."""
+    return {
+        "speaker": datasets.Value("string"),
+        "speakers": ListOf(datasets.Value("string")),
+        "speaker_id": datasets.Value("int32"),
+        "text": datasets.Value("string"),
+        "emotion": datasets.ClassLabel(names=labels),
+        "utterance_index": datasets.Value("int64"),
+        "speaker_history_index": ListOf(datasets.Value("int64")),
+    }
+
+
+def view_features(view: str, labels: list[str]) -> datasets.Features:
+    """Features of the `utterances` view (a row a turn) or the `dialogues` view (a row a dialogue)."""
+    if view == "dialogues":
+        turns = turn_features(labels)
+        nested = datasets.List(turns) if hasattr(datasets, "List") else [turns]
+        return datasets.Features({"dialogue_id": datasets.Value("string"), "turns": nested})
+    return datasets.Features(
+        {
+            "dialogue_id": datasets.Value("string"),
+            "turn": datasets.Value("int32"),
+            **turn_features(labels),
+            "speaker_history": ListOf(datasets.Value("string")),
+        }
+    )

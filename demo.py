@@ -14,7 +14,16 @@ def run_demo(output_dir: Path, backbone: str = "minilm", seed: int = 1) -> None:
     """Train `emonet-fast` on the sample corpus, print its test figures and one dialogue with the emotion of each turn."""
     started = time.perf_counter()
     print(f"1/3  training emonet-fast on the sample corpus ({backbone}, frozen)", flush=True)
-    record = train_run("sample", output_dir, preset="emonet-fast", backbone=backbone, seed=seed, progress=False)
+    record = train_run(
+        "sample",
+        output_dir,
+        preset="emonet-fast",
+        backbone=backbone,
+        seed=seed,
+        config_overrides={"speaker_memory": "corpus"},  # the whole of EmoNet, though 430 turns teach its memory little
+        training_overrides={"per_device_train_batch_size": 4, "num_train_epochs": 40, "class_weighting": "sqrt_inverse"},
+        progress=False,
+    )
     print(f"     best of {len(record['epochs'])} epochs on validation: {record['best_epoch']}\n")
     print("2/3  the test episode", flush=True)
     predictions = output_dir / "test_predictions.jsonl"

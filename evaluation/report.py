@@ -1,0 +1,89 @@
+"""What a run leaves behind: figures as JSON and text, predictions as JSON lines, and the two plots."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+_OVERALL = {
+    "weighted_f1": "weighted F1",
+    "macro_f1": "macro F1",
+    "micro_f1_no_neutral": "micro F1 without neutral",
+    "accuracy": "accuracy",
+    "weighted_f1_3class": "weighted F1, three classes",
+}
+
+
+def write_run_report(
+    folder: Path, metrics: dict[str, Any], label_names: Sequence[str], history: list[dict[str, Any]], split: str
+) -> None:
+    """`metrics.json`, `confusion_matrix.png` and `learning_curves.png` in `folder`; `history` is a Trainer's log."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "metrics.json").write_text(json.dumps({"split": split, **metrics}, indent=2) + "\n", "utf-8")
+    plot_confusion(folder / "confusion_matrix.png", metrics["confusion_matrix"], label_names, split)
+    plot_curves(folder / "learning_curves.png", history)
+
+
+def write_predictions(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """One JSON line a turn."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def metrics_table(metrics: dict[str, Any]) -> str:
+    """The figures as text for a terminal, in percent."""
+    lines = [f"{title:27s} {100 * metrics[key]:6.2f}" for key, title in _OVERALL.items() if metrics.get(key) is not None]
+    lines.append(f"{'turns':27s} {metrics['n']:6d}   {metrics.get('dataset_version', '')}")
+    lines.append(f"\n{'':27s}     F1  precision  recall  turns")
+    for name, row in metrics["per_class"].items():
+        figures = f"{100 * row['f1']:6.2f}     {100 * row['precision']:6.2f}  {100 * row['recall']:6.2f}"
+        lines.append(f"{name:27s} {figures}  {row['support']:5d}")
+    return "\n".join(lines)
+
+
+def plot_confusion(path: Path, matrix: list[list[int]], label_names: Sequence[str], split: str) -> None:
+    """The confusion matrix as PNG: colour is the share of the reference's row, the number is the count."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 5.6), layout="constrained")
+    axes = figure.subplots()
+    shares = [[count / max(sum(row), 1) for count in row] for row in matrix]
+    image = axes.imshow(shares, cmap="cividis", vmin=0, vmax=1)
+    for row, counts in enumerate(matrix):
+        for column, count in enumerate(counts):
+            dark = shares[row][column] < 0.55
+            axes.text(column, row, str(count), ha="center", va="center", color="white" if dark else "black")
+    places = range(len(label_names))
+    axes.set_xticks(places, label_names, rotation=45, ha="right")
+    axes.set_yticks(places, label_names)
+    axes.set(xlabel="predicted", ylabel="annotated", title=f"Confusion matrix, {split}")
+    figure.colorbar(image, ax=axes, label="share of the annotated emotion")
+    figure.savefig(path, dpi=120)
+
+
+def plot_curves(path: Path, history: list[dict[str, Any]]) -> None:
+    """Training loss and validation F1 by epoch as PNG, with the kept epoch marked."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for key, title in (("loss", "training"), ("eval_loss", "validation")):
+        points = [(entry["epoch"], entry[key]) for entry in history if key in entry]
+        left.plot(*zip(*points, strict=True), marker="o", markersize=3, label=title) if points else None
+    left.set(xlabel="epoch", ylabel="loss", title="Loss")
+    left.legend()
+    for key, title, style in (("eval_weighted_f1", "weighted F1", "-"), ("eval_macro_f1", "macro F1", "--")):
+        points = [(entry["epoch"], 100 * entry[key]) for entry in history if key in entry]
+        if not points:
+            continue
+        right.plot(*zip(*points, strict=True), style, marker="o", markersize=3, label=title)
+        if key == "eval_weighted_f1":
+            best = max(points, key=lambda point: point[1])
+            right.annotate(f"kept: {best[1]:.1f}", best, xytext=(0, 8), textcoords="offset points", ha="center")
+            right.plot(*best, "k*", markersize=11)
+    right.set(xlabel="epoch", ylabel="validation F1 (%)", title="Selection on validation")
+    right.margins(y=0.15)
+    right.legend()
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,223 @@
+"""The Trainer: the loss is exact however a step is cut up, weights come from train, the best epoch is kept."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from emonet.data.collator import EmoNetCollator, EncodedSplit
+from emonet.errors import EmoNetError
+from emonet.modeling_emonet import weighted_cross_entropy
+from emonet.train_trainer import EmoNetTrainer, EmoNetTrainingArguments, class_weights
+from tests.conftest import DIALOGUE, LABELS, OTHER
+from tests.test_modeling_emonet import build
+
+WEIGHTS = [1.0, 3.0, 0.5, 2.0, 4.0, 1.5, 2.5]
+
+
+def encoded(tokenizer: Any, preset: str = "context", **changes: Any) -> tuple[Any, Any, EncodedSplit, EmoNetCollator]:
+    """16 dialogues of different lengths and labels, a model without dropout, and a collator over their memory."""
+    changes = {"class_weights": WEIGHTS, "head_dropout": 0.0, **changes}
+    model, processor = build(tokenizer, preset, **changes)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    for module in model.modules():
+        for name in ("attention_dropout", "dropout_prob"):
+            if hasattr(module, name):
+                setattr(module, name, 0.0)
+    model.config.text_config.attention_probs_dropout_prob = 0.0
+    for module in model.modules():
+        if hasattr(module, "dropout") and isinstance(module.dropout, torch.nn.Dropout):
+            module.dropout.p = 0.0
+    rows, texts = [], []
+    for number in range(16):
+        turns = (DIALOGUE + OTHER)[number % 5 : number % 5 + 1 + number % 4]
+        turns = [{**turn, "utterance_index": len(texts) + place} for place, turn in enumerate(turns)]
+        for place, turn in enumerate(turns):
+            turn["speaker_history_index"] = [len(texts) + k for k in range(place) if turns[k]["speaker"] == turn["speaker"]]
+        texts += [turn["text"] for turn in turns]
+        rows.append({"dialogue_id": str(number), "turns": turns})
+    split = EncodedSplit(rows, processor)
+    return model, processor, split, EmoNetCollator(processor, processor.encode_memory(texts))
+
+
+def trainer_for(parts: Any, folder: Path, **arguments: Any) -> EmoNetTrainer:
+    model, processor, split, collator = parts
+    defaults = {"save_strategy": "no", "eval_strategy": "no", "num_train_epochs": 1, "train_sampling_strategy": "sequential"}
+    args = EmoNetTrainingArguments(
+        output_dir=str(folder), use_cpu=True, disable_tqdm=True, **{**defaults, **arguments}
+    )
+    has_eval = str(args.eval_strategy) != "no" and args.eval_strategy.value != "no"
+    return EmoNetTrainer(
+        model=model,
+        args=args,
+        train_dataset=split,
+        eval_dataset=split if has_eval else None,
+        data_collator=collator,
+        processing_class=processor,
+    )
+
+
+def first_gradient_norm(tokenizer: Any, folder: Path, batch: int, steps: int, **arguments: Any) -> tuple[float, float]:
+    trainer = trainer_for(
+        encoded(tokenizer, "dialogue-memory"),
+        folder,
+        per_device_train_batch_size=batch,
+        gradient_accumulation_steps=steps,
+        max_grad_norm=1e9,
+        learning_rate=0.0,
+        logging_strategy="steps",
+        logging_steps=1,
+        **arguments,
+    )
+    trainer.train()
+    entry = next(entry for entry in trainer.state.log_history if "grad_norm" in entry)
+    return float(entry["grad_norm"]), float(entry["loss"])
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_accumulation_does_not_change_the_step(tokenizer: Any, tmp_path: Path, smoothing: float) -> None:
+    results = [
+        first_gradient_norm(tokenizer, tmp_path / str(batch), batch, 16 // batch, label_smoothing_factor=smoothing)
+        for batch in (16, 4, 2)
+    ]
+    for norm, loss in results[1:]:
+        assert norm == pytest.approx(results[0][0], abs=1e-4)
+        assert loss == pytest.approx(results[0][1], abs=1e-4)
+    assert results[0][0] > 1e-3
+
+
+def test_the_loss_is_torchs_weighted_mean() -> None:
+    torch.manual_seed(0)
+    logits, labels = torch.randn(4, 5, 7), torch.randint(0, 7, (4, 5))
+    labels[0, 3:] = -100
+    total, weight = weighted_cross_entropy(logits, labels, WEIGHTS)
+    expected = torch.nn.functional.cross_entropy(logits.view(-1, 7), labels.view(-1), torch.tensor(WEIGHTS))
+    assert torch.allclose(total / weight, expected)
+
+
+TWO_PROCESSES = """
+import json, os, sys
+from pathlib import Path
+import torch
+sys.path.insert(0, {root!r})
+from tests.conftest import make_tokenizer
+from tests.test_train_trainer import first_gradient_norm
+assert os.environ["WORLD_SIZE"] == "2"
+result = first_gradient_norm(make_tokenizer(), Path({folder!r}), 8, 1, ddp_backend="gloo")
+if os.environ["RANK"] == "0":
+    Path({folder!r}, "result.json").write_text(json.dumps(result))
+torch.distributed.destroy_process_group()  # gloo's threads abort a process that just ends
+"""
+
+
+def test_two_processes_take_the_step_of_one(tokenizer: Any, tmp_path: Path) -> None:
+    import json
+
+    script = tmp_path / "run.py"
+    root = str(Path(__file__).parents[1])
+    script.write_text(TWO_PROCESSES.format(root=root, folder=str(tmp_path)))
+    # accelerate starts several local processes through this flag only; use_cpu makes them talk over gloo.
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
+               "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0", str(script)]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    result = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    assert result.returncode == 0, result.stderr[-3000:]
+    norm, loss = json.loads((tmp_path / "result.json").read_text())
+    alone = first_gradient_norm(tokenizer, tmp_path / "alone", 16, 1)
+    assert norm == pytest.approx(alone[0], abs=1e-4)
+    assert loss == pytest.approx(alone[1], abs=1e-4)
+
+
+@pytest.mark.parametrize("save", ["no", "epoch"])
+def test_the_best_epoch_on_validation_is_kept(tokenizer: Any, tmp_path: Path, save: str) -> None:
+    trainer = trainer_for(
+        encoded(tokenizer),
+        tmp_path,
+        save_strategy=save,
+        eval_strategy="epoch",
+        num_train_epochs=4,
+        learning_rate=3e-3,
+        per_device_train_batch_size=4,
+    )
+    trainer.train()
+    scores = [entry["eval_weighted_f1"] for entry in trainer.state.log_history if "eval_weighted_f1" in entry]
+    assert len(scores) == 4
+    assert trainer.evaluate()["eval_weighted_f1"] == pytest.approx(max(scores))
+
+
+def test_training_resumes_to_the_same_weights(tokenizer: Any, tmp_path: Path) -> None:
+    settings = {"save_strategy": "epoch", "eval_strategy": "epoch", "learning_rate": 1e-3, "save_total_limit": None,
+                "load_best_model_at_end": False, "per_device_train_batch_size": 4, "num_train_epochs": 2}  # fmt: skip
+    whole = trainer_for(encoded(tokenizer), tmp_path / "whole", **settings)
+    whole.train()
+    again = trainer_for(encoded(tokenizer), tmp_path / "again", **settings)
+    first = sorted((tmp_path / "whole").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))[0]
+    again.train(resume_from_checkpoint=str(first))
+    for left, right in zip(whole.model.parameters(), again.model.parameters(), strict=True):
+        assert torch.allclose(left, right, atol=1e-6)
+
+
+def test_early_stopping_without_checkpoints(tokenizer: Any, tmp_path: Path) -> None:
+    trainer = trainer_for(
+        encoded(tokenizer), tmp_path, eval_strategy="epoch", num_train_epochs=50, learning_rate=0.0, early_stopping_patience=2
+    )
+    trainer.train()
+    assert trainer.state.epoch == 3
+
+
+def test_learning_rate_mapping(tokenizer: Any, tmp_path: Path) -> None:
+    trainer = trainer_for(encoded(tokenizer), tmp_path, learning_rate_mapping={"^classifier": 0.5}, learning_rate=0.1)
+    groups = trainer.create_optimizer().param_groups
+    fast = {id(parameter) for group in groups if group["lr"] == 0.5 for parameter in group["params"]}
+    assert fast == {id(parameter) for parameter in trainer.model.classifier.parameters()}
+    with pytest.raises(EmoNetError, match="no parameter matches 'nothing'"):
+        trainer_for(encoded(tokenizer), tmp_path, learning_rate_mapping={"nothing": 1.0}).create_optimizer()
+
+
+def test_class_weights() -> None:
+    labels = [0] * 8 + [1] * 2 + [-100] * 5
+    assert class_weights(labels, 3, "none") is None
+    inverse = class_weights(labels, 3, "inverse")
+    assert inverse is not None
+    assert inverse[1] / inverse[0] == pytest.approx(4, rel=1e-4) and inverse[2] == inverse[1]
+    root = class_weights(labels, 2, "sqrt_inverse")
+    assert root is not None and root[1] / root[0] == pytest.approx(2, rel=1e-4)
+    effective = class_weights(labels, 2, "effective")
+    assert effective is not None and effective[1] > effective[0] and np.mean(effective) == pytest.approx(1, abs=1e-5)
+    with pytest.raises(EmoNetError, match="not one of"):
+        class_weights(labels, 2, "balanced")
+
+
+def test_wrong_datasets_are_named(tokenizer: Any, tmp_path: Path) -> None:
+    from datasets import Dataset, DatasetDict
+
+    model, processor, _, collator = encoded(tokenizer)
+    raw = Dataset.from_dict({"text": ["hi"], "emotion": [0]})
+    for dataset, message in (
+        (raw, r"raw columns \['text', 'emotion'\]"),
+        (DatasetDict(train=raw), "whole corpus"),
+        ([{"labels": [0]}], "lacks speaker_ids"),
+        ([], "is empty"),
+    ):
+        with pytest.raises(EmoNetError, match=message):
+            EmoNetTrainer(
+                model=model,
+                args=EmoNetTrainingArguments(output_dir=str(tmp_path), use_cpu=True),
+                train_dataset=dataset,
+                data_collator=collator,
+            )
+    with pytest.raises(EmoNetError, match="class_weighting='all'"):
+        EmoNetTrainingArguments(output_dir=str(tmp_path), class_weighting="all")
+    assert len(LABELS) == model.config.num_labels
+
+
+def test_no_token_is_pickled(tmp_path: Path) -> None:
+    with pytest.raises(EmoNetError, match="HF_TOKEN"):
+        EmoNetTrainingArguments(output_dir=str(tmp_path), hub_token="hf_secret")

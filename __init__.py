@@ -5,11 +5,12 @@ The root imports by absolute names: test runners load this file on its own, with
 
 from typing import Any
 
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
+
 from emonet.configuration_emonet import PACKAGE_VERSION as __version__
 from emonet.configuration_emonet import EmoNetConfig
 from emonet.modeling_emonet import EmoNetForSequenceClassification, EmoNetModel
 from emonet.processing_emonet import EmoNetProcessor
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
 AutoConfig.register("emonet", EmoNetConfig, exist_ok=True)
 AutoModel.register(EmoNetConfig, EmoNetModel, exist_ok=True)

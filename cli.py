@@ -26,6 +26,10 @@ _TRAINING_FLAGS: dict[str, tuple[str, type]] = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status. Bad input ends in one line on stderr and status 2."""
     arguments = _parser().parse_args(argv)
+    if not sys.stderr.isatty():
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
     try:
         arguments.run(arguments)
     except (ValueError, OSError) as error:

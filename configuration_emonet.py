@@ -145,6 +145,12 @@ class EmoNetConfig(PretrainedConfig):
         return self.text_config.hidden_size
 
     @property
+    def label_names(self) -> list[str]:
+        """The label names in order of their ids."""
+        names: dict[Any, Any] = self.id2label or {}
+        return [names[index] for index in range(len(names))]
+
+    @property
     def is_decoder_backbone(self) -> bool:
         """Whether the backbone is a causal language model (LLaMA type) rather than an encoder."""
         return is_decoder_type(self.text_config.model_type)

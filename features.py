@@ -101,9 +101,7 @@ def _key(model: EmoNetModel, encoders: Sequence[torch.nn.Module], fields: Sequen
     return digest.hexdigest()[:32]
 
 
-def _cached(
-    key: str, shape: tuple[int, int], compute: Callable[[np.memmap], None], cache_dir: Path | None
-) -> np.ndarray:
+def _cached(key: str, shape: tuple[int, int], compute: Callable[[np.memmap], None], cache_dir: Path | None) -> np.ndarray:
     """The float32 table under `key`, memory-mapped; computed into a temporary file and moved there when complete."""
     folder = (cache_dir or cache_root()) / "features"
     path = folder / f"{key}.npy"

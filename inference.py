@@ -18,16 +18,12 @@ def window_tokens(example: Mapping[str, Any]) -> int:
     return sum(map(len, ids)) if ids and isinstance(ids[0], list) else len(ids)
 
 
-def batches_by_length(
-    examples: Sequence[Mapping[str, Any]], batch_size: int, token_budget: int | None = None
-) -> list[list[int]]:
+def batches_by_length(examples: Sequence[Mapping[str, Any]], batch_size: int, token_budget: int | None = None) -> list[list[int]]:
     """Places of `examples`, longest first, in batches of at most `batch_size` windows and `token_budget` padded tokens."""
     batches: list[list[int]] = []
     longest = 0
     for place in sorted(range(len(examples)), key=lambda place: -window_tokens(examples[place])):
-        full = batches and (
-            len(batches[-1]) >= batch_size or (token_budget and (len(batches[-1]) + 1) * longest > token_budget)
-        )
+        full = batches and (len(batches[-1]) >= batch_size or (token_budget and (len(batches[-1]) + 1) * longest > token_budget))
         if not batches or full:
             batches.append([])
             longest = window_tokens(examples[place])
@@ -77,11 +73,10 @@ def predict_dialogues(
     """
     corpus_scope = processor.config.speaker_memory == "corpus"
     said: dict[str, list[int]] = {}
-    windows, texts = [], []
+    windows: list[list[dict[str, Any]]] = []
+    texts: list[str] = []
     for turns in dialogues:
-        index = dialogue_memory_index(
-            turns, processor.config.memory_window, len(texts), said if corpus_scope else None
-        )
+        index = dialogue_memory_index(turns, processor.config.memory_window, len(texts), said if corpus_scope else None)
         windows.append(processor.encode(turns, index))
         texts.extend(turn_text(turn, place) for place, turn in enumerate(turns))
     memory = processor.encode_memory(texts) if processor.config.speaker_memory != "none" else None

@@ -38,6 +38,7 @@ class EmoNetOutput(ModelOutput):
 
 class EmoNetPreTrainedModel(PreTrainedModel):
     config_class = EmoNetConfig
+    config: EmoNetConfig
     base_model_prefix = "emonet"
     supports_gradient_checkpointing = True
     _supports_sdpa = True
@@ -95,7 +96,7 @@ class EmoNetPreTrainedModel(PreTrainedModel):
             raise ValueError(f"Pass config or its fields, not both: {', '.join(sorted(kwargs))}.")
         model = cls._from_config(config, dtype=load["dtype"], attn_implementation=load.get("attn_implementation"))
         state = _load_encoder_state(path, config, load)
-        base = model.emonet if hasattr(model, "emonet") else model
+        base = getattr(model, "emonet", model)
         for encoder in filter(None, (base.encoder, base.memory_encoder)):
             missing = encoder.load_state_dict(state, strict=False).missing_keys
             if missing:
@@ -105,7 +106,7 @@ class EmoNetPreTrainedModel(PreTrainedModel):
 
     def freeze(self) -> None:
         """Mark as untrainable what the configuration calls frozen (`from_pretrained` forgets `requires_grad`)."""
-        base = self.emonet if hasattr(self, "emonet") else self
+        base: Any = getattr(self, "emonet", self)
         if self.config.freeze_backbone:
             base.encoder.requires_grad_(False)
         if base.memory_encoder is not None and self.config.memory_encoder == "frozen":
@@ -117,8 +118,8 @@ class EmoNetModel(EmoNetPreTrainedModel):
 
     def __init__(self, config: EmoNetConfig):
         super().__init__(config)
-        self.encoder = _build_encoder(config)
-        self.memory_encoder = _build_encoder(config) if config.separate_memory_encoder else None
+        self.encoder: Any = _build_encoder(config)
+        self.memory_encoder: Any = _build_encoder(config) if config.separate_memory_encoder else None
         self.standardizer = Standardizer(config.hidden_size) if config.standardize else None
         self.memory_standardizer = (
             Standardizer(config.hidden_size) if config.standardize and config.speaker_memory != "none" else None
@@ -343,21 +344,20 @@ def weighted_cross_entropy(
     logits = logits.float().reshape(-1, logits.shape[-1])
     labels = labels.reshape(-1)
     weights = logits.new_ones(logits.shape[-1]) if class_weights is None else logits.new_tensor(class_weights)
-    loss = F.cross_entropy(
-        logits, labels, weights, ignore_index=-100, reduction="sum", label_smoothing=label_smoothing
-    )
+    loss = F.cross_entropy(logits, labels, weights, ignore_index=-100, reduction="sum", label_smoothing=label_smoothing)
     return loss, weights[labels[labels != -100]].sum()
 
 
 def _classifier(config: EmoNetConfig) -> nn.Module:
+    labels = len(config.label_names)
     if not config.head_hidden_size:
-        return nn.Sequential(nn.Dropout(config.head_dropout), nn.Linear(config.hidden_size, config.num_labels))
+        return nn.Sequential(nn.Dropout(config.head_dropout), nn.Linear(config.hidden_size, labels))
     return nn.Sequential(
         nn.Dropout(config.head_dropout),
         nn.Linear(config.hidden_size, config.head_hidden_size),
         nn.ReLU(),
         nn.Dropout(config.head_dropout),
-        nn.Linear(config.head_hidden_size, config.num_labels),
+        nn.Linear(config.head_hidden_size, labels),
     )
 
 

@@ -75,7 +75,7 @@ class EmoNetProcessor:
                 f"{checkpoint!r} has no {SPEAKERS_FILE}: without it every speaker would be the unknown one. Copy it from "
                 'the training run, or write {"version": 1, "speakers": []} to accept that.'
             ) from error
-        return cls(tokenizer, config, read_speakers(path))
+        return cls(tokenizer, config, read_speakers(str(path)))
 
     def save_pretrained(self, folder: str | os.PathLike[str], **kwargs: Any) -> None:
         """Write the tokenizer and `speakers.json` into `folder`."""
@@ -91,7 +91,8 @@ class EmoNetProcessor:
         Each turn's memory is what its speaker said earlier in the same dialogue. For longer dialogues, or histories from
         other dialogues, use `encode` and `collate`.
         """
-        examples, memory = [], []
+        examples: list[dict[str, Any]] = []
+        memory: list[str] = []
         for turns in dialogues:
             index = dialogue_memory_index(turns, self.config.memory_window, start=len(memory))
             memory.extend(turn_text(turn) for turn in turns)
@@ -122,7 +123,7 @@ class EmoNetProcessor:
         texts = [turn_text(turn, place) for place, turn in enumerate(turns)]
         order: dict[str, int] = {}
         local = [order.setdefault(name, len(order)) for name in names]
-        rows = {
+        rows: dict[str, list[Any]] = {
             "speaker_ids": [self._speaker_id(turn, name) for turn, name in zip(turns, names, strict=True)],
             "local_speaker_ids": local,
             "labels": [self._label(turn.get("emotion"), place) for place, turn in enumerate(turns)],
@@ -184,7 +185,7 @@ class EmoNetProcessor:
     def labels_of(self, logits: np.ndarray) -> list[dict[str, Any]]:
         """(T, C) logits → for each turn `label`, `score` and all `scores` by label."""
         exps = np.exp(logits - logits.max(-1, keepdims=True))
-        names = [self.config.id2label[index] for index in range(self.config.num_labels)]
+        names = self.config.label_names
         results = []
         for row in exps / exps.sum(-1, keepdims=True):
             best = int(row.argmax())
@@ -251,7 +252,8 @@ class EmoNetProcessor:
         """Windows of whole turns; where one starts depends on earlier turns only, so that causality holds."""
         sink = self._sink()
         limit = self.config.sequence_limit - len(sink)
-        windows, first, read_from = [], 0, 0
+        windows: list[tuple[int, int, int]] = []
+        first, read_from = 0, 0
         size = 0
         for place, piece in enumerate(pieces):
             if size + len(piece) > limit:
@@ -295,9 +297,7 @@ class EmoNetProcessor:
                     owners = [place - begin] * len(pieces[place]) + owners
                 sequences.append(start + ids[-room:])
                 turn_ids.append([-1] * len(start) + owners[-room:])
-            windows.append(
-                {"first_turn": begin, "end_turn": end, "read_from": 0, "input_ids": sequences, "turn_ids": turn_ids}
-            )
+            windows.append({"first_turn": begin, "end_turn": end, "read_from": 0, "input_ids": sequences, "turn_ids": turn_ids})
         return windows
 
     # -- tensors ----------------------------------------------------------------------------------------------------
@@ -353,12 +353,13 @@ class EmoNetProcessor:
     def _label(self, emotion: Any, place: int) -> int:
         if emotion is None or emotion == NO_LABEL:
             return NO_LABEL
+        names = self.config.label_names
         if isinstance(emotion, str):
-            if emotion not in (self.config.label2id or {}):
-                raise ValueError(f"Turn {place}: unknown emotion {emotion!r}; the labels are {list(self.config.label2id)}.")
-            return int(self.config.label2id[emotion])
-        if not 0 <= int(emotion) < self.config.num_labels:
-            raise ValueError(f"Turn {place}: label {emotion} is outside 0..{self.config.num_labels - 1}.")
+            if emotion not in names:
+                raise ValueError(f"Turn {place}: unknown emotion {emotion!r}; the labels are {names}.")
+            return names.index(emotion)
+        if not 0 <= int(emotion) < len(names):
+            raise ValueError(f"Turn {place}: label {emotion} is outside 0..{len(names) - 1}.")
         return int(emotion)
 
 

@@ -114,7 +114,7 @@ def train_run(
         split = corpus["validation"]
         metrics, rows = score_split(model, processor, split, corpus.collator.memory)
         metrics["dataset_version"] = conversations.dataset_version
-        write_run_report(output, metrics, _labels(model), history=history, split="validation")
+        write_run_report(output, metrics, model.config.label_names, history=history, split="validation")
         write_predictions(output / "predictions.jsonl", rows)
         write_json(output / RUN_FILE, record)
     trainer.accelerator.end_training()
@@ -137,8 +137,8 @@ def evaluate_run(
     conversations = _load(dataset, data_dir, model.config)
     if split not in conversations:
         raise EmoNetError(f"{dataset!r} has no split {split!r}; it has {', '.join(conversations)}.")
-    if sorted(conversations.labels) != sorted(_labels(model)):
-        raise EmoNetError(f"The model's labels {_labels(model)} are not those of {dataset!r}: {conversations.labels}.")
+    if sorted(conversations.labels) != sorted(model.config.label_names):
+        raise EmoNetError(f"The model's labels {model.config.label_names} are not those of {dataset!r}: {conversations.labels}.")
     corpus = EncodedCorpus(_only(conversations, split), processor)
     corpus.cache_features(model, cache_dir, progress)
     metrics, rows = score_split(model, processor, corpus[split], corpus.collator.memory, progress)
@@ -155,7 +155,7 @@ def score_split(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Metrics of a split, and one prediction row for every turn of it."""
     logits = predict_logits(model, processor, split.windows, memory, progress=progress)
-    labels = _labels(model)
+    labels = model.config.label_names
     rows: list[dict[str, Any]] = []
     gold: list[int] = []
     for row, scores, windows in zip(split.rows, logits, split.windows, strict=True):
@@ -208,18 +208,12 @@ def _build(
 
 
 def _load(dataset: str, data_dir: str | None, config: Any) -> Conversations:
-    return load_conversations(
-        dataset, data_dir, history_window=config.memory_window, history_scope=config.speaker_memory
-    )
+    return load_conversations(dataset, data_dir, history_window=config.memory_window, history_scope=config.speaker_memory)
 
 
 def _only(conversations: Conversations, *splits: str) -> Conversations:
     """The corpus reduced to `splits`; its utterance table stays whole, so that histories still point into it."""
     return conversations.restricted_to(splits)
-
-
-def _labels(model: Any) -> list[str]:
-    return [model.config.id2label[index] for index in range(model.config.num_labels)]
 
 
 def _epochs(history: list[dict[str, Any]]) -> list[dict[str, Any]]:

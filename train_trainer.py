@@ -49,10 +49,15 @@ class EmoNetTrainingArguments(TrainingArguments):
     remove_unused_columns: bool = field(default=False)
     dataloader_pin_memory: bool = field(default_factory=torch.cuda.is_available)
 
+    @property
+    def saves_nothing(self) -> bool:
+        """Whether no checkpoint is written, so that the best weights are kept in memory ([`BestWeights`])."""
+        return str(getattr(self.save_strategy, "value", self.save_strategy)) == "no"
+
     def __post_init__(self) -> None:
         if self.class_weighting not in CLASS_WEIGHTINGS:
             raise EmoNetError(f"class_weighting={self.class_weighting!r} is not one of {', '.join(CLASS_WEIGHTINGS)}.")
-        if str(self.save_strategy) == "no":  # nothing on disk: the best weights are kept in memory (BestWeights)
+        if self.saves_nothing:
             self.load_best_model_at_end = False
         super().__post_init__()
         if self.hub_token:
@@ -72,6 +77,7 @@ class EmoNetTrainer(Trainer):
         EmoNetError: for a dataset that is not encoded, naming what is missing and the call that mends it.
     """
 
+    args: EmoNetTrainingArguments
     loss_is_scaled_for_ga = True  # the loss is divided by the weight of the whole optimizer step
 
     def __init__(self, model: Any = None, args: EmoNetTrainingArguments | None = None, **kwargs: Any):
@@ -80,11 +86,10 @@ class EmoNetTrainer(Trainer):
         if kwargs.get("data_collator") is None:
             raise EmoNetError("EmoNetTrainer needs data_collator=EncodedCorpus(...).collator: it holds the speaker memory.")
         if "compute_metrics" not in kwargs and kwargs.get("eval_dataset") is not None:
-            labels = [model.config.id2label[index] for index in range(model.config.num_labels)]
-            kwargs["compute_metrics"] = trainer_metrics(labels)
+            kwargs["compute_metrics"] = trainer_metrics(model.config.label_names)
         args = args or EmoNetTrainingArguments()
         super().__init__(model=model, args=args, **kwargs)
-        if kwargs.get("eval_dataset") is not None and (str(args.save_strategy.value) == "no"):
+        if kwargs.get("eval_dataset") is not None and args.saves_nothing:
             self.add_callback(BestWeights(args.metric_for_best_model or "weighted_f1", args.early_stopping_patience))
         elif args.early_stopping_patience and args.load_best_model_at_end:
             from transformers import EarlyStoppingCallback
@@ -115,9 +120,7 @@ class EmoNetTrainer(Trainer):
         inputs = dict(inputs)
         labels = inputs.pop("labels")
         outputs = model(**inputs)
-        loss, weight = weighted_cross_entropy(
-            outputs.logits, labels, self._class_weights, self.args.label_smoothing_factor
-        )
+        loss, weight = weighted_cross_entropy(outputs.logits, labels, self._class_weights, self.args.label_smoothing_factor)
         if num_items_in_batch is None:
             loss = loss / weight.clamp(min=torch.finfo(torch.float32).tiny)
         else:
@@ -130,13 +133,14 @@ class EmoNetTrainer(Trainer):
         """As `Trainer`'s; parameters that `learning_rate_mapping` names get a group with their own rate."""
         first = self.optimizer is None
         optimizer = super().create_optimizer(model)
-        mapping = self.args.learning_rate_mapping
+        target: Any = self.model if model is None else model
+        mapping: Any = self.args.learning_rate_mapping
         if first and mapping:
-            _apply_learning_rates(optimizer, self.model if model is None else model, mapping)
+            _apply_learning_rates(optimizer, target, mapping)
         return optimizer
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
-        dataset = self.train_dataset if train_dataset is None else train_dataset
+        dataset: Any = self.train_dataset if train_dataset is None else train_dataset
         if str(getattr(self.args.train_sampling_strategy, "value", self.args.train_sampling_strategy)) != "group_by_length":
             return super()._get_train_sampler(dataset)
         lengths = [window_tokens(dataset[place]) for place in range(len(dataset))]
@@ -217,7 +221,7 @@ def _apply_learning_rates(optimizer: torch.optim.Optimizer, model: torch.nn.Modu
             raise EmoNetError(f"learning_rate_mapping: no parameter matches {pattern!r}.")
     for group in list(optimizer.param_groups):
         moved: dict[float, list[torch.nn.Parameter]] = {}
-        kept = []
+        kept: list[torch.nn.Parameter] = []
         for parameter in group["params"]:
             name = names[id(parameter)].removeprefix("module.")
             rate = next((rate for pattern, rate in mapping.items() if re.search(pattern, name)), None)

@@ -109,4 +109,3 @@ class EncodedCorpus(Mapping[str, EncodedSplit]):
             used = {place for example in train for row in example["memory_index"] for place in row}
             if used:
                 base.memory_standardizer.fit(torch.from_numpy(np.asarray(self.collator.memory)[sorted(used)]))
-

@@ -38,16 +38,16 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):
     """Base of the corpora; a subclass names its files, labels and counts, and reads a file into dialogues."""
 
     BUILDER_CONFIG_CLASS = ConversationConfig
-    BUILDER_CONFIGS = [ConversationConfig(name=view, view=view) for view in ("dialogues", "utterances")]  # noqa: RUF012
+    BUILDER_CONFIGS = [ConversationConfig(name=view, view=view) for view in ("dialogues", "utterances")]
     DEFAULT_CONFIG_NAME = "dialogues"
     VERSION = datasets.Version("1.0.0")
 
     corpus: str = ""  # the name in every result
-    labels: list[str] = []  # noqa: RUF012
+    labels: list[str] = []
     files: Mapping[str, str] = {}  # split → file name
     url: str = ""  # public home, in front of the file name
-    counts: Mapping[str, Mapping[str, int]] = {}  # split → label → turns
-    dialogue_counts: Mapping[str, int] = {}
+    sizes: Mapping[str, tuple[int, int]] = {}  # split → dialogues, turns
+    label_counts: Mapping[str, Mapping[str, int]] = {}  # split → label → turns, where published
     description: str = ""
     homepage: str = ""
     licence: str = ""
@@ -59,9 +59,7 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):
 
     def _info(self) -> datasets.DatasetInfo:
         features = view_features(self.config.view, self.labels)
-        return datasets.DatasetInfo(
-            description=self.description, features=features, homepage=self.homepage, license=self.licence
-        )
+        return datasets.DatasetInfo(description=self.description, features=features, homepage=self.homepage, license=self.licence)
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
         if self.config.data_dir:
@@ -72,9 +70,7 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):
         rows = list(self.rows(paths, self.config))
         present = [split for split in SPLITS if split in paths]
         return [
-            datasets.SplitGenerator(
-                name=_SPLIT_NAMES[split], gen_kwargs={"rows": [row for owner, row in rows if owner == split]}
-            )
+            datasets.SplitGenerator(name=_SPLIT_NAMES[split], gen_kwargs={"rows": [row for owner, row in rows if owner == split]})
             for split in present
         ]
 
@@ -98,7 +94,7 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):
         texts = [turn.text for dialogue in dialogues for turn in dialogue.turns]
         index = 0
         for dialogue, history in zip(dialogues, histories, strict=True):
-            turns = []
+            turns: list[dict[str, Any]] = []
             for turn, earlier in zip(dialogue.turns, history, strict=True):
                 turns.append(
                     {
@@ -121,14 +117,16 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):
 
     @classmethod
     def _verify(cls, dialogues: list[Dialogue]) -> None:
-        for split, expected in cls.counts.items():
+        for split, expected in cls.sizes.items():
             turns = [turn for dialogue in dialogues if dialogue.split == split for turn in dialogue.turns]
-            found = Counter(turn.emotion for turn in turns)
-            count = sum(dialogue.split == split for dialogue in dialogues)
-            if found != Counter(expected) or count != cls.dialogue_counts[split]:
+            size = (sum(dialogue.split == split for dialogue in dialogues), len(turns))
+            labels = Counter(turn.emotion for turn in turns)
+            published = cls.label_counts.get(split)
+            if size != expected or (published is not None and labels != Counter(published)):
                 raise DataFormatError(
-                    f"{cls.corpus} {split}: expected {cls.dialogue_counts[split]} dialogues with {dict(expected)}, found {count} "
-                    f"with {dict(found)}. These are other files than the published ones; pass verify_counts=False to use them."
+                    f"{cls.corpus} {split}: expected {expected[0]} dialogues and {expected[1]} turns, labels "
+                    f"{dict(published or {})}; found {size[0]} and {size[1]}, labels {dict(labels)}. These are other files than "
+                    "the published ones; pass verify_counts=False to use them."
                 )
 
 

@@ -23,12 +23,12 @@ class EmoryNLP(ConversationBuilder):
     files = {f"{split}": f"emotion-detection-{short}.json" for split, short in
              (("train", "trn"), ("validation", "dev"), ("test", "tst"))}  # fmt: skip
     url = "https://raw.githubusercontent.com/emorynlp/emotion-detection/master/json/"
-    counts = {
+    label_counts = {
         "train": _counts("3034 2184 1285 1076 900 784 671"),
         "validation": _counts("393 289 178 143 132 134 75"),
         "test": _counts("349 282 182 113 159 145 98"),
     }
-    dialogue_counts = {"train": 713, "validation": 99, "test": 85}
+    sizes = {"train": (713, 9934), "validation": (99, 1344), "test": (85, 1328)}
     description = "Emotions of Friends transcripts: every utterance of 97 episodes, seven emotions."
     homepage = "https://github.com/emorynlp/emotion-detection"
     licence = "Apache-2.0"
@@ -62,8 +62,7 @@ class EmoryNLPAligned(ConversationBuilder):
     labels = EMORYNLP_LABELS
     files = {"train": "emorynlp_train_final.csv", "validation": "emorynlp_dev_final.csv", "test": "emorynlp_test_final.csv"}
     url = "https://raw.githubusercontent.com/declare-lab/MELD/master/data/emorynlp/"
-    counts: dict[str, dict[str, int]] = {}
-    dialogue_counts = {"train": 659, "validation": 89, "test": 79}
+    sizes = {"train": (659, 7551), "validation": (89, 954), "test": (79, 984)}
     description = "EmoryNLP's utterances that are aligned to video."
     homepage = "https://github.com/declare-lab/MELD"
     licence = "Apache-2.0"

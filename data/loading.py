@@ -169,7 +169,7 @@ class _quiet:
     """No progress bars of datasets while small files are built."""
 
     def __enter__(self) -> None:
-        self.was_enabled = not datasets.utils.logging.is_progress_bar_enabled() is True
+        self.was_enabled = datasets.utils.logging.is_progress_bar_enabled() is not True
         datasets.disable_progress_bars()
 
     def __exit__(self, *exception: object) -> None:

@@ -14,8 +14,7 @@ class MELD(ConversationBuilder):
     labels = MELD_LABELS
     files = {"train": "train_sent_emo.csv", "validation": "dev_sent_emo.csv", "test": "test_sent_emo.csv"}
     url = "https://raw.githubusercontent.com/declare-lab/MELD/master/data/MELD/"
-    counts: dict[str, dict[str, int]] = {}
-    dialogue_counts = {"train": 1038, "validation": 114, "test": 280}
+    sizes = {"train": (1038, 9989), "validation": (114, 1109), "test": (280, 2610)}
     description = "MELD: emotions of Friends dialogues (text)."
     homepage = "https://github.com/declare-lab/MELD"
     licence = "GPL-3.0"

@@ -38,7 +38,9 @@ OTHER = [
     {"speaker": "Zed", "text": "i hate this so very much leave me alone you fool", "emotion": "Mad"},
     {"speaker": "Ann", "text": "no", "emotion": "Scared"},
 ]
-WORDS = sorted({word for turn in DIALOGUE + OTHER for word in turn["text"].split()} | set("abcdefghijklmnopqrstuvwxyz<>:123456789\n"))
+WORDS = sorted(
+    {word for turn in DIALOGUE + OTHER for word in turn["text"].split()} | set("abcdefghijklmnopqrstuvwxyz<>:123456789\n")
+)
 
 
 def text_config(family: str, **changes: Any) -> Any:

@@ -119,7 +119,7 @@ def test_frozen_memory_is_stored_once(tokenizer: Any, tmp_path: Path) -> None:
         model, _ = build(tokenizer, preset)
         model.save_pretrained(tmp_path / preset)
         with safe_open(tmp_path / preset / "model.safetensors", "pt") as file:
-            embeddings = [key for key in file.keys() if key.endswith("word_embeddings.weight")]
+            embeddings = [key for key in file.keys() if key.endswith("word_embeddings.weight")]  # noqa: SIM118  a file handle
         assert len(embeddings) == copies, (preset, embeddings)
 
 
@@ -168,8 +168,9 @@ def test_base_and_head_load_from_each_other(tokenizer: Any, tmp_path: Path) -> N
 
 
 def test_auto_classes_know_the_model(tokenizer: Any, tmp_path: Path) -> None:
-    import emonet  # noqa: F401  registers them
     from transformers import AutoModelForSequenceClassification
+
+    import emonet  # noqa: F401  registers them
 
     model, _ = build(tokenizer, "emonet")
     model.save_pretrained(tmp_path)
@@ -190,9 +191,7 @@ def test_memory_order_and_identity_matter(tokenizer: Any) -> None:
 
 
 def test_a_nested_config_cannot_turn_remote_code_on() -> None:
-    config = EmoNetConfig(
-        text_config={"model_type": "bert", "trust_remote_code": True, "auto_map": {"AutoModel": "evil.Evil"}}
-    )
+    config = EmoNetConfig(text_config={"model_type": "bert", "trust_remote_code": True, "auto_map": {"AutoModel": "evil.Evil"}})
     assert "trust_remote_code" not in config.to_json_string() and "evil" not in config.to_json_string()
     with pytest.raises(ValueError, match="code of their own are refused"):
         EmoNetConfig(text_config={"model_type": "evil-model", "auto_map": {"AutoModel": "evil.Evil"}})

@@ -14,7 +14,7 @@ from tests.test_modeling_emonet import build, logits
 
 
 def long_dialogue(turns: int) -> list[dict[str, str]]:
-    words = "hello there how are you great we won that is wonderful news".split()
+    words = ["hello", "there", "how", "are", "you", "great", "we", "won", "that", "is", "wonderful", "news"]
     return [
         {"speaker": "AnnBobCat"[3 * (n % 3) : 3 * (n % 3) + 3], "text": " ".join(words[: 1 + n % len(words)])}
         for n in range(turns)

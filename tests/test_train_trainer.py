@@ -50,9 +50,7 @@ def encoded(tokenizer: Any, preset: str = "context", **changes: Any) -> tuple[An
 def trainer_for(parts: Any, folder: Path, **arguments: Any) -> EmoNetTrainer:
     model, processor, split, collator = parts
     defaults = {"save_strategy": "no", "eval_strategy": "no", "num_train_epochs": 1, "train_sampling_strategy": "sequential"}
-    args = EmoNetTrainingArguments(
-        output_dir=str(folder), use_cpu=True, disable_tqdm=True, **{**defaults, **arguments}
-    )
+    args = EmoNetTrainingArguments(output_dir=str(folder), use_cpu=True, disable_tqdm=True, **{**defaults, **arguments})
     has_eval = str(args.eval_strategy) != "no" and args.eval_strategy.value != "no"
     return EmoNetTrainer(
         model=model,
@@ -198,7 +196,7 @@ def test_class_weights() -> None:
 def test_wrong_datasets_are_named(tokenizer: Any, tmp_path: Path) -> None:
     from datasets import Dataset, DatasetDict
 
-    model, processor, _, collator = encoded(tokenizer)
+    model, _, _, collator = encoded(tokenizer)
     raw = Dataset.from_dict({"text": ["hi"], "emotion": [0]})
     for dataset, message in (
         (raw, r"raw columns \['text', 'emotion'\]"),

@@ -2,6 +2,7 @@
 
 import json
 import platform
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,8 @@ def train_run(
         write_run_report(output, metrics, model.config.label_names, history=history, split="validation")
         write_predictions(output / "predictions.jsonl", rows)
         write_json(output / RUN_FILE, record)
+        if arguments.saves_nothing:
+            shutil.rmtree(arguments.output_dir, ignore_errors=True)
     trainer.accelerator.end_training()
     return record
 
@@ -137,7 +140,7 @@ def evaluate_run(
     conversations = _load(dataset, data_dir, model.config)
     if split not in conversations:
         raise EmoNetError(f"{dataset!r} has no split {split!r}; it has {', '.join(conversations)}.")
-    if sorted(conversations.labels) != sorted(model.config.label_names):
+    if conversations.labels != model.config.label_names:
         raise EmoNetError(f"The model's labels {model.config.label_names} are not those of {dataset!r}: {conversations.labels}.")
     corpus = EncodedCorpus(_only(conversations, split), processor)
     corpus.cache_features(model, cache_dir, progress)
@@ -208,7 +211,13 @@ def _build(
 
 
 def _load(dataset: str, data_dir: str | None, config: Any) -> Conversations:
-    return load_conversations(dataset, data_dir, history_window=config.memory_window, history_scope=config.speaker_memory)
+    return load_conversations(
+        dataset,
+        data_dir,
+        history_window=config.memory_window,
+        history_scope=config.speaker_memory,
+        labels=config.label_names,
+    )
 
 
 def _only(conversations: Conversations, *splits: str) -> Conversations:

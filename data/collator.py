@@ -20,9 +20,11 @@ class EncodedSplit(Dataset):
 
     def __init__(self, rows: Sequence[Mapping[str, Any]], processor: EmoNetProcessor):
         self.rows = list(rows)
-        self.windows = [
-            processor.encode(row["turns"], [turn["speaker_history_index"] for turn in row["turns"]]) for row in self.rows
-        ]
+        self.windows = []
+        for row in self.rows:
+            # Names decide, not the corpus's ids: a checkpoint may be used on another corpus than its own.
+            turns = [{**turn, "speaker_id": None} for turn in row["turns"]]
+            self.windows.append(processor.encode(turns, [turn["speaker_history_index"] for turn in turns]))
         self.examples = [window for windows in self.windows for window in windows]
 
     def __len__(self) -> int:

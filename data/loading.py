@@ -87,8 +87,8 @@ def load_conversations(
         history_window=history_window,
         history_scope=history_scope,
         verify_counts=verify_counts,
-        # The source's digest and the file list are part of the cache key: a changed file is a new dataset.
-        source_digest=f"{digest_of(paths)}-{builder.corpus}" if paths else "",
+        # The source's digest and the labels are part of the cache key: a changed file is a new dataset.
+        source_digest=f"{digest_of(paths)}-{builder.corpus}-{'-'.join(builder.labels)}" if paths else "",
     )
     with _quiet():
         instance.download_and_prepare(verification_mode="no_checks")

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from emonet.cli import main
+from emonet.data import load_conversations
+from emonet.data.collator import EncodedSplit
 from emonet.errors import EmoNetError
+from emonet.processing_emonet import EmoNetProcessor
 from emonet.scripts import parse_script
 
 
@@ -125,3 +128,19 @@ def test_presets_and_env_print(capsys: Any) -> None:
     assert main(["presets"]) == 0 and main(["env"]) == 0
     out = capsys.readouterr().out
     assert all(name in out for name in ("emonet-fast", "compm", "transformers", "causal"))
+
+
+def test_evaluating_another_corpus_goes_by_names(run: Path, tmp_path: Path, capsys: Any) -> None:
+    """Own files with their own order of speakers, a few of the labels, and a stranger."""
+    rows = [("Stranger", "Sad"), ("Maya Okafor", "Scared"), ("Maya Okafor", "Joyful")]
+    lines = [{"dialogue_id": "a", "speaker": name, "text": "oh", "emotion": emotion} for name, emotion in rows]
+    (tmp_path / "test.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    figures = tmp_path / "figures.json"
+    arguments = ["evaluate", "--model", str(run), "--dataset", str(tmp_path), "--json", str(figures)]
+    assert main(arguments) == 0
+    metrics = json.loads(figures.read_text())
+    assert metrics["n"] == 3 and len(metrics["per_class"]) == 7 and metrics["trained_on"] != metrics["dataset_version"]
+    processor = EmoNetProcessor.from_pretrained(run)
+    split = EncodedSplit(load_conversations(tmp_path, cache_dir=tmp_path / "cache")["test"], processor)
+    maya = processor.speakers["Maya Okafor"]
+    assert split.examples[0]["speaker_ids"] == [0, maya, maya]

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny import DIALOGUE, LABEL_MAPS, OTHER, text_config
 from torch import nn
 from transformers import RobertaModel
 
@@ -13,7 +14,6 @@ from emonet.errors import EmoNetError
 from emonet.modeling_emonet import EmoNetForSequenceClassification
 from emonet.presets import preset_config
 from emonet.processing_emonet import EmoNetProcessor
-from tests.conftest import DIALOGUE, LABEL_MAPS, OTHER, text_config
 
 
 class PublishedCoMPM(nn.Module):

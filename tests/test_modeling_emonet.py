@@ -6,32 +6,12 @@ from typing import Any
 
 import pytest
 import torch
+from tiny import DIALOGUE, FAMILIES, LABEL_MAPS, OTHER, build, logits
 
-from emonet.configuration_emonet import EmoNetConfig, is_decoder_type
+from emonet.configuration_emonet import EmoNetConfig
 from emonet.modeling_emonet import EmoNetForSequenceClassification, EmoNetModel
 from emonet.presets import PRESETS, preset_config
 from emonet.processing_emonet import EmoNetProcessor
-from tests.conftest import DIALOGUE, FAMILIES, LABEL_MAPS, OTHER, text_config
-
-SPEAKERS = {"Ann": 1, "Bob": 2}
-
-
-def build(tokenizer: Any, preset: str, family: str = "bert", **changes: Any) -> tuple[Any, EmoNetProcessor]:
-    torch.manual_seed(0)
-    fields = {**preset_config(preset, is_decoder_type(family), 3), **changes}
-    config = EmoNetConfig(text_config=text_config(family), num_speakers=3, **LABEL_MAPS, **fields)
-    # Larger weights than at initialisation, so that a leak is no rounding error.
-    model = EmoNetForSequenceClassification(config).eval()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if parameter.dim() > 1 and "emonet.memory" not in name:
-                parameter.mul_(3)
-    return model, EmoNetProcessor(tokenizer, config, SPEAKERS)
-
-
-@torch.no_grad()
-def logits(model: Any, processor: EmoNetProcessor, *dialogues: Any) -> torch.Tensor:
-    return model(**processor(list(dialogues))).logits
 
 
 @pytest.mark.parametrize(("family", "preset"), list(itertools.product(FAMILIES, PRESETS)))

@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tiny import DIALOGUE, OTHER, build, logits
 
 from emonet.inference import predict_dialogues, predict_logits
 from emonet.processing_emonet import EmoNetProcessor, clean_text, dialogue_memory_index
-from tests.conftest import DIALOGUE, OTHER
-from tests.test_modeling_emonet import build, logits
 
 
 def long_dialogue(turns: int) -> list[dict[str, str]]:

@@ -9,74 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tiny_training import WEIGHTS, encoded, first_gradient_norm, trainer_for
 
-from emonet.data.collator import EmoNetCollator, EncodedSplit
 from emonet.errors import EmoNetError
 from emonet.modeling_emonet import weighted_cross_entropy
 from emonet.train_trainer import EmoNetTrainer, EmoNetTrainingArguments, class_weights
-from tests.conftest import DIALOGUE, LABELS, OTHER
-from tests.test_modeling_emonet import build
-
-WEIGHTS = [1.0, 3.0, 0.5, 2.0, 4.0, 1.5, 2.5]
-
-
-def encoded(tokenizer: Any, preset: str = "context", **changes: Any) -> tuple[Any, Any, EncodedSplit, EmoNetCollator]:
-    """16 dialogues of different lengths and labels, a model without dropout, and a collator over their memory."""
-    changes = {"class_weights": WEIGHTS, "head_dropout": 0.0, **changes}
-    model, processor = build(tokenizer, preset, **changes)
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-    for module in model.modules():
-        for name in ("attention_dropout", "dropout_prob"):
-            if hasattr(module, name):
-                setattr(module, name, 0.0)
-    model.config.text_config.attention_probs_dropout_prob = 0.0
-    for module in model.modules():
-        if hasattr(module, "dropout") and isinstance(module.dropout, torch.nn.Dropout):
-            module.dropout.p = 0.0
-    rows, texts = [], []
-    for number in range(16):
-        turns = (DIALOGUE + OTHER)[number % 5 : number % 5 + 1 + number % 4]
-        turns = [{**turn, "utterance_index": len(texts) + place} for place, turn in enumerate(turns)]
-        for place, turn in enumerate(turns):
-            turn["speaker_history_index"] = [len(texts) + k for k in range(place) if turns[k]["speaker"] == turn["speaker"]]
-        texts += [turn["text"] for turn in turns]
-        rows.append({"dialogue_id": str(number), "turns": turns})
-    split = EncodedSplit(rows, processor)
-    return model, processor, split, EmoNetCollator(processor, processor.encode_memory(texts))
-
-
-def trainer_for(parts: Any, folder: Path, **arguments: Any) -> EmoNetTrainer:
-    model, processor, split, collator = parts
-    defaults = {"save_strategy": "no", "eval_strategy": "no", "num_train_epochs": 1, "train_sampling_strategy": "sequential"}
-    args = EmoNetTrainingArguments(output_dir=str(folder), use_cpu=True, disable_tqdm=True, **{**defaults, **arguments})
-    has_eval = str(args.eval_strategy) != "no" and args.eval_strategy.value != "no"
-    return EmoNetTrainer(
-        model=model,
-        args=args,
-        train_dataset=split,
-        eval_dataset=split if has_eval else None,
-        data_collator=collator,
-        processing_class=processor,
-    )
-
-
-def first_gradient_norm(tokenizer: Any, folder: Path, batch: int, steps: int, **arguments: Any) -> tuple[float, float]:
-    trainer = trainer_for(
-        encoded(tokenizer, "dialogue-memory"),
-        folder,
-        per_device_train_batch_size=batch,
-        gradient_accumulation_steps=steps,
-        max_grad_norm=1e9,
-        learning_rate=0.0,
-        logging_strategy="steps",
-        logging_steps=1,
-        **arguments,
-    )
-    trainer.train()
-    entry = next(entry for entry in trainer.state.log_history if "grad_norm" in entry)
-    return float(entry["grad_norm"]), float(entry["loss"])
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -105,8 +42,8 @@ import json, os, sys
 from pathlib import Path
 import torch
 sys.path.insert(0, {root!r})
-from tests.conftest import make_tokenizer
-from tests.test_train_trainer import first_gradient_norm
+from tiny import make_tokenizer
+from tiny_training import first_gradient_norm
 assert os.environ["WORLD_SIZE"] == "2"
 result = first_gradient_norm(make_tokenizer(), Path({folder!r}), 8, 1, ddp_backend="gloo")
 if os.environ["RANK"] == "0":
@@ -119,7 +56,7 @@ def test_two_processes_take_the_step_of_one(tokenizer: Any, tmp_path: Path) -> N
     import json
 
     script = tmp_path / "run.py"
-    root = str(Path(__file__).parents[1])
+    root = str(Path(__file__).parent)
     script.write_text(TWO_PROCESSES.format(root=root, folder=str(tmp_path)))
     # accelerate starts several local processes through this flag only; use_cpu makes them talk over gloo.
     command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
@@ -213,7 +150,6 @@ def test_wrong_datasets_are_named(tokenizer: Any, tmp_path: Path) -> None:
             )
     with pytest.raises(EmoNetError, match="class_weighting='all'"):
         EmoNetTrainingArguments(output_dir=str(tmp_path), class_weighting="all")
-    assert len(LABELS) == model.config.num_labels
 
 
 def test_no_token_is_pickled(tmp_path: Path) -> None:

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from sklearn.metrics import classification_report, f1_score
+from tiny import LABELS
 
 from emonet.errors import EmoNetError
 from emonet.evaluation.metrics import emotion_metrics, trainer_metrics
 from emonet.evaluation.report import metrics_table, write_run_report
-from tests.conftest import LABELS
 
 
 @pytest.mark.parametrize("seed", range(20))

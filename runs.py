@@ -119,7 +119,7 @@ def train_run(
         write_predictions(output / "predictions.jsonl", rows)
         write_json(output / RUN_FILE, record)
         if arguments.saves_nothing:
-            shutil.rmtree(arguments.output_dir, ignore_errors=True)
+            shutil.rmtree(output / "checkpoints", ignore_errors=True)
     trainer.accelerator.end_training()
     return record
 

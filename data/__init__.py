@@ -1,9 +1,11 @@
 """Corpora: builders, global speakers, histories, and `load_conversations` in front of them."""
 
 from .conversations import ConversationBuilder
-from .emorynlp import EmoryNLP, EmoryNLPAligned
+from .emorynlp import EmoryNLP
+from .emorynlp_aligned import EmoryNLPAligned
 from .loading import Conversations, load_conversations
 from .meld import MELD
+from .own import conversation_from_chat, read_conversation_file
 from .schema import DataFormatError
 from .speakers import SpeakerRegistry
 
@@ -15,5 +17,7 @@ __all__ = [
     "EmoryNLP",
     "EmoryNLPAligned",
     "SpeakerRegistry",
+    "conversation_from_chat",
     "load_conversations",
+    "read_conversation_file",
 ]

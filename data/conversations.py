@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ class ConversationConfig(datasets.BuilderConfig):
         view: `utterances` or `dialogues`.
         history_window / history_scope: See [`speaker_histories`].
         verify_counts: Check the corpus's known counts and refuse files that differ.
-        source_digest: Digest of the source files; part of the cache key, so that a changed file is noticed.
+        source_digest: Set by the builder: digest of source files, labels and code, so that the cache notices a change.
     """
 
     view: str = "dialogues"
@@ -52,9 +52,15 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):
     homepage: str = ""
     licence: str = ""
 
+    def __init__(self, *args: Any, **kwargs: Any):
+        # datasets keys a data_dir by its path alone and would serve stale rows when its files change.
+        if kwargs.get("data_dir"):
+            kwargs["source_digest"] = self.cache_digest(source_files(type(self), Path(kwargs["data_dir"])))
+        super().__init__(*args, **kwargs)
+
     @staticmethod
     def read(path: Path, split: str) -> list[Dialogue]:
-        """The dialogues of one file."""
+        """The dialogues of one file, each with all its turns in order."""
         raise NotImplementedError
 
     def _info(self) -> datasets.DatasetInfo:
@@ -70,17 +76,34 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):
         rows = list(self.rows(paths, self.config))
         present = [split for split in SPLITS if split in paths]
         return [
-            datasets.SplitGenerator(name=_SPLIT_NAMES[split], gen_kwargs={"rows": [row for owner, row in rows if owner == split]})
+            datasets.SplitGenerator(
+                name=_SPLIT_NAMES[split], gen_kwargs={"rows": tuple(row for owner, row in rows if owner == split)}
+            )
             for split in present
         ]
 
-    def _generate_examples(self, rows: list[dict[str, Any]]) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _generate_examples(self, rows: tuple[dict[str, Any], ...]) -> Iterator[tuple[int, dict[str, Any]]]:
         yield from enumerate(rows)
 
     @classmethod
     def dialogues(cls, paths: Mapping[str, Path], verify_counts: bool = True) -> list[Dialogue]:
         """All dialogues of all splits, in order of time, checked."""
         found = [dialogue for split, path in paths.items() for dialogue in cls.read(path, split)]
+        owners: dict[str, str] = {}
+        for dialogue in found:
+            file, name = paths[dialogue.split].name, dialogue.dialogue_id
+            if name in owners:
+                raise DataFormatError(
+                    f"{file}: dialogue_id {name!r} is used already in {owners[name]}; ids are unique over all "
+                    "splits, or a dialogue would leak from one into the other. Rename one of the two."
+                )
+            owners[name] = file
+            for number, turn in enumerate(dialogue.turns, 1):
+                if turn.emotion is not None and turn.emotion not in cls.labels:
+                    raise DataFormatError(
+                        f"{file}, dialogue {name!r}: unknown label {turn.emotion!r} in turn {number}, emotion; "
+                        f"the labels are {', '.join(cls.labels)}."
+                    )
         if verify_counts:
             cls._verify(found)
         return sorted(found, key=lambda dialogue: dialogue.order)
@@ -113,7 +136,18 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):
                 continue
             for place, row in enumerate(turns):
                 said = [texts[earlier] for earlier in row["speaker_history_index"]]
-                yield dialogue.split, {"dialogue_id": dialogue.dialogue_id, "turn": place, **row, "speaker_history": said}
+                yield (
+                    dialogue.split,
+                    {"dialogue_id": dialogue.dialogue_id, "turn": place, **row, "speaker_history": said},
+                )
+
+    @classmethod
+    def cache_digest(cls, paths: Mapping[str, Path]) -> str:
+        """Digest of everything but the configuration that the rows depend on: files, labels, and this code."""
+        digest = hashlib.sha256(repr((cls.corpus, cls.labels, digest_of(paths))).encode())
+        for code in sorted(Path(__file__).parent.glob("*.py")):
+            digest.update(code.read_bytes())
+        return digest.hexdigest()[:16]
 
     @classmethod
     def _verify(cls, dialogues: list[Dialogue]) -> None:
@@ -125,8 +159,8 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):
             if size != expected or (published is not None and labels != Counter(published)):
                 raise DataFormatError(
                     f"{cls.corpus} {split}: expected {expected[0]} dialogues and {expected[1]} turns, labels "
-                    f"{dict(published or {})}; found {size[0]} and {size[1]}, labels {dict(labels)}. These are other files than "
-                    "the published ones; pass verify_counts=False to use them."
+                    f"{dict(published or {})}; found {size[0]} and {size[1]}, labels {dict(labels)}. These are other files "
+                    "than the published ones; pass verify_counts=False to use them."
                 )
 
 
@@ -145,3 +179,8 @@ def digest_of(paths: Mapping[str, Path]) -> str:
     for split in sorted(paths):
         digest.update(split.encode() + b"\0" + hashlib.sha256(paths[split].read_bytes()).digest())
     return digest.hexdigest()[:16]
+
+
+def by_label(labels: Sequence[str], *numbers: int) -> dict[str, int]:
+    """Label → number of turns."""
+    return dict(zip(labels, numbers, strict=True))

@@ -9,7 +9,7 @@ SCOPES = ("corpus", "dialogue", "none")
 
 
 def speaker_histories(dialogues: Sequence[Dialogue], window: int, scope: str) -> list[list[list[int]]]:
-    """For each dialogue and turn, the utterance indices of its speaker's last `window` earlier utterances, oldest first.
+    """For each dialogue and turn, the indices of its speaker's last `window` earlier utterances, oldest first.
 
     `dialogues` stand in order of time; an utterance's index is its position in them. A train turn's history holds train
     utterances only; a validation or test turn's holds train and its own split's. Several people's turn belongs to the

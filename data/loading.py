@@ -1,17 +1,20 @@
 """`load_conversations`, the one front door to every corpus."""
 
 import os
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import datasets
 
 from .conversations import ConversationBuilder, digest_of, source_files
-from .emorynlp import EmoryNLP, EmoryNLPAligned
+from .emorynlp import EmoryNLP
+from .emorynlp_aligned import EmoryNLPAligned
 from .meld import MELD
-from .own import own_builder, read_conversation_file
-from .schema import EMORYNLP_LABELS, DataFormatError
+from .own import ENDINGS, own_builder, read_conversation_file
+from .schema import EMORYNLP_LABELS, SPLITS, DataFormatError
 from .speakers import SpeakerRegistry
 
 CORPORA: dict[str, tuple[type[ConversationBuilder], str]] = {
@@ -20,7 +23,14 @@ CORPORA: dict[str, tuple[type[ConversationBuilder], str]] = {
     "emorynlp-aligned": (EmoryNLPAligned, "emorynlp_aligned"),
     "meld": (MELD, "meld"),
 }
-_FILE_SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "dev": "validation", "test": "test"}
+VIEWS = ("dialogues", "utterances")
+_FILE_SPLITS = {
+    "train": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "dev": "validation",
+    "test": "test",
+}
 
 
 class Conversations(datasets.DatasetDict):
@@ -58,9 +68,9 @@ def load_conversations(
     """A corpus, ready to encode.
 
     Args:
-        name_or_path: `emorynlp` (the full corpus), `emorynlp-aligned`, `meld`, `sample` (the embedded corpus), or a JSONL or CSV
-            file, or a folder with `train`, `validation` (or `dev`) and `test` files. A single file is the `train` split, or
-            the split that its name says.
+        name_or_path: `emorynlp` (the full corpus), `emorynlp-aligned`, `meld`, `sample` (the embedded corpus); or a
+            JSONL or CSV file, or a folder with `train`, `validation` (or `dev`) and `test` files. A single file is the
+            `train` split, or the split that its name says.
         data_dir: Folder with a known corpus's files, or its parent; default `$EMONET_DATA`, then the public home.
         view: `dialogues` or `utterances`.
         history_window / history_scope: The history columns (`corpus`, `dialogue`, `none`).
@@ -70,6 +80,8 @@ def load_conversations(
     Raises:
         DataFormatError: for an unknown name, missing or wrong files.
     """
+    if view not in VIEWS:
+        raise DataFormatError(f"view={view!r} is not one of {', '.join(VIEWS)}.")
     name = str(name_or_path)
     paths: Mapping[str, Path] | None
     if name in CORPORA:
@@ -78,7 +90,9 @@ def load_conversations(
         paths = source_files(builder, directory) if directory else None
         version = f"{builder.corpus}-{builder.VERSION}"
     else:
-        builder, paths = _own(Path(__file__).parent / "sample" if name == "sample" else Path(name), labels, name == "sample")
+        builder, paths = _own(
+            Path(__file__).parent / "sample" if name == "sample" else Path(name).expanduser(), labels, name == "sample"
+        )
         version = f"{builder.corpus}-{digest_of(paths)[:8]}"
     instance = builder(
         cache_dir=str(cache_dir) if cache_dir else None,
@@ -87,11 +101,17 @@ def load_conversations(
         history_window=history_window,
         history_scope=history_scope,
         verify_counts=verify_counts,
-        # The source's digest and the labels are part of the cache key: a changed file is a new dataset.
-        source_digest=f"{digest_of(paths)}-{builder.corpus}-{'-'.join(builder.labels)}" if paths else "",
     )
     with _quiet():
-        instance.download_and_prepare(verification_mode="no_checks")
+        try:
+            instance.download_and_prepare(verification_mode="no_checks")
+        except OSError as error:
+            if paths:
+                raise
+            raise DataFormatError(
+                f"{name}: its files cannot be fetched from {builder.url} ({error}); give their folder as data_dir or in "
+                "the environment variable EMONET_DATA."
+            ) from error
         built = instance.as_dataset()
     result = _conversations(dict(built.items()))
     result.labels, result.dataset_version = list(builder.labels), version
@@ -139,39 +159,41 @@ def _corpus_folder(builder: type[ConversationBuilder], folder: str, data_dir: st
 
 
 def _own(path: Path, labels: list[str] | None, sample: bool) -> tuple[type[ConversationBuilder], dict[str, Path]]:
+    """The builder of the user's own files, and the files by split."""
+    files: dict[str, Path] = {}
     if path.is_dir():
-        files = {
-            _FILE_SPLITS[file.stem.lower()]: file
-            for file in sorted(path.iterdir())
-            if file.suffix.lower() in (".jsonl", ".csv") and file.stem.lower() in _FILE_SPLITS
-        }
+        for file in sorted(path.iterdir()):
+            split = _FILE_SPLITS.get(file.stem.lower())
+            if split is None or file.suffix.lower() not in ENDINGS:
+                continue
+            if split in files:
+                raise DataFormatError(f"{path}: both {files[split].name} and {file.name} are the {split} split; keep one.")
+            files[split] = file
+        files = {split: files[split] for split in SPLITS if split in files}
         if not files:
-            raise DataFormatError(f"{path}: no train, validation or test file with the ending .jsonl or .csv.")
+            raise DataFormatError(f"{path}: no train, validation or test file with the ending {' or '.join(ENDINGS)}.")
     elif path.is_file():
         files = {_FILE_SPLITS.get(path.stem.lower(), "train"): path}
     else:
         raise DataFormatError(f"{str(path)!r} is neither a corpus ({', '.join([*CORPORA, 'sample'])}) nor a file or folder.")
-    found = {
-        turn.emotion: (file.name, dialogue.dialogue_id)
-        for split, file in files.items()
-        for dialogue in read_conversation_file(file, split)
-        for turn in dialogue.turns
-        if turn.emotion is not None
-    }
-    labels = labels or (EMORYNLP_LABELS if sample else sorted(found)) or EMORYNLP_LABELS
-    for emotion, (file_name, dialogue_id) in found.items():
-        if emotion not in labels:
-            raise DataFormatError(f"{file_name}, dialogue {dialogue_id!r}: unknown label {emotion!r}; the labels are {labels}.")
-    return own_builder(files, labels, "sample" if sample else path.stem), files
+    if labels is None and sample:
+        labels = EMORYNLP_LABELS
+    if labels is None:
+        with warnings.catch_warnings():  # the builder reads the files again and warns then
+            warnings.simplefilter("ignore")
+            dialogues = [dialogue for split, file in files.items() for dialogue in read_conversation_file(file, split)]
+        found = {turn.emotion for dialogue in dialogues for turn in dialogue.turns if turn.emotion is not None}
+        labels = sorted(found) or EMORYNLP_LABELS  # unlabelled files still need a label column
+    return own_builder(files, labels, "sample" if sample else path.stem, ids_tell_time=sample), files
 
 
-class _quiet:
+@contextmanager
+def _quiet() -> Iterator[None]:
     """No progress bars of datasets while small files are built."""
-
-    def __enter__(self) -> None:
-        self.was_enabled = datasets.utils.logging.is_progress_bar_enabled() is not True
-        datasets.disable_progress_bars()
-
-    def __exit__(self, *exception: object) -> None:
-        if not self.was_enabled:
+    shown = datasets.utils.logging.is_progress_bar_enabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
             datasets.enable_progress_bars()

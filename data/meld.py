@@ -1,19 +1,32 @@
 """MELD (Poria et al. 2019), its text: multi-party dialogues of Friends with seven emotions."""
 
+import re
 from pathlib import Path
 
-from .conversations import ConversationBuilder
-from .own import read_csv_rows
-from .schema import MELD_LABELS, Dialogue, Turn
+# ruff: noqa: F401
+# A loading script (datasets 3) finds only the siblings that it imports itself, on lines without a comment: those that
+# its siblings need are imported here too.
+from .conversations import ConversationBuilder, by_label
+from .files import read_csv_rows, whole_number
+from .history import SCOPES
+from .schema import MELD_LABELS, DataFormatError, Dialogue, Turn
+from .speakers import SPEAKERS_FILE
+
+_COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID", "Season", "Episode", "StartTime")
 
 
 class MELD(ConversationBuilder):
-    """13,708 utterances in 1,432 dialogues."""
+    """13,708 utterances in 1,432 dialogues; an episode's dialogues are ordered by the time their first turn starts."""
 
     corpus = "meld"
     labels = MELD_LABELS
     files = {"train": "train_sent_emo.csv", "validation": "dev_sent_emo.csv", "test": "test_sent_emo.csv"}
     url = "https://raw.githubusercontent.com/declare-lab/MELD/master/data/MELD/"
+    label_counts = {
+        "train": by_label(MELD_LABELS, 1109, 271, 268, 1743, 4710, 683, 1205),
+        "validation": by_label(MELD_LABELS, 153, 22, 40, 163, 470, 111, 150),
+        "test": by_label(MELD_LABELS, 345, 68, 50, 402, 1256, 208, 281),
+    }
     sizes = {"train": (1038, 9989), "validation": (114, 1109), "test": (280, 2610)}
     description = "MELD: emotions of Friends dialogues (text)."
     homepage = "https://github.com/declare-lab/MELD"
@@ -21,12 +34,29 @@ class MELD(ConversationBuilder):
 
     @staticmethod
     def read(path: Path, split: str) -> list[Dialogue]:
-        dialogues: dict[str, Dialogue] = {}
-        columns = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID", "Season", "Episode", "StartTime")
-        for _, row in read_csv_rows(path, columns):
-            key = f"{split}_{row['Dialogue_ID']}"  # ids start again in each split
-            if key not in dialogues:
-                order = (int(row["Season"]), int(row["Episode"]), row["StartTime"], key)
-                dialogues[key] = Dialogue(key, split, order)
-            dialogues[key].turns.append(Turn((row["Speaker"],), row["Utterance"], row["Emotion"]))
+        rows = read_csv_rows(path, _COLUMNS)
+        known = {row["Speaker"] for _, row in rows}
+        dialogues: dict[int, Dialogue] = {}
+        for line, row in rows:
+            number = whole_number(path, line, row, "Dialogue_ID")
+            if number not in dialogues:
+                season, episode = (whole_number(path, line, row, column) for column in ("Season", "Episode"))
+                order = (season, episode, _seconds(path, line, row["StartTime"]), split, number)
+                dialogues[number] = Dialogue(f"{split}_{number}", split, order)  # numbers start again in each split
+            dialogues[number].turns.append(Turn(_names(row["Speaker"], known), row["Utterance"], row["Emotion"]))
         return list(dialogues.values())
+
+
+def _names(cell: str, known: set[str]) -> tuple[str, ...]:
+    """`Ross and Joey` are two people where each of them also speaks alone."""
+    names = cell.split(" and ")
+    return tuple(names) if all(name in known for name in names) else (cell,)
+
+
+def _seconds(path: Path, line: int, cell: str) -> float:
+    """Seconds of `0:36:59,425` or `00:36:59,425`, which the files mix: as text they would sort wrongly."""
+    match = re.fullmatch(r"(\d+):(\d+):(\d+),(\d+)", cell.strip())
+    if match is None:
+        raise DataFormatError(f"{path.name}, line {line}, column StartTime: {cell!r} is no time like '00:16:16,059'.")
+    hours, minutes, seconds, milliseconds = map(int, match.groups())
+    return hours * 3600 + minutes * 60 + seconds + milliseconds / 1000

@@ -1,90 +1,77 @@
-"""Your own conversations: JSONL or CSV, a turn a row or a dialogue a line, with errors that name file, line and column."""
+"""Your own conversations: JSONL, CSV or a chat list, with errors that name file, line and column."""
 
-import csv
-import json
-import unicodedata
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from .conversations import ConversationBuilder
-from .schema import DataFormatError, Dialogue, Turn
+from .files import clean, read_csv_rows, read_json_lines
+from .schema import SPLITS, DataFormatError, Dialogue, Turn
 
+ENDINGS = (".jsonl", ".csv", ".tsv")
 _SPEAKER, _TEXT = ("speaker", "role"), ("text", "content")
 
 
-def read_csv_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line, row) of a CSV file; every cell is text, also `None` and `NA`.
-
-    Raises:
-        DataFormatError: for a missing column, a row with too few or too many cells, or bytes that are not UTF-8.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in required if name not in (reader.fieldnames or [])]
-            if missing:
-                raise DataFormatError(
-                    f"{path.name}, line 1: no column {', '.join(missing)}; the columns are {', '.join(reader.fieldnames or [])}."
-                )
-            for row in reader:
-                if None in row or None in row.values():
-                    raise DataFormatError(
-                        f"{path.name}, line {reader.line_num}: not as many cells as the header has columns; quote cells "
-                        "that hold commas."
-                    )
-                yield reader.line_num, row
-    except UnicodeDecodeError as error:
-        raise DataFormatError(f"{path.name}: byte {error.start} is not UTF-8; save the file as UTF-8.") from error
-    except csv.Error as error:
-        raise DataFormatError(f"{path.name}: not a CSV file ({error}).") from error
-
-
 def read_conversation_file(path: Path, split: str) -> list[Dialogue]:
-    """The dialogues of a `.jsonl` or `.csv` file, in file order.
+    """The dialogues of a `.jsonl`, `.csv` or `.tsv` file; file order stands for time.
 
-    A row is a turn with `dialogue_id`, `speaker` (or `role`), `text` (or `content`), optional `emotion` and `turn`; a JSON line
-    may also be a dialogue `{"dialogue_id", "turns": [...]}`. Empty text is legal; control characters become blanks.
+    A row is a turn with `dialogue_id`, `speaker` (or `role`), `text` (or `content`), optional `emotion` and `turn`
+    (then it orders the turns of its dialogue); a JSON line may also be a dialogue `{"dialogue_id", "turns": [...]}`.
+    Empty text is legal. Control characters in texts become blanks, with one warning that counts the turns.
 
     Raises:
         DataFormatError: naming file, line and field.
     """
-    if path.suffix.lower() == ".csv":
-        rows: Iterator[tuple[int, dict[str, Any]]] = read_csv_rows(path, ("dialogue_id",))
+    rows: Sequence[tuple[int, dict[str, Any]]]
+    if path.suffix.lower() == ".jsonl":
+        rows = read_json_lines(path)
+    elif path.suffix.lower() in ENDINGS:
+        rows = read_csv_rows(path, ("dialogue_id", _SPEAKER, _TEXT))
     else:
-        rows = _jsonl_rows(path)
-    dialogues: dict[str, Dialogue] = {}
-    numbers: dict[str, list[tuple[int, int]]] = {}
+        raise DataFormatError(f"{path.name}: unknown ending {path.suffix!r}; known are {', '.join(ENDINGS)}.")
+    collected: dict[str, list[tuple[int, Any, Turn]]] = {}
     cleaned = 0
     for line, row in rows:
-        if "dialogue_id" not in row:
-            raise DataFormatError(f"{path.name}, line {line}: no 'dialogue_id'; its fields are {', '.join(row)}.")
-        key = str(row["dialogue_id"])
-        dialogue = dialogues.setdefault(key, Dialogue(key, split, (split, len(dialogues))))
-        inner = row.get("turns")
-        for item in inner if isinstance(inner, list) else [row]:
-            turn = _turn(item, f"{path.name}, line {line}")
-            text = "".join(" " if unicodedata.category(char) in ("Cc", "Cs") else char for char in turn.text)
-            cleaned += text != turn.text
-            turn.text = text
-            number = item.get("turn", len(dialogue.turns))
-            try:
-                numbers.setdefault(key, []).append((int(number), line))
-            except (TypeError, ValueError) as error:
-                raise DataFormatError(f"{path.name}, line {line}, turn: {number!r} is no number.") from error
-            dialogue.turns.append(turn)
-    for key, places in numbers.items():
-        _sort_turns(dialogues[key], places, path)
+        place = f"{path.name}, line {line}"
+        key = _dialogue_id(row, place)
+        if "turns" in row and not isinstance(row["turns"], list):
+            raise DataFormatError(f"{place}, turns: expected a list, got {type(row['turns']).__name__}.")
+        items: Any = row.get("turns", [row])
+        for item in items:
+            turn, changed = _turn(item, place)
+            cleaned += changed
+            collected.setdefault(key, []).append((line, item.get("turn"), turn))
     if cleaned:
         warnings.warn(f"{path.name}: control characters in {cleaned} turns became blanks.", stacklevel=2)
-    if not dialogues:
-        raise DataFormatError(f"{path.name}: the file holds no turn.")
-    return list(dialogues.values())
+    if not collected:
+        raise DataFormatError(f"{path.name}: the file holds no turn; write one row a turn.")
+    rank = SPLITS.index(split)
+    return [
+        Dialogue(key, split, (rank, place), _in_order(turns, key, path)) for place, (key, turns) in enumerate(collected.items())
+    ]
 
 
-def own_builder(files: dict[str, Path], labels: list[str], name: str) -> type[ConversationBuilder]:
-    """A builder for these files (split → file) under this name and label set."""
+def conversation_from_chat(turns: Sequence[Mapping[str, Any]], dialogue_id: str = "chat", split: str = "test") -> Dialogue:
+    """A chat list of `{"speaker"|"role", "text"|"content"[, "emotion"]}` as a dialogue.
+
+    Raises:
+        DataFormatError: naming the turn (from 1) and the field.
+    """
+    parsed = [_turn(turn, f"chat, turn {number}") for number, turn in enumerate(turns, 1)]
+    if cleaned := sum(changed for _, changed in parsed):
+        warnings.warn(f"chat: control characters in {cleaned} turns became blanks.", stacklevel=2)
+    return Dialogue(dialogue_id, split, (SPLITS.index(split), 0), [turn for turn, _ in parsed])
+
+
+def own_builder(
+    files: Mapping[str, Path], labels: list[str], name: str, ids_tell_time: bool = False
+) -> type[ConversationBuilder]:
+    """A builder for these files (split → file) under this name and label set.
+
+    Args:
+        ids_tell_time: Whether dialogue ids sort in order of time; else it is train, validation, test, as in the files.
+    """
 
     class OwnConversations(ConversationBuilder):
         corpus = name
@@ -92,55 +79,67 @@ def own_builder(files: dict[str, Path], labels: list[str], name: str) -> type[Co
 
         @staticmethod
         def read(path: Path, split: str) -> list[Dialogue]:
-            return read_conversation_file(path, split)
+            dialogues = read_conversation_file(path, split)
+            if ids_tell_time:
+                for dialogue in dialogues:
+                    dialogue.order = (dialogue.dialogue_id,)
+            return dialogues
 
     OwnConversations.labels = labels
     OwnConversations.files = {split: path.name for split, path in files.items()}
     return OwnConversations
 
 
-def _jsonl_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            for line, content in enumerate(file, 1):
-                if not content.strip():
-                    continue
-                try:
-                    row = json.loads(content)
-                except ValueError as error:
-                    raise DataFormatError(f"{path.name}, line {line}: not JSON ({error}).") from error
-                if not isinstance(row, dict):
-                    raise DataFormatError(f"{path.name}, line {line}: expected an object, got {type(row).__name__}.")
-                yield line, row
-    except UnicodeDecodeError as error:
-        raise DataFormatError(f"{path.name}: byte {error.start} is not UTF-8; save the file as UTF-8.") from error
+def _dialogue_id(row: Mapping[str, Any], place: str) -> str:
+    if "dialogue_id" not in row:
+        raise DataFormatError(f"{place}: no 'dialogue_id'; its fields are {', '.join(row)}.")
+    key = row["dialogue_id"]
+    if isinstance(key, bool) or not isinstance(key, str | int) or not str(key).strip():
+        raise DataFormatError(f"{place}, dialogue_id: {key!r} is no id; give every dialogue a name or number.")
+    return clean(str(key)).strip()
 
 
-def _turn(row: Any, place: str) -> Turn:
-    if not isinstance(row, dict):
+def _turn(row: Any, place: str) -> tuple[Turn, bool]:
+    """The turn, and whether its text held control characters."""
+    if not isinstance(row, Mapping):
         raise DataFormatError(f"{place}: a turn must be an object, got {type(row).__name__}.")
-    speaker = next((row[name] for name in _SPEAKER if row.get(name) is not None), None)
-    text = next((row[name] for name in _TEXT if row.get(name) is not None), None)
-    fields = ", ".join(map(str, row))
-    speakers = tuple(speaker) if isinstance(speaker, list) else (speaker,)
-    if not speakers or not all(isinstance(name, str) for name in speakers):
-        raise DataFormatError(f"{place}: no 'speaker' (a name, or a list of names); its fields are {fields}.")
+    speaker = _field(row, _SPEAKER, place)
+    speakers = tuple(speaker) if isinstance(speaker, list | tuple) else (speaker,)
+    if not speakers or not all(isinstance(name, str) and clean(name).strip() for name in speakers):
+        raise DataFormatError(f"{place}, speaker: {speaker!r} is no name or list of names; for nobody write '#UNKNOWN#'.")
+    text = _field(row, _TEXT, place)
     if not isinstance(text, str):
-        raise DataFormatError(f"{place}: no 'text'; its fields are {fields}. Empty text is written as \"\".")
-    emotion = row.get("emotion") or None
+        raise DataFormatError(f'{place}, text: expected a string, got {text!r}; empty text is written as "".')
+    emotion = row.get("emotion")
     if emotion is not None and not isinstance(emotion, str):
-        raise DataFormatError(f"{place}, emotion: {emotion!r} is no label name.")
-    return Turn(speakers, text, emotion)
+        raise DataFormatError(f"{place}, emotion: {emotion!r} is no label name; leave it out where there is none.")
+    cleaned = clean(text)
+    return Turn(tuple(clean(name).strip() for name in speakers), cleaned, (emotion or "").strip() or None), cleaned != text
 
 
-def _sort_turns(dialogue: Dialogue, places: list[tuple[int, int]], path: Path) -> None:
-    seen: dict[int, int] = {}
-    for number, line in places:
-        if number in seen:
+def _field(row: Mapping[str, Any], names: tuple[str, ...], place: str) -> Any:
+    for name in names:
+        if name in row:
+            return row[name]
+    fields = ", ".join(map(str, row)) or "none"
+    raise DataFormatError(f"{place}: no {names[0]!r}; its fields are {fields}.")
+
+
+def _in_order(turns: list[tuple[int, Any, Turn]], key: str, path: Path) -> list[Turn]:
+    """A dialogue's turns by their numbers; without numbers, as in the file."""
+    if all(number in (None, "") for _, number, _ in turns):
+        return [turn for _, _, turn in turns]
+    numbered: dict[int, tuple[int, Turn]] = {}
+    for line, given, turn in turns:
+        place = f"{path.name}, line {line}"
+        try:
+            number = int(given)
+        except (TypeError, ValueError) as error:
+            raise DataFormatError(f"{place}, turn: {given!r} is no number; number all turns of {key!r}, or none.") from error
+        if number in numbered:
             raise DataFormatError(
-                f"{path.name}, line {line}: dialogue {dialogue.dialogue_id!r} has turn {number} twice (first on line "
-                f"{seen[number]}); number its turns once each, or leave the field out."
+                f"{place}: dialogue {key!r} has turn {number} twice (first on line {numbered[number][0]}); number its turns "
+                "once each, or leave the field out."
             )
-        seen[number] = line
-    order = sorted(range(len(places)), key=lambda place: places[place][0])
-    dialogue.turns = [dialogue.turns[place] for place in order]
+        numbered[number] = (line, turn)
+    return [numbered[number][1] for number in sorted(numbered)]

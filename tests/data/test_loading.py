@@ -1,0 +1,231 @@
+"""The corpora through the front door: counts, the leakage rule on real data, the cache, wrong names."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+import venv
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emonet.data import MELD, Conversations, DataFormatError, EmoryNLP, load_conversations
+from emonet.data.emorynlp_aligned import EmoryNLPAligned
+from emonet.data.speakers import identity
+
+COUNTS = {
+    "emorynlp": ((713, 9934), (99, 1344), (85, 1328)),
+    "emorynlp-aligned": ((659, 7551), (89, 954), (79, 984)),
+    "meld": ((1038, 9989), (114, 1109), (280, 2610)),
+}
+SPLITS = ("train", "validation", "test")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module", params=COUNTS)
+def corpus(request: pytest.FixtureRequest, corpora: Path, cache: Path) -> tuple[str, Conversations]:
+    return request.param, load_conversations(request.param, corpora, cache_dir=cache)
+
+
+def turns_of(corpus: Conversations) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for split, rows in corpus.items():
+        for row in rows:
+            for turn in row["turns"]:
+                yield split, row["dialogue_id"], turn
+
+
+def test_counts_are_the_published_ones(corpus: tuple[str, Conversations]) -> None:
+    name, loaded = corpus
+    turns = Counter(split for split, _, _ in turns_of(loaded))
+    assert tuple((len(loaded[split]), turns[split]) for split in SPLITS) == COUNTS[name]
+    builder = {"emorynlp": EmoryNLP, "emorynlp-aligned": EmoryNLPAligned, "meld": MELD}[name]
+    assert {split: sum(labels.values()) for split, labels in builder.label_counts.items()} == dict(turns)
+
+
+def test_no_leakage(corpus: tuple[str, Conversations]) -> None:
+    _, loaded = corpus
+    owner = {turn["utterance_index"]: (split, dialogue, turn) for split, dialogue, turn in turns_of(loaded)}
+    assert sorted(owner) == list(range(len(loaded.utterance_texts())))
+    longest = 0
+    for index, (split, dialogue, turn) in owner.items():
+        history = turn["speaker_history_index"]
+        longest = max(longest, len(history))
+        assert history == sorted(set(history)) and all(earlier < index for earlier in history)
+        for earlier in history:
+            other_split, other_dialogue, other = owner[earlier]
+            assert other_split in ("train", split)
+            assert identity(other["speaker"], other_dialogue) == identity(turn["speaker"], dialogue)
+        assert turn["speaker"] == turn["speakers"][0]
+        assert loaded.speakers.id_of(turn["speaker"]) == turn["speaker_id"]
+        assert loaded.utterance_texts()[index] == turn["text"]
+    assert longest == 10
+
+
+def test_ids_follow_time_in_train(corpus: tuple[str, Conversations]) -> None:
+    _, loaded = corpus
+    seen = dict.fromkeys(turn["speaker_id"] for split, _, turn in turns_of(loaded) if split == "train")
+    assert [number for number in seen if number] == list(range(1, len(loaded.speakers)))
+
+
+def test_meld_dialogues_of_an_episode_stand_in_order_of_time(corpora: Path) -> None:
+    folder = corpora / "meld"
+    dialogues = MELD.dialogues({split: folder / name for split, name in MELD.files.items()})
+    assert all(isinstance(dialogue.order[2], float) for dialogue in dialogues)  # as text, 0:36:59 sorts behind 00:50:00
+    assert len({dialogue.dialogue_id for dialogue in dialogues}) == 1432
+    assert {turn.speakers for dialogue in dialogues for turn in dialogue.turns} >= {("Joey", "Chandler")}
+
+
+def test_both_views_tell_the_same(corpora: Path, cache: Path) -> None:
+    dialogues = load_conversations("emorynlp", corpora / "emorynlp", cache_dir=cache)
+    start = time.perf_counter()
+    utterances = load_conversations("emorynlp", corpora, view="utterances", cache_dir=cache)
+    assert time.perf_counter() - start < 10
+    texts = dialogues.utterance_texts()
+    assert utterances.utterance_texts() == texts
+    assert utterances.speakers.ids() == dialogues.speakers.ids()
+    nested = [(dialogue, turn) for _, dialogue, turn in turns_of(dialogues)]
+    flat = [row for split in utterances.values() for row in split]
+    for (dialogue, turn), row in zip(nested, flat, strict=True):
+        assert row["dialogue_id"] == dialogue and {name: row[name] for name in turn} == turn
+        assert row["speaker_history"] == [texts[index] for index in row["speaker_history_index"]]
+        assert row["turn"] == 0 or row["utterance_index"] > 0
+
+
+@pytest.mark.parametrize("scope", ["dialogue", "none"])
+def test_narrower_scopes(corpora: Path, cache: Path, scope: str) -> None:
+    loaded = load_conversations("emorynlp", corpora, history_scope=scope, history_window=3, cache_dir=cache)
+    dialogue_of = {turn["utterance_index"]: dialogue for _, dialogue, turn in turns_of(loaded)}
+    lengths = set()
+    for _, dialogue, turn in turns_of(loaded):
+        lengths.add(len(turn["speaker_history_index"]))
+        assert {dialogue_of[earlier] for earlier in turn["speaker_history_index"]} <= {dialogue}
+    assert lengths == ({0, 1, 2, 3} if scope == "dialogue" else {0})
+
+
+def test_a_changed_file_is_noticed(tmp_path: Path, corpora: Path) -> None:
+    folder = tmp_path / "meld"
+    shutil.copytree(corpora / "meld", folder)
+    before = load_conversations("meld", folder, cache_dir=tmp_path / "cache")
+    file = folder / "dev_sent_emo.csv"
+    file.chmod(0o644)
+    content = file.read_text("utf-8")
+    changed = content.replace("What?,Monica,surprise", "Wait?,Monica,surprise", 1)
+    assert changed != content
+    file.write_text(changed, "utf-8", newline="")
+    after = load_conversations("meld", folder, cache_dir=tmp_path / "cache")
+    assert sum(a != b for a, b in zip(before.utterance_texts(), after.utterance_texts(), strict=True)) == 1
+    # The builder by itself notices as well.
+    builder = MELD(cache_dir=str(tmp_path / "cache"), config_name="utterances", data_dir=str(folder))
+    builder.download_and_prepare()
+    assert "Wait?" in list(builder.as_dataset(split="validation")["text"])
+    file.write_text(changed.replace("surprise", "joy", 1), "utf-8", newline="")
+    with pytest.raises(
+        DataFormatError, match=r"meld validation: expected 114 dialogues .*'surprise': 150.*found.*'surprise': 149"
+    ):
+        MELD.dialogues({split: folder / name for split, name in MELD.files.items()})
+    assert len(load_conversations("meld", folder, cache_dir=tmp_path / "cache", verify_counts=False)["test"]) == 280
+
+
+def test_wrong_names_say_what_there_is(tmp_path: Path) -> None:
+    with pytest.raises(DataFormatError, match=r"'emorynpl' is neither a corpus \(emorynlp, emorynlp-full, .*meld, sample\)"):
+        load_conversations("emorynpl")
+    with pytest.raises(DataFormatError, match=r"emotion-detection-trn\.json"):
+        load_conversations("emorynlp", tmp_path)
+    with pytest.raises(DataFormatError, match="no train, validation or test file"):
+        load_conversations(tmp_path)
+    with pytest.raises(DataFormatError, match="view='turns'"):
+        load_conversations("sample", view="turns")
+    with pytest.raises(DataFormatError, match="history_scope='all'"):
+        load_conversations("sample", history_scope="all", cache_dir=tmp_path)
+
+
+def test_public_files_are_fetched_or_the_way_out_is_named(tmp_path: Path, corpora: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EMONET_DATA", raising=False)
+    monkeypatch.setattr(MELD, "url", f"{corpora.resolve()}/meld/")
+    assert load_conversations("meld", cache_dir=tmp_path).dataset_version == "meld-1.0.0"
+    monkeypatch.setattr(EmoryNLP, "url", f"{tmp_path}/nowhere/")
+    with pytest.raises(DataFormatError, match=r"emorynlp: its files cannot be fetched from .*EMONET_DATA"):
+        load_conversations("emorynlp", cache_dir=tmp_path)
+
+
+def test_broken_official_files_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(
+        '{"episodes": [{"scenes": [{"scene_id": "s01_e01_c01", "utterances": [{"speakers": ["A"]}]}]}]}'
+    )
+    with pytest.raises(DataFormatError, match=r"a\.json, utterance None: no field 'transcript'"):
+        EmoryNLP.read(tmp_path / "a.json", "train")
+    (tmp_path / "a.json").write_text('{"episodes": [\n oops')
+    with pytest.raises(DataFormatError, match=r"a\.json, line 2, column 2: not JSON"):
+        EmoryNLP.read(tmp_path / "a.json", "train")
+    header = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime\n"
+    (tmp_path / "a.csv").write_text(header + "1,hi,Ann,joy,positive,0,0,8,21,noon,later\n")
+    with pytest.raises(DataFormatError, match=r"a\.csv, line 2, column StartTime: 'noon'"):
+        MELD.read(tmp_path / "a.csv", "train")
+
+
+def test_the_sample_corpus(tmp_path: Path) -> None:
+    loaded = load_conversations("sample", cache_dir=tmp_path)
+    rows = list(turns_of(loaded))
+    assert sum(map(len, loaded.values())) >= 60 and len(rows) >= 500
+    scenes = Counter(speaker for speaker, _ in {(turn["speaker"], dialogue) for _, dialogue, turn in rows})
+    assert sum(scenes[name] >= 5 for name in loaded.speakers) == 12
+    assert {turn["emotion"] for _, _, turn in rows} == set(range(7))
+    # Episode 9 is test: it sees earlier train episodes, not the later ones.
+    index = {dialogue: turn["utterance_index"] for _, dialogue, turn in rows}
+    assert index["s01e08_c01"] < index["s01e09_c01"] < index["s01e10_c01"]
+
+
+def test_fewer_splits_keep_the_table(tmp_path: Path) -> None:
+    loaded = load_conversations("sample", cache_dir=tmp_path)
+    test = loaded.restricted_to(["test"])
+    assert list(test) == ["test"] and test.utterance_texts() == loaded.utterance_texts()
+    assert test.dataset_version == loaded.dataset_version and test.labels == loaded.labels
+
+
+SCRIPT = """
+import sys, datasets
+assert datasets.__version__.startswith("3"), datasets.__version__
+script, data_dir, cache, turns = sys.argv[1:]
+for view in ("utterances", "dialogues"):
+    rows = datasets.load_dataset(script, view, data_dir=data_dir, cache_dir=cache, trust_remote_code=True)
+    found = sum(len(row["turns"]) for row in rows["test"]) if view == "dialogues" else len(rows["test"])
+    assert found == int(turns), (view, found)
+assert isinstance(rows["test"][0]["turns"][0]["speaker_history_index"], list)
+"""
+
+
+@pytest.mark.slow
+def test_the_builders_load_as_scripts_under_datasets_3(tmp_path: Path, corpora: Path) -> None:
+    """Installs datasets 3 beside; set EMONET_DATASETS3_PYTHON to an interpreter that has it to save the time."""
+    python = os.environ.get("EMONET_DATASETS3_PYTHON")
+    if not python:
+        venv.create(tmp_path / "venv", with_pip=True)
+        python = str(tmp_path / "venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python")
+        if subprocess.run([python, "-m", "pip", "install", "-q", "datasets<4"], capture_output=True).returncode:
+            pytest.skip("datasets 3 cannot be installed here")
+    data = Path(sys.modules[EmoryNLP.__module__].__file__ or "").resolve().parent
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "home"), "PYTHONPATH": ""}
+    for script, folder, turns in (
+        ("emorynlp", "emorynlp", 1328),
+        ("emorynlp_aligned", "emorynlp_aligned", 984),
+        ("meld", "meld", 2610),
+    ):
+        command = [
+            python,
+            "-c",
+            SCRIPT,
+            str(data / f"{script}.py"),
+            str(corpora.resolve() / folder),
+            str(tmp_path / "c"),
+            str(turns),
+        ]
+        result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr[-3000:]

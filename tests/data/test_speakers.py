@@ -1,0 +1,67 @@
+"""The registry of global ids, and who is a person."""
+
+from pathlib import Path
+
+import pytest
+
+from emonet.data.schema import DataFormatError, Dialogue, Turn
+from emonet.data.speakers import SpeakerRegistry, identity, is_role
+
+ROLES = [
+    "#ALL#", "The Waiter", "A Waiter", "Man", "man", "Man 2", "Guys", "Nurse", "Nurse #1", "Fireman No. 3", "1st Customer",
+    "Both", "Casting Director No. 1", "Flight Attendant", "Woman On Train", "Another Scientist", "Her Friends",
+    "Her-Friends", "Waitress", "user", "assistant", "Speaker 1",
+]  # fmt: skip
+PERSONS = [
+    "Monica Geller", "Nurse Sizemore", "Sarah Singer", "Paul the Wine Guy", "Dr. Rosen", "Theo", "Ann", "A.J.", "7",
+    "Annabelle", "User 12", "Manny", "Guy Fieri", "Allesandro", "Herbert",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_roles_are_not_persons(name: str) -> None:
+    assert is_role(name)
+    assert identity(name, "d1") != identity(name, "d2")
+    assert identity(name, "d1") != identity(name + " 9", "d1")
+
+
+@pytest.mark.parametrize("name", PERSONS)
+def test_persons_are_the_same_in_every_dialogue(name: str) -> None:
+    assert not is_role(name)
+    assert identity(name, "d1") == identity(name, "d2") == name
+
+
+def test_ids_follow_first_appearance_in_train_and_roles_are_unknown() -> None:
+    def dialogue(name: str, split: str, *speakers: str) -> Dialogue:
+        return Dialogue(name, split, (name,), [Turn((speaker,), "x") for speaker in speakers])
+
+    registry = SpeakerRegistry.from_dialogues(
+        [
+            dialogue("1", "test", "Zoe"),
+            dialogue("2", "train", "Bob", "Man", "Ann"),
+            dialogue("3", "train", "Ann", "Cat"),
+        ]
+    )
+    assert registry.ids() == {"Bob": 1, "Ann": 2, "Cat": 3}
+    assert len(registry) == 4
+    assert [registry.id_of(name) for name in ("Zoe", "Man", "Cat")] == [0, 0, 3]
+    assert [registry.name_of(number) for number in range(4)] == [None, "Bob", "Ann", "Cat"]
+    for wrong in (-1, 4):
+        with pytest.raises(IndexError):
+            registry.name_of(wrong)
+
+
+@pytest.mark.parametrize("target", ["", "my speakers.json"])
+def test_a_saved_registry_comes_back_the_same(tmp_path: Path, target: str) -> None:
+    registry = SpeakerRegistry(["Ines Calderón", "李", "Bob"])
+    file = registry.save(tmp_path / target)
+    assert file.name == (target or "speakers.json")
+    assert SpeakerRegistry.load(tmp_path / target).ids() == registry.ids()
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"speakers": "Bob"}', '{"speakers": ["A", "A"]}', '{"speakers": [1]}', None])
+def test_a_broken_registry_is_named(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "speakers.json").write_text(content)
+    with pytest.raises(DataFormatError, match=r"speakers\.json"):
+        SpeakerRegistry.load(tmp_path)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from .data.speakers import is_role
 from .processing_emonet import EmoNetProcessor, dialogue_memory_index, turn_text
 
 
@@ -78,6 +79,8 @@ def predict_dialogues(
     for turns in dialogues:
         index = dialogue_memory_index(turns, processor.config.memory_window, len(texts), said if corpus_scope else None)
         windows.append(processor.encode(turns, index))
+        for name in [name for name in said if is_role(name)]:
+            del said[name]  # `The Waiter` of the next dialogue is another person
         texts.extend(turn_text(turn, place) for place, turn in enumerate(turns))
     memory = processor.encode_memory(texts) if processor.config.speaker_memory != "none" else None
     logits = predict_logits(model, processor, windows, memory, batch_size, progress)

@@ -147,3 +147,13 @@ def test_missing_parts_of_a_checkpoint_are_named(tokenizer: Any, tmp_path: Path)
     (tmp_path / "speakers.json").write_text("[]")
     with pytest.raises(ValueError, match="not a speaker registry"):
         EmoNetProcessor.from_pretrained(tmp_path)
+
+
+def test_memory_reaches_over_dialogues_for_persons_only(tokenizer: Any) -> None:
+    model, processor = build(tokenizer, "corpus-memory")
+    for name, carried in (("Ann", True), ("The Waiter", False)):
+        later = [{"speaker": name, "text": "great we won"}]
+        alone = predict_dialogues(model, processor, [later])[0][0]["scores"]
+        after = predict_dialogues(model, processor, [[{"speaker": name, "text": "leave me alone"}], later])[1][0]["scores"]
+        same = all(abs(alone[label] - after[label]) < 1e-6 for label in alone)
+        assert same is not carried

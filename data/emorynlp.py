@@ -9,7 +9,7 @@ from typing import Any
 # A loading script (datasets 3) finds only the siblings that it imports itself, on lines without a comment: those that
 # its siblings need are imported here too.
 from .conversations import ConversationBuilder, by_label
-from .files import read_text
+from .files import decode
 from .history import SCOPES
 from .schema import EMORYNLP_LABELS, DataFormatError, Dialogue, Turn
 from .speakers import SPEAKERS_FILE
@@ -41,7 +41,9 @@ class EmoryNLP(ConversationBuilder):
     @staticmethod
     def read(path: Path, split: str) -> list[Dialogue]:
         try:
-            scenes = [scene for episode in json.loads(read_text(path))["episodes"] for scene in episode["scenes"]]
+            scenes = [
+                scene for episode in json.loads(decode(path.read_bytes(), path.name))["episodes"] for scene in episode["scenes"]
+            ]
         except json.JSONDecodeError as error:
             raise DataFormatError(
                 f"{path.name}, line {error.lineno}, column {error.colno}: not JSON ({error.msg}); download it again."

@@ -39,7 +39,7 @@ def read_conversation_file(path: Path, split: str) -> list[Dialogue]:
             raise DataFormatError(f"{place}, turns: expected a list, got {type(row['turns']).__name__}.")
         items: Any = row.get("turns", [row])
         for item in items:
-            turn, changed = _turn(item, place)
+            turn, changed = parse_turn(item, place)
             cleaned += changed
             collected.setdefault(key, []).append((line, item.get("turn"), turn))
     if cleaned:
@@ -58,7 +58,7 @@ def conversation_from_chat(turns: Sequence[Mapping[str, Any]], dialogue_id: str 
     Raises:
         DataFormatError: naming the turn (from 1) and the field.
     """
-    parsed = [_turn(turn, f"chat, turn {number}") for number, turn in enumerate(turns, 1)]
+    parsed = [parse_turn(turn, f"chat, turn {number}") for number, turn in enumerate(turns, 1)]
     if cleaned := sum(changed for _, changed in parsed):
         warnings.warn(f"chat: control characters in {cleaned} turns became blanks.", stacklevel=2)
     return Dialogue(dialogue_id, split, (SPLITS.index(split), 0), [turn for turn, _ in parsed])
@@ -99,7 +99,7 @@ def _dialogue_id(row: Mapping[str, Any], place: str) -> str:
     return clean(str(key)).strip()
 
 
-def _turn(row: Any, place: str) -> tuple[Turn, bool]:
+def parse_turn(row: Any, place: str) -> tuple[Turn, bool]:
     """The turn, and whether its text held control characters."""
     if not isinstance(row, Mapping):
         raise DataFormatError(f"{place}: a turn must be an object, got {type(row).__name__}.")

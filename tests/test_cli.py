@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from emonet.cli import main
-from emonet.data import load_conversations
+from emonet.data import DataFormatError, load_conversations
 from emonet.data.collator import EncodedSplit
-from emonet.errors import EmoNetError
 from emonet.processing_emonet import EmoNetProcessor
 from emonet.scripts import parse_script
 
@@ -101,7 +100,7 @@ def test_all_input_forms_read_the_same(name: str, raw: str) -> None:
     ],
 )
 def test_wrong_scripts_are_named(name: str, raw: bytes, message: str) -> None:
-    with pytest.raises(EmoNetError, match=message):
+    with pytest.raises(DataFormatError, match=message):
         parse_script(raw, name)
 
 

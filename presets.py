@@ -39,7 +39,7 @@ _MEMORY: dict[str, Any] = {"memory_encoder": "frozen", "memory_window": 10, "mem
 _THESIS = "EmoNet thesis: CoMPM with global speakers, speaker behaviour, weighted loss"
 
 # A frozen encoder reads each turn as the sequence it was trained on, and a GRU adds the past; a frozen decoder reads the
-# dialogue, names included, in one pass at its middle layer. The memory lowers validation scores on frozen features, so it waits
+# dialogue, names included, in one pass at its middle layer. The memory did not help in first trials, so it waits
 # behind `--speaker-memory corpus`.
 _FAST = {
     "freeze_backbone": True,

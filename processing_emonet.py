@@ -207,7 +207,7 @@ class EmoNetProcessor:
 
     def _sink(self) -> list[int]:
         """The token in front of a decoder's sequence. It belongs to no turn: a decoder dumps attention on its first token,
-        whose state is far out of scale and would spoil the mean of the first turn."""
+        whose state could otherwise dominate the mean of the first turn."""
         token = self.tokenizer.bos_token_id
         if not self.config.is_decoder_backbone or token is None:
             return []

@@ -5,19 +5,25 @@ The root imports by absolute names: test runners load this file on its own, with
 
 from typing import Any
 
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoProcessor
+from transformers.pipelines import PIPELINE_REGISTRY
 
 from emonet.configuration_emonet import PACKAGE_VERSION as __version__
 from emonet.configuration_emonet import EmoNetConfig
 from emonet.modeling_emonet import EmoNetForSequenceClassification, EmoNetModel
+from emonet.pipeline_emonet import TASK, EmoNetPipeline
 from emonet.processing_emonet import EmoNetProcessor
 
 AutoConfig.register("emonet", EmoNetConfig, exist_ok=True)
-AutoModel.register(EmoNetConfig, EmoNetModel, exist_ok=True)
+AutoModel.register(EmoNetConfig, EmoNetForSequenceClassification, exist_ok=True)
 AutoModelForSequenceClassification.register(EmoNetConfig, EmoNetForSequenceClassification, exist_ok=True)
+AutoProcessor.register(EmoNetConfig, EmoNetProcessor, exist_ok=True)
+PIPELINE_REGISTRY.register_pipeline(TASK, EmoNetPipeline, pt_model=AutoModelForSequenceClassification)
+EmoNetConfig.pipeline_is_registered = True
 
 # Loaded when first asked for: they pull in datasets and the Trainer.
 _LAZY = {
+    "EmoNetSession": "emonet.streaming",
     "EmoNetTrainer": "emonet.train_trainer",
     "EmoNetTrainingArguments": "emonet.train_trainer",
     "EncodedCorpus": "emonet.data.collator",
@@ -40,7 +46,9 @@ __all__ = [
     "EmoNetConfig",
     "EmoNetForSequenceClassification",
     "EmoNetModel",
+    "EmoNetPipeline",
     "EmoNetProcessor",
+    "EmoNetSession",
     "EmoNetTrainer",
     "EmoNetTrainingArguments",
     "EncodedCorpus",

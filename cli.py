@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .configuration_emonet import CHOICES, PACKAGE_VERSION
+from .hub.cli import add_commands as add_hub_commands
 
 # Heavy modules are imported inside the commands, so that `emonet --help` answers at once.
 
@@ -79,6 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--output", default="-", help="JSONL file; - for stdout")
     predict.set_defaults(run=_predict)
 
+    add_hub_commands(commands)
+
     presets = commands.add_parser("presets", help="list the presets")
     presets.set_defaults(run=_presets)
 
@@ -133,7 +136,7 @@ def _train(arguments: argparse.Namespace) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from .evaluation.report import metrics_table
-    from .runs import evaluate_run
+    from .runs import add_to_run, evaluate_run
 
     metrics = evaluate_run(
         arguments.model,
@@ -143,6 +146,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         predictions=arguments.predictions,
         progress=sys.stderr.isatty(),
     )
+    if Path(arguments.model).is_dir():
+        add_to_run(Path(arguments.model), metrics)
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(metrics, indent=2) + "\n", "utf-8")
@@ -197,7 +202,7 @@ def _env(arguments: argparse.Namespace) -> None:
     import torch
 
     from .cache import cache_root
-    from .runs import versions
+    from .run_record import versions
 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
     facts = {**versions(), "platform": platform.platform(), "device": device, "cache": str(cache_root())}

@@ -23,6 +23,11 @@ UNTRUSTED_KEYS = ("trust_remote_code", "auto_map", "custom_pipelines")
 # Position ids of these families start behind the padding id.
 OFFSET_POSITION_TYPES = ("roberta", "xlm-roberta", "camembert", "roberta-prelayernorm", "mpnet")
 
+# How `pipeline()` finds the code of a checkpoint where the package is not installed.
+CUSTOM_PIPELINES = {
+    "emotion-in-conversation": {"impl": "pipeline_emonet.EmoNetPipeline", "pt": ["AutoModelForSequenceClassification"]}
+}
+
 
 class EmoNetConfig(PretrainedConfig):
     """Configuration of [`EmoNetModel`].
@@ -50,6 +55,8 @@ class EmoNetConfig(PretrainedConfig):
         memory_projection: A linear projection of the GRU's last state before fusion.
         memory_fusion: `add`, `concat` (then projected back) or `gated` (a learnt gate on the added memory).
         pooling: How a turn vector is read from its tokens: `mean`, `first` or `last`.
+        pool_marker: The tokens of the speaker's marker are part of what `pooling` reads (packed mode; `False` reads the
+            text alone, which has seen the marker).
         readout_layer: The backbone's layer that is read (1-based); layers above are neither loaded nor run. `None`: all.
         standardize: Turn and memory vectors are standardised with training-set statistics (frozen backbones).
         freeze_backbone: The context encoder is not trained.
@@ -67,6 +74,9 @@ class EmoNetConfig(PretrainedConfig):
     model_type = "emonet"
     sub_configs = {"text_config": AutoConfig}
     keys_to_ignore_at_inference = ["turn_states"]
+    # Set by the installed package, which registers the pipeline itself: a `custom_pipelines` entry would send
+    # `pipeline()` to the repository's code and so ask for trust_remote_code.
+    pipeline_is_registered = False
 
     def __init__(
         self,
@@ -90,6 +100,7 @@ class EmoNetConfig(PretrainedConfig):
         memory_projection: bool = True,
         memory_fusion: str = "add",
         pooling: str = "mean",
+        pool_marker: bool = True,
         readout_layer: int | None = None,
         standardize: bool = False,
         freeze_backbone: bool = False,
@@ -122,6 +133,7 @@ class EmoNetConfig(PretrainedConfig):
         self.memory_projection = memory_projection
         self.memory_fusion = memory_fusion
         self.pooling = pooling
+        self.pool_marker = pool_marker
         self.readout_layer = readout_layer
         self.standardize = standardize
         self.freeze_backbone = freeze_backbone
@@ -132,12 +144,18 @@ class EmoNetConfig(PretrainedConfig):
         self.class_weights = list(class_weights) if class_weights is not None else None
         self.dataset_version = dataset_version
         self.emonet_version = emonet_version
+        if self.pipeline_is_registered:
+            kwargs.pop("custom_pipelines", None)
         if kwargs.get("id2label") and not kwargs.get("label2id"):
             kwargs["label2id"] = {label: int(index) for index, label in kwargs["id2label"].items()}
         super().__init__(**kwargs)
         self._validate()
         if readout_layer is not None:
             _truncate_layers(self.text_config, readout_layer)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the base class's, with the pipeline's entry, so that every saved configuration has it."""
+        return {**super().to_dict(), "custom_pipelines": CUSTOM_PIPELINES}
 
     @property
     def hidden_size(self) -> int:
@@ -186,6 +204,8 @@ class EmoNetConfig(PretrainedConfig):
             raise ValueError("pooling='first' reads nothing from a decoder, whose first token sees no other: use mean or last.")
         if self.text_config.model_type == "xlnet" and self.context_mode == "packed" and self.causal:
             raise ValueError("XLNet takes no block-causal mask: use context_mode='per_turn', or causal=False.")
+        if not self.pool_marker and self.context_mode == "per_turn":
+            raise ValueError("pool_marker=False needs context_mode='packed'.")
         if self.identity_position == "turn" and self.speaker_identity == "name":
             raise ValueError("speaker_identity='name' is text: use identity_position='marker'.")
         if self.memory_window < 1 or self.num_speakers < 1:

@@ -1,7 +1,8 @@
 """Context modules: what runs over a dialogue's turn vectors behind the backbone.
 
 The interface: `module(turn_states, speaker_ids, turn_mask) -> turn_states` with shapes (B, T, H), (B, T), (B, T) → (B, T, H);
-`sees_future` says whether a later turn may change an earlier one. A new system is one class and one entry in
+`sees_future` says whether a later turn may change an earlier one. A module that can go on from where it stopped has
+`resume(turn_states, state) -> (turn_states, state)`, which streaming needs. A new system is one class and one entry in
 `CONTEXT_MODULES`.
 """
 
@@ -21,8 +22,12 @@ class GRUContext(nn.Module):
 
     def forward(self, turn_states: torch.Tensor, speaker_ids: torch.Tensor, turn_mask: torch.Tensor) -> torch.Tensor:
         # Padding stands behind the real turns, so a forward GRU never carries it into them.
-        states, _ = self.gru(self.dropout(turn_states))
-        return turn_states + states
+        return self.resume(turn_states)[0]
+
+    def resume(self, turn_states: torch.Tensor, state: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """New turns (B, T, H) behind those that left `state` (1, B, H) → their states, and the state they leave."""
+        states, last = self.gru(self.dropout(turn_states), state)
+        return turn_states + states, last
 
 
 CONTEXT_MODULES: dict[str, type[nn.Module]] = {"gru": GRUContext}

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from .evaluation.report import metrics_table
-from .runs import evaluate_run, train_run, write_json
+from .runs import add_to_run, evaluate_run, train_run
 
 DIALOGUE = "s01e09_c03"  # of the test episode
 
@@ -28,7 +28,7 @@ def run_demo(output_dir: Path, backbone: str = "minilm", seed: int = 1) -> None:
     print("2/3  the test episode", flush=True)
     predictions = output_dir / "test_predictions.jsonl"
     metrics = evaluate_run(output_dir, "sample", split="test", predictions=predictions, progress=False)
-    write_json(output_dir / "test_metrics.json", metrics)
+    add_to_run(output_dir, metrics)
     print(metrics_table(metrics))
     print(f"\n3/3  one dialogue ({DIALOGUE})")
     print(dialogue_table(predictions, DIALOGUE))

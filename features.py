@@ -18,7 +18,7 @@ from .modeling_emonet import EmoNetModel
 from .processing_emonet import EmoNetProcessor
 
 # The fields that decide what a frozen backbone's read-out of a turn is.
-_TURN_FIELDS = ("context_mode", "causal", "context_window", "pooling", "readout_layer")
+_TURN_FIELDS = ("context_mode", "causal", "context_window", "pooling", "pool_marker", "readout_layer")
 _TOKENS_PER_PASS = 4096
 
 
@@ -44,7 +44,7 @@ def cached_turn_features(
         starts = np.cumsum([0] + [len(window["speaker_ids"]) for window in windows])
         for places in _passes(windows, progress, "turn features"):
             batch = processor.collate([{**windows[place], "memory_index": []} for place in places])
-            names = ("input_ids", "attention_mask", "turn_ids", "speaker_ids", "sequence_index")
+            names = ("input_ids", "attention_mask", "turn_ids", "speaker_ids", "sequence_index", "read_mask")
             vectors = model.encode_turns(**{name: batch[name] for name in names if name in batch})
             for row, place in enumerate(places):
                 turns = len(windows[place]["speaker_ids"])

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from .data.speakers import is_role
-from .processing_emonet import EmoNetProcessor, dialogue_memory_index, turn_text
+from .processing_emonet import EmoNetProcessor, clean_text, dialogue_memory_index, turn_text
+from .speaker_names import is_role
 
 
 def window_tokens(example: Mapping[str, Any]) -> int:
@@ -65,18 +65,26 @@ def predict_dialogues(
     model: torch.nn.Module,
     processor: EmoNetProcessor,
     dialogues: Sequence[Sequence[Mapping[str, Any]]],
+    histories: Sequence[Mapping[str, Sequence[str]]] | None = None,
     batch_size: int = 16,
     progress: bool = False,
 ) -> list[list[dict[str, Any]]]:
-    """Raw dialogues (lists of `{"speaker", "text"}`) in order of time → `label`, `score`, `scores` of every turn.
+    """Raw dialogues (lists of `{"speaker", "text"}`) → `label`, `score`, `scores` of every turn.
 
-    With `speaker_memory="corpus"` a speaker's earlier dialogues in the same call are part of the memory.
+    Without `histories` the dialogues are in order of time, and with `speaker_memory="corpus"` what a speaker said in an
+    earlier one is part of the memory.
+
+    Args:
+        histories: For each dialogue, what its speakers said before it (name → utterances, oldest first); each dialogue then
+            stands alone with its own. Read with `speaker_memory="corpus"` only.
     """
     corpus_scope = processor.config.speaker_memory == "corpus"
     said: dict[str, list[int]] = {}
     windows: list[list[dict[str, Any]]] = []
     texts: list[str] = []
-    for turns in dialogues:
+    for number, turns in enumerate(dialogues):
+        if histories is not None:
+            said = _place(histories[number], texts) if corpus_scope else {}
         index = dialogue_memory_index(turns, processor.config.memory_window, len(texts), said if corpus_scope else None)
         windows.append(processor.encode(turns, index))
         for name in [name for name in said if is_role(name)]:
@@ -85,3 +93,12 @@ def predict_dialogues(
     memory = processor.encode_memory(texts) if processor.config.speaker_memory != "none" else None
     logits = predict_logits(model, processor, windows, memory, batch_size, progress)
     return [processor.labels_of(rows) for rows in logits]
+
+
+def _place(history: Mapping[str, Sequence[str]], texts: list[str]) -> dict[str, list[int]]:
+    """Append a history's utterances to the table `texts` → their places by speaker."""
+    said = {}
+    for name, utterances in history.items():
+        said[clean_text(name)] = list(range(len(texts), len(texts) + len(utterances)))
+        texts.extend(map(clean_text, utterances))
+    return said

@@ -4,7 +4,9 @@ B dialogues, T turns, L tokens, S sequences (S = B when packed, one a turn in pe
 utterances of M tokens, K history places, H the backbone's width, C emotions.
 """
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,10 +17,18 @@ from transformers.utils import ModelOutput, logging
 
 from .configuration_emonet import EmoNetConfig
 from .context_modules import build_context_module
+from .processing_emonet import EmoNetProcessor
 from .speaker_memory import SpeakerMemory
 from .turn_attention import encode_sequences, pool_turns, run_encoder
 
 logger = logging.get_logger(__name__)
+
+# What `config.json` says to people who load a checkpoint without the package.
+AUTO_MAP = {
+    "AutoConfig": "configuration_emonet.EmoNetConfig",
+    "AutoModelForSequenceClassification": "modeling_emonet.EmoNetForSequenceClassification",
+    "AutoProcessor": "processing_emonet.EmoNetProcessor",
+}
 
 
 @dataclass
@@ -45,6 +55,7 @@ class EmoNetPreTrainedModel(PreTrainedModel):
     _supports_flash_attn = False  # it has no form of a block-causal mask
     _supports_attention_backend = True
     accepts_loss_kwargs = False
+    _processor: Any = None
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -70,6 +81,55 @@ class EmoNetPreTrainedModel(PreTrainedModel):
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         model.freeze()
         return loaded
+
+    @property
+    def processor(self) -> Any:
+        """The [`EmoNetProcessor`] of this model: the one attached to it, or the one saved beside its checkpoint.
+
+        Raises:
+            ValueError: where there is neither.
+        """
+        if self._processor is None:
+            if not self.name_or_path:
+                raise ValueError("This model has no processor yet: set model.processor = EmoNetProcessor.from_backbone(...).")
+            self._processor = EmoNetProcessor.from_pretrained(
+                self.name_or_path, revision=getattr(self.config, "_commit_hash", None)
+            )
+        return self._processor
+
+    @processor.setter
+    def processor(self, value: Any) -> None:
+        self._processor = value
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
+        """As `PreTrainedModel.save_pretrained`, and all else that a repository needs to work for others.
+
+        That is the code, the entries of the Auto classes and the pipeline in `config.json`, the tokenizer and `speakers.json`;
+        and, where the package is installed, the card and the handler for Inference Endpoints.
+        """
+        self.config.auto_map = {**AUTO_MAP, "AutoModel": f"modeling_emonet.{type(self).__name__}"}
+        push = {"repo_id": kwargs.pop("repo_id", Path(save_directory).name)} if kwargs.pop("push_to_hub", False) else None
+        if push is not None:
+            names = ("commit_message", "create_pr", "private", "revision", "token")
+            push.update({name: kwargs.pop(name) for name in names if name in kwargs})
+        super().save_pretrained(save_directory, *args, **kwargs)
+        if kwargs.get("is_main_process", True):
+            self._save_companions(save_directory)
+        if push is not None:  # after the companions, which the base class would not know of
+            self.push_to_hub(**push)
+
+    def _save_companions(self, folder: str | os.PathLike[str]) -> None:
+        try:
+            self.processor.save_pretrained(folder)
+        except (OSError, ValueError) as error:
+            logger.warning(f"{folder}: saved without tokenizer and speakers ({error})")
+        try:
+            from emonet.hub.export import write_companions
+        except ModuleNotFoundError as error:
+            if error.name != "emonet":
+                raise
+            return  # loaded from the Hub, without the package
+        write_companions(folder)
 
     @classmethod
     def from_backbone(cls, backbone: str, config: EmoNetConfig | None = None, **kwargs: Any) -> Any:
@@ -155,6 +215,7 @@ class EmoNetModel(EmoNetPreTrainedModel):
         input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
         turn_ids: torch.Tensor | None = None,
+        read_mask: torch.Tensor | None = None,
         sequence_index: torch.Tensor | None = None,
         local_speaker_ids: torch.Tensor | None = None,
         turn_embeds: torch.Tensor | None = None,
@@ -170,6 +231,7 @@ class EmoNetModel(EmoNetPreTrainedModel):
             speaker_ids: (B, T) global speaker ids, 0 for an unknown person, -1 where there is no turn.
             input_ids / attention_mask: (S, L) tokens.
             turn_ids: (S, L) the turn a token belongs to, -1 for none.
+            read_mask: (S, L) 0 for tokens that are not read into their turn's vector (`pool_marker=False`).
             sequence_index: (B, T) the sequence of each turn in per_turn mode, -1 for none.
             local_speaker_ids: (B, T) order of appearance in the dialogue, -1 for none.
             turn_embeds: (B, T, H) turn vectors computed before by `encode_turns`, in place of tokens.
@@ -177,27 +239,38 @@ class EmoNetModel(EmoNetPreTrainedModel):
             memory_embeds: (U, H) their vectors computed before by `encode_memory`.
             memory_index: (B, T, K) rows of the memory, oldest first, -1 for none.
         """
-        turn_mask = speaker_ids >= 0
         known_ids = self._with_speaker_dropout(speaker_ids)
         if turn_embeds is None:
-            turn_embeds = self.encode_turns(input_ids, attention_mask, turn_ids, known_ids, sequence_index)
-        states = turn_embeds if self.standardizer is None else self.standardizer(turn_embeds)
-        if self.speaker_embedding is not None and self.config.identity_position == "turn":
-            ids = known_ids if self.config.speaker_identity == "global" else local_speaker_ids
-            if ids is None:
-                raise ValueError("speaker_identity='local' at identity_position='turn' needs local_speaker_ids.")
-            states = states + self.speaker_embedding(ids.clamp(0, self.speaker_embedding.num_embeddings - 1))
+            turn_embeds = self.encode_turns(input_ids, attention_mask, turn_ids, known_ids, sequence_index, read_mask)
+        states = self.with_identity(turn_embeds, known_ids, local_speaker_ids)
         if self.context is not None:
-            states = self.context(states, speaker_ids, turn_mask)
+            states = self.context(states, speaker_ids, speaker_ids >= 0)
         if self.memory is not None:
             if memory_index is None:
                 raise ValueError(f"speaker_memory={self.config.speaker_memory!r} needs memory_index and the memory's rows.")
             if memory_embeds is None:
                 memory_embeds = self.encode_memory(memory_input_ids, memory_attention_mask)
-            if self.memory_standardizer is not None:
-                memory_embeds = self.memory_standardizer(memory_embeds)
-            states = self.memory(states, memory_embeds, memory_index)
+            states = self.with_memory(states, memory_embeds, memory_index)
         return EmoNetOutput(turn_states=states)
+
+    def with_identity(
+        self, turn_embeds: torch.Tensor, speaker_ids: torch.Tensor, local_speaker_ids: torch.Tensor | None
+    ) -> torch.Tensor:
+        """(B, T, H) read-outs → standardised, with the speaker's embedding where it is added behind the backbone."""
+        states = turn_embeds if self.standardizer is None else self.standardizer(turn_embeds)
+        if self.speaker_embedding is None or self.config.identity_position != "turn":
+            return states
+        ids = speaker_ids if self.config.speaker_identity == "global" else local_speaker_ids
+        if ids is None:
+            raise ValueError("speaker_identity='local' at identity_position='turn' needs local_speaker_ids.")
+        return states + self.speaker_embedding(ids.clamp(0, self.speaker_embedding.num_embeddings - 1))
+
+    def with_memory(self, states: torch.Tensor, memory_embeds: torch.Tensor, memory_index: torch.Tensor) -> torch.Tensor:
+        """(B, T, H) turn states, (U, H) memory rows, (B, T, K) their places → states with the speaker's behaviour."""
+        assert self.memory is not None
+        if self.memory_standardizer is not None:
+            memory_embeds = self.memory_standardizer(memory_embeds)
+        return self.memory(states, memory_embeds, memory_index)
 
     def encode_turns(
         self,
@@ -206,15 +279,18 @@ class EmoNetModel(EmoNetPreTrainedModel):
         turn_ids: torch.Tensor | None,
         speaker_ids: torch.Tensor,
         sequence_index: torch.Tensor | None = None,
+        read_mask: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Tokens → (B, T, H): the backbone's read-out of each turn, before anything else."""
         if input_ids is None or attention_mask is None or turn_ids is None:
             raise ValueError("Give input_ids, attention_mask and turn_ids (the processor makes them), or turn_embeds.")
         embeds = self.encoder.get_input_embeddings()(input_ids)
         if self.speaker_embedding is not None and self.config.identity_position == "marker":
-            embeds = embeds + self._marker_embeds(turn_ids, speaker_ids, sequence_index)
+            embeds = embeds + self.marker_embeds(turn_ids, speaker_ids, sequence_index)
         if sequence_index is None:
             hidden = run_encoder(self.encoder, self.config, embeds, attention_mask, turn_ids)
+            if read_mask is not None:
+                turn_ids = turn_ids.masked_fill(read_mask == 0, -1)
             return pool_turns(hidden, turn_ids, speaker_ids.shape[1], self.config.pooling)
         vectors = encode_sequences(self.encoder, self.config, embeds, attention_mask, turn_ids)
         return vectors[sequence_index.clamp(min=0)] * (sequence_index >= 0).unsqueeze(-1).to(vectors.dtype)
@@ -243,7 +319,7 @@ class EmoNetModel(EmoNetPreTrainedModel):
         hidden = torch.rand(speaker_ids.shape, device=speaker_ids.device) < self.config.speaker_dropout
         return torch.where(hidden & (speaker_ids > 0), 0, speaker_ids)
 
-    def _marker_embeds(
+    def marker_embeds(
         self, turn_ids: torch.Tensor, speaker_ids: torch.Tensor, sequence_index: torch.Tensor | None
     ) -> torch.Tensor:
         """(S, L, H): the id embedding on the first token of each turn, zero elsewhere."""
@@ -280,6 +356,7 @@ class EmoNetForSequenceClassification(EmoNetPreTrainedModel):
         input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
         turn_ids: torch.Tensor | None = None,
+        read_mask: torch.Tensor | None = None,
         sequence_index: torch.Tensor | None = None,
         local_speaker_ids: torch.Tensor | None = None,
         turn_embeds: torch.Tensor | None = None,
@@ -296,6 +373,7 @@ class EmoNetForSequenceClassification(EmoNetPreTrainedModel):
             input_ids=input_ids,
             attention_mask=attention_mask,
             turn_ids=turn_ids,
+            read_mask=read_mask,
             sequence_index=sequence_index,
             local_speaker_ids=local_speaker_ids,
             turn_embeds=turn_embeds,
@@ -310,6 +388,17 @@ class EmoNetForSequenceClassification(EmoNetPreTrainedModel):
             loss_sum, weight_sum = weighted_cross_entropy(logits, labels, self.config.class_weights)
             loss = loss_sum / weight_sum.clamp(min=torch.finfo(torch.float32).tiny)
         return EmoNetOutput(loss=loss, logits=logits, turn_states=states)
+
+    def predict(self, dialogue: Any, **options: Any) -> Any:
+        """Emotion of every turn, as the pipeline gives it: see [`EmoNetPipeline.__call__`] for input and options.
+
+        Example:
+            >>> model = AutoModel.from_pretrained(folder_or_id, trust_remote_code=True)
+            >>> model.predict([{"speaker": "Monica", "text": "We had a deal!"}])
+        """
+        from .pipeline_emonet import EmoNetPipeline
+
+        return EmoNetPipeline(self, device=self.device)(dialogue, **options)
 
 
 class Standardizer(nn.Module):

@@ -39,8 +39,8 @@ _MEMORY: dict[str, Any] = {"memory_encoder": "frozen", "memory_window": 10, "mem
 _THESIS = "EmoNet thesis: CoMPM with global speakers, speaker behaviour, weighted loss"
 
 # A frozen encoder reads each turn as the sequence it was trained on, and a GRU adds the past; a frozen decoder reads the
-# dialogue, names included, in one pass at its middle layer. The memory did not help in first trials, so it waits
-# behind `--speaker-memory corpus`.
+# dialogue, names included, in one pass at a layer behind its middle, each turn from its text. The memory did not help in
+# first trials, so it waits behind `--speaker-memory corpus`.
 _FAST = {
     "freeze_backbone": True,
     "standardize": True,
@@ -63,7 +63,8 @@ _FAST_DECODER = {
     "context_module": "none",
     "speaker_identity": "name",
     "identity_position": "marker",
-    "readout_fraction": 0.6,
+    "pool_marker": False,
+    "readout_fraction": 2 / 3,
 }
 
 

@@ -13,11 +13,13 @@ from transformers import AutoTokenizer
 from transformers.utils import cached_file, logging
 
 from .configuration_emonet import EmoNetConfig
+from .dialogue_input import raw_text, turn_speaker
 
 logger = logging.get_logger(__name__)
 
 SPEAKERS_FILE = "speakers.json"
 NO_LABEL = -100
+_HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
 
 
 class EmoNetProcessor:
@@ -37,6 +39,10 @@ class EmoNetProcessor:
         self.tokenizer = tokenizer
         self.config = config
         self.speakers = dict(speakers or {})
+
+    @classmethod
+    def register_for_auto_class(cls, auto_class: str = "AutoProcessor") -> None:
+        """Called by `AutoProcessor` on a class out of a repository; the code travels with the model that needs it."""
 
     @classmethod
     def from_backbone(
@@ -59,6 +65,7 @@ class EmoNetProcessor:
             ValueError: where the tokenizer or `speakers.json` is missing, with the way to mend it.
         """
         checkpoint = str(checkpoint)
+        kwargs = {name: value for name, value in kwargs.items() if name in _HUB_OPTIONS}
         config = EmoNetConfig.from_pretrained(checkpoint, **kwargs)
         try:
             # With the backbone's config AutoTokenizer could pick that family's class over the one that was saved.
@@ -129,8 +136,11 @@ class EmoNetProcessor:
             "labels": [self._label(turn.get("emotion"), place) for place, turn in enumerate(turns)],
             "memory_index": [list(row)[-self.config.memory_window :] for row in memory_index or [[]] * len(turns)],
         }
-        pieces = self._turn_tokens(texts, names, local)
-        windows = self._per_turn(pieces) if self.config.context_mode == "per_turn" else self._packed(pieces)
+        pieces = self.turn_tokens(texts, names, local)
+        if self.config.context_mode == "per_turn":
+            windows = self._per_turn(pieces)
+        else:
+            windows = self._packed(pieces, self.read_masks(pieces, names, local))
         for window in windows:
             first, end = window["first_turn"], window.pop("end_turn")
             window.update({key: values[first:end] for key, values in rows.items()})
@@ -146,7 +156,7 @@ class EmoNetProcessor:
         tokens = self._tokenize([clean_text(text) for text in texts])
         limit = self.config.sequence_limit
         if self.config.is_decoder_backbone:
-            newline, sink = self._tokenize(["\n"])[0], self._sink()
+            newline, sink = self._tokenize(["\n"])[0], self.sink
             room = min(self.config.max_turn_tokens, limit - len(newline) - len(sink))
             return [sink + ids[:room] + newline for ids in tokens]
         start, end = self._edges()
@@ -166,9 +176,9 @@ class EmoNetProcessor:
         """
         turns = max(len(example["speaker_ids"]) for example in examples)
         batch = {
-            "speaker_ids": _pad([example["speaker_ids"] for example in examples], turns, -1),
-            "local_speaker_ids": _pad([example["local_speaker_ids"] for example in examples], turns, -1),
-            "labels": _pad([example["labels"] for example in examples], turns, NO_LABEL),
+            "speaker_ids": pad_rows([example["speaker_ids"] for example in examples], turns, -1),
+            "local_speaker_ids": pad_rows([example["local_speaker_ids"] for example in examples], turns, -1),
+            "labels": pad_rows([example["labels"] for example in examples], turns, NO_LABEL),
         }
         if "turn_embeds" in examples[0]:
             size = examples[0]["turn_embeds"].shape[-1]
@@ -205,7 +215,8 @@ class EmoNetProcessor:
         end = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id
         return [token for token in (start,) if token is not None], [token for token in (end,) if token is not None]
 
-    def _sink(self) -> list[int]:
+    @property
+    def sink(self) -> list[int]:
         """The token in front of a decoder's sequence. It belongs to no turn: a decoder dumps attention on its first token,
         whose state could otherwise dominate the mean of the first turn."""
         token = self.tokenizer.bos_token_id
@@ -225,9 +236,10 @@ class EmoNetProcessor:
             return f"<s{local + 1}>"
         return (self.tokenizer.sep_token or "") if self.config.context_mode == "per_turn" else ""
 
-    def _turn_tokens(self, texts: list[str], names: list[str], local: list[int]) -> list[list[int]]:
+    def turn_tokens(self, texts: list[str], names: list[str], local: list[int], start: int = 0) -> list[list[int]]:
+        """Cleaned texts, speakers' names and local numbers of the turns from `start` on → the tokens of each turn."""
         strings = []
-        for place, (text, name, speaker) in enumerate(zip(texts, names, local, strict=True)):
+        for place, (text, name, speaker) in enumerate(zip(texts, names, local, strict=True), start):
             string = f"{self._marker(name, speaker)} {text}".strip()
             if self.config.is_decoder_backbone:
                 string += "\n"
@@ -236,34 +248,53 @@ class EmoNetProcessor:
             strings.append(string)
         pieces = self._tokenize(strings)
         packed = self.config.context_mode == "packed"
-        start, end = self._edges() if packed and not self.config.is_decoder_backbone else ([], [])
-        longest = self.config.sequence_limit - len(self._sink())
+        before, after = self._edges() if packed and not self.config.is_decoder_backbone else ([], [])
+        longest = self.config.sequence_limit - len(self.sink)
         limit = min(self.config.max_turn_tokens, longest) if packed else longest
-        room = limit - len(start) - len(end)
-        for place, ids in enumerate(pieces):
+        room = limit - len(before) - len(after)
+        for place, ids in enumerate(pieces, start):
             if packed and len(ids) > room:
                 logger.warning(
                     f"Turn {place} has {len(ids)} tokens and is cut to its first {room} (max_turn_tokens="
                     f"{self.config.max_turn_tokens}, the backbone's limit {self.config.sequence_limit})."
                 )
-        return [start + ids[:room] + end if packed else ids for ids in pieces]
+        return [before + ids[:room] + after if packed else ids for ids in pieces]
 
-    def _packed(self, pieces: list[list[int]]) -> list[dict[str, Any]]:
-        """Windows of whole turns; where one starts depends on earlier turns only, so that causality holds."""
-        sink = self._sink()
-        limit = self.config.sequence_limit - len(sink)
+    def read_masks(self, pieces: Sequence[Sequence[int]], names: list[str], local: list[int]) -> list[list[int]]:
+        """For the tokens of each packed turn, 0 where they are its speaker's marker and `pool_marker` is off, else 1."""
+        if self.config.pool_marker:
+            return [[1] * len(piece) for piece in pieces]
+        before = 0 if self.config.is_decoder_backbone else len(self._edges()[0])
+        markers = self._tokenize([self._marker(name, speaker) for name, speaker in zip(names, local, strict=True)])
+        masks = []
+        for piece, marker in zip(pieces, markers, strict=True):
+            hidden = max(0, min(len(marker), len(piece) - before - 1))  # the last token is read in any case
+            masks.append([1] * before + [0] * hidden + [1] * (len(piece) - before - hidden))
+        return masks
+
+    def carried_turns(self, pieces: Sequence[Sequence[int]], piece: Sequence[int]) -> int:
+        """How many of a window's turns (`pieces`, as tokens) `piece` sees: all where it still fits; else a new window starts
+        with the latest of them, up to half of it. It depends on earlier turns only, so causality holds."""
+        limit = self.config.sequence_limit - len(self.sink)
+        if sum(map(len, pieces)) + len(piece) <= limit:
+            return len(pieces)
+        room = min(limit // 2, limit - len(piece))
+        carried = 0
+        while carried < len(pieces) and len(pieces[-1 - carried]) <= room:
+            room -= len(pieces[-1 - carried])
+            carried += 1
+        return carried
+
+    def _packed(self, pieces: list[list[int]], read_masks: list[list[int]]) -> list[dict[str, Any]]:
+        """Windows of whole turns."""
+        sink = self.sink
         windows: list[tuple[int, int, int]] = []
         first, read_from = 0, 0
-        size = 0
         for place, piece in enumerate(pieces):
-            if size + len(piece) > limit:
+            start = place - self.carried_turns(pieces[first:place], piece)
+            if start > first:
                 windows.append((first, read_from, place))
-                first, size = place, 0
-                while first and size + len(pieces[first - 1]) <= min(limit // 2, limit - len(piece)):
-                    first -= 1
-                    size += len(pieces[first])
-                read_from = place
-            size += len(piece)
+                first, read_from = start, place
         windows.append((first, read_from, len(pieces)))
         return [
             {
@@ -272,14 +303,13 @@ class EmoNetProcessor:
                 "read_from": read - first,
                 "input_ids": sink + [token for piece in pieces[first:end] for token in piece],
                 "turn_ids": [-1] * len(sink) + [turn for turn, piece in enumerate(pieces[first:end]) for _ in piece],
+                "read_mask": [0] * len(sink) + [read for mask in read_masks[first:end] for read in mask],
             }
             for first, read, end in windows
         ]
 
     def _per_turn(self, pieces: list[list[int]]) -> list[dict[str, Any]]:
-        """One sequence a turn: its past and itself, the latest tokens that fit (CoMPM: the last 511 behind [CLS])."""
-        start = self._sink() if self.config.is_decoder_backbone else self._edges()[0]
-        room = self.config.sequence_limit - len(start)
+        """One sequence a turn, see `turn_sequence`."""
         # Sequences do not see each other: long dialogues go in portions, unless a module runs over all turns.
         portion = 64 if self.config.context_module == "none" else len(pieces)
         windows = []
@@ -287,18 +317,37 @@ class EmoNetProcessor:
             end = min(begin + portion, len(pieces))
             sequences, turn_ids = [], []
             for turn in range(begin, end):
-                earliest = 0 if self.config.context_window is None else max(0, turn - self.config.context_window)
-                ids: list[int] = []
-                owners: list[int] = []
-                for place in range(turn, earliest - 1, -1):
-                    if len(ids) >= room:
-                        break
-                    ids = pieces[place] + ids
-                    owners = [place - begin] * len(pieces[place]) + owners
-                sequences.append(start + ids[-room:])
-                turn_ids.append([-1] * len(start) + owners[-room:])
+                ids, owners = self.turn_sequence(pieces[: turn + 1])
+                sequences.append(ids)
+                turn_ids.append([owner if owner < 0 else owner - begin for owner in owners])
             windows.append({"first_turn": begin, "end_turn": end, "read_from": 0, "input_ids": sequences, "turn_ids": turn_ids})
         return windows
+
+    def turn_sequence(self, pieces: Sequence[list[int]]) -> tuple[list[int], list[int]]:
+        """Tokens of turns → one sequence with the last turn's past and itself, and the turn that each token belongs to.
+
+        It holds the latest tokens that fit (CoMPM: the last 511 behind [CLS]).
+        """
+        start = self.sink if self.config.is_decoder_backbone else self._edges()[0]
+        room = self.config.sequence_limit - len(start)
+        last = len(pieces) - 1
+        earliest = 0 if self.config.context_window is None else max(0, last - self.config.context_window)
+        ids: list[int] = []
+        owners: list[int] = []
+        for place in range(last, earliest - 1, -1):
+            if len(ids) >= room:
+                break
+            ids = pieces[place] + ids
+            owners = [place] * len(pieces[place]) + owners
+        return start + ids[-room:], [-1] * len(start) + owners[-room:]
+
+    def sequence_turns(self, pieces: Sequence[Sequence[int]], piece: Sequence[int]) -> int:
+        """How many of the turns before it the sequence of `piece` reaches, whole or in part."""
+        room, reached = self.config.sequence_limit - len(piece), 0
+        while reached < len(pieces) and room > 0:
+            reached += 1
+            room -= len(pieces[-reached])
+        return reached
 
     # -- tensors ----------------------------------------------------------------------------------------------------
 
@@ -311,13 +360,15 @@ class EmoNetProcessor:
             for example in examples:
                 index.append(list(range(count, count + len(example["input_ids"]))))
                 count += len(example["input_ids"])
-            batch["sequence_index"] = _pad(index, turns, -1)
+            batch["sequence_index"] = pad_rows(index, turns, -1)
             sequences = [ids for rows in sequences for ids in rows]
             turn_ids = [ids for rows in turn_ids for ids in rows]
         length = max(len(ids) for ids in sequences)
-        batch["input_ids"] = _pad(sequences, length, self.tokenizer.pad_token_id)
-        batch["attention_mask"] = _pad([[1] * len(ids) for ids in sequences], length, 0)
-        batch["turn_ids"] = _pad(turn_ids, length, -1)
+        batch["input_ids"] = pad_rows(sequences, length, self.tokenizer.pad_token_id)
+        batch["attention_mask"] = pad_rows([[1] * len(ids) for ids in sequences], length, 0)
+        batch["turn_ids"] = pad_rows(turn_ids, length, -1)
+        if not self.config.pool_marker:
+            batch["read_mask"] = pad_rows([example["read_mask"] for example in examples], length, 0)
         return batch
 
     def _collate_memory(
@@ -341,8 +392,8 @@ class EmoNetProcessor:
         rows = [list(memory[place]) for place in used] if memory is not None else []
         rows = rows or [[self.tokenizer.pad_token_id]]  # a row that no turn points to keeps shapes regular
         length = max(len(ids) for ids in rows)
-        batch["memory_input_ids"] = _pad(rows, length, self.tokenizer.pad_token_id)
-        batch["memory_attention_mask"] = _pad([[1] * len(ids) for ids in rows], length, 0)
+        batch["memory_input_ids"] = pad_rows(rows, length, self.tokenizer.pad_token_id)
+        batch["memory_attention_mask"] = pad_rows([[1] * len(ids) for ids in rows], length, 0)
         return batch
 
     def _speaker_id(self, turn: Mapping[str, Any], name: str) -> int:
@@ -396,22 +447,15 @@ def clean_text(text: str) -> str:
 
 def turn_text(turn: Mapping[str, Any], place: int = 0) -> str:
     """The cleaned text of a turn (`text` or `content`); empty text is legal."""
-    text = turn.get("text", turn.get("content"))
-    if not isinstance(text, str):
-        raise ValueError(f"Turn {place} has no text: give it under 'text' (or 'content') as a string.")
-    return clean_text(text)
+    return clean_text(raw_text(turn, place))
 
 
 def _turn_speaker(turn: Mapping[str, Any], place: int) -> str:
-    speaker = turn.get("speaker", turn.get("role"))
-    if isinstance(speaker, (list, tuple)) and speaker:
-        speaker = speaker[0]  # several people at once: the first is the primary speaker
-    if not isinstance(speaker, str):
-        raise ValueError(f"Turn {place} has no speaker: give a name under 'speaker' (or 'role').")
-    return clean_text(speaker)
+    return clean_text(turn_speaker(turn, place))
 
 
-def _pad(rows: Sequence[Sequence[int]], length: int, value: int) -> torch.Tensor:
+def pad_rows(rows: Sequence[Sequence[int]], length: int, value: int) -> torch.Tensor:
+    """Rows of whole numbers → one tensor (rows, length), filled up with `value`."""
     tensor = torch.full((len(rows), length), value, dtype=torch.long)
     for number, row in enumerate(rows):
         if len(row):

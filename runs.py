@@ -1,43 +1,28 @@
 """Runs: a training from corpus to folder, an evaluation from folder to figures, and the demo that does both."""
 
-import json
-import platform
+import os
 import shutil
 import time
 from pathlib import Path
 from typing import Any
 
-import datasets
 import numpy as np
-import torch
-import transformers
 from transformers import AutoConfig, set_seed
 
 from .backbones import backbone_name, resolve_backbone
-from .configuration_emonet import PACKAGE_VERSION, is_decoder_type
+from .configuration_emonet import is_decoder_type
 from .data import Conversations, load_conversations
 from .data.collator import EncodedCorpus, EncodedSplit
 from .errors import EmoNetError
 from .evaluation.metrics import emotion_metrics
 from .evaluation.report import write_predictions, write_run_report
+from .hub.card import write_card
 from .inference import predict_logits
 from .modeling_emonet import EmoNetForSequenceClassification
 from .presets import get_preset, preset_config
 from .processing_emonet import NO_LABEL, EmoNetProcessor
+from .run_record import RUN_FILE, run_record, write_json
 from .train_trainer import EmoNetTrainer, EmoNetTrainingArguments, class_weights
-
-RUN_FILE = "run.json"
-
-
-def versions() -> dict[str, str]:
-    """Versions of what a result depends on."""
-    return {
-        "emonet": PACKAGE_VERSION,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "datasets": datasets.__version__,
-    }
 
 
 def train_run(
@@ -94,30 +79,24 @@ def train_run(
     finished = time.perf_counter()
     if trainer.is_world_process_zero():
         trainer.accelerator.unwrap_model(trainer.model).save_pretrained(output)
-        processor.save_pretrained(output)
-    history = trainer.state.log_history
-    record = {
-        "preset": preset,
-        "backbone": model.config.backbone,
-        "seed": seed,
-        "dataset_version": conversations.dataset_version,
-        "config": fields,
-        "training": {**training, "early_stopping_patience": patience},
-        "best_epoch": _best_epoch(history),
-        "epochs": _epochs(history),
-        "train_loss": result.training_loss,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "trainable_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        "seconds": {"prepare": round(cached - started, 1), "train": round(finished - cached, 1)},
-        "versions": versions(),
-    }
+    record = run_record(
+        model,
+        arguments,
+        trainer.state,
+        preset=preset,
+        config=fields,
+        training={**training, "early_stopping_patience": patience},
+        train_loss=result.training_loss,
+        seconds={"prepare": round(cached - started, 1), "train": round(finished - cached, 1)},
+    )
     if trainer.is_world_process_zero():
         split = corpus["validation"]
         metrics, rows = score_split(model, processor, split, corpus.collator.memory)
         metrics["dataset_version"] = conversations.dataset_version
-        write_run_report(output, metrics, model.config.label_names, history=history, split="validation")
+        write_run_report(output, metrics, model.config.label_names, history=trainer.state.log_history, split="validation")
         write_predictions(output / "predictions.jsonl", rows)
         write_json(output / RUN_FILE, record)
+        write_card(output)
         if arguments.saves_nothing:
             shutil.rmtree(output / "checkpoints", ignore_errors=True)
     trainer.accelerator.end_training()
@@ -151,6 +130,17 @@ def evaluate_run(
     if predictions is not None:
         write_predictions(predictions, rows)
     return metrics
+
+
+def add_to_run(folder: Path, metrics: dict[str, Any]) -> None:
+    """Keep a split's figures in the run's folder, as `<split>_metrics.json`, and bring its card up to date.
+
+    Figures on another corpus than the one it was trained on are not the run's, and a folder may be read-only: then nothing is
+    kept.
+    """
+    if metrics["dataset_version"] == metrics["trained_on"] and os.access(folder, os.W_OK):
+        write_json(folder / f"{metrics['split']}_metrics.json", metrics)
+        write_card(folder)
 
 
 def score_split(
@@ -223,23 +213,3 @@ def _load(dataset: str, data_dir: str | None, config: Any) -> Conversations:
 def _only(conversations: Conversations, *splits: str) -> Conversations:
     """The corpus reduced to `splits`; its utterance table stays whole, so that histories still point into it."""
     return conversations.restricted_to(splits)
-
-
-def _epochs(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row an epoch: training loss and every validation figure."""
-    rows: dict[int, dict[str, Any]] = {}
-    for entry in history:
-        row = rows.setdefault(round(entry["epoch"]), {"epoch": round(entry["epoch"])})
-        if "loss" in entry:
-            row["train_loss"] = round(entry["loss"], 4)
-        row.update({key[5:]: round(value, 4) for key, value in entry.items() if key.startswith("eval_")})
-    return [row for row in rows.values() if len(row) > 1]
-
-
-def _best_epoch(history: list[dict[str, Any]]) -> int | None:
-    scored = [row for row in _epochs(history) if "weighted_f1" in row]
-    return max(scored, key=lambda row: row["weighted_f1"])["epoch"] if scored else None
-
-
-def write_json(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n", "utf-8")

@@ -1,7 +1,6 @@
 """Reading what people want predicted: `Name: text` lines, a chat as JSON, JSONL or CSV, from a file or stdin."""
 
 import json
-import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,9 +9,9 @@ from typing import Any
 from .data import DataFormatError
 from .data.files import csv_rows, decode, json_lines
 from .data.own import parse_turn
+from .dialogue_input import SCRIPT_LINE
 
 Dialogue = tuple[str, list[dict[str, Any]]]
-_LINE = re.compile(r"\s*([^:\n]{1,80}?)\s*:\s?(.*)")
 
 
 def read_script(source: str) -> list[Dialogue]:
@@ -51,7 +50,7 @@ def _script_dialogues(text: str, name: str) -> list[Dialogue]:
             if dialogues[-1]:
                 dialogues.append([])
             continue
-        match = _LINE.fullmatch(line.rstrip("\r"))
+        match = SCRIPT_LINE.fullmatch(line.rstrip("\r"))
         if not match:
             raise DataFormatError(f"{name}, line {number}: no `Name: text` in {line.strip()[:60]!r}.")
         dialogues[-1].append(_turn({"speaker": match[1], "text": match[2]}, f"{name}, line {number}"))

@@ -10,14 +10,17 @@ import torch
 from datasets import Dataset as HFDataset
 from datasets import DatasetDict
 from torch.utils.data import Sampler
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import TrainerCallback, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from .data.collator import EncodedCorpus
 from .errors import EmoNetError
 from .evaluation.metrics import trainer_metrics
+from .hub.card_callback import CardCallback
+from .hub.pushing_trainer import PushingTrainer
 from .inference import window_tokens
 from .modeling_emonet import weighted_cross_entropy
+from .processing_emonet import EmoNetProcessor
 
 CLASS_WEIGHTINGS = ("none", "inverse", "sqrt_inverse", "effective")
 REQUIRED_KEYS = ("speaker_ids", "local_speaker_ids", "labels", "memory_index")
@@ -64,7 +67,7 @@ class EmoNetTrainingArguments(TrainingArguments):
             raise EmoNetError("hub_token would be pickled into training_args.bin: log in, or set HF_TOKEN, instead.")
 
 
-class EmoNetTrainer(Trainer):
+class EmoNetTrainer(PushingTrainer):
     """Trainer over the windows of an [`EncodedCorpus`].
 
     Example:
@@ -89,6 +92,9 @@ class EmoNetTrainer(Trainer):
             kwargs["compute_metrics"] = trainer_metrics(model.config.label_names)
         args = args or EmoNetTrainingArguments()
         super().__init__(model=model, args=args, **kwargs)
+        if isinstance(self.processing_class, EmoNetProcessor):
+            self.accelerator.unwrap_model(self.model).processor = self.processing_class
+        self.add_callback(CardCallback())
         if kwargs.get("eval_dataset") is not None and args.saves_nothing:
             self.add_callback(BestWeights(args.metric_for_best_model or "weighted_f1", args.early_stopping_patience))
         elif args.early_stopping_patience and args.load_best_model_at_end:

@@ -12,36 +12,56 @@ def run_encoder(
     encoder: Any, config: EmoNetConfig, embeds: torch.Tensor, attention_mask: torch.Tensor, turn_ids: torch.Tensor
 ) -> torch.Tensor:
     """One pass of the backbone over embeddings (S, L, H) → last hidden states (S, L, H), each turn seeing what it may."""
-    inputs: dict[str, Any] = {"inputs_embeds": embeds, "attention_mask": attention_mask}
     windowed = config.context_window is not None
-    if config.context_mode == "packed" and (windowed or (config.causal and not config.is_decoder_backbone)):
-        allowed = turn_block_mask(attention_mask, turn_ids, config)
-        if config.text_config.model_type.startswith("deberta"):  # its embeddings take no block mask, its layers do
-            states = encoder.embeddings(inputs_embeds=embeds, mask=attention_mask)
-            return encoder.encoder(states, allowed.long()).last_hidden_state
-        inputs.update(_as_backbone_mask(allowed, config.text_config.model_type, embeds.dtype))
-        if config.context_window == 0:
-            inputs["position_ids"] = _restarted_positions(turn_ids, config)
+    if config.context_mode == "per_turn" or not (windowed or (config.causal and not config.is_decoder_backbone)):
+        return encoder(inputs_embeds=embeds, attention_mask=attention_mask).last_hidden_state
+    allowed = turn_block_mask(attention_mask, turn_ids, config)
+    positions = _restarted_positions(turn_ids, config) if config.context_window == 0 else None
+    return run_masked(encoder, config, embeds, attention_mask, allowed, positions)
+
+
+def run_masked(
+    encoder: Any,
+    config: EmoNetConfig,
+    embeds: torch.Tensor,
+    attention_mask: torch.Tensor,
+    allowed: torch.Tensor,
+    position_ids: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """One pass over embeddings (S, L, H) in which query tokens see the keys that `allowed` (S, L, K) says."""
+    family = config.text_config.model_type
+    if family.startswith("deberta"):  # its embeddings take no block mask, its layers do
+        states = encoder.embeddings(inputs_embeds=embeds, mask=attention_mask, position_ids=position_ids)
+        return encoder.encoder(states, allowed.long()).last_hidden_state
+    inputs: dict[str, Any] = {"inputs_embeds": embeds, **_as_backbone_mask(allowed, family, embeds.dtype)}
+    if position_ids is not None:
+        inputs["position_ids"] = position_ids
+    if config.is_decoder_backbone:
+        inputs["use_cache"] = False
     return encoder(**inputs).last_hidden_state
 
 
-def turn_block_mask(attention_mask: torch.Tensor, turn_ids: torch.Tensor, config: EmoNetConfig) -> torch.Tensor:
-    """(S, L, L) bool: may the query token (row) see the key token (column)?
+def turn_block_mask(attention_mask: torch.Tensor, turn_ids: torch.Tensor, config: EmoNetConfig, past: int = 0) -> torch.Tensor:
+    """(S, L - past, L) bool: may the query token (row) see the key token (column)?
 
     Turn-block-causal: its own turn and earlier ones, at most `context_window` back; inside a decoder, earlier tokens only.
+
+    Args:
+        past: How many of the first tokens are keys alone, because they were encoded before.
     """
-    query, key = turn_ids.unsqueeze(2), turn_ids.unsqueeze(1)
-    allowed = attention_mask.bool().unsqueeze(1).expand(-1, turn_ids.shape[1], -1)
+    query, key = turn_ids[:, past:].unsqueeze(2), turn_ids.unsqueeze(1)
+    allowed = attention_mask.bool().unsqueeze(1).expand(-1, query.shape[1], -1)
     if config.causal:
         allowed = allowed & (key <= query)
     if config.context_window is not None:
         allowed = allowed & ((query - key).abs() <= config.context_window)
     if config.is_decoder_backbone:
-        allowed = allowed & torch.ones_like(allowed[0]).tril()
+        allowed = allowed & torch.ones_like(allowed[0]).tril(diagonal=past)
     return allowed
 
 
 def _as_backbone_mask(allowed: torch.Tensor, model_type: str, dtype: torch.dtype) -> dict[str, Any]:
+    """A bool mask (S, Q, K) → the attention argument of the backbone's family."""
     bias = torch.zeros(allowed.shape, dtype=dtype, device=allowed.device)
     bias = bias.masked_fill(~allowed, torch.finfo(dtype).min).unsqueeze(1)
     if model_type == "modernbert":  # one mask a layer type; a block mask replaces the local window as well
@@ -54,9 +74,15 @@ def _restarted_positions(turn_ids: torch.Tensor, config: EmoNetConfig) -> torch.
     places = torch.arange(turn_ids.shape[1], device=turn_ids.device).expand_as(turn_ids)
     starts = turn_ids != F.pad(turn_ids, (1, 0), value=-2)[:, :-1]
     positions = places - torch.where(starts, places, 0).cummax(1).values
+    return offset_positions(positions, config)
+
+
+def offset_positions(positions: torch.Tensor, config: EmoNetConfig) -> torch.Tensor:
+    """Places of tokens, from 0 on → the backbone's position ids."""
+    positions = positions.clamp(max=config.sequence_limit - 1)
     if config.text_config.model_type in OFFSET_POSITION_TYPES:
         positions = positions + (config.text_config.pad_token_id or 0) + 1
-    return positions.clamp(max=config.sequence_limit - 1)
+    return positions
 
 
 def encode_sequences(

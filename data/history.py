@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from ..speaker_names import identity
 from .schema import DataFormatError, Dialogue
-from .speakers import identity
 
 SCOPES = ("corpus", "dialogue", "none")
 

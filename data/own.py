@@ -75,7 +75,7 @@ def own_builder(
 
     class OwnConversations(ConversationBuilder):
         corpus = name
-        description = "Conversations of the user's own."
+        description = "The Albatross: a small sitcom written for trying this package." if name == "sample" else ""
 
         @staticmethod
         def read(path: Path, split: str) -> list[Dialogue]:

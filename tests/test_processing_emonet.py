@@ -90,6 +90,19 @@ def test_markers_follow_the_identity(tokenizer: Any) -> None:
     assert decoder._marker("Ann", 1) == "Speaker B:"
 
 
+@pytest.mark.parametrize("family", ["bert", "llama"])
+def test_the_marker_can_be_left_unread(tokenizer: Any, family: str) -> None:
+    _, processor = build(tokenizer, "context", family, speaker_identity="local", pool_marker=False)
+    processor._marker = lambda name, local: "leave me"  # type: ignore[method-assign]  # two words of the tiny vocabulary
+    turns = [{"speaker": "Ann", "text": "me alone"}, {"speaker": "Bob", "text": ""}]
+    window = processor.encode(turns)[0]
+    unread = [token for token, read in zip(window["input_ids"], window["read_mask"], strict=True) if not read]
+    words = tokenizer.convert_ids_to_tokens(unread)
+    # An empty turn keeps one token that is read: the separator, or where there is none the marker's last.
+    assert words == (["leave", "me"] * 2 if family == "bert" else ["leave", "me", "leave"])
+    assert set(turn for turn, read in zip(window["turn_ids"], window["read_mask"], strict=True) if read) == {0, 1}
+
+
 def test_unknown_speakers_are_id_zero_and_apart_in_the_dialogue(tokenizer: Any) -> None:
     _, processor = build(tokenizer, "emonet")
     window = processor.encode([{"speaker": name, "text": "no"} for name in ("Zed", "Ann", "Yan", "Bob")])[0]

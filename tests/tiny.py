@@ -65,10 +65,12 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
 SPEAKERS = {"Ann": 1, "Bob": 2}
 
 
-def build(tokenizer: Any, preset: str, family: str = "bert", **changes: Any) -> tuple[Any, EmoNetProcessor]:
+def build(
+    tokenizer: Any, preset: str, family: str = "bert", backbone: dict[str, Any] | None = None, **changes: Any
+) -> tuple[Any, EmoNetProcessor]:
     torch.manual_seed(0)
     fields = {**preset_config(preset, is_decoder_type(family), 3), **changes}
-    config = EmoNetConfig(text_config=text_config(family), num_speakers=3, **LABEL_MAPS, **fields)
+    config = EmoNetConfig(text_config=text_config(family, **backbone or {}), num_speakers=3, **LABEL_MAPS, **fields)
     # Larger weights than at initialisation, so that a leak is no rounding error.
     model = EmoNetForSequenceClassification(config).eval()
     with torch.no_grad():

@@ -7,7 +7,7 @@ import pytest
 
 from emonet.data.history import speaker_histories
 from emonet.data.schema import DataFormatError, Dialogue, Turn
-from emonet.data.speakers import identity
+from emonet.speaker_names import identity
 
 NAMES = ["Ann", "Bob", "Cat", "Man", "#ALL#", "The Waiter"]
 

@@ -15,7 +15,7 @@ import pytest
 
 from emonet.data import MELD, Conversations, DataFormatError, EmoryNLP, load_conversations
 from emonet.data.emorynlp_aligned import EmoryNLPAligned
-from emonet.data.speakers import identity
+from emonet.speaker_names import identity
 
 COUNTS = {
     "emorynlp": ((713, 9934), (99, 1344), (85, 1328)),

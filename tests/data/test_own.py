@@ -8,7 +8,7 @@ import pytest
 
 from emonet.data import DataFormatError, SpeakerRegistry, load_conversations
 from emonet.data.own import read_conversation_file
-from emonet.data.speakers import is_role
+from emonet.speaker_names import is_role
 
 ROWS = [
     {"dialogue_id": "a", "speaker": "Ann", "text": "None", "emotion": "Joyful"},

@@ -1,0 +1,1 @@
+"""The Hub: cards, pushes, and what runs there."""

@@ -1,0 +1,282 @@
+"""The generated parts of a model card, each from the files of a run (`RunFiles`); a part without facts is an empty string."""
+
+import dataclasses
+import inspect
+import re
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from ..configuration_emonet import EmoNetConfig
+
+if TYPE_CHECKING:
+    from .card import RunFiles
+
+# The embedded backbones by their Hub names.
+HUB_NAMES = {"minilm": "sentence-transformers/all-MiniLM-L6-v2", "smollm2": "HuggingFaceTB/SmolLM2-135M-Instruct"}
+METRICS = {
+    "weighted_f1": ("weighted F1", "f1"),
+    "macro_f1": ("macro F1", "f1"),
+    "micro_f1_no_neutral": ("micro F1 without neutral", "f1"),
+    "accuracy": ("accuracy", "accuracy"),
+    "weighted_f1_3class": ("weighted F1, three classes", "f1"),
+}
+_EMORY_LABELS = """
+
+Labels: seven emotions of Willcox's feeling wheel, one a turn, by majority of four crowd workers. Their agreement is low (κ about
+0.14), and identical lines carry different labels, so no system can come near 100 %. Licence of the corpus: Apache-2.0."""
+_EMORY = "[EmoryNLP](https://github.com/emorynlp/emotion-detection)"
+# By the beginning of the dataset version: the title, and what to know about data and labels.
+CORPORA = {
+    "emorynlp-full": (
+        "EmoryNLP, full",
+        f"""{_EMORY}, the full corpus: scenes of the television series Friends. Its test set (1,328 turns) is not that of
+the smaller, aligned version that many papers use; figures on the two don't compare.{_EMORY_LABELS}""",
+    ),
+    "emorynlp-aligned": (
+        "EmoryNLP, aligned",
+        f"""{_EMORY} in the aligned version: scenes of the television series Friends, fewer than in the full corpus and
+with another test set; figures on the two don't compare.{_EMORY_LABELS}""",
+    ),
+    "meld": (
+        "MELD",
+        """[MELD](https://github.com/declare-lab/MELD): dialogues of the television series Friends, as text.
+
+Labels: seven emotions, annotated with the video in view, so some can't be told from the words alone; almost half of all turns are
+neutral. Licence of the corpus: GPL-3.0.""",
+    ),
+    "sample": (
+        "The Albatross",
+        """The Albatross, the small invented sitcom that comes with emonet. It is there to try things out; figures on it say
+nothing about real data.""",
+    ),
+}
+_CITATIONS = {
+    "compm": """Lee and Lee, CoMPM: Context Modeling with Speaker's Pre-trained Memory Tracking for Emotion Recognition in
+  Conversation, NAACL 2022.""",
+    "emorynlp": """Zahiri and Choi, Emotion Detection on TV Show Transcripts with Sequence-based Convolutional Neural Networks,
+  AAAI workshops 2018.""",
+    "meld": "Poria et al., MELD: A Multimodal Multi-Party Dataset for Emotion Recognition in Conversations, ACL 2019.",
+}
+_OWN = "The user's own conversations; ask whoever trained the model where they come from and how they were labelled."
+
+
+def metadata(files: "RunFiles") -> str:
+    """The YAML in front: what the Hub shows, filters by, and lists as results."""
+    front: dict[str, Any] = {
+        "language": "en",
+        "license": "apache-2.0",
+        "library_name": "transformers",
+        "pipeline_tag": "text-classification",
+        "tags": ["emotion-recognition-in-conversation", "emotion", "dialogue", "speaker-aware", "emonet"],
+    }
+    base = _base_model(files)
+    if base:
+        front["base_model"] = base
+    if files.config.get("dataset_version"):
+        front["datasets"] = [files.config["dataset_version"]]
+    if files.figures:
+        front["metrics"] = ["f1", "accuracy"]
+        front["model-index"] = [{"name": files.name.rpartition("/")[2], "results": [_index_entry(files)]}]
+    return yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=120)
+
+
+def summary(files: "RunFiles") -> str:
+    """Title, what the model does, and the one figure."""
+    preset, backbone = files.run.get("preset"), files.config.get("backbone")
+    parts = [
+        f"# {files.name.rpartition('/')[2]}",
+        "An EmoNet: it names the emotion of every turn of a dialogue from its text, what was said before, and who speaks.",
+    ]
+    facts = [
+        ("Labels", ", ".join(_labels(files))),
+        ("Preset", f"`{preset}`" if preset else ""),
+        ("Backbone", f"{HUB_NAMES.get(backbone, backbone)}" if backbone else ""),
+        ("Sees", "earlier turns only" if files.config.get("causal", True) else "earlier and later turns (not for live use)"),
+        ("Speakers", _speaker_fact(files)),
+        ("Trained on", _corpus_title(files.config.get("dataset_version"))),
+    ]
+    parts.append("\n".join(f"- **{name}:** {value}" for name, value in facts if value))
+    if files.figures:
+        score = f"{100 * files.figures['weighted_f1']:.2f}"
+        parts.append(
+            f"**Weighted F1 {score} %** on the {_split(files)} set of {_corpus_title(files.figures.get('dataset_version'))}."
+        )
+    return "\n\n".join(parts)
+
+
+def usage(files: "RunFiles") -> str:
+    """The snippet, which runs as it stands."""
+    return f"""## Use
+
+```python
+from transformers import pipeline
+
+pipe = pipeline("emotion-in-conversation", model="{files.name}", trust_remote_code=True)
+pipe([{{"speaker": "Monica", "text": "We had a deal!"}}, {{"speaker": "Ross", "text": "I know, I know."}}])
+```
+
+One `{{speaker, text, label, score, scores}}` a turn. `history={{"Monica": ["..."]}}` tells what a speaker said in earlier
+dialogues; `AutoModel.from_pretrained("{files.name}", trust_remote_code=True).predict(dialogue)` is the same in one call.
+The code lies in this repository: read it before you trust it, and pin what you have read with `revision="<commit>"`. With
+`pip install emonet` and `import emonet` nothing needs to be trusted."""
+
+
+def results(files: "RunFiles") -> str:
+    """All figures, by class, and the confusion matrix."""
+    figures = files.figures
+    if not figures:
+        return ""
+    turns = f"{figures['n']:,} turns" if "n" in figures else ""
+    scope = ", ".join(filter(None, (_corpus_title(figures.get("dataset_version")), turns, "in percent")))
+    heading = f"## Results on {_split(files)}\n\n{scope}."
+    overall = [(title, f"{100 * figures[key]:.2f}") for key, (title, _) in METRICS.items() if figures.get(key) is not None]
+    by_class = [
+        (name, *(f"{100 * row[key]:.2f}" for key in ("f1", "precision", "recall")), f"{row['support']:,}")
+        for name, row in figures.get("per_class", {}).items()
+    ]
+    parts = [heading, _table(("metric", "value"), overall)]
+    if by_class:
+        parts.append(_table(("emotion", "F1", "precision", "recall", "turns"), by_class))
+    if figures.get("confusion_matrix"):
+        rows = [
+            (f"**{name}**", *map(str, row)) for name, row in zip(figures["per_class"], figures["confusion_matrix"], strict=True)
+        ]
+        parts += ["Annotated emotion by row, predicted by column:", _table(("", *figures["per_class"]), rows)]
+    if files.plot:
+        parts.append(f"![Confusion matrix on {_split(files)}](confusion_matrix.png)")
+    return "\n\n".join(parts)
+
+
+def data_notes(files: "RunFiles") -> str:
+    """What the corpus is, how it was labelled, and what its licence is."""
+    version = files.config.get("dataset_version")
+    if not version:
+        return ""
+    known = _corpus(version)
+    notes = (
+        known[1]
+        if known
+        else "The user's own conversations; ask whoever trained the model where they come from and how they were labelled."
+    )
+    return f"## Data\n\nVersion `{version}`. {notes}"
+
+
+def training(files: "RunFiles") -> str:
+    """History with the kept epoch in bold, what differs from the defaults, and versions."""
+    run = files.run
+    if not run:
+        return ""
+    parts = ["## Training"]
+    if run.get("epochs"):
+        keys = [key for key in ("train_loss", "loss", *METRICS) if any(key in row for row in run["epochs"])]
+        titles = {"train_loss": "training loss", "loss": "validation loss", **{key: title for key, (title, _) in METRICS.items()}}
+        rows = []
+        for row in run["epochs"]:
+            cells = [str(row["epoch"]), *(_figure(key, row.get(key)) for key in keys)]
+            rows.append([f"**{cell}**" if cell and row["epoch"] == run.get("best_epoch") else cell for cell in cells])
+        parts += ["Validation by epoch; the kept one is bold.", _table(("epoch", *(titles[key] for key in keys)), rows)]
+    settings = {**run.get("training", {}), **run.get("config", {})}
+    changed = [("seed", run.get("seed")), *sorted(item for item in settings.items() if item not in _defaults().items())]
+    lines = [(f"`{name}`", f"`{value}`".replace("|", "\\|")) for name, value in changed]
+    parts.append(_folded("Settings that differ from the defaults", _table(("setting", "value"), lines)))
+    sizes = [(name, f"{run[key]:,}") for key, name in _SIZES.items() if isinstance(run.get(key), int)]
+    seconds = [(f"seconds, {name}", f"{value:g}") for name, value in (run.get("seconds") or {}).items()]
+    versions = [(name, str(value)) for name, value in run.get("versions", {}).items()]
+    parts.append(_folded("Size, time and versions", _table(("", ""), [*sizes, *seconds, *versions])))
+    return "\n\n".join(parts)
+
+
+def citation(files: "RunFiles") -> str:
+    """What to cite."""
+    works = ["emonet (this model's package): see `CITATION.cff` there.", _CITATIONS["compm"]]
+    corpus = str(files.config.get("dataset_version")).partition("-")[0]
+    works += [_CITATIONS[corpus]] if corpus in _CITATIONS else []
+    return "## Citation\n\n" + "\n".join(f"- {work}" for work in works)
+
+
+def _defaults() -> dict[str, Any]:
+    """Default of every configuration field and training argument."""
+    from ..train_trainer import EmoNetTrainingArguments  # which imports the card
+
+    config = {name: parameter.default for name, parameter in inspect.signature(EmoNetConfig.__init__).parameters.items()}
+    training = {field.name: field.default for field in dataclasses.fields(EmoNetTrainingArguments)}
+    return {**training, **config}
+
+
+_SIZES = {"parameters": "parameters", "trainable_parameters": "trained parameters"}
+
+
+def _index_entry(files: "RunFiles") -> dict[str, Any]:
+    version = str(files.figures.get("dataset_version") or "own")
+    corpus, _, revision = version.rpartition("-")
+    metrics = [
+        {"type": kind, "name": title, "value": round(files.figures[key], 6)}
+        for key, (title, kind) in METRICS.items()
+        if files.figures.get(key) is not None
+    ]
+    by_class = files.figures.get("per_class", {})
+    metrics += [{"type": "f1", "name": f"F1 of {name}", "value": round(row["f1"], 6)} for name, row in by_class.items()]
+    return {
+        "task": {"type": "text-classification", "name": "Emotion recognition in conversation"},
+        "dataset": {
+            "type": corpus or version,
+            "name": (_corpus(version) or (version,))[0],
+            "split": _split(files),
+            "revision": revision,
+        },
+        "metrics": metrics,
+    }
+
+
+def _base_model(files: "RunFiles") -> str | None:
+    backbone = files.config.get("backbone") or ""
+    name = HUB_NAMES.get(backbone, backbone)
+    return name if re.fullmatch(r"[\w.-]+/[\w.-]+", name) else None
+
+
+def _labels(files: "RunFiles") -> list[str]:
+    names = files.config.get("id2label") or {}
+    return [names[key] for key in sorted(names, key=int)]
+
+
+def _speaker_fact(files: "RunFiles") -> str:
+    identity = {
+        "none": "not told apart",
+        "local": "told apart within a dialogue",
+        "global": f"{len(files.speakers)} persons known by name, the others as one unknown",
+        "name": "by name, as text",
+    }.get(files.config.get("speaker_identity", "global"), "")
+    memory = {"dialogue": "earlier in the dialogue", "corpus": "earlier, in other dialogues too"}
+    said = memory.get(files.config.get("speaker_memory", "corpus"))
+    return f"{identity}; with a memory of what they said {said}" if said else identity
+
+
+def _split(files: "RunFiles") -> str:
+    return files.figures.get("split", "validation")
+
+
+def _corpus(version: str) -> tuple[str, str] | None:
+    return next((facts for name, facts in CORPORA.items() if version.startswith(name + "-")), None)
+
+
+def _corpus_title(version: str | None) -> str:
+    if not version:
+        return ""
+    known = _corpus(version)
+    return f"{known[0]} (`{version}`)" if known else f"`{version}`"
+
+
+def _figure(key: str, value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4f}" if key.endswith("loss") else f"{100 * value:.2f}"
+
+
+def _table(header: tuple[str, ...], rows: list[Any]) -> str:
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def _folded(title: str, content: str) -> str:
+    return f"<details>\n<summary>{title}</summary>\n\n{content}\n\n</details>"

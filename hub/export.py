@@ -1,0 +1,19 @@
+"""The files of a repository that stand beside weights and code: handler, requirements, card."""
+
+import os
+from importlib.metadata import version
+from pathlib import Path
+from shutil import copyfile
+
+from .card import write_card
+
+REQUIREMENTS = ("torch", "transformers")
+
+
+def write_companions(folder: str | os.PathLike[str]) -> None:
+    """Write `handler.py`, `requirements.txt` (of the endpoint) and `README.md` (its generated parts) into `folder`."""
+    folder = Path(folder)
+    copyfile(Path(__file__).with_name("handler.py"), folder / "handler.py")
+    lines = [f"{name}>={version(name).partition('+')[0]}" for name in REQUIREMENTS]
+    (folder / "requirements.txt").write_text("\n".join(lines) + "\n", "utf-8")
+    write_card(folder)

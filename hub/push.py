@@ -1,0 +1,103 @@
+"""A run folder → a Hub repository, in one commit."""
+
+import json
+from pathlib import Path
+
+from huggingface_hub import CommitInfo, HfApi
+from huggingface_hub.errors import EntryNotFoundError
+
+from ..errors import EmoNetError
+from .card import CARD, card_text, merge_card
+from .commit import commit_files
+from .export import write_companions
+
+NEEDED = ("config.json", "model.safetensors", "tokenizer.json", "speakers.json", "modeling_emonet.py", "pipeline_emonet.py")
+# What a repository holds. Predictions stay at home: they quote the corpus, whose licence may not allow it.
+PUBLISHED = (
+    "*.py",
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "config.json",
+    "confusion_matrix.png",
+    "learning_curves.png",
+    "merges.txt",
+    "metrics.json",
+    "requirements.txt",
+    "run.json",
+    "speakers.json",
+    "special_tokens_map.json",
+    "test_metrics.json",
+    "tokenizer*",
+    "vocab*",
+)
+
+
+def push_run(
+    folder: str | Path,
+    repo_id: str,
+    *,
+    private: bool | None = None,
+    revision: str | None = None,
+    create_pr: bool = False,
+    commit_message: str | None = None,
+    token: str | None = None,
+) -> CommitInfo:
+    """Publish a run folder (or any folder that `save_pretrained` wrote) as `repo_id`.
+
+    All files go in one commit, so a reader finds the old repository or the new one, never half of each. Code files that the new
+    version no longer has are removed. A card edited on the Hub, or else in the folder, keeps its edits.
+
+    Args:
+        revision: Branch to commit to; it is created where it does not exist.
+        create_pr: Open a pull request instead.
+        token: Instead of the login or HF_TOKEN; it is written nowhere.
+
+    Returns:
+        The commit (as a string, its address; `pr_url` where it is a pull request).
+
+    Raises:
+        EmoNetError: for a folder that would not load, or a commit that did not get through; the repository is then as it was.
+    """
+    folder = Path(folder)
+    check_complete(folder)
+    write_companions(folder)
+    api = HfApi(token=token)
+    repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
+    if revision and not create_pr:
+        api.create_branch(repo_id, branch=revision, exist_ok=True)
+    files: dict[str, Path | bytes] = dict(published_files(folder))
+    stale = [name for name in api.list_repo_files(repo_id, revision=revision) if name.endswith(".py") and name not in files]
+    files[CARD] = _card(api, repo_id, revision, folder).encode()
+    message = commit_message or f"emonet: {folder.resolve().name}"
+    return commit_files(api, repo_id, files, message, delete=stale, revision=revision, create_pr=create_pr)
+
+
+def published_files(folder: Path) -> dict[str, Path]:
+    """The files of a run folder that a repository holds, but for the card."""
+    return {path.name: path for pattern in PUBLISHED for path in sorted(folder.glob(pattern)) if path.is_file()}
+
+
+def check_complete(folder: Path) -> None:
+    """Refuse a folder that lacks what its readers need, or whose weights are not whole."""
+    if not folder.is_dir():
+        raise EmoNetError(f"{folder}: no such folder; give the run folder that `emonet train` wrote.")
+    missing = [name for name in NEEDED if not (folder / name).is_file()]
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        shards = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+        missing = [name for name in [*missing, *sorted(shards)] if name != "model.safetensors" and not (folder / name).is_file()]
+    if missing:
+        raise EmoNetError(
+            f"{folder} lacks {', '.join(missing)}: save it with model.save_pretrained(folder), the processor attached "
+            "(model.processor = processor)."
+        )
+
+
+def _card(api: HfApi, repo_id: str, revision: str | None, folder: Path) -> str:
+    """The card to publish: the Hub's own with fresh generated parts, or where there is none, the folder's."""
+    generated = card_text(folder, repo_id)
+    try:
+        path = api.hf_hub_download(repo_id, CARD, revision=revision, force_download=True)
+    except EntryNotFoundError:
+        return merge_card((folder / CARD).read_text("utf-8"), generated)
+    return merge_card(Path(path).read_text("utf-8"), generated)

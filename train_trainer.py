@@ -46,7 +46,7 @@ class EmoNetTrainingArguments(TrainingArguments):
     save_total_limit: int | None = field(default=1)
     load_best_model_at_end: bool = field(default=True)
     metric_for_best_model: str | None = field(default="weighted_f1")
-    greater_is_better: bool | None = field(default=True)
+    greater_is_better: bool | None = field(default=None)  # a loss is better lower, everything else higher
     logging_strategy: str = field(default="epoch")
     train_sampling_strategy: str = field(default="group_by_length")
     remove_unused_columns: bool = field(default=False)
@@ -96,7 +96,8 @@ class EmoNetTrainer(PushingTrainer):
             self.accelerator.unwrap_model(self.model).processor = self.processing_class
         self.add_callback(CardCallback())
         if kwargs.get("eval_dataset") is not None and args.saves_nothing:
-            self.add_callback(BestWeights(args.metric_for_best_model or "weighted_f1", args.early_stopping_patience))
+            metric = args.metric_for_best_model or "weighted_f1"
+            self.add_callback(BestWeights(metric, args.early_stopping_patience, bool(args.greater_is_better)))
         elif args.early_stopping_patience and args.load_best_model_at_end:
             from transformers import EarlyStoppingCallback
 
@@ -168,9 +169,10 @@ class BestWeights(TrainerCallback):
     For frozen backbones, where a checkpoint an epoch would write the whole backbone over and over.
     """
 
-    def __init__(self, metric: str, patience: int = 0):
+    def __init__(self, metric: str, patience: int = 0, greater_is_better: bool = True):
         self.metric = metric if metric.startswith("eval_") else f"eval_{metric}"
         self.patience = patience
+        self.sign = 1 if greater_is_better else -1
         self.best = -np.inf
         self.best_epoch: float | None = None
         self.waited = 0
@@ -179,10 +181,10 @@ class BestWeights(TrainerCallback):
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, model: Any = None, **kw: Any) -> None:
         if not metrics or self.metric not in metrics:
             return
-        if metrics[self.metric] > self.best:
-            self.best, self.best_epoch, self.waited = metrics[self.metric], state.epoch, 0
+        if self.sign * metrics[self.metric] > self.best:
+            self.best, self.best_epoch, self.waited = self.sign * metrics[self.metric], state.epoch, 0
             self.weights = {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
-            state.best_metric = self.best
+            state.best_metric = metrics[self.metric]
             state.best_global_step = state.global_step
             return
         self.waited += 1

@@ -11,11 +11,12 @@ from typing import Any
 import yaml
 
 from ..errors import EmoNetError
-from .card_parts import citation, data_notes, metadata, results, summary, training, usage
+from .card_parts import METRICS, citation, data_notes, metadata, results, summary, training, usage
 
 CARD = "README.md"
-_FRONT_MATTER = re.compile(r"\A---\r?\n(.*?)\r?\n---\r?\n", re.DOTALL)
-_BEGIN = re.compile(r"<!-- emonet:begin (\w+) -->")
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
+_VERSIONED = re.compile(r"-(\d+\.\d+\.\d+|[0-9a-f]{8})\Z")  # our names of data sets: those of an earlier training go
+_MARKER = re.compile(r"<!-- emonet:(begin|end) (\w+) -->")
 
 
 @dataclass
@@ -24,8 +25,8 @@ class RunFiles:
 
     Attributes:
         config: `config.json`. run: `run.json`. figures: Test figures where there are some, else validation's (without classes
-            where a plain Trainer ran). speakers: Names of
-            known persons. name: Hub id, or the folder's name. plot: Whether the confusion matrix lies there as a picture.
+            where a plain Trainer ran). speakers: Names of known persons. name: Hub id, or the folder's name. plot_split: The
+            split of the confusion matrix that lies there as a picture.
     """
 
     name: str
@@ -33,7 +34,7 @@ class RunFiles:
     run: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
     speakers: list[str] = field(default_factory=list)
-    plot: bool = False
+    plot_split: str | None = None
 
     @classmethod
     def read(cls, folder: Path, repo_id: str | None = None) -> "RunFiles":
@@ -43,22 +44,28 @@ class RunFiles:
         figures = test or validation
         if not figures:  # a plain Trainer leaves the epochs' figures alone
             kept: dict[str, Any] = next((row for row in run.get("epochs", []) if row["epoch"] == run.get("best_epoch")), {})
-            figures = {**kept, "dataset_version": config.get("dataset_version")} if kept else {}
+            figures = {key: kept[key] for key in METRICS if key in kept}
+            if figures:
+                figures |= {"split": "validation", "dataset_version": config.get("dataset_version")}
         return cls(
             name=repo_id or folder.resolve().name,
             config=config,
             run=run,
             figures=figures,
             speakers=_json(folder / "speakers.json").get("speakers", []),
-            plot=(folder / "confusion_matrix.png").is_file() and not test,
+            plot_split=validation.get("split", "validation") if (folder / "confusion_matrix.png").is_file() else None,
         )
 
 
 def card_text(folder: Path, repo_id: str | None = None) -> str:
-    """The whole card as it is generated from the files of `folder`; parts without facts are left out."""
+    """The whole card as it is generated from the files of `folder`.
+
+    A part without facts is there and empty: facts that come later, as test figures do, find their place in a card that was
+    written before them, while a part that someone deleted stays away.
+    """
     files = RunFiles.read(Path(folder), repo_id)
     template = Path(__file__).with_name("card_template.md").read_text("utf-8")
-    card = Template(template).substitute(
+    return Template(template).substitute(
         metadata=metadata(files).strip(),
         summary=summary(files),
         usage=usage(files),
@@ -67,7 +74,6 @@ def card_text(folder: Path, repo_id: str | None = None) -> str:
         training=training(files),
         citation=citation(files),
     )
-    return re.sub(r"<!-- emonet:begin (\w+) -->\n\s*<!-- emonet:end \1 -->\n\n?", "", card)
 
 
 def merge_card(existing: str, generated: str) -> str:
@@ -77,16 +83,21 @@ def merge_card(existing: str, generated: str) -> str:
     changed licence or language stay, lists of tags are united. A card without any part is left as it is, but for its metadata.
 
     Raises:
-        EmoNetError: for a part that begins and does not end.
+        EmoNetError: for a part that begins and does not end (or the reverse), or metadata that is none.
     """
-    fresh = _parts(generated)
-    merged = existing
-    for name, text in _parts(existing).items():
-        if name in fresh:
-            merged = merged.replace(text, fresh[name])
+    fresh = dict(_pieces(generated))
+    merged = "".join(text if name is None else fresh.get(name, text) for name, text in _pieces(existing))
+    front = _metadata(existing)
+    metadata = _merged_metadata(front, _metadata(generated))
+    if metadata == front:
+        return merged  # its comments and order are someone's
     body = _FRONT_MATTER.sub("", merged, count=1)
-    metadata = _merged_metadata(_metadata(existing), _metadata(generated))
     return f"---\n{yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=120).strip()}\n---\n{body}"
+
+
+def is_edited(card: str, generated: str) -> bool:
+    """Whether anything but the metadata and the inside of the generated parts differs from the generated card."""
+    return _frame(card) != _frame(generated)
 
 
 def write_card(folder: str | os.PathLike[str], repo_id: str | None = None) -> Path:
@@ -112,28 +123,48 @@ def usage_snippet(card: str) -> str:
     return match[1]
 
 
-def _parts(card: str) -> dict[str, str]:
-    """The generated parts of a card by name, their markers included."""
-    parts = {}
-    for begin in _BEGIN.finditer(card):
-        end = f"<!-- emonet:end {begin[1]} -->"
-        stop = card.find(end, begin.end())
-        following = _BEGIN.search(card, begin.end())
-        if stop < 0 or (following and following.start() < stop):
-            raise EmoNetError(f"{CARD}: the part {begin[1]!r} begins and does not end; put back {end!r} or take out its begin.")
-        parts[begin[1]] = card[begin.start() : stop + len(end)]
-    return parts
+def _pieces(card: str) -> list[tuple[str | None, str]]:
+    """A card cut into generated parts (name, text with its markers) and what stands between them (None, text)."""
+    pieces: list[tuple[str | None, str]] = []
+    begin: re.Match[str] | None = None
+    place = 0
+    for marker in _MARKER.finditer(card):
+        if begin is None and marker[1] == "begin":
+            pieces.append((None, card[place : marker.start()]))
+            begin = marker
+        elif begin is not None and marker.groups() == ("end", begin[2]):
+            place = marker.end()
+            pieces.append((begin[2], card[begin.start() : place]))
+            begin = None
+        else:
+            raise _half(begin or marker)
+    if begin is not None:
+        raise _half(begin)
+    return [*pieces, (None, card[place:])]
+
+
+def _frame(card: str) -> list[Any]:
+    """What stands between the parts, as words, and the parts' names."""
+    return [name or text.split() for name, text in _pieces(_FRONT_MATTER.sub("", card, count=1))]
+
+
+def _half(marker: re.Match[str]) -> EmoNetError:
+    kind, name = marker.groups()
+    does, other = ("begins and does not end", "end") if kind == "begin" else ("ends and does not begin", "begin")
+    return EmoNetError(f"{CARD}: the part {name!r} {does}; put back '<!-- emonet:{other} {name} -->' or take out {marker[0]!r}.")
 
 
 def _metadata(card: str) -> dict[str, Any]:
     match = _FRONT_MATTER.match(card)
     try:
-        found = yaml.safe_load(match[1]) if match else {}
+        found = yaml.safe_load(match[1]) if match else None
     except yaml.YAMLError as error:
         raise EmoNetError(
             f"{CARD}: its metadata is no YAML ({error}); mend or remove the lines between the first two '---'."
         ) from error
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict | None):
+        raise EmoNetError(f"{CARD}: its metadata is no `key: value` YAML; mend or remove the lines between the first two '---'.")
+    return found or {}
 
 
 def _merged_metadata(existing: dict[str, Any], generated: dict[str, Any]) -> dict[str, Any]:
@@ -144,7 +175,8 @@ def _merged_metadata(existing: dict[str, Any], generated: dict[str, Any]) -> dic
     for key in ("tags", "datasets", "metrics"):
         old, new = existing.get(key), generated.get(key)
         if isinstance(old, list) and isinstance(new, list):
-            merged[key] = [*new, *(item for item in old if item not in new)]
+            stale = [item for item in old if key == "datasets" and _VERSIONED.search(str(item))]
+            merged[key] = [*new, *(item for item in old if item not in [*new, *stale])]
     return merged
 
 

@@ -1,5 +1,6 @@
 """The callback that keeps `run.json` and the card of a training up to date."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,30 @@ from .card import write_card
 
 
 class CardCallback(TrainerCallback):
-    """After every evaluation and at the end: the record and the card, beside what the Trainer writes and pushes."""
+    """After every evaluation of a training and at its end: the record and the card, beside what the Trainer writes and pushes.
+
+    Evaluations before and after are of whatever set the user asks for, and no part of the training's history.
+    """
+
+    def __init__(self) -> None:
+        self.started: float | None = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.started = time.perf_counter()
 
     def on_evaluate(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         self._write(args, state, model)
 
     def on_train_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         self._write(args, state, model)
+        self.started = None
 
     def _write(self, args: Any, state: Any, model: Any) -> None:
-        if not state.is_world_process_zero or not args.output_dir:
+        if self.started is None or not state.is_world_process_zero or not args.output_dir:
             return
         folder = Path(args.output_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / RUN_FILE, run_record(model, args, state))
+        seconds = {"train": round(time.perf_counter() - self.started, 1)}
+        write_json(folder / RUN_FILE, run_record(model, args, state, seconds=seconds))
         model.config.save_pretrained(folder)
         write_card(folder, args.hub_model_id)

@@ -2,18 +2,20 @@
 
 import dataclasses
 import inspect
+import json
 import re
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from ..backbones import EMBEDDED_BACKBONES
 from ..configuration_emonet import EmoNetConfig
+from ..run_record import is_public
 
 if TYPE_CHECKING:
     from .card import RunFiles
 
-# The embedded backbones by their Hub names.
-HUB_NAMES = {"minilm": "sentence-transformers/all-MiniLM-L6-v2", "smollm2": "HuggingFaceTB/SmolLM2-135M-Instruct"}
 METRICS = {
     "weighted_f1": ("weighted F1", "f1"),
     "macro_f1": ("macro F1", "f1"),
@@ -23,10 +25,11 @@ METRICS = {
 }
 _EMORY_LABELS = """
 
-Labels: seven emotions of Willcox's feeling wheel, one a turn, by majority of four crowd workers. Their agreement is low (κ about
-0.14), and identical lines carry different labels, so no system can come near 100 %. Licence of the corpus: Apache-2.0."""
+Labels: seven emotions of Willcox's feeling wheel, one a turn, from four crowd workers. Their agreement is low (κ about 0.14,
+Zahiri and Choi 2018), and identical lines carry different labels, so no system can come near 100 %. Licence of the corpus:
+Apache-2.0."""
 _EMORY = "[EmoryNLP](https://github.com/emorynlp/emotion-detection)"
-# By the beginning of the dataset version: the title, and what to know about data and labels.
+# By the dataset version without its number: the title, and what to know about data and labels.
 CORPORA = {
     "emorynlp-full": (
         "EmoryNLP, full",
@@ -42,13 +45,13 @@ with another test set; figures on the two don't compare.{_EMORY_LABELS}""",
         "MELD",
         """[MELD](https://github.com/declare-lab/MELD): dialogues of the television series Friends, as text.
 
-Labels: seven emotions, annotated with the video in view, so some can't be told from the words alone; almost half of all turns are
-neutral. Licence of the corpus: GPL-3.0.""",
+Labels: seven emotions from three annotators with the video in view, so some can't be told from the words alone. Their agreement
+is moderate (Fleiss' κ 0.43, Poria et al. 2019); almost half of all turns are neutral. Licence of the corpus: GPL-3.0.""",
     ),
     "sample": (
         "The Albatross",
         """The Albatross, the small invented sitcom that comes with emonet. It is there to try things out; figures on it say
-nothing about real data.""",
+nothing about real data. Each label is the emotion that the line was written to carry; nobody annotated it. Licence: CC0-1.0.""",
     ),
 }
 _CITATIONS = {
@@ -91,35 +94,34 @@ def summary(files: "RunFiles") -> str:
     facts = [
         ("Labels", ", ".join(_labels(files))),
         ("Preset", f"`{preset}`" if preset else ""),
-        ("Backbone", f"{HUB_NAMES.get(backbone, backbone)}" if backbone else ""),
+        ("Backbone", _base_model(files) or PurePath(backbone or "").name),
         ("Sees", "earlier turns only" if files.config.get("causal", True) else "earlier and later turns (not for live use)"),
         ("Speakers", _speaker_fact(files)),
         ("Trained on", _corpus_title(files.config.get("dataset_version"))),
     ]
     parts.append("\n".join(f"- **{name}:** {value}" for name, value in facts if value))
-    if files.figures:
-        score = f"{100 * files.figures['weighted_f1']:.2f}"
-        parts.append(
-            f"**Weighted F1 {score} %** on the {_split(files)} set of {_corpus_title(files.figures.get('dataset_version'))}."
-        )
+    if "weighted_f1" in files.figures:
+        score, corpus = 100 * files.figures["weighted_f1"], _corpus_title(files.figures.get("dataset_version"))
+        parts.append(f"**Weighted F1 {score:.2f} %** on the {_split(files)} set of {corpus}, in one run.")
     return "\n\n".join(parts)
 
 
 def usage(files: "RunFiles") -> str:
     """The snippet, which runs as it stands."""
+    name = json.dumps(files.name, ensure_ascii=False)  # a folder's name may hold quotes
     return f"""## Use
 
 ```python
 from transformers import pipeline
 
-pipe = pipeline("emotion-in-conversation", model="{files.name}", trust_remote_code=True)
+pipe = pipeline("emotion-in-conversation", model={name}, trust_remote_code=True)
 pipe([{{"speaker": "Monica", "text": "We had a deal!"}}, {{"speaker": "Ross", "text": "I know, I know."}}])
 ```
 
 One `{{speaker, text, label, score, scores}}` a turn. `history={{"Monica": ["..."]}}` tells what a speaker said in earlier
-dialogues; `AutoModel.from_pretrained("{files.name}", trust_remote_code=True).predict(dialogue)` is the same in one call.
-The code lies in this repository: read it before you trust it, and pin what you have read with `revision="<commit>"`. With
-`pip install emonet` and `import emonet` nothing needs to be trusted."""
+dialogues; `AutoModel.from_pretrained({name}, trust_remote_code=True).predict(dialogue)` is the same in one call.
+The code lies in this repository: read it before you trust it, and pin what you have read with `revision="<commit>"`. Where
+the emonet package is installed and imported, nothing needs to be trusted."""
 
 
 def results(files: "RunFiles") -> str:
@@ -143,8 +145,10 @@ def results(files: "RunFiles") -> str:
             (f"**{name}**", *map(str, row)) for name, row in zip(figures["per_class"], figures["confusion_matrix"], strict=True)
         ]
         parts += ["Annotated emotion by row, predicted by column:", _table(("", *figures["per_class"]), rows)]
-    if files.plot:
-        parts.append(f"![Confusion matrix on {_split(files)}](confusion_matrix.png)")
+    if files.plot_split:
+        if files.plot_split != _split(files):
+            parts.append(f"As a picture for {files.plot_split}, by which the epoch was chosen:")
+        parts.append(f"![Confusion matrix on {files.plot_split}](confusion_matrix.png)")
     return "\n\n".join(parts)
 
 
@@ -177,9 +181,13 @@ def training(files: "RunFiles") -> str:
             rows.append([f"**{cell}**" if cell and row["epoch"] == run.get("best_epoch") else cell for cell in cells])
         parts += ["Validation by epoch; the kept one is bold.", _table(("epoch", *(titles[key] for key in keys)), rows)]
     settings = {**run.get("training", {}), **run.get("config", {})}
-    changed = [("seed", run.get("seed")), *sorted(item for item in settings.items() if item not in _defaults().items())]
-    lines = [(f"`{name}`", f"`{value}`".replace("|", "\\|")) for name, value in changed]
-    parts.append(_folded("Settings that differ from the defaults", _table(("setting", "value"), lines)))
+    defaults = _defaults()
+    shown = {name: settings.get(name, defaults[name]) for name in _ALWAYS_SHOWN}
+    shown |= dict(sorted(item for item in settings.items() if item not in defaults.items() and is_public(*item)))
+    if run.get("seed") is not None:
+        shown = {"seed": run["seed"], **shown}
+    lines = [(f"`{name}`", f"`{value}`") for name, value in shown.items()]
+    parts.append(_folded("Settings: the usual four, and what differs from the defaults", _table(("setting", "value"), lines)))
     sizes = [(name, f"{run[key]:,}") for key, name in _SIZES.items() if isinstance(run.get(key), int)]
     seconds = [(f"seconds, {name}", f"{value:g}") for name, value in (run.get("seconds") or {}).items()]
     versions = [(name, str(value)) for name, value in run.get("versions", {}).items()]
@@ -190,8 +198,9 @@ def training(files: "RunFiles") -> str:
 def citation(files: "RunFiles") -> str:
     """What to cite."""
     works = ["emonet (this model's package): see `CITATION.cff` there.", _CITATIONS["compm"]]
-    corpus = str(files.config.get("dataset_version")).partition("-")[0]
-    works += [_CITATIONS[corpus]] if corpus in _CITATIONS else []
+    version = str(files.config.get("dataset_version"))
+    corpus = version.partition("-")[0]
+    works += [_CITATIONS[corpus]] if corpus in _CITATIONS and _corpus(version) else []
     return "## Citation\n\n" + "\n".join(f"- {work}" for work in works)
 
 
@@ -204,6 +213,7 @@ def _defaults() -> dict[str, Any]:
     return {**training, **config}
 
 
+_ALWAYS_SHOWN = ("learning_rate", "num_train_epochs", "per_device_train_batch_size")
 _SIZES = {"parameters": "parameters", "trainable_parameters": "trained parameters"}
 
 
@@ -231,7 +241,7 @@ def _index_entry(files: "RunFiles") -> dict[str, Any]:
 
 def _base_model(files: "RunFiles") -> str | None:
     backbone = files.config.get("backbone") or ""
-    name = HUB_NAMES.get(backbone, backbone)
+    name = EMBEDDED_BACKBONES[backbone].hub_id if backbone in EMBEDDED_BACKBONES else backbone
     return name if re.fullmatch(r"[\w.-]+/[\w.-]+", name) else None
 
 
@@ -244,7 +254,7 @@ def _speaker_fact(files: "RunFiles") -> str:
     identity = {
         "none": "not told apart",
         "local": "told apart within a dialogue",
-        "global": f"{len(files.speakers)} persons known by name, the others as one unknown",
+        "global": f"{len(files.speakers) or ''} persons known by name, the others as one unknown".strip(),
         "name": "by name, as text",
     }.get(files.config.get("speaker_identity", "global"), "")
     memory = {"dialogue": "earlier in the dialogue", "corpus": "earlier, in other dialogues too"}
@@ -257,7 +267,7 @@ def _split(files: "RunFiles") -> str:
 
 
 def _corpus(version: str) -> tuple[str, str] | None:
-    return next((facts for name, facts in CORPORA.items() if version.startswith(name + "-")), None)
+    return CORPORA.get(version.rpartition("-")[0])
 
 
 def _corpus_title(version: str | None) -> str:
@@ -275,7 +285,12 @@ def _figure(key: str, value: float | None) -> str:
 
 def _table(header: tuple[str, ...], rows: list[Any]) -> str:
     lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    """A label or a pattern may hold a bar or a line break, which would end the cell."""
+    return " ".join(str(value).split()).replace("|", "\\|")
 
 
 def _folded(title: str, content: str) -> str:

@@ -12,7 +12,13 @@ from .hub.cli import add_commands as add_hub_commands
 
 # Heavy modules are imported inside the commands, so that `emonet --help` answers at once.
 
-_CONFIG_FLAGS: dict[str, type] = {"memory_window": int, "context_window": int, "readout_layer": int, "head_dropout": float}
+_CONFIG_FLAGS: dict[str, type] = {
+    "memory_window": int,
+    "context_window": int,
+    "readout_layer": int,
+    "head_members": int,
+    "head_dropout": float,
+}
 _TRAINING_FLAGS: dict[str, tuple[str, type]] = {
     "epochs": ("num_train_epochs", float),
     "batch_size": ("per_device_train_batch_size", int),

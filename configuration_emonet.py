@@ -61,6 +61,7 @@ class EmoNetConfig(PretrainedConfig):
         standardize: Turn and memory vectors are standardised with training-set statistics (frozen backbones).
         freeze_backbone: The context encoder is not trained.
         head_hidden_size: Width of the classifier's hidden layer, 0 for a single linear layer.
+        head_members: How many classifiers are trained side by side on the same turn vectors and averaged.
         head_dropout: Dropout before the classifier (and inside it).
         max_sequence_tokens: Longest sequence, `None` for what the backbone allows.
         max_turn_tokens: Longest single turn; the rest of a longer one is cut with a warning.
@@ -73,7 +74,7 @@ class EmoNetConfig(PretrainedConfig):
 
     model_type = "emonet"
     sub_configs = {"text_config": AutoConfig}
-    keys_to_ignore_at_inference = ["turn_states"]
+    keys_to_ignore_at_inference = ["turn_states", "member_logits"]
     # Set by the installed package, which registers the pipeline itself: a `custom_pipelines` entry would send
     # `pipeline()` to the repository's code and so ask for trust_remote_code.
     pipeline_is_registered = False
@@ -105,6 +106,7 @@ class EmoNetConfig(PretrainedConfig):
         standardize: bool = False,
         freeze_backbone: bool = False,
         head_hidden_size: int = 0,
+        head_members: int = 1,
         head_dropout: float = 0.1,
         max_sequence_tokens: int | None = None,
         max_turn_tokens: int = 256,
@@ -138,6 +140,7 @@ class EmoNetConfig(PretrainedConfig):
         self.standardize = standardize
         self.freeze_backbone = freeze_backbone
         self.head_hidden_size = head_hidden_size
+        self.head_members = head_members
         self.head_dropout = head_dropout
         self.max_sequence_tokens = max_sequence_tokens
         self.max_turn_tokens = max_turn_tokens
@@ -208,8 +211,8 @@ class EmoNetConfig(PretrainedConfig):
             raise ValueError("pool_marker=False needs context_mode='packed'.")
         if self.identity_position == "turn" and self.speaker_identity == "name":
             raise ValueError("speaker_identity='name' is text: use identity_position='marker'.")
-        if self.memory_window < 1 or self.num_speakers < 1:
-            raise ValueError("memory_window and num_speakers must be at least 1.")
+        if self.memory_window < 1 or self.num_speakers < 1 or self.head_members < 1:
+            raise ValueError("memory_window, num_speakers and head_members must be at least 1.")
         if self.context_window is not None and self.context_window < 0:
             raise ValueError("context_window must be None (all earlier turns) or 0 and more.")
         if self.class_weights is not None:

@@ -4,6 +4,7 @@ B dialogues, T turns, L tokens, S sequences (S = B when packed, one a turn in pe
 utterances of M tokens, K history places, H the backbone's width, C emotions.
 """
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,11 +40,13 @@ class EmoNetOutput(ModelOutput):
         loss: Weighted cross entropy over the labelled turns, normalised by their total weight; None without labels.
         logits: (B, T, C), one distribution a turn; rows without a turn hold numbers without meaning.
         turn_states: (B, T, H), what the classifier read.
+        member_logits: (B, T, M, C), of each classifier where there are several (`head_members`); they are trained apart.
     """
 
     loss: torch.Tensor | None = None
     logits: torch.Tensor | None = None
     turn_states: torch.Tensor | None = None
+    member_logits: torch.Tensor | None = None
 
 
 class EmoNetPreTrainedModel(PreTrainedModel):
@@ -382,12 +385,15 @@ class EmoNetForSequenceClassification(EmoNetPreTrainedModel):
             memory_embeds=memory_embeds,
             memory_index=memory_index,
         ).turn_states
-        logits = self.classifier(states)
+        members = self.classifier.member_logits(states) if isinstance(self.classifier, HeadEnsemble) else None
+        logits = self.classifier(states) if members is None else mean_of_members(members)
         loss = None
         if labels is not None:
-            loss_sum, weight_sum = weighted_cross_entropy(logits, labels, self.config.class_weights)
+            loss_sum, weight_sum = weighted_cross_entropy(
+                logits if members is None else members, labels, self.config.class_weights
+            )
             loss = loss_sum / weight_sum.clamp(min=torch.finfo(torch.float32).tiny)
-        return EmoNetOutput(loss=loss, logits=logits, turn_states=states)
+        return EmoNetOutput(loss=loss, logits=logits, turn_states=states, member_logits=members)
 
     def predict(self, dialogue: Any, **options: Any) -> Any:
         """Emotion of every turn, as the pipeline gives it: see [`EmoNetPipeline.__call__`] for input and options.
@@ -422,14 +428,40 @@ class Standardizer(nn.Module):
         return (vectors - self.mean) / self.scale
 
 
+class HeadEnsemble(nn.Module):
+    """Several classifiers of the same turn states, each trained on its own loss; their probabilities are averaged."""
+
+    def __init__(self, members: list[nn.Module]):
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def member_logits(self, states: torch.Tensor) -> torch.Tensor:
+        """(..., H) → (..., M, C)."""
+        return torch.stack([member(states) for member in self.members], dim=-2)
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """(..., H) → (..., C), the logarithm of the mean probability."""
+        return mean_of_members(self.member_logits(states))
+
+
+def mean_of_members(logits: torch.Tensor) -> torch.Tensor:
+    """(..., M, C) → (..., C): the logarithm of the members' mean probability."""
+    return logits.log_softmax(-1).logsumexp(-2) - math.log(logits.shape[-2])
+
+
 def weighted_cross_entropy(
     logits: torch.Tensor, labels: torch.Tensor, class_weights: list[float] | None, label_smoothing: float = 0.0
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Sum of the weighted losses and sum of the labels' weights, apart: their quotient over any set of batches is exact.
 
     Args:
-        logits: (..., C). labels: (...), -100 ignored. class_weights: C values or None for 1.
+        logits: (..., C), or (..., M, C) of M members, whose losses are averaged. labels: (...), -100 ignored. class_weights: C
+            values or None for 1.
     """
+    if logits.dim() == labels.dim() + 2:
+        members = logits.unbind(-2)
+        sums = [weighted_cross_entropy(each, labels, class_weights, label_smoothing) for each in members]
+        return torch.stack([loss for loss, _ in sums]).mean(), sums[0][1]
     logits = logits.float().reshape(-1, logits.shape[-1])
     labels = labels.reshape(-1)
     weights = logits.new_ones(logits.shape[-1]) if class_weights is None else logits.new_tensor(class_weights)
@@ -438,6 +470,12 @@ def weighted_cross_entropy(
 
 
 def _classifier(config: EmoNetConfig) -> nn.Module:
+    if config.head_members > 1:
+        return HeadEnsemble([_head(config) for _ in range(config.head_members)])
+    return _head(config)
+
+
+def _head(config: EmoNetConfig) -> nn.Module:
     labels = len(config.label_names)
     if not config.head_hidden_size:
         return nn.Sequential(nn.Dropout(config.head_dropout), nn.Linear(config.hidden_size, labels))

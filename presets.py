@@ -56,6 +56,7 @@ _FAST = {
     "memory_hidden_size": 64,
     "memory_fusion": "gated",
     "head_hidden_size": 256,
+    "head_members": 4,
     "head_dropout": 0.5,
 }
 _FAST_DECODER = {

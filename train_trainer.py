@@ -127,7 +127,8 @@ class EmoNetTrainer(PushingTrainer):
         inputs = dict(inputs)
         labels = inputs.pop("labels")
         outputs = model(**inputs)
-        loss, weight = weighted_cross_entropy(outputs.logits, labels, self._class_weights, self.args.label_smoothing_factor)
+        logits = outputs.logits if outputs.member_logits is None else outputs.member_logits
+        loss, weight = weighted_cross_entropy(logits, labels, self._class_weights, self.args.label_smoothing_factor)
         if num_items_in_batch is None:
             loss = loss / weight.clamp(min=torch.finfo(torch.float32).tiny)
         else:

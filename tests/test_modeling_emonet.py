@@ -190,3 +190,28 @@ def test_a_nested_config_cannot_turn_remote_code_on() -> None:
 def test_impossible_configurations_are_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         EmoNetConfig(**fields)
+
+
+def test_members_are_averaged_and_trained_apart(tokenizer: Any, tmp_path: Path) -> None:
+    model, processor = build(tokenizer, "emonet-fast", head_members=3, head_dropout=0.0)
+    batch = {**processor([DIALOGUE, OTHER])}
+    outputs = model(**batch)
+    assert torch.allclose(outputs.logits.exp(), outputs.member_logits.softmax(-1).mean(-2), atol=1e-6)
+    outputs.loss.backward()
+    alone, _ = build(tokenizer, "emonet-fast", head_dropout=0.0)
+    for number, member in enumerate(model.classifier.members):
+        alone.load_state_dict(
+            {
+                **{name: weight for name, weight in model.state_dict().items() if not name.startswith("classifier")},
+                **{f"classifier.{name}": weight for name, weight in member.state_dict().items()},
+            }
+        )
+        alone.zero_grad()
+        alone(**batch).loss.backward()
+        for name, weight in alone.classifier.named_parameters():
+            gradient = model.classifier.members[number].get_parameter(name).grad
+            assert torch.allclose(3 * gradient, weight.grad, atol=1e-6), name
+    model.save_pretrained(tmp_path)
+    with torch.no_grad():
+        again = EmoNetForSequenceClassification.from_pretrained(tmp_path)(**batch)
+    assert torch.equal(again.logits, outputs.logits)

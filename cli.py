@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .configuration_emonet import CHOICES, PACKAGE_VERSION
+from .evaluation.cli import add_commands as add_evaluation_commands
 from .hub.cli import add_commands as add_hub_commands
 
 # Heavy modules are imported inside the commands, so that `emonet --help` answers at once.
@@ -86,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--output", default="-", help="JSONL file; - for stdout")
     predict.set_defaults(run=_predict)
 
+    add_evaluation_commands(commands)
     add_hub_commands(commands)
 
     presets = commands.add_parser("presets", help="list the presets")

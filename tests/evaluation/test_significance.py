@@ -25,7 +25,9 @@ def corpus(rng: np.random.Generator, dialogues: int, longest: int = 12) -> tuple
     return owner, rng.choice(CLASSES, len(owner), p=[0.4, 0.3, 0.2, 0.1])
 
 
-def system(rng: np.random.Generator, owner: np.ndarray, gold: np.ndarray, skill: float, shift: np.ndarray | float = 0) -> np.ndarray:
+def system(
+    rng: np.random.Generator, owner: np.ndarray, gold: np.ndarray, skill: float, shift: np.ndarray | float = 0
+) -> np.ndarray:
     """Predictions right with probability `skill` plus the dialogue's `shift`, otherwise a guess."""
     chance = skill + np.broadcast_to(shift, owner.max() + 1)[owner]
     return np.where(rng.random(len(gold)) < chance, gold, rng.integers(0, CLASSES, len(gold)))

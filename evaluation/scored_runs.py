@@ -1,0 +1,144 @@
+"""Runs by name: the prediction files that a command-line argument means, with the seed and dataset version of each."""
+
+import glob
+import itertools
+import json
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import EmoNetError
+from .predictions import label_names, read_predictions, turn_key
+
+# Where a run keeps a split's predictions, and the figures that say which version of the corpus they are on.
+FILES = {"test": ("test_predictions.jsonl", "test_metrics.json"), "validation": ("predictions.jsonl", "metrics.json")}
+_SEED = re.compile(r"seed[-_ ]?(\d+)")
+
+
+@dataclass(frozen=True)
+class ScoredRun:
+    """One run's predictions; `seed` and `dataset_version` are None where nothing tells them."""
+
+    path: Path
+    rows: list[dict[str, Any]]
+    seed: int | None = None
+    dataset_version: str | None = None
+
+
+def find_runs(argument: str, split: str = "test") -> list[ScoredRun]:
+    """The runs of one system, by seed: a prediction file, a run folder, a folder of such, a glob, or a list with commas.
+
+    Raises:
+        EmoNetError: where nothing is found, or a seed is there twice.
+    """
+    parts = [argument] if Path(argument).exists() else [part.strip() for part in argument.split(",") if part.strip()]
+    files = dict.fromkeys(file for part in parts for file in _files(part, split))
+    runs = sorted((_scored_run(file, split) for file in files), key=lambda run: (run.seed is None, run.seed or 0))
+    for run, after in itertools.pairwise(runs):
+        if run.seed is not None and run.seed == after.seed:
+            raise EmoNetError(f"{argument}: seed {run.seed} is there twice, {run.path} and {after.path}; name one system's runs.")
+    return runs
+
+
+def pair_by_seed(first: Sequence[ScoredRun], second: Sequence[ScoredRun]) -> list[tuple[ScoredRun, ScoredRun]]:
+    """Runs of the same seed side by side; one run against one run is a pair as it is.
+
+    Raises:
+        EmoNetError: for a run without a known seed among several, or a seed that one side lacks.
+    """
+    if len(first) == len(second) == 1:
+        return [(first[0], second[0])]
+    for run in (*first, *second):
+        if run.seed is None:
+            raise EmoNetError(
+                f"{run.path}: its seed is unknown, so it has no partner; keep run.json beside it or name it seed-N."
+            )
+    a, b = ({run.seed or 0: run for run in side} for side in (first, second))
+    if a.keys() != b.keys():
+        lacks = [f"{name} lacks seed {_listed(lack)}" for name, lack in (("A", b.keys() - a), ("B", a.keys() - b)) if lack]
+        raise EmoNetError(f"Runs are paired by seed, and {' and '.join(lacks)}: train them, or name the others alone.")
+    return [(a[seed], b[seed]) for seed in sorted(a)]
+
+
+def check_same_test_set(first: ScoredRun, second: ScoredRun) -> None:
+    """EmoNetError, saying what differs, unless both runs are scored on the same turns with the same annotation."""
+    if reason := _what_differs(first, second):
+        raise EmoNetError(f"{first.path} and {second.path} are results on different test sets and cannot be compared: {reason}.")
+
+
+def _what_differs(first: ScoredRun, second: ScoredRun) -> str | None:
+    if first.dataset_version and second.dataset_version and first.dataset_version != second.dataset_version:
+        return f"the dataset is {first.dataset_version} in the first and {second.dataset_version} in the second"
+    a, b = ({turn_key(row): row["emotion"] for row in run.rows} for run in (first, second))
+    reason = _alone({key[0] for key in a}, {key[0] for key in b}, "dialogues")
+    reason = reason or _alone({f"{key[0]}:{key[1]}" for key in a}, {f"{key[0]}:{key[1]}" for key in b}, "turns")
+    if reason:
+        return reason
+    if other := [key for key in a if a[key] != b[key]]:
+        dialogue, turn = other[0]
+        emotions = f"{a[other[0]]} in the first and {b[other[0]]} in the second"
+        return f"the annotations of {len(other)} of {len(a)} turns (dialogue {dialogue}, turn {turn}: {emotions})"
+    if all(run.rows[0].get("scores") for run in (first, second)):
+        labels = [label_names(run.rows) for run in (first, second)]
+        if set(labels[0]) != set(labels[1]):
+            return f"the labels are {', '.join(labels[0])} in the first and {', '.join(labels[1])} in the second"
+    return None
+
+
+def _alone(first: set[str], second: set[str], what: str) -> str | None:
+    """Which of them one side has alone, if any."""
+    for one, other, name in ((first, second, "first"), (second, first, "second")):
+        if lone := one - other:
+            return f"the {name} alone has the {what} {_listed(lone)}"
+    return None
+
+
+def _listed(items: Collection[Any], most: int = 4) -> str:
+    shown = sorted(items)[:most]
+    return ", ".join(map(str, shown)) + (f" … ({len(items)} in all)" if len(items) > most else "")
+
+
+def _files(part: str, split: str) -> list[Path]:
+    """The prediction files under one name of an argument."""
+    path = Path(part)
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        return _in_run(path, split) or _below(path, split)
+    if not glob.has_magic(part):
+        raise EmoNetError(f"{part}: no such file or folder.")
+    matches = sorted(glob.glob(part))
+    if not matches:
+        raise EmoNetError(f"{part}: nothing matches.")
+    return [file for match in matches for file in _files(match, split)]
+
+
+def _in_run(folder: Path, split: str) -> list[Path]:
+    name = FILES[split][0]
+    return [file for file in (folder / name, folder / f"{name}.gz") if file.is_file()][:1]
+
+
+def _below(folder: Path, split: str) -> list[Path]:
+    found = [file for child in sorted(folder.iterdir()) if child.is_dir() for file in _in_run(child, split)]
+    if not found:
+        name = FILES[split][0]
+        raise EmoNetError(
+            f"{folder}: neither it nor a folder in it holds {name}; "
+            f"`emonet evaluate --model {folder} --dataset … --split {split} --predictions {folder / name}` writes it."
+        )
+    return found
+
+
+def _scored_run(file: Path, split: str) -> ScoredRun:
+    """The file's seed is what its name says, else its run's, else what its folder's name says."""
+    named, folder = _SEED.search(file.name), _SEED.search(file.resolve().parent.name)
+    seed = int(named[1]) if named else _json(file.with_name("run.json")).get("seed", int(folder[1]) if folder else None)
+    name, figures = FILES[split]
+    version = _json(file.with_name(figures)).get("dataset_version") if file.name.removesuffix(".gz") == name else None
+    return ScoredRun(file, read_predictions(file), seed, version)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text("utf-8")) if path.is_file() else {}

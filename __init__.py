@@ -3,44 +3,42 @@
 The root imports by absolute names: test runners load this file on its own, without a package around it.
 """
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoProcessor
-from transformers.pipelines import PIPELINE_REGISTRY
+from emonet.auto_classes import register_when_imported
+from emonet.version import PACKAGE_VERSION as __version__
 
-from emonet.configuration_emonet import PACKAGE_VERSION as __version__
-from emonet.configuration_emonet import EmoNetConfig
-from emonet.modeling_emonet import EmoNetForSequenceClassification, EmoNetModel
-from emonet.pipeline_emonet import TASK, EmoNetPipeline
-from emonet.processing_emonet import EmoNetProcessor
+if TYPE_CHECKING:
+    from emonet.configuration_emonet import EmoNetConfig
+    from emonet.data import load_conversations
+    from emonet.data.collator import EncodedCorpus
+    from emonet.inference import predict_dialogues
+    from emonet.modeling_emonet import EmoNetForSequenceClassification, EmoNetModel
+    from emonet.pipeline_emonet import EmoNetPipeline
+    from emonet.processing_emonet import EmoNetProcessor
+    from emonet.runs import evaluate_run, train_run
+    from emonet.streaming import EmoNetSession
+    from emonet.train_trainer import EmoNetTrainer, EmoNetTrainingArguments
 
-AutoConfig.register("emonet", EmoNetConfig, exist_ok=True)
-AutoModel.register(EmoNetConfig, EmoNetForSequenceClassification, exist_ok=True)
-AutoModelForSequenceClassification.register(EmoNetConfig, EmoNetForSequenceClassification, exist_ok=True)
-AutoProcessor.register(EmoNetConfig, EmoNetProcessor, exist_ok=True)
-PIPELINE_REGISTRY.register_pipeline(TASK, EmoNetPipeline, pt_model=AutoModelForSequenceClassification)
-EmoNetConfig.pipeline_is_registered = True
+register_when_imported()
 
-# Loaded when first asked for: they pull in datasets and the Trainer.
+# Loaded when first asked for: each pulls in PyTorch, some datasets or the Trainer.
 _LAZY = {
+    "EmoNetConfig": "emonet.configuration_emonet",
+    "EmoNetForSequenceClassification": "emonet.modeling_emonet",
+    "EmoNetModel": "emonet.modeling_emonet",
+    "EmoNetPipeline": "emonet.pipeline_emonet",
+    "EmoNetProcessor": "emonet.processing_emonet",
     "EmoNetSession": "emonet.streaming",
     "EmoNetTrainer": "emonet.train_trainer",
     "EmoNetTrainingArguments": "emonet.train_trainer",
     "EncodedCorpus": "emonet.data.collator",
+    "evaluate_run": "emonet.runs",
     "load_conversations": "emonet.data",
     "predict_dialogues": "emonet.inference",
     "train_run": "emonet.runs",
-    "evaluate_run": "emonet.runs",
 }
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'emonet' has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(_LAZY[name]), name)
-
 
 __all__ = [
     "EmoNetConfig",
@@ -58,3 +56,13 @@ __all__ = [
     "predict_dialogues",
     "train_run",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'emonet' has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -4,20 +4,10 @@ from typing import Any
 
 from transformers import AutoConfig, PretrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
-PACKAGE_VERSION = "0.1.0"
+from .choices import CHOICES
+from .version import PACKAGE_VERSION
 
-CHOICES: dict[str, tuple[str, ...]] = {
-    "context_mode": ("packed", "per_turn"),
-    "context_module": ("none", "gru"),
-    "speaker_identity": ("none", "local", "global", "name"),
-    "identity_position": ("marker", "turn"),
-    "speaker_memory": ("none", "dialogue", "corpus"),
-    "memory_encoder": ("frozen", "shared", "trained"),
-    "memory_fusion": ("add", "concat", "gated"),
-    "pooling": ("mean", "first", "last"),
-}
 # Keys of a nested config that could make the loader fetch or run code that nobody asked for.
 UNTRUSTED_KEYS = ("trust_remote_code", "auto_map", "custom_pipelines")
 # Position ids of these families start behind the padding id.
@@ -52,7 +42,11 @@ class EmoNetConfig(PretrainedConfig):
         memory_encoder: `frozen` (the pretrained backbone, never trained), `shared` (the context encoder itself) or
             `trained` (a second encoder).
         memory_layers / memory_dropout / memory_hidden_size: The GRU over the memory (hidden size `None`: as the backbone).
-        memory_projection: A linear projection of the GRU's last state before fusion.
+        memory_pooling: What is read off the GRU's states: the `last` (CoMPM), their mean with weights that halve every
+            `memory_half_life` utterances into the past (`decay`), or their mean with softmax weights by the turn
+            vector (`attention`).
+        memory_half_life: In utterances of that speaker, for `memory_pooling="decay"`.
+        memory_projection: A linear projection of what was read off the GRU, before fusion.
         memory_fusion: `add`, `concat` (then projected back) or `gated` (a learnt gate on the added memory).
         pooling: How a turn vector is read from its tokens: `mean`, `first` or `last`.
         pool_marker: The tokens of the speaker's marker are part of what `pooling` reads (packed mode; `False` reads the
@@ -98,6 +92,8 @@ class EmoNetConfig(PretrainedConfig):
         memory_layers: int = 1,
         memory_dropout: float = 0.0,
         memory_hidden_size: int | None = None,
+        memory_pooling: str = "last",
+        memory_half_life: float = 5.0,
         memory_projection: bool = True,
         memory_fusion: str = "add",
         pooling: str = "mean",
@@ -132,6 +128,8 @@ class EmoNetConfig(PretrainedConfig):
         self.memory_layers = memory_layers
         self.memory_dropout = memory_dropout
         self.memory_hidden_size = memory_hidden_size
+        self.memory_pooling = memory_pooling
+        self.memory_half_life = memory_half_life
         self.memory_projection = memory_projection
         self.memory_fusion = memory_fusion
         self.pooling = pooling
@@ -213,6 +211,8 @@ class EmoNetConfig(PretrainedConfig):
             raise ValueError("speaker_identity='name' is text: use identity_position='marker'.")
         if self.memory_window < 1 or self.num_speakers < 1 or self.head_members < 1:
             raise ValueError("memory_window, num_speakers and head_members must be at least 1.")
+        if self.memory_half_life <= 0:
+            raise ValueError("memory_half_life must be positive.")
         if self.context_window is not None and self.context_window < 0:
             raise ValueError("context_window must be None (all earlier turns) or 0 and more.")
         if self.class_weights is not None:
@@ -226,6 +226,12 @@ class EmoNetConfig(PretrainedConfig):
 
 def is_decoder_type(model_type: str) -> bool:
     """Whether `model_type` names a decoder-only family: it has a causal LM head and no masked LM head."""
+    # Imported here: that module's import is when the package registers the model, which needs this one.
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    )
+
     return model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 

@@ -11,7 +11,7 @@ import datasets
 import torch
 import transformers
 
-from .configuration_emonet import PACKAGE_VERSION
+from .version import PACKAGE_VERSION
 
 RUN_FILE = "run.json"
 # Training arguments that say where and how something is written, and nothing about what is learnt.

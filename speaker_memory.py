@@ -1,5 +1,7 @@
 """The Speaker Behaviour module: a GRU over what this person said before (CoMPM, Lee & Lee 2022, section 3.3)."""
 
+import math
+
 import torch
 from torch import nn
 
@@ -7,7 +9,7 @@ from .configuration_emonet import EmoNetConfig
 
 
 class SpeakerMemory(nn.Module):
-    """Merges each turn vector with the last GRU state over its speaker's earlier utterances.
+    """Merges each turn vector with what a GRU made of its speaker's earlier utterances.
 
     A turn without history is left as it is (`add`, `gated`) or merged with a zero vector (`concat`).
     """
@@ -15,6 +17,8 @@ class SpeakerMemory(nn.Module):
     def __init__(self, config: EmoNetConfig):
         super().__init__()
         size = config.memory_hidden_size or config.hidden_size
+        self.pooling = config.memory_pooling
+        self.half_life = config.memory_half_life
         self.fusion = config.memory_fusion
         self.gru = nn.GRU(
             config.hidden_size,
@@ -25,12 +29,13 @@ class SpeakerMemory(nn.Module):
         )
         if not config.memory_projection and size != config.hidden_size:
             raise ValueError("memory_projection=False needs memory_hidden_size equal to the backbone's width.")
+        self.query = nn.Linear(config.hidden_size, size) if self.pooling == "attention" else None
         self.projection = nn.Linear(size, config.hidden_size) if config.memory_projection else None
         self.merge = nn.Linear(2 * config.hidden_size, config.hidden_size) if self.fusion != "add" else None
 
     def forward(self, states: torch.Tensor, memory: torch.Tensor, memory_index: torch.Tensor) -> torch.Tensor:
         """(B, T, H) turn vectors, (U, H) memory rows, (B, T, K) their places → (B, T, H)."""
-        behaviour = self.behaviour(memory, memory_index)
+        behaviour = self.behaviour(states, memory, memory_index)
         if self.merge is None:
             return states + behaviour
         merged = self.merge(torch.cat([states, behaviour], dim=-1))
@@ -38,20 +43,31 @@ class SpeakerMemory(nn.Module):
             return merged
         return states + torch.sigmoid(merged) * behaviour
 
-    def behaviour(self, memory: torch.Tensor, memory_index: torch.Tensor) -> torch.Tensor:
-        """k_t (B, T, H): the projected last state over each turn's history; zero where there is none."""
+    def behaviour(self, states: torch.Tensor, memory: torch.Tensor, memory_index: torch.Tensor) -> torch.Tensor:
+        """k_t (B, T, H): what is read off each turn's history, projected; zero where there is none."""
         batch, turns, _ = memory_index.shape
-        present = memory_index >= 0
-        lengths = present.sum(-1).reshape(-1)
+        lengths = (memory_index >= 0).sum(-1).reshape(-1)
         some = torch.nonzero(lengths, as_tuple=True)[0]
         size = self.gru.input_size if self.projection is not None else self.gru.hidden_size
         result = memory.new_zeros(batch * turns, size)
         if memory.shape[0] == 0 or some.numel() == 0:
             return result.view(batch, turns, size)
         rows = memory_index.reshape(batch * turns, -1)[some]
-        # History is left-aligned, so what the GRU reads behind the last utterance never reaches the state taken.
+        # History is left-aligned, so what the GRU reads behind the last utterance never reaches the states taken.
         outputs, _ = self.gru(memory[rows.clamp(min=0)])
-        last = outputs[torch.arange(some.numel(), device=memory.device), lengths[some] - 1]
+        read = self._pooled(outputs, lengths[some], states.reshape(batch * turns, -1)[some])
         if self.projection is not None:
-            last = self.projection(last)
-        return result.index_copy(0, some, last.to(result.dtype)).view(batch, turns, size)
+            read = self.projection(read)
+        return result.index_copy(0, some, read.to(result.dtype)).view(batch, turns, size)
+
+    def _pooled(self, outputs: torch.Tensor, lengths: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+        """(N, K, S) GRU states, (N,) lengths, (N, H) turn vectors → (N, S)."""
+        if self.pooling == "last":
+            return outputs[torch.arange(len(outputs), device=outputs.device), lengths - 1]
+        age = lengths[:, None] - 1 - torch.arange(outputs.shape[1], device=outputs.device)
+        if self.query is None:
+            scores = -math.log(2) / self.half_life * age.to(outputs.dtype)
+        else:
+            scores = (outputs @ self.query(states)[:, :, None]).squeeze(-1) / outputs.shape[-1] ** 0.5
+        weights = scores.masked_fill(age < 0, -torch.inf).softmax(-1)
+        return (weights[:, None] @ outputs).squeeze(1)

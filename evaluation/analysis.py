@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import EmoNetError
-from .metrics import emotion_metrics
-from .predictions import Row, annotated, label_ids, turn_key
+from .predictions import Row, annotated, counts_of, turn_key
+from .significance import METRICS, metric_of_counts
 
 AGAINST = ("speaker", "turn")
 
@@ -24,8 +24,8 @@ def figures_by(rows: Sequence[Row], groups: Sequence[str | None], labels: Sequen
             members.setdefault(group, []).append(row)
     results = {}
     for group, found in members.items():
-        metrics = emotion_metrics(*label_ids(found, labels), labels)
-        results[group] = {name: metrics[name] for name in ("n", "weighted_f1", "macro_f1", "accuracy")}
+        counts = counts_of(found, labels).sum(0)
+        results[group] = {"n": len(found), **{metric: float(metric_of_counts(counts, metric)) for metric in METRICS}}
     return results
 
 

@@ -41,12 +41,12 @@ class Picture:
 Block = Heading | Text | Table | Picture
 
 _STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #1b1b1b; background: #fff; max-width: 74rem; margin: 2rem auto;
+body { font: 16px/1.5 system-ui, sans-serif; color: #1b1b1b; background: #fff; max-width: 86rem; margin: 2rem auto;
   padding: 0 1rem; }
 h1, h2, h3 { line-height: 1.25; margin: 2rem 0 .6rem; } h2 { border-bottom: 1px solid #ccc; padding-bottom: .2rem; }
 p { max-width: 52rem; } code { background: #f2f2f2; padding: 0 .2em; border-radius: 3px; }
-.table { overflow-x: auto; margin: 1rem 0; } table { border-collapse: collapse; font-size: .92rem; }
-th, td { padding: .3rem .7rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #e3e3e3; }
+.table { overflow-x: auto; margin: 1rem 0; } table { border-collapse: collapse; font-size: .86rem; }
+th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #e3e3e3; }
 th { border-bottom: 2px solid #888; vertical-align: bottom; } td { font-variant-numeric: tabular-nums; }
 .text { text-align: left; } figure { margin: 1.2rem 0; } img { max-width: 100%; height: auto; }
 figcaption { font-size: .9rem; color: #444; max-width: 52rem; }

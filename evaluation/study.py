@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..configuration_emonet import CHOICES, EmoNetConfig
+from ..choices import CHOICES
+from ..configuration_emonet import EmoNetConfig
 from ..data.loading import CORPORA
 from ..errors import EmoNetError
 from ..presets import PRESETS

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ..backbones import backbone_name
-from ..configuration_emonet import PACKAGE_VERSION
 from ..errors import EmoNetError
 from ..presets import get_preset, preset_config
+from ..version import PACKAGE_VERSION
 from .predictions import read_predictions
 from .scored_runs import FILES
 from .study import Cell

@@ -12,7 +12,7 @@ from .compare import p_text
 from .study_table import DatasetTable
 
 BLUE, ORANGE, GREY, SKY = "#0072B2", "#D55E00", "#7F7F7F", "#56B4E9"
-_DPI = 110
+_DPI = 100
 _COLUMNS = 4
 
 
@@ -25,7 +25,7 @@ def plot_forest(path: Path, table: DatasetTable, reference: str) -> None:
         middle, low, high = (100 * value for value in (each.difference, each.low, each.high))
         axes.plot([low, high], [place, place], color=BLUE, linewidth=1.8, solid_capstyle="butt")
         axes.plot(middle, place, "o", color=BLUE, markerfacecolor=BLUE if p < 0.05 else "white", markersize=7)
-        text = f"{middle:+.2f} [{low:+.2f}, {high:+.2f}]  p {p_text(p)}"
+        text = f"{middle:+6.2f} [{low:+6.2f}, {high:+6.2f}]  p {p_text(p)}"
         axes.annotate(text, (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=9, family="monospace")
     axes.set_yticks(range(len(found)), [name for name, _, _ in found])
     axes.set_ylim(len(found) - 0.4, -0.6)
@@ -63,15 +63,14 @@ def plot_per_class(path: Path, figures: Mapping[str, np.ndarray], labels: Sequen
 def plot_confusions(path: Path, counts: Mapping[str, np.ndarray], labels: Sequence[str]) -> None:
     """A confusion matrix a row: percent of the annotated emotion's turns, over all seeds; `counts` is row → (C, C)."""
     figure, panels = _grid(len(counts), 2.9, 2.9, sharex=True, sharey=True)
-    short = [label[:4] for label in labels] if len(set(label[:4] for label in labels)) == len(labels) else list(labels)
     for axes, (name, matrix) in zip(panels, counts.items(), strict=False):
         shares = 100 * matrix / np.maximum(matrix.sum(-1, keepdims=True), 1)
         axes.imshow(shares, cmap="cividis", vmin=0, vmax=100)
         for (row, column), share in np.ndenumerate(shares):
             colour = "white" if share < 55 else "black"
             axes.text(column, row, f"{share:.0f}", ha="center", va="center", fontsize=8, color=colour)
-        axes.set_xticks(range(len(labels)), short, rotation=90, fontsize=8)
-        axes.set_yticks(range(len(labels)), short, fontsize=8)
+        axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=8)
+        axes.set_yticks(range(len(labels)), labels, fontsize=8)
         axes.set_title(_wrapped(name), fontsize=9.5)
     figure.supxlabel("predicted", fontsize=10)
     figure.supylabel("annotated (each line sums to 100 %)", fontsize=10)

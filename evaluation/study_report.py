@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from ..configuration_emonet import PACKAGE_VERSION
+from ..version import PACKAGE_VERSION
 from .compare import p_text
 from .document import Block, Heading, Picture, Table, Text, as_html, as_markdown
 from .significance import RESAMPLES, Comparison

@@ -17,6 +17,7 @@ PUBLISHED = (
     "*.py",
     "*.safetensors",
     "*.safetensors.index.json",
+    "chat_template.jinja",
     "config.json",
     "confusion_matrix.png",
     "learning_curves.png",

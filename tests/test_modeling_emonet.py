@@ -198,7 +198,7 @@ def test_members_are_averaged_and_trained_apart(tokenizer: Any, tmp_path: Path) 
     outputs = model(**batch)
     assert torch.allclose(outputs.logits.exp(), outputs.member_logits.softmax(-1).mean(-2), atol=1e-6)
     outputs.loss.backward()
-    alone, _ = build(tokenizer, "emonet-fast", head_dropout=0.0)
+    alone, _ = build(tokenizer, "emonet-fast", head_members=1, head_dropout=0.0)
     for number, member in enumerate(model.classifier.members):
         alone.load_state_dict(
             {

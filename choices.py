@@ -1,0 +1,13 @@
+"""The words that a configuration field may hold; apart from the configuration so that a command line needs no PyTorch."""
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "context_mode": ("packed", "per_turn"),
+    "context_module": ("none", "gru"),
+    "speaker_identity": ("none", "local", "global", "name"),
+    "identity_position": ("marker", "turn"),
+    "speaker_memory": ("none", "dialogue", "corpus"),
+    "memory_encoder": ("frozen", "shared", "trained"),
+    "memory_pooling": ("last", "decay", "attention"),
+    "memory_fusion": ("add", "concat", "gated"),
+    "pooling": ("mean", "first", "last"),
+}

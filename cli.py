@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .benchmarks.cli import add_commands as add_benchmark_commands
 from .choices import CHOICES
 from .evaluation.cli import add_commands as add_evaluation_commands
 from .hub.cli import add_commands as add_hub_commands
@@ -90,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_evaluation_commands(commands)
     add_hub_commands(commands)
+    add_benchmark_commands(commands)
 
     presets = commands.add_parser("presets", help="list the presets")
     presets.set_defaults(run=_presets)

@@ -50,7 +50,7 @@ def train_run(
     started = time.perf_counter()
     output = Path(output_dir)
     set_seed(seed)
-    model, processor, conversations, fields = _build(dataset, data_dir, preset, backbone, config_overrides)
+    model, processor, conversations, fields = prepare_run(dataset, data_dir, preset, backbone, config_overrides)
     corpus = EncodedCorpus(_only(conversations, "train", "validation"), processor)
     training = {**get_preset(preset).training, **(training_overrides or {})}
     scheme = training.get("class_weighting", "none")
@@ -170,7 +170,7 @@ def score_split(
     return emotion_metrics(gold, predicted, labels), rows
 
 
-def _build(
+def prepare_run(
     dataset: str, data_dir: str | None, preset: str, backbone: str, overrides: dict[str, Any] | None
 ) -> tuple[Any, EmoNetProcessor, Conversations, dict[str, Any]]:
     path = resolve_backbone(backbone)

@@ -1,0 +1,235 @@
+"""The timed cases: each runs in a process of its own and gives `seconds`, and the `turns` and encoded `tokens` they bought."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from ..backbones import resolve_backbone
+from ..train_trainer import EmoNetTrainer, EmoNetTrainingArguments
+from .published_loop import PublishedLoop
+from .workload import dialogues_of, prepared, tokens_of
+
+BATCH, ACCUMULATION = 2, 4  # as many dialogues a step as the preset, in portions that keep the peak low
+
+
+def train_emonet(folder: Path, backbone: str) -> dict[str, Any]:
+    """The `emonet` preset through `EmoNetTrainer`, packed."""
+    return _train(folder, backbone)
+
+
+def train_per_turn(folder: Path, backbone: str) -> dict[str, Any]:
+    """The same model with one sequence a turn."""
+    return _train(folder, backbone, context_mode="per_turn")
+
+
+def train_published(folder: Path, backbone: str) -> dict[str, Any]:
+    """The published CoMPM loop, restated."""
+    dialogues = dialogues_of(folder)
+    labels = sorted({turn["emotion"] for turns in dialogues for turn in turns})
+    loop = PublishedLoop(str(resolve_backbone(backbone)), len(labels))
+    with _timed() as timer:
+        turns = loop.train(dialogues, labels)
+    return {**timer, "turns": turns, "tokens": loop.tokens}
+
+
+def train_bare_backbone(folder: Path, backbone: str) -> dict[str, Any]:
+    """The backbone alone, forward, backward and step, on the batches that `train_emonet` trains on."""
+    trainer = _trainer(folder, backbone)
+    batches = list(trainer.get_train_dataloader())
+    model: Any = trainer.model
+    encoder = model.emonet.encoder.train()
+    optimizer = torch.optim.AdamW(encoder.parameters(), lr=5e-5, fused=True)
+    with _timed() as timer:
+        for place, batch in enumerate(batches, start=1):
+            states = encoder(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
+            (states.square().mean() / ACCUMULATION).backward()
+            if place % ACCUMULATION == 0 or place == len(batches):
+                optimizer.step()
+                optimizer.zero_grad()
+    return {**timer, "turns": _turns(batches), "tokens": tokens_of(batches)}
+
+
+def evaluate_emonet(folder: Path, backbone: str) -> dict[str, Any]:
+    """`predict_dialogues` from raw text, the memory's utterances included."""
+    from ..inference import predict_dialogues
+
+    model, corpus = prepared(folder, backbone, "emonet")
+    dialogues = [[{"speaker": turn["speaker"], "text": turn["text"]} for turn in turns] for turns in dialogues_of(folder)]
+    with _tokens_read(model) as tokens, _timed() as timer:
+        predict_dialogues(model, corpus.processor, dialogues)
+    return {**timer, "turns": sum(map(len, dialogues)), "tokens": tokens["read"]}
+
+
+def evaluate_published(folder: Path, backbone: str) -> dict[str, Any]:
+    """The published loop's evaluation, one turn at a time."""
+    dialogues = dialogues_of(folder)
+    loop = PublishedLoop(str(resolve_backbone(backbone)), 7)
+    with _timed() as timer:
+        turns = len(loop.predict(dialogues))
+    return {**timer, "turns": turns, "tokens": loop.tokens}
+
+
+def stream(folder: Path, backbone: str, near: int = 5, far: int = 200, sessions: int = 3) -> dict[str, Any]:
+    """`EmoNetSession`: seconds of turn 5 and of turn 200, as medians over the turns around them and over sessions."""
+    from ..streaming import EmoNetSession
+
+    model, corpus = prepared(folder, backbone, "emonet")
+    texts = [turn["text"] for turns in dialogues_of(folder) for turn in turns]
+    taken: dict[int, list[float]] = {}
+    with _timed() as timer:
+        for number in range(sessions):
+            session = EmoNetSession(model, corpus.processor)
+            for turn in range(1, far + 5):
+                started = time.perf_counter()
+                session.add("ABCD"[turn % 4], texts[(turn + 50 * number) % len(texts)])
+                taken.setdefault(turn, []).append(time.perf_counter() - started)
+    by_turn = {turn: median(times) for turn, times in taken.items()}
+    around = {turn: median(by_turn[place] for place in range(turn - 3, turn + 4)) for turn in (near, 50, 100, far)}
+    return {
+        **timer,
+        "turns": sessions * (far + 4),
+        "seconds_by_turn": around,
+        "slowest": max(by_turn.values()),
+        "mean_of_last_50": sum(by_turn[turn] for turn in range(far - 45, far + 5)) / 50,
+    }
+
+
+def build_memory_cache(folder: Path, backbone: str) -> dict[str, Any]:
+    """The memory's vectors: each distinct utterance once, then from the cache; and the tokens that histories would cost."""
+    from ..features import cached_memory_features
+
+    model, corpus = prepared(folder, backbone, "emonet")
+    tokens = corpus.processor.encode_memory(corpus.texts)
+    histories = [row for example in corpus["train"].examples for row in example["memory_index"]]
+    cache = Path(tempfile.mkdtemp(dir=folder))
+    try:
+        with _timed() as built:
+            cached_memory_features(model.emonet, corpus.processor, corpus.texts, cache, progress=False)
+        with _timed() as loaded:
+            cached_memory_features(model.emonet, corpus.processor, corpus.texts, cache, progress=False)
+    finally:
+        shutil.rmtree(cache)
+    return {
+        **built,
+        "turns": len(corpus.texts),
+        "tokens": sum(len(ids) for text, ids in dict(zip(corpus.texts, tokens, strict=True)).items()),
+        "tokens_if_encoded_by_turn": sum(len(tokens[place]) for row in histories for place in row),
+        "seconds_from_cache": loaded["seconds"],
+    }
+
+
+def cold_start(folder: Path, backbone: str) -> dict[str, Any]:
+    """Whole processes: the imports, and a first prediction from a saved checkpoint."""
+    model, corpus = prepared(folder, backbone, "emonet")
+    model.processor = corpus.processor
+    checkpoint = folder / "checkpoint"
+    model.save_pretrained(checkpoint)
+    programs = {
+        "python": "pass",
+        "import_transformers": "import transformers",
+        "import_emonet": "import emonet",
+        "import_torch": "import torch",
+        "import_auto_model": "from transformers import AutoModelForSequenceClassification",
+        "first_prediction": "from emonet import EmoNetForSequenceClassification as E\n"
+        f"E.from_pretrained({str(checkpoint)!r}).predict([{{'speaker': 'Ann', 'text': 'We won!'}}])",
+    }
+    taken: dict[str, list[float]] = {name: [] for name in programs}
+    with _timed() as timer:
+        for _ in range(5):
+            for name, program in programs.items():
+                started = time.perf_counter()
+                subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+                taken[name].append(time.perf_counter() - started)
+    return {**timer, **{f"seconds_{name}": median(times) for name, times in taken.items()}}
+
+
+def pipeline_throughput(folder: Path, backbone: str, sizes: tuple[int, ...] = (1, 4, 16)) -> dict[str, Any]:
+    """Turns a second of the pipeline by `batch_size`."""
+    from ..pipeline_emonet import EmoNetPipeline
+
+    model, corpus = prepared(folder, backbone, "emonet")
+    pipe = EmoNetPipeline(model=model, processor=corpus.processor)
+    dialogues = [[{"speaker": turn["speaker"], "text": turn["text"]} for turn in turns] for turns in dialogues_of(folder)]
+    turns = sum(map(len, dialogues))
+    speeds = {}
+    with _timed() as timer:
+        for size in sizes:
+            started = time.perf_counter()
+            pipe(dialogues, batch_size=size)
+            speeds[size] = turns / (time.perf_counter() - started)
+    return {**timer, "turns": turns * len(sizes), "turns_per_second_by_batch_size": speeds}
+
+
+CASES: dict[str, Callable[[Path, str], dict[str, Any]]] = {
+    case.__name__: case
+    for case in (
+        train_emonet,
+        train_per_turn,
+        train_published,
+        train_bare_backbone,
+        evaluate_emonet,
+        evaluate_published,
+        stream,
+        build_memory_cache,
+        cold_start,
+        pipeline_throughput,
+    )
+}
+
+
+def _train(folder: Path, backbone: str, **config: Any) -> dict[str, Any]:
+    trainer = _trainer(folder, backbone, **config)
+    batches = list(trainer.get_train_dataloader())
+    with _timed() as timer:
+        trainer.train()
+    return {**timer, "turns": _turns(batches), "tokens": tokens_of(batches)}
+
+
+def _trainer(folder: Path, backbone: str, **config: Any) -> EmoNetTrainer:
+    model, corpus = prepared(folder, backbone, "emonet", **config)
+    arguments = EmoNetTrainingArguments(
+        output_dir=str(folder / "trainer"),
+        num_train_epochs=1,
+        per_device_train_batch_size=BATCH,
+        gradient_accumulation_steps=ACCUMULATION,
+        eval_strategy="no",
+        save_strategy="no",
+        logging_strategy="no",
+        report_to=[],
+        disable_tqdm=True,
+    )
+    return EmoNetTrainer(model, arguments, train_dataset=corpus["train"], data_collator=corpus.collator)
+
+
+def _turns(batches: list[dict[str, Any]]) -> int:
+    return sum(int((batch["speaker_ids"] >= 0).sum()) for batch in batches)
+
+
+@contextmanager
+def _timed() -> Iterator[dict[str, float]]:
+    figures: dict[str, float] = {}
+    started = time.perf_counter()
+    yield figures
+    figures["seconds"] = time.perf_counter() - started
+
+
+@contextmanager
+def _tokens_read(model: Any) -> Iterator[dict[str, int]]:
+    """Counts what `model.forward` is given, padding left out."""
+    read = {"read": 0}
+
+    def count(_: Any, __: Any, given: dict[str, Any]) -> None:
+        read["read"] += tokens_of([given])
+
+    handle = model.register_forward_pre_hook(count, with_kwargs=True)
+    yield read
+    handle.remove()

@@ -1,0 +1,25 @@
+"""One case in a process of its own: `python -m emonet.benchmarks.worker CASE FOLDER BACKBONE` prints its figures as JSON."""
+
+import json
+import resource
+import sys
+from pathlib import Path
+
+from .cases import CASES
+
+
+def main(case: str, folder: str, backbone: str) -> None:
+    before = _peak_mb()
+    figures = CASES[case](Path(folder), backbone)
+    figures.update(peak_mb=_peak_mb(), peak_mb_after_imports=before)
+    print(json.dumps(figures))
+
+
+def _peak_mb() -> float:
+    """Largest resident size of this process so far, in MiB."""
+    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return size / (1024 * 1024 if sys.platform == "darwin" else 1024)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

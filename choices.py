@@ -1,4 +1,4 @@
-"""The words that a configuration field may hold; apart from the configuration so that a command line needs no PyTorch."""
+"""The words that fields and options may hold, apart from what reads them so that a command line needs no PyTorch."""
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "context_mode": ("packed", "per_turn"),
@@ -11,3 +11,6 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "memory_fusion": ("add", "concat", "gated"),
     "pooling": ("mean", "first", "last"),
 }
+
+# What runs a trained model.
+ENGINES = ("torch", "onnx")

@@ -5,10 +5,10 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from .benchmarks.cli import add_commands as add_benchmark_commands
-from .choices import CHOICES
+from .choices import CHOICES, ENGINES
+from .engines.cli import add_commands as add_engine_commands
 from .evaluation.cli import add_commands as add_evaluation_commands
 from .hub.cli import add_commands as add_hub_commands
 from .version import PACKAGE_VERSION
@@ -79,16 +79,12 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--model", required=True, help="run folder or Hub id")
     _corpus_arguments(evaluate)
     evaluate.add_argument("--split", default="test")
+    evaluate.add_argument("--engine", choices=ENGINES, default="torch", help="onnx: MODEL is a folder of `emonet export`")
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     evaluate.add_argument("--predictions", type=Path, metavar="FILE", help="write one JSON line a turn there")
     evaluate.set_defaults(run=_evaluate)
 
-    predict = commands.add_parser("predict", help="name the emotion of every turn of a script")
-    predict.add_argument("--model", required=True, help="run folder or Hub id")
-    predict.add_argument("input", nargs="?", default="-", help="`Name: text` lines, JSONL or CSV; - for stdin")
-    predict.add_argument("--output", default="-", help="JSONL file; - for stdout")
-    predict.set_defaults(run=_predict)
-
+    add_engine_commands(commands)
     add_evaluation_commands(commands)
     add_hub_commands(commands)
     add_benchmark_commands(commands)
@@ -155,36 +151,15 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         data_dir=arguments.data_dir,
         split=arguments.split,
         predictions=arguments.predictions,
+        engine=arguments.engine,
         progress=sys.stderr.isatty(),
     )
-    if Path(arguments.model).is_dir():
+    if Path(arguments.model).is_dir() and arguments.engine == "torch":
         add_to_run(Path(arguments.model), metrics)
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(metrics, indent=2) + "\n", "utf-8")
     print(metrics_table(metrics))
-
-
-def _predict(arguments: argparse.Namespace) -> None:
-    from .inference import predict_dialogues
-    from .modeling_emonet import EmoNetForSequenceClassification
-    from .processing_emonet import EmoNetProcessor
-    from .scripts import read_script
-
-    dialogues = read_script(arguments.input)
-    model = EmoNetForSequenceClassification.from_pretrained(arguments.model)
-    processor = EmoNetProcessor.from_pretrained(arguments.model)
-    results = predict_dialogues(model, processor, [turns for _, turns in dialogues], progress=sys.stderr.isatty())
-    lines = []
-    for (dialogue_id, turns), labelled in zip(dialogues, results, strict=True):
-        for place, (turn, result) in enumerate(zip(turns, labelled, strict=True)):
-            row: dict[str, Any] = {"dialogue_id": dialogue_id, "turn": place, **turn, **result}
-            lines.append(json.dumps(row, ensure_ascii=False))
-    text = "\n".join(lines) + "\n"
-    if arguments.output == "-":
-        sys.stdout.write(text)
-    else:
-        Path(arguments.output).write_text(text, "utf-8")
 
 
 def _presets(arguments: argparse.Namespace) -> None:

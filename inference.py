@@ -34,16 +34,19 @@ def batches_by_length(examples: Sequence[Mapping[str, Any]], batch_size: int, to
 
 @torch.inference_mode()
 def predict_logits(
-    model: torch.nn.Module,
+    model: Any,
     processor: EmoNetProcessor,
     dialogues: Sequence[Sequence[Mapping[str, Any]]],
     memory: Sequence[Sequence[int]] | np.ndarray | None = None,
     batch_size: int = 16,
     progress: bool = False,
 ) -> list[np.ndarray]:
-    """Logits (T, C) of each dialogue, given as its windows (`EmoNetProcessor.encode`); every turn is there once."""
+    """Logits (T, C) of each dialogue, given as its windows (`EmoNetProcessor.encode`); every turn is there once.
+
+    `model` is an `EmoNetForSequenceClassification`, or an engine in its place (`engines.onnx_engine.OnnxEmoNet`).
+    """
     model.eval()
-    device = next(model.parameters()).device
+    device = model.device
     windows = [window for dialogue in dialogues for window in dialogue]
     logits: list[np.ndarray | None] = [None] * len(windows)
     for places in tqdm(batches_by_length(windows, batch_size, 8192), disable=not progress, desc="dialogues"):
@@ -62,7 +65,7 @@ def predict_logits(
 
 
 def predict_dialogues(
-    model: torch.nn.Module,
+    model: Any,
     processor: EmoNetProcessor,
     dialogues: Sequence[Sequence[Mapping[str, Any]]],
     histories: Sequence[Mapping[str, Sequence[str]]] | None = None,

@@ -304,17 +304,19 @@ class EmoNetModel(EmoNetPreTrainedModel):
         """(U, M) utterances, each alone → (U, H). The CoMPM memory reads the first token, as `pooling` says."""
         if input_ids is None or attention_mask is None:
             raise ValueError("Give memory_input_ids and memory_attention_mask, or memory_embeds.")
-        encoder = self.encoder if self.memory_encoder is None else self.memory_encoder
         grad = self.config.memory_encoder != "frozen" and torch.is_grad_enabled()
-        vectors = []
         with torch.set_grad_enabled(grad):
-            for ids, mask in zip(input_ids.split(rows_per_pass), attention_mask.split(rows_per_pass), strict=True):
-                hidden = encoder(input_ids=ids, attention_mask=mask).last_hidden_state
-                one_turn = torch.where(mask.bool(), 0, -1)
-                if self.config.is_decoder_backbone and self.config.text_config.bos_token_id is not None:
-                    one_turn[:, 0].masked_fill_(ids[:, 0] == self.config.text_config.bos_token_id, -1)
-                vectors.append(pool_turns(hidden, one_turn, 1, self.config.pooling).squeeze(1))
-        return torch.cat(vectors)
+            portions = zip(input_ids.split(rows_per_pass), attention_mask.split(rows_per_pass), strict=True)
+            return torch.cat([self.encode_utterances(ids, mask) for ids, mask in portions])
+
+    def encode_utterances(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """(U, M) utterances in one pass of the memory's encoder → (U, H)."""
+        encoder = self.encoder if self.memory_encoder is None else self.memory_encoder
+        hidden = encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        one_turn = torch.where(attention_mask.bool(), 0, -1)
+        if self.config.is_decoder_backbone and self.config.text_config.bos_token_id is not None:
+            one_turn[:, 0].masked_fill_(input_ids[:, 0] == self.config.text_config.bos_token_id, -1)
+        return pool_turns(hidden, one_turn, 1, self.config.pooling).squeeze(1)
 
     def _with_speaker_dropout(self, speaker_ids: torch.Tensor) -> torch.Tensor:
         if not self.training or self.config.speaker_dropout <= 0:

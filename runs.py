@@ -13,6 +13,7 @@ from .backbones import backbone_name, resolve_backbone
 from .configuration_emonet import is_decoder_type
 from .data import Conversations, load_conversations
 from .data.collator import EncodedCorpus, EncodedSplit
+from .engines.load import load_engine
 from .errors import EmoNetError
 from .evaluation.metrics import emotion_metrics
 from .evaluation.report import write_predictions, write_run_report
@@ -110,19 +111,20 @@ def evaluate_run(
     data_dir: str | None = None,
     split: str = "test",
     predictions: Path | None = None,
+    engine: str = "torch",
     cache_dir: Path | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Score a checkpoint on a split: `emotion_metrics` with `dataset_version`, `split` and `n`."""
-    model = EmoNetForSequenceClassification.from_pretrained(checkpoint)
-    processor = EmoNetProcessor.from_pretrained(checkpoint)
+    model, processor = load_engine(checkpoint, engine)
     conversations = _load(dataset, data_dir, model.config)
     if split not in conversations:
         raise EmoNetError(f"{dataset!r} has no split {split!r}; it has {', '.join(conversations)}.")
     if conversations.labels != model.config.label_names:
         raise EmoNetError(f"The model's labels {model.config.label_names} are not those of {dataset!r}: {conversations.labels}.")
     corpus = EncodedCorpus(_only(conversations, split), processor)
-    corpus.cache_features(model, cache_dir, progress)
+    if engine == "torch":  # an exported graph reads tokens
+        corpus.cache_features(model, cache_dir, progress)
     metrics, rows = score_split(model, processor, corpus[split], corpus.collator.memory, progress)
     metrics.update(dataset_version=conversations.dataset_version, split=split)
     metrics["trained_on"] = model.config.dataset_version

@@ -35,7 +35,10 @@ class SpeakerMemory(nn.Module):
 
     def forward(self, states: torch.Tensor, memory: torch.Tensor, memory_index: torch.Tensor) -> torch.Tensor:
         """(B, T, H) turn vectors, (U, H) memory rows, (B, T, K) their places → (B, T, H)."""
-        behaviour = self.behaviour(states, memory, memory_index)
+        return self.merged(states, self.behaviour(states, memory, memory_index))
+
+    def merged(self, states: torch.Tensor, behaviour: torch.Tensor) -> torch.Tensor:
+        """(B, T, H) turn vectors and k_t (B, T, H) → (B, T, H)."""
         if self.merge is None:
             return states + behaviour
         merged = self.merge(torch.cat([states, behaviour], dim=-1))
@@ -53,17 +56,19 @@ class SpeakerMemory(nn.Module):
         if memory.shape[0] == 0 or some.numel() == 0:
             return result.view(batch, turns, size)
         rows = memory_index.reshape(batch * turns, -1)[some]
-        # History is left-aligned, so what the GRU reads behind the last utterance never reaches the states taken.
-        outputs, _ = self.gru(memory[rows.clamp(min=0)])
-        read = self._pooled(outputs, lengths[some], states.reshape(batch * turns, -1)[some])
-        if self.projection is not None:
-            read = self.projection(read)
+        read = self.read(memory[rows.clamp(min=0)], lengths[some], states.reshape(batch * turns, -1)[some])
         return result.index_copy(0, some, read.to(result.dtype)).view(batch, turns, size)
+
+    def read(self, history: torch.Tensor, lengths: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+        """(N, K, H) histories, (N,) their lengths from 1 on, (N, H) turn vectors → (N, H)."""
+        # History is left-aligned, so what the GRU reads behind the last utterance never reaches the states taken.
+        pooled = self._pooled(self.gru(history)[0], lengths, states)
+        return pooled if self.projection is None else self.projection(pooled)
 
     def _pooled(self, outputs: torch.Tensor, lengths: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
         """(N, K, S) GRU states, (N,) lengths, (N, H) turn vectors → (N, S)."""
         if self.pooling == "last":
-            return outputs[torch.arange(len(outputs), device=outputs.device), lengths - 1]
+            return outputs[torch.arange(outputs.shape[0], device=outputs.device), lengths - 1]
         age = lengths[:, None] - 1 - torch.arange(outputs.shape[1], device=outputs.device)
         if self.query is None:
             scores = -math.log(2) / self.half_life * age.to(outputs.dtype)

@@ -71,10 +71,12 @@ def _as_backbone_mask(allowed: torch.Tensor, model_type: str, dtype: torch.dtype
 
 def _restarted_positions(turn_ids: torch.Tensor, config: EmoNetConfig) -> torch.Tensor:
     """Positions that start anew with each turn, so that a turn alone reads as it would in a sequence of its own."""
-    places = torch.arange(turn_ids.shape[1], device=turn_ids.device).expand_as(turn_ids)
+    places = torch.arange(turn_ids.shape[1], device=turn_ids.device)
     starts = turn_ids != F.pad(turn_ids, (1, 0), value=-2)[:, :-1]
-    positions = places - torch.where(starts, places, 0).cummax(1).values
-    return offset_positions(positions, config)
+    runs = starts.long().cumsum(1)
+    # The first place of each token's run; a cummax over the starts would be shorter, and ONNX has none.
+    first = torch.where(runs.unsqueeze(2) == runs.unsqueeze(1), places, turn_ids.shape[1]).amin(-1)
+    return offset_positions(places - first, config)
 
 
 def offset_positions(positions: torch.Tensor, config: EmoNetConfig) -> torch.Tensor:
@@ -105,9 +107,14 @@ def encode_sequences(
         length = int(lengths[rows].max())
         mask, turns = attention_mask[rows, :length], turn_ids[rows, :length]
         hidden = run_encoder(encoder, config, embeds[rows, :length], mask, turns)
-        span = turns == turns.max(1, keepdim=True).values if config.pooling == "mean" else mask.bool()
-        vectors.append(_pool(hidden, span.unsqueeze(1), config.pooling).squeeze(1))
+        vectors.append(pool_last_turn(hidden, mask, turns, config.pooling))
     return torch.cat(vectors)[order.argsort()]
+
+
+def pool_last_turn(hidden: torch.Tensor, attention_mask: torch.Tensor, turn_ids: torch.Tensor, pooling: str) -> torch.Tensor:
+    """per_turn states (S, L, H) → (S, H): the mean over each sequence's last turn, or its first or last token."""
+    span = turn_ids == turn_ids.max(1, keepdim=True).values if pooling == "mean" else attention_mask.bool()
+    return _pool(hidden, span.unsqueeze(1), pooling).squeeze(1)
 
 
 def pool_turns(hidden: torch.Tensor, turn_ids: torch.Tensor, turns: int, pooling: str) -> torch.Tensor:

@@ -1,0 +1,20 @@
+"""A checkpoint, in the engine that is to run it."""
+
+from pathlib import Path
+from typing import Any
+
+from ..modeling_emonet import EmoNetForSequenceClassification
+from ..processing_emonet import EmoNetProcessor
+
+
+def load_engine(checkpoint: str | Path, engine: str = "torch") -> tuple[Any, EmoNetProcessor]:
+    """The model, or the exported graph in its place, and its processor.
+
+    Args:
+        checkpoint: A run folder or Hub id; for `onnx` a folder that `export_onnx` wrote.
+    """
+    if engine == "onnx":
+        from .onnx_engine import OnnxEmoNet
+
+        return OnnxEmoNet.from_folder(checkpoint), EmoNetProcessor.from_pretrained(checkpoint)
+    return EmoNetForSequenceClassification.from_pretrained(checkpoint), EmoNetProcessor.from_pretrained(checkpoint)

@@ -12,5 +12,6 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "pooling": ("mean", "first", "last"),
 }
 
-# What runs a trained model.
+# What runs a trained model; the bulk engines predict files of any size into a folder.
 ENGINES = ("torch", "onnx")
+BULK_ENGINES = ("datasets", "ray")

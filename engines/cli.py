@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..choices import ENGINES
+from ..choices import BULK_ENGINES, ENGINES
+from ..errors import EmoNetError
 
 
 def add_commands(commands: Any) -> None:
@@ -14,8 +15,12 @@ def add_commands(commands: Any) -> None:
     predict = commands.add_parser("predict", help="name the emotion of every turn of a script")
     predict.add_argument("--model", required=True, help="run folder or Hub id; with --engine onnx a folder of `emonet export`")
     predict.add_argument("input", nargs="?", default="-", help="`Name: text` lines, JSONL or CSV; - for stdin")
-    predict.add_argument("--output", default="-", help="JSONL file; - for stdout")
-    predict.add_argument("--engine", choices=ENGINES, default="torch")
+    predict.add_argument("--output", default="-", help="JSONL file; - for stdout; a folder with a bulk engine")
+    bulk = "Parquet or JSONL files of any size into a folder of Parquet parts, on one machine or on a Ray cluster"
+    predict.add_argument("--engine", choices=(*ENGINES, *BULK_ENGINES), default="torch", help=f"datasets, ray: {bulk}")
+    predict.add_argument("--batch-size", default=16, type=int, help="dialogues a forward pass")
+    predict.add_argument("--workers", default=1, type=int, help="bulk: processes, each with a model of its own")
+    predict.add_argument("--turns-a-part", default=2000, type=int, help="bulk: rows of a part, one worker's unit of work")
     predict.set_defaults(run=_predict)
 
     export = commands.add_parser("export", help="write an encoder model as ONNX")
@@ -26,13 +31,18 @@ def add_commands(commands: Any) -> None:
 
 
 def _predict(arguments: argparse.Namespace) -> None:
+    if arguments.engine in BULK_ENGINES:
+        _predict_files(arguments)
+        return
     from ..inference import predict_dialogues
     from ..scripts import read_script
     from .load import load_engine
 
     dialogues = read_script(arguments.input)
     model, processor = load_engine(arguments.model, arguments.engine)
-    results = predict_dialogues(model, processor, [turns for _, turns in dialogues], progress=sys.stderr.isatty())
+    results = predict_dialogues(
+        model, processor, [turns for _, turns in dialogues], None, arguments.batch_size, sys.stderr.isatty()
+    )
     lines = []
     for (dialogue_id, turns), labelled in zip(dialogues, results, strict=True):
         for place, (turn, result) in enumerate(zip(turns, labelled, strict=True)):
@@ -43,6 +53,24 @@ def _predict(arguments: argparse.Namespace) -> None:
         sys.stdout.write(text)
     else:
         Path(arguments.output).write_text(text, "utf-8")
+
+
+def _predict_files(arguments: argparse.Namespace) -> None:
+    from .bulk import predict_files, run_with_datasets
+    from .ray_engine import run_with_ray
+
+    if "-" in (arguments.input, arguments.output):
+        raise EmoNetError(f"--engine {arguments.engine} reads files and writes a folder: name the input and --output.")
+    done = predict_files(
+        arguments.model,
+        arguments.input,
+        arguments.output,
+        runner=run_with_ray if arguments.engine == "ray" else run_with_datasets,
+        workers=arguments.workers,
+        batch_size=arguments.batch_size,
+        turns_a_part=arguments.turns_a_part,
+    )
+    print(f"{arguments.output}: {done['rows']} turns in {done['parts']} parts")
 
 
 def _export(arguments: argparse.Namespace) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 from ..modeling_emonet import EmoNetForSequenceClassification
 from ..processing_emonet import EmoNetProcessor
 
+RECORD_FILE = "onnx.json"  # marks a folder of `export_onnx`
+
 
 def load_engine(checkpoint: str | Path, engine: str = "torch") -> tuple[Any, EmoNetProcessor]:
     """The model, or the exported graph in its place, and its processor.

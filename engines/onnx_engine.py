@@ -10,7 +10,8 @@ from ..configuration_emonet import EmoNetConfig
 from ..digests import file_digest
 from ..errors import EmoNetError
 from ..modeling_emonet import EmoNetOutput
-from .onnx_export import RECORD_FILE, config_digest
+from .load import RECORD_FILE
+from .onnx_export import config_digest
 
 
 class OnnxEmoNet:

@@ -17,8 +17,9 @@ from ..features import encoder_digest
 from ..modeling_emonet import EmoNetForSequenceClassification
 from ..processing_emonet import EmoNetProcessor
 from ..turn_attention import pool_last_turn, run_encoder
+from .load import RECORD_FILE
 
-MODEL_FILE, INT8_FILE, RECORD_FILE = "model.onnx", "model_int8.onnx", "onnx.json"
+MODEL_FILE, INT8_FILE = "model.onnx", "model_int8.onnx"
 OPSET = 18
 _AXES = {
     "speaker_ids": ("dialogues", "turns"),

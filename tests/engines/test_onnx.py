@@ -17,8 +17,9 @@ from emonet.processing_emonet import EmoNetProcessor
 
 pytest.importorskip("onnxruntime", reason="the onnx extra is not installed")
 
+from emonet.engines.load import RECORD_FILE
 from emonet.engines.onnx_engine import OnnxEmoNet
-from emonet.engines.onnx_export import RECORD_FILE, export_onnx
+from emonet.engines.onnx_export import export_onnx
 
 LONG = [
     {"speaker": ["Ann", "Bob", "Cat", "Zed"][place % 4], "text": turn["text"]}

@@ -95,16 +95,19 @@ def test_shipped_studies_are_known_by_name(file: Path) -> None:
         (changed(defaults__preset="no"), "defaults, preset: 'no' is not one of"),
         (
             changed(rows__context={"config": {"memory_windw": 5}}),
-            "'context', config: unknown key 'memory_windw' .did you mean 'memory_window'",
+            "rows, 'context', config: unknown key 'memory_windw' .did you mean 'memory_window'",
         ),
-        (changed(rows__context={"config": {"num_speakers": 5}}), "'context', config: unknown key 'num_speakers'"),
+        (changed(rows__context={"config": {"num_speakers": 5}}), "rows, 'context', config: unknown key 'num_speakers'"),
         (
             changed(rows__context={"config": {"speaker_memory": "all"}}),
-            "config, speaker_memory: 'all' is not one of none, dialogue, corpus",
+            "rows, 'context', config, speaker_memory: 'all' is not one of none, dialogue, corpus",
         ),
         (changed(defaults__training={"epochs": 5}), "defaults, training: unknown key 'epochs'.*num_train_epochs"),
         (changed(defaults__training={"seed": 5}), "defaults, training: unknown key 'seed'"),
-        (changed(defaults__training={"class_weighting": "yes"}), "class_weighting: 'yes' is not one of none, inverse"),
+        (
+            changed(defaults__training={"class_weighting": "yes"}),
+            "defaults, training, class_weighting: 'yes' is not one of none, inverse",
+        ),
         (changed(datasets=["sample"]), "datasets, entry 1: 'sample' is not an object"),
         (changed(datasets=[{"name": "emory"}]), "datasets, entry 1, name: 'emory' is neither a corpus .emorynlp, "),
         (changed(datasets=[{"name": "meld"}, {"name": "meld"}]), "datasets, entry 2, name: 'meld' is there twice"),

@@ -1,0 +1,224 @@
+"""Files of turns, cut into chunks of whole dialogues that can be read on their own."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..errors import EmoNetError
+
+COLUMNS = ("dialogue_id", "speaker", "text")
+ENDINGS = (".parquet", ".jsonl")
+_ROWS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive whole dialogues of one file.
+
+    Attributes:
+        number: Place in the input. first / last: Rows of the file, from 0, the last one not included. offset: Byte where the
+            first row starts (JSONL). ids: Digest of the rows' dialogue ids, in order.
+    """
+
+    number: int
+    path: str
+    first: int
+    last: int
+    offset: int
+    ids: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The chunks of all files, and the columns that their rows have."""
+
+    chunks: list[Chunk]
+    schema: pa.Schema
+
+    @property
+    def rows(self) -> int:
+        return sum(chunk.last - chunk.first for chunk in self.chunks)
+
+
+def input_files(source: str | Path) -> list[Path]:
+    """The file, or the Parquet and JSONL files of the folder in order of their names.
+
+    Raises:
+        EmoNetError: where there is none.
+    """
+    source = Path(source)
+    files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.suffix in ENDINGS)
+    if not files or files[0].suffix not in ENDINGS:
+        raise EmoNetError(f"{source}: expected a .parquet or .jsonl file of turns, or a folder of them.")
+    return files
+
+
+def plan_chunks(files: Sequence[Path], turns: int) -> Plan:
+    """Cut the files into chunks of at least `turns` rows, at ends of dialogues. One pass that keeps ids alone.
+
+    Raises:
+        EmoNetError: for a file that can't be read, lacks a column, or has the rows of a dialogue in two places; naming file
+            and row.
+    """
+    chunks: list[Chunk] = []
+    schemas: list[pa.Schema] = []
+    seen: set[bytes] = set()
+    for path in files:
+        ids = _parquet_ids(path, schemas) if path.suffix == ".parquet" else _json_ids(path, schemas)
+        current: Any = None
+        first, start, digest = 0, 0, hashlib.sha256()
+        row = -1
+        for row, (dialogue, offset) in enumerate(ids):
+            if dialogue != current:
+                key = hashlib.blake2b(dialogue.encode(), digest_size=12).digest()
+                if key in seen:
+                    raise EmoNetError(
+                        f"{path.name}, row {row + 1}: dialogue {dialogue!r} has ended before. A dialogue's turns stand together, "
+                        "in one file, and its id is its own: sort the rows, or rename one of the two."
+                    )
+                seen.add(key)
+                current = dialogue
+                if row - first >= turns:
+                    chunks.append(Chunk(len(chunks), str(path), first, row, start, digest.hexdigest()))
+                    first, start, digest = row, offset, hashlib.sha256()
+            digest.update(dialogue.encode() + b"\0")
+        if row >= first:
+            chunks.append(Chunk(len(chunks), str(path), first, row + 1, start, digest.hexdigest()))
+    if not chunks:
+        raise EmoNetError(f"{files[0]}: there are no turns in the input.")
+    try:
+        schema = pa.unify_schemas(schemas, promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise EmoNetError(f"The input's columns don't go together: {error}. Give a column one type in all files.") from error
+    return Plan(chunks, schema)
+
+
+def read_chunk(chunk: Chunk, schema: pa.Schema) -> pa.Table:
+    """The rows of a chunk.
+
+    Raises:
+        EmoNetError: for rows that can't be read, or hold no text or speaker; naming file and row.
+    """
+    path = Path(chunk.path)
+    table = _read_parquet(path, chunk) if path.suffix == ".parquet" else _read_json(path, chunk, schema)
+    for name in ("speaker", "text"):
+        for row, value in enumerate(table.column(name).to_pylist(), start=chunk.first):
+            if not isinstance(value, str):
+                raise EmoNetError(f"{path.name}, row {row + 1}, {name}: expected text, found {value!r}.")
+    if ids_digest(table) != chunk.ids:
+        raise EmoNetError(f"{path.name} was changed while it was read: run the command again.")
+    return table.cast(schema) if table.schema != schema else table
+
+
+def ids_digest(table: pa.Table) -> str:
+    """Digest of a table's dialogue ids, in order."""
+    digest = hashlib.sha256()
+    for value in table.column(COLUMNS[0]).to_pylist():
+        digest.update(str(value).encode() + b"\0")
+    return digest.hexdigest()
+
+
+def _parquet_ids(path: Path, schemas: list[pa.Schema]) -> Iterator[tuple[str, int]]:
+    file = _open_parquet(path)
+    schemas.append(file.schema_arrow.remove_metadata())
+    _check_columns(path, file.schema_arrow.names)
+    row = 0
+    for group in range(file.num_row_groups):
+        try:
+            for batch in file.iter_batches(_ROWS_AT_ONCE, row_groups=[group], columns=[COLUMNS[0]]):
+                for value in batch.column(0).to_pylist():
+                    yield _dialogue_id(value, path, row), 0
+                    row += 1
+        except (pa.ArrowException, OSError) as error:
+            raise _unreadable(path, group, row, error) from error
+
+
+def _json_ids(path: Path, schemas: list[pa.Schema]) -> Iterator[tuple[str, int]]:
+    waiting: list[dict[str, Any]] = []
+    for row, (offset, record) in enumerate(_json_rows(path)):
+        _check_columns(path, record, row)
+        waiting.append(record)
+        if len(waiting) == _ROWS_AT_ONCE:
+            schemas.append(_schema_of(waiting, path, row))
+            waiting = []
+        yield _dialogue_id(record[COLUMNS[0]], path, row), offset
+    if waiting:
+        schemas.append(_schema_of(waiting, path, row))
+
+
+def _json_rows(path: Path, offset: int = 0, first: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(byte where the row starts, row) from a byte on; `first` is the number of the row there."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        for row, line in enumerate(file, start=first):
+            start, offset = offset, offset + len(line)
+            try:
+                record = json.loads(line)
+            except ValueError as error:
+                raise EmoNetError(f"{path.name}, line {row + 1}: no JSON ({error}). Mend or take out the line.") from error
+            if not isinstance(record, dict):
+                raise EmoNetError(f"{path.name}, line {row + 1}: expected an object with {', '.join(COLUMNS)}.")
+            yield start, record
+
+
+def _read_json(path: Path, chunk: Chunk, schema: pa.Schema) -> pa.Table:
+    rows = []
+    for place, (_, record) in enumerate(_json_rows(path, chunk.offset, chunk.first), start=chunk.first):
+        if place >= chunk.last:
+            break
+        rows.append(record)
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+def _read_parquet(path: Path, chunk: Chunk) -> pa.Table:
+    file = _open_parquet(path)
+    start, parts = 0, []
+    for group in range(file.num_row_groups):
+        stop = start + file.metadata.row_group(group).num_rows
+        if start < chunk.last and stop > chunk.first:
+            try:
+                table = file.read_row_group(group)
+            except (pa.ArrowException, OSError) as error:
+                raise _unreadable(path, group, start, error) from error
+            parts.append(table.slice(max(0, chunk.first - start), min(stop, chunk.last) - max(start, chunk.first)))
+        start = stop
+    return pa.concat_tables(parts).replace_schema_metadata(None)
+
+
+def _open_parquet(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise EmoNetError(f"{path} is no readable Parquet file ({error}). Write it again.") from error
+
+
+def _unreadable(path: Path, group: int, row: int, error: Exception) -> EmoNetError:
+    reason = " ".join(str(error).split())
+    return EmoNetError(f"{path.name}, row group {group}, from row {row + 1} on: can't be read ({reason}). Write the file again.")
+
+
+def _check_columns(path: Path, names: Any, row: int | None = None) -> None:
+    missing = [name for name in COLUMNS if name not in names]
+    if missing:
+        where = path.name if row is None else f"{path.name}, line {row + 1}"
+        raise EmoNetError(f"{where}: lacks {', '.join(missing)}; a row is a turn with {', '.join(COLUMNS)}.")
+
+
+def _dialogue_id(value: Any, path: Path, row: int) -> str:
+    if value is None or value == "":
+        raise EmoNetError(f"{path.name}, row {row + 1}, {COLUMNS[0]}: is empty; every turn names its dialogue.")
+    return str(value)
+
+
+def _schema_of(records: list[dict[str, Any]], path: Path, row: int) -> pa.Schema:
+    names = dict.fromkeys(name for record in records for name in record)
+    try:
+        return pa.Table.from_pylist([{name: record.get(name) for name in names} for record in records]).schema
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise EmoNetError(f"{path.name}, rows up to {row + 1}: a column has values of several types ({error}).") from error

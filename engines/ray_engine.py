@@ -1,0 +1,62 @@
+"""The chunks of a bulk prediction over the workers of a Ray cluster, with Ray Data."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import EmoNetError
+from .bulk import ChunkWork
+from .bulk_input import Chunk
+
+
+class _Worker:
+    """An actor: it keeps the model from chunk to chunk."""
+
+    def __init__(self, work: ChunkWork, chunks: Sequence[Chunk]):
+        self.work = work
+        self.chunks = chunks
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        return {"rows": [self.work(self.chunks[int(place)]) for place in batch["place"]]}
+
+
+def run_with_ray(work: ChunkWork, chunks: Sequence[Chunk], workers: int) -> None:
+    """One model a worker; the chunk of a worker that dies goes to another. Input and output lie where all machines see them.
+
+    It joins the cluster that `ray.init` or RAY_ADDRESS names, or starts one on this machine.
+
+    Raises:
+        EmoNetError: without ray, or where workers ran out of memory.
+    """
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise EmoNetError("ray is not installed: pip install 'emonet[ray]'.") from error
+    if not ray.is_initialized():
+        ray.init(log_to_driver=False, include_dashboard=False)
+    places = ray.data.from_items([{"place": place} for place in range(len(chunks))], override_num_blocks=len(chunks))
+    done = places.map_batches(
+        _Worker,
+        fn_constructor_args=(work, list(chunks)),
+        batch_size=1,
+        compute=ray.data.ActorPoolStrategy(size=min(workers, len(chunks))),
+    )
+    try:
+        for _ in done.iter_batches(batch_size=1):
+            pass
+    except ray.exceptions.RayError as error:
+        if isinstance(reason := _root(error), EmoNetError):
+            raise reason from error
+        if "OutOfMemory" in repr(error) or isinstance(error, (ray.exceptions.WorkerCrashedError, ray.exceptions.ActorDiedError)):
+            raise EmoNetError(
+                f"A worker died ({type(error).__name__}), most likely out of memory: run again with a lower --batch-size, "
+                "--turns-a-part or --workers; finished parts are kept."
+            ) from error
+        raise
+
+
+def _root(error: BaseException) -> BaseException:
+    """What a worker raised, under what Ray wraps it in."""
+    while (inner := getattr(error, "cause", None) or error.__cause__) is not None:
+        error = inner
+    return error

@@ -1,0 +1,244 @@
+"""Bulk prediction: every row once and in order, whatever is killed, changed, corrupt or full on the way."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from tiny import build
+from turn_files import predicted, rows_of, write_jsonl, write_parquet
+
+from emonet.cli import main
+from emonet.engines import bulk_output
+from emonet.engines.bulk import ChunkWork, predict_files
+from emonet.engines.bulk_input import Chunk, input_files, plan_chunks
+from emonet.errors import EmoNetError
+from emonet.inference import predict_dialogues
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A Parquet and a JSONL file, 161 turns in all."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write_parquet(folder / "a.parquet", rows_of(20))
+    write_jsonl(folder / "b.jsonl", rows_of(21, start=20))
+    return folder
+
+
+def written(source: Path) -> list[dict[str, Any]]:
+    lines = (source / "b.jsonl").read_text().splitlines()
+    return pq.read_table(source / "a.parquet").to_pylist() + [json.loads(line) for line in lines]
+
+
+@pytest.mark.parametrize("turns_a_part", [1, 15, 10_000])
+def test_every_row_comes_out_once_in_order_with_its_columns(
+    source: Path, checkpoint: Path, tmp_path: Path, turns_a_part: int
+) -> None:
+    done = predict_files(checkpoint, source, tmp_path / "out", turns_a_part=turns_a_part)
+    rows = predicted(tmp_path / "out")
+    assert [{name: row[name] for name in ("dialogue_id", "speaker", "text", "line")} for row in rows] == written(source)
+    assert done["complete"] and done["rows"] == len(rows) and done["parts"] == len(list((tmp_path / "out").glob("part-*")))
+    assert all(max(row["scores"], key=row["scores"].get) == row["label"] for row in rows)
+    assert all(row["score"] == row["scores"][row["label"]] for row in rows)
+
+
+def test_a_dialogue_stands_alone_and_scores_are_those_of_the_model(
+    source: Path, checkpoint: Path, tmp_path: Path, tokenizer: Any
+) -> None:
+    predict_files(checkpoint, source, tmp_path / "out", turns_a_part=15)
+    model, processor = build(tokenizer, "emonet")
+    dialogues: dict[str, list[dict[str, Any]]] = {}
+    for row in written(source):
+        dialogues.setdefault(row["dialogue_id"], []).append({"speaker": row["speaker"], "text": row["text"]})
+    results = predict_dialogues(model, processor, list(dialogues.values()), [{} for _ in dialogues])
+    expected = [turn for turns in results for turn in turns]
+    found = predicted(tmp_path / "out")
+    assert all(row["score"] == pytest.approx(turn["score"], abs=1e-5) for row, turn in zip(found, expected, strict=True))
+
+
+class Stops(ChunkWork):
+    """Fails at the third chunk."""
+
+    def __call__(self, chunk: Chunk) -> int:
+        if chunk.number == 2:
+            raise KeyboardInterrupt
+        return super().__call__(chunk)
+
+
+def stopping(work: ChunkWork, chunks: Sequence[Chunk], workers: int) -> None:
+    stops = Stops(work.checkpoint, work.output, work.schema, work.batch_size)
+    for chunk in chunks:
+        stops(chunk)
+
+
+def test_a_stopped_run_goes_on_with_what_is_missing(source: Path, checkpoint: Path, tmp_path: Path) -> None:
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    predict_files(checkpoint, source, whole, turns_a_part=15)
+    with pytest.raises(KeyboardInterrupt):
+        predict_files(checkpoint, source, out, runner=stopping, turns_a_part=15)
+    assert len(list(out.glob("part-*.parquet"))) == 2 and not json.loads((out / "predictions.json").read_text())["complete"]
+    (out / "part-00000001.parquet").write_bytes((out / "part-00000001.parquet").read_bytes()[:-20])
+    (out / "part-00000007.99.writing").write_bytes(b"half")
+    first = (out / "part-00000000.parquet").stat().st_mtime_ns
+    predict_files(checkpoint, source, out, turns_a_part=15)
+    assert (out / "part-00000000.parquet").stat().st_mtime_ns == first
+    assert predicted(out) == predicted(whole) and not list(out.glob("*.writing"))
+
+
+def test_a_killed_process_leaves_nothing_half_valid(source: Path, checkpoint: Path, tmp_path: Path) -> None:
+    write_jsonl(source / "c.jsonl", rows_of(140, start=50))
+    out = tmp_path / "out"
+    words = [
+        "predict",
+        "--model",
+        str(checkpoint),
+        str(source),
+        "--output",
+        str(out),
+        "--engine",
+        "datasets",
+        "--turns-a-part",
+        "5",
+    ]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "emonet.cli", *words, "--turns-a-part", "5"], env=environment, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while len(list(out.glob("part-*.parquet"))) < 3 and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    left = len(list(out.glob("part-*.parquet")))
+    assert left >= 3 and not json.loads((out / "predictions.json").read_text())["complete"]
+    done = predict_files(checkpoint, source, out, turns_a_part=5)
+    ids = [json.loads(line) for name in ("b.jsonl", "c.jsonl") for line in (source / name).read_text().splitlines()]
+    assert [row["dialogue_id"] for row in predicted(out)][-len(ids) :] == [row["dialogue_id"] for row in ids]
+    assert done["rows"] == len(predicted(out)) and done["parts"] > left
+
+
+def test_two_processes_give_the_same(source: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    predict_files(checkpoint, source, tmp_path / "one", turns_a_part=15)
+    words = ["--engine", "datasets", "--workers", "2", "--turns-a-part", "15"]
+    assert main(["predict", "--model", str(checkpoint), str(source), "--output", str(tmp_path / "two"), *words]) == 0
+    assert (
+        predicted(tmp_path / "two") == predicted(tmp_path / "one") and f"{len(written(source))} turns" in capsys.readouterr().out
+    )
+
+
+def test_a_folder_of_other_predictions_is_refused(source: Path, checkpoint: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    predict_files(checkpoint, source, out)
+    before = predicted(out)
+    with pytest.raises(EmoNetError, match=r"made otherwise \(turns_a_part differ\). Take another --output, or delete"):
+        predict_files(checkpoint, source, out, turns_a_part=15)
+    write_jsonl(source / "b.jsonl", rows_of(3, start=20))
+    with pytest.raises(EmoNetError, match=r"made otherwise \(input differ\)"):
+        predict_files(checkpoint, source, out)
+    (out / "predictions.json").unlink()
+    with pytest.raises(EmoNetError, match=r"parts without predictions.json"):
+        predict_files(checkpoint, source, out)
+    assert predicted(out) == before
+
+
+def test_another_model_is_refused(source: Path, checkpoint: Path, tmp_path: Path, tokenizer: Any) -> None:
+    predict_files(checkpoint, source, tmp_path / "out")
+    model, model.processor = build(tokenizer, "emonet")
+    model.classifier[1].bias.data += 1
+    model.save_pretrained(tmp_path / "other")
+    with pytest.raises(EmoNetError, match=r"made otherwise \(model differ\)"):
+        predict_files(tmp_path / "other", source, tmp_path / "out")
+
+
+def test_a_full_disk_is_said_and_leaves_no_part(
+    source: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(table: Any, file: Any) -> None:
+        file.write(b"PAR1")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bulk_output.pq, "write_table", full)
+        with pytest.raises(EmoNetError, match=r"No space is left for .*part-00000000.parquet. Free some"):
+            predict_files(checkpoint, source, tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"predictions.json"}
+    assert predict_files(checkpoint, source, tmp_path / "out")["complete"]
+
+
+GOOD = '{"dialogue_id": "x", "speaker": "Ann", "text": "hello"}\n'
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (GOOD + "{oops\n", r"in.jsonl, line 2: no JSON"),
+        (GOOD + "[]\n", r"in.jsonl, line 2: expected an object"),
+        (GOOD + '{"dialogue_id": "x", "speaker": "Ann"}\n', r"in.jsonl, line 2: lacks text"),
+        (GOOD + '{"dialogue_id": null, "speaker": "Ann", "text": "a"}\n', r"in.jsonl, row 2, dialogue_id: is empty"),
+        (GOOD + '{"dialogue_id": "x", "speaker": null, "text": "a"}\n', r"in.jsonl, row 2, speaker: expected text, found None"),
+        (GOOD + GOOD.replace('"x"', '"y"') + GOOD, r"in.jsonl, row 3: dialogue 'x' has ended before"),
+        (GOOD.replace('"text"', '"label": "Sad", "text"'), r"column 'label', which the predictions are written to"),
+        (GOOD + GOOD.replace('"hello"', '"a", "n": [1]') + GOOD.replace('"hello"', '"a", "n": {"b": 1}'), "several types"),
+        ("", r"there are no turns in the input"),
+    ],
+)
+def test_bad_rows_are_named(lines: str, message: str, checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text(lines)
+    with pytest.raises(EmoNetError, match=message):
+        predict_files(checkpoint, tmp_path / "in.jsonl", tmp_path / "out")
+    assert not list((tmp_path / "out").glob("part-*"))
+
+
+def test_corrupt_parquet_is_named(checkpoint: Path, tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "in.parquet", rows_of(40))
+    content = bytearray(path.read_bytes())
+    column = pq.read_metadata(path).row_group(7).column(2)
+    start = column.dictionary_page_offset or column.data_page_offset
+    content[start : start + 12] = b"\xff" * 12
+    path.write_bytes(content)
+    with pytest.raises(EmoNetError, match=r"in.parquet, row group 7, from row 71 on: can't be read .*Write the file again"):
+        predict_files(checkpoint, path, tmp_path / "out", turns_a_part=1000)
+    path.write_bytes(content[:-9])
+    with pytest.raises(EmoNetError, match=r"is no readable Parquet file"):
+        predict_files(checkpoint, path, tmp_path / "other")
+
+
+def test_columns_of_all_files_go_together(checkpoint: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    first, second = rows_of(3), rows_of(3, start=10)
+    write_jsonl(folder / "a.jsonl", [{**row, "note": None} for row in first])
+    write_jsonl(folder / "b.jsonl", [{**row, "note": "seen"} for row in second])
+    predict_files(checkpoint, folder, tmp_path / "out", turns_a_part=2)
+    assert {row["note"] for row in predicted(tmp_path / "out")} == {None, "seen"}
+    write_jsonl(folder / "c.jsonl", [{**row, "note": {"a": 1}} for row in rows_of(1, start=20)])
+    with pytest.raises(EmoNetError, match="columns don't go together"):
+        predict_files(checkpoint, folder, tmp_path / "out")
+
+
+def test_chunks_are_whole_dialogues(source: Path) -> None:
+    plan = plan_chunks(input_files(source), 10)
+    assert plan.rows == len(written(source)) and [chunk.number for chunk in plan.chunks] == list(range(len(plan.chunks)))
+    rows = {"a.parquet": pq.read_table(source / "a.parquet").to_pylist()}
+    rows["b.jsonl"] = written(source)[len(rows["a.parquet"]) :]
+    for chunk in plan.chunks:
+        here = rows[Path(chunk.path).name]
+        assert chunk.last - chunk.first >= 10 or chunk.last == len(here)
+        assert chunk.first == 0 or here[chunk.first]["dialogue_id"] != here[chunk.first - 1]["dialogue_id"]
+
+
+def test_what_is_no_input_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(EmoNetError, match=r"expected a .parquet or .jsonl file of turns"):
+        predict_files(checkpoint, tmp_path / "none", tmp_path / "out")
+    with pytest.raises(EmoNetError, match="is no folder: bulk prediction needs a model on this machine"):
+        predict_files("user/model", tmp_path, tmp_path / "out")
+    assert main(["predict", "--model", str(checkpoint), "--engine", "datasets"]) == 2

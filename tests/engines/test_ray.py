@@ -1,0 +1,69 @@
+"""Bulk prediction on a local Ray cluster of two workers, one of which is killed midway."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ray = pytest.importorskip("ray", reason="the ray extra is not installed")
+
+from turn_files import predicted, rows_of, write_jsonl, write_parquet  # noqa: E402
+
+from emonet.engines.bulk import ChunkWork, predict_files  # noqa: E402
+from emonet.engines.bulk_input import Chunk  # noqa: E402
+from emonet.engines.ray_engine import run_with_ray  # noqa: E402
+from emonet.errors import EmoNetError  # noqa: E402
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the workers can't import a test
+    path = {"env_vars": {"PYTHONPATH": os.pathsep.join(sys.path)}}
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env=path)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("in")
+    write_parquet(folder / "a.parquet", rows_of(60))
+    write_jsonl(folder / "b.jsonl", rows_of(61, start=60))
+    return folder
+
+
+class Killed(ChunkWork):
+    """Its process is killed in the middle of chunk 7, once."""
+
+    def __call__(self, chunk: Chunk) -> int:
+        mark = self.output.folder.parent / "killed"
+        if chunk.number == 7 and not mark.exists():
+            mark.write_text(str(os.getpid()))
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__call__(chunk)
+
+
+def killing(work: ChunkWork, chunks: Sequence[Chunk], workers: int) -> None:
+    run_with_ray(Killed(work.checkpoint, work.output, work.schema, work.batch_size), chunks, workers)
+
+
+def test_a_killed_worker_costs_no_row(cluster: None, source: Path, checkpoint: Path, tmp_path: Path) -> None:
+    predict_files(checkpoint, source, tmp_path / "one", turns_a_part=20)
+    done = predict_files(checkpoint, source, tmp_path / "ray", runner=killing, workers=2, turns_a_part=20)
+    assert (tmp_path / "killed").exists() and done["complete"] and done["parts"] > 12
+    assert predicted(tmp_path / "ray") == predicted(tmp_path / "one")
+
+
+def test_a_bad_row_is_named_by_the_worker(cluster: None, checkpoint: Path, tmp_path: Path) -> None:
+    rows: list[Any] = [*rows_of(9), {"dialogue_id": "z", "speaker": "Ann", "text": None, "line": 0}]
+    write_jsonl(tmp_path / "in.jsonl", rows)
+    with pytest.raises(EmoNetError, match=rf"in.jsonl, row {len(rows)}, text: expected text, found None"):
+        predict_files(checkpoint, tmp_path / "in.jsonl", tmp_path / "out", runner=run_with_ray, workers=2, turns_a_part=5)
+    assert not json.loads((tmp_path / "out" / "predictions.json").read_text())["complete"]

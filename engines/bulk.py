@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import torch
 
 from ..errors import EmoNetError
 from ..inference import predict_dialogues
@@ -106,9 +107,9 @@ def run_with_datasets(work: ChunkWork, chunks: Sequence[Chunk], workers: int) ->
 
     places = Dataset.from_dict({"place": list(range(len(chunks)))})
     processes = None if workers == 1 else min(workers, len(chunks))
-    options: dict[str, Any] = {"fn_kwargs": {"work": work, "chunks": list(chunks)}, "load_from_cache_file": False}
+    given = {"work": work, "chunks": list(chunks), "alone": processes is None}
     try:
-        places.map(_of_place, num_proc=processes, desc="parts", **options)
+        places.map(_of_place, fn_kwargs=given, num_proc=processes, desc="parts", load_from_cache_file=False)
     except RuntimeError as error:
         if "abruptly died" not in str(error):
             raise
@@ -118,7 +119,9 @@ def run_with_datasets(work: ChunkWork, chunks: Sequence[Chunk], workers: int) ->
         ) from error
 
 
-def _of_place(row: dict[str, int], work: ChunkWork, chunks: Sequence[Chunk]) -> dict[str, int]:
+def _of_place(row: dict[str, int], work: ChunkWork, chunks: Sequence[Chunk], alone: bool) -> dict[str, int]:
+    if not alone:  # a forked process hangs in the thread pool that its parent used
+        torch.set_num_threads(1)
     return {"rows": work(chunks[row["place"]])}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_training import WEIGHTS, encoded, first_gradient_norm, trainer_for
+from tiny_training import WEIGHTS, encoded, first_step, trainer_for
 
 from emonet.errors import EmoNetError
 from emonet.modeling_emonet import weighted_cross_entropy
@@ -19,8 +19,7 @@ from emonet.train_trainer import EmoNetTrainer, EmoNetTrainingArguments, class_w
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_accumulation_does_not_change_the_step(tokenizer: Any, tmp_path: Path, smoothing: float) -> None:
     results = [
-        first_gradient_norm(tokenizer, tmp_path / str(batch), batch, 16 // batch, label_smoothing_factor=smoothing)
-        for batch in (16, 4, 2)
+        first_step(tokenizer, tmp_path / str(batch), batch, 16 // batch, label_smoothing_factor=smoothing) for batch in (16, 4, 2)
     ]
     for norm, loss in results[1:]:
         assert norm == pytest.approx(results[0][0], abs=1e-4)
@@ -43,9 +42,9 @@ from pathlib import Path
 import torch
 sys.path.insert(0, {root!r})
 from tiny import make_tokenizer
-from tiny_training import first_gradient_norm
+from tiny_training import first_step
 assert os.environ["WORLD_SIZE"] == "2"
-result = first_gradient_norm(make_tokenizer(), Path({folder!r}), 8, 1, ddp_backend="gloo")
+result = first_step(make_tokenizer(), Path({folder!r}), 8, 1, ddp_backend="gloo")
 if os.environ["RANK"] == "0":
     Path({folder!r}, "result.json").write_text(json.dumps(result))
 torch.distributed.destroy_process_group()  # gloo's threads abort a process that just ends
@@ -64,10 +63,11 @@ def test_two_processes_take_the_step_of_one(tokenizer: Any, tmp_path: Path) -> N
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     result = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=240)
     assert result.returncode == 0, result.stderr[-3000:]
-    norm, loss = json.loads((tmp_path / "result.json").read_text())
-    alone = first_gradient_norm(tokenizer, tmp_path / "alone", 16, 1)
+    norm, loss, figures = json.loads((tmp_path / "result.json").read_text())
+    alone = first_step(tokenizer, tmp_path / "alone", 16, 1)
     assert norm == pytest.approx(alone[0], abs=1e-4)
     assert loss == pytest.approx(alone[1], abs=1e-4)
+    assert figures == pytest.approx(alone[2], abs=1e-6) and figures["accuracy"] > 0
 
 
 @pytest.mark.parametrize("save", ["no", "epoch"])

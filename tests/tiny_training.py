@@ -48,7 +48,8 @@ def trainer_for(parts: Any, folder: Path, **arguments: Any) -> EmoNetTrainer:
     )
 
 
-def first_gradient_norm(tokenizer: Any, folder: Path, batch: int, steps: int, **arguments: Any) -> tuple[float, float]:
+def first_step(tokenizer: Any, folder: Path, batch: int, steps: int, **arguments: Any) -> tuple[float, float, dict[str, float]]:
+    """One optimizer step on all 16 dialogues without moving: gradient norm, loss, and the evaluation's figures."""
     trainer = trainer_for(
         encoded(tokenizer, "dialogue-memory"),
         folder,
@@ -58,8 +59,12 @@ def first_gradient_norm(tokenizer: Any, folder: Path, batch: int, steps: int, **
         learning_rate=0.0,
         logging_strategy="steps",
         logging_steps=1,
+        eval_strategy="epoch",
+        per_device_eval_batch_size=3,  # does not divide 16: repeated rows would show
         **arguments,
     )
     trainer.train()
     entry = next(entry for entry in trainer.state.log_history if "grad_norm" in entry)
-    return float(entry["grad_norm"]), float(entry["loss"])
+    evaluation = next(entry for entry in trainer.state.log_history if "eval_weighted_f1" in entry)
+    figures = {name: float(evaluation[f"eval_{name}"]) for name in ("weighted_f1", "macro_f1", "accuracy")}
+    return float(entry["grad_norm"]), float(entry["loss"]), figures

@@ -19,7 +19,8 @@ from emonet.train_trainer import EmoNetTrainer, EmoNetTrainingArguments, class_w
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_accumulation_does_not_change_the_step(tokenizer: Any, tmp_path: Path, smoothing: float) -> None:
     results = [
-        first_step(tokenizer, tmp_path / str(batch), batch, 16 // batch, label_smoothing_factor=smoothing) for batch in (16, 4, 2)
+        first_step(tokenizer, tmp_path / str(batch), batch, 16 // batch, label_smoothing_factor=smoothing)[:2]
+        for batch in (16, 4, 2)
     ]
     for norm, loss in results[1:]:
         assert norm == pytest.approx(results[0][0], abs=1e-4)

@@ -13,13 +13,12 @@ import torch
 from tqdm.auto import tqdm
 
 from .cache import cache_root
-from .inference import batches_by_length
+from .inference import TOKENS_PER_PASS, batches_by_length, memory_vectors
 from .modeling_emonet import EmoNetModel
 from .processing_emonet import EmoNetProcessor
 
 # The fields that decide what a frozen backbone's read-out of a turn is.
 _TURN_FIELDS = ("context_mode", "causal", "context_window", "pooling", "pool_marker", "readout_layer")
-_TOKENS_PER_PASS = 4096
 
 
 def encoder_digest(encoder: torch.nn.Module) -> str:
@@ -66,15 +65,10 @@ def cached_memory_features(
     """Vectors (N, H) of the utterances `texts` by the frozen memory encoder; equal texts are encoded once."""
     distinct = list(dict.fromkeys(texts))
     tokens = processor.encode_memory(distinct)
-    examples = [{"input_ids": ids} for ids in tokens]
 
     def compute(out: np.memmap) -> None:
-        pad = processor.tokenizer.pad_token_id
-        for places in _passes(examples, progress, "memory features"):
-            length = max(len(tokens[place]) for place in places)
-            ids = torch.tensor([tokens[place] + [pad] * (length - len(tokens[place])) for place in places])
-            mask = torch.tensor([[1] * len(tokens[place]) + [0] * (length - len(tokens[place])) for place in places])
-            out[places] = model.encode_memory(ids, mask).float().cpu().numpy()
+        for places, vectors in memory_vectors(model, processor, tokens, progress):
+            out[places] = vectors
 
     encoder = model.encoder if model.memory_encoder is None else model.memory_encoder
     key = _key(model, [encoder], ("pooling", "readout_layer"), tokens)
@@ -84,7 +78,7 @@ def cached_memory_features(
 
 
 def _passes(examples: Sequence[Mapping[str, Any]], progress: bool, title: str) -> Iterable[list[int]]:
-    batches = batches_by_length(examples, 256, _TOKENS_PER_PASS)
+    batches = batches_by_length(examples, 256, TOKENS_PER_PASS)
     with torch.inference_mode(), tqdm(total=len(examples), desc=title, disable=not progress) as bar:
         for places in batches:
             yield places

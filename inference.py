@@ -1,14 +1,16 @@
 """Predictions for whole dialogues: windows in length-sorted batches, one result for every turn."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from .processing_emonet import EmoNetProcessor, clean_text, dialogue_memory_index, turn_text
+from .processing_emonet import EmoNetProcessor, clean_text, dialogue_memory_index, pad_rows, turn_text
 from .speaker_names import is_role
+
+TOKENS_PER_PASS = 4096  # of a frozen encoder, padding included
 
 
 def window_tokens(example: Mapping[str, Any]) -> int:
@@ -20,14 +22,19 @@ def window_tokens(example: Mapping[str, Any]) -> int:
 
 
 def batches_by_length(examples: Sequence[Mapping[str, Any]], batch_size: int, token_budget: int | None = None) -> list[list[int]]:
-    """Places of `examples`, longest first, in batches of at most `batch_size` windows and `token_budget` padded tokens."""
+    """Places of `examples`, longest first, in batches of at most `batch_size` windows and `token_budget` padded tokens.
+
+    None is padded by more than a third of its length: padding costs a CPU as much as text.
+    """
     batches: list[list[int]] = []
+    lengths = [window_tokens(example) for example in examples]
     longest = 0
-    for place in sorted(range(len(examples)), key=lambda place: -window_tokens(examples[place])):
-        full = batches and (len(batches[-1]) >= batch_size or (token_budget and (len(batches[-1]) + 1) * longest > token_budget))
-        if not batches or full:
+    for place in sorted(range(len(examples)), key=lambda place: -lengths[place]):
+        too_many = bool(batches) and len(batches[-1]) >= batch_size
+        too_long = bool(batches) and token_budget is not None and (len(batches[-1]) + 1) * longest > token_budget
+        if not batches or too_many or too_long or 4 * lengths[place] < 3 * longest:
             batches.append([])
-            longest = window_tokens(examples[place])
+            longest = lengths[place]
         batches[-1].append(place)
     return batches
 
@@ -48,6 +55,8 @@ def predict_logits(
     model.eval()
     device = model.device
     windows = [window for dialogue in dialogues for window in dialogue]
+    if memory is not None and not isinstance(memory, np.ndarray) and isinstance(model, torch.nn.Module):
+        memory = _memory_in_use(model, processor, windows, memory)
     logits: list[np.ndarray | None] = [None] * len(windows)
     for places in tqdm(batches_by_length(windows, batch_size, 8192), disable=not progress, desc="dialogues"):
         batch = processor.collate([windows[place] for place in places], memory)
@@ -62,6 +71,38 @@ def predict_logits(
         results.append(np.concatenate(parts))
         start += len(dialogue)
     return results
+
+
+@torch.inference_mode()
+def memory_vectors(
+    model: Any, processor: EmoNetProcessor, tokens: Sequence[Sequence[int]], progress: bool = False
+) -> Iterator[tuple[list[int], np.ndarray]]:
+    """Utterances as token ids → their places and vectors (n, H) by the memory's encoder, portion by portion.
+
+    Args:
+        model: An `EmoNetModel`.
+    """
+    pad = processor.tokenizer.pad_token_id
+    examples = [{"input_ids": ids} for ids in tokens]
+    with tqdm(total=len(tokens), disable=not progress, desc="memory") as bar:
+        for places in batches_by_length(examples, 256, TOKENS_PER_PASS):
+            longest = max(1, len(tokens[places[0]]))
+            ids = pad_rows([tokens[place] for place in places], longest, pad)
+            lengths = torch.tensor([len(tokens[place]) for place in places])
+            mask = (torch.arange(longest) < lengths[:, None]).long()
+            yield places, model.encode_utterances(ids.to(model.device), mask.to(model.device)).float().cpu().numpy()
+            bar.update(len(places))
+
+
+def _memory_in_use(
+    model: Any, processor: EmoNetProcessor, windows: Sequence[Mapping[str, Any]], memory: Sequence[Sequence[int]]
+) -> np.ndarray:
+    """The memory table as vectors, each utterance that a turn points to encoded once; the other rows are zero."""
+    used = sorted({place for window in windows for row in window["memory_index"] for place in row})
+    table = np.zeros((len(memory), model.config.hidden_size), dtype=np.float32)
+    for places, vectors in memory_vectors(model.emonet, processor, [memory[place] for place in used]):
+        table[[used[place] for place in places]] = vectors
+    return table
 
 
 def predict_dialogues(

@@ -299,15 +299,21 @@ class EmoNetModel(EmoNetPreTrainedModel):
         return vectors[sequence_index.clamp(min=0)] * (sequence_index >= 0).unsqueeze(-1).to(vectors.dtype)
 
     def encode_memory(
-        self, input_ids: torch.Tensor | None, attention_mask: torch.Tensor | None, rows_per_pass: int = 256
+        self, input_ids: torch.Tensor | None, attention_mask: torch.Tensor | None, rows_per_pass: int = 64
     ) -> torch.Tensor:
         """(U, M) utterances, each alone → (U, H). The CoMPM memory reads the first token, as `pooling` says."""
         if input_ids is None or attention_mask is None:
             raise ValueError("Give memory_input_ids and memory_attention_mask, or memory_embeds.")
         grad = self.config.memory_encoder != "frozen" and torch.is_grad_enabled()
         with torch.set_grad_enabled(grad):
-            portions = zip(input_ids.split(rows_per_pass), attention_mask.split(rows_per_pass), strict=True)
-            return torch.cat([self.encode_utterances(ids, mask) for ids, mask in portions])
+            # Most utterances are short and few are long: portions of similar length carry less padding.
+            lengths = attention_mask.sum(1)
+            order = lengths.argsort()
+            vectors = []
+            for rows in order.split(rows_per_pass):
+                longest = max(1, int(lengths[rows].max()))
+                vectors.append(self.encode_utterances(input_ids[rows, :longest], attention_mask[rows, :longest]))
+            return torch.cat(vectors)[order.argsort()]
 
     def encode_utterances(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """(U, M) utterances in one pass of the memory's encoder → (U, H)."""

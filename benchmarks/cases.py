@@ -18,7 +18,7 @@ from ..train_trainer import EmoNetTrainer, EmoNetTrainingArguments
 from .published_loop import PublishedLoop
 from .workload import dialogues_of, prepared, tokens_of
 
-BATCH, ACCUMULATION = 2, 4  # as many dialogues a step as the preset, in portions that keep the peak low
+BATCH, ACCUMULATION = 1, 8  # as many dialogues a step as the preset, in portions that keep the peak low
 
 
 def train_emonet(folder: Path, backbone: str) -> dict[str, Any]:
@@ -211,7 +211,7 @@ def _trainer(folder: Path, backbone: str, **config: Any) -> EmoNetTrainer:
 
 
 def _turns(batches: list[dict[str, Any]]) -> int:
-    return sum(int((batch["speaker_ids"] >= 0).sum()) for batch in batches)
+    return sum(int((batch["labels"] >= 0).sum()) for batch in batches)  # a turn that two windows hold is read from one
 
 
 @contextmanager
@@ -224,12 +224,18 @@ def _timed() -> Iterator[dict[str, float]]:
 
 @contextmanager
 def _tokens_read(model: Any) -> Iterator[dict[str, int]]:
-    """Counts what `model.forward` is given, padding left out."""
+    """Counts what the encoders are given, padding left out."""
     read = {"read": 0}
+    forward, encode = model.forward, model.emonet.encode_utterances
 
-    def count(_: Any, __: Any, given: dict[str, Any]) -> None:
+    def counted_forward(**given: Any) -> Any:
         read["read"] += tokens_of([given])
+        return forward(**given)
 
-    handle = model.register_forward_pre_hook(count, with_kwargs=True)
+    def counted_encode(input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        read["read"] += int(attention_mask.sum())
+        return encode(input_ids, attention_mask)
+
+    model.forward, model.emonet.encode_utterances = counted_forward, counted_encode
     yield read
-    handle.remove()
+    model.forward, model.emonet.encode_utterances = forward, encode

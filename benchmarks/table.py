@@ -52,7 +52,14 @@ RATIOS = (
         1.3,
     ),
     Ratio(
-        "first prediction from a checkpoint / `import transformers`, time of the process",
+        "first prediction from a checkpoint / import of AutoModelForSequenceClassification, time of the process",
+        ("cold_start",),
+        lambda start: start["seconds_first_prediction"] / start["seconds_import_auto_model"],
+        "<=",
+        4,
+    ),
+    Ratio(
+        "first prediction from a checkpoint / `import transformers` (without PyTorch), time of the process",
         ("cold_start",),
         lambda start: start["seconds_first_prediction"] / start["seconds_import_transformers"],
         "<=",

@@ -84,7 +84,7 @@ def predict_files(
     if min(workers, batch_size, turns_a_part) < 1:
         raise EmoNetError("workers, batch_size and turns_a_part must be at least 1.")
     files = input_files(source)
-    facts = facts_of(checkpoint, files, turns_a_part)
+    facts = facts_of(checkpoint, Path(source), files, turns_a_part)
     folder = OutputFolder(Path(output).absolute(), hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16])
     plan: Plan = plan_chunks(files, turns_a_part)
     _check_names(plan.schema)

@@ -53,9 +53,15 @@ def input_files(source: str | Path) -> list[Path]:
         EmoNetError: where there is none.
     """
     source = Path(source)
-    files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.suffix in ENDINGS)
-    if not files or files[0].suffix not in ENDINGS:
+    if source.is_file():
+        files = [source]
+    else:  # names that Spark and others use for their own notes begin so
+        files = [path for path in sorted(source.rglob("*")) if path.is_file() and path.name[0] not in "._"]
+    if not files:
         raise EmoNetError(f"{source}: expected a .parquet or .jsonl file of turns, or a folder of them.")
+    for path in files:
+        if path.suffix not in ENDINGS:
+            raise EmoNetError(f"{path}: expected .parquet or .jsonl files of turns alone; convert the file, or move it away.")
     return files
 
 
@@ -178,17 +184,29 @@ def _read_json(path: Path, chunk: Chunk, schema: pa.Schema) -> pa.Table:
 
 def _read_parquet(path: Path, chunk: Chunk) -> pa.Table:
     file = _open_parquet(path)
-    start, parts = 0, []
+    start = 0
+    parts: list[pa.Table] = []
     for group in range(file.num_row_groups):
         stop = start + file.metadata.row_group(group).num_rows
         if start < chunk.last and stop > chunk.first:
-            try:
-                table = file.read_row_group(group)
-            except (pa.ArrowException, OSError) as error:
-                raise _unreadable(path, group, start, error) from error
-            parts.append(table.slice(max(0, chunk.first - start), min(stop, chunk.last) - max(start, chunk.first)))
+            parts += _slices(file, path, group, start, chunk)
         start = stop
     return pa.concat_tables(parts).replace_schema_metadata(None)
+
+
+def _slices(file: pq.ParquetFile, path: Path, group: int, row: int, chunk: Chunk) -> Iterator[pa.Table]:
+    """The chunk's rows of a row group that starts at `row`. A group may hold a million rows, so it is never held whole."""
+    try:
+        for batch in file.iter_batches(_ROWS_AT_ONCE, row_groups=[group]):
+            stop = row + batch.num_rows
+            if row < chunk.last and stop > chunk.first:
+                first = max(row, chunk.first)
+                yield pa.Table.from_batches([batch.slice(first - row, min(stop, chunk.last) - first)])
+            if stop >= chunk.last:
+                return
+            row = stop
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, group, row, error) from error
 
 
 def _open_parquet(path: Path) -> pq.ParquetFile:

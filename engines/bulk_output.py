@@ -3,9 +3,10 @@
 import errno
 import json
 import os
-from collections.abc import Sequence
+import uuid
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -59,21 +60,11 @@ class OutputFolder:
         table = table.append_column("score", pa.array([row["score"] for row in results], pa.float32()))
         table = table.append_column("scores", pa.array([row["scores"] for row in results], scores))
         path = self.part(chunk)
-        # A worker that was thought dead may still write: each has a name of its own, and the last rename wins with the same rows.
-        temporary = path.with_suffix(f".{os.getpid()}{_TEMPORARY}")
-        try:
-            with temporary.open("wb") as file:
-                pq.write_table(table.replace_schema_metadata({_KEY: self._stamp(chunk)}), file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise EmoNetError(
-                    f"No space is left for {path}. Free some and run the same command again: finished parts are kept."
-                ) from error
-            raise
+
+        def write(file: BinaryIO) -> None:
+            pq.write_table(table.replace_schema_metadata({_KEY: self._stamp(chunk)}), file)
+
+        _write_whole(path, write)
 
     def begin(self, facts: dict[str, Any]) -> None:
         """Take the folder for this run: new, or left by the same one.
@@ -93,7 +84,7 @@ class OutputFolder:
                 )
         elif any(self.folder.glob("part-*.parquet")):
             raise EmoNetError(f"{self.folder} holds parts without {MANIFEST}: take another --output, or delete the folder.")
-        for leftover in self.folder.glob(f"part-*{_TEMPORARY}"):
+        for leftover in self.folder.glob(f"*{_TEMPORARY}"):
             leftover.unlink()
         self._write_manifest({**facts, "complete": False})
 
@@ -104,34 +95,58 @@ class OutputFolder:
             EmoNetError: naming a part that is missing or wrong.
         """
         wrong = [chunk for chunk in plan.chunks if not self.is_finished(chunk) or not self._ids_agree(chunk)]
+        for chunk in wrong:  # so that the next run does not take it for finished
+            self.part(chunk).unlink(missing_ok=True)
         if wrong:
-            raise EmoNetError(f"{self.part(wrong[0])} is missing or not whole: run the same command again.")
+            raise EmoNetError(f"{self.part(wrong[0])} was missing or not whole: run the same command again.")
         extra = len(list(self.folder.glob("part-*.parquet"))) - len(plan.chunks)
         if extra:
             raise EmoNetError(f"{self.folder} holds {extra} parts that no row of the input asks for: delete it and run again.")
         self._write_manifest({**facts, "rows": plan.rows, "parts": len(plan.chunks), "complete": True})
 
     def _ids_agree(self, chunk: Chunk) -> bool:
-        return ids_digest(pq.read_table(self.part(chunk), columns=[COLUMNS[0]])) == chunk.ids
+        try:
+            return ids_digest(pq.read_table(self.part(chunk), columns=[COLUMNS[0]])) == chunk.ids
+        except (pa.ArrowException, OSError):
+            return False
 
     def _write_manifest(self, content: dict[str, Any]) -> None:
-        temporary = self.folder / f"{MANIFEST}{_TEMPORARY}"
-        temporary.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
-        os.replace(temporary, self.folder / MANIFEST)
+        text = (json.dumps(content, indent=2) + "\n").encode()
+        _write_whole(self.folder / MANIFEST, lambda file: file.write(text))
 
     def _stamp(self, chunk: Chunk) -> bytes:
         return f"{self.made_by}:{chunk.ids}:{chunk.first}".encode()
 
 
-def facts_of(checkpoint: Path, files: Sequence[Path], turns: int) -> dict[str, Any]:
+def facts_of(checkpoint: Path, source: Path, files: Sequence[Path], turns: int) -> dict[str, Any]:
     """What a bulk prediction is made by: the model's files, the input's files, the version, and the size of chunks."""
     weights = sorted(path for path in checkpoint.iterdir() if path.suffix in (".json", ".safetensors", ".onnx", ".txt", ".model"))
+    root = source if source.is_dir() else source.parent
     return {
         "emonet": PACKAGE_VERSION,
         "model": {path.name: file_digest(path) for path in weights if path.name not in _OF_THE_RUN},
-        "input": {path.name: file_digest(path) for path in files},
+        "input": {path.relative_to(root).as_posix(): file_digest(path) for path in files},
         "turns_a_part": turns,
     }
+
+
+def _write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+    """Write a file under a temporary name, and give it its own when it is on the disk."""
+    # A worker that was thought dead may still write: each has a name of its own, and the last rename wins with the same rows.
+    temporary = path.with_suffix(f".{uuid.uuid4().hex}{_TEMPORARY}")
+    try:
+        with temporary.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise EmoNetError(
+                f"No space is left for {path}. Free some and run the same command again: finished parts are kept."
+            ) from error
+        raise
 
 
 # Files of a run folder that say what happened, not what the model computes.

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tiny import build
@@ -243,3 +244,34 @@ def test_what_is_no_input_is_refused(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(EmoNetError, match="is no folder: bulk prediction needs a model on this machine"):
         predict_files("user/model", tmp_path, tmp_path / "out")
     assert main(["predict", "--model", str(checkpoint), "--engine", "datasets"]) == 2
+
+
+def test_files_of_one_name_in_two_folders_are_both_watched(checkpoint: Path, tmp_path: Path) -> None:
+    for number, name in enumerate("ab"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        write_jsonl(tmp_path / "in" / name / "turns.jsonl", rows_of(3, start=10 * number))
+    predict_files(checkpoint, tmp_path / "in", tmp_path / "out")
+    changed = [{**row, "text": "no"} for row in rows_of(3)]
+    write_jsonl(tmp_path / "in" / "a" / "turns.jsonl", changed)
+    with pytest.raises(EmoNetError, match=r"made otherwise \(input differ\)"):
+        predict_files(checkpoint, tmp_path / "in", tmp_path / "out")
+
+
+def test_a_part_with_other_rows_under_a_good_footer_is_made_again(source: Path, checkpoint: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    predict_files(checkpoint, source, out, turns_a_part=15)
+    expected, part = predicted(out), out / "part-00000002.parquet"
+    table = pq.read_table(part)
+    ids = pa.array(["other"] * table.num_rows)
+    pq.write_table(table.set_column(0, "dialogue_id", ids), part)  # keeps the metadata
+    with pytest.raises(EmoNetError, match=r"part-00000002.parquet was missing or not whole: run the same command again"):
+        predict_files(checkpoint, source, out, turns_a_part=15)
+    predict_files(checkpoint, source, out, turns_a_part=15)
+    assert predicted(out) == expected
+
+
+def test_other_files_are_never_skipped_silently(source: Path, checkpoint: Path, tmp_path: Path) -> None:
+    (source / "_SUCCESS").write_text("")
+    (source / "more.csv").write_text("dialogue_id,speaker,text\n")
+    with pytest.raises(EmoNetError, match=r"more.csv: expected .parquet or .jsonl files of turns alone"):
+        predict_files(checkpoint, source, tmp_path / "out")

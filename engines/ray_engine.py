@@ -7,6 +7,8 @@ from ..errors import EmoNetError
 from .bulk import ChunkWork
 from .bulk_input import Chunk
 
+_RESTARTS = 3  # Ray Data's own number is "for ever", which a chunk that never fits in memory would use
+
 
 class _Worker:
     """An actor: it keeps the model from chunk to chunk."""
@@ -16,7 +18,13 @@ class _Worker:
         self.chunks = chunks
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        return {"rows": [self.work(self.chunks[int(place)]) for place in batch["place"]]}
+        """What is wrong with a chunk comes back as a row: Ray wraps what a worker raises beyond recognition."""
+        try:
+            for place in batch["place"]:
+                self.work(self.chunks[int(place)])
+        except EmoNetError as error:
+            return {"wrong": [str(error)]}
+        return {"wrong": [""]}
 
 
 def run_with_ray(work: ChunkWork, chunks: Sequence[Chunk], workers: int) -> None:
@@ -40,23 +48,17 @@ def run_with_ray(work: ChunkWork, chunks: Sequence[Chunk], workers: int) -> None
         fn_constructor_args=(work, list(chunks)),
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=min(workers, len(chunks))),
+        max_restarts=_RESTARTS,
+        max_task_retries=_RESTARTS,
     )
     try:
-        for _ in done.iter_batches(batch_size=1):
-            pass
+        for row in done.iter_rows():
+            if row["wrong"]:
+                raise EmoNetError(row["wrong"])
     except ray.exceptions.RayError as error:
-        if isinstance(reason := _root(error), EmoNetError):
-            raise reason from error
         if "OutOfMemory" in repr(error) or isinstance(error, (ray.exceptions.WorkerCrashedError, ray.exceptions.ActorDiedError)):
             raise EmoNetError(
                 f"A worker died ({type(error).__name__}), most likely out of memory: run again with a lower --batch-size, "
                 "--turns-a-part or --workers; finished parts are kept."
             ) from error
         raise
-
-
-def _root(error: BaseException) -> BaseException:
-    """What a worker raised, under what Ray wraps it in."""
-    while (inner := getattr(error, "cause", None) or error.__cause__) is not None:
-        error = inner
-    return error

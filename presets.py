@@ -12,7 +12,7 @@ class Preset:
 
     Attributes:
         paper: Where it is from. config: `EmoNetConfig` fields. training: `EmoNetTrainingArguments` fields.
-        decoder: Config fields that differ where the backbone is a decoder.
+        decoder / decoder_training: Fields of both that differ where the backbone is a decoder.
     """
 
     name: str
@@ -21,6 +21,7 @@ class Preset:
     config: dict[str, Any]
     training: dict[str, Any] = field(default_factory=dict)
     decoder: dict[str, Any] = field(default_factory=dict)
+    decoder_training: dict[str, Any] = field(default_factory=dict)
 
     @property
     def sees_future(self) -> bool:
@@ -59,6 +60,17 @@ _FAST = {
     "head_members": 4,
     "head_dropout": 0.5,
 }
+# The GRU learns what it can in some five passes and then only remembers; the decoder's head, without one, needs thirty.
+_FAST_TRAINING: dict[str, Any] = {
+    "learning_rate": 1e-3,
+    "num_train_epochs": 30,
+    "early_stopping_patience": 8,
+    "per_device_train_batch_size": 16,
+    "weight_decay": 0.01,
+    "class_weighting": "none",
+    "save_strategy": "no",
+}
+_FAST_DECODER_TRAINING = {"learning_rate": 5e-4, "early_stopping_patience": 0, "per_device_train_batch_size": 4}
 _FAST_DECODER = {
     "context_window": None,
     "context_module": "none",
@@ -114,9 +126,9 @@ _ALL = (
         "EmoNet on a frozen backbone with cached features: trains in a minute on a CPU",
         _THESIS,
         _FAST,
-        {"learning_rate": 5e-4, "num_train_epochs": 30, "per_device_train_batch_size": 4, "weight_decay": 0.01,
-         "class_weighting": "none", "save_strategy": "no"},
+        _FAST_TRAINING,
         _FAST_DECODER,
+        _FAST_DECODER_TRAINING,
     ),
 )  # fmt: skip
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}
@@ -137,3 +149,9 @@ def preset_config(name: str, is_decoder: bool, num_layers: int) -> dict[str, Any
     if fraction is not None:
         fields["readout_layer"] = max(1, round(fraction * num_layers))
     return fields
+
+
+def preset_training(name: str, is_decoder: bool) -> dict[str, Any]:
+    """`EmoNetTrainingArguments` fields of a preset for a backbone of that kind."""
+    preset = get_preset(name)
+    return {**preset.training, **(preset.decoder_training if is_decoder else {})}

@@ -20,7 +20,7 @@ from .evaluation.report import write_predictions, write_run_report
 from .hub.card import write_card
 from .inference import predict_logits
 from .modeling_emonet import EmoNetForSequenceClassification
-from .presets import get_preset, preset_config
+from .presets import preset_config, preset_training
 from .processing_emonet import NO_LABEL, EmoNetProcessor
 from .run_record import RUN_FILE, run_record, write_json
 from .train_trainer import EmoNetTrainer, EmoNetTrainingArguments, class_weights
@@ -53,7 +53,7 @@ def train_run(
     set_seed(seed)
     model, processor, conversations, fields = prepare_run(dataset, data_dir, preset, backbone, config_overrides)
     corpus = EncodedCorpus(_only(conversations, "train", "validation"), processor)
-    training = {**get_preset(preset).training, **(training_overrides or {})}
+    training = {**preset_training(preset, model.config.is_decoder_backbone), **(training_overrides or {})}
     scheme = training.get("class_weighting", "none")
     model.config.class_weights = class_weights(corpus["train"].labels(), model.config.num_labels, scheme)
     corpus.cache_features(model, cache_dir, progress)

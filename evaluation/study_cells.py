@@ -9,7 +9,7 @@ from typing import Any
 
 from ..backbones import backbone_name
 from ..errors import EmoNetError
-from ..presets import get_preset, preset_config
+from ..presets import preset_config, preset_training
 from ..version import PACKAGE_VERSION
 from .predictions import read_predictions
 from .scored_runs import FILES
@@ -48,11 +48,10 @@ def asked_of(cell: Cell) -> dict[str, Any]:
 
 def recipe_of(cell: Cell, dataset_version: str, is_decoder: bool, num_layers: int) -> dict[str, Any]:
     """All that decides a cell's result: the study's words with the preset's, the corpus version and this package's."""
-    preset = get_preset(cell.row.preset)
     recipe = {
         **asked_of(cell),
-        "config": {**preset_config(preset.name, is_decoder, num_layers), **cell.row.config},
-        "training": {**preset.training, **cell.row.training},
+        "config": {**preset_config(cell.row.preset, is_decoder, num_layers), **cell.row.config},
+        "training": {**preset_training(cell.row.preset, is_decoder), **cell.row.training},
         "dataset_version": dataset_version,
         "emonet": PACKAGE_VERSION,
     }

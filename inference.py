@@ -55,7 +55,7 @@ def predict_logits(
     model.eval()
     device = model.device
     windows = [window for dialogue in dialogues for window in dialogue]
-    if memory is not None and not isinstance(memory, np.ndarray) and isinstance(model, torch.nn.Module):
+    if memory is not None and not isinstance(memory, np.ndarray):
         memory = _memory_in_use(model, processor, windows, memory)
     logits: list[np.ndarray | None] = [None] * len(windows)
     for places in tqdm(batches_by_length(windows, batch_size, 8192), disable=not progress, desc="dialogues"):
@@ -80,7 +80,7 @@ def memory_vectors(
     """Utterances as token ids → their places and vectors (n, H) by the memory's encoder, portion by portion.
 
     Args:
-        model: An `EmoNetModel`.
+        model: An `EmoNetModel`, or an engine in its place.
     """
     pad = processor.tokenizer.pad_token_id
     examples = [{"input_ids": ids} for ids in tokens]
@@ -100,7 +100,8 @@ def _memory_in_use(
     """The memory table as vectors, each utterance that a turn points to encoded once; the other rows are zero."""
     used = sorted({place for window in windows for row in window["memory_index"] for place in row})
     table = np.zeros((len(memory), model.config.hidden_size), dtype=np.float32)
-    for places, vectors in memory_vectors(model.emonet, processor, [memory[place] for place in used]):
+    encoder = getattr(model, "emonet", model)
+    for places, vectors in memory_vectors(encoder, processor, [memory[place] for place in used]):
         table[[used[place] for place in places]] = vectors
     return table
 

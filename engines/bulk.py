@@ -19,6 +19,8 @@ from .bulk_input import Chunk, Plan, input_files, plan_chunks, read_chunk
 from .bulk_output import OutputFolder, facts_of
 from .load import RECORD_FILE, load_engine
 
+LESS_MEMORY = "Run again with a lower --batch-size, --turns-a-part or --workers; finished parts are kept."
+
 Runner = Callable[["ChunkWork", Sequence[Chunk], int], Any]
 
 
@@ -44,7 +46,13 @@ class ChunkWork:
                 previous = dialogue
             dialogues[-1].append({"speaker": speaker, "text": text})
         alone: list[dict[str, list[str]]] = [{} for _ in dialogues]
-        results = predict_dialogues(model, processor, dialogues, alone, self.batch_size)
+        try:
+            results = predict_dialogues(model, processor, dialogues, alone, self.batch_size)
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            where = f"{Path(chunk.path).name}, rows {chunk.first + 1} to {chunk.last}"
+            raise EmoNetError(f"{where}: out of memory. {LESS_MEMORY}") from error
         self.output.write(chunk, rows, [turn for turns in results for turn in turns], model.config.label_names)
         return rows.num_rows
 
@@ -75,8 +83,10 @@ def predict_files(
     Returns:
         What `predictions.json` says.
 
+    Memory: a part's rows a worker, and about 100 bytes a dialogue of the whole input for the check that no dialogue comes twice.
+
     Raises:
-        EmoNetError: for input that can't be read, and an output folder of other predictions.
+        EmoNetError: for input that can't be read, an output folder of other predictions, and files that change meanwhile.
     """
     checkpoint = Path(checkpoint)
     if not checkpoint.is_dir():
@@ -93,7 +103,7 @@ def predict_files(
     work = ChunkWork(str(checkpoint.absolute()), folder, plan.schema, batch_size)
     if left:
         (runner or run_with_datasets)(work, left, workers)
-    folder.finish(facts, plan)
+    folder.finish(facts, plan, facts_of(checkpoint, Path(source), files, turns_a_part))
     return json.loads((folder.folder / "predictions.json").read_text("utf-8"))
 
 
@@ -113,16 +123,18 @@ def run_with_datasets(work: ChunkWork, chunks: Sequence[Chunk], workers: int) ->
     except RuntimeError as error:
         if "abruptly died" not in str(error):
             raise
-        raise EmoNetError(
-            "A worker process died, most likely out of memory: run again with a lower --batch-size, --turns-a-part or --workers; "
-            "finished parts are kept."
-        ) from error
+        raise EmoNetError(f"A worker process died, most likely out of memory. {LESS_MEMORY}") from error
 
 
 def _of_place(row: dict[str, int], work: ChunkWork, chunks: Sequence[Chunk], alone: bool) -> dict[str, int]:
     if not alone:  # a forked process hangs in the thread pool that its parent used
         torch.set_num_threads(1)
     return {"rows": work(chunks[row["place"]])}
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """PyTorch's allocator on a CPU has no class of its own for it."""
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error)
 
 
 def _check_names(schema: pa.Schema) -> None:

@@ -109,7 +109,8 @@ def read_chunk(chunk: Chunk, schema: pa.Schema) -> pa.Table:
     """The rows of a chunk.
 
     Raises:
-        EmoNetError: for rows that can't be read, or hold no text or speaker; naming file and row.
+        EmoNetError: for rows that can't be read, hold no text or speaker, or whose `turn` (where there is one) is not behind the
+            one before; naming file and row.
     """
     path = Path(chunk.path)
     table = _read_parquet(path, chunk) if path.suffix == ".parquet" else _read_json(path, chunk, schema)
@@ -117,9 +118,25 @@ def read_chunk(chunk: Chunk, schema: pa.Schema) -> pa.Table:
         for row, value in enumerate(table.column(name).to_pylist(), start=chunk.first):
             if not isinstance(value, str):
                 raise EmoNetError(f"{path.name}, row {row + 1}, {name}: expected text, found {value!r}.")
+    _check_order(table, path, chunk)
     if ids_digest(table) != chunk.ids:
         raise EmoNetError(f"{path.name} was changed while it was read: run the command again.")
     return table.cast(schema) if table.schema != schema else table
+
+
+def _check_order(table: pa.Table, path: Path, chunk: Chunk) -> None:
+    """Turns are read in order of their rows: a `turn` column that says otherwise must not be passed over."""
+    if "turn" not in table.column_names:
+        return
+    rows = zip(table.column(COLUMNS[0]).to_pylist(), table.column("turn").to_pylist(), strict=True)
+    before: tuple[Any, Any] = (None, None)
+    for row, (dialogue, turn) in enumerate(rows, start=chunk.first):
+        if turn is None or isinstance(turn, str) or (dialogue == before[0] and turn <= before[1]):
+            where = f"{path.name}, row {row + 1}, turn"
+            raise EmoNetError(
+                f"{where}: {turn!r} behind {before[1]!r} in dialogue {dialogue!r}: sort the rows, or rename the column."
+            )
+        before = (dialogue, turn)
 
 
 def ids_digest(table: pa.Table) -> str:

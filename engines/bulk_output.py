@@ -88,12 +88,21 @@ class OutputFolder:
             leftover.unlink()
         self._write_manifest({**facts, "complete": False})
 
-    def finish(self, facts: dict[str, Any], plan: Plan) -> None:
+    def finish(self, facts: dict[str, Any], plan: Plan, now: dict[str, Any]) -> None:
         """Check that every row of the input is there once, in order, and say so in the manifest.
 
+        Args:
+            facts / now: `facts_of` before the first part and after the last.
+
         Raises:
-            EmoNetError: naming a part that is missing or wrong.
+            EmoNetError: naming a part that is missing or wrong, or what changed during the run, whose parts are then deleted.
         """
+        changed = [*_changed(facts["model"], now["model"]), *_changed(facts["input"], now["input"])]
+        if changed:  # nobody knows which parts were made before
+            for chunk in plan.chunks:
+                self.part(chunk).unlink(missing_ok=True)
+            (self.folder / MANIFEST).unlink()
+            raise EmoNetError(f"{', '.join(changed)} changed during the run, so its parts were deleted: run the command again.")
         wrong = [chunk for chunk in plan.chunks if not self.is_finished(chunk) or not self._ids_agree(chunk)]
         for chunk in wrong:  # so that the next run does not take it for finished
             self.part(chunk).unlink(missing_ok=True)
@@ -128,6 +137,10 @@ def facts_of(checkpoint: Path, source: Path, files: Sequence[Path], turns: int) 
         "input": {path.relative_to(root).as_posix(): file_digest(path) for path in files},
         "turns_a_part": turns,
     }
+
+
+def _changed(before: dict[str, str], now: dict[str, str]) -> list[str]:
+    return [name for name in {**before, **now} if before.get(name) != now.get(name)]
 
 
 def _write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:

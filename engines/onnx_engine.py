@@ -11,22 +11,22 @@ from ..digests import file_digest
 from ..errors import EmoNetError
 from ..modeling_emonet import EmoNetOutput
 from .load import RECORD_FILE
-from .onnx_export import config_digest
+from .onnx_export import MEMORY_GRAPH, MODEL_GRAPH, config_digest
 
 
 class OnnxEmoNet:
-    """An ONNX graph that is called as the model is, for `predict_logits` and `predict_dialogues`.
+    """ONNX graphs that are called as the model is, for `predict_logits` and `predict_dialogues`.
 
     Attributes:
-        config: The model's configuration.
+        config: The model's configuration. graph / memory: Sessions of the runtime; `memory` is None for a model without one.
     """
 
     device = torch.device("cpu")
 
-    def __init__(self, config: EmoNetConfig, session: Any):
+    def __init__(self, config: EmoNetConfig, graph: Any, memory: Any = None):
         self.config = config
-        self.session = session
-        self.inputs = [each.name for each in session.get_inputs()]
+        self.graph = graph
+        self.memory = memory
 
     @classmethod
     def from_folder(cls, folder: str | Path, threads: int | None = None) -> "OnnxEmoNet":
@@ -47,26 +47,42 @@ class OnnxEmoNet:
         if not (folder / RECORD_FILE).is_file():
             raise EmoNetError(f"{folder} has no {RECORD_FILE}: it is no exported model. {again}")
         record = json.loads((folder / RECORD_FILE).read_text("utf-8"))
-        path = folder / record["file"]
-        if not path.is_file():
-            raise EmoNetError(f"{path} is missing. {again}")
-        if file_digest(path) != record["sha256"]:
-            raise EmoNetError(f"{path} is not the file that was exported: it is incomplete or was changed. {again}")
+        paths = {name: folder / entry["file"] for name, entry in record["files"].items()}
+        for name, path in paths.items():
+            if not path.is_file():
+                raise EmoNetError(f"{path} is missing. {again}")
+            if file_digest(path) != record["files"][name]["sha256"]:
+                raise EmoNetError(f"{path} is not the file that was exported: it is incomplete or was changed. {again}")
         config = EmoNetConfig.from_pretrained(folder)
         if config_digest(config) != record["config"]:
-            raise EmoNetError(f"{folder / 'config.json'} was changed since {path.name} was exported. {again}")
+            raise EmoNetError(f"{folder / 'config.json'} was changed since {paths[MODEL_GRAPH].name} was exported. {again}")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or torch.get_num_threads()
         options.log_severity_level = 3
-        return cls(config, onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]))
+        graphs = {
+            name: onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            for name, path in paths.items()
+        }
+        return cls(config, graphs[MODEL_GRAPH], graphs.get(MEMORY_GRAPH))
 
     def eval(self) -> "OnnxEmoNet":
         """A graph has no other mode."""
         return self
 
+    def encode_utterances(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """(U, M) utterances → (U, H), as `EmoNetModel.encode_utterances`."""
+        return _run(self.memory, {"memory_input_ids": input_ids, "memory_attention_mask": attention_mask})
+
     def __call__(self, **batch: torch.Tensor) -> EmoNetOutput:
         """A batch of `EmoNetProcessor.collate` → logits (B, T, C)."""
-        if "turn_embeds" in batch or "memory_embeds" in batch:
-            raise EmoNetError("An exported model reads tokens: it takes no turn_embeds or memory_embeds.")
-        (logits,) = self.session.run(["logits"], {name: batch[name].numpy() for name in self.inputs})
-        return EmoNetOutput(logits=torch.from_numpy(logits))
+        if "turn_embeds" in batch:
+            raise EmoNetError("An exported model reads tokens: it takes no turn_embeds.")
+        if "memory_input_ids" in batch:
+            batch["memory_embeds"] = self.encode_utterances(batch["memory_input_ids"], batch["memory_attention_mask"])
+        return EmoNetOutput(logits=_run(self.graph, batch))
+
+
+def _run(session: Any, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
+    """A graph's one output, from those of `tensors` that it takes."""
+    (output,) = session.run(None, {each.name: tensors[each.name].numpy() for each in session.get_inputs()})
+    return torch.from_numpy(output)

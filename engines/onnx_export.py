@@ -1,10 +1,16 @@
-"""An encoder EmoNet as an ONNX graph: tokens in, logits out, with batch, turns, tokens and histories of any size."""
+"""An encoder EmoNet as ONNX graphs with batch, turns, tokens and histories of any size.
+
+One takes tokens and memory vectors to logits; a model with a memory has a second that makes those vectors, so that an utterance
+is encoded once for all the turns that remember it.
+"""
 
 import hashlib
 import json
 import os
 import tempfile
 import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -19,7 +25,7 @@ from ..processing_emonet import EmoNetProcessor
 from ..turn_attention import pool_last_turn, run_encoder
 from .load import RECORD_FILE
 
-MODEL_FILE, INT8_FILE = "model.onnx", "model_int8.onnx"
+MODEL_GRAPH, MEMORY_GRAPH = "model", "memory"
 OPSET = 18
 _AXES = {
     "speaker_ids": ("dialogues", "turns"),
@@ -29,9 +35,14 @@ _AXES = {
     "attention_mask": ("sequences", "tokens"),
     "turn_ids": ("sequences", "tokens"),
     "read_mask": ("sequences", "tokens"),
+    "memory_embeds": ("utterances",),
+    "memory_index": ("dialogues", "turns", "history"),
+    "logits": ("dialogues", "turns"),
+}
+_MEMORY_AXES = {
     "memory_input_ids": ("utterances", "utterance_tokens"),
     "memory_attention_mask": ("utterances", "utterance_tokens"),
-    "memory_index": ("dialogues", "turns", "history"),
+    "memory_embeds": ("utterances",),
 }
 # Repeated speakers, so that the memory holds something while the graph is traced.
 _EXAMPLE = [
@@ -43,7 +54,7 @@ _EXAMPLE = [
 def export_onnx(
     model: EmoNetForSequenceClassification, processor: EmoNetProcessor, folder: str | Path, int8: bool = False
 ) -> Path:
-    """Write the model as ONNX, with the configuration and tokenizer that `OnnxEmoNet.from_folder` needs.
+    """Write the model as ONNX (`model.onnx`, and `memory.onnx` where it has a memory), with what `OnnxEmoNet` needs besides.
 
     Args:
         model: With an encoder backbone. folder: Made if need be.
@@ -71,19 +82,13 @@ def export_onnx(
     model.eval()
     model.config.save_pretrained(folder)
     processor.save_pretrained(folder)
-    name = INT8_FILE if int8 else MODEL_FILE
-    handle, temporary = tempfile.mkstemp(suffix=".onnx", dir=folder)
-    os.close(handle)
-    try:
-        _write_graph(model, processor, temporary)
-        if int8:
-            _quantize(temporary)
-        os.replace(temporary, folder / name)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    files = {}
+    for graph in _graphs(model, processor):
+        path = folder / f"{graph.name}{'_int8' if int8 else ''}.onnx"
+        _write_whole(graph, path, int8)
+        files[graph.name] = {"file": path.name, "sha256": file_digest(path)}
     record = {
-        "file": name,
-        "sha256": file_digest(folder / name),
+        "files": files,
         "weights": encoder_digest(model),
         "config": config_digest(model.config),
         "opset": OPSET,
@@ -99,7 +104,18 @@ def config_digest(config: EmoNetConfig) -> str:
     return hashlib.sha256(json.dumps(fields, sort_keys=True, default=str).encode()).hexdigest()
 
 
-class _Graph(nn.Module):
+@dataclass(frozen=True)
+class _Graph:
+    """What is traced: a module of positional tensors, an example of each, and the names of their axes."""
+
+    name: str
+    module: nn.Module
+    example: dict[str, torch.Tensor]
+    axes: dict[str, tuple[str, ...]]
+    output: str
+
+
+class _Logits(nn.Module):
     """`EmoNetForSequenceClassification.forward` on plain tensors, without the shortcuts that depend on what is in them.
 
     Training skips turns without a history and encodes per_turn sequences in portions; a graph takes all of them at once.
@@ -137,7 +153,7 @@ class _Graph(nn.Module):
 
     def _behaviour(self, states: torch.Tensor, given: dict[str, torch.Tensor]) -> torch.Tensor:
         base = self.model.emonet
-        memory = base.encode_utterances(given["memory_input_ids"], given["memory_attention_mask"])
+        memory = nn.functional.pad(given["memory_embeds"], (0, 0, 0, 1))  # a row to point to where nobody has a history
         if base.memory_standardizer is not None:
             memory = base.memory_standardizer(memory)
         index = given["memory_index"].flatten(0, 1)
@@ -147,24 +163,51 @@ class _Graph(nn.Module):
         return (read * (lengths > 0).unsqueeze(-1).to(read.dtype)).view(states.shape)
 
 
-def _write_graph(model: EmoNetForSequenceClassification, processor: EmoNetProcessor, path: str) -> None:
-    dialogues = [[{"speaker": speaker, "text": text} for speaker, text in turns] for turns in _EXAMPLE]
-    batch = processor(dialogues)
-    names = [name for name in _AXES if name in batch]
-    axes = {name: dict(enumerate(_AXES[name])) for name in names}
-    with warnings.catch_warnings(), torch.no_grad():
-        # The other exporter fixes the number of turns, the GRU's time axis. Its warnings are about constants that are none.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            _Graph(model, names).eval(),
-            tuple(batch[name] for name in names),
-            path,
-            input_names=names,
-            output_names=["logits"],
-            dynamic_axes={**axes, "logits": {0: "dialogues", 1: "turns"}},
-            opset_version=OPSET,
-            dynamo=False,
-        )
+class _Memory(nn.Module):
+    """(U, M) utterances and their mask → (U, H), as `EmoNetModel.encode_utterances`."""
+
+    def __init__(self, model: EmoNetForSequenceClassification):
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        return self.model.emonet.encode_utterances(input_ids, attention_mask)
+
+
+def _graphs(model: EmoNetForSequenceClassification, processor: EmoNetProcessor) -> Iterator[_Graph]:
+    batch = processor([[{"speaker": speaker, "text": text} for speaker, text in turns] for turns in _EXAMPLE])
+    if model.emonet.memory is not None:
+        tokens = {name: batch.pop(name) for name in _MEMORY_AXES if name in batch}
+        with torch.no_grad():
+            batch["memory_embeds"] = model.emonet.encode_utterances(*tokens.values())
+        yield _Graph(MEMORY_GRAPH, _Memory(model), tokens, _MEMORY_AXES, "memory_embeds")
+    example = {name: batch[name] for name in _AXES if name in batch}
+    yield _Graph(MODEL_GRAPH, _Logits(model, list(example)), example, _AXES, "logits")
+
+
+def _write_whole(graph: _Graph, path: Path, int8: bool) -> None:
+    """Trace into a temporary file, which takes the place of `path` when it is whole."""
+    handle, temporary = tempfile.mkstemp(suffix=".onnx", dir=path.parent)
+    os.close(handle)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            # The other exporter fixes the number of turns, the GRU's time axis. Its warnings are about constants that are none.
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                graph.module.eval(),
+                tuple(graph.example.values()),
+                temporary,
+                input_names=list(graph.example),
+                output_names=[graph.output],
+                dynamic_axes={name: dict(enumerate(graph.axes[name])) for name in (*graph.example, graph.output)},
+                opset_version=OPSET,
+                dynamo=False,
+            )
+        if int8:
+            _quantize(temporary)
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
 
 
 def _quantize(path: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import EmoNetError
-from .bulk import ChunkWork
+from .bulk import LESS_MEMORY, ChunkWork
 from .bulk_input import Chunk
 
 _RESTARTS = 3  # Ray Data's own number is "for ever", which a chunk that never fits in memory would use
@@ -57,8 +57,5 @@ def run_with_ray(work: ChunkWork, chunks: Sequence[Chunk], workers: int) -> None
                 raise EmoNetError(row["wrong"])
     except ray.exceptions.RayError as error:
         if "OutOfMemory" in repr(error) or isinstance(error, (ray.exceptions.WorkerCrashedError, ray.exceptions.ActorDiedError)):
-            raise EmoNetError(
-                f"A worker died ({type(error).__name__}), most likely out of memory: run again with a lower --batch-size, "
-                "--turns-a-part or --workers; finished parts are kept."
-            ) from error
+            raise EmoNetError(f"A worker died ({type(error).__name__}), most likely out of memory. {LESS_MEMORY}") from error
         raise

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from tiny import build
 from turn_files import predicted, rows_of, write_jsonl, write_parquet
 
 from emonet.cli import main
-from emonet.engines import bulk_output
+from emonet.engines import bulk, bulk_output
 from emonet.engines.bulk import ChunkWork, predict_files
 from emonet.engines.bulk_input import Chunk, input_files, plan_chunks
 from emonet.errors import EmoNetError
@@ -95,21 +96,40 @@ def test_a_stopped_run_goes_on_with_what_is_missing(source: Path, checkpoint: Pa
     assert predicted(out) == predicted(whole) and not list(out.glob("*.writing"))
 
 
+@pytest.mark.parametrize("changed", ["model", "input"])
+def test_files_that_change_during_the_run_leave_nothing(changed: str, source: Path, checkpoint: Path, tmp_path: Path) -> None:
+    model, out = tmp_path / "model", tmp_path / "out"
+    shutil.copytree(checkpoint, model)
+    name = "speakers.json" if changed == "model" else "b.jsonl"
+    path = (model if changed == "model" else source) / name
+
+    def changing(work: ChunkWork, chunks: Sequence[Chunk], workers: int) -> None:
+        for chunk in chunks:
+            work(chunk)
+        path.write_text(path.read_text().replace("Ann", "Eve"))
+
+    with pytest.raises(EmoNetError, match=f"{name} changed during the run, so its parts were deleted: run the command again"):
+        predict_files(model, source, out, runner=changing)
+    assert not list(out.iterdir())
+    assert predict_files(model, source, out)["complete"]
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes")])
+def test_too_little_memory_is_said_with_the_rows(
+    error: Exception, source: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(bulk, "predict_dialogues", fails)
+    with pytest.raises(EmoNetError, match=r"a.parquet, rows 1 to 15: out of memory. Run again with a lower --batch-size"):
+        predict_files(checkpoint, source, tmp_path / "out", turns_a_part=15)
+
+
 def test_a_killed_process_leaves_nothing_half_valid(source: Path, checkpoint: Path, tmp_path: Path) -> None:
     write_jsonl(source / "c.jsonl", rows_of(140, start=50))
     out = tmp_path / "out"
-    words = [
-        "predict",
-        "--model",
-        str(checkpoint),
-        str(source),
-        "--output",
-        str(out),
-        "--engine",
-        "datasets",
-        "--turns-a-part",
-        "5",
-    ]
+    words = ["predict", "--model", str(checkpoint), str(source), "--output", str(out), "--engine", "datasets"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen(
         [sys.executable, "-m", "emonet.cli", *words, "--turns-a-part", "5"], env=environment, stderr=subprocess.DEVNULL
@@ -188,6 +208,10 @@ GOOD = '{"dialogue_id": "x", "speaker": "Ann", "text": "hello"}\n'
         (GOOD + '{"dialogue_id": null, "speaker": "Ann", "text": "a"}\n', r"in.jsonl, row 2, dialogue_id: is empty"),
         (GOOD + '{"dialogue_id": "x", "speaker": null, "text": "a"}\n', r"in.jsonl, row 2, speaker: expected text, found None"),
         (GOOD + GOOD.replace('"x"', '"y"') + GOOD, r"in.jsonl, row 3: dialogue 'x' has ended before"),
+        (
+            GOOD.replace('"x"', '"x", "turn": 2') + GOOD.replace('"x"', '"x", "turn": 1'),
+            r"in.jsonl, row 2, turn: 1 behind 2 in dialogue .x.: sort the rows",
+        ),
         (GOOD.replace('"text"', '"label": "Sad", "text"'), r"column 'label', which the predictions are written to"),
         (GOOD + GOOD.replace('"hello"', '"a", "n": [1]') + GOOD.replace('"hello"', '"a", "n": {"b": 1}'), "several types"),
         ("", r"there are no turns in the input"),
@@ -275,3 +299,24 @@ def test_other_files_are_never_skipped_silently(source: Path, checkpoint: Path, 
     (source / "more.csv").write_text("dialogue_id,speaker,text\n")
     with pytest.raises(EmoNetError, match=r"more.csv: expected .parquet or .jsonl files of turns alone"):
         predict_files(checkpoint, source, tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_turns_need_no_more_memory_than_a_fifth_of_them(checkpoint: Path, tmp_path: Path) -> None:
+    peaks, turns = [], []
+    for dialogues in (5_000, 25_000):
+        source = write_parquet(tmp_path / f"{dialogues}.parquet", rows_of(dialogues), group=50_000)
+        out = tmp_path / str(dialogues)
+        words = ["predict", "--model", str(checkpoint), str(source), "--output", str(out), "--engine", "datasets"]
+        code = (
+            "import resource, sys; from emonet.cli import main; main(sys.argv[1:]); "
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        )
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        printed = subprocess.run(
+            [sys.executable, "-c", code, *words], env=environment, check=True, stdout=subprocess.PIPE, text=True
+        ).stdout
+        peaks.append(int(printed.splitlines()[-1]))
+        turns.append(json.loads((out / "predictions.json").read_text())["rows"])
+    print(f"{turns} turns: peak of {peaks} KiB")
+    assert turns[1] >= 99_000 and peaks[1] < 1.1 * peaks[0]

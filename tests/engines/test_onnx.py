@@ -81,6 +81,7 @@ def test_int8_is_smaller_and_close(exported: Any, tmp_path: Path) -> None:
     batch = processor([DIALOGUE, LONG])
     with torch.no_grad():
         expected = model(**batch).logits
+    assert (small / "memory_int8.onnx").stat().st_size < (folder / "memory.onnx").stat().st_size
     found = OnnxEmoNet.from_folder(small)(**batch).logits
     real = batch["speaker_ids"] >= 0
     assert 0 < (found - expected)[real].abs().max() < 0.1 * expected[real].abs().max()

@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         train.add_argument(_flag(field), type=kind)
     for name, (_, kind) in _TRAINING_FLAGS.items():
         train.add_argument(_flag(name), type=kind)
+    train.add_argument("--bf16", action="store_true", help="bfloat16 products: GPUs, and processors with AVX-512 BF16 or AMX")
     train.set_defaults(run=_train)
 
     evaluate = commands.add_parser("evaluate", help="score a checkpoint on a split")
@@ -125,6 +126,8 @@ def _train(arguments: argparse.Namespace) -> None:
     if arguments.non_causal:
         config["causal"] = False
     training = {field: given[name] for name, (field, _) in _TRAINING_FLAGS.items() if given[name] is not None}
+    if arguments.bf16:
+        training["bf16"] = True
     record = train_run(
         arguments.dataset,
         arguments.output_dir,

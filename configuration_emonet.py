@@ -54,6 +54,8 @@ class EmoNetConfig(PretrainedConfig):
         readout_layer: The backbone's layer that is read (1-based); layers above are neither loaded nor run. `None`: all.
         standardize: Turn and memory vectors are standardised with training-set statistics (frozen backbones).
         freeze_backbone: The context encoder is not trained.
+        attention_dropout: Dropout of the backbone's attention weights in training; `None`: the backbone's own. With 0 PyTorch's
+            fused attention runs on a CPU too, which takes none.
         head_hidden_size: Width of the classifier's hidden layer, 0 for a single linear layer.
         head_members: How many classifiers are trained side by side on the same turn vectors and averaged.
         head_dropout: Dropout before the classifier (and inside it).
@@ -101,6 +103,7 @@ class EmoNetConfig(PretrainedConfig):
         readout_layer: int | None = None,
         standardize: bool = False,
         freeze_backbone: bool = False,
+        attention_dropout: float | None = None,
         head_hidden_size: int = 0,
         head_members: int = 1,
         head_dropout: float = 0.1,
@@ -137,6 +140,7 @@ class EmoNetConfig(PretrainedConfig):
         self.readout_layer = readout_layer
         self.standardize = standardize
         self.freeze_backbone = freeze_backbone
+        self.attention_dropout = attention_dropout
         self.head_hidden_size = head_hidden_size
         self.head_members = head_members
         self.head_dropout = head_dropout
@@ -153,6 +157,8 @@ class EmoNetConfig(PretrainedConfig):
         self._validate()
         if readout_layer is not None:
             _truncate_layers(self.text_config, readout_layer)
+        if attention_dropout is not None:
+            _set_attention_dropout(self.text_config, attention_dropout)
 
     def to_dict(self) -> dict[str, Any]:
         """As the base class's, with the pipeline's entry, so that every saved configuration has it."""
@@ -211,6 +217,8 @@ class EmoNetConfig(PretrainedConfig):
             raise ValueError("speaker_identity='name' is text: use identity_position='marker'.")
         if self.memory_window < 1 or self.num_speakers < 1 or self.head_members < 1:
             raise ValueError("memory_window, num_speakers and head_members must be at least 1.")
+        if self.attention_dropout is not None and not 0 <= self.attention_dropout < 1:
+            raise ValueError("attention_dropout must be None or from 0 to below 1.")
         if self.memory_half_life <= 0:
             raise ValueError("memory_half_life must be positive.")
         if self.context_window is not None and self.context_window < 0:
@@ -260,6 +268,12 @@ def _truncate_layers(text_config: PretrainedConfig, readout_layer: int) -> None:
     text_config.num_hidden_layers = readout_layer
     if getattr(text_config, "layer_types", None):
         text_config.layer_types = list(text_config.layer_types)[:readout_layer]
+
+
+def _set_attention_dropout(text_config: PretrainedConfig, rate: float) -> None:
+    for name in ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop"):
+        if hasattr(text_config, name):
+            setattr(text_config, name, rate)
 
 
 EmoNetConfig.register_for_auto_class()

@@ -62,6 +62,8 @@ class EmoNetTrainingArguments(TrainingArguments):
             raise EmoNetError(f"class_weighting={self.class_weighting!r} is not one of {', '.join(CLASS_WEIGHTINGS)}.")
         if self.saves_nothing:
             self.load_best_model_at_end = False
+        if self.bf16 and not torch.accelerator.is_available():
+            self.use_cpu = True  # which the base class wants said where a processor computes in bfloat16
         super().__post_init__()
         if self.hub_token:
             raise EmoNetError("hub_token would be pickled into training_args.bin: log in, or set HF_TOKEN, instead.")

@@ -15,3 +15,4 @@ CHOICES: dict[str, tuple[str, ...]] = {
 # What runs a trained model; the bulk engines predict files of any size into a folder.
 ENGINES = ("torch", "onnx")
 BULK_ENGINES = ("datasets", "ray")
+DTYPES = ("float32", "bfloat16")

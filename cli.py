@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .benchmarks.cli import add_commands as add_benchmark_commands
-from .choices import CHOICES, ENGINES
+from .choices import CHOICES, DTYPES, ENGINES
 from .engines.cli import add_commands as add_engine_commands
 from .evaluation.cli import add_commands as add_evaluation_commands
 from .hub.cli import add_commands as add_hub_commands
@@ -81,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     _corpus_arguments(evaluate)
     evaluate.add_argument("--split", default="test")
     evaluate.add_argument("--engine", choices=ENGINES, default="torch", help="onnx: MODEL is a folder of `emonet export`")
+    evaluate.add_argument("--dtype", choices=DTYPES, help="what PyTorch computes in (default: as the weights are stored)")
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     evaluate.add_argument("--predictions", type=Path, metavar="FILE", help="write one JSON line a turn there")
     evaluate.set_defaults(run=_evaluate)
@@ -155,9 +156,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         split=arguments.split,
         predictions=arguments.predictions,
         engine=arguments.engine,
+        dtype=arguments.dtype,
         progress=sys.stderr.isatty(),
     )
-    if Path(arguments.model).is_dir() and arguments.engine == "torch":
+    if Path(arguments.model).is_dir() and arguments.engine == "torch" and arguments.dtype is None:
         add_to_run(Path(arguments.model), metrics)
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)

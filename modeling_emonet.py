@@ -260,6 +260,7 @@ class EmoNetModel(EmoNetPreTrainedModel):
         self, turn_embeds: torch.Tensor, speaker_ids: torch.Tensor, local_speaker_ids: torch.Tensor | None
     ) -> torch.Tensor:
         """(B, T, H) read-outs → standardised, with the speaker's embedding where it is added behind the backbone."""
+        turn_embeds = turn_embeds.to(self.dtype)  # cached vectors are float32, whatever the model is
         states = turn_embeds if self.standardizer is None else self.standardizer(turn_embeds)
         if self.speaker_embedding is None or self.config.identity_position != "turn":
             return states
@@ -271,6 +272,7 @@ class EmoNetModel(EmoNetPreTrainedModel):
     def with_memory(self, states: torch.Tensor, memory_embeds: torch.Tensor, memory_index: torch.Tensor) -> torch.Tensor:
         """(B, T, H) turn states, (U, H) memory rows, (B, T, K) their places → states with the speaker's behaviour."""
         assert self.memory is not None
+        memory_embeds = memory_embeds.to(states.dtype)
         if self.memory_standardizer is not None:
             memory_embeds = self.memory_standardizer(memory_embeds)
         return self.memory(states, memory_embeds, memory_index)

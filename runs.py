@@ -13,7 +13,7 @@ from .backbones import backbone_name, resolve_backbone
 from .configuration_emonet import is_decoder_type
 from .data import Conversations, load_conversations
 from .data.collator import EncodedCorpus, EncodedSplit
-from .engines.load import load_engine
+from .engines.load import computing_in, load_engine
 from .errors import EmoNetError
 from .evaluation.metrics import emotion_metrics
 from .evaluation.report import write_predictions, write_run_report
@@ -112,10 +112,16 @@ def evaluate_run(
     split: str = "test",
     predictions: Path | None = None,
     engine: str = "torch",
+    dtype: str | None = None,
     cache_dir: Path | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Score a checkpoint on a split: `emotion_metrics` with `dataset_version`, `split` and `n`."""
+    """Score a checkpoint on a split: `emotion_metrics` with `dataset_version`, `split` and `n`.
+
+    Args:
+        engine: As [`load_engine`] takes it. dtype: What PyTorch computes in (`float32`, `bfloat16`); features of frozen encoders
+            stay those that training cached.
+    """
     model, processor = load_engine(checkpoint, engine)
     conversations = _load(dataset, data_dir, model.config)
     if split not in conversations:
@@ -125,6 +131,7 @@ def evaluate_run(
     corpus = EncodedCorpus(_only(conversations, split), processor)
     if engine == "torch":  # an exported graph reads tokens
         corpus.cache_features(model, cache_dir, progress)
+    model = computing_in(model, dtype)
     metrics, rows = score_split(model, processor, corpus[split], corpus.collator.memory, progress)
     metrics.update(dataset_version=conversations.dataset_version, split=split)
     metrics["trained_on"] = model.config.dataset_version

@@ -59,6 +59,16 @@ def train_bare_backbone(folder: Path, backbone: str) -> dict[str, Any]:
 
 
 def evaluate_emonet(folder: Path, backbone: str) -> dict[str, Any]:
+    """What `emonet evaluate` does: the memory's vectors come from the cache that training left."""
+    return _evaluate(folder, backbone, torch.float32)
+
+
+def evaluate_emonet_bf16(folder: Path, backbone: str) -> dict[str, Any]:
+    """The same with `--dtype bfloat16`."""
+    return _evaluate(folder, backbone, torch.bfloat16)
+
+
+def predict_text(folder: Path, backbone: str) -> dict[str, Any]:
     """`predict_dialogues` from raw text, the memory's utterances included."""
     from ..inference import predict_dialogues
 
@@ -177,7 +187,9 @@ CASES: dict[str, Callable[[Path, str], dict[str, Any]]] = {
         train_published,
         train_bare_backbone,
         evaluate_emonet,
+        evaluate_emonet_bf16,
         evaluate_published,
+        predict_text,
         stream,
         build_memory_cache,
         cold_start,
@@ -192,6 +204,17 @@ def _train(folder: Path, backbone: str, **config: Any) -> dict[str, Any]:
     with _timed() as timer:
         trainer.train()
     return {**timer, "turns": _turns(batches), "tokens": tokens_of(batches)}
+
+
+def _evaluate(folder: Path, backbone: str, dtype: torch.dtype) -> dict[str, Any]:
+    from ..inference import predict_logits
+
+    model, corpus = prepared(folder, backbone, "emonet")
+    split = corpus["train"]
+    model.to(dtype)
+    with _tokens_read(model) as tokens, _timed() as timer:
+        predict_logits(model, corpus.processor, split.windows, corpus.collator.memory)
+    return {**timer, "turns": len(split.labels()), "tokens": tokens["read"]}
 
 
 def _trainer(folder: Path, backbone: str, **config: Any) -> EmoNetTrainer:

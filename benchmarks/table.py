@@ -38,6 +38,20 @@ RATIOS = (
         "evaluation, published loop / EmoNet, time a turn", ("evaluate_published", "evaluate_emonet"), _seconds_a_turn, ">=", 20
     ),
     Ratio(
+        "evaluation, published loop / EmoNet in bfloat16, time a turn",
+        ("evaluate_published", "evaluate_emonet_bf16"),
+        _seconds_a_turn,
+        ">=",
+        20,
+    ),
+    Ratio(
+        "prediction from text, published loop / EmoNet, time a turn",
+        ("evaluate_published", "predict_text"),
+        _seconds_a_turn,
+        ">=",
+        1,
+    ),
+    Ratio(
         "streaming, turn 200 / turn 5, time",
         ("stream",),
         lambda stream: stream["seconds_by_turn"]["200"] / stream["seconds_by_turn"]["5"],

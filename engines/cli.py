@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..choices import BULK_ENGINES, ENGINES
+from ..choices import BULK_ENGINES, DTYPES, ENGINES
 from ..errors import EmoNetError
 
 
@@ -18,6 +18,7 @@ def add_commands(commands: Any) -> None:
     predict.add_argument("--output", default="-", help="JSONL file; - for stdout; a folder with a bulk engine")
     bulk = "Parquet or JSONL files of any size into a folder of Parquet parts, on one machine or on a Ray cluster"
     predict.add_argument("--engine", choices=(*ENGINES, *BULK_ENGINES), default="torch", help=f"datasets, ray: {bulk}")
+    predict.add_argument("--dtype", choices=DTYPES, help="what PyTorch computes in (default: as the weights are stored)")
     predict.add_argument("--batch-size", default=16, type=int, help="dialogues a forward pass")
     predict.add_argument("--workers", default=1, type=int, help="bulk: processes, each with a model of its own")
     predict.add_argument("--turns-a-part", default=2000, type=int, help="bulk: rows of a part, one worker's unit of work")
@@ -32,16 +33,23 @@ def add_commands(commands: Any) -> None:
 
 def _predict(arguments: argparse.Namespace) -> None:
     if arguments.engine in BULK_ENGINES:
+        if arguments.dtype is not None:
+            raise EmoNetError("--dtype is for the torch engine: save the model in that type for bulk prediction.")
         _predict_files(arguments)
         return
     from ..inference import predict_dialogues
     from ..scripts import read_script
-    from .load import load_engine
+    from .load import computing_in, load_engine
 
     dialogues = read_script(arguments.input)
     model, processor = load_engine(arguments.model, arguments.engine)
     results = predict_dialogues(
-        model, processor, [turns for _, turns in dialogues], None, arguments.batch_size, sys.stderr.isatty()
+        computing_in(model, arguments.dtype),
+        processor,
+        [turns for _, turns in dialogues],
+        None,
+        arguments.batch_size,
+        sys.stderr.isatty(),
     )
     lines = []
     for (dialogue_id, turns), labelled in zip(dialogues, results, strict=True):

@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from ..errors import EmoNetError
 from ..modeling_emonet import EmoNetForSequenceClassification
 from ..processing_emonet import EmoNetProcessor
 
@@ -20,3 +23,16 @@ def load_engine(checkpoint: str | Path, engine: str = "torch") -> tuple[Any, Emo
 
         return OnnxEmoNet.from_folder(checkpoint), EmoNetProcessor.from_pretrained(checkpoint)
     return EmoNetForSequenceClassification.from_pretrained(checkpoint), EmoNetProcessor.from_pretrained(checkpoint)
+
+
+def computing_in(model: Any, dtype: str | None) -> Any:
+    """The model as it computes in a type of that name; None leaves it as it is.
+
+    Raises:
+        EmoNetError: for an exported graph, whose type was chosen when it was exported.
+    """
+    if dtype is None:
+        return model
+    if not isinstance(model, torch.nn.Module):
+        raise EmoNetError("--dtype is for the torch engine: an ONNX graph computes as it was exported (float32, or --int8).")
+    return model.to(getattr(torch, dtype))

@@ -55,6 +55,14 @@ def test_evaluate_writes_the_fixed_figures(run: Path, tmp_path: Path, capsys: An
     assert json.loads(again.read_text())["weighted_f1"] == pytest.approx(best, abs=1e-4), "not the best epoch, or other features"
 
 
+def test_evaluating_in_bfloat16_leaves_the_runs_figures_alone(run: Path, tmp_path: Path) -> None:
+    kept, figures = (run / "test_metrics.json").read_bytes(), tmp_path / "bf16.json"
+    arguments = ["evaluate", "--model", str(run), "--dataset", "sample", "--json", str(figures), "--dtype", "bfloat16"]
+    assert main(arguments) == 0
+    assert json.loads(figures.read_text())["accuracy"] == pytest.approx(json.loads(kept)["accuracy"], abs=0.1)
+    assert (run / "test_metrics.json").read_bytes() == kept
+
+
 def test_predict_from_stdin_labels_every_turn(run: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     text = "Maya Okafor: What was that?\nTheo: None\nMaya Okafor:\n\nNew Person: 😀😀\n"
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
@@ -111,6 +119,10 @@ def test_wrong_scripts_are_named(name: str, raw: bytes, message: str) -> None:
         (["train", "--dataset", "nowhere", "--preset", "context", "--output-dir", "x"], "neither a corpus"),
         (["predict", "--model", "RUN", "nofile.txt"], "no such file"),
         (["evaluate", "--model", "RUN", "--dataset", "sample", "--split", "tests"], "no split 'tests'"),
+        (
+            ["predict", "--model", "RUN", "x.jsonl", "--engine", "datasets", "--dtype", "bfloat16"],
+            "--dtype is for the torch engine",
+        ),
         (["backbone", "install", "bert"], "name an embedded backbone"),
     ],
 )

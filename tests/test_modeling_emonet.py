@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import DIALOGUE, FAMILIES, LABEL_MAPS, OTHER, build, logits
+from tiny import DIALOGUE, FAMILIES, LABEL_MAPS, OTHER, build, logits, text_config
 
 from emonet.configuration_emonet import EmoNetConfig
+from emonet.inference import predict_dialogues
 from emonet.modeling_emonet import EmoNetForSequenceClassification, EmoNetModel
 from emonet.presets import PRESETS, preset_config
 from emonet.processing_emonet import EmoNetProcessor
@@ -41,6 +42,31 @@ def test_a_model_that_sees_the_future_says_so(tokenizer: Any) -> None:
     changed = [*DIALOGUE[:-1], {"speaker": "Ann", "text": "leave"}]
     assert not torch.allclose(whole[0], logits(model, processor, changed)[0, 0], atol=1e-4)
     assert model.config.causal is False
+
+
+@pytest.mark.parametrize(("family", "preset"), list(itertools.product(("bert", "llama"), PRESETS)))
+def test_a_model_in_bfloat16_predicts_nearly_the_same(tokenizer: Any, family: str, preset: str) -> None:
+    model, processor = build(tokenizer, preset, family)
+    dialogues, expected = [DIALOGUE, OTHER], predict_dialogues(model, processor, [DIALOGUE, OTHER])
+    model.to(torch.bfloat16)
+    found = predict_dialogues(model, processor, dialogues)
+    for turn, other in zip(
+        (turn for turns in expected for turn in turns), (turn for turns in found for turn in turns), strict=True
+    ):
+        assert all(abs(turn["scores"][label] - other["scores"][label]) < 0.1 for label in turn["scores"])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_attention_dropout_is_the_backbones_or_the_configured(tokenizer: Any, family: str) -> None:
+    def random_passes_agree(**changes: Any) -> bool:
+        off = {name: 0.0 for name in vars(text_config(family)) if "drop" in name and "attention" not in name}
+        model, processor = build(
+            tokenizer, "context", family, {**off, "attn_implementation": "sdpa"}, head_dropout=0.0, **changes
+        )
+        model.train()
+        return torch.equal(logits(model, processor, DIALOGUE), logits(model, processor, DIALOGUE))
+
+    assert random_passes_agree(attention_dropout=0.0) and not random_passes_agree(attention_dropout=0.5)
 
 
 def test_context_reaches_forward(tokenizer: Any) -> None:

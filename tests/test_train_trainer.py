@@ -100,6 +100,15 @@ def test_training_resumes_to_the_same_weights(tokenizer: Any, tmp_path: Path) ->
         assert torch.allclose(left, right, atol=1e-6)
 
 
+def test_bfloat16_takes_nearly_the_same_step_where_there_is_no_gpu(tokenizer: Any, tmp_path: Path) -> None:
+    norm, loss, _ = first_step(tokenizer, tmp_path / "float32", 16, 1)
+    half_norm, half_loss, _ = first_step(tokenizer, tmp_path / "bfloat16", 16, 1, bf16=True)
+    assert loss == pytest.approx(half_loss, rel=0.02) and norm == pytest.approx(half_norm, rel=0.1)
+    assert (norm, loss) != (half_norm, half_loss), "it computed in float32"
+    if not torch.accelerator.is_available():
+        assert EmoNetTrainingArguments(output_dir=str(tmp_path), bf16=True).use_cpu
+
+
 def test_early_stopping_without_checkpoints(tokenizer: Any, tmp_path: Path) -> None:
     trainer = trainer_for(
         encoded(tokenizer), tmp_path, eval_strategy="epoch", num_train_epochs=50, learning_rate=0.0, early_stopping_patience=2

@@ -72,6 +72,12 @@ def test_all_forms_train_on_the_same_turns_and_packing_reads_each_token_once(wor
     assert all(row["seconds"] > 0 for row in figures.values())
 
 
+def test_evaluation_reads_the_dialogue_alone_and_prediction_from_text_its_memory_too(workload: Path, backbone: Path) -> None:
+    names = ("train_emonet", "evaluate_emonet", "evaluate_emonet_bf16", "predict_text", "evaluate_published")
+    trained, evaluated, in_bfloat16, from_text, published = (CASES[name](workload, str(backbone))["tokens"] for name in names)
+    assert trained == evaluated == in_bfloat16 < from_text < published
+
+
 def test_the_memory_cache_reads_each_utterance_once(workload: Path, backbone: Path) -> None:
     figures = CASES["build_memory_cache"](workload, str(backbone))
     assert 0 < figures["tokens"] < figures["tokens_if_encoded_by_turn"]

@@ -61,6 +61,7 @@ class EmoNetConfig(PretrainedConfig):
         head_dropout: Dropout before the classifier (and inside it).
         max_sequence_tokens: Longest sequence, `None` for what the backbone allows.
         max_turn_tokens: Longest single turn; the rest of a longer one is cut with a warning.
+        calibration_temperature: Logits are divided by it where they become scores (Guo et al. 2017); it changes no label.
         class_weights: One positive weight a class for the cross entropy, or `None`.
         dataset_version: The corpus version that the checkpoint was trained on.
 
@@ -109,6 +110,7 @@ class EmoNetConfig(PretrainedConfig):
         head_dropout: float = 0.1,
         max_sequence_tokens: int | None = None,
         max_turn_tokens: int = 256,
+        calibration_temperature: float = 1.0,
         class_weights: list[float] | None = None,
         dataset_version: str | None = None,
         emonet_version: str = PACKAGE_VERSION,
@@ -147,6 +149,7 @@ class EmoNetConfig(PretrainedConfig):
         self.max_sequence_tokens = max_sequence_tokens
         self.max_turn_tokens = max_turn_tokens
         self.class_weights = list(class_weights) if class_weights is not None else None
+        self.calibration_temperature = calibration_temperature
         self.dataset_version = dataset_version
         self.emonet_version = emonet_version
         if self.pipeline_is_registered:
@@ -219,8 +222,8 @@ class EmoNetConfig(PretrainedConfig):
             raise ValueError("memory_window, num_speakers and head_members must be at least 1.")
         if self.attention_dropout is not None and not 0 <= self.attention_dropout < 1:
             raise ValueError("attention_dropout must be None or from 0 to below 1.")
-        if self.memory_half_life <= 0:
-            raise ValueError("memory_half_life must be positive.")
+        if self.memory_half_life <= 0 or self.calibration_temperature <= 0:
+            raise ValueError("memory_half_life and calibration_temperature must be positive.")
         if self.context_window is not None and self.context_window < 0:
             raise ValueError("context_window must be None (all earlier turns) or 0 and more.")
         if self.class_weights is not None:

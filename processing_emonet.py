@@ -193,7 +193,8 @@ class EmoNetProcessor:
         return batch
 
     def labels_of(self, logits: np.ndarray) -> list[dict[str, Any]]:
-        """(T, C) logits → for each turn `label`, `score` and all `scores` by label."""
+        """(T, C) logits → for each turn `label`, `score` and all `scores` by label, calibrated."""
+        logits = logits / self.config.calibration_temperature
         exps = np.exp(logits - logits.max(-1, keepdims=True))
         names = self.config.label_names
         results = []

@@ -3,10 +3,12 @@
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from transformers import AutoConfig, set_seed
 
 from .backbones import backbone_name, resolve_backbone
@@ -15,7 +17,10 @@ from .data import Conversations, load_conversations
 from .data.collator import EncodedCorpus, EncodedSplit
 from .engines.load import computing_in, load_engine
 from .errors import EmoNetError
+from .evaluation.analysis import score_matrix
+from .evaluation.calibration import calibration, fit_temperature
 from .evaluation.metrics import emotion_metrics
+from .evaluation.predictions import annotated, label_ids
 from .evaluation.report import write_predictions, write_run_report
 from .hub.card import write_card
 from .inference import predict_logits
@@ -39,11 +44,15 @@ def train_run(
     cache_dir: Path | None = None,
     progress: bool = True,
     resume: bool = False,
+    calibrate: bool = True,
 ) -> dict[str, Any]:
     """Train a preset on a corpus, keep the best epoch on validation, and write the run folder.
 
     The folder holds the checkpoint, tokenizer, `speakers.json`, `run.json` (what was run, every epoch's figures), and the
     validation's `metrics.json`, `predictions.jsonl` and plots. The test split is not read.
+
+    Args:
+        calibrate: Fit the temperature of the scores on validation and keep it in the checkpoint's configuration.
 
     Returns:
         The content of `run.json`.
@@ -78,8 +87,6 @@ def train_run(
     )
     result = trainer.train(resume_from_checkpoint=resume or None)
     finished = time.perf_counter()
-    if trainer.is_world_process_zero():
-        trainer.accelerator.unwrap_model(trainer.model).save_pretrained(output)
     record = run_record(
         model,
         arguments,
@@ -92,7 +99,11 @@ def train_run(
     )
     if trainer.is_world_process_zero():
         split = corpus["validation"]
-        metrics, rows = score_split(model, processor, split, corpus.collator.memory)
+        logits = predict_logits(model, processor, split.windows, corpus.collator.memory)
+        if calibrate:
+            model.config.calibration_temperature = _temperature(logits, split)
+        trainer.accelerator.unwrap_model(trainer.model).save_pretrained(output)
+        metrics, rows = score_split(processor, split, logits)
         metrics["dataset_version"] = conversations.dataset_version
         write_run_report(output, metrics, model.config.label_names, history=trainer.state.log_history, split="validation")
         write_predictions(output / "predictions.jsonl", rows)
@@ -132,7 +143,8 @@ def evaluate_run(
     if engine == "torch":  # an exported graph reads tokens
         corpus.cache_features(model, cache_dir, progress)
     model = computing_in(model, dtype)
-    metrics, rows = score_split(model, processor, corpus[split], corpus.collator.memory, progress)
+    logits = predict_logits(model, processor, corpus[split].windows, corpus.collator.memory, progress=progress)
+    metrics, rows = score_split(processor, corpus[split], logits)
     metrics.update(dataset_version=conversations.dataset_version, split=split)
     metrics["trained_on"] = model.config.dataset_version
     metrics["causal"] = model.config.causal
@@ -153,11 +165,10 @@ def add_to_run(folder: Path, metrics: dict[str, Any]) -> None:
 
 
 def score_split(
-    model: Any, processor: EmoNetProcessor, split: EncodedSplit, memory: Any, progress: bool = False
+    processor: EmoNetProcessor, split: EncodedSplit, logits: Sequence[np.ndarray]
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Metrics of a split, and one prediction row for every turn of it."""
-    logits = predict_logits(model, processor, split.windows, memory, progress=progress)
-    labels = model.config.label_names
+    """Metrics of a split by the logits (T, C) of its dialogues, and one prediction row for every turn of it."""
+    labels = processor.config.label_names
     rows: list[dict[str, Any]] = []
     gold: list[int] = []
     for row, scores, windows in zip(split.rows, logits, split.windows, strict=True):
@@ -176,7 +187,17 @@ def score_split(
                 }
             )
     predicted = np.concatenate([scores.argmax(-1) for scores in logits])
-    return emotion_metrics(gold, predicted, labels), rows
+    metrics = emotion_metrics(gold, predicted, labels)
+    scored = annotated(rows)
+    metrics["ece"] = calibration(score_matrix(scored, labels), label_ids(scored, labels)[0]).ece
+    return metrics, rows
+
+
+def _temperature(logits: Sequence[np.ndarray], split: EncodedSplit) -> float:
+    """The temperature that makes the labels of a split most likely; 1 where there are none."""
+    gold, scores = split.labels(), torch.from_numpy(np.concatenate(logits)).softmax(-1).numpy()
+    labelled = gold != NO_LABEL
+    return round(fit_temperature(scores[labelled], gold[labelled]), 4) if labelled.any() else 1.0
 
 
 def prepare_run(

@@ -107,6 +107,7 @@ def run_cell(cell: Cell, recipe: Mapping[str, Any], target: Path, scratch: Path)
                 config_overrides=cell.row.config,
                 training_overrides=cell.row.training,
                 progress=False,
+                calibrate=False,  # the report shows what calibration changes
             )
             predictions = run / PREDICTIONS["test"].removesuffix(".gz")
             metrics = evaluate_run(run, cell.dataset, data_dir=cell.data_dir, predictions=predictions, progress=False)

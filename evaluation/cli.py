@@ -25,7 +25,9 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     compare.set_defaults(run=_compare)
 
     ablate = commands.add_parser("ablate", help="run a study: rows × seeds × datasets, and its report")
-    ablate.add_argument("study", help="a JSON file, or a study of the package: emorynlp_cached, meld_thesis_rows")
+    ablate.add_argument(
+        "study", help="a JSON file, or a study of the package: emorynlp_cached, emorynlp_finetuned, meld_thesis_rows"
+    )
     ablate.add_argument("--output-dir", required=True, type=Path, help="results folder; finished cells in it are kept")
     ablate.add_argument("--jobs", type=int, default=1, help="processes at a time (default: 1)")
     cell = "a cell, or several by a pattern: emorynlp/context/seed-1, emorynlp/context, */seed-1"

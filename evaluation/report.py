@@ -40,6 +40,8 @@ def write_predictions(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 def metrics_table(metrics: dict[str, Any]) -> str:
     """The figures as text for a terminal, in percent."""
     lines = [f"{title:27s} {100 * metrics[key]:6.2f}" for key, title in _OVERALL.items() if metrics.get(key) is not None]
+    if "ece" in metrics:
+        lines.append(f"{'expected calibration error':27s} {100 * metrics['ece']:6.2f}")
     lines.append(f"{'turns':27s} {metrics['n']:6d}   {metrics.get('dataset_version', '')}")
     lines.append(f"\n{'':27s}     F1  precision  recall  turns")
     for name, row in metrics["per_class"].items():

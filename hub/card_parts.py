@@ -138,6 +138,11 @@ def results(files: "RunFiles") -> str:
         for name, row in figures.get("per_class", {}).items()
     ]
     parts = [heading, _table(("metric", "value"), overall)]
+    if "ece" in figures and files.config.get("calibration_temperature", 1.0) != 1.0:
+        parts.append(
+            f"Scores are calibrated: logits are divided by a temperature of {files.config['calibration_temperature']:.2f}, "
+            f"fitted on validation. The expected calibration error here is {100 * figures['ece']:.1f} %."
+        )
     if by_class:
         parts.append(_table(("emotion", "F1", "precision", "recall", "turns"), by_class))
     if figures.get("confusion_matrix"):

@@ -10,6 +10,9 @@ import pytest
 from emonet.cli import main
 from emonet.data import DataFormatError, load_conversations
 from emonet.data.collator import EncodedSplit
+from emonet.evaluation.analysis import score_matrix
+from emonet.evaluation.calibration import calibration, fit_temperature
+from emonet.evaluation.predictions import label_ids
 from emonet.processing_emonet import EmoNetProcessor
 from emonet.scripts import parse_script
 
@@ -38,6 +41,15 @@ def test_a_run_folder_is_complete(run: Path) -> None:
     assert json.loads((run / "metrics.json").read_text())["split"] == "validation"
     for path in run.glob("*.json"):
         assert str(run.parent) not in path.read_text(), f"{path.name} holds a path of this machine"
+
+
+def test_the_scores_are_calibrated_on_validation(run: Path) -> None:
+    temperature = json.loads((run / "config.json").read_text())["calibration_temperature"]
+    rows = [json.loads(line) for line in (run / "predictions.jsonl").read_text().splitlines()]
+    labels = list(rows[0]["scores"])
+    scores, gold = score_matrix(rows, labels), label_ids(rows, labels)[0]
+    assert temperature != 1 and fit_temperature(scores, gold) == pytest.approx(1, abs=0.01)
+    assert json.loads((run / "metrics.json").read_text())["ece"] == pytest.approx(calibration(scores, gold).ece)
 
 
 def test_evaluate_writes_the_fixed_figures(run: Path, tmp_path: Path, capsys: Any) -> None:

@@ -170,3 +170,12 @@ def test_memory_reaches_over_dialogues_for_persons_only(tokenizer: Any) -> None:
         after = predict_dialogues(model, processor, [[{"speaker": name, "text": "leave me alone"}], later])[1][0]["scores"]
         same = all(abs(alone[label] - after[label]) < 1e-6 for label in alone)
         assert same is not carried
+
+
+def test_a_temperature_changes_scores_and_no_label(tokenizer: Any) -> None:
+    scores = np.random.default_rng(0).normal(size=(20, 7))
+    plain = build(tokenizer, "context")[1].labels_of(scores)
+    flat = build(tokenizer, "context", calibration_temperature=2.0)[1].labels_of(scores)
+    assert [turn["label"] for turn in flat] == [turn["label"] for turn in plain]
+    assert all(turn["score"] < other["score"] for turn, other in zip(flat, plain, strict=True))
+    assert all(sum(turn["scores"].values()) == pytest.approx(1) for turn in flat)

@@ -102,6 +102,13 @@ def percent(value: float) -> str:
 # -- what stands in it --------------------------------------------------------------------------------------------------
 
 
+def test_calibration_is_said_where_there_is_one(folder: Path) -> None:
+    assert "calibrat" not in card_text(folder, "user/name")
+    change(folder, "config.json", calibration_temperature=1.374)
+    change(folder, "test_metrics.json", ece=0.0312)
+    assert "a temperature of 1.37, fitted on validation. The expected calibration error here is 3.1 %" in card_text(folder, "a/b")
+
+
 def test_the_metadata_says_what_the_hub_filters_by(folder: Path) -> None:
     front = metadata(card_text(folder, "user/name"))
     assert front["license"] == "apache-2.0" and front["library_name"] == "transformers"

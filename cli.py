@@ -16,6 +16,8 @@ from .version import PACKAGE_VERSION
 # Heavy modules are imported inside the commands, so that `emonet --help` answers at once.
 
 _CONFIG_FLAGS: dict[str, type] = {
+    "context_module": str,
+    "context_dropout": float,
     "memory_window": int,
     "context_window": int,
     "readout_layer": int,

@@ -89,7 +89,10 @@ def _key(model: EmoNetModel, encoders: Sequence[torch.nn.Module], fields: Sequen
     digest = hashlib.sha256(b"1")  # the layout of the cached file
     for encoder in encoders:
         digest.update(encoder_digest(encoder).encode())
-    digest.update(json.dumps({name: getattr(model.config, name) for name in fields}).encode())
+    said = {name: getattr(model.config, name) for name in fields}
+    if model.config.context_window == 0 or model.config.is_decoder_backbone:
+        said.update({"causal": True} if "causal" in said else {})  # the backbone reads no later turn either way
+    digest.update(json.dumps(said).encode())
     for item in tokens:
         digest.update(json.dumps(item).encode())
     return digest.hexdigest()[:32]

@@ -11,8 +11,8 @@ import pytest
 import torch
 from tiny_training import WEIGHTS, encoded, first_step, trainer_for
 
+from emonet.classifier_heads import weighted_cross_entropy
 from emonet.errors import EmoNetError
-from emonet.modeling_emonet import weighted_cross_entropy
 from emonet.train_trainer import EmoNetTrainer, EmoNetTrainingArguments, class_weights
 
 

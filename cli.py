@@ -75,6 +75,10 @@ def _parser() -> argparse.ArgumentParser:
         train.add_argument(_flag(field), type=kind)
     for name, (_, kind) in _TRAINING_FLAGS.items():
         train.add_argument(_flag(name), type=kind)
+    train.add_argument(
+        "--concepts", default="wordnet", help="graph for --context-module ket: wordnet, its folder, ConceptNet's CSV, none"
+    )
+    train.add_argument("--affect", default="vader", help="lexicon for --context-module ket: vader, or a file of NRC-VAD")
     train.add_argument("--bf16", action="store_true", help="bfloat16 products: GPUs, and processors with AVX-512 BF16 or AMX")
     train.set_defaults(run=_train)
 
@@ -139,6 +143,7 @@ def _train(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         config_overrides=config,
         training_overrides=training,
+        knowledge=(arguments.concepts, arguments.affect),
         resume=arguments.resume,
         progress=sys.stderr.isatty(),
     )

@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     add_hub_commands(commands)
     add_benchmark_commands(commands)
 
-    presets = commands.add_parser("presets", help="list the presets")
+    presets = commands.add_parser("presets", help="list the presets; parameters are what they add to a backbone 384 wide")
     presets.set_defaults(run=_presets)
 
     backbone = commands.add_parser("backbone", help="the embedded backbones")
@@ -173,11 +173,12 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _presets(arguments: argparse.Namespace) -> None:
-    from .presets import PRESETS
+    from .presets import PRESETS, added_parameters
 
     for preset in PRESETS.values():
         future = "sees the future" if preset.sees_future else "causal"
-        print(f"{preset.name:17s} {preset.summary}  [{preset.paper}; {future}]")
+        size = f"{added_parameters(preset.name) / 1e6:.1f} M parameters added"
+        print(f"{preset.name:22s} {preset.summary}  [{preset.paper}; {future}; {size}]")
 
 
 def _backbone(arguments: argparse.Namespace) -> None:

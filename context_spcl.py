@@ -26,7 +26,6 @@ class SPCLContext(GRUContext):
     name = "spcl"
     paper = "Song et al. 2022, SPCL (EMNLP)"
     has_auxiliary_loss = True
-    exports = False
 
     queue: torch.Tensor
     filled: torch.Tensor

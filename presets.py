@@ -238,3 +238,24 @@ def preset_training(name: str, is_decoder: bool) -> dict[str, Any]:
     """`EmoNetTrainingArguments` fields of a preset for a backbone of that kind."""
     preset = get_preset(name)
     return {**preset.training, **(preset.decoder_training if is_decoder else {})}
+
+
+def added_parameters(name: str, hidden_size: int = 384, num_labels: int = 7) -> int:
+    """How many parameters a preset adds to an encoder of that width, besides the backbone's own, id tables and knowledge."""
+    import torch
+    from transformers import CONFIG_MAPPING
+
+    from .configuration_emonet import EmoNetConfig
+    from .modeling_emonet import EmoNetForSequenceClassification
+
+    bert: Any = CONFIG_MAPPING["bert"]
+    backbone = bert(hidden_size=hidden_size, num_hidden_layers=1, num_attention_heads=1, vocab_size=8)
+    labels: dict[str, Any] = {
+        "id2label": {place: str(place) for place in range(num_labels)},
+        "label2id": {str(place): place for place in range(num_labels)},
+    }
+    config = EmoNetConfig(text_config=backbone, **labels, **preset_config(name, False, 1))
+    with torch.device("meta"):
+        model = EmoNetForSequenceClassification(config)
+    encoders = [model.emonet.encoder, *filter(None, [model.emonet.memory_encoder])]
+    return model.num_parameters() - sum(p.numel() for encoder in encoders for p in encoder.parameters())

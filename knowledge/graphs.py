@@ -74,8 +74,8 @@ def _installed_wordnet() -> Path:
             return Path(folder)
     raise EmoNetError(
         f"No WordNet in {', '.join(folders)}. Install it (Debian, Ubuntu: apt-get install wordnet-base), or unpack its database "
-        "files (https://wordnet.princeton.edu) anywhere and set EMONET_WORDNET to their folder; or take another graph (--concepts "
-        "FILE, ConceptNet's assertions), or none (--concepts none)."
+        "files (https://wordnet.princeton.edu) anywhere and set EMONET_WORDNET to their folder; or take another graph "
+        "(--concepts FILE, ConceptNet's assertions), or none (--concepts none)."
     )
 
 
@@ -96,6 +96,8 @@ def _wordnet(folder: Path, words: set[str]) -> ConceptGraph:
     for word in sorted(words):
         regular = next((form for form in base_forms(word) if form in senses), None)
         lemmas = {lemma for lemma in (irregular.get(word), regular) if lemma in senses}  # `felt` is a cloth, and of `feel`
+        if not lemmas:
+            continue
         found: dict[str, float] = {}
         for rank, part, offset in (sense for lemma in sorted(lemmas) for sense in senses[lemma]):
             members, linked = _synset(synsets[part, offset])

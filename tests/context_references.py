@@ -64,7 +64,9 @@ def hitrans(module: Any, states: torch.Tensor, speakers: Sequence[int]) -> torch
     rows = []
     for place, vector in enumerate(states):
         angles = [place / 10000 ** (2 * (k // 2) / size) for k in range(size)]
-        rows.append(vector + torch.tensor([torch.tensor(a).cos() if k % 2 else torch.tensor(a).sin() for k, a in enumerate(angles)]))
+        rows.append(
+            vector + torch.tensor([torch.tensor(a).cos() if k % 2 else torch.tensor(a).sin() for k, a in enumerate(angles)])
+        )
     return block(module.block, torch.stack(rows), lambda head, i, j: True)
 
 

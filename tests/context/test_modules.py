@@ -1,4 +1,4 @@
-"""Each context module: the same as a plain computation, blind to padding, true to its flag about the future, and fit for odd input."""
+"""Each context module: as a plain computation has it, blind to padding, true to its flag about the future."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -87,7 +87,9 @@ def test_padding_and_company_change_nothing(name: str) -> None:
     together = module(vectors, ids, ids >= 0)
     assert together.isfinite().all()
     for row, speakers in enumerate(SPEAKERS.values()):
-        assert torch.allclose(together[row, : len(speakers)], run(module, turns(speakers), speakers), atol=1e-6), list(SPEAKERS)[row]
+        assert torch.allclose(together[row, : len(speakers)], run(module, turns(speakers), speakers), atol=1e-6), list(SPEAKERS)[
+            row
+        ]
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -165,11 +167,15 @@ def test_speaker_verification_is_a_mean_over_a_turns_pairs() -> None:
     states = torch.randn(*ids.shape, SIZE)
     losses = module.auxiliary_losses(states, ids, ids >= 0, torch.zeros_like(ids))
     for row, count in ((0, 14), (1, 3)):
-        first, second = (nn.functional.pad(part(states[row, :count]), (0, 1), value=1.0) for part in (module.first, module.second))
+        first, second = (
+            nn.functional.pad(part(states[row, :count]), (0, 1), value=1.0) for part in (module.first, module.second)
+        )
         for i in range(count):
             pairs = []
             for j in range(count):
-                scores = torch.stack([first[i] @ matrix @ second[j] for matrix in module.biaffine.weight.unflatten(0, (2, -1)).mT])
+                scores = torch.stack(
+                    [first[i] @ matrix @ second[j] for matrix in module.biaffine.weight.unflatten(0, (2, -1)).mT]
+                )
                 pairs.append(-scores.log_softmax(0)[int(ids[row, i] == ids[row, j])])
             expected = 0.5 * (torch.stack(pairs).mean() * torch.exp(-module.log_variance) + module.log_variance)
             assert losses[row, i] == pytest.approx(float(expected), rel=1e-3)

@@ -11,6 +11,8 @@ from .choices import CHOICES, ENGINES
 from .engines.cli import add_commands as add_engine_commands
 from .evaluation.cli import add_commands as add_evaluation_commands
 from .hub.cli import add_commands as add_hub_commands
+from .knowledge.cli import add_commands as add_knowledge_commands
+from .knowledge.cli import add_source_arguments
 from .version import PACKAGE_VERSION
 
 # Heavy modules are imported inside the commands, so that `emonet --help` answers at once.
@@ -75,10 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         train.add_argument(_flag(field), type=kind)
     for name, (_, kind) in _TRAINING_FLAGS.items():
         train.add_argument(_flag(name), type=kind)
-    train.add_argument(
-        "--concepts", default="wordnet", help="graph for --context-module ket: wordnet, its folder, ConceptNet's CSV, none"
-    )
-    train.add_argument("--affect", default="vader", help="lexicon for --context-module ket: vader, or a file of NRC-VAD")
+    add_source_arguments(train)
     train.add_argument("--bf16", action="store_true", help="bfloat16 products: GPUs, and processors with AVX-512 BF16 or AMX")
     train.set_defaults(run=_train)
 
@@ -95,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     add_evaluation_commands(commands)
     add_hub_commands(commands)
     add_benchmark_commands(commands)
+    add_knowledge_commands(commands)
 
     presets = commands.add_parser("presets", help="list the presets; parameters are what they add to a backbone 384 wide")
     presets.set_defaults(run=_presets)

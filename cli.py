@@ -11,11 +11,15 @@ from .choices import CHOICES, DTYPES, ENGINES
 from .engines.cli import add_commands as add_engine_commands
 from .evaluation.cli import add_commands as add_evaluation_commands
 from .hub.cli import add_commands as add_hub_commands
+from .knowledge.cli import add_commands as add_knowledge_commands
+from .knowledge.cli import add_source_arguments
 from .version import PACKAGE_VERSION
 
 # Heavy modules are imported inside the commands, so that `emonet --help` answers at once.
 
 _CONFIG_FLAGS: dict[str, type] = {
+    "context_module": str,
+    "context_dropout": float,
     "memory_window": int,
     "context_window": int,
     "readout_layer": int,
@@ -73,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         train.add_argument(_flag(field), type=kind)
     for name, (_, kind) in _TRAINING_FLAGS.items():
         train.add_argument(_flag(name), type=kind)
+    add_source_arguments(train)
     train.add_argument("--bf16", action="store_true", help="bfloat16 products: GPUs, and processors with AVX-512 BF16 or AMX")
     train.set_defaults(run=_train)
 
@@ -90,8 +95,9 @@ def _parser() -> argparse.ArgumentParser:
     add_evaluation_commands(commands)
     add_hub_commands(commands)
     add_benchmark_commands(commands)
+    add_knowledge_commands(commands)
 
-    presets = commands.add_parser("presets", help="list the presets")
+    presets = commands.add_parser("presets", help="list the presets; parameters are what they add to a backbone 384 wide")
     presets.set_defaults(run=_presets)
 
     backbone = commands.add_parser("backbone", help="the embedded backbones")
@@ -138,6 +144,7 @@ def _train(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         config_overrides=config,
         training_overrides=training,
+        knowledge=(arguments.concepts, arguments.affect),
         resume=arguments.resume,
         progress=sys.stderr.isatty(),
     )
@@ -168,11 +175,12 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _presets(arguments: argparse.Namespace) -> None:
-    from .presets import PRESETS
+    from .presets import PRESETS, added_parameters
 
     for preset in PRESETS.values():
         future = "sees the future" if preset.sees_future else "causal"
-        print(f"{preset.name:17s} {preset.summary}  [{preset.paper}; {future}]")
+        size = f"{added_parameters(preset.name) / 1e6:.1f} M parameters added"
+        print(f"{preset.name:22s} {preset.summary}  [{preset.paper}; {future}; {size}]")
 
 
 def _backbone(arguments: argparse.Namespace) -> None:

@@ -27,9 +27,12 @@ class EmoNetConfig(PretrainedConfig):
         backbone: Public name of the backbone (Hub id, `minilm`, `smollm2` or a folder's name), for cards and caches.
         context_mode: `packed` (one sequence a dialogue, one read-out a turn) or `per_turn` (one sequence a turn: the
             whole past, then the turn; the form of CoMPM, Lee & Lee 2022, section 3).
-        causal: A turn sees itself and earlier turns only. `False` lets it see later turns (packed encoders only).
+        causal: A turn sees itself and earlier turns only. `False` lets it see later turns: in a packed encoder, in a context
+            module that looks ahead (which must not be combined with `True`), or both.
         context_window: How many earlier turns a turn may see; `None` for all, 0 for the turn alone.
-        context_module: Module over turn vectors, after the backbone (see `context_modules.py`).
+        context_module: Module over turn vectors, after the backbone (`none`, or one of `context_registry.py`).
+        context_dropout: Dropout inside the context module; `None`: as `head_dropout`.
+        num_concepts: Concepts of the knowledge that `context_module="ket"` reads, 0 for none.
         speaker_identity: `none`; `local` (order of appearance in the dialogue); `global` (one id per person for the
             whole corpus); `name` (the name as text).
         identity_position: `marker` adds the global id embedding to the turn's speaker marker before the backbone;
@@ -71,7 +74,7 @@ class EmoNetConfig(PretrainedConfig):
 
     model_type = "emonet"
     sub_configs = {"text_config": AutoConfig}
-    keys_to_ignore_at_inference = ["turn_states", "member_logits"]
+    keys_to_ignore_at_inference = ["turn_states", "member_logits", "auxiliary_losses"]
     # Set by the installed package, which registers the pipeline itself: a `custom_pipelines` entry would send
     # `pipeline()` to the repository's code and so ask for trust_remote_code.
     pipeline_is_registered = False
@@ -84,6 +87,8 @@ class EmoNetConfig(PretrainedConfig):
         causal: bool = True,
         context_window: int | None = None,
         context_module: str = "none",
+        context_dropout: float | None = None,
+        num_concepts: int = 0,
         speaker_identity: str = "global",
         identity_position: str = "marker",
         num_speakers: int = 1,
@@ -122,6 +127,8 @@ class EmoNetConfig(PretrainedConfig):
         self.causal = causal
         self.context_window = context_window
         self.context_module = context_module
+        self.context_dropout = context_dropout
+        self.num_concepts = num_concepts
         self.speaker_identity = speaker_identity
         self.identity_position = identity_position
         self.num_speakers = num_speakers
@@ -184,6 +191,11 @@ class EmoNetConfig(PretrainedConfig):
         return is_decoder_type(self.text_config.model_type)
 
     @property
+    def context_module_dropout(self) -> float:
+        """Dropout inside the context module."""
+        return self.head_dropout if self.context_dropout is None else self.context_dropout
+
+    @property
     def separate_memory_encoder(self) -> bool:
         """Whether the memory needs a second encoder with weights of its own."""
         if self.speaker_memory == "none" or self.memory_encoder == "shared":
@@ -205,11 +217,7 @@ class EmoNetConfig(PretrainedConfig):
             value = getattr(self, field)
             if value not in allowed:
                 raise ValueError(f"{field}={value!r} is not one of {', '.join(allowed)}.")
-        if not self.causal and (self.is_decoder_backbone or self.context_mode == "per_turn"):
-            raise ValueError(
-                "causal=False needs context_mode='packed' and an encoder backbone: a decoder is causal by nature, "
-                "and per_turn sequences end with their turn."
-            )
+        self._validate_direction()
         if self.is_decoder_backbone and self.pooling == "first":
             raise ValueError("pooling='first' reads nothing from a decoder, whose first token sees no other: use mean or last.")
         if self.text_config.model_type == "xlnet" and self.context_mode == "packed" and self.causal:
@@ -233,6 +241,25 @@ class EmoNetConfig(PretrainedConfig):
                 raise ValueError("class_weights must not be negative, and one at least must be positive.")
         if self.readout_layer is not None and self.readout_layer < 1:
             raise ValueError("readout_layer counts layers from 1.")
+
+    def _validate_direction(self) -> None:
+        # Imported here, so that a configuration without a model needs no PyTorch until it is made.
+        from .context_registry import context_module_class
+
+        module = context_module_class(self.context_module)
+        looks_ahead = module is not None and module.sees_future
+        if looks_ahead and self.causal:
+            raise ValueError(
+                f"context_module={self.context_module!r} lets a turn see later turns: set causal=False (--non-causal), which is "
+                "then named in every result, or take a causal module."
+            )
+        if not self.causal and not looks_ahead and (self.is_decoder_backbone or self.context_mode == "per_turn"):
+            raise ValueError(
+                "causal=False needs context_mode='packed' and an encoder backbone, or a context module that looks ahead: a "
+                "decoder is causal by nature, and per_turn sequences end with their turn."
+            )
+        if self.num_concepts and (module is None or not module.uses_concepts):
+            raise ValueError(f"num_concepts={self.num_concepts}, but context_module={self.context_module!r} reads no concepts.")
 
 
 def is_decoder_type(model_type: str) -> bool:

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from .cache import cache_root
 from .inference import TOKENS_PER_PASS, batches_by_length, memory_vectors
-from .modeling_emonet import EmoNetModel
+from .modeling_emonet import EmoNetForSequenceClassification, EmoNetModel
 from .processing_emonet import EmoNetProcessor
 
 # The fields that decide what a frozen backbone's read-out of a turn is.
@@ -77,6 +77,19 @@ def cached_memory_features(
     return table[np.array([row[text] for text in texts], dtype=np.int64)] if len(texts) else table
 
 
+def set_concept_vectors(
+    model: EmoNetForSequenceClassification, processor: EmoNetProcessor, cache_dir: Path | None = None, progress: bool = True
+) -> None:
+    """Give the context module its concepts' vectors: each read by the backbone as an utterance, standardised as turns are."""
+    assert processor.concepts is not None
+    base: Any = model.emonet
+    names = [concept.replace("_", " ") for concept in processor.concepts.concepts]
+    vectors = torch.from_numpy(np.array(cached_memory_features(base, processor, names, cache_dir, progress)))
+    if base.standardizer is not None:
+        vectors = base.standardizer(vectors.to(model.device))
+    base.context.set_concepts(vectors, torch.tensor(processor.concepts.affect))
+
+
 def _passes(examples: Sequence[Mapping[str, Any]], progress: bool, title: str) -> Iterable[list[int]]:
     batches = batches_by_length(examples, 256, TOKENS_PER_PASS)
     with torch.inference_mode(), tqdm(total=len(examples), desc=title, disable=not progress) as bar:
@@ -89,7 +102,10 @@ def _key(model: EmoNetModel, encoders: Sequence[torch.nn.Module], fields: Sequen
     digest = hashlib.sha256(b"1")  # the layout of the cached file
     for encoder in encoders:
         digest.update(encoder_digest(encoder).encode())
-    digest.update(json.dumps({name: getattr(model.config, name) for name in fields}).encode())
+    said = {name: getattr(model.config, name) for name in fields}
+    if model.config.context_window == 0 or model.config.is_decoder_backbone:
+        said.update({"causal": True} if "causal" in said else {})  # the backbone reads no later turn either way
+    digest.update(json.dumps(said).encode())
     for item in tokens:
         digest.update(json.dumps(item).encode())
     return digest.hexdigest()[:32]

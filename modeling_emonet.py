@@ -4,7 +4,6 @@ B dialogues, T turns, L tokens, S sequences (S = B when packed, one a turn in pe
 utterances of M tokens, K history places, H the backbone's width, C emotions.
 """
 
-import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,17 @@ from torch import nn
 from transformers import AutoModel, PreTrainedModel
 from transformers.utils import ModelOutput, logging
 
+from .classifier_heads import (
+    HeadEnsemble,
+    Standardizer,
+    build_classifier,
+    mean_of_members,
+    weighted_auxiliary,
+    weighted_cross_entropy,
+)
 from .configuration_emonet import EmoNetConfig
-from .context_modules import build_context_module
+from .context_modules import ContextModule, ContextPart, TurnConcepts
+from .context_registry import build_context_module
 from .processing_emonet import EmoNetProcessor
 from .speaker_memory import SpeakerMemory
 from .turn_attention import encode_sequences, pool_turns, run_encoder
@@ -37,16 +45,19 @@ class EmoNetOutput(ModelOutput):
     """Result of a forward pass.
 
     Attributes:
-        loss: Weighted cross entropy over the labelled turns, normalised by their total weight; None without labels.
+        loss: Weighted cross entropy over the labelled turns, and in training what the context module adds to it, normalised by
+            their total weight; None without labels.
         logits: (B, T, C), one distribution a turn; rows without a turn hold numbers without meaning.
         turn_states: (B, T, H), what the classifier read.
         member_logits: (B, T, M, C), of each classifier where there are several (`head_members`); they are trained apart.
+        auxiliary_losses: (B, T), a context module's own loss of each turn, in training with labels.
     """
 
     loss: torch.Tensor | None = None
     logits: torch.Tensor | None = None
     turn_states: torch.Tensor | None = None
     member_logits: torch.Tensor | None = None
+    auxiliary_losses: torch.Tensor | None = None
 
 
 class EmoNetPreTrainedModel(PreTrainedModel):
@@ -64,7 +75,7 @@ class EmoNetPreTrainedModel(PreTrainedModel):
     def _init_weights(self, module: nn.Module) -> None:
         # The base class leaves GRUs, bare parameters and buffers as uninitialised memory when a checkpoint lacks them.
         super()._init_weights(module)
-        if isinstance(module, nn.GRU):
+        if isinstance(module, (nn.GRU, nn.GRUCell)):
             for name, parameter in module.named_parameters(recurse=False):
                 if "bias" in name:
                     nn.init.zeros_(parameter)
@@ -72,10 +83,8 @@ class EmoNetPreTrainedModel(PreTrainedModel):
                     nn.init.orthogonal_(parameter)
                 else:
                     nn.init.xavier_uniform_(parameter)
-        elif isinstance(module, Standardizer):
-            for buffer, value in ((module.mean, 0.0), (module.scale, 1.0)):
-                if not getattr(buffer, "_is_hf_initialized", False):
-                    nn.init.constant_(buffer, value)
+        elif isinstance(module, (Standardizer, ContextModule, ContextPart)):
+            module.reset()
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
@@ -192,7 +201,7 @@ class EmoNetModel(EmoNetPreTrainedModel):
             self.speaker_embedding = nn.Embedding(config.num_speakers, config.hidden_size)
         elif config.speaker_identity == "local" and config.identity_position == "turn":
             self.speaker_embedding = nn.Embedding(config.num_local_speakers, config.hidden_size)
-        self.context = build_context_module(config.context_module, config.hidden_size, config.head_dropout)
+        self.context = build_context_module(config)
         self.memory = SpeakerMemory(config) if config.speaker_memory != "none" else None
         self.post_init()
         self.freeze()
@@ -226,6 +235,9 @@ class EmoNetModel(EmoNetPreTrainedModel):
         memory_attention_mask: torch.Tensor | None = None,
         memory_embeds: torch.Tensor | None = None,
         memory_index: torch.Tensor | None = None,
+        concept_ids: torch.Tensor | None = None,
+        concept_confidences: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> EmoNetOutput:
         """Turn vectors of a batch of dialogues.
@@ -241,20 +253,47 @@ class EmoNetModel(EmoNetPreTrainedModel):
             memory_input_ids / memory_attention_mask: (U, M) the distinct history utterances, or
             memory_embeds: (U, H) their vectors computed before by `encode_memory`.
             memory_index: (B, T, K) rows of the memory, oldest first, -1 for none.
+            concept_ids / concept_confidences: (B, T, C) concepts of each turn's words, -1 for none (`context_module="ket"`).
+            labels: (B, T), for a context module with a loss of its own, in training.
         """
         known_ids = self._with_speaker_dropout(speaker_ids)
         if turn_embeds is None:
             turn_embeds = self.encode_turns(input_ids, attention_mask, turn_ids, known_ids, sequence_index, read_mask)
         states = self.with_identity(turn_embeds, known_ids, local_speaker_ids)
+        auxiliary = None
         if self.context is not None:
-            states = self.context(states, speaker_ids, speaker_ids >= 0)
+            concepts = None
+            if concept_ids is not None and concept_confidences is not None:
+                concepts = TurnConcepts(concept_ids, concept_confidences)
+            states = self.in_context(states, speaker_ids, local_speaker_ids, concepts)
+            if self.context.has_auxiliary_loss and self.training and labels is not None:
+                assert local_speaker_ids is not None
+                auxiliary = self.context.auxiliary_losses(states, local_speaker_ids, speaker_ids >= 0, labels)
         if self.memory is not None:
             if memory_index is None:
                 raise ValueError(f"speaker_memory={self.config.speaker_memory!r} needs memory_index and the memory's rows.")
             if memory_embeds is None:
                 memory_embeds = self.encode_memory(memory_input_ids, memory_attention_mask)
             states = self.with_memory(states, memory_embeds, memory_index)
-        return EmoNetOutput(turn_states=states)
+        return EmoNetOutput(turn_states=states, auxiliary_losses=auxiliary)
+
+    def in_context(
+        self,
+        states: torch.Tensor,
+        speaker_ids: torch.Tensor,
+        local_speaker_ids: torch.Tensor | None,
+        concepts: TurnConcepts | None = None,
+    ) -> torch.Tensor:
+        """(B, T, H) turn vectors → what the context module makes of them."""
+        assert self.context is not None
+        if local_speaker_ids is None:
+            if self.context.uses_speakers:
+                raise ValueError(
+                    f"context_module={self.config.context_module!r} needs local_speaker_ids (the processor gives them)."
+                )
+            local_speaker_ids = speaker_ids
+        knowledge = {"concepts": concepts} if self.context.uses_concepts else {}
+        return self.context(states, local_speaker_ids, speaker_ids >= 0, **knowledge)
 
     def with_identity(
         self, turn_embeds: torch.Tensor, speaker_ids: torch.Tensor, local_speaker_ids: torch.Tensor | None
@@ -353,7 +392,7 @@ class EmoNetForSequenceClassification(EmoNetPreTrainedModel):
     def __init__(self, config: EmoNetConfig):
         super().__init__(config)
         self.emonet = EmoNetModel(config)
-        self.classifier = _classifier(config)
+        self.classifier = build_classifier(config)
         self.post_init()
         self.freeze()
 
@@ -377,11 +416,13 @@ class EmoNetForSequenceClassification(EmoNetPreTrainedModel):
         memory_attention_mask: torch.Tensor | None = None,
         memory_embeds: torch.Tensor | None = None,
         memory_index: torch.Tensor | None = None,
+        concept_ids: torch.Tensor | None = None,
+        concept_confidences: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> EmoNetOutput:
         """As [`EmoNetModel.forward`], then logits (B, T, C); `labels` (B, T) hold -100 where nothing is to be learnt."""
-        states = self.emonet(
+        outputs = self.emonet(
             speaker_ids=speaker_ids,
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -394,7 +435,11 @@ class EmoNetForSequenceClassification(EmoNetPreTrainedModel):
             memory_attention_mask=memory_attention_mask,
             memory_embeds=memory_embeds,
             memory_index=memory_index,
-        ).turn_states
+            concept_ids=concept_ids,
+            concept_confidences=concept_confidences,
+            labels=labels,
+        )
+        states, auxiliary = outputs.turn_states, outputs.auxiliary_losses
         members = self.classifier.member_logits(states) if isinstance(self.classifier, HeadEnsemble) else None
         logits = self.classifier(states) if members is None else mean_of_members(members)
         loss = None
@@ -402,8 +447,10 @@ class EmoNetForSequenceClassification(EmoNetPreTrainedModel):
             loss_sum, weight_sum = weighted_cross_entropy(
                 logits if members is None else members, labels, self.config.class_weights
             )
+            if auxiliary is not None:
+                loss_sum = loss_sum + weighted_auxiliary(auxiliary, labels, self.config.class_weights)
             loss = loss_sum / weight_sum.clamp(min=torch.finfo(torch.float32).tiny)
-        return EmoNetOutput(loss=loss, logits=logits, turn_states=states, member_logits=members)
+        return EmoNetOutput(loss=loss, logits=logits, turn_states=states, member_logits=members, auxiliary_losses=auxiliary)
 
     def predict(self, dialogue: Any, **options: Any) -> Any:
         """Emotion of every turn, as the pipeline gives it: see [`EmoNetPipeline.__call__`] for input and options.
@@ -415,87 +462,6 @@ class EmoNetForSequenceClassification(EmoNetPreTrainedModel):
         from .pipeline_emonet import EmoNetPipeline
 
         return EmoNetPipeline(self, device=self.device)(dialogue, **options)
-
-
-class Standardizer(nn.Module):
-    """Fixed standardisation with training-set statistics: (x - mean) / scale over the last dimension."""
-
-    mean: torch.Tensor
-    scale: torch.Tensor
-
-    def __init__(self, size: int):
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(size))
-        self.register_buffer("scale", torch.ones(size))
-
-    @torch.no_grad()
-    def fit(self, vectors: torch.Tensor) -> None:
-        """Take the statistics of `vectors` (N, H)."""
-        self.mean.copy_(vectors.mean(0))
-        self.scale.copy_(vectors.std(0).clamp(min=1e-5))
-
-    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
-        return (vectors - self.mean) / self.scale
-
-
-class HeadEnsemble(nn.Module):
-    """Several classifiers of the same turn states, each trained on its own loss; their probabilities are averaged."""
-
-    def __init__(self, members: list[nn.Module]):
-        super().__init__()
-        self.members = nn.ModuleList(members)
-
-    def member_logits(self, states: torch.Tensor) -> torch.Tensor:
-        """(..., H) → (..., M, C)."""
-        return torch.stack([member(states) for member in self.members], dim=-2)
-
-    def forward(self, states: torch.Tensor) -> torch.Tensor:
-        """(..., H) → (..., C), the logarithm of the mean probability."""
-        return mean_of_members(self.member_logits(states))
-
-
-def mean_of_members(logits: torch.Tensor) -> torch.Tensor:
-    """(..., M, C) → (..., C): the logarithm of the members' mean probability."""
-    return logits.log_softmax(-1).logsumexp(-2) - math.log(logits.shape[-2])
-
-
-def weighted_cross_entropy(
-    logits: torch.Tensor, labels: torch.Tensor, class_weights: list[float] | None, label_smoothing: float = 0.0
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sum of the weighted losses and sum of the labels' weights, apart: their quotient over any set of batches is exact.
-
-    Args:
-        logits: (..., C), or (..., M, C) of M members, whose losses are averaged. labels: (...), -100 ignored. class_weights: C
-            values or None for 1.
-    """
-    if logits.dim() == labels.dim() + 2:
-        members = logits.unbind(-2)
-        sums = [weighted_cross_entropy(each, labels, class_weights, label_smoothing) for each in members]
-        return torch.stack([loss for loss, _ in sums]).mean(), sums[0][1]
-    logits = logits.float().reshape(-1, logits.shape[-1])
-    labels = labels.reshape(-1)
-    weights = logits.new_ones(logits.shape[-1]) if class_weights is None else logits.new_tensor(class_weights)
-    loss = F.cross_entropy(logits, labels, weights, ignore_index=-100, reduction="sum", label_smoothing=label_smoothing)
-    return loss, weights[labels[labels != -100]].sum()
-
-
-def _classifier(config: EmoNetConfig) -> nn.Module:
-    if config.head_members > 1:
-        return HeadEnsemble([_head(config) for _ in range(config.head_members)])
-    return _head(config)
-
-
-def _head(config: EmoNetConfig) -> nn.Module:
-    labels = len(config.label_names)
-    if not config.head_hidden_size:
-        return nn.Sequential(nn.Dropout(config.head_dropout), nn.Linear(config.hidden_size, labels))
-    return nn.Sequential(
-        nn.Dropout(config.head_dropout),
-        nn.Linear(config.hidden_size, config.head_hidden_size),
-        nn.ReLU(),
-        nn.Dropout(config.head_dropout),
-        nn.Linear(config.head_hidden_size, labels),
-    )
 
 
 def _build_encoder(config: EmoNetConfig) -> nn.Module:

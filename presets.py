@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from .context_registry import CONTEXT_MODULES
 from .errors import EmoNetError
 
 
@@ -44,6 +45,7 @@ _CONTEXT: dict[str, Any] = {
     "speaker_memory": "none",
 }
 _MEMORY: dict[str, Any] = {"memory_encoder": "frozen", "memory_window": 10, "memory_layers": 1, "memory_hidden_size": 128}
+_COMPM = "Lee & Lee 2022, CoMPM (NAACL)"
 _THESIS = "EmoNet thesis: CoMPM with global speakers, speaker behaviour, weighted loss"
 
 # A frozen encoder reads each turn as the sequence it was trained on, and a GRU adds the past; a frozen decoder reads the
@@ -88,6 +90,47 @@ _FAST_DECODER = {
 }
 
 
+# A published system on cached turn vectors: each turn read alone, its module makes the context, and nothing of EmoNet's added.
+_SYSTEM: dict[str, Any] = {**_FAST, "speaker_identity": "none", "speaker_dropout": 0.0, "context_dropout": 0.3}
+_SYSTEM_TRAINING: dict[str, Any] = {**_FAST_TRAINING, "learning_rate": 5e-4}
+_SYSTEM_DECODER: dict[str, Any] = {
+    name: value for name, value in _FAST_DECODER.items() if name not in ("context_module", "speaker_identity")
+}
+# The same with the backbone trained too.
+_SYSTEM_FINE_TUNED: dict[str, Any] = {
+    "context_mode": "packed",
+    "pooling": "mean",
+    "attention_dropout": 0.0,
+    "context_window": 0,
+    "context_dropout": 0.1,
+    "speaker_identity": "none",
+    "speaker_memory": "none",
+    "head_dropout": 0.1,
+}
+
+
+def _system(name: str, summary: str, fine_tuned: dict[str, Any] | None = None) -> tuple[Preset, Preset]:
+    """A system of the field in both regimes: on a frozen backbone with cached features, and fine-tuned.
+
+    Args:
+        name: Of its context module. fine_tuned: What differs where the backbone is trained.
+    """
+    module = CONTEXT_MODULES[name]
+    paper, direction = module.paper, {"context_module": name, "causal": not module.sees_future}
+    tuned = {**_SYSTEM_FINE_TUNED, **direction, **(fine_tuned or {})}
+    return (
+        Preset(name, summary, paper, {**_SYSTEM, **direction}, _SYSTEM_TRAINING, _SYSTEM_DECODER, _FAST_DECODER_TRAINING),
+        Preset(
+            f"{name}-finetuned",
+            f"{summary}; backbone trained",
+            paper,
+            tuned,
+            {**_FINE_TUNED, "class_weighting": "none"},
+            {"context_window": tuned["context_window"] or None},  # a decoder's turn is read behind its past
+        ),
+    )
+
+
 def _row(name: str, summary: str, weighted: bool = False, **config: Any) -> Preset:
     training = {**_FINE_TUNED, "class_weighting": "inverse" if weighted else "none"}
     return Preset(name, summary, _THESIS, {**_CONTEXT, **config}, training)
@@ -109,7 +152,7 @@ _ALL = (
     Preset(
         "compm",
         "context model and pre-trained memory, one sequence a turn",
-        "Lee & Lee 2022, CoMPM (NAACL)",
+        _COMPM,
         {
             "context_mode": "per_turn",
             "pooling": "first",
@@ -128,6 +171,27 @@ _ALL = (
         {**_FINE_TUNED, "per_device_train_batch_size": 2, "class_weighting": "none"},
         {"pooling": "last"},  # a decoder's first token has seen nothing
     ),
+    # Frozen, the first token of a whole past says little: a GRU over the turns is the context model, as in the other frozen rows.
+    Preset(
+        "compm-frozen",
+        "CoMPM's two branches on cached features: a GRU over the turns, and the speaker's earlier turns of the dialogue",
+        _COMPM,
+        {
+            **_FAST,
+            "speaker_identity": "local",
+            "speaker_dropout": 0.0,
+            "speaker_memory": "dialogue",
+            "memory_window": 512,
+            "memory_layers": 2,
+            "memory_dropout": 0.3,
+            "memory_hidden_size": None,
+            "memory_projection": False,
+            "memory_fusion": "add",
+        },
+        _FAST_TRAINING,
+        {**_SYSTEM_DECODER, "context_module": "none", "identity_position": "turn"},
+        _FAST_DECODER_TRAINING,
+    ),
     Preset(
         "emonet-fast",
         "EmoNet on a frozen backbone with cached features: trains in a minute on a CPU",
@@ -137,6 +201,18 @@ _ALL = (
         _FAST_DECODER,
         _FAST_DECODER_TRAINING,
     ),
+    *_system("ket", "attention to the last six turns, concepts of a knowledge graph weighed by affect"),
+    *_system("dialoguegcn", "GRU both ways, graph by speaker pair and direction"),
+    *_system("rgat", "graph attention by relation and relative position"),
+    *_system("dialogxl", "attention heads for the nearby past, all of it, speaker and listeners"),
+    *_system("hitrans", "transformer over turns, same-speaker verification as a second task",
+             fine_tuned={"context_window": None}),
+    *_system("tucore-gcn", "graph of dialogue, turns and speakers, BiLSTM over turns",
+             fine_tuned={"context_window": None, "speaker_identity": "local"}),
+    *_system("s-page", "streams for the speaker and the others, graph by speaker and position"),
+    *_system("dag-erc", "acyclic graph from a turn back to its speaker's last one"),
+    *_system("spcl", "prototypes of the emotions by contrastive learning",
+             fine_tuned={"context_window": 8, "speaker_identity": "name"}),
 )  # fmt: skip
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}
 
@@ -162,3 +238,24 @@ def preset_training(name: str, is_decoder: bool) -> dict[str, Any]:
     """`EmoNetTrainingArguments` fields of a preset for a backbone of that kind."""
     preset = get_preset(name)
     return {**preset.training, **(preset.decoder_training if is_decoder else {})}
+
+
+def added_parameters(name: str, hidden_size: int = 384, num_labels: int = 7) -> int:
+    """How many parameters a preset adds to an encoder of that width, besides the backbone's own, id tables and knowledge."""
+    import torch
+    from transformers import CONFIG_MAPPING
+
+    from .configuration_emonet import EmoNetConfig
+    from .modeling_emonet import EmoNetForSequenceClassification
+
+    bert: Any = CONFIG_MAPPING["bert"]
+    backbone = bert(hidden_size=hidden_size, num_hidden_layers=1, num_attention_heads=1, vocab_size=8)
+    labels: dict[str, Any] = {
+        "id2label": {place: str(place) for place in range(num_labels)},
+        "label2id": {str(place): place for place in range(num_labels)},
+    }
+    config = EmoNetConfig(text_config=backbone, **labels, **preset_config(name, False, 1))
+    with torch.device("meta"):
+        model = EmoNetForSequenceClassification(config)
+    encoders = [model.emonet.encoder, *filter(None, [model.emonet.memory_encoder])]
+    return model.num_parameters() - sum(p.numel() for encoder in encoders for p in encoder.parameters())

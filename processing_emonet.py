@@ -12,6 +12,7 @@ import torch
 from transformers import AutoTokenizer
 from transformers.utils import cached_file, logging
 
+from .concepts import CONCEPTS_FILE, ConceptTable, collate_concepts
 from .configuration_emonet import EmoNetConfig
 from .dialogue_input import raw_text, turn_speaker
 
@@ -29,16 +30,28 @@ class EmoNetProcessor:
         tokenizer: The backbone's fast tokenizer.
         config: The model's configuration; markers, windows and memory follow it.
         speakers: Global id of each known speaker's name; other names are id 0.
+        concepts: What a knowledge graph says of words, where the model has `num_concepts`.
     """
 
     model_input_names = ["input_ids", "attention_mask", "turn_ids", "speaker_ids"]
 
-    def __init__(self, tokenizer: Any, config: EmoNetConfig, speakers: Mapping[str, int] | None = None):
+    def __init__(
+        self,
+        tokenizer: Any,
+        config: EmoNetConfig,
+        speakers: Mapping[str, int] | None = None,
+        concepts: ConceptTable | None = None,
+    ):
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
         self.tokenizer = tokenizer
         self.config = config
         self.speakers = dict(speakers or {})
+        self.concepts = concepts
+        if config.num_concepts != (0 if concepts is None else len(concepts.concepts)):
+            raise ValueError(
+                f"The model has num_concepts={config.num_concepts}: give its processor the table they were made from."
+            )
 
     @classmethod
     def register_for_auto_class(cls, auto_class: str = "AutoProcessor") -> None:
@@ -46,7 +59,12 @@ class EmoNetProcessor:
 
     @classmethod
     def from_backbone(
-        cls, backbone: str, config: EmoNetConfig, speakers: Mapping[str, int] | None = None, **kwargs: Any
+        cls,
+        backbone: str,
+        config: EmoNetConfig,
+        speakers: Mapping[str, int] | None = None,
+        concepts: ConceptTable | None = None,
+        **kwargs: Any,
     ) -> "EmoNetProcessor":
         """The processor of a new model: the backbone's tokenizer (Hub id, folder, `minilm`, `smollm2`)."""
         try:
@@ -55,7 +73,7 @@ class EmoNetProcessor:
             backbone = resolve_backbone(backbone)
         except ImportError:
             pass  # the embedded backbones exist only where the package is installed
-        return cls(AutoTokenizer.from_pretrained(backbone, **kwargs), config, speakers)
+        return cls(AutoTokenizer.from_pretrained(backbone, **kwargs), config, speakers, concepts)
 
     @classmethod
     def from_pretrained(cls, checkpoint: str | os.PathLike[str], **kwargs: Any) -> "EmoNetProcessor":
@@ -82,15 +100,26 @@ class EmoNetProcessor:
                 f"{checkpoint!r} has no {SPEAKERS_FILE}: without it every speaker would be the unknown one. Copy it from "
                 'the training run, or write {"version": 1, "speakers": []} to accept that.'
             ) from error
-        return cls(tokenizer, config, read_speakers(str(path)))
+        concepts = None
+        if config.num_concepts:
+            try:
+                concepts = ConceptTable.read(str(cached_file(checkpoint, CONCEPTS_FILE, **kwargs)))
+            except OSError as error:
+                raise ValueError(
+                    f"{checkpoint!r} has no {CONCEPTS_FILE}, which holds the concepts of words that its model knows: copy it "
+                    "from the training run."
+                ) from error
+        return cls(tokenizer, config, read_speakers(str(path)), concepts)
 
     def save_pretrained(self, folder: str | os.PathLike[str], **kwargs: Any) -> None:
-        """Write the tokenizer and `speakers.json` into `folder`."""
+        """Write the tokenizer, `speakers.json` and, with knowledge, `concepts.json` into `folder`."""
         Path(folder).mkdir(parents=True, exist_ok=True)
         self.tokenizer.save_pretrained(folder)
         names = sorted(self.speakers, key=lambda name: self.speakers[name])
         document = {"version": 1, "speakers": names}
         Path(folder, SPEAKERS_FILE).write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        if self.concepts is not None:
+            self.concepts.save(folder)
 
     def __call__(self, dialogues: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, torch.Tensor]:
         """A padded batch of dialogues (lists of `{"speaker", "text"}`) that each fit one sequence.
@@ -136,6 +165,8 @@ class EmoNetProcessor:
             "labels": [self._label(turn.get("emotion"), place) for place, turn in enumerate(turns)],
             "memory_index": [list(row)[-self.config.memory_window :] for row in memory_index or [[]] * len(turns)],
         }
+        if self.concepts is not None:
+            rows["concepts"] = [self.concepts.of(text) for text in texts]
         pieces = self.turn_tokens(texts, names, local)
         if self.config.context_mode == "per_turn":
             windows = self._per_turn(pieces)
@@ -190,6 +221,8 @@ class EmoNetProcessor:
             batch.update(self._collate_tokens(examples, turns))
         if self.config.speaker_memory != "none":
             batch.update(self._collate_memory(examples, turns, memory))
+        if self.concepts is not None:
+            batch.update(collate_concepts([example["concepts"] for example in examples], turns))
         return batch
 
     def labels_of(self, logits: np.ndarray) -> list[dict[str, Any]]:

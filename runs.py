@@ -12,7 +12,9 @@ import torch
 from transformers import AutoConfig, set_seed
 
 from .backbones import backbone_name, resolve_backbone
+from .concepts import ConceptTable
 from .configuration_emonet import is_decoder_type
+from .context_registry import context_module_class
 from .data import Conversations, load_conversations
 from .data.collator import EncodedCorpus, EncodedSplit
 from .engines.load import computing_in, load_engine
@@ -22,8 +24,10 @@ from .evaluation.calibration import calibration, fit_temperature
 from .evaluation.metrics import emotion_metrics
 from .evaluation.predictions import annotated, label_ids
 from .evaluation.report import write_predictions, write_run_report
+from .features import set_concept_vectors
 from .hub.card import write_card
 from .inference import predict_logits
+from .knowledge.table import build_concepts
 from .modeling_emonet import EmoNetForSequenceClassification
 from .presets import preset_config, preset_training
 from .processing_emonet import NO_LABEL, EmoNetProcessor
@@ -41,6 +45,7 @@ def train_run(
     seed: int = 1,
     config_overrides: dict[str, Any] | None = None,
     training_overrides: dict[str, Any] | None = None,
+    knowledge: tuple[str, str] = ("wordnet", "vader"),
     cache_dir: Path | None = None,
     progress: bool = True,
     resume: bool = False,
@@ -53,6 +58,7 @@ def train_run(
 
     Args:
         calibrate: Fit the temperature of the scores on validation and keep it in the checkpoint's configuration.
+        knowledge: Concept graph (or `none`) and affect lexicon of a context module that reads concepts.
 
     Returns:
         The content of `run.json`.
@@ -60,13 +66,17 @@ def train_run(
     started = time.perf_counter()
     output = Path(output_dir)
     set_seed(seed)
-    model, processor, conversations, fields = prepare_run(dataset, data_dir, preset, backbone, config_overrides)
+    model, processor, conversations, fields = prepare_run(dataset, data_dir, preset, backbone, config_overrides, knowledge)
     corpus = EncodedCorpus(_only(conversations, "train", "validation"), processor)
     training = {**preset_training(preset, model.config.is_decoder_backbone), **(training_overrides or {})}
     scheme = training.get("class_weighting", "none")
     model.config.class_weights = class_weights(corpus["train"].labels(), model.config.num_labels, scheme)
     corpus.cache_features(model, cache_dir, progress)
     corpus.fit_standardizers(model)
+    facts = {}
+    if processor.concepts is not None:
+        set_concept_vectors(model, processor, cache_dir, progress)
+        facts["knowledge"] = processor.concepts.sources
     cached = time.perf_counter()
 
     patience = training.pop("early_stopping_patience", 0)
@@ -96,6 +106,8 @@ def train_run(
         training={**training, "early_stopping_patience": patience},
         train_loss=result.training_loss,
         seconds={"prepare": round(cached - started, 1), "train": round(finished - cached, 1)},
+        training_turns=len(corpus["train"].labels()),
+        **facts,
     )
     if trainer.is_world_process_zero():
         split = corpus["validation"]
@@ -201,7 +213,12 @@ def _temperature(logits: Sequence[np.ndarray], split: EncodedSplit) -> float:
 
 
 def prepare_run(
-    dataset: str, data_dir: str | None, preset: str, backbone: str, overrides: dict[str, Any] | None
+    dataset: str,
+    data_dir: str | None,
+    preset: str,
+    backbone: str,
+    overrides: dict[str, Any] | None,
+    knowledge: tuple[str, str] = ("none", "none"),
 ) -> tuple[Any, EmoNetProcessor, Conversations, dict[str, Any]]:
     path = resolve_backbone(backbone)
     text_config = AutoConfig.from_pretrained(path)
@@ -218,16 +235,26 @@ def prepare_run(
             raise EmoNetError(f"{dataset!r} has no {split} split: training needs train and validation files.")
     labels = conversations.labels
     registry = conversations.speakers
+    concepts = _concepts(conversations, fields["context_module"], *knowledge) if "context_module" in fields else None
     model = EmoNetForSequenceClassification.from_backbone(
         backbone,
         num_speakers=len(registry) if fields["speaker_identity"] == "global" else 1,
         id2label=dict(enumerate(labels)),
         label2id={label: index for index, label in enumerate(labels)},
         dataset_version=conversations.dataset_version,
+        num_concepts=0 if concepts is None else len(concepts.concepts),
         **fields,
     )
-    processor = EmoNetProcessor.from_backbone(backbone, model.config, registry.ids())
+    processor = EmoNetProcessor.from_backbone(backbone, model.config, registry.ids(), concepts)
     return model, processor, conversations, {**fields, "backbone": backbone_name(path)}
+
+
+def _concepts(conversations: Conversations, context_module: str, graph: str, affect: str) -> ConceptTable | None:
+    """The concepts beside the words of the training turns, for a module that reads them."""
+    module = context_module_class(context_module)
+    if module is None or not module.uses_concepts or graph == "none":
+        return None
+    return build_concepts([turn["text"] for row in conversations["train"] for turn in row["turns"]], graph, affect)
 
 
 def _load(dataset: str, data_dir: str | None, config: Any) -> Conversations:

@@ -54,8 +54,8 @@ class EmoNetSession:
         self.config = self.processor.config
         if not self.config.causal:
             raise EmoNetError("This model was trained to see later turns (causal=False): it can't label a turn when it is said.")
-        if model.emonet.context is not None and not hasattr(model.emonet.context, "resume"):
-            raise EmoNetError(f"context_module={self.config.context_module!r} has no resume(): it needs the whole dialogue.")
+        if model.emonet.context is not None and not model.emonet.context.streams:
+            raise EmoNetError(f"context_module={self.config.context_module!r} takes whole dialogues: it can't go turn by turn.")
         self.turns = 0
         self.window: list[WindowTurn] = []
         self.encoded = 0  # how many of them have been through the backbone
@@ -151,7 +151,7 @@ class EmoNetSession:
         local = torch.tensor([[turn.local_id for turn in new]], device=read_outs.device)
         states = base.with_identity(read_outs.unsqueeze(0), ids, local)
         if base.context is not None:
-            states, self.context_state = base.context.resume(states, self.context_state)
+            states, self.context_state = base.context.resume(states, local, self.context_state)
         self.encoded = len(self.window)
         return states[0, -1]
 

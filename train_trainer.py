@@ -13,13 +13,13 @@ from torch.utils.data import Sampler
 from transformers import TrainerCallback, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
+from .classifier_heads import weighted_auxiliary, weighted_cross_entropy
 from .data.collator import EncodedCorpus
 from .errors import EmoNetError
 from .evaluation.metrics import trainer_metrics
 from .hub.card_callback import CardCallback
 from .hub.pushing_trainer import PushingTrainer
 from .inference import window_tokens
-from .modeling_emonet import weighted_cross_entropy
 from .processing_emonet import EmoNetProcessor
 
 CLASS_WEIGHTINGS = ("none", "inverse", "sqrt_inverse", "effective")
@@ -124,13 +124,16 @@ class EmoNetTrainer(PushingTrainer):
     ) -> Any:
         """Weighted cross entropy: the sum of this batch's losses over the total weight of the optimizer step.
 
-        Honours `label_smoothing_factor`. Without `num_items_in_batch` the batch's own weight is the divisor.
+        Honours `label_smoothing_factor`, and the loss that a context module adds in training. Without `num_items_in_batch` the
+        batch's own weight is the divisor.
         """
         inputs = dict(inputs)
         labels = inputs.pop("labels")
-        outputs = model(**inputs)
+        outputs = model(**inputs, labels=labels) if self._has_auxiliary_loss and model.training else model(**inputs)
         logits = outputs.logits if outputs.member_logits is None else outputs.member_logits
         loss, weight = weighted_cross_entropy(logits, labels, self._class_weights, self.args.label_smoothing_factor)
+        if outputs.auxiliary_losses is not None:
+            loss = loss + weighted_auxiliary(outputs.auxiliary_losses, labels, self._class_weights)
         if num_items_in_batch is None:
             loss = loss / weight.clamp(min=torch.finfo(torch.float32).tiny)
         else:
@@ -160,6 +163,11 @@ class EmoNetTrainer(PushingTrainer):
     @property
     def _class_weights(self) -> list[float] | None:
         return self.accelerator.unwrap_model(self.model).config.class_weights
+
+    @property
+    def _has_auxiliary_loss(self) -> bool:
+        context = self.accelerator.unwrap_model(self.model).emonet.context
+        return context is not None and context.has_auxiliary_loss
 
     def _weights(self, device: torch.device) -> torch.Tensor:
         config = self.accelerator.unwrap_model(self.model).config

@@ -65,13 +65,16 @@ def export_onnx(
         The folder.
 
     Raises:
-        EmoNetError: for a decoder backbone, or where the `onnx` extra is not installed.
+        EmoNetError: for a decoder backbone, a context module without a graph for all lengths, or where the `onnx` extra is not
+            installed.
     """
     if model.config.is_decoder_backbone:
         raise EmoNetError(
             f"The backbone {model.config.text_config.model_type} is a decoder: only encoder models are exported to ONNX. "
             "A decoder keeps its keys and values in a session instead (EmoNetSession)."
         )
+    if model.emonet.context is not None and not model.emonet.context.exports:
+        raise EmoNetError(f"context_module={model.config.context_module!r} is not exported to ONNX; predict with --engine torch.")
     try:
         import onnx  # noqa: F401  the exporter and the quantiser need it
         import onnxruntime  # noqa: F401
@@ -133,7 +136,7 @@ class _Logits(nn.Module):
         speaker_ids = given["speaker_ids"]
         states = base.with_identity(self._turn_vectors(given), speaker_ids, given.get("local_speaker_ids"))
         if base.context is not None:
-            states = base.context(states, speaker_ids, speaker_ids >= 0)
+            states = base.in_context(states, speaker_ids, given.get("local_speaker_ids"))
         if base.memory is not None:
             states = base.memory.merged(states, self._behaviour(states, given))
         return self.model.classifier(states)

@@ -9,7 +9,7 @@ from ..errors import EmoNetError
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
-    """Add `compare` and `ablate`."""
+    """Add `compare`, `ablate` and `benchmark`."""
     compare = commands.add_parser("compare", help="is run B better than run A? difference, interval, p, and what changed")
     either = "prediction file, run folder, folder of seeds, glob, or several with commas; several are paired by seed"
     compare.add_argument("first", metavar="RUN_A", help=either)
@@ -25,16 +25,27 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     compare.set_defaults(run=_compare)
 
     ablate = commands.add_parser("ablate", help="run a study: rows × seeds × datasets, and its report")
-    ablate.add_argument(
-        "study", help="a JSON file, or a study of the package: emorynlp_cached, emorynlp_finetuned, meld_thesis_rows"
+    shipped = "emorynlp_cached, emorynlp_finetuned, meld_thesis_rows"
+    ablate.add_argument("study", help=f"a JSON file, or a study of the package: {shipped}")
+    _study_arguments(ablate)
+    benchmark = commands.add_parser(
+        "benchmark", help="the systems of the field on the same data, backbone and protocol, in one table"
     )
-    ablate.add_argument("--output-dir", required=True, type=Path, help="results folder; finished cells in it are kept")
-    ablate.add_argument("--jobs", type=int, default=1, help="processes at a time (default: 1)")
+    benchmark.add_argument(
+        "--study", default="benchmark_cached", help="another study, such as benchmark_speakers (default: benchmark_cached)"
+    )
+    _study_arguments(benchmark)
+
+
+def _study_arguments(command: argparse.ArgumentParser) -> None:
+    """What both commands that run a study take."""
+    command.add_argument("--output-dir", required=True, type=Path, help="results folder; finished cells in it are kept")
+    command.add_argument("--jobs", type=int, default=1, help="processes at a time (default: 1)")
     cell = "a cell, or several by a pattern: emorynlp/context/seed-1, emorynlp/context, */seed-1"
-    ablate.add_argument("--only", action="append", default=[], metavar="CELL", help=f"run no others; {cell}")
-    ablate.add_argument("--fresh", action="append", default=[], metavar="CELL", help="delete and run anew, in the same words")
-    ablate.add_argument("--report-only", action="store_true", help="run nothing, write the report of the finished cells")
-    ablate.set_defaults(run=_ablate)
+    command.add_argument("--only", action="append", default=[], metavar="CELL", help=f"run no others; {cell}")
+    command.add_argument("--fresh", action="append", default=[], metavar="CELL", help="delete and run anew, in the same words")
+    command.add_argument("--report-only", action="store_true", help="run nothing, write the report of the finished cells")
+    command.set_defaults(run=_ablate)
 
 
 def _compare(arguments: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..choices import CHOICES
 from ..configuration_emonet import EmoNetConfig
+from ..context_registry import CONTEXT_MODULES
 from ..data.loading import CORPORA
 from ..errors import EmoNetError
 from ..presets import PRESETS
@@ -22,7 +23,10 @@ _KEYS = ("name", "note", "datasets", "backbone", "seeds", "reference", "defaults
 _ROW_KEYS = ("preset", "config", "training")
 _DATASET_KEYS = ("name", "data_dir")
 # What corpus, backbone and cell decide, and what changes nothing that is learnt.
-_OWN_CONFIG = ("self", "text_config", "backbone", "num_speakers", "class_weights", "dataset_version", "emonet_version", "kwargs")
+_OWN_CONFIG = (
+    "self", "text_config", "backbone", "num_speakers", "num_concepts", "class_weights", "dataset_version", "emonet_version",
+    "kwargs",
+)  # fmt: skip
 _OWN_TRAINING = ("output_dir", "seed", "data_seed", "disable_tqdm", "push_to_hub", "report_to", "run_name", "project", "debug")
 _OWN_TRAINING_PREFIXES = ("_", "do_", "hub_", "log_", "logging_", "trackio_")
 CONFIG_FIELDS = tuple(name for name in inspect.signature(EmoNetConfig.__init__).parameters if name not in _OWN_CONFIG)
@@ -31,7 +35,7 @@ TRAINING_FIELDS = tuple(
     for item in dataclasses.fields(EmoNetTrainingArguments)
     if item.init and item.name not in _OWN_TRAINING and not item.name.startswith(_OWN_TRAINING_PREFIXES)
 )
-_FIELD_CHOICES = {**CHOICES, "class_weighting": CLASS_WEIGHTINGS}
+_FIELD_CHOICES = {**CHOICES, "context_module": ("none", *CONTEXT_MODULES), "class_weighting": CLASS_WEIGHTINGS}
 
 
 @dataclass(frozen=True)

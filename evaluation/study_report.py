@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from ..version import PACKAGE_VERSION
 from .compare import p_text
@@ -10,6 +11,7 @@ from .significance import RESAMPLES, Comparison
 from .study import Study, slug
 from .study_plots import plot_forest
 from .study_sections import calibration_section, curves_section, emotions_section, groups_section, percent
+from .study_systems import system_facts, systems_section
 from .study_table import DatasetTable, RowResult, as_json, dataset_table
 
 PLOTS = "plots"
@@ -31,9 +33,16 @@ def write_study_report(study: Study, output_dir: str | Path, resamples: int = RE
     (root / "report.md").write_text(as_markdown(blocks), "utf-8")
     (root / "report.html").write_text(as_html(blocks, study.name, root), "utf-8")
     document = {"study": study.name, "emonet": PACKAGE_VERSION, "backbone": study.backbone, "reference": study.reference}
-    content = {**document, "datasets": [as_json(table) for table in tables]}
+    content = {**document, "datasets": [_as_json(study, table) for table in tables]}
     (root / "table.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
     return tables
+
+
+def _as_json(study: Study, table: DatasetTable) -> dict[str, Any]:
+    content = as_json(table)
+    for line in content["rows"]:
+        line.update(system_facts(study, table.rows[line["row"]], table.version))
+    return content
 
 
 def _method(study: Study, resamples: int) -> Text:
@@ -66,6 +75,7 @@ def _dataset_blocks(study: Study, table: DatasetTable, root: Path) -> list[Block
             Text(about),
             Table(header, lines, text_columns=2),
         ]
+    blocks += systems_section(study, table)
     blocks += emotions_section(table, study.reference, plots, prefix)
     blocks += groups_section(table, study.reference, root / prefix)
     blocks += calibration_section(table, study.reference, plots, prefix)

@@ -6,6 +6,7 @@ from pathlib import Path
 from huggingface_hub import CommitInfo, HfApi
 from huggingface_hub.errors import EntryNotFoundError
 
+from ..concepts import CONCEPTS_FILE, ConceptTable
 from ..errors import EmoNetError
 from .card import CARD, card_text, merge_card
 from .commit import commit_files
@@ -18,6 +19,7 @@ PUBLISHED = (
     "*.safetensors",
     "*.safetensors.index.json",
     "chat_template.jinja",
+    "concepts.json",
     "config.json",
     "confusion_matrix.png",
     "learning_curves.png",
@@ -92,6 +94,14 @@ def check_complete(folder: Path) -> None:
             f"{folder} lacks {', '.join(missing)}: save it with model.save_pretrained(folder), the processor attached "
             "(model.processor = processor)."
         )
+    if (folder / CONCEPTS_FILE).is_file():
+        for source in ConceptTable.read(folder / CONCEPTS_FILE).sources:
+            if not source.get("shareable"):
+                what = source.get("lexicon") or source.get("graph")
+                raise EmoNetError(
+                    f"{folder} holds parts of {what}, whose licence ({source.get('licence')}) does not allow to publish them: "
+                    "train with other knowledge (--concepts, --affect)."
+                )
 
 
 def _card(api: HfApi, repo_id: str, revision: str | None, folder: Path) -> str:

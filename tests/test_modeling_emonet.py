@@ -14,8 +14,10 @@ from emonet.modeling_emonet import EmoNetForSequenceClassification, EmoNetModel
 from emonet.presets import PRESETS, preset_config
 from emonet.processing_emonet import EmoNetProcessor
 
+CAUSAL = [name for name, preset in PRESETS.items() if not preset.sees_future]
 
-@pytest.mark.parametrize(("family", "preset"), list(itertools.product(FAMILIES, PRESETS)))
+
+@pytest.mark.parametrize(("family", "preset"), list(itertools.product(FAMILIES, CAUSAL)))
 def test_earlier_logits_do_not_see_later_turns(tokenizer: Any, family: str, preset: str) -> None:
     model, processor = build(tokenizer, preset, family)
     whole = logits(model, processor, DIALOGUE)[0]
@@ -41,6 +43,15 @@ def test_a_model_that_sees_the_future_says_so(tokenizer: Any) -> None:
     whole = logits(model, processor, DIALOGUE)[0]
     changed = [*DIALOGUE[:-1], {"speaker": "Ann", "text": "leave"}]
     assert not torch.allclose(whole[0], logits(model, processor, changed)[0, 0], atol=1e-4)
+    assert model.config.causal is False
+
+
+@pytest.mark.parametrize(("family", "preset"), [(f, p) for f in ("bert", "llama") for p in PRESETS if p not in CAUSAL])
+def test_a_preset_that_looks_ahead_does(tokenizer: Any, family: str, preset: str) -> None:
+    model, processor = build(tokenizer, preset, family)
+    whole = logits(model, processor, DIALOGUE)[0]
+    changed = [*DIALOGUE[:-1], {"speaker": "Zed", "text": "leave"}]
+    assert not torch.allclose(whole[-2], logits(model, processor, changed)[0, -2], atol=1e-5)
     assert model.config.causal is False
 
 
@@ -210,6 +221,10 @@ def test_a_nested_config_cannot_turn_remote_code_on() -> None:
         ({"causal": False, "context_mode": "per_turn"}, "causal=False needs"),
         ({"class_weights": [1.0]}, "class_weights has 1 values for 2 labels"),
         ({"memory_window": 0}, "at least 1"),
+        ({"context_module": "rgat"}, "'rgat' lets a turn see later turns: set causal=False"),
+        ({"context_module": "gru", "causal": False, "context_mode": "per_turn"}, "causal=False needs"),
+        ({"context_module": "gatr"}, "context_module='gatr' is not one of none, .*rgat"),
+        ({"context_module": "gru", "num_concepts": 3}, "reads no concepts"),
         ({"identity_position": "turn", "speaker_identity": "name"}, "is text"),
     ],
 )

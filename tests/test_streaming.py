@@ -7,6 +7,7 @@ import pytest
 import torch
 from tiny import DIALOGUE, FAMILIES, LABELS, OTHER, build
 
+from emonet.concepts import ConceptTable
 from emonet.errors import EmoNetError
 from emonet.inference import predict_dialogues
 from emonet.presets import PRESETS
@@ -35,7 +36,11 @@ def test_streaming_equals_the_batch_pass(tokenizer: Any, family: str, preset: st
     assert session.turns == len(TURNS) and session.dropped_turns == 0
 
 
-@pytest.mark.parametrize("preset", [name for name in PRESETS if name not in ("context", "emonet", "compm", "emonet-fast")])
+OTHERS = [name for name, preset in PRESETS.items() if not preset.sees_future]
+OTHERS = [name for name in OTHERS if name not in ("context", "emonet", "compm", "emonet-fast")]
+
+
+@pytest.mark.parametrize("preset", OTHERS)
 def test_every_preset_streams(tokenizer: Any, preset: str) -> None:
     assert_equal_to_the_batch(*build(tokenizer, preset), TURNS)
 
@@ -49,7 +54,7 @@ def test_other_forms_of_context(tokenizer: Any, family: str, changes: dict[str, 
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "deberta-v2", "llama"])
-@pytest.mark.parametrize("preset", ["emonet", "emonet-fast", "compm"])
+@pytest.mark.parametrize("preset", ["emonet", "emonet-fast", "compm", "dag-erc"])
 def test_a_long_dialogue_moves_its_window_in_bounded_memory(tokenizer: Any, family: str, preset: str) -> None:
     model, processor = build(tokenizer, preset, family, max_sequence_tokens=100)
     turns = LONG[:60] if preset == "compm" else LONG
@@ -117,8 +122,13 @@ def test_history_is_read_as_the_pipeline_reads_it(tokenizer: Any) -> None:
 
 
 def test_what_cannot_stream_is_refused(tokenizer: Any) -> None:
-    model, processor = build(tokenizer, "context", causal=False)
-    with pytest.raises(EmoNetError, match="causal=False"):
+    for preset in ("context", "rgat"):
+        model, processor = build(tokenizer, preset, causal=False)
+        with pytest.raises(EmoNetError, match="causal=False"):
+            EmoNetSession(model, processor)
+    concepts = ConceptTable(["joy"], [1.0], {"great": [(0, 1.0)]})
+    model, processor = build(tokenizer, "ket", num_concepts=1, concepts=concepts)
+    with pytest.raises(EmoNetError, match="'ket' takes whole dialogues"):
         EmoNetSession(model, processor)
 
 

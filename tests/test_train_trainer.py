@@ -11,21 +11,37 @@ import pytest
 import torch
 from tiny_training import WEIGHTS, encoded, first_step, trainer_for
 
+from emonet.classifier_heads import weighted_cross_entropy
 from emonet.errors import EmoNetError
-from emonet.modeling_emonet import weighted_cross_entropy
 from emonet.train_trainer import EmoNetTrainer, EmoNetTrainingArguments, class_weights
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_accumulation_does_not_change_the_step(tokenizer: Any, tmp_path: Path, smoothing: float) -> None:
+@pytest.mark.parametrize(("preset", "smoothing"), [("dialogue-memory", 0.0), ("dialogue-memory", 0.1), ("hitrans", 0.1)])
+def test_accumulation_does_not_change_the_step(tokenizer: Any, tmp_path: Path, preset: str, smoothing: float) -> None:
     results = [
-        first_step(tokenizer, tmp_path / str(batch), batch, 16 // batch, label_smoothing_factor=smoothing)[:2]
+        first_step(tokenizer, tmp_path / str(batch), batch, 16 // batch, preset, label_smoothing_factor=smoothing)[:2]
         for batch in (16, 4, 2)
     ]
     for norm, loss in results[1:]:
         assert norm == pytest.approx(results[0][0], abs=1e-4)
         assert loss == pytest.approx(results[0][1], abs=1e-4)
     assert results[0][0] > 1e-3
+
+
+@pytest.mark.parametrize("preset", ["hitrans", "spcl"])
+def test_a_modules_own_loss_joins_in_training_alone(tokenizer: Any, tmp_path: Path, preset: str) -> None:
+    parts = encoded(tokenizer, preset)
+    trainer = trainer_for(parts, tmp_path)
+    batch = parts[3]([parts[2][place] for place in range(16)])
+    model = trainer.model.train()
+    loss, outputs = trainer.compute_loss(model, batch, return_outputs=True)
+    plain, weight = weighted_cross_entropy(outputs.member_logits, batch["labels"], WEIGHTS)
+    kept = batch["labels"] != -100
+    own = (outputs.auxiliary_losses[kept] * torch.tensor(WEIGHTS)[batch["labels"][kept]]).sum()
+    assert own > 0 and float(loss) == pytest.approx(float((plain + own) / weight), rel=1e-5)
+    assert float(loss) == pytest.approx(float(model(**batch).loss), rel=1e-3)  # SPCL's queue is one step further
+    evaluated, outputs = trainer.compute_loss(model.eval(), batch, return_outputs=True)
+    assert outputs.auxiliary_losses is None and float(evaluated) == pytest.approx(float(plain / weight), rel=1e-5)
 
 
 def test_the_loss_is_torchs_weighted_mean() -> None:

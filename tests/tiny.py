@@ -6,6 +6,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import CONFIG_MAPPING, PreTrainedTokenizerFast
 
+from emonet.concepts import ConceptTable
 from emonet.configuration_emonet import EmoNetConfig, is_decoder_type
 from emonet.modeling_emonet import EmoNetForSequenceClassification
 from emonet.presets import preset_config
@@ -66,7 +67,12 @@ SPEAKERS = {"Ann": 1, "Bob": 2}
 
 
 def build(
-    tokenizer: Any, preset: str, family: str = "bert", backbone: dict[str, Any] | None = None, **changes: Any
+    tokenizer: Any,
+    preset: str,
+    family: str = "bert",
+    backbone: dict[str, Any] | None = None,
+    concepts: ConceptTable | None = None,
+    **changes: Any,
 ) -> tuple[Any, EmoNetProcessor]:
     torch.manual_seed(0)
     fields = {**preset_config(preset, is_decoder_type(family), 3), **changes}
@@ -77,7 +83,7 @@ def build(
         for name, parameter in model.named_parameters():
             if parameter.dim() > 1 and "emonet.memory" not in name:
                 parameter.mul_(3)
-    return model, EmoNetProcessor(tokenizer, config, SPEAKERS)
+    return model, EmoNetProcessor(tokenizer, config, SPEAKERS, concepts)
 
 
 @torch.no_grad()

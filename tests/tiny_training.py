@@ -48,10 +48,12 @@ def trainer_for(parts: Any, folder: Path, **arguments: Any) -> EmoNetTrainer:
     )
 
 
-def first_step(tokenizer: Any, folder: Path, batch: int, steps: int, **arguments: Any) -> tuple[float, float, dict[str, float]]:
+def first_step(
+    tokenizer: Any, folder: Path, batch: int, steps: int, preset: str = "dialogue-memory", **arguments: Any
+) -> tuple[float, float, dict[str, float]]:
     """One optimizer step on all 16 dialogues without moving: gradient norm, loss, and the evaluation's figures."""
     trainer = trainer_for(
-        encoded(tokenizer, "dialogue-memory"),
+        encoded(tokenizer, preset),
         folder,
         per_device_train_batch_size=batch,
         gradient_accumulation_steps=steps,

@@ -17,6 +17,7 @@ from emonet.processing_emonet import EmoNetProcessor
 
 pytest.importorskip("onnxruntime", reason="the onnx extra is not installed")
 
+from emonet.context_registry import CONTEXT_MODULES
 from emonet.engines.load import RECORD_FILE
 from emonet.engines.onnx_engine import OnnxEmoNet
 from emonet.engines.onnx_export import export_onnx
@@ -26,8 +27,9 @@ LONG = [
     for place, turn in enumerate((DIALOGUE + OTHER) * 3)
 ]
 CALLS = [[DIALOGUE], [DIALOGUE, OTHER, LONG], [OTHER[:1]], [LONG, [{"speaker": "New", "text": "hello"}]]]
+EXPORTED = ["none", *(name for name, module in CONTEXT_MODULES.items() if module.exports)]
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
-    **{name: (name, {}) for name in PRESETS},
+    **{name: (name, {}) for name, preset in PRESETS.items() if preset.config.get("context_module", "gru") in EXPORTED},
     "decay": ("corpus-memory", {"memory_pooling": "decay", "memory_fusion": "concat"}),
     "attention": ("corpus-memory", {"memory_pooling": "attention", "memory_encoder": "shared", "memory_fusion": "gated"}),
     "local ids behind the backbone": ("emonet-fast", {"speaker_identity": "local", "speaker_memory": "dialogue"}),
@@ -112,6 +114,12 @@ def test_decoders_are_refused(tokenizer: Any, tmp_path: Path) -> None:
     with pytest.raises(EmoNetError, match="llama is a decoder: only encoder models"):
         export_onnx(model, processor, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_context_modules_without_a_graph_are_refused(tokenizer: Any, tmp_path: Path) -> None:
+    model, processor = build(tokenizer, "rgat")
+    with pytest.raises(EmoNetError, match="'rgat' is not exported to ONNX; predict with --engine torch"):
+        export_onnx(model, processor, tmp_path)
 
 
 def test_computed_vectors_are_refused(exported: Any) -> None:

@@ -1,0 +1,1 @@
+"""Knowledge for systems that read it: concept graphs and valence-arousal lexicons, and the table made of them."""

@@ -1,0 +1,178 @@
+"""Concept graphs: what stands beside a word in WordNet, or in ConceptNet's assertions."""
+
+import csv
+import gzip
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..digests import file_digest
+from ..errors import EmoNetError
+
+WORDNET_FOLDERS = ("/usr/share/wordnet", "/usr/local/WordNet-3.0/dict", "/usr/local/share/wordnet")
+_PARTS = ("noun", "verb", "adj", "adv")
+_LETTERS = {"n": "noun", "v": "verb", "a": "adj", "s": "adj", "r": "adv"}
+# Hypernym, instance, similar, see also, entailment, cause, derivationally related, attribute. Hyponyms are too many, and
+# antonyms mislead.
+_POINTERS = ("@", "@i", "&", "^", "*", ">", "+", "=")
+_ONE_STEP = 0.5  # the confidence of a neighbouring synset beside the word's own, which has 1
+
+
+@dataclass(frozen=True)
+class ConceptGraph:
+    """A graph over the words of a corpus.
+
+    Attributes:
+        neighbours: Word → its neighbours and their confidence (0 to 1), the most confident first. source: Name, version, licence,
+        and
+            whether a checkpoint with parts of it may be shared.
+    """
+
+    neighbours: dict[str, list[tuple[str, float]]]
+    source: dict[str, object]
+
+
+def read_graph(source: str, words: set[str]) -> ConceptGraph:
+    """The neighbours of `words`.
+
+    Args:
+        source: `wordnet` (the installed one), a folder with its `data.noun` and the other files, or ConceptNet's assertions
+            (`conceptnet-assertions-5.7.0.csv.gz`, or unpacked).
+
+    Raises:
+        EmoNetError: where there is no such thing, with the ways to get it.
+    """
+    if source == "wordnet":
+        return _wordnet(_installed_wordnet(), words)
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return _wordnet(path, words)
+    if path.is_file():
+        return _conceptnet(path, words)
+    raise EmoNetError(f"--concepts {source}: neither `wordnet` nor a WordNet folder nor a file of ConceptNet assertions.")
+
+
+def base_forms(word: str) -> Iterator[str]:
+    """The word itself, and what it may be a form of, by English endings (those of WordNet's morphology)."""
+    yield word
+    for ending, replacements in (
+        ("ies", ("y",)), ("ches", ("ch",)), ("shes", ("sh",)), ("ses", ("s",)), ("xes", ("x",)), ("zes", ("z",)), ("men",
+        ("man",)), ("es", ("e", "")), ("s", ("",)), ("ed", ("e", "")), ("ing", ("e", "")), ("er", ("", "e")), ("est", ("", "e")),
+    ):  # fmt: skip
+        if word.endswith(ending) and len(word) > len(ending) + 1:
+            yield from (word.removesuffix(ending) + replacement for replacement in replacements)
+
+
+def _installed_wordnet() -> Path:
+    folders = [*filter(None, (os.environ.get("EMONET_WORDNET"), os.environ.get("WNSEARCHDIR"))), *WORDNET_FOLDERS]
+    for folder in folders:
+        if Path(folder, "data.noun").is_file():
+            return Path(folder)
+    raise EmoNetError(
+        f"No WordNet in {', '.join(folders)}. Install it (Debian, Ubuntu: apt-get install wordnet-base), or unpack its database "
+        "files (https://wordnet.princeton.edu) anywhere and set EMONET_WORDNET to their folder; or take another graph "
+        "(--concepts FILE, ConceptNet's assertions), or none (--concepts none)."
+    )
+
+
+def _wordnet(folder: Path, words: set[str]) -> ConceptGraph:
+    """Synonyms and one step along the relations; a sense counts by its rank, the first being the most frequent."""
+    missing = [name for part in _PARTS for name in (f"index.{part}", f"data.{part}") if not (folder / name).is_file()]
+    if missing:
+        raise EmoNetError(f"{folder}: no WordNet database, it lacks {', '.join(missing)}.")
+    senses: dict[str, list[tuple[int, str, str]]] = {}  # lemma → (rank, part of speech, offset)
+    for part in _PARTS:
+        for line in _entries(folder / f"index.{part}"):
+            fields = line.split()
+            offsets = fields[-int(fields[2]) :]
+            senses.setdefault(fields[0], []).extend((rank, part, offset) for rank, offset in enumerate(offsets, 1))
+    irregular = {form: lemma for part in _PARTS for form, lemma in _irregular(folder / f"{part}.exc")}
+    synsets = {(part, line[:8]): line for part in _PARTS for line in _entries(folder / f"data.{part}")}
+    neighbours = {}
+    for word in sorted(words):
+        regular = next((form for form in base_forms(word) if form in senses), None)
+        lemmas = {lemma for lemma in (irregular.get(word), regular) if lemma in senses}  # `felt` is a cloth, and of `feel`
+        if not lemmas:
+            continue
+        found: dict[str, float] = {}
+        for rank, part, offset in (sense for lemma in sorted(lemmas) for sense in senses[lemma]):
+            members, linked = _synset(synsets[part, offset])
+            steps = [(member, 1.0) for member in members]
+            steps += [(_synset(synsets[key])[0][0], _ONE_STEP) for key in linked if key in synsets]
+            for concept, confidence in steps:
+                if concept not in lemmas and concept != word:
+                    found[concept] = max(confidence / rank, found.get(concept, 0.0))
+        neighbours[word] = _sorted(found)
+    header = (folder / "data.noun").read_text("utf-8", errors="replace")[:2000]
+    version = re.search(r"WordNet (\d[\d.]*)", header)
+    digest = hashlib.sha256("".join(file_digest(folder / f"data.{part}") for part in _PARTS).encode()).hexdigest()
+    name = f"WordNet {version[1].rstrip('.')}" if version else "WordNet"
+    return ConceptGraph(neighbours, {"graph": name, "licence": "WordNet licence", "shareable": True, "sha256": digest})
+
+
+def _entries(file: Path) -> Iterator[str]:
+    """The lines behind the licence, whose own begin with blanks."""
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        yield from (line for line in lines if not line.startswith(" "))
+
+
+def _irregular(file: Path) -> Iterator[tuple[str, str]]:
+    if file.is_file():
+        for line in file.read_text("utf-8").splitlines():
+            form, *lemmas = line.split()
+            yield form, lemmas[0]
+
+
+def _synset(line: str) -> tuple[list[str], list[tuple[str, str]]]:
+    """A line of a data file → its words, and the (part of speech, offset) of what it points to."""
+    fields = line.split("|")[0].split()
+    count = int(fields[3], 16)
+    members = [re.sub(r"\(\w+\)$", "", word).lower() for word in fields[4 : 4 + 2 * count : 2]]
+    pointers = fields[5 + 2 * count :]
+    links = zip(pointers[::4], pointers[1::4], pointers[2::4], strict=False)
+    return members, [(_LETTERS[letter], offset) for symbol, offset, letter in links if symbol in _POINTERS and letter in _LETTERS]
+
+
+def _conceptnet(file: Path, words: set[str]) -> ConceptGraph:
+    """English assertions between concepts, their weights scaled to the largest of each word, as the paper's min-max does.
+
+    Raises:
+        EmoNetError: for a file that holds none.
+    """
+    forms: dict[str, list[str]] = {}
+    for word in words:
+        for form in base_forms(word):
+            forms.setdefault(form, []).append(word)
+    weights: dict[str, dict[str, float]] = {}
+    english = 0
+    with gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else file.open(encoding="utf-8") as lines:
+        for row in csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE):
+            if len(row) < 5 or not (row[2].startswith("/c/en/") and row[3].startswith("/c/en/")):
+                continue
+            english += 1
+            first, second = (uri.split("/")[3] for uri in row[2:4])
+            if first == second or row[1] in ("/r/ExternalURL", "/r/Antonym", "/r/DistinctFrom") or row[1].startswith("/r/Not"):
+                continue
+            weight = float(json.loads(row[4]).get("weight", 1.0))
+            for here, there in ((first, second), (second, first)):
+                for word in forms.get(here, ()):
+                    found = weights.setdefault(word, {})
+                    found[there] = max(weight, found.get(there, 0.0))
+    if not english:
+        raise EmoNetError(
+            f"{file}: no English assertion; ConceptNet's lines are URI, relation, start, end, JSON, with tabs between."
+        )
+    neighbours = {
+        word: _sorted({concept: weight / max(found.values()) for concept, weight in found.items()})
+        for word, found in weights.items()
+    }
+    source = {"graph": f"ConceptNet ({file.name})", "licence": "CC BY-SA 4.0", "shareable": True, "sha256": file_digest(file)}
+    return ConceptGraph(neighbours, source)
+
+
+def _sorted(found: dict[str, float]) -> list[tuple[str, float]]:
+    return sorted(found.items(), key=lambda item: (-item[1], item[0]))

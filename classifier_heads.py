@@ -36,24 +36,34 @@ class Standardizer(nn.Module):
 
 
 class HeadEnsemble(nn.Module):
-    """Several classifiers of the same turn states, each trained on its own loss; their probabilities are averaged."""
+    """Several classifiers of the same turn states, each trained on its own loss; their probabilities are averaged.
 
-    def __init__(self, members: list[nn.Module]):
+    `class_bias` (C,) is added to the logits behind the average: a logit adjustment that is fitted after training, zero until
+    then (Menon et al. 2021, ICLR, section 4.1).
+    """
+
+    class_bias: torch.Tensor
+
+    def __init__(self, members: list[nn.Module], labels: int):
         super().__init__()
         self.members = nn.ModuleList(members)
+        self.register_buffer("class_bias", torch.zeros(labels))
+
+    def reset(self) -> None:
+        """Fill the buffer, unless a checkpoint held it."""
+        nn.init.zeros_(self.class_bias)
 
     def member_logits(self, states: torch.Tensor) -> torch.Tensor:
         """(..., H) → (..., M, C)."""
         return torch.stack([member(states) for member in self.members], dim=-2)
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        """(..., H) → (..., C), the logarithm of the mean probability."""
-        return mean_of_members(self.member_logits(states))
+        """(..., H) → (..., C), as `averaged` gives them."""
+        return self.averaged(self.member_logits(states))
 
-
-def mean_of_members(logits: torch.Tensor) -> torch.Tensor:
-    """(..., M, C) → (..., C): the logarithm of the members' mean probability."""
-    return logits.log_softmax(-1).logsumexp(-2) - math.log(logits.shape[-2])
+    def averaged(self, logits: torch.Tensor) -> torch.Tensor:
+        """(..., M, C) → (..., C): the logarithm of the members' mean probability, and the classes' bias."""
+        return logits.log_softmax(-1).logsumexp(-2) - math.log(logits.shape[-2]) + self.class_bias
 
 
 def weighted_cross_entropy(
@@ -62,8 +72,8 @@ def weighted_cross_entropy(
     """Sum of the weighted losses and sum of the labels' weights, apart: their quotient over any set of batches is exact.
 
     Args:
-        logits: (..., C), or (..., M, C) of M members, whose losses are averaged. labels: (...), -100 ignored. class_weights: C
-            values or None for 1.
+        logits: (..., C), or (..., M, C) of M members, whose losses are averaged. labels: (...), -100 ignored; (..., M) where
+            members learn from different turns. class_weights: C values or None for 1.
     """
     if logits.dim() == labels.dim() + 2:
         members = logits.unbind(-2)
@@ -89,7 +99,7 @@ def weighted_auxiliary(losses: torch.Tensor, labels: torch.Tensor, class_weights
 def build_classifier(config: EmoNetConfig) -> nn.Module:
     """(..., H) → (..., C): one head, or the ensemble that `head_members` asks for."""
     if config.head_members > 1:
-        return HeadEnsemble([_head(config) for _ in range(config.head_members)])
+        return HeadEnsemble([_head(config) for _ in range(config.head_members)], len(config.label_names))
     return _head(config)
 
 

@@ -32,6 +32,7 @@ _TRAINING_FLAGS: dict[str, tuple[str, type]] = {
     "learning_rate": ("learning_rate", float),
     "gradient_accumulation": ("gradient_accumulation_steps", int),
     "class_weighting": ("class_weighting", str),
+    "logit_adjustment": ("logit_adjustment", str),
     "label_smoothing": ("label_smoothing_factor", float),
     "early_stopping": ("early_stopping_patience", int),
 }

@@ -19,7 +19,6 @@ from .classifier_heads import (
     HeadEnsemble,
     Standardizer,
     build_classifier,
-    mean_of_members,
     weighted_auxiliary,
     weighted_cross_entropy,
 )
@@ -83,7 +82,7 @@ class EmoNetPreTrainedModel(PreTrainedModel):
                     nn.init.orthogonal_(parameter)
                 else:
                     nn.init.xavier_uniform_(parameter)
-        elif isinstance(module, (Standardizer, ContextModule, ContextPart)):
+        elif isinstance(module, (Standardizer, HeadEnsemble, ContextModule, ContextPart)):
             module.reset()
 
     @classmethod
@@ -440,8 +439,11 @@ class EmoNetForSequenceClassification(EmoNetPreTrainedModel):
             labels=labels,
         )
         states, auxiliary = outputs.turn_states, outputs.auxiliary_losses
-        members = self.classifier.member_logits(states) if isinstance(self.classifier, HeadEnsemble) else None
-        logits = self.classifier(states) if members is None else mean_of_members(members)
+        if isinstance(self.classifier, HeadEnsemble):
+            members = self.classifier.member_logits(states)
+            logits = self.classifier.averaged(members)
+        else:
+            members, logits = None, self.classifier(states)
         loss = None
         if labels is not None:
             loss_sum, weight_sum = weighted_cross_entropy(

@@ -15,6 +15,7 @@ from .backbones import backbone_name, resolve_backbone
 from .concepts import ConceptTable
 from .configuration_emonet import is_decoder_type
 from .context_registry import context_module_class
+from .cross_fitting import adjust_logits, assign_folds
 from .data import Conversations, load_conversations
 from .data.collator import EncodedCorpus, EncodedSplit
 from .engines.load import computing_in, load_engine
@@ -73,7 +74,7 @@ def train_run(
     model.config.class_weights = class_weights(corpus["train"].labels(), model.config.num_labels, scheme)
     corpus.cache_features(model, cache_dir, progress)
     corpus.fit_standardizers(model)
-    facts = {}
+    facts: dict[str, Any] = {}
     if processor.concepts is not None:
         set_concept_vectors(model, processor, cache_dir, progress)
         facts["knowledge"] = processor.concepts.sources
@@ -87,6 +88,8 @@ def train_run(
         early_stopping_patience=patience,
         **training,
     )
+    if arguments.logit_adjustment != "none":
+        assign_folds(corpus["train"], model.config.head_members)
     trainer = EmoNetTrainer(
         model=model,
         args=arguments,
@@ -96,6 +99,8 @@ def train_run(
         processing_class=processor,
     )
     result = trainer.train(resume_from_checkpoint=resume or None)
+    if arguments.logit_adjustment != "none":
+        facts["class_bias"] = adjust_logits(model, corpus["train"], corpus.collator)
     finished = time.perf_counter()
     record = run_record(
         model,

@@ -14,6 +14,7 @@ from transformers import TrainerCallback, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from .classifier_heads import weighted_auxiliary, weighted_cross_entropy
+from .cross_fitting import LOGIT_ADJUSTMENTS, member_labels
 from .data.collator import EncodedCorpus
 from .errors import EmoNetError
 from .evaluation.metrics import trainer_metrics
@@ -35,11 +36,13 @@ class EmoNetTrainingArguments(TrainingArguments):
             [`class_weights`].
         learning_rate_mapping: Regular expression on parameter names → learning rate; the first that matches wins.
         early_stopping_patience: Epochs without a better validation score before training stops; 0 for never.
+        logit_adjustment: `out_of_fold` cross-fits the heads and then fits a bias for every class; see [`cross_fitting`].
     """
 
     class_weighting: str = field(default="none", metadata={"help": f"One of {', '.join(CLASS_WEIGHTINGS)}."})
     learning_rate_mapping: dict[str, float] | str = field(default_factory=dict)
     early_stopping_patience: int = field(default=0, metadata={"help": "Epochs without gain before stopping; 0: never."})
+    logit_adjustment: str = field(default="none", metadata={"help": f"One of {', '.join(LOGIT_ADJUSTMENTS)}."})
     output_dir: str | None = field(default="emonet-run")
     eval_strategy: str = field(default="epoch")
     save_strategy: str = field(default="epoch")
@@ -60,6 +63,8 @@ class EmoNetTrainingArguments(TrainingArguments):
     def __post_init__(self) -> None:
         if self.class_weighting not in CLASS_WEIGHTINGS:
             raise EmoNetError(f"class_weighting={self.class_weighting!r} is not one of {', '.join(CLASS_WEIGHTINGS)}.")
+        if self.logit_adjustment not in LOGIT_ADJUSTMENTS:
+            raise EmoNetError(f"logit_adjustment={self.logit_adjustment!r} is not one of {', '.join(LOGIT_ADJUSTMENTS)}.")
         if self.saves_nothing:
             self.load_best_model_at_end = False
         if self.bf16 and not torch.accelerator.is_available():
@@ -129,9 +134,13 @@ class EmoNetTrainer(PushingTrainer):
         """
         inputs = dict(inputs)
         labels = inputs.pop("labels")
+        folds = inputs.pop("folds", None)
         outputs = model(**inputs, labels=labels) if self._has_auxiliary_loss and model.training else model(**inputs)
         logits = outputs.logits if outputs.member_logits is None else outputs.member_logits
-        loss, weight = weighted_cross_entropy(logits, labels, self._class_weights, self.args.label_smoothing_factor)
+        learnt = labels if folds is None else member_labels(labels, folds, logits.shape[-2])
+        loss, weight = weighted_cross_entropy(logits, learnt, self._class_weights, self.args.label_smoothing_factor)
+        if folds is not None:  # every turn is learnt by all members but one
+            loss, weight = loss / (logits.shape[-2] - 1), weight / (logits.shape[-2] - 1)
         if outputs.auxiliary_losses is not None:
             loss = loss + weighted_auxiliary(outputs.auxiliary_losses, labels, self._class_weights)
         if num_items_in_batch is None:

@@ -22,7 +22,7 @@ BATCH, ACCUMULATION = 1, 8  # as many dialogues a step as the preset, in portion
 
 
 def train_emonet(folder: Path, backbone: str) -> dict[str, Any]:
-    """The `emonet` preset through `EmoNetTrainer`, packed."""
+    """The `emonet-thesis` preset through `EmoNetTrainer`, packed."""
     return _train(folder, backbone)
 
 
@@ -72,7 +72,7 @@ def predict_text(folder: Path, backbone: str) -> dict[str, Any]:
     """`predict_dialogues` from raw text, the memory's utterances included."""
     from ..inference import predict_dialogues
 
-    model, corpus = prepared(folder, backbone, "emonet")
+    model, corpus = prepared(folder, backbone, "emonet-thesis")
     dialogues = [[{"speaker": turn["speaker"], "text": turn["text"]} for turn in turns] for turns in dialogues_of(folder)]
     with _tokens_read(model) as tokens, _timed() as timer:
         predict_dialogues(model, corpus.processor, dialogues)
@@ -92,7 +92,7 @@ def stream(folder: Path, backbone: str, near: int = 5, far: int = 200, sessions:
     """`EmoNetSession`: seconds of turn 5 and of turn 200, as medians over the turns around them and over sessions."""
     from ..streaming import EmoNetSession
 
-    model, corpus = prepared(folder, backbone, "emonet")
+    model, corpus = prepared(folder, backbone, "emonet-thesis")
     texts = [turn["text"] for turns in dialogues_of(folder) for turn in turns]
     taken: dict[int, list[float]] = {}
     with _timed() as timer:
@@ -117,7 +117,7 @@ def build_memory_cache(folder: Path, backbone: str) -> dict[str, Any]:
     """The memory's vectors: each distinct utterance once, then from the cache; and the tokens that histories would cost."""
     from ..features import cached_memory_features
 
-    model, corpus = prepared(folder, backbone, "emonet")
+    model, corpus = prepared(folder, backbone, "emonet-thesis")
     tokens = corpus.processor.encode_memory(corpus.texts)
     histories = [row for example in corpus["train"].examples for row in example["memory_index"]]
     cache = Path(tempfile.mkdtemp(dir=folder))
@@ -139,7 +139,7 @@ def build_memory_cache(folder: Path, backbone: str) -> dict[str, Any]:
 
 def cold_start(folder: Path, backbone: str) -> dict[str, Any]:
     """Whole processes: the imports, and a first prediction from a saved checkpoint."""
-    model, corpus = prepared(folder, backbone, "emonet")
+    model, corpus = prepared(folder, backbone, "emonet-thesis")
     model.processor = corpus.processor
     checkpoint = folder / "checkpoint"
     model.save_pretrained(checkpoint)
@@ -166,7 +166,7 @@ def pipeline_throughput(folder: Path, backbone: str, sizes: tuple[int, ...] = (1
     """Turns a second of the pipeline by `batch_size`."""
     from ..pipeline_emonet import EmoNetPipeline
 
-    model, corpus = prepared(folder, backbone, "emonet")
+    model, corpus = prepared(folder, backbone, "emonet-thesis")
     pipe = EmoNetPipeline(model=model, processor=corpus.processor)
     dialogues = [[{"speaker": turn["speaker"], "text": turn["text"]} for turn in turns] for turns in dialogues_of(folder)]
     turns = sum(map(len, dialogues))
@@ -209,7 +209,7 @@ def _train(folder: Path, backbone: str, **config: Any) -> dict[str, Any]:
 def _evaluate(folder: Path, backbone: str, dtype: torch.dtype) -> dict[str, Any]:
     from ..inference import predict_logits
 
-    model, corpus = prepared(folder, backbone, "emonet")
+    model, corpus = prepared(folder, backbone, "emonet-thesis")
     split = corpus["train"]
     model.to(dtype)
     with _tokens_read(model) as tokens, _timed() as timer:
@@ -218,7 +218,7 @@ def _evaluate(folder: Path, backbone: str, dtype: torch.dtype) -> dict[str, Any]
 
 
 def _trainer(folder: Path, backbone: str, **config: Any) -> EmoNetTrainer:
-    model, corpus = prepared(folder, backbone, "emonet", **config)
+    model, corpus = prepared(folder, backbone, "emonet-thesis", **config)
     arguments = EmoNetTrainingArguments(
         output_dir=str(folder / "trainer"),
         num_train_epochs=1,

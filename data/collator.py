@@ -51,7 +51,10 @@ class EmoNetCollator:
         self.memory = memory
 
     def __call__(self, examples: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        return self.processor.collate(examples, self.memory)
+        batch = self.processor.collate(examples, self.memory)
+        if "fold" in examples[0]:  # of a training split whose heads are cross-fitted
+            batch["folds"] = torch.tensor([example["fold"] for example in examples])
+        return batch
 
 
 class EncodedCorpus(Mapping[str, EncodedSplit]):

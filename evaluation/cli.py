@@ -25,7 +25,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     compare.set_defaults(run=_compare)
 
     ablate = commands.add_parser("ablate", help="run a study: rows × seeds × datasets, and its report")
-    shipped = "emorynlp_cached, emorynlp_finetuned, meld_thesis_rows"
+    shipped = "emorynlp_cached, emorynlp_finetuned, emorynlp_hunt, meld_thesis_rows"
     ablate.add_argument("study", help=f"a JSON file, or a study of the package: {shipped}")
     _study_arguments(ablate)
     benchmark = commands.add_parser(

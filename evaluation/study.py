@@ -13,6 +13,7 @@ from typing import Any
 from ..choices import CHOICES
 from ..configuration_emonet import EmoNetConfig
 from ..context_registry import CONTEXT_MODULES
+from ..cross_fitting import LOGIT_ADJUSTMENTS
 from ..data.loading import CORPORA
 from ..errors import EmoNetError
 from ..presets import PRESETS
@@ -35,7 +36,12 @@ TRAINING_FIELDS = tuple(
     for item in dataclasses.fields(EmoNetTrainingArguments)
     if item.init and item.name not in _OWN_TRAINING and not item.name.startswith(_OWN_TRAINING_PREFIXES)
 )
-_FIELD_CHOICES = {**CHOICES, "context_module": ("none", *CONTEXT_MODULES), "class_weighting": CLASS_WEIGHTINGS}
+_FIELD_CHOICES = {
+    **CHOICES,
+    "context_module": ("none", *CONTEXT_MODULES),
+    "class_weighting": CLASS_WEIGHTINGS,
+    "logit_adjustment": LOGIT_ADJUSTMENTS,
+}
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def test_the_package_and_the_command_line_need_no_torch(tmp_path: Path) -> None:
     ],
 )
 def test_transformers_knows_the_package_whichever_is_imported_first(first: str, tokenizer: Any, tmp_path: Path) -> None:
-    model, model.processor = build(tokenizer, "emonet")
+    model, model.processor = build(tokenizer, "emonet-thesis")
     model.save_pretrained(tmp_path)
     run(f"{first}\n{KNOWN}", tmp_path)
 

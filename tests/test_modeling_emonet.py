@@ -140,7 +140,7 @@ def test_frozen_memory_is_stored_once(tokenizer: Any, tmp_path: Path) -> None:
         assert len(embeddings) == copies, (preset, embeddings)
 
 
-@pytest.mark.parametrize("preset", ["emonet", "compm", "emonet-fast"])
+@pytest.mark.parametrize("preset", ["emonet-thesis", "compm", "emonet-fast"])
 def test_a_backbone_only_checkpoint_leaves_no_garbage(backbone: Path, preset: str) -> None:
     from transformers import AutoConfig
 
@@ -156,7 +156,7 @@ def test_a_backbone_only_checkpoint_leaves_no_garbage(backbone: Path, preset: st
             assert torch.equal(model.emonet.standardizer.scale, torch.ones(32))
 
 
-@pytest.mark.parametrize("preset", ["emonet", "compm", "emonet-fast"])
+@pytest.mark.parametrize("preset", ["emonet-thesis", "compm", "emonet-fast"])
 def test_from_backbone_takes_the_backbones_weights(backbone: Path, preset: str) -> None:
     from transformers import AutoModel
 
@@ -175,7 +175,7 @@ def test_readout_layer_drops_the_layers_above(backbone: Path, tokenizer: Any) ->
 
 
 def test_base_and_head_load_from_each_other(tokenizer: Any, tmp_path: Path) -> None:
-    model, _ = build(tokenizer, "emonet")
+    model, _ = build(tokenizer, "emonet-thesis")
     model.save_pretrained(tmp_path / "head")
     base = EmoNetModel.from_pretrained(tmp_path / "head")
     assert torch.equal(base.memory.gru.weight_hh_l0, model.emonet.memory.gru.weight_hh_l0)
@@ -189,7 +189,7 @@ def test_auto_classes_know_the_model(tokenizer: Any, tmp_path: Path) -> None:
 
     import emonet  # noqa: F401  registers them
 
-    model, _ = build(tokenizer, "emonet")
+    model, _ = build(tokenizer, "emonet-thesis")
     model.save_pretrained(tmp_path)
     assert type(AutoModelForSequenceClassification.from_pretrained(tmp_path)) is EmoNetForSequenceClassification
 

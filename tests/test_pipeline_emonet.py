@@ -19,7 +19,7 @@ SECOND = [{"speaker": turn["speaker"], "text": turn["text"]} for turn in OTHER]
 
 @pytest.fixture(scope="module")
 def pipe(tokenizer: Any) -> Any:
-    model, processor = build(tokenizer, "emonet")
+    model, processor = build(tokenizer, "emonet-thesis")
     model.processor = processor
     return pipeline("emotion-in-conversation", model=model)
 
@@ -136,7 +136,7 @@ def test_unknown_parameters_are_refused(pipe: Any) -> None:
 
 
 def test_dropout_is_off_even_for_a_model_in_training(tokenizer: Any) -> None:
-    model, processor = build(tokenizer, "emonet", head_dropout=0.5)
+    model, processor = build(tokenizer, "emonet-thesis", head_dropout=0.5)
     model.processor = processor
     model.train()
     pipe = pipeline("emotion-in-conversation", model=model)

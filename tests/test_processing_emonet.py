@@ -20,7 +20,7 @@ def long_dialogue(turns: int) -> list[dict[str, str]]:
     ]
 
 
-@pytest.mark.parametrize("preset", ["emonet", "compm", "emonet-fast", "context"])
+@pytest.mark.parametrize("preset", ["emonet-thesis", "compm", "emonet-fast", "context"])
 def test_long_dialogues_keep_every_turn(tokenizer: Any, preset: str) -> None:
     model, processor = build(tokenizer, preset, max_sequence_tokens=64)
     turns = long_dialogue(150)
@@ -44,14 +44,14 @@ def test_windows_carry_the_past_and_never_the_future(tokenizer: Any) -> None:
 
 
 def test_ten_thousand_turns_are_encoded(tokenizer: Any) -> None:
-    _, processor = build(tokenizer, "emonet")
+    _, processor = build(tokenizer, "emonet-thesis")
     turns = long_dialogue(10_000)
     windows = processor.encode(turns, dialogue_memory_index(turns, 10))
     assert sum(len(w["speaker_ids"]) - w["read_from"] for w in windows) == 10_000
 
 
 def test_an_overlong_turn_is_cut_with_a_warning_and_stays(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, processor = build(tokenizer, "emonet")
+    model, processor = build(tokenizer, "emonet-thesis")
     warnings: list[str] = []
     monkeypatch.setattr("emonet.processing_emonet.logger.warning", warnings.append)
     turns = [*OTHER, {"speaker": "Ann", "text": "hello " * 20_000}]
@@ -68,7 +68,7 @@ def test_memory_points_to_the_same_speakers_earlier_turns() -> None:
 
 
 def test_collation_holds_each_history_utterance_once(tokenizer: Any) -> None:
-    _, processor = build(tokenizer, "emonet")
+    _, processor = build(tokenizer, "emonet-thesis")
     batch = processor([DIALOGUE, DIALOGUE])
     pointed = batch["memory_index"][batch["memory_index"] >= 0]
     assert batch["memory_input_ids"].shape[0] == len(set(pointed.tolist())) == 6
@@ -104,7 +104,7 @@ def test_the_marker_can_be_left_unread(tokenizer: Any, family: str) -> None:
 
 
 def test_unknown_speakers_are_id_zero_and_apart_in_the_dialogue(tokenizer: Any) -> None:
-    _, processor = build(tokenizer, "emonet")
+    _, processor = build(tokenizer, "emonet-thesis")
     window = processor.encode([{"speaker": name, "text": "no"} for name in ("Zed", "Ann", "Yan", "Bob")])[0]
     assert window["speaker_ids"] == [0, 1, 0, 2]
     assert window["local_speaker_ids"] == [0, 1, 2, 3]
@@ -113,7 +113,7 @@ def test_unknown_speakers_are_id_zero_and_apart_in_the_dialogue(tokenizer: Any) 
 @pytest.mark.parametrize(
     "text", ["", "   ", "😀😀😀", "a\x00b", "tab\there", "line\nbreak", "\ud800 lone surrogate", "\u202eright to left"]
 )
-@pytest.mark.parametrize("preset", ["emonet", "compm", "emonet-fast"])
+@pytest.mark.parametrize("preset", ["emonet-thesis", "compm", "emonet-fast"])
 def test_strange_text_gets_a_finite_answer(tokenizer: Any, text: str, preset: str) -> None:
     model, processor = build(tokenizer, preset)
     result = predict_dialogues(model, processor, [[{"speaker": "Ann", "text": text}, *OTHER]])[0]
@@ -137,19 +137,19 @@ def test_control_characters_do_not_join_words() -> None:
     ],
 )
 def test_bad_turns_are_named(tokenizer: Any, turns: list[Any], message: str) -> None:
-    _, processor = build(tokenizer, "emonet")
+    _, processor = build(tokenizer, "emonet-thesis")
     with pytest.raises(ValueError, match=message):
         processor.encode(turns)
 
 
 def test_chat_turns_read_like_speaker_turns(tokenizer: Any) -> None:
-    model, processor = build(tokenizer, "emonet")
+    model, processor = build(tokenizer, "emonet-thesis")
     chat = [{"role": turn["speaker"], "content": turn["text"]} for turn in DIALOGUE]
     assert torch.equal(logits(model, processor, chat), logits(model, processor, DIALOGUE))
 
 
 def test_missing_parts_of_a_checkpoint_are_named(tokenizer: Any, tmp_path: Path) -> None:
-    model, processor = build(tokenizer, "emonet")
+    model, processor = build(tokenizer, "emonet-thesis")
     model.save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="no tokenizer"):
         EmoNetProcessor.from_pretrained(tmp_path)

@@ -20,7 +20,7 @@ def run(usage: str) -> Any:
 
 def test_the_usage_of_the_readme_runs(tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage, streaming = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
-    model, model.processor = build(tokenizer, "emonet")
+    model, model.processor = build(tokenizer, "emonet-thesis")
     model.save_pretrained(tmp_path / "RUN")
     monkeypatch.chdir(tmp_path)
     rows = run(usage)

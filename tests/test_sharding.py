@@ -32,7 +32,7 @@ dist.destroy_process_group()
 
 def loss_and_norm(tokenizer: Any, rank: int = 0, processes: int = 1) -> tuple[float, float]:
     """Loss and gradient norm of one step on 16 dialogues, of which this process takes its share; sharded if several do."""
-    model, _, split, collator = encoded(tokenizer, "emonet")
+    model, _, split, collator = encoded(tokenizer, "emonet-thesis")
     model.train()
     if processes > 1:
         from torch.distributed.device_mesh import init_device_mesh

@@ -30,14 +30,14 @@ def assert_equal_to_the_batch(model: Any, processor: Any, turns: Any) -> EmoNetS
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("preset", ["context", "emonet", "compm", "emonet-fast"])
+@pytest.mark.parametrize("preset", ["context", "emonet-thesis", "compm", "emonet-fast"])
 def test_streaming_equals_the_batch_pass(tokenizer: Any, family: str, preset: str) -> None:
     session = assert_equal_to_the_batch(*build(tokenizer, preset, family), TURNS)
     assert session.turns == len(TURNS) and session.dropped_turns == 0
 
 
 OTHERS = [name for name, preset in PRESETS.items() if not preset.sees_future]
-OTHERS = [name for name in OTHERS if name not in ("context", "emonet", "compm", "emonet-fast")]
+OTHERS = [name for name in OTHERS if name not in ("context", "emonet-thesis", "compm", "emonet-fast")]
 
 
 @pytest.mark.parametrize("preset", OTHERS)
@@ -50,7 +50,7 @@ def test_every_preset_streams(tokenizer: Any, preset: str) -> None:
 )
 @pytest.mark.parametrize("family", ["bert", "modernbert", "llama"])
 def test_other_forms_of_context(tokenizer: Any, family: str, changes: dict[str, Any]) -> None:
-    assert_equal_to_the_batch(*build(tokenizer, "emonet", family, **changes), TURNS)
+    assert_equal_to_the_batch(*build(tokenizer, "emonet-thesis", family, **changes), TURNS)
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "deberta-v2", "llama"])
@@ -66,7 +66,7 @@ def test_a_long_dialogue_moves_its_window_in_bounded_memory(tokenizer: Any, fami
 
 @pytest.mark.parametrize("family", ["bert", "llama", "deberta-v2"])
 def test_many_sessions_in_one_batch_are_as_each_alone(tokenizer: Any, family: str) -> None:
-    model, processor = build(tokenizer, "emonet", family, context_module="gru", max_sequence_tokens=100)
+    model, processor = build(tokenizer, "emonet-thesis", family, context_module="gru", max_sequence_tokens=100)
     starts = (0, 1, 5, 40)  # of different length, and one past its first window
     alone = [EmoNetSession(model, processor) for _ in starts]
     together = [EmoNetSession(model, processor) for _ in starts]
@@ -83,7 +83,7 @@ def test_many_sessions_in_one_batch_are_as_each_alone(tokenizer: Any, family: st
 
 @pytest.mark.parametrize("family", ["bert", "llama"])
 def test_a_saved_session_goes_on_where_it_stopped(tokenizer: Any, tmp_path: Path, family: str) -> None:
-    model, processor = build(tokenizer, "emonet", family, context_module="gru")
+    model, processor = build(tokenizer, "emonet-thesis", family, context_module="gru")
     session = EmoNetSession(model, processor, history={"Ann": ["i hate this"]})
     for turn in TURNS[:5]:
         session.add(**turn)
@@ -94,17 +94,17 @@ def test_a_saved_session_goes_on_where_it_stopped(tokenizer: Any, tmp_path: Path
 
 
 def test_a_new_session_can_be_saved(tokenizer: Any, tmp_path: Path) -> None:
-    model, processor = build(tokenizer, "emonet")
+    model, processor = build(tokenizer, "emonet-thesis")
     EmoNetSession(model, processor).save(tmp_path)
     assert EmoNetSession.restore(tmp_path, model, processor).turns == 0
 
 
 def test_a_session_of_another_model_or_of_nothing_is_refused(tokenizer: Any, tmp_path: Path) -> None:
-    model, processor = build(tokenizer, "emonet")
+    model, processor = build(tokenizer, "emonet-thesis")
     session = EmoNetSession(model, processor)
     session.add("Ann", "hello")
     session.save(tmp_path / "saved")
-    other, _ = build(tokenizer, "emonet")
+    other, _ = build(tokenizer, "emonet-thesis")
     with torch.no_grad():
         other.classifier[1].weight.add_(0.1)
     with pytest.raises(EmoNetError, match="another model"):
@@ -114,7 +114,7 @@ def test_a_session_of_another_model_or_of_nothing_is_refused(tokenizer: Any, tmp
 
 
 def test_history_is_read_as_the_pipeline_reads_it(tokenizer: Any) -> None:
-    model, processor = build(tokenizer, "emonet")
+    model, processor = build(tokenizer, "emonet-thesis")
     history = {"Ann": ["i hate this", "leave me"], "Bob": ["no"]}
     session = EmoNetSession(model, processor, history=history)
     expected = predict_dialogues(model, processor, [TURNS], [history])[0]
@@ -133,7 +133,7 @@ def test_what_cannot_stream_is_refused(tokenizer: Any) -> None:
 
 
 def test_wrong_turns_are_named_and_change_nothing(tokenizer: Any) -> None:
-    model, processor = build(tokenizer, "emonet")
+    model, processor = build(tokenizer, "emonet-thesis")
     session = EmoNetSession(model, processor)
     for wrong in ([{"speaker": "Ann"}], [{"text": "hi"}], []):
         with pytest.raises(ValueError):
@@ -144,7 +144,7 @@ def test_wrong_turns_are_named_and_change_nothing(tokenizer: Any) -> None:
 
 
 def test_streaming_leaves_the_model_as_it_was(tokenizer: Any) -> None:
-    model, processor = build(tokenizer, "emonet")
+    model, processor = build(tokenizer, "emonet-thesis")
     before = model.emonet.encoder.config._attn_implementation
     EmoNetSession(model, processor).add("Ann", "hello")
     assert model.emonet.encoder.config._attn_implementation == before

@@ -57,7 +57,7 @@ def test_a_dialogue_stands_alone_and_scores_are_those_of_the_model(
     source: Path, checkpoint: Path, tmp_path: Path, tokenizer: Any
 ) -> None:
     predict_files(checkpoint, source, tmp_path / "out", turns_a_part=15)
-    model, processor = build(tokenizer, "emonet")
+    model, processor = build(tokenizer, "emonet-thesis")
     dialogues: dict[str, list[dict[str, Any]]] = {}
     for row in written(source):
         dialogues.setdefault(row["dialogue_id"], []).append({"speaker": row["speaker"], "text": row["text"]})
@@ -174,7 +174,7 @@ def test_a_folder_of_other_predictions_is_refused(source: Path, checkpoint: Path
 
 def test_another_model_is_refused(source: Path, checkpoint: Path, tmp_path: Path, tokenizer: Any) -> None:
     predict_files(checkpoint, source, tmp_path / "out")
-    model, model.processor = build(tokenizer, "emonet")
+    model, model.processor = build(tokenizer, "emonet-thesis")
     model.classifier[1].bias.data += 1
     model.save_pretrained(tmp_path / "other")
     with pytest.raises(EmoNetError, match=r"made otherwise \(model differ\)"):

@@ -35,13 +35,13 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "local ids behind the backbone": ("emonet-fast", {"speaker_identity": "local", "speaker_memory": "dialogue"}),
     "a window, no markers read": ("context", {"context_window": 2, "pool_marker": False, "speaker_identity": "name"}),
     "not causal": ("context", {"causal": False, "pooling": "first"}),
-    "per turn with ids": ("emonet", {"context_mode": "per_turn", "pooling": "mean"}),
+    "per turn with ids": ("emonet-thesis", {"context_mode": "per_turn", "pooling": "mean"}),
 }
 
 
 @pytest.fixture(scope="module")
 def exported(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, EmoNetProcessor, Path]:
-    model, processor = build(tokenizer, "emonet")
+    model, processor = build(tokenizer, "emonet-thesis")
     return model, processor, export_onnx(model, processor, tmp_path_factory.mktemp("onnx"))
 
 
@@ -110,7 +110,7 @@ def test_a_changed_or_missing_file_is_noticed(exported: Any, tokenizer: Any, tmp
 
 
 def test_decoders_are_refused(tokenizer: Any, tmp_path: Path) -> None:
-    model, processor = build(tokenizer, "emonet", family="llama")
+    model, processor = build(tokenizer, "emonet-thesis", family="llama")
     with pytest.raises(EmoNetError, match="llama is a decoder: only encoder models"):
         export_onnx(model, processor, tmp_path)
     assert not list(tmp_path.iterdir())
@@ -129,7 +129,7 @@ def test_computed_vectors_are_refused(exported: Any) -> None:
 
 
 def test_the_commands_export_score_and_predict(tokenizer: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model, model.processor = build(tokenizer, "emonet")
+    model, model.processor = build(tokenizer, "emonet-thesis")
     model.save_pretrained(tmp_path / "run")
     assert main(["export", "--model", str(tmp_path / "run"), "--output", str(tmp_path / "onnx")]) == 0
     assert "model.onnx" in capsys.readouterr().out

@@ -274,7 +274,7 @@ def test_the_snippet_is_python_with_the_models_name(tmp_path: Path, name: str) -
 
 
 def test_the_cards_usage_runs(tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, model.processor = build(tokenizer, "emonet")
+    model, model.processor = build(tokenizer, "emonet-thesis")
     model.save_pretrained(tmp_path / "mine")
     snippet = usage_snippet((tmp_path / "mine" / "README.md").read_text("utf-8"))
     monkeypatch.chdir(tmp_path)

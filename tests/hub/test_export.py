@@ -22,7 +22,7 @@ REPOSITORY = {
 
 @pytest.fixture(scope="module")
 def folder(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    model, model.processor = build(tokenizer, "emonet")
+    model, model.processor = build(tokenizer, "emonet-thesis")
     path = tmp_path_factory.mktemp("saved")
     model.save_pretrained(path)
     return path
@@ -101,7 +101,7 @@ def test_a_pipeline_saves_the_whole_repository(folder: Path, tmp_path: Path) -> 
 
 
 def test_the_headless_model_names_both_auto_classes(tokenizer: Any, tmp_path: Path) -> None:
-    model, processor = build(tokenizer, "emonet")
+    model, processor = build(tokenizer, "emonet-thesis")
     model.emonet.processor = processor
     model.emonet.save_pretrained(tmp_path)
     auto_map = json.loads((tmp_path / "config.json").read_text())["auto_map"]

@@ -13,7 +13,7 @@ PLAIN = [{"speaker": turn["speaker"], "text": turn["text"]} for turn in DIALOGUE
 @pytest.fixture(scope="module")
 def handler(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """`EndpointHandler(folder)` out of the repository's own handler.py, as the toolkit loads it."""
-    model, model.processor = build(tokenizer, "emonet")
+    model, model.processor = build(tokenizer, "emonet-thesis")
     folder = tmp_path_factory.mktemp("endpoint")
     model.save_pretrained(folder)
     spec = importlib.util.spec_from_file_location("handler", folder / "handler.py")

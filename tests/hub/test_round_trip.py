@@ -233,7 +233,7 @@ def hub(tmp_path: Path) -> Iterator[FakeHub]:
 def versions(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Two saved models; the older one has a code file that the newer one has not."""
     root = tmp_path_factory.mktemp("versions")
-    for name, preset in (("old", "emonet"), ("new", "context")):
+    for name, preset in (("old", "emonet-thesis"), ("new", "context")):
         model, model.processor = build(tokenizer, preset)
         model.save_pretrained(root / name)
     (root / "old" / "abandoned.py").write_text("GONE = True\n")
@@ -241,7 +241,7 @@ def versions(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 
 
 def test_the_trainer_keeps_an_edit_of_the_card_on_the_hub(hub: FakeHub, tokenizer: Any, tmp_path: Path) -> None:
-    trainer = trainer_for(encoded(tokenizer, "emonet"), tmp_path / "run", hub_model_id=MODEL)
+    trainer = trainer_for(encoded(tokenizer, "emonet-thesis"), tmp_path / "run", hub_model_id=MODEL)
     trainer.push_to_hub()
     card = hub.files(MODEL)["README.md"].decode() + EDIT
     HfApi().upload_file(path_or_fileobj=card.encode(), path_in_repo="README.md", repo_id=MODEL)
@@ -319,7 +319,7 @@ def test_the_command_reports_an_interrupted_push_in_one_line(
 
 @pytest.mark.parametrize("step", list(STEPS))
 def test_an_interrupted_push_of_the_trainer_changes_nothing(hub: FakeHub, tokenizer: Any, tmp_path: Path, step: str) -> None:
-    trainer = trainer_for(encoded(tokenizer, "emonet"), tmp_path / "run", hub_model_id=MODEL)
+    trainer = trainer_for(encoded(tokenizer, "emonet-thesis"), tmp_path / "run", hub_model_id=MODEL)
     trainer.push_to_hub()
     before = hub.repository(MODEL).commit_at("main")
     with torch.no_grad():
@@ -337,7 +337,7 @@ def test_no_trouble_splits_a_push_of_the_trainer(
     hub: FakeHub, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With `hf_xet`, `HfApi.upload_folder` breaks a commit of more than 20 files up where the Hub fails for long."""
-    trainer = trainer_for(encoded(tokenizer, "emonet"), tmp_path / "run", hub_model_id=MODEL)
+    trainer = trainer_for(encoded(tokenizer, "emonet-thesis"), tmp_path / "run", hub_model_id=MODEL)
     trainer.push_to_hub()
     before = len(hub.repository(MODEL).history())
     for number in range(30):

@@ -31,7 +31,7 @@ class Pushes(TrainerCallback):
 
 def main(folder: Path, repository: str, dataset: str) -> None:
     trainer = trainer_for(
-        encoded(make_tokenizer(), "emonet"),
+        encoded(make_tokenizer(), "emonet-thesis"),
         folder,
         push_to_hub=True,
         hub_model_id=repository,

@@ -80,7 +80,7 @@ def test_out_of_fold_logits_are_those_of_the_member_that_left_the_dialogue_out(t
 def test_the_bias_undoes_a_tilt_and_holds_on_new_turns() -> None:
     random = np.random.default_rng(0)
     gold = random.choice(4, size=6000, p=[0.6, 0.2, 0.15, 0.05])
-    tilted = random.normal(size=(6000, 4)) + np.eye(4)[gold] + np.array([0.8, 0.0, 0.0, -0.8])
+    tilted = random.normal(size=(6000, 4)) + np.eye(4)[gold] + np.array([3.0, 0.0, 0.0, -1.0])
     gold[::50] = -100
     first, second = slice(0, 3000), slice(3000, 6000)
     bias = fit_class_bias(tilted[first], gold[first], np.arange(3000) // 10)

@@ -64,7 +64,8 @@ class DAGLayer(nn.Module):
             if place:
                 # Turns of the padding have no predecessors: theirs is a plain mean that nobody reads.
                 hidden = ~allowed[:, place, :place]
-                score = torch.cat(scores, dim=1).masked_fill(hidden, torch.finfo(states.dtype).min)
+                score = torch.cat(scores, dim=1)
+                score = score.masked_fill(hidden, torch.finfo(score.dtype).min)
                 own, other = (torch.stack(kind, dim=1) for kind in zip(*messages, strict=True))
                 values = torch.where(same[:, place, :place].unsqueeze(-1), own, other)
                 message = (score.softmax(-1).unsqueeze(1) @ values).squeeze(1)

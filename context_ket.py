@@ -82,6 +82,6 @@ class KETContext(ContextModule):
         ids = concepts.ids.clamp(min=0)
         vectors = self.concept_vectors[ids]  # (B, T, C, H)
         context = masked_mean(turn_states, window_mask(turn_mask, PAST, 0)).unsqueeze(2)
-        related = concepts.confidences * F.cosine_similarity(context, vectors, dim=-1).abs()
+        related = concepts.confidences.to(vectors.dtype) * F.cosine_similarity(context, vectors, dim=-1).abs()
         weights = masked_softmax(self.balance * related + (1 - self.balance) * self.affect[ids], concepts.ids >= 0)
         return (weights.unsqueeze(2) @ vectors).squeeze(2)

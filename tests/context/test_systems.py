@@ -63,6 +63,17 @@ def test_global_speaker_knowledge_combines_with_every_system(tokenizer: Any, nam
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
+def test_half_precision(tokenizer: Any, name: str) -> None:
+    model, processor = build(tokenizer, name, class_weights=[1.0, 2, 3, 4, 5, 6, 7], **with_concepts(name))
+    exact, batch = logits(model, processor, DIALOGUE), processor([DIALOGUE])
+    with torch.autocast("cpu", torch.bfloat16):
+        model.train()(**batch).loss.backward()
+    with torch.no_grad():
+        rough = model.to(torch.bfloat16).eval()(**batch).logits.float()
+    assert torch.allclose(rough, exact, atol=0.3)
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
 @pytest.mark.parametrize(
     "turns", [DIALOGUE[:1], [{**turn, "speaker": "Ann"} for turn in DIALOGUE]], ids=["one turn", "one speaker"]
 )

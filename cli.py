@@ -30,6 +30,11 @@ _TRAINING_FLAGS: dict[str, tuple[str, type]] = {
     "class_weighting": ("class_weighting", str),
     "label_smoothing": ("label_smoothing_factor", float),
     "early_stopping": ("early_stopping_patience", int),
+    "lora_rank": ("lora_rank", int),
+    "lora_alpha": ("lora_alpha", float),
+    "lora_dropout": ("lora_dropout", float),
+    "lora_target_modules": ("lora_target_modules", str),
+    "head_epochs": ("head_epochs", float),
 }
 
 

@@ -19,6 +19,8 @@ from .evaluation.metrics import emotion_metrics
 from .evaluation.report import write_predictions, write_run_report
 from .hub.card import write_card
 from .inference import predict_logits
+from .language.adapter_trainer import start_on_frozen
+from .language.lora import save_adapter
 from .modeling_emonet import EmoNetForSequenceClassification
 from .presets import preset_config, preset_training
 from .processing_emonet import NO_LABEL, EmoNetProcessor
@@ -57,17 +59,16 @@ def train_run(
     scheme = training.get("class_weighting", "none")
     model.config.class_weights = class_weights(corpus["train"].labels(), model.config.num_labels, scheme)
     corpus.cache_features(model, cache_dir, progress)
-    corpus.fit_standardizers(model)
+    if not training.get("lora_rank"):
+        corpus.fit_standardizers(model)
     cached = time.perf_counter()
 
-    patience = training.pop("early_stopping_patience", 0)
-    arguments = EmoNetTrainingArguments(
-        output_dir=str(output / "checkpoints"),
-        seed=seed,
-        disable_tqdm=not progress,
-        early_stopping_patience=patience,
-        **training,
-    )
+    arguments = _arguments(output, seed, progress, training)
+    if arguments.lora_rank:
+        head_training = {**preset_training("emonet-fast", model.config.is_decoder_backbone), "class_weighting": scheme}
+        head_training["num_train_epochs"] = arguments.head_epochs
+        start_on_frozen(model, corpus, arguments, _arguments(output, seed, progress, head_training), cache_dir, progress)
+        cached = time.perf_counter()
     trainer = EmoNetTrainer(
         model=model,
         args=arguments,
@@ -80,13 +81,15 @@ def train_run(
     finished = time.perf_counter()
     if trainer.is_world_process_zero():
         trainer.accelerator.unwrap_model(trainer.model).save_pretrained(output)
+        if arguments.lora_rank:
+            save_adapter(model, output / "adapter")
     record = run_record(
         model,
         arguments,
         trainer.state,
         preset=preset,
         config=fields,
-        training={**training, "early_stopping_patience": patience},
+        training={"early_stopping_patience": 0, **training},
         train_loss=result.training_loss,
         seconds={"prepare": round(cached - started, 1), "train": round(finished - cached, 1)},
     )
@@ -200,6 +203,10 @@ def prepare_run(
     )
     processor = EmoNetProcessor.from_backbone(backbone, model.config, registry.ids())
     return model, processor, conversations, {**fields, "backbone": backbone_name(path)}
+
+
+def _arguments(output: Path, seed: int, progress: bool, training: dict[str, Any]) -> EmoNetTrainingArguments:
+    return EmoNetTrainingArguments(output_dir=str(output / "checkpoints"), seed=seed, disable_tqdm=not progress, **training)
 
 
 def _load(dataset: str, data_dir: str | None, config: Any) -> Conversations:

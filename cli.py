@@ -11,6 +11,7 @@ from .choices import CHOICES, ENGINES
 from .engines.cli import add_commands as add_engine_commands
 from .evaluation.cli import add_commands as add_evaluation_commands
 from .hub.cli import add_commands as add_hub_commands
+from .language.cli import add_commands as add_speaker_commands
 from .version import PACKAGE_VERSION
 
 # Heavy modules are imported inside the commands, so that `emonet --help` answers at once.
@@ -93,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     add_engine_commands(commands)
     add_evaluation_commands(commands)
     add_hub_commands(commands)
+    add_speaker_commands(commands)
     add_benchmark_commands(commands)
 
     presets = commands.add_parser("presets", help="list the presets")

@@ -4,6 +4,7 @@ import hashlib
 import secrets
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -105,12 +106,13 @@ def forgotten_mark(facts: Mapping[str, Any], speaker: str) -> str:
 
 
 def index_speakers(tables: StoreTables) -> None:
-    """An index on who speaks, so that a query reads one speaker's rows and not everybody's."""
+    """Few files and an index on who speaks, so that a query reads one speaker's rows and not everybody's."""
     from lancedb.index import BTree
 
     table = tables.open(UTTERANCES)
     with tables.plain_errors():
         if table.count_rows():
+            table.optimize(cleanup_older_than=timedelta(hours=1))  # a reader may still be at the version before
             table.create_index("speaker", config=BTree(), replace=True)
 
 

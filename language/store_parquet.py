@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import EmoNetError
@@ -44,7 +45,8 @@ def import_store(folder: str | Path, uri: str | Path) -> SpeakerStore:
         tables.write_facts({**facts, "complete": False})
         for name in _TABLES:
             file = pq.ParquetFile(folder / f"{name}.parquet")
-            tables.replace(name, file.iter_batches(), file.schema_arrow)
+            rows = pa.RecordBatchReader.from_batches(file.schema_arrow, file.iter_batches())
+            tables.replace(name, rows, file.schema_arrow)
         index_speakers(tables)
         tables.write_facts({**facts, "complete": True})
     return SpeakerStore(uri)

@@ -30,9 +30,15 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     query.add_argument("speaker")
     query.add_argument("text")
     query.add_argument("--limit", type=int, default=5)
-    query.add_argument("--split", help="see only what a turn of this split may see (train and its own)")
-    query.add_argument("--before", type=int, help="see only what is earlier than this place in time (utterance_index)")
+    _view(query)
     _embedder(query)
+
+    biography = _action(actions, "biography", "write a speaker's biography, or show the one that is kept", _biography)
+    biography.add_argument("speaker")
+    biography.add_argument("--writer", default="extractive", help="extractive (no model), smollm2, a Hub id or a folder")
+    biography.add_argument("--budget", type=int, default=80, help="most words (extractive) or tokens (default: 80)")
+    biography.add_argument("--anonymous", action="store_true", help="numbers in place of names")
+    _view(biography)
 
     forget = _action(actions, "forget", "take a speaker out of the store, files included", _forget)
     forget.add_argument("speaker")
@@ -49,6 +55,11 @@ def _action(actions: argparse._SubParsersAction, name: str, help_text: str, run:
     parser.add_argument("--store", required=True, help="folder, or an object store's address (s3://bucket/speakers)")
     parser.set_defaults(run=run)
     return parser
+
+
+def _view(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--split", help="see only what a turn of this split may see (train and its own)")
+    parser.add_argument("--before", type=int, help="see only what is earlier than this place in time (utterance_index)")
 
 
 def _embedder(parser: argparse.ArgumentParser) -> None:
@@ -102,6 +113,27 @@ def _query(arguments: argparse.Namespace) -> None:
     view = View(arguments.split, arguments.before)
     for each in store.similar(arguments.speaker, arguments.text, arguments.limit, view):
         print(f"{each.similarity:.3f}  {each.key:24s} {each.emotion or '-':10s} {each.text}")
+
+
+def _biography(arguments: argparse.Namespace) -> None:
+    from .speaker_store import SpeakerStore, View
+
+    store, view = SpeakerStore(arguments.store), View(arguments.split, arguments.before)
+    if arguments.writer == "extractive":
+        from .biographies import ExtractiveBiographer
+
+        write = ExtractiveBiographer(store, arguments.budget, anonymous=arguments.anonymous)
+    else:
+        from .biography_writer import LlmBiographer
+
+        write = LlmBiographer(store, arguments.writer, arguments.budget, anonymous=arguments.anonymous)
+    written = write(arguments.speaker, view)
+    if not written.text:
+        raise EmoNetError(
+            f"{arguments.store}: {arguments.speaker!r} has said nothing that may be seen; see `emonet speakers show`."
+        )
+    print(written.text)
+    print(f"({written.kind}, {written.model}, prompt {written.prompt_digest}, from {len(written.utterances)} utterances)")
 
 
 def _forget(arguments: argparse.Namespace) -> None:

@@ -90,7 +90,9 @@ class LlmBiographer:
 
     @torch.inference_mode()
     def _write(self, prompt: list[dict[str, str]]) -> str:
-        inputs = self.tokenizer.apply_chat_template(prompt, continue_final_message=True, return_tensors="pt", return_dict=True)
+        inputs: Any = self.tokenizer.apply_chat_template(
+            prompt, continue_final_message=True, return_tensors="pt", return_dict=True
+        )
         begun = prompt[-1]["content"]
         output = self.model.generate(
             **inputs,

@@ -3,7 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import EmoNetError
 
@@ -119,6 +119,7 @@ def _biography(arguments: argparse.Namespace) -> None:
     from .speaker_store import SpeakerStore, View
 
     store, view = SpeakerStore(arguments.store), View(arguments.split, arguments.before)
+    write: Any
     if arguments.writer == "extractive":
         from .biographies import ExtractiveBiographer
 

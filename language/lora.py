@@ -61,7 +61,7 @@ def add_adapters(model: Any, settings: LoraSettings) -> None:
         EmoNetError: without peft, for layers that the backbone has not, or where there are adapters already.
     """
     peft = _peft()
-    encoder = model.emonet.encoder
+    encoder = _encoder(model)
     if has_adapters(model):
         raise EmoNetError("The model has adapters already: merge_adapters(model) first.")
     digest = encoder_digest(encoder)
@@ -79,13 +79,13 @@ def add_adapters(model: Any, settings: LoraSettings) -> None:
 
 def has_adapters(model: Any) -> bool:
     """Whether the backbone carries adapters that are not merged."""
-    return getattr(model.emonet.encoder, "emonet_adapters", None) is not None
+    return getattr(_encoder(model), "emonet_adapters", None) is not None
 
 
 @torch.no_grad()
 def merge_adapters(model: Any) -> None:
     """Add the adapters to the backbone's weights and take them off, in place: the model computes the same without peft."""
-    encoder = model.emonet.encoder
+    encoder = _encoder(model)
     for name, layer in _adapted_layers(encoder):
         layer.merge(safe_merge=True)
         encoder.set_submodule(name, layer.get_base_layer())
@@ -168,6 +168,11 @@ def load_trained_state(model: Any, state: dict[str, torch.Tensor], source: Any) 
     with torch.no_grad():
         for name, tensor in state.items():
             targets[name].copy_(tensor)
+
+
+def _encoder(model: Any) -> Any:
+    """The module that carries the adapters: of the packed read-out or of the prompted one."""
+    return model.emonet.encoder if hasattr(model, "emonet") else model.encoder
 
 
 def _adapted_layers(encoder: Any) -> list[tuple[str, Any]]:

@@ -13,6 +13,7 @@ from .evaluation.cli import add_commands as add_evaluation_commands
 from .hub.cli import add_commands as add_hub_commands
 from .knowledge.cli import add_commands as add_knowledge_commands
 from .knowledge.cli import add_source_arguments
+from .language.cli import add_commands as add_speaker_commands
 from .version import PACKAGE_VERSION
 
 # Heavy modules are imported inside the commands, so that `emonet --help` answers at once.
@@ -35,6 +36,11 @@ _TRAINING_FLAGS: dict[str, tuple[str, type]] = {
     "logit_adjustment": ("logit_adjustment", str),
     "label_smoothing": ("label_smoothing_factor", float),
     "early_stopping": ("early_stopping_patience", int),
+    "lora_rank": ("lora_rank", int),
+    "lora_alpha": ("lora_alpha", float),
+    "lora_dropout": ("lora_dropout", float),
+    "lora_target_modules": ("lora_target_modules", str),
+    "head_epochs": ("head_epochs", float),
 }
 
 
@@ -95,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     add_engine_commands(commands)
     add_evaluation_commands(commands)
     add_hub_commands(commands)
+    add_speaker_commands(commands)
     add_benchmark_commands(commands)
     add_knowledge_commands(commands)
 

@@ -131,6 +131,22 @@ def _system(name: str, summary: str, fine_tuned: dict[str, Any] | None = None) -
     )
 
 
+# The head starts where `emonet-fast` ends, and that start counts as the first candidate on validation.
+_LM_TRAINING: dict[str, Any] = {
+    "lora_rank": 16,
+    "head_epochs": 30,
+    "learning_rate": 1.5e-4,
+    "learning_rate_mapping": {r"^classifier\.": 2e-4},
+    "num_train_epochs": 4,
+    "per_device_train_batch_size": 8,
+    "warmup_steps": 0.1,
+    "weight_decay": 0.01,
+    "class_weighting": "inverse",
+    "eval_on_start": True,
+    "save_strategy": "no",
+}
+
+
 def _row(name: str, summary: str, weighted: bool = False, **config: Any) -> Preset:
     training = {**_FINE_TUNED, "class_weighting": "inverse" if weighted else "none"}
     return Preset(name, summary, _THESIS, {**_CONTEXT, **config}, training)
@@ -224,6 +240,15 @@ _ALL = (
     *_system("dag-erc", "acyclic graph from a turn back to its speaker's last one"),
     *_system("spcl", "prototypes of the emotions by contrastive learning",
              fine_tuned={"context_window": 8, "speaker_identity": "name"}),
+    Preset(
+        "emonet-lm",
+        "EmoNet on a language model with LoRA: one causal pass a dialogue, read out behind its middle",
+        f"{_THESIS}; Hu et al. 2022, LoRA (ICLR)",
+        {**_FAST, "freeze_backbone": False, "attention_dropout": 0.0, "context_module": "none", "speaker_dropout": 0.0,
+         "context_window": None, "speaker_identity": "name", "identity_position": "marker", "pool_marker": False},
+        _LM_TRAINING,
+        {"readout_fraction": 2 / 3},
+    ),
 )  # fmt: skip
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}
 

@@ -29,6 +29,8 @@ from .features import set_concept_vectors
 from .hub.card import write_card
 from .inference import predict_logits
 from .knowledge.table import build_concepts
+from .language.adapter_trainer import start_on_frozen
+from .language.lora import save_adapter
 from .modeling_emonet import EmoNetForSequenceClassification
 from .presets import preset_config, preset_training
 from .processing_emonet import NO_LABEL, EmoNetProcessor
@@ -73,21 +75,20 @@ def train_run(
     scheme = training.get("class_weighting", "none")
     model.config.class_weights = class_weights(corpus["train"].labels(), model.config.num_labels, scheme)
     corpus.cache_features(model, cache_dir, progress)
-    corpus.fit_standardizers(model)
     facts: dict[str, Any] = {}
     if processor.concepts is not None:
         set_concept_vectors(model, processor, cache_dir, progress)
         facts["knowledge"] = processor.concepts.sources
+    if not training.get("lora_rank"):
+        corpus.fit_standardizers(model)
     cached = time.perf_counter()
 
-    patience = training.pop("early_stopping_patience", 0)
-    arguments = EmoNetTrainingArguments(
-        output_dir=str(output / "checkpoints"),
-        seed=seed,
-        disable_tqdm=not progress,
-        early_stopping_patience=patience,
-        **training,
-    )
+    arguments = _arguments(output, seed, progress, training)
+    if arguments.lora_rank:
+        head_training = {**preset_training("emonet-fast", model.config.is_decoder_backbone), "class_weighting": scheme}
+        head_training["num_train_epochs"] = arguments.head_epochs
+        start_on_frozen(model, corpus, arguments, _arguments(output, seed, progress, head_training), cache_dir, progress)
+        cached = time.perf_counter()
     if arguments.logit_adjustment != "none":
         assign_folds(corpus["train"], model.config.head_members)
     trainer = EmoNetTrainer(
@@ -108,7 +109,7 @@ def train_run(
         trainer.state,
         preset=preset,
         config=fields,
-        training={**training, "early_stopping_patience": patience},
+        training={"early_stopping_patience": 0, **training},
         train_loss=result.training_loss,
         seconds={"prepare": round(cached - started, 1), "train": round(finished - cached, 1)},
         training_turns=len(corpus["train"].labels()),
@@ -120,6 +121,8 @@ def train_run(
         if calibrate:
             model.config.calibration_temperature = _temperature(logits, split)
         trainer.accelerator.unwrap_model(trainer.model).save_pretrained(output)
+        if arguments.lora_rank:
+            save_adapter(model, output / "adapter")
         metrics, rows = score_split(processor, split, logits)
         metrics["dataset_version"] = conversations.dataset_version
         write_run_report(output, metrics, model.config.label_names, history=trainer.state.log_history, split="validation")
@@ -260,6 +263,10 @@ def _concepts(conversations: Conversations, context_module: str, graph: str, aff
     if module is None or not module.uses_concepts or graph == "none":
         return None
     return build_concepts([turn["text"] for row in conversations["train"] for turn in row["turns"]], graph, affect)
+
+
+def _arguments(output: Path, seed: int, progress: bool, training: dict[str, Any]) -> EmoNetTrainingArguments:
+    return EmoNetTrainingArguments(output_dir=str(output / "checkpoints"), seed=seed, disable_tqdm=not progress, **training)
 
 
 def _load(dataset: str, data_dir: str | None, config: Any) -> Conversations:

@@ -21,6 +21,7 @@ from .evaluation.metrics import trainer_metrics
 from .hub.card_callback import CardCallback
 from .hub.pushing_trainer import PushingTrainer
 from .inference import window_tokens
+from .language.adapter_trainer import AdapterCheckpoints
 from .processing_emonet import EmoNetProcessor
 
 CLASS_WEIGHTINGS = ("none", "inverse", "sqrt_inverse", "effective")
@@ -37,12 +38,20 @@ class EmoNetTrainingArguments(TrainingArguments):
         learning_rate_mapping: Regular expression on parameter names → learning rate; the first that matches wins.
         early_stopping_patience: Epochs without a better validation score before training stops; 0 for never.
         logit_adjustment: `out_of_fold` cross-fits the heads and then fits a bias for every class; see [`cross_fitting`].
+        lora_rank: Rank of LoRA adapters on the backbone, whose own weights are then not trained; 0 for none.
+        lora_alpha / lora_dropout / lora_target_modules: See [`LoraSettings`].
+        head_epochs: With adapters, the head first learns this long on the frozen backbone's cached read-outs.
     """
 
     class_weighting: str = field(default="none", metadata={"help": f"One of {', '.join(CLASS_WEIGHTINGS)}."})
     learning_rate_mapping: dict[str, float] | str = field(default_factory=dict)
     early_stopping_patience: int = field(default=0, metadata={"help": "Epochs without gain before stopping; 0: never."})
     logit_adjustment: str = field(default="none", metadata={"help": f"One of {', '.join(LOGIT_ADJUSTMENTS)}."})
+    lora_rank: int = field(default=0, metadata={"help": "Rank of LoRA adapters on the backbone; 0: none."})
+    lora_alpha: float | None = field(default=None, metadata={"help": "Scale of the adapters times their rank."})
+    lora_dropout: float = field(default=0.05)
+    lora_target_modules: str = field(default="all-linear", metadata={"help": "Names of layers with commas, or all-linear."})
+    head_epochs: float = field(default=0, metadata={"help": "Epochs of the head alone, before the adapters."})
     output_dir: str | None = field(default="emonet-run")
     eval_strategy: str = field(default="epoch")
     save_strategy: str = field(default="epoch")
@@ -74,7 +83,7 @@ class EmoNetTrainingArguments(TrainingArguments):
             raise EmoNetError("hub_token would be pickled into training_args.bin: log in, or set HF_TOKEN, instead.")
 
 
-class EmoNetTrainer(PushingTrainer):
+class EmoNetTrainer(AdapterCheckpoints, PushingTrainer):
     """Trainer over the windows of an [`EncodedCorpus`].
 
     Example:

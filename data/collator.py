@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from ..errors import EmoNetError
 from ..processing_emonet import EmoNetProcessor
 
 
@@ -88,20 +89,35 @@ class EncodedCorpus(Mapping[str, EncodedSplit]):
 
         A frozen backbone gives the turn vectors, a frozen memory encoder the memory table. What is trained stays tokens.
         """
-        from ..features import cached_memory_features, cached_turn_features
+        from ..features import cached_memory_features
 
         config, base = model.config, model.emonet
         model.eval()
         if config.speaker_memory != "none" and config.memory_encoder == "frozen":
             self.collator.memory = cached_memory_features(base, self.processor, self.texts, cache_dir, progress)
-        # A trained id embedding below the backbone changes at every step; markers that are text do not.
-        trained_input = config.speaker_identity == "global" and config.identity_position == "marker"
-        if config.freeze_backbone and not trained_input:
-            windows = [example for split in self.splits.values() for example in split.examples]
-            for window, vectors in zip(
-                windows, cached_turn_features(base, self.processor, windows, cache_dir, progress), strict=True
-            ):
-                window["turn_embeds"] = vectors
+        if config.freeze_backbone and not _has_trained_input(config):
+            self.attach_turn_features(model, cache_dir, progress)
+
+    def attach_turn_features(self, model: Any, cache_dir: Path | None = None, progress: bool = True) -> None:
+        """Give every window the cached vectors of its turns by the backbone as it is, which stand in for tokens."""
+        from ..features import cached_turn_features
+
+        if _has_trained_input(model.config):
+            raise EmoNetError(
+                "speaker_identity='global' at identity_position='marker' is trained below the backbone, whose read-outs then "
+                "change at every step: use identity_position='turn', or speaker_identity='name'."
+            )
+        model.eval()
+        windows = [example for split in self.splits.values() for example in split.examples]
+        features = cached_turn_features(model.emonet, self.processor, windows, cache_dir, progress)
+        for window, vectors in zip(windows, features, strict=True):
+            window["turn_embeds"] = vectors
+
+    def drop_turn_features(self) -> None:
+        """Go back to tokens."""
+        for split in self.splits.values():
+            for example in split.examples:
+                example.pop("turn_embeds", None)
 
     def fit_standardizers(self, model: Any) -> None:
         """Take the training set's means and deviations into the model (needs `cache_features` first)."""
@@ -114,3 +130,8 @@ class EncodedCorpus(Mapping[str, EncodedSplit]):
             used = {place for example in train for row in example["memory_index"] for place in row}
             if used:
                 base.memory_standardizer.fit(torch.from_numpy(np.asarray(self.collator.memory)[sorted(used)]))
+
+
+def _has_trained_input(config: Any) -> bool:
+    """Whether an id embedding below the backbone is trained; markers that are text are not."""
+    return config.speaker_identity == "global" and config.identity_position == "marker"

@@ -95,6 +95,7 @@ def summary(files: "RunFiles") -> str:
         ("Labels", ", ".join(_labels(files))),
         ("Preset", f"`{preset}`" if preset else ""),
         ("Backbone", _base_model(files) or PurePath(backbone or "").name),
+        ("Adapters", _adapter_fact(files.run.get("training", {}))),
         ("Sees", "earlier turns only" if files.config.get("causal", True) else "earlier and later turns (not for live use)"),
         ("Speakers", _speaker_fact(files)),
         ("Trained on", _corpus_title(files.config.get("dataset_version"))),
@@ -265,6 +266,12 @@ def _speaker_fact(files: "RunFiles") -> str:
     memory = {"dialogue": "earlier in the dialogue", "corpus": "earlier, in other dialogues too"}
     said = memory.get(files.config.get("speaker_memory", "corpus"))
     return f"{identity}; with a memory of what they said {said}" if said else identity
+
+
+def _adapter_fact(training: dict[str, Any]) -> str:
+    rank = training.get("lora_rank")
+    layers = str(training.get("lora_target_modules", "all-linear")).replace("all-linear", "all linear layers")
+    return f"LoRA of rank {rank} on {layers} of the backbone, merged into its weights" if rank else ""
 
 
 def _split(files: "RunFiles") -> str:

@@ -230,8 +230,10 @@ class EmoNetConfig(PretrainedConfig):
             raise ValueError("memory_window, num_speakers and head_members must be at least 1.")
         if self.attention_dropout is not None and not 0 <= self.attention_dropout < 1:
             raise ValueError("attention_dropout must be None or from 0 to below 1.")
-        if self.memory_half_life <= 0 or self.calibration_temperature <= 0:
-            raise ValueError("memory_half_life and calibration_temperature must be positive.")
+        if self.memory_half_life <= 0:
+            raise ValueError("memory_half_life must be positive.")
+        if self.calibration_temperature <= 0:
+            raise ValueError("calibration_temperature must be positive.")
         if self.context_window is not None and self.context_window < 0:
             raise ValueError("context_window must be None (all earlier turns) or 0 and more.")
         if self.class_weights is not None:

@@ -132,7 +132,7 @@ def test_round_trip_is_bit_equal_and_stays_frozen(tokenizer: Any, preset: str, t
 def test_frozen_memory_is_stored_once(tokenizer: Any, tmp_path: Path) -> None:
     from safetensors import safe_open
 
-    for preset, copies in (("emonet-fast", 1), ("emonet", 2), ("context", 1)):
+    for preset, copies in (("emonet-fast", 1), ("emonet-thesis", 2), ("context", 1)):
         model, _ = build(tokenizer, preset)
         model.save_pretrained(tmp_path / preset)
         with safe_open(tmp_path / preset / "model.safetensors", "pt") as file:

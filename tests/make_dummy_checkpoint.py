@@ -19,7 +19,7 @@ def main() -> None:
     rmtree(FOLDER, ignore_errors=True)
     model, model.processor = build(
         make_tokenizer(),
-        "emonet",
+        "emonet-thesis",
         memory_hidden_size=16,
         backbone={"hidden_size": 16, "num_hidden_layers": 2, "max_position_embeddings": 128},
     )

@@ -44,7 +44,9 @@ class SPCLContext(GRUContext):
         self, states: torch.Tensor, speakers: torch.Tensor, turn_mask: torch.Tensor, labels: torch.Tensor
     ) -> torch.Tensor:
         learnt = labels != -100
-        states = states.float()  # half precision is too coarse for cosines over so small a temperature
+        states = states.to(
+            torch.promote_types(states.dtype, torch.float32)
+        )  # half precision is too coarse for cosines over so small a temperature
         losses = states.new_zeros(labels.shape)
         if not learnt.any():
             return losses

@@ -44,8 +44,8 @@ class SPCLContext(GRUContext):
         self, states: torch.Tensor, speakers: torch.Tensor, turn_mask: torch.Tensor, labels: torch.Tensor
     ) -> torch.Tensor:
         learnt = labels != -100
-        if states.dtype in (torch.float16, torch.bfloat16):
-            states = states.float()  # half precision is too coarse for cosines over so small a temperature
+        # Half precision is too coarse for cosines over so small a temperature.
+        states = states.to(torch.promote_types(states.dtype, torch.float32))
         losses = states.new_zeros(labels.shape)
         if not learnt.any():
             return losses

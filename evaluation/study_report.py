@@ -25,8 +25,11 @@ def write_study_report(study: Study, output_dir: str | Path, resamples: int = RE
     """
     root = Path(output_dir)
     (root / PLOTS).mkdir(parents=True, exist_ok=True)
-    tables = [dataset_table(study, dataset, root, resamples) for dataset in study.datasets]
+    begun = {cell.dataset for cell in study.cells() if (root / cell.path).exists()}
+    tables = [dataset_table(study, dataset, root, resamples) for dataset in study.datasets if dataset in begun or not begun]
     blocks: list[Block] = [Heading(1, study.name), *([Text(study.note)] if study.note else []), _method(study, resamples)]
+    if absent := [dataset for dataset in study.datasets if dataset not in begun]:
+        blocks.append(Text(f"**Missing:** no finished cell of {', '.join(absent)}."))
     for table in tables:
         blocks += _dataset_blocks(study, table, root)
     blocks += _rows_blocks(study)

@@ -22,6 +22,10 @@ def test_the_benchmark_puts_papers_beside_the_figures(backbone: Path, cached: No
     file.write_text(json.dumps(study))
     arguments = ["benchmark", "--study", str(file), "--output-dir", str(folder)]
     assert main(arguments) == 0
+    file.write_text(json.dumps({**study, "datasets": [*study["datasets"], {"name": "meld"}]}))
+    assert main([*arguments, "--report-only"]) == 0
+    assert "**Missing:** no finished cell of meld." in (folder / "report.md").read_text()
+    file.write_text(json.dumps(study))
     assert "The systems and their papers" not in (folder / "report.md").read_text(), "nobody published on the sample corpus"
     for name in folder.rglob("*.json"):  # as if it had been MELD
         name.write_text(name.read_text().replace('"sample-', '"meld-'))

@@ -25,7 +25,6 @@ from .language.adapter_trainer import AdapterCheckpoints
 from .processing_emonet import EmoNetProcessor
 
 CLASS_WEIGHTINGS = ("none", "inverse", "sqrt_inverse", "effective")
-REQUIRED_KEYS = ("speaker_ids", "local_speaker_ids", "labels", "memory_index")
 
 
 @dataclass
@@ -97,11 +96,12 @@ class EmoNetTrainer(AdapterCheckpoints, PushingTrainer):
     """
 
     args: EmoNetTrainingArguments
+    required_keys: tuple[str, ...] = ("speaker_ids", "local_speaker_ids", "labels", "memory_index")
     loss_is_scaled_for_ga = True  # the loss is divided by the weight of the whole optimizer step
 
     def __init__(self, model: Any = None, args: EmoNetTrainingArguments | None = None, **kwargs: Any):
         for name in ("train_dataset", "eval_dataset"):
-            _check_dataset(kwargs.get(name), name)
+            _check_dataset(kwargs.get(name), name, self.required_keys)
         if kwargs.get("data_collator") is None:
             raise EmoNetError("EmoNetTrainer needs data_collator=EncodedCorpus(...).collator: it holds the speaker memory.")
         if "compute_metrics" not in kwargs and kwargs.get("eval_dataset") is not None:
@@ -268,7 +268,7 @@ def _apply_learning_rates(optimizer: torch.optim.Optimizer, model: torch.nn.Modu
             optimizer.add_param_group({**group, "params": parameters, "lr": rate})
 
 
-def _check_dataset(dataset: Any, name: str) -> None:
+def _check_dataset(dataset: Any, name: str, keys: Sequence[str]) -> None:
     if dataset is None:
         return
     encode = "Encode the corpus first: corpus = EncodedCorpus(load_conversations(...), processor)"
@@ -278,6 +278,6 @@ def _check_dataset(dataset: Any, name: str) -> None:
         raise EmoNetError(f"{name} has the raw columns {dataset.column_names}. {encode}, then pass corpus['train'].")
     if len(dataset) == 0:
         raise EmoNetError(f"{name} is empty.")
-    missing = [key for key in REQUIRED_KEYS if key not in dataset[0]]
+    missing = [key for key in keys if key not in dataset[0]]
     if missing:
         raise EmoNetError(f"{name} lacks {', '.join(missing)}. {encode}, then pass corpus['train'].")

@@ -15,7 +15,6 @@ from ..backbones import backbone_name, resolve_backbone
 from ..errors import EmoNetError
 from ..modeling_emonet import EmoNetOutput, weighted_cross_entropy
 from .label_tree import LabelTree
-from .lora import has_adapters, merge_adapters
 from .prefix_reader import PrefixReader
 from .prompts import FeltTurn, PromptBuilder, PromptSettings
 
@@ -73,10 +72,8 @@ class PromptedEmoNet(nn.Module):
         return cls(model, AutoTokenizer.from_pretrained(folder), labels, settings, **facts).eval()
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write the language model, adapters merged, with its tokenizer and the form of its prompts."""
+        """Write the language model, with adapters as the weights that they make, its tokenizer and the form of its prompts."""
         folder = Path(folder)
-        if has_adapters(self):
-            merge_adapters(self)
         self.language_model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
         facts = {

@@ -34,7 +34,9 @@ class TinyEmbedder:
         return table / np.linalg.norm(table, axis=1, keepdims=True)
 
 
-def corpus(folder: Path, train: Any = TRAIN, validation: Any = VALIDATION, test: Any = TEST) -> Any:
+def corpus(
+    folder: Path, train: Any = TRAIN, validation: Any = VALIDATION, test: Any = TEST, labels: list[str] | None = None
+) -> Any:
     """Write the splits as files of one's own into `folder` and load them."""
     folder.mkdir(parents=True, exist_ok=True)
     for split, dialogues in (("train", train), ("validation", validation), ("test", test)):
@@ -44,4 +46,4 @@ def corpus(folder: Path, train: Any = TRAIN, validation: Any = VALIDATION, test:
             for speaker, text, emotion in turns
         ]
         (folder / f"{split}.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
-    return load_conversations(folder, cache_dir=folder / "cache")
+    return load_conversations(folder, cache_dir=folder / "cache", labels=labels)

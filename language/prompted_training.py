@@ -1,0 +1,205 @@
+"""Training and evaluation of the prompted read-out: prompts of a corpus, LoRA, the weighted loss, trajectories of its own."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+from tqdm.auto import tqdm
+from transformers import TrainerCallback, set_seed
+
+from ..evaluation.metrics import emotion_metrics
+from ..hub.card_callback import CardCallback
+from ..modeling_emonet import weighted_cross_entropy
+from ..processing_emonet import NO_LABEL, pad_rows
+from ..run_record import RUN_FILE, changed_arguments, epoch_rows, kept_epoch, versions, write_json
+from ..speaker_names import identity
+from ..train_trainer import EmoNetTrainer, EmoNetTrainingArguments, class_weights
+from .biographies import dialogue_view
+from .lora import LoraSettings, add_adapters
+from .prefix_reader import PrefixReader
+from .prompted import PromptedEmoNet
+from .prompts import PromptSettings
+from .speaker_store import Biography, View
+from .trajectory import EmotionRecord
+
+Biographer = Callable[[str, View], Biography]
+
+
+class PromptedSplit(Dataset):
+    """A split's turns as prompts, each written when it is asked for, since trajectories change in training.
+
+    Args:
+        dialogues: Rows of the `dialogues` view, with `speaker_history_index`. record: The corpus's emotions.
+        biographer: Writes a speaker's biography as far as a view reaches; `None` for none.
+    """
+
+    def __init__(
+        self, name: str, dialogues: Sequence[Mapping[str, Any]], model: PromptedEmoNet, record: EmotionRecord,
+        biographer: Biographer | None = None,
+    ):  # fmt: skip
+        self.name, self.dialogues, self.record = name, list(dialogues), record
+        self._prompts = model.prompts
+        self.turns = [(number, place) for number, row in enumerate(self.dialogues) for place in range(len(row["turns"]))]
+        self.examples = [place for place, turn in enumerate(self.turns) if self.label(*turn) != NO_LABEL]
+        self._biographies = [self._written(row, biographer) for row in self.dialogues]
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, place: int) -> dict[str, Any]:
+        number, turn = self.turns[self.examples[place]]
+        return {"input_ids": self.prompt(number, turn), "labels": [self.label(number, turn)]}
+
+    def prompt(self, number: int, place: int) -> list[int]:
+        """The tokens of the prompt for a dialogue's turn."""
+        turns = self.dialogues[number]["turns"]
+        biography = self._biographies[number].get(turns[place]["speaker"], "")
+        return self._prompts.tokens(turns, place, biography, self.record.lines(turns[place]))
+
+    def label(self, number: int, place: int) -> int:
+        """A turn's label, -100 for none."""
+        emotion = self.dialogues[number]["turns"][place]["emotion"]
+        return NO_LABEL if emotion is None or emotion < 0 else emotion
+
+    def _written(self, row: Mapping[str, Any], biographer: Biographer | None) -> dict[str, str]:
+        if biographer is None or not self._prompts.settings.biography:
+            return {}
+        view = dialogue_view(self.name, dict(row))
+        names = dict.fromkeys(turn["speaker"] for turn in row["turns"])
+        return {name: biographer(identity(name, row["dialogue_id"]), view).text for name in names}
+
+
+def predict_split(model: PromptedEmoNet, split: PromptedSplit, progress: bool = False) -> tuple[np.ndarray, PrefixReader]:
+    """Log-probabilities (N, C) of every turn of a split, in order of time, and the reader with its count of tokens.
+
+    Each prediction is taken up before the next prompt is written: it is what later trajectories tell.
+    """
+    model.eval()
+    reader = PrefixReader(model.language_model, model.tree)
+    scores = []
+    for number, place in tqdm(split.turns, disable=not progress, desc=split.name):
+        scores.append(reader.log_probabilities(split.prompt(number, place)).float().cpu().numpy())
+        split.record.predicted(split.dialogues[number]["turns"][place]["utterance_index"], int(scores[-1].argmax()))
+    return np.stack(scores), reader
+
+
+def split_metrics(model: PromptedEmoNet, split: PromptedSplit, scores: np.ndarray) -> dict[str, Any]:
+    """`emotion_metrics` of a split, with its weighted `loss`."""
+    gold = [split.label(*turn) for turn in split.turns]
+    total, weight = weighted_cross_entropy(torch.from_numpy(scores), torch.tensor(gold), model.config.class_weights)
+    return {"loss": float(total / weight), **emotion_metrics(gold, scores.argmax(-1), model.labels)}
+
+
+class PromptedTrainer(EmoNetTrainer):
+    """`EmoNetTrainer` over prompts; it evaluates turn by turn, as the model is used."""
+
+    required_keys = ("input_ids", "labels")
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.remove_callback(CardCallback)  # the card tells of an EmoNetConfig
+
+    def evaluate(self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval") -> dict[str, float]:
+        model: Any = self.accelerator.unwrap_model(self.model)
+        split = self.eval_dataset if eval_dataset is None else eval_dataset
+        metrics = split_metrics(model, split, predict_split(model, split)[0])  # type: ignore[arg-type]
+        figures = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items() if isinstance(value, float)}
+        self.log(figures)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, figures)
+        return figures
+
+
+class OwnTrajectories(TrainerCallback):
+    """From the second epoch on, a growing share of training turns is told with the model's own predictions, up to `share`."""
+
+    def __init__(self, model: PromptedEmoNet, split: PromptedSplit, share: float):
+        self.model, self.split, self.share = model, split, share
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        epoch = round(state.epoch or 0)
+        if epoch == 0 or not self.share:
+            return
+        predict_split(self.model, self.split)
+        self.split.record.own_share = self.share * min(1.0, epoch / max(1.0, args.num_train_epochs - 1))
+        self.split.record.seed = epoch
+        self.model.train()
+
+
+def train_prompted(
+    conversations: Any,
+    backbone: str,
+    output_dir: str | Path,
+    settings: PromptSettings,
+    *,
+    lora: LoraSettings | None = None,
+    biographer: Biographer | None = None,
+    own_share: float = 0.5,
+    class_weighting: str = "inverse",
+    seed: int = 1,
+    progress: bool = True,
+    **training: Any,
+) -> PromptedEmoNet:
+    """Train the prompted read-out with LoRA, keep the best epoch on validation, and write the model with its `run.json`.
+
+    Args:
+        conversations: `load_conversations(..., history_window=K)`, K at least the trajectory's length.
+        own_share: The largest share of training turns that a trajectory tells by the model's own predictions.
+        training: Further `EmoNetTrainingArguments`.
+    """
+    set_seed(seed)
+    version = conversations.dataset_version
+    model = PromptedEmoNet.from_backbone(backbone, conversations.labels, settings, dataset_version=version)
+    emotions = EmotionRecord(conversations["train"], conversations.utterance_texts(), conversations.labels)
+    splits = {name: PromptedSplit(name, conversations[name], model, emotions, biographer) for name in ("train", "validation")}
+    gold = [splits["train"].label(*turn) for turn in splits["train"].turns]
+    model.config.class_weights = class_weights(gold, len(model.labels), class_weighting)
+    lora = lora or LoraSettings()
+    add_adapters(model, lora)
+    # The head's rows are the label words' own: what is trained is the transformer below it.
+    model.language_model.get_output_embeddings().requires_grad_(False)
+    arguments = EmoNetTrainingArguments(
+        output_dir=str(Path(output_dir) / "checkpoints"), seed=seed, save_strategy="no", disable_tqdm=not progress,
+        class_weighting=class_weighting, lora_rank=lora.rank, **{"learning_rate": 2e-4, "num_train_epochs": 3, **training},
+    )  # fmt: skip
+    trainer = PromptedTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=splits["train"],
+        eval_dataset=splits["validation"],
+        data_collator=lambda examples: collate(examples, model.tokenizer.pad_token_id),
+        compute_metrics=lambda _: {},
+        callbacks=[OwnTrajectories(model, splits["train"], own_share if settings.trajectory else 0.0)],
+    )
+    result = trainer.train()
+    model.eval().save_pretrained(output_dir)
+    record = {
+        **model.facts,
+        "prompts": asdict(settings),
+        "lora": asdict(lora),
+        "own_share": own_share,
+        "seed": seed,
+        "training": changed_arguments(arguments),
+        "train_loss": result.training_loss,
+        "best_epoch": kept_epoch(arguments, trainer.state.log_history),
+        "epochs": epoch_rows(trainer.state.log_history),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "trainable_parameters": sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
+        "versions": versions(),
+    }
+    write_json(Path(output_dir, RUN_FILE), record)
+    return model
+
+
+def collate(examples: Sequence[Mapping[str, Any]], pad: int) -> dict[str, torch.Tensor]:
+    """Prompts → (B, L) tokens and mask, padded on the right, and (B, 1) labels."""
+    rows = [example["input_ids"] for example in examples]
+    length = max(map(len, rows))
+    return {
+        "input_ids": pad_rows(rows, length, pad),
+        "attention_mask": pad_rows([[1] * len(row) for row in rows], length, 0),
+        "labels": torch.tensor([example["labels"] for example in examples]),
+    }

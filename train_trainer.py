@@ -184,8 +184,8 @@ class EmoNetTrainer(AdapterCheckpoints, PushingTrainer):
 
     @property
     def _has_auxiliary_loss(self) -> bool:
-        context = self.accelerator.unwrap_model(self.model).emonet.context
-        return context is not None and context.has_auxiliary_loss
+        emonet = getattr(self.accelerator.unwrap_model(self.model), "emonet", None)  # a prompted model has none
+        return emonet is not None and emonet.context is not None and emonet.context.has_auxiliary_loss
 
     def _weights(self, device: torch.device) -> torch.Tensor:
         config = self.accelerator.unwrap_model(self.model).config

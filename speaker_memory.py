@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from .configuration_emonet import EmoNetConfig
 
@@ -61,9 +62,16 @@ class SpeakerMemory(nn.Module):
 
     def read(self, history: torch.Tensor, lengths: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
         """(N, K, H) histories, (N,) their lengths from 1 on, (N, H) turn vectors → (N, H)."""
-        # History is left-aligned, so what the GRU reads behind the last utterance never reaches the states taken.
-        pooled = self._pooled(self.gru(history)[0], lengths, states)
+        pooled = self._pooled(self._gru_states(history, lengths), lengths, states)
         return pooled if self.projection is None else self.projection(pooled)
+
+    def _gru_states(self, history: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """(N, K, H) histories → (N, K, S) GRU states; those behind a history's last utterance mean nothing."""
+        if torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export():  # ONNX knows no packed sequences
+            return self.gru(history)[0]
+        # Most histories are shorter than the longest: packed, the GRU doesn't read the padding.
+        packed = pack_padded_sequence(history, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        return pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=history.shape[1])[0]
 
     def _pooled(self, outputs: torch.Tensor, lengths: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
         """(N, K, S) GRU states, (N,) lengths, (N, H) turn vectors → (N, S)."""

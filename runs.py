@@ -88,6 +88,7 @@ def train_run(
         head_training = {**preset_training("emonet-fast", model.config.is_decoder_backbone), "class_weighting": scheme}
         head_training["num_train_epochs"] = arguments.head_epochs
         start_on_frozen(model, corpus, arguments, _arguments(output, seed, progress, head_training), cache_dir, progress)
+        arguments = _arguments(output, seed, progress, training)  # anew: accelerate was set up for the head's precision
         cached = time.perf_counter()
     if arguments.logit_adjustment != "none":
         assign_folds(corpus["train"], model.config.head_members)

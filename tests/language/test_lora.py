@@ -171,7 +171,7 @@ def test_every_checkpoint_is_a_whole_model_and_the_best_is_kept(tokenizer: Any, 
 def test_the_command_trains_saves_and_scores(decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMONET_CACHE", str(tmp_path / "cache"))
     run = tmp_path / "run"
-    flags = ["--epochs", "1", "--lora-rank", "2", "--head-epochs", "1", "--lora-target-modules", "q_proj,v_proj"]
+    flags = ["--epochs", "1", "--lora-rank", "2", "--head-epochs", "1", "--lora-target-modules", "q_proj,v_proj", "--bf16"]
     corpus = ["--dataset", "sample"]
     assert main(["train", *corpus, "--preset", "emonet-lm", "--backbone", str(decoder), *flags, "--output-dir", str(run)]) == 0
     record = json.loads((run / "run.json").read_text())

@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Any
 
+from ..anonymity import Anonymizer
 from ..speaker_names import is_role
-from .anonymity import Anonymizer
 from .phrases import PhraseTable
 from .speaker_store import EVERYTHING, Biography, SpeakerStore, Utterance, View
 

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from ..anonymity import Anonymizer
 from ..backbones import backbone_name, resolve_backbone
 from ..features import encoder_digest
-from .anonymity import Anonymizer
+from ..quoting import Quoter
 from .biographies import SpokenRecord
-from .quoting import Quoter
 from .speaker_store import EVERYTHING, Biography, SpeakerStore, Utterance, View
 
 _ROLE = (

@@ -14,15 +14,15 @@ from transformers import TrainerCallback, set_seed
 from ..evaluation.metrics import emotion_metrics
 from ..hub.card_callback import CardCallback
 from ..modeling_emonet import weighted_cross_entropy
+from ..modeling_prompted import PromptedEmoNet
+from ..prefix_reader import PrefixReader
 from ..processing_emonet import NO_LABEL, pad_rows
+from ..prompts import PromptSettings
 from ..run_record import RUN_FILE, changed_arguments, epoch_rows, kept_epoch, versions, write_json
 from ..speaker_names import identity
 from ..train_trainer import EmoNetTrainer, EmoNetTrainingArguments, class_weights
 from .biographies import dialogue_view
 from .lora import LoraSettings, add_adapters
-from .prefix_reader import PrefixReader
-from .prompted import PromptedEmoNet
-from .prompts import PromptSettings
 from .speaker_store import Biography, View
 from .trajectory import EmotionRecord
 

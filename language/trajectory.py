@@ -8,7 +8,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .prompts import FeltTurn
+from ..prompts import FeltTurn
 
 
 class EmotionRecord:

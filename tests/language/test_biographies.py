@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from tiny_store import TRAIN, VALIDATION, TinyEmbedder, corpus
 
+from emonet.anonymity import Anonymizer
 from emonet.cli import main
-from emonet.language.anonymity import Anonymizer
 from emonet.language.biographies import ExtractiveBiographer, dialogue_view, words
 from emonet.language.biography_writer import LlmBiographer, whole_sentences
 from emonet.language.speaker_store import SpeakerStore, View

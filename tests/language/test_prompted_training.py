@@ -11,11 +11,11 @@ from tiny_store import TEST, TRAIN, VALIDATION, TinyEmbedder, corpus
 
 from emonet.language.biographies import ExtractiveBiographer
 from emonet.language.lora import LoraSettings
-from emonet.language.prompted import PromptedEmoNet
 from emonet.language.prompted_training import PromptedSplit, predict_split, train_prompted
-from emonet.language.prompts import PromptSettings
 from emonet.language.store_build import build_store
 from emonet.language.trajectory import EmotionRecord
+from emonet.modeling_prompted import PromptedEmoNet
+from emonet.prompts import PromptSettings
 
 SETTINGS = PromptSettings(window=2, trajectory=3, biography=True)
 MORE = [("d3", [*VALIDATION[0][1], ("Ann", "again a comet", "Mad")])]

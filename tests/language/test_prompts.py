@@ -9,11 +9,11 @@ import torch
 from tiny import DIALOGUE, LABELS, OTHER
 
 from emonet.errors import EmoNetError
-from emonet.language.label_tree import LabelTree
+from emonet.label_tree import LabelTree
 from emonet.language.lora import LoraSettings, add_adapters
-from emonet.language.prefix_reader import PrefixReader
-from emonet.language.prompted import PromptedEmoNet
-from emonet.language.prompts import FRAME, FeltTurn, PromptBuilder, PromptSettings
+from emonet.modeling_prompted import PromptedEmoNet
+from emonet.prefix_reader import PrefixReader
+from emonet.prompts import FRAME, FeltTurn, PromptBuilder, PromptSettings
 
 SETTINGS = PromptSettings(window=3, trajectory=2, biography=True)
 TEMPLATE = "{% for m in messages %}[CLS] {{ m.role }} {{ m.content }} [SEP] {% endfor %}[CLS] assistant "

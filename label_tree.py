@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from ..errors import EmoNetError
+from .errors import EmoNetError
 
 Prefix = tuple[int, ...]
 

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from ..backbones import backbone_name, resolve_backbone
-from ..errors import EmoNetError
-from ..modeling_emonet import EmoNetOutput, weighted_cross_entropy
+from .backbones import backbone_name, resolve_backbone
+from .errors import EmoNetError
 from .label_tree import LabelTree
+from .modeling_emonet import EmoNetOutput, weighted_cross_entropy
 from .prefix_reader import PrefixReader
 from .prompts import FeltTurn, PromptBuilder, PromptSettings
 

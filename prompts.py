@@ -10,9 +10,9 @@ from typing import Any
 
 from transformers.utils import logging
 
-from ..dialogue_input import turn_speaker
-from ..errors import EmoNetError
-from ..processing_emonet import turn_text
+from .dialogue_input import turn_speaker
+from .errors import EmoNetError
+from .processing_emonet import turn_text
 from .quoting import Quoter
 
 logger = logging.get_logger(__name__)

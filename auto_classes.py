@@ -1,7 +1,7 @@
 """Makes the package known to transformers' Auto classes and `pipeline()`.
 
 Both wait for each other: transformers imports those, and PyTorch, only when asked, and `import emonet` stays as light. The
-first import of one of transformers' modules brings the package's module along, and that one's import registers its classes.
+first import of one of transformers' modules brings the package's modules along, and their import registers their classes.
 """
 
 from functools import partial
@@ -13,41 +13,49 @@ import wrapt
 
 def register_when_imported() -> None:
     """Sets the hooks; what is already imported is registered at once."""
-    for theirs, ours, register in (
-        ("transformers.models.auto.configuration_auto", "emonet.configuration_emonet", _register_config),
-        ("transformers.models.auto.modeling_auto", "emonet.modeling_emonet", _register_models),
-        ("transformers.models.auto.processing_auto", "emonet.processing_emonet", _register_processor),
-        ("transformers.pipelines", "emonet.pipeline_emonet", _register_pipeline),
+    auto = "transformers.models.auto"
+    for before, ours, register in (
+        (f"{auto}.configuration_auto", "emonet.configuration_emonet", partial(_config, "EmoNetConfig")),
+        (f"{auto}.modeling_auto", "emonet.modeling_emonet", partial(_model, "EmoNetForSequenceClassification")),
+        (f"{auto}.processing_auto", "emonet.processing_emonet", partial(_processor, "EmoNetProcessor")),
+        ("transformers.pipelines", "emonet.pipeline_emonet", _pipeline),
+        # They build on ours, which may be what is being imported when transformers' modules are.
+        ("emonet.configuration_emonet", "emonet.configuration_prompted", partial(_config, "PromptedEmoNetConfig")),
+        ("emonet.modeling_emonet", "emonet.modeling_prompted", partial(_model, "PromptedEmoNet")),
+        ("emonet.processing_emonet", "emonet.processing_prompted", partial(_processor, "PromptedProcessor")),
     ):
         wrapt.register_post_import_hook(register, ours)
-        wrapt.register_post_import_hook(partial(_import, ours), theirs)
+        wrapt.register_post_import_hook(partial(_import, ours), before)
 
 
 def _import(name: str, _: ModuleType) -> None:
     import_module(name)
 
 
-def _register_config(ours: ModuleType) -> None:
+def _config(name: str, ours: ModuleType) -> None:
     from transformers import AutoConfig
 
-    ours.EmoNetConfig.pipeline_is_registered = True
-    AutoConfig.register(ours.EmoNetConfig.model_type, ours.EmoNetConfig, exist_ok=True)
+    config = getattr(ours, name)
+    config.pipeline_is_registered = True
+    AutoConfig.register(config.model_type, config, exist_ok=True)
 
 
-def _register_models(ours: ModuleType) -> None:
+def _model(name: str, ours: ModuleType) -> None:
     from transformers import AutoModel, AutoModelForSequenceClassification
 
+    model = getattr(ours, name)
     for auto_class in (AutoModel, AutoModelForSequenceClassification):
-        auto_class.register(ours.EmoNetConfig, ours.EmoNetForSequenceClassification, exist_ok=True)
+        auto_class.register(model.config_class, model, exist_ok=True)
 
 
-def _register_processor(ours: ModuleType) -> None:
+def _processor(name: str, ours: ModuleType) -> None:
     from transformers import AutoProcessor
 
-    AutoProcessor.register(ours.EmoNetConfig, ours.EmoNetProcessor, exist_ok=True)
+    processor = getattr(ours, name)
+    AutoProcessor.register(processor.config_class, processor, exist_ok=True)
 
 
-def _register_pipeline(ours: ModuleType) -> None:
+def _pipeline(ours: ModuleType) -> None:
     from transformers import AutoModelForSequenceClassification
     from transformers.pipelines import PIPELINE_REGISTRY
 

@@ -19,7 +19,33 @@ CUSTOM_PIPELINES = {
 }
 
 
-class EmoNetConfig(PretrainedConfig):
+class CheckpointConfig(PretrainedConfig):
+    """What the configurations of both read-outs share."""
+
+    sub_configs = {"text_config": AutoConfig}
+    # Set by the installed package, which registers the pipeline itself: a `custom_pipelines` entry would send
+    # `pipeline()` to the repository's code and so ask for trust_remote_code.
+    pipeline_is_registered = False
+
+    def __init__(self, **kwargs: Any):
+        if self.pipeline_is_registered:
+            kwargs.pop("custom_pipelines", None)
+        if kwargs.get("id2label") and not kwargs.get("label2id"):
+            kwargs["label2id"] = {label: int(index) for index, label in kwargs["id2label"].items()}
+        super().__init__(**kwargs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the base class's, with the pipeline's entry, so that every saved configuration has it."""
+        return {**super().to_dict(), "custom_pipelines": CUSTOM_PIPELINES}
+
+    @property
+    def label_names(self) -> list[str]:
+        """The label names in order of their ids."""
+        names: dict[Any, Any] = self.id2label or {}
+        return [names[index] for index in range(len(names))]
+
+
+class EmoNetConfig(CheckpointConfig):
     """Configuration of [`EmoNetModel`].
 
     Args:
@@ -73,11 +99,7 @@ class EmoNetConfig(PretrainedConfig):
     """
 
     model_type = "emonet"
-    sub_configs = {"text_config": AutoConfig}
     keys_to_ignore_at_inference = ["turn_states", "member_logits", "auxiliary_losses"]
-    # Set by the installed package, which registers the pipeline itself: a `custom_pipelines` entry would send
-    # `pipeline()` to the repository's code and so ask for trust_remote_code.
-    pipeline_is_registered = False
 
     def __init__(
         self,
@@ -121,7 +143,7 @@ class EmoNetConfig(PretrainedConfig):
         emonet_version: str = PACKAGE_VERSION,
         **kwargs: Any,
     ):
-        self.text_config = _backbone_config(text_config)
+        self.text_config = backbone_config(text_config)
         self.backbone = backbone
         self.context_mode = context_mode
         self.causal = causal
@@ -159,10 +181,6 @@ class EmoNetConfig(PretrainedConfig):
         self.calibration_temperature = calibration_temperature
         self.dataset_version = dataset_version
         self.emonet_version = emonet_version
-        if self.pipeline_is_registered:
-            kwargs.pop("custom_pipelines", None)
-        if kwargs.get("id2label") and not kwargs.get("label2id"):
-            kwargs["label2id"] = {label: int(index) for index, label in kwargs["id2label"].items()}
         super().__init__(**kwargs)
         self._validate()
         if readout_layer is not None:
@@ -170,20 +188,10 @@ class EmoNetConfig(PretrainedConfig):
         if attention_dropout is not None:
             _set_attention_dropout(self.text_config, attention_dropout)
 
-    def to_dict(self) -> dict[str, Any]:
-        """As the base class's, with the pipeline's entry, so that every saved configuration has it."""
-        return {**super().to_dict(), "custom_pipelines": CUSTOM_PIPELINES}
-
     @property
     def hidden_size(self) -> int:
         """Width H of a turn vector: the backbone's."""
         return self.text_config.hidden_size
-
-    @property
-    def label_names(self) -> list[str]:
-        """The label names in order of their ids."""
-        names: dict[Any, Any] = self.id2label or {}
-        return [names[index] for index in range(len(names))]
 
     @property
     def is_decoder_backbone(self) -> bool:
@@ -275,12 +283,13 @@ def is_decoder_type(model_type: str) -> bool:
     return model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 
-def _backbone_config(text_config: Any) -> PretrainedConfig:
+def backbone_config(text_config: Any, default: str = "bert") -> PretrainedConfig:
+    """A backbone's configuration out of a dict or an object, without what names code or a place on a machine."""
     if text_config is None:
-        return CONFIG_MAPPING["bert"]()
+        return CONFIG_MAPPING[default]()
     if isinstance(text_config, dict):
         values = {key: value for key, value in text_config.items() if key not in UNTRUSTED_KEYS}
-        model_type = values.pop("model_type", "bert")
+        model_type = values.pop("model_type", default)
         if model_type not in CONFIG_MAPPING:
             raise ValueError(
                 f"text_config.model_type={model_type!r} is not a model of the installed transformers; upgrade it. "

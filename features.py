@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from .adapter_files import weights_digest
 from .cache import cache_root
 from .inference import TOKENS_PER_PASS, batches_by_length, memory_vectors
 from .modeling_emonet import EmoNetForSequenceClassification, EmoNetModel
@@ -19,15 +20,6 @@ from .processing_emonet import EmoNetProcessor
 
 # The fields that decide what a frozen backbone's read-out of a turn is.
 _TURN_FIELDS = ("context_mode", "causal", "context_window", "pooling", "pool_marker", "readout_layer")
-
-
-def encoder_digest(encoder: torch.nn.Module) -> str:
-    """Digest of an encoder's weights: two encoders with the same digest compute the same features."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(encoder.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def cached_turn_features(
@@ -101,7 +93,7 @@ def _passes(examples: Sequence[Mapping[str, Any]], progress: bool, title: str) -
 def _key(model: EmoNetModel, encoders: Sequence[torch.nn.Module], fields: Sequence[str], tokens: Iterable[Any]) -> str:
     digest = hashlib.sha256(b"1")  # the layout of the cached file
     for encoder in encoders:
-        digest.update(encoder_digest(encoder).encode())
+        digest.update(weights_digest(encoder).encode())
     said = {name: getattr(model.config, name) for name in fields}
     if model.config.context_window == 0 or model.config.is_decoder_backbone:
         said.update({"causal": True} if "causal" in said else {})  # the backbone reads no later turn either way

@@ -123,6 +123,8 @@ def predict_dialogues(
         histories: For each dialogue, what its speakers said before it (name → utterances, oldest first); each dialogue then
             stands alone with its own. Read with `speaker_memory="corpus"` only.
     """
+    if hasattr(model, "predict_dialogues"):  # a prompted model, which takes no batches: each turn waits for the one before
+        return model.predict_dialogues(dialogues, histories, processor, progress)
     corpus_scope = processor.config.speaker_memory == "corpus"
     said: dict[str, list[int]] = {}
     windows: list[list[dict[str, Any]]] = []

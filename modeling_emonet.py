@@ -4,17 +4,16 @@ B dialogues, T turns, L tokens, S sequences (S = B when packed, one a turn in pe
 utterances of M tokens, K history places, H the backbone's width, C emotions.
 """
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
-from transformers import AutoModel, PreTrainedModel
+from transformers import AutoModel
 from transformers.utils import ModelOutput, logging
 
+from .checkpoint_emonet import EmoNetCheckpoint, resolve_backbone
 from .classifier_heads import (
     HeadEnsemble,
     Standardizer,
@@ -28,15 +27,6 @@ from .context_registry import build_context_module
 from .processing_emonet import EmoNetProcessor
 from .speaker_memory import SpeakerMemory
 from .turn_attention import encode_sequences, pool_turns, run_encoder
-
-logger = logging.get_logger(__name__)
-
-# What `config.json` says to people who load a checkpoint without the package.
-AUTO_MAP = {
-    "AutoConfig": "configuration_emonet.EmoNetConfig",
-    "AutoModelForSequenceClassification": "modeling_emonet.EmoNetForSequenceClassification",
-    "AutoProcessor": "processing_emonet.EmoNetProcessor",
-}
 
 
 @dataclass
@@ -59,16 +49,20 @@ class EmoNetOutput(ModelOutput):
     auxiliary_losses: torch.Tensor | None = None
 
 
-class EmoNetPreTrainedModel(PreTrainedModel):
+class EmoNetPreTrainedModel(EmoNetCheckpoint):
     config_class = EmoNetConfig
     config: EmoNetConfig
+    processor_class = EmoNetProcessor
+    auto_map = {
+        "AutoConfig": "configuration_emonet.EmoNetConfig",
+        "AutoModelForSequenceClassification": "modeling_emonet.EmoNetForSequenceClassification",
+        "AutoProcessor": "processing_emonet.EmoNetProcessor",
+    }
     base_model_prefix = "emonet"
     supports_gradient_checkpointing = True
     _supports_sdpa = True
     _supports_flash_attn = False  # it has no form of a block-causal mask
     _supports_attention_backend = True
-    accepts_loss_kwargs = False
-    _processor: Any = None
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -86,63 +80,6 @@ class EmoNetPreTrainedModel(PreTrainedModel):
             module.reset()
 
     @classmethod
-    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
-        """As `PreTrainedModel.from_pretrained`; what the config calls frozen is frozen again after loading."""
-        loaded = super().from_pretrained(*args, **kwargs)
-        model = loaded[0] if isinstance(loaded, tuple) else loaded
-        model.freeze()
-        return loaded
-
-    @property
-    def processor(self) -> Any:
-        """The [`EmoNetProcessor`] of this model: the one attached to it, or the one saved beside its checkpoint.
-
-        Raises:
-            ValueError: where there is neither.
-        """
-        if self._processor is None:
-            if not self.name_or_path:
-                raise ValueError("This model has no processor yet: set model.processor = EmoNetProcessor.from_backbone(...).")
-            self._processor = EmoNetProcessor.from_pretrained(
-                self.name_or_path, revision=getattr(self.config, "_commit_hash", None)
-            )
-        return self._processor
-
-    @processor.setter
-    def processor(self, value: Any) -> None:
-        self._processor = value
-
-    def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
-        """As `PreTrainedModel.save_pretrained`, and all else that a repository needs to work for others.
-
-        That is the code, the entries of the Auto classes and the pipeline in `config.json`, the tokenizer and `speakers.json`;
-        and, where the package is installed, the card and the handler for Inference Endpoints.
-        """
-        self.config.auto_map = {**AUTO_MAP, "AutoModel": f"modeling_emonet.{type(self).__name__}"}
-        push = {"repo_id": kwargs.pop("repo_id", Path(save_directory).name)} if kwargs.pop("push_to_hub", False) else None
-        if push is not None:
-            names = ("commit_message", "create_pr", "private", "revision", "token")
-            push.update({name: kwargs.pop(name) for name in names if name in kwargs})
-        super().save_pretrained(save_directory, *args, **kwargs)
-        if kwargs.get("is_main_process", True):
-            self._save_companions(save_directory)
-        if push is not None:  # after the companions, which the base class would not know of
-            self.push_to_hub(**push)
-
-    def _save_companions(self, folder: str | os.PathLike[str]) -> None:
-        try:
-            self.processor.save_pretrained(folder)
-        except (OSError, ValueError) as error:
-            logger.warning(f"{folder}: saved without tokenizer and speakers ({error})")
-        try:
-            from emonet.hub.export import write_companions
-        except ModuleNotFoundError as error:
-            if error.name != "emonet":
-                raise
-            return  # loaded from the Hub, without the package
-        write_companions(folder)
-
-    @classmethod
     def from_backbone(cls, backbone: str, config: EmoNetConfig | None = None, **kwargs: Any) -> Any:
         """A new model on pretrained backbone weights.
 
@@ -158,7 +95,7 @@ class EmoNetPreTrainedModel(PreTrainedModel):
         options = ("attn_implementation", "revision", "cache_dir", "token", "local_files_only")
         load = {key: kwargs.pop(key) for key in options if key in kwargs}
         load["dtype"] = kwargs.pop("dtype", torch.float32)
-        path, name = _resolve(backbone)
+        path, name = resolve_backbone(backbone)
         if config is None:
             source = {key: value for key, value in load.items() if key not in ("attn_implementation", "dtype")}
             text_config = EmoNetConfig.sub_configs["text_config"].from_pretrained(path, **source)
@@ -174,6 +111,21 @@ class EmoNetPreTrainedModel(PreTrainedModel):
                 raise ValueError(f"{backbone!r} lacks backbone weights, for example {missing[0]!r}.")
         model.freeze()
         return model.eval()
+
+    @classmethod
+    def on_backbone(cls, backbone: str, config: EmoNetConfig, **load: Any) -> Any:
+        return cls.from_backbone(backbone, config, **load)
+
+    @property
+    def adapted(self) -> nn.Module:
+        """The module that carries adapters."""
+        base: Any = getattr(self, "emonet", self)
+        return base.encoder
+
+    @property
+    def backbone_prefixes(self) -> tuple[str, ...]:
+        memory = () if self.config.memory_encoder == "trained" else ("emonet.memory_encoder.",)
+        return ("emonet.encoder.", *memory)
 
     def freeze(self) -> None:
         """Mark as untrainable what the configuration calls frozen (`from_pretrained` forgets `requires_grad`)."""
@@ -487,16 +439,6 @@ def _load_encoder_state(path: str, config: EmoNetConfig, load: dict[str, Any]) -
     if missing:
         raise ValueError(f"{path!r} lacks weights of its backbone, for example {sorted(missing)[0]!r}.")
     return source.state_dict()
-
-
-def _resolve(backbone: str) -> tuple[str, str]:
-    """(what AutoModel loads, the public name). The embedded backbones exist only where the package is installed."""
-    try:
-        from emonet.backbones import backbone_name, resolve_backbone
-    except ImportError:
-        return backbone, backbone.rstrip("/").rsplit("/", 1)[-1]
-    path = resolve_backbone(backbone)
-    return path, backbone_name(path)
 
 
 EmoNetModel.register_for_auto_class("AutoModel")

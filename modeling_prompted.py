@@ -1,101 +1,122 @@
 """PromptedEmoNet: a causal language model that names a turn's emotion by scoring label words behind a prompt."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from tqdm.auto import tqdm
+from transformers import AutoModelForCausalLM
 
-from .backbones import backbone_name, resolve_backbone
+from .checkpoint_emonet import EmoNetCheckpoint, resolve_backbone
+from .classifier_heads import weighted_cross_entropy
+from .configuration_prompted import PromptedEmoNetConfig, PromptSettings
 from .errors import EmoNetError
 from .label_tree import LabelTree
-from .modeling_emonet import EmoNetOutput, weighted_cross_entropy
-from .prefix_reader import PrefixReader
-from .prompts import FeltTurn, PromptBuilder, PromptSettings
+from .modeling_emonet import EmoNetOutput
+from .processing_prompted import PromptedProcessor
+from .prompted_session import TurnLabeller
+from .prompts import PromptBuilder
 
-PROMPT_FILE = "prompts.json"
 
-
-class PromptedEmoNet(nn.Module):
+class PromptedEmoNet(EmoNetCheckpoint):
     """The prompted read-out: one prompt a turn, its answer scored over the label words and never read from free text.
-
-    Args:
-        language_model: A causal language model. tokenizer: Its tokenizer.
-        labels: The label words, in order of their ids.
-        settings: What a prompt holds.
-        facts: `backbone`, `dataset_version`, `class_weights` …, kept beside the weights.
 
     Example:
         >>> model = PromptedEmoNet.from_backbone("smollm2", labels, PromptSettings(window=6))
         >>> model.predict([{"speaker": "Monica", "text": "We had a deal!"}])
     """
 
-    def __init__(self, language_model: Any, tokenizer: Any, labels: Sequence[str], settings: PromptSettings, **facts: Any):
-        super().__init__()
-        self.language_model = language_model
-        self.tokenizer = tokenizer
-        if tokenizer.pad_token_id is None:
-            tokenizer.pad_token = tokenizer.eos_token
-        self.settings = settings
-        self.config = language_model.config
-        self.config.id2label = dict(enumerate(labels))
-        self.config.label2id = {label: number for number, label in enumerate(labels)}
-        self.config.class_weights = facts.pop("class_weights", None)
-        self.facts = facts
-        sequences = [tokenizer(label, add_special_tokens=False)["input_ids"] for label in labels]
-        self.tree = LabelTree(sequences, tokenizer.eos_token_id)
-        longest = max(len(sequence) for sequence in sequences)
-        self.prompts = PromptBuilder(tokenizer, labels, settings, self.config.max_position_embeddings - longest - 1)
+    config_class = PromptedEmoNetConfig
+    config: PromptedEmoNetConfig
+    processor_class = PromptedProcessor
+    auto_map = {
+        "AutoConfig": "configuration_prompted.PromptedEmoNetConfig",
+        "AutoModelForSequenceClassification": "modeling_prompted.PromptedEmoNet",
+        "AutoProcessor": "processing_prompted.PromptedProcessor",
+    }
+    base_model_prefix = "language_model"
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_attention_backend = True
+    backbone_prefixes = ("language_model.",)
+
+    def __init__(self, config: PromptedEmoNetConfig):
+        super().__init__(config)
+        self.language_model: Any = AutoModelForCausalLM.from_config(config.text_config)
+        self.post_init()
 
     @classmethod
-    def from_backbone(cls, backbone: str, labels: Sequence[str], settings: PromptSettings, **facts: Any) -> "PromptedEmoNet":
-        """On a pretrained language model: a Hub id, a folder or `smollm2`."""
-        path = resolve_backbone(backbone)
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(path)
-        return cls(model, tokenizer, labels, settings, backbone=backbone_name(path), **facts).eval()
+    def from_backbone(
+        cls,
+        backbone: str,
+        labels: Sequence[str],
+        settings: PromptSettings,
+        speakers: Mapping[str, int] | None = None,
+        **fields: Any,
+    ) -> "PromptedEmoNet":
+        """On a pretrained language model: a Hub id, a folder or `smollm2`.
+
+        Args:
+            labels: The label words, in order of their ids. settings: What a prompt holds.
+            speakers: Ids of known persons, which in anonymous mode are their numbers.
+            fields: Further `PromptedEmoNetConfig` fields, and loading options (`dtype`, `attn_implementation`,
+                `quantization_config`).
+        """
+        load = {name: fields.pop(name) for name in ("dtype", "attn_implementation", "quantization_config") if name in fields}
+        path, name = resolve_backbone(backbone)
+        config = PromptedEmoNetConfig(
+            text_config=PromptedEmoNetConfig.sub_configs["text_config"].from_pretrained(path),
+            backbone=name,
+            prompts=asdict(settings),
+            id2label=dict(enumerate(labels)),
+            label2id={label: number for number, label in enumerate(labels)},
+            **fields,
+        )
+        model = cls.on_backbone(backbone, config, **load)
+        model.processor = PromptedProcessor.from_backbone(path, config, speakers)
+        return model
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> "PromptedEmoNet":
-        """From a folder that `save_pretrained` wrote."""
-        try:
-            facts = json.loads(Path(folder, PROMPT_FILE).read_text("utf-8"))
-            labels, settings = facts.pop("labels"), PromptSettings(**facts.pop("settings"))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise EmoNetError(f"{folder}: no prompted model ({error!r}); PromptedEmoNet.save_pretrained writes one.") from error
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-        return cls(model, AutoTokenizer.from_pretrained(folder), labels, settings, **facts).eval()
-
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write the language model, with adapters as the weights that they make, its tokenizer and the form of its prompts."""
-        folder = Path(folder)
-        self.language_model.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
-        facts = {
-            "labels": self.labels,
-            "settings": asdict(self.settings),
-            "class_weights": self.config.class_weights,
-            **self.facts,
-        }
-        (folder / PROMPT_FILE).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    def on_backbone(cls, backbone: str, config: PromptedEmoNetConfig, **load: Any) -> "PromptedEmoNet":
+        path, _ = resolve_backbone(backbone)
+        load.setdefault("dtype", torch.float32)
+        language_model = AutoModelForCausalLM.from_pretrained(path, **load)
+        with torch.device("meta"):  # nothing is made that would be replaced at once
+            model = cls._from_config(config, dtype=language_model.dtype)
+        model.language_model = language_model
+        config.text_config = language_model.config
+        language_model.config._name_or_path = ""
+        return model.eval()
 
     @property
     def labels(self) -> list[str]:
-        return self.prompts.labels
+        return self.config.label_names
 
     @property
-    def encoder(self) -> Any:
+    def tokenizer(self) -> Any:
+        return self.processor.tokenizer
+
+    @property
+    def prompts(self) -> PromptBuilder:
+        return self.processor.prompts
+
+    @property
+    def tree(self) -> LabelTree:
+        return self.processor.tree
+
+    @property
+    def adapted(self) -> Any:
         """The transformer without its head, which adapters are put on."""
         return self.language_model.base_model
 
-    @property
-    def device(self) -> torch.device:
-        return self.language_model.device
+    def get_input_embeddings(self) -> nn.Module:
+        return self.language_model.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.language_model.set_input_embeddings(value)
 
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor | None = None, **kwargs: Any
@@ -117,7 +138,7 @@ class PromptedEmoNet(nn.Module):
             rows.append(padded)
         ends = torch.cat([lengths + len(prefix) - 1 for prefix, _ in self.tree.branches])
         # Behind a row's last token nothing is read and, in a causal model, nothing looks: the padding needs no mask.
-        hidden = self.encoder(input_ids=torch.cat(rows), use_cache=False).last_hidden_state
+        hidden = self.adapted(input_ids=torch.cat(rows), use_cache=False).last_hidden_state
         vocabulary = self.language_model.get_output_embeddings()(hidden[torch.arange(len(ends)), ends])
         logits = self.tree.log_probabilities(vocabulary.split(len(input_ids))).unsqueeze(1)
         loss = None
@@ -126,31 +147,34 @@ class PromptedEmoNet(nn.Module):
             loss = total / weight.clamp(min=torch.finfo(torch.float32).tiny)
         return EmoNetOutput(loss=loss, logits=logits)
 
-    def predict(
-        self,
-        dialogue: Sequence[Mapping[str, Any]],
-        biographies: Mapping[str, str] | None = None,
-        felt: Mapping[str, Sequence[FeltTurn]] | None = None,
-        reader: PrefixReader | None = None,
-    ) -> list[dict[str, Any]]:
-        """Emotion of every turn, as the pipeline gives it. The trajectory goes on with the model's own predictions.
+    def predict(self, dialogue: Any, **options: Any) -> Any:
+        """Emotion of every turn, as the pipeline gives it: see [`EmoNetPipeline.__call__`] for input and options."""
+        from .pipeline_emonet import EmoNetPipeline
 
-        Args:
-            biographies: By speaker. felt: What speakers said and felt in earlier dialogues, oldest first.
-            reader: Goes on from the prompts it has read before.
+        return EmoNetPipeline(self, device=self.device)(dialogue, **options)
+
+    def predict_dialogues(
+        self,
+        dialogues: Sequence[Sequence[Mapping[str, Any]]],
+        histories: Sequence[Mapping[str, Sequence[str]]] | None = None,
+        processor: PromptedProcessor | None = None,
+        progress: bool = False,
+    ) -> list[list[dict[str, Any]]]:
+        """`label`, `score`, `scores` of every turn; see [`inference.predict_dialogues`].
+
+        A trajectory goes on with the model's own predictions, and without `histories` from one dialogue to the next.
         """
         self.eval()
-        reader = reader or PrefixReader(self.language_model, self.tree)
-        trajectory = {name: list(turns) for name, turns in (felt or {}).items()}
+        labeller = TurnLabeller(self, processor or self.processor)
         rows = []
-        for place, turn in enumerate(dialogue):
-            name, text = turn.get("speaker", turn.get("role", "")), turn.get("text", turn.get("content", ""))
-            own = trajectory.setdefault(name, [])
-            prompt = self.prompts.tokens(dialogue, place, (biographies or {}).get(name, ""), own)
-            scores = np.exp(reader.log_probabilities(prompt).cpu().double().numpy())
-            best = int(scores.argmax())
-            label = self.labels[best]
-            own.append(FeltTurn(text, label))
-            by_label = {each: float(score) for each, score in zip(self.labels, scores, strict=True)}
-            rows.append({"speaker": name, "text": text, "label": label, "score": float(scores[best]), "scores": by_label})
+        for number, turns in enumerate(tqdm(dialogues, disable=not progress, desc="dialogues")):
+            if not turns:
+                raise EmoNetError('A dialogue needs at least one turn: [{"speaker": "Ann", "text": "Hi."}].')
+            if histories is not None:
+                labeller.start(histories[number])
+            rows.append([labeller.label(turns, place) for place in range(len(turns))])
+            labeller.end_dialogue()
         return rows
+
+
+PromptedEmoNet.register_for_auto_class("AutoModelForSequenceClassification")

@@ -1,6 +1,5 @@
 """EmoNetProcessor: turns → tensors (markers, packing, windows, padding) and tensors → turns."""
 
-import json
 import os
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -9,18 +8,23 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoTokenizer
 from transformers.utils import cached_file, logging
 
+from .checkpoint_files import (
+    backbone_tokenizer,
+    hub_options,
+    labelled,
+    speakers_of,
+    tokenizer_of,
+    write_speakers,
+)
 from .concepts import CONCEPTS_FILE, ConceptTable, collate_concepts
 from .configuration_emonet import EmoNetConfig
 from .dialogue_input import raw_text, turn_speaker
 
 logger = logging.get_logger(__name__)
 
-SPEAKERS_FILE = "speakers.json"
 NO_LABEL = -100
-_HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
 
 
 class EmoNetProcessor:
@@ -33,6 +37,7 @@ class EmoNetProcessor:
         concepts: What a knowledge graph says of words, where the model has `num_concepts`.
     """
 
+    config_class = EmoNetConfig
     model_input_names = ["input_ids", "attention_mask", "turn_ids", "speaker_ids"]
 
     def __init__(
@@ -67,13 +72,7 @@ class EmoNetProcessor:
         **kwargs: Any,
     ) -> "EmoNetProcessor":
         """The processor of a new model: the backbone's tokenizer (Hub id, folder, `minilm`, `smollm2`)."""
-        try:
-            from emonet.backbones import resolve_backbone
-
-            backbone = resolve_backbone(backbone)
-        except ImportError:
-            pass  # the embedded backbones exist only where the package is installed
-        return cls(AutoTokenizer.from_pretrained(backbone, **kwargs), config, speakers, concepts)
+        return cls(backbone_tokenizer(backbone, **kwargs), config, speakers, concepts)
 
     @classmethod
     def from_pretrained(cls, checkpoint: str | os.PathLike[str], **kwargs: Any) -> "EmoNetProcessor":
@@ -82,24 +81,9 @@ class EmoNetProcessor:
         Raises:
             ValueError: where the tokenizer or `speakers.json` is missing, with the way to mend it.
         """
-        checkpoint = str(checkpoint)
-        kwargs = {name: value for name, value in kwargs.items() if name in _HUB_OPTIONS}
+        checkpoint, kwargs = str(checkpoint), hub_options(kwargs)
         config = EmoNetConfig.from_pretrained(checkpoint, **kwargs)
-        try:
-            # With the backbone's config AutoTokenizer could pick that family's class over the one that was saved.
-            tokenizer = AutoTokenizer.from_pretrained(checkpoint, config=config, **kwargs)
-        except (OSError, ValueError) as error:
-            raise ValueError(
-                f"{checkpoint!r} has no tokenizer that loads; save it beside the weights with "
-                f"processor.save_pretrained(folder). ({error})"
-            ) from error
-        try:
-            path = cached_file(checkpoint, SPEAKERS_FILE, **kwargs)
-        except OSError as error:
-            raise ValueError(
-                f"{checkpoint!r} has no {SPEAKERS_FILE}: without it every speaker would be the unknown one. Copy it from "
-                'the training run, or write {"version": 1, "speakers": []} to accept that.'
-            ) from error
+        tokenizer, speakers = tokenizer_of(checkpoint, config, **kwargs), speakers_of(checkpoint, **kwargs)
         concepts = None
         if config.num_concepts:
             try:
@@ -109,15 +93,13 @@ class EmoNetProcessor:
                     f"{checkpoint!r} has no {CONCEPTS_FILE}, which holds the concepts of words that its model knows: copy it "
                     "from the training run."
                 ) from error
-        return cls(tokenizer, config, read_speakers(str(path)), concepts)
+        return cls(tokenizer, config, speakers, concepts)
 
     def save_pretrained(self, folder: str | os.PathLike[str], **kwargs: Any) -> None:
         """Write the tokenizer, `speakers.json` and, with knowledge, `concepts.json` into `folder`."""
         Path(folder).mkdir(parents=True, exist_ok=True)
         self.tokenizer.save_pretrained(folder)
-        names = sorted(self.speakers, key=lambda name: self.speakers[name])
-        document = {"version": 1, "speakers": names}
-        Path(folder, SPEAKERS_FILE).write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        write_speakers(folder, sorted(self.speakers, key=lambda name: self.speakers[name]))
         if self.concepts is not None:
             self.concepts.save(folder)
 
@@ -227,15 +209,7 @@ class EmoNetProcessor:
 
     def labels_of(self, logits: np.ndarray) -> list[dict[str, Any]]:
         """(T, C) logits → for each turn `label`, `score` and all `scores` by label, calibrated."""
-        logits = logits / self.config.calibration_temperature
-        exps = np.exp(logits - logits.max(-1, keepdims=True))
-        names = self.config.label_names
-        results = []
-        for row in exps / exps.sum(-1, keepdims=True):
-            best = int(row.argmax())
-            scores = {name: float(score) for name, score in zip(names, row, strict=True)}
-            results.append({"label": names[best], "score": float(row[best]), "scores": scores})
-        return results
+        return labelled(logits, self.config)
 
     # -- tokens -----------------------------------------------------------------------------------------------------
 
@@ -462,15 +436,6 @@ def dialogue_memory_index(
         index.append(earlier[-window:])
         earlier.append(start + place)
     return index
-
-
-def read_speakers(path: str | os.PathLike[str]) -> dict[str, int]:
-    """Names → global ids from a `speakers.json` (names in order of their ids, which start at 1)."""
-    try:
-        names = json.loads(Path(path).read_text("utf-8"))["speakers"]
-        return {str(name): number for number, name in enumerate(names, start=1)}
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: not a speaker registry ({error}); copy it anew from the training run.") from error
 
 
 def clean_text(text: str) -> str:

@@ -3,12 +3,9 @@
 import os
 import shutil
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from transformers import AutoConfig, set_seed
 
 from .backbones import backbone_name, resolve_backbone
@@ -17,23 +14,23 @@ from .configuration_emonet import is_decoder_type
 from .context_registry import context_module_class
 from .cross_fitting import adjust_logits, assign_folds
 from .data import Conversations, load_conversations
-from .data.collator import EncodedCorpus, EncodedSplit
+from .data.collator import EncodedCorpus
 from .engines.load import computing_in, load_engine
 from .errors import EmoNetError
-from .evaluation.analysis import score_matrix
-from .evaluation.calibration import calibration, fit_temperature
-from .evaluation.metrics import emotion_metrics
-from .evaluation.predictions import annotated, label_ids
 from .evaluation.report import write_predictions, write_run_report
+from .evaluation.scoring import score_dialogues, temperature_of
 from .features import set_concept_vectors
 from .hub.card import write_card
 from .inference import predict_logits
 from .knowledge.table import build_concepts
 from .language.adapter_trainer import start_on_frozen
 from .language.lora import save_adapter
+from .language.prompted_presets import PROMPTED_PRESETS
+from .language.prompted_runs import evaluate_prompted, train_prompted_run
 from .modeling_emonet import EmoNetForSequenceClassification
+from .modeling_prompted import PromptedEmoNet
 from .presets import preset_config, preset_training
-from .processing_emonet import NO_LABEL, EmoNetProcessor
+from .processing_emonet import EmoNetProcessor
 from .run_record import RUN_FILE, run_record, write_json
 from .train_trainer import EmoNetTrainer, EmoNetTrainingArguments, class_weights
 
@@ -53,6 +50,7 @@ def train_run(
     progress: bool = True,
     resume: bool = False,
     calibrate: bool = True,
+    store: str | Path | None = None,
 ) -> dict[str, Any]:
     """Train a preset on a corpus, keep the best epoch on validation, and write the run folder.
 
@@ -60,12 +58,22 @@ def train_run(
     validation's `metrics.json`, `predictions.jsonl` and plots. The test split is not read.
 
     Args:
+        config_overrides / training_overrides: `EmoNetConfig` (of a prompted preset, `PromptSettings`) and
+            `EmoNetTrainingArguments` fields.
+        store: Speaker store that a prompted preset takes its biographies from.
         calibrate: Fit the temperature of the scores on validation and keep it in the checkpoint's configuration.
         knowledge: Concept graph (or `none`) and affect lexicon of a context module that reads concepts.
 
     Returns:
         The content of `run.json`.
     """
+    if preset in PROMPTED_PRESETS:
+        return train_prompted_run(
+            dataset, output_dir, data_dir=data_dir, preset=preset, backbone=backbone, seed=seed, store=store, resume=resume,
+            config_overrides=config_overrides, training_overrides=training_overrides, calibrate=calibrate, progress=progress,
+        )  # fmt: skip
+    if store is not None:
+        raise EmoNetError(f"{preset!r} reads no biographies: a speaker store is for {', '.join(PROMPTED_PRESETS)}.")
     started = time.perf_counter()
     output = Path(output_dir)
     set_seed(seed)
@@ -120,11 +128,11 @@ def train_run(
         split = corpus["validation"]
         logits = predict_logits(model, processor, split.windows, corpus.collator.memory)
         if calibrate:
-            model.config.calibration_temperature = _temperature(logits, split)
+            model.config.calibration_temperature = temperature_of(logits, split.labels())
         trainer.accelerator.unwrap_model(trainer.model).save_pretrained(output)
         if arguments.lora_rank:
             save_adapter(model, output / "adapter")
-        metrics, rows = score_split(processor, split, logits)
+        metrics, rows = score_dialogues(processor, split.rows, split.labels(), logits)
         metrics["dataset_version"] = conversations.dataset_version
         write_run_report(output, metrics, model.config.label_names, history=trainer.state.log_history, split="validation")
         write_predictions(output / "predictions.jsonl", rows)
@@ -145,6 +153,7 @@ def evaluate_run(
     predictions: Path | None = None,
     engine: str = "torch",
     dtype: str | None = None,
+    store: str | Path | None = None,
     cache_dir: Path | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
@@ -152,9 +161,24 @@ def evaluate_run(
 
     Args:
         engine: As [`load_engine`] takes it. dtype: What PyTorch computes in (`float32`, `bfloat16`); features of frozen encoders
-            stay those that training cached.
+            stay those that training cached. store: Speaker store that a prompted model takes its biographies from.
     """
     model, processor = load_engine(checkpoint, engine)
+    if isinstance(model, PromptedEmoNet):
+        metrics, rows = evaluate_prompted(computing_in(model, dtype), dataset, data_dir, split, store, progress)
+    else:
+        metrics, rows = _evaluate_packed(model, processor, dataset, data_dir, split, engine, dtype, cache_dir, progress)
+    metrics["trained_on"] = model.config.dataset_version
+    metrics["causal"] = model.config.causal
+    if predictions is not None:
+        write_predictions(predictions, rows)
+    return metrics
+
+
+def _evaluate_packed(
+    model: Any, processor: EmoNetProcessor, dataset: str, data_dir: str | None, split: str, engine: str, dtype: str | None,
+    cache_dir: Path | None, progress: bool,
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:  # fmt: skip
     conversations = _load(dataset, data_dir, model.config)
     if split not in conversations:
         raise EmoNetError(f"{dataset!r} has no split {split!r}; it has {', '.join(conversations)}.")
@@ -165,13 +189,8 @@ def evaluate_run(
         corpus.cache_features(model, cache_dir, progress)
     model = computing_in(model, dtype)
     logits = predict_logits(model, processor, corpus[split].windows, corpus.collator.memory, progress=progress)
-    metrics, rows = score_split(processor, corpus[split], logits)
-    metrics.update(dataset_version=conversations.dataset_version, split=split)
-    metrics["trained_on"] = model.config.dataset_version
-    metrics["causal"] = model.config.causal
-    if predictions is not None:
-        write_predictions(predictions, rows)
-    return metrics
+    metrics, rows = score_dialogues(processor, corpus[split].rows, corpus[split].labels(), logits)
+    return {**metrics, "dataset_version": conversations.dataset_version, "split": split}, rows
 
 
 def add_to_run(folder: Path, metrics: dict[str, Any]) -> None:
@@ -183,42 +202,6 @@ def add_to_run(folder: Path, metrics: dict[str, Any]) -> None:
     if metrics["dataset_version"] == metrics["trained_on"] and os.access(folder, os.W_OK):
         write_json(folder / f"{metrics['split']}_metrics.json", metrics)
         write_card(folder)
-
-
-def score_split(
-    processor: EmoNetProcessor, split: EncodedSplit, logits: Sequence[np.ndarray]
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Metrics of a split by the logits (T, C) of its dialogues, and one prediction row for every turn of it."""
-    labels = processor.config.label_names
-    rows: list[dict[str, Any]] = []
-    gold: list[int] = []
-    for row, scores, windows in zip(split.rows, logits, split.windows, strict=True):
-        gold += [label for window in windows for label in window["labels"][window["read_from"] :]]
-        for place, (turn, result) in enumerate(zip(row["turns"], processor.labels_of(scores), strict=True)):
-            label = gold[len(rows)]
-            rows.append(
-                {
-                    "dialogue_id": row["dialogue_id"],
-                    "turn": place,
-                    "speaker": turn["speaker"],
-                    "text": turn["text"],
-                    "emotion": None if label == NO_LABEL else labels[label],
-                    "predicted": result["label"],
-                    "scores": {name: round(score, 4) for name, score in result["scores"].items()},
-                }
-            )
-    predicted = np.concatenate([scores.argmax(-1) for scores in logits])
-    metrics = emotion_metrics(gold, predicted, labels)
-    scored = annotated(rows)
-    metrics["ece"] = calibration(score_matrix(scored, labels), label_ids(scored, labels)[0]).ece
-    return metrics, rows
-
-
-def _temperature(logits: Sequence[np.ndarray], split: EncodedSplit) -> float:
-    """The temperature that makes the labels of a split most likely; 1 where there are none."""
-    gold, scores = split.labels(), torch.from_numpy(np.concatenate(logits)).softmax(-1).numpy()
-    labelled = gold != NO_LABEL
-    return round(fit_temperature(scores[labelled], gold[labelled]), 4) if labelled.any() else 1.0
 
 
 def prepare_run(

@@ -4,16 +4,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import AutoConfig
 
 from ..errors import EmoNetError
-from ..language.lora import is_adapter, load_adapter
 from ..modeling_emonet import EmoNetForSequenceClassification
+from ..modeling_prompted import PromptedEmoNet
 from ..processing_emonet import EmoNetProcessor
 
+MODELS: dict[str, Any] = {model.config_class.model_type: model for model in (EmoNetForSequenceClassification, PromptedEmoNet)}
 RECORD_FILE = "onnx.json"  # marks a folder of `export_onnx`
 
 
-def load_engine(checkpoint: str | Path, engine: str = "torch") -> tuple[Any, EmoNetProcessor]:
+def load_engine(checkpoint: str | Path, engine: str = "torch") -> tuple[Any, Any]:
     """The model, or the exported graph in its place, and its processor.
 
     Args:
@@ -23,10 +25,11 @@ def load_engine(checkpoint: str | Path, engine: str = "torch") -> tuple[Any, Emo
         from .onnx_engine import OnnxEmoNet
 
         return OnnxEmoNet.from_folder(checkpoint), EmoNetProcessor.from_pretrained(checkpoint)
-    if is_adapter(checkpoint):
-        model = load_adapter(checkpoint)
-        return model, model.processor
-    return EmoNetForSequenceClassification.from_pretrained(checkpoint), EmoNetProcessor.from_pretrained(checkpoint)
+    kind = AutoConfig.from_pretrained(checkpoint).model_type
+    if kind not in MODELS:
+        raise EmoNetError(f"{checkpoint}: a model of the kind {kind!r}, not a checkpoint of emonet; `emonet train` writes one.")
+    model = MODELS[kind].from_pretrained(checkpoint)
+    return model, model.processor
 
 
 def computing_in(model: Any, dtype: str | None) -> Any:

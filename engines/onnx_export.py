@@ -16,10 +16,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ..adapter_files import weights_digest
 from ..configuration_emonet import EmoNetConfig
 from ..digests import file_digest
 from ..errors import EmoNetError
-from ..features import encoder_digest
 from ..modeling_emonet import EmoNetForSequenceClassification
 from ..processing_emonet import EmoNetProcessor
 from ..turn_attention import pool_last_turn, run_encoder
@@ -92,7 +92,7 @@ def export_onnx(
         files[graph.name] = {"file": path.name, "sha256": file_digest(path)}
     record = {
         "files": files,
-        "weights": encoder_digest(model),
+        "weights": weights_digest(model),
         "config": config_digest(model.config),
         "opset": OPSET,
     }

@@ -68,7 +68,4 @@ def start_on_frozen(
             processing_class=corpus.processor,
         ).train()
     corpus.drop_turn_features()
-    add_adapters(
-        model,
-        LoraSettings(arguments.lora_rank, arguments.lora_alpha, arguments.lora_dropout, arguments.lora_target_modules),
-    )
+    add_adapters(model, LoraSettings.of(arguments))

@@ -4,13 +4,14 @@ import bisect
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..anonymity import Anonymizer
+from ..configuration_prompted import EXTRACTIVE
 from ..speaker_names import is_role
 from .phrases import PhraseTable
-from .speaker_store import EVERYTHING, Biography, SpeakerStore, Utterance, View
+from .speaker_store import EVERYTHING, Biography, Utterance, View
 
 _FORM = 1  # of the sentences: another one is another biography
 _PHRASES, _EMOTIONS, _PARTNERS = 8, 3, 3
@@ -30,7 +31,7 @@ def dialogue_view(split: str, dialogue: dict[str, Any]) -> View:
 class SpokenRecord:
     """All utterances of a store in memory, by time and by speaker, for writing many biographies."""
 
-    def __init__(self, store: SpeakerStore):
+    def __init__(self, store: Any):
         self.utterances = store.all_utterances()
         # By first appearance: a number once given to a person in anonymous mode depends on nothing that comes later.
         self.names = list(dict.fromkeys(each.name for each in self.utterances if not is_role(each.name)))
@@ -73,21 +74,26 @@ class ExtractiveBiographer:
     """Writes the same biography from the same store every time, and keeps it there.
 
     Args:
+        store: A [`SpeakerStore`] or [`MemoryStore`].
         budget: Most tokens of a biography; whole sentences and phrases are left out, the least telling first.
         count_tokens: What a text costs; by default its words.
-        anonymous: Persons are numbers in place of names.
+        anonymous: Persons are numbers in place of names. names: The persons in order of their numbers, the others are `someone`;
+            by default all, as they first appear.
     """
 
-    kind = "extractive"
+    kind = EXTRACTIVE
 
     def __init__(
-        self, store: SpeakerStore, budget: int = 80, count_tokens: Callable[[str], int] = words, anonymous: bool = False
-    ):
+        self, store: Any, budget: int = 80, count_tokens: Callable[[str], int] = words, anonymous: bool = False,
+        names: Iterable[str] = (),
+    ):  # fmt: skip
         self.store, self.budget, self.count_tokens, self.anonymous = store, budget, count_tokens, anonymous
         self.record = SpokenRecord(store)
         self._phrases = PhraseTable(self.record.utterances)
-        self._hide = Anonymizer(self.record.names) if anonymous else None
-        settings = (_FORM, store.dataset_version, budget, getattr(count_tokens, "__name__", repr(count_tokens)), anonymous)
+        names = list(names)
+        self._hide = Anonymizer(names or self.record.names) if anonymous else None
+        measure = getattr(count_tokens, "__name__", repr(count_tokens))
+        settings = (_FORM, *(names if anonymous else ()), store.dataset_version, budget, measure, anonymous)
         self._digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
 
     def __call__(self, speaker: str, view: View = EVERYTHING) -> Biography:

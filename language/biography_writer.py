@@ -7,17 +7,18 @@ earlier in the corpus and nothing else.
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from ..adapter_files import weights_digest
 from ..anonymity import Anonymizer
 from ..backbones import backbone_name, resolve_backbone
-from ..features import encoder_digest
 from ..quoting import Quoter
 from .biographies import SpokenRecord
-from .speaker_store import EVERYTHING, Biography, SpeakerStore, Utterance, View
+from .speaker_store import EVERYTHING, Biography, Utterance, View
 
 _ROLE = (
     "You describe people from what they said. The lines between the ### marks are quoted speech, each a JSON string: they are "
@@ -39,19 +40,23 @@ class LlmBiographer:
         budget: Most tokens of a biography; it ends with the last whole sentence.
         lines: How many utterances the model is shown, spread evenly over the speaker's past.
         anonymous: The model is shown numbers in place of names, and its text is searched for names too.
+        names: See [`ExtractiveBiographer`].
     """
 
     kind = "llm"
 
-    def __init__(self, store: SpeakerStore, model: str = "smollm2", budget: int = 80, lines: int = 24, anonymous: bool = False):
+    def __init__(
+        self, store: Any, model: str = "smollm2", budget: int = 80, lines: int = 24, anonymous: bool = False,
+        names: Iterable[str] = (),
+    ):  # fmt: skip
         path = resolve_backbone(model)
         self.store, self.budget, self.lines, self.anonymous = store, budget, lines, anonymous
         self.record = SpokenRecord(store)
         self.tokenizer = AutoTokenizer.from_pretrained(path)
         self.model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
-        self.model_name = f"{backbone_name(path)}-{encoder_digest(self.model)[:12]}"
+        self.model_name = f"{backbone_name(path)}-{weights_digest(self.model)[:12]}"
         self._quote = Quoter(self.tokenizer)
-        self._hide = Anonymizer(self.record.names) if anonymous else None
+        self._hide = Anonymizer(list(names) or self.record.names) if anonymous else None
 
     def __call__(self, speaker: str, view: View = EVERYTHING) -> Biography:
         """The biography of a speaker as far as the view reaches; its text is empty where they have said nothing yet."""

@@ -8,8 +8,8 @@ import torch
 from tqdm.auto import tqdm
 from transformers import AutoModel, AutoTokenizer
 
+from ..adapter_files import weights_digest
 from ..backbones import backbone_name, resolve_backbone
-from ..features import encoder_digest
 from ..inference import batches_by_length
 from ..processing_emonet import clean_text
 
@@ -32,7 +32,7 @@ class UtteranceEmbedder:
         self.tokenizer = AutoTokenizer.from_pretrained(path)
         self.encoder: Any = AutoModel.from_pretrained(path, dtype=torch.float32).eval()
         self.size: int = self.encoder.config.hidden_size
-        self.name = f"{backbone_name(path)}-{encoder_digest(self.encoder)[:12]}"
+        self.name = f"{backbone_name(path)}-{weights_digest(self.encoder)[:12]}"
 
     @torch.inference_mode()
     def __call__(self, texts: Sequence[str], progress: bool = False) -> np.ndarray:

@@ -10,15 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
-from ..configuration_emonet import EmoNetConfig
+from ..adapter_files import ADAPTER_FILE, ADAPTER_WEIGHTS, weights_digest
 from ..errors import EmoNetError
-from ..features import encoder_digest
-from ..modeling_emonet import EmoNetForSequenceClassification
-from ..processing_emonet import EmoNetProcessor
 
-ADAPTER_FILE, ADAPTER_WEIGHTS = "emonet_adapter.json", "emonet_adapter.safetensors"
 ALL_LINEAR = "all-linear"
 
 
@@ -36,6 +32,11 @@ class LoraSettings:
     alpha: float | None = None
     dropout: float = 0.05
     target_modules: str = ALL_LINEAR
+
+    @classmethod
+    def of(cls, arguments: Any) -> "LoraSettings":
+        """Those of `EmoNetTrainingArguments`."""
+        return cls(arguments.lora_rank, arguments.lora_alpha, arguments.lora_dropout, arguments.lora_target_modules)
 
     @property
     def scale_alpha(self) -> float:
@@ -61,10 +62,10 @@ def add_adapters(model: Any, settings: LoraSettings) -> None:
         EmoNetError: without peft, for layers that the backbone has not, or where there are adapters already.
     """
     peft = _peft()
-    encoder = _encoder(model)
+    encoder = model.adapted
     if has_adapters(model):
         raise EmoNetError("The model has adapters already: merge_adapters(model) first.")
-    digest = encoder_digest(encoder)
+    digest = weights_digest(encoder)
     config = peft.LoraConfig(
         r=settings.rank, lora_alpha=settings.scale_alpha, lora_dropout=settings.dropout, target_modules=settings.targets
     )
@@ -79,13 +80,13 @@ def add_adapters(model: Any, settings: LoraSettings) -> None:
 
 def has_adapters(model: Any) -> bool:
     """Whether the backbone carries adapters that are not merged."""
-    return getattr(_encoder(model), "emonet_adapters", None) is not None
+    return getattr(model.adapted, "emonet_adapters", None) is not None
 
 
 @torch.no_grad()
 def merge_adapters(model: Any) -> None:
     """Add the adapters to the backbone's weights and take them off, in place: the model computes the same without peft."""
-    encoder = _encoder(model)
+    encoder = model.adapted
     for name, layer in _adapted_layers(encoder):
         layer.merge(safe_merge=True)
         encoder.set_submodule(name, layer.get_base_layer())
@@ -95,14 +96,11 @@ def merge_adapters(model: Any) -> None:
 
 def trained_state(model: Any) -> dict[str, torch.Tensor]:
     """Adapters and all that stands behind the backbone: what a checkpoint holds beside the pretrained weights."""
-    pretrained = {f"emonet.{prefix}" for prefix in ("encoder.", "memory_encoder.")}
-    if model.config.memory_encoder == "trained":
-        pretrained.discard("emonet.memory_encoder.")
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     own = {
         name: tensor.detach().cpu().contiguous()
         for name, tensor in tensors.items()
-        if "lora_" in name or not name.startswith(tuple(pretrained))
+        if "lora_" in name or not name.startswith(model.backbone_prefixes)
     }
     return own
 
@@ -116,47 +114,11 @@ def save_adapter(model: Any, folder: str | Path) -> None:
         raise EmoNetError("The model has no adapters: they are merged, or it was trained without.")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    adapters = model.emonet.encoder.emonet_adapters
+    adapters = model.adapted.emonet_adapters
     save_file(trained_state(model), folder / ADAPTER_WEIGHTS)
     facts = {"version": 1, "backbone": model.config.backbone, "base_digest": adapters.base_digest, **asdict(adapters.settings)}
     (folder / ADAPTER_FILE).write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
-    model.config.save_pretrained(folder)
-    model.processor.save_pretrained(folder)
-
-
-def is_adapter(folder: str | Path) -> bool:
-    """Whether `folder` is what `save_adapter` wrote, rather than a whole checkpoint."""
-    return Path(folder, ADAPTER_FILE).is_file()
-
-
-def load_adapter(folder: str | Path, backbone: str | None = None) -> Any:
-    """The whole model of a folder that `save_adapter` wrote, adapters merged.
-
-    Args:
-        backbone: Where the backbone lies now, if not under the name it had in training.
-
-    Raises:
-        EmoNetError: for a folder without adapters, or a backbone with other weights than those they were trained on.
-    """
-    folder = Path(folder)
-    try:
-        facts = json.loads((folder / ADAPTER_FILE).read_text("utf-8"))
-        settings = LoraSettings(**{name: facts[name] for name in LoraSettings.__dataclass_fields__})
-        state = load_file(folder / ADAPTER_WEIGHTS)
-    except (OSError, KeyError, ValueError) as error:
-        raise EmoNetError(f"{folder}: no adapters that load ({error!r}); save_adapter(model, folder) writes them.") from error
-    config = EmoNetConfig.from_pretrained(folder)
-    model = EmoNetForSequenceClassification.from_backbone(backbone or facts["backbone"], config)
-    add_adapters(model, settings)
-    if model.emonet.encoder.emonet_adapters.base_digest != facts["base_digest"]:
-        raise EmoNetError(
-            f"{folder}: its adapters belong to other weights of {facts['backbone']!r} than {backbone or 'the ones found here'}; "
-            "give the backbone they were trained on."
-        )
-    load_trained_state(model, state, folder)
-    merge_adapters(model)
-    model.processor = EmoNetProcessor.from_pretrained(folder)
-    return model.eval()
+    model.save_without_weights(folder)
 
 
 def load_trained_state(model: Any, state: dict[str, torch.Tensor], source: Any) -> None:
@@ -168,11 +130,6 @@ def load_trained_state(model: Any, state: dict[str, torch.Tensor], source: Any) 
     with torch.no_grad():
         for name, tensor in state.items():
             targets[name].copy_(tensor)
-
-
-def _encoder(model: Any) -> Any:
-    """The module that carries the adapters: of the packed read-out or of the prompted one."""
-    return model.emonet.encoder if hasattr(model, "emonet") else model.encoder
 
 
 def _adapted_layers(encoder: Any) -> list[tuple[str, Any]]:

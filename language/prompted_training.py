@@ -1,6 +1,8 @@
 """Training and evaluation of the prompted read-out: prompts of a corpus, LoRA, the weighted loss, trajectories of its own."""
 
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,22 +13,26 @@ from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 from transformers import TrainerCallback, set_seed
 
+from ..classifier_heads import weighted_cross_entropy
+from ..configuration_prompted import PromptSettings
+from ..errors import EmoNetError
 from ..evaluation.metrics import emotion_metrics
+from ..evaluation.report import write_predictions, write_run_report
+from ..evaluation.scoring import score_dialogues, temperature_of
+from ..hub.card import write_card
 from ..hub.card_callback import CardCallback
-from ..modeling_emonet import weighted_cross_entropy
 from ..modeling_prompted import PromptedEmoNet
 from ..prefix_reader import PrefixReader
-from ..processing_emonet import NO_LABEL, pad_rows
-from ..prompts import PromptSettings
-from ..run_record import RUN_FILE, changed_arguments, epoch_rows, kept_epoch, versions, write_json
+from ..processing_emonet import NO_LABEL, clean_text, pad_rows
+from ..run_record import RUN_FILE, run_record, write_json
 from ..speaker_names import identity
 from ..train_trainer import EmoNetTrainer, EmoNetTrainingArguments, class_weights
+from .biographers import Biographer, biographies_of
 from .biographies import dialogue_view
-from .lora import LoraSettings, add_adapters
-from .speaker_store import Biography, View
+from .lora import LoraSettings, add_adapters, has_adapters, save_adapter
 from .trajectory import EmotionRecord
 
-Biographer = Callable[[str, View], Biography]
+_TRAINING: dict[str, Any] = {"learning_rate": 2e-4, "num_train_epochs": 3, "save_strategy": "no", "lora_rank": 16}
 
 
 class PromptedSplit(Dataset):
@@ -65,12 +71,20 @@ class PromptedSplit(Dataset):
         emotion = self.dialogues[number]["turns"][place]["emotion"]
         return NO_LABEL if emotion is None or emotion < 0 else emotion
 
+    def labels(self) -> np.ndarray:
+        """(N,) the label of every turn in order, -100 where unlabelled."""
+        return np.array([self.label(*turn) for turn in self.turns], dtype=np.int64)
+
+    def by_dialogue(self, scores: np.ndarray) -> list[np.ndarray]:
+        """(N, C) scores of all turns → (T, C) of each dialogue."""
+        return np.split(scores, np.cumsum([len(row["turns"]) for row in self.dialogues])[:-1])
+
     def _written(self, row: Mapping[str, Any], biographer: Biographer | None) -> dict[str, str]:
         if biographer is None or not self._prompts.settings.biography:
             return {}
         view = dialogue_view(self.name, dict(row))
         names = dict.fromkeys(turn["speaker"] for turn in row["turns"])
-        return {name: biographer(identity(name, row["dialogue_id"]), view).text for name in names}
+        return {name: biographer(identity(clean_text(name), row["dialogue_id"]), view).text for name in names}
 
 
 def predict_split(model: PromptedEmoNet, split: PromptedSplit, progress: bool = False) -> tuple[np.ndarray, PrefixReader]:
@@ -89,8 +103,8 @@ def predict_split(model: PromptedEmoNet, split: PromptedSplit, progress: bool = 
 
 def split_metrics(model: PromptedEmoNet, split: PromptedSplit, scores: np.ndarray) -> dict[str, Any]:
     """`emotion_metrics` of a split, with its weighted `loss`."""
-    gold = [split.label(*turn) for turn in split.turns]
-    total, weight = weighted_cross_entropy(torch.from_numpy(scores), torch.tensor(gold), model.config.class_weights)
+    gold = split.labels()
+    total, weight = weighted_cross_entropy(torch.from_numpy(scores), torch.from_numpy(gold), model.config.class_weights)
     return {"loss": float(total / weight), **emotion_metrics(gold, scores.argmax(-1), model.labels)}
 
 
@@ -101,7 +115,7 @@ class PromptedTrainer(EmoNetTrainer):
 
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
-        self.remove_callback(CardCallback)  # the card tells of an EmoNetConfig
+        self.remove_callback(CardCallback)  # record and card are written with the finished run
 
     def evaluate(self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval") -> dict[str, float]:
         model: Any = self.accelerator.unwrap_model(self.model)
@@ -140,31 +154,47 @@ def train_prompted(
     own_share: float = 0.5,
     class_weighting: str = "inverse",
     seed: int = 1,
+    preset: str | None = None,
+    calibrate: bool = True,
+    resume: bool = False,
     progress: bool = True,
     **training: Any,
 ) -> PromptedEmoNet:
-    """Train the prompted read-out with LoRA, keep the best epoch on validation, and write the model with its `run.json`.
+    """Train the prompted read-out with LoRA, keep the best epoch on validation, and write the run folder.
+
+    It holds the model with its adapters merged, the adapters alone in `adapter`, `run.json`, and validation's `metrics.json`,
+    `predictions.jsonl` and plots.
 
     Args:
         conversations: `load_conversations(..., history_window=K)`, K at least the trajectory's length.
+        lora: In place of the fields of `training` that begin with `lora_`.
+        biographer: Writes the biographies that `settings` asks for; see [`biographer_for`].
         own_share: The largest share of training turns that a trajectory tells by the model's own predictions.
+        calibrate: Fit the temperature of the scores on validation.
         training: Further `EmoNetTrainingArguments`.
     """
+    started = time.perf_counter()
     set_seed(seed)
-    version = conversations.dataset_version
-    model = PromptedEmoNet.from_backbone(backbone, conversations.labels, settings, dataset_version=version)
+    output = Path(output_dir)
+    if lora is not None:
+        training |= {f"lora_{name}": value for name, value in asdict(lora).items()}
+    arguments = EmoNetTrainingArguments(
+        output_dir=str(output / "checkpoints"), seed=seed, disable_tqdm=not progress, class_weighting=class_weighting,
+        **{**_TRAINING, **training},
+    )  # fmt: skip
+    if arguments.head_epochs or arguments.logit_adjustment != "none":
+        raise EmoNetError("A prompted model has no head of its own: head_epochs and logit_adjustment are for packed models.")
+    model = PromptedEmoNet.from_backbone(
+        backbone, conversations.labels, settings, dataset_version=conversations.dataset_version,
+        speakers=conversations.speakers.ids(),
+    )  # fmt: skip
     emotions = EmotionRecord(conversations["train"], conversations.utterance_texts(), conversations.labels)
     splits = {name: PromptedSplit(name, conversations[name], model, emotions, biographer) for name in ("train", "validation")}
-    gold = [splits["train"].label(*turn) for turn in splits["train"].turns]
-    model.config.class_weights = class_weights(gold, len(model.labels), class_weighting)
-    lora = lora or LoraSettings()
-    add_adapters(model, lora)
-    # The head's rows are the label words' own: what is trained is the transformer below it.
-    model.language_model.get_output_embeddings().requires_grad_(False)
-    arguments = EmoNetTrainingArguments(
-        output_dir=str(Path(output_dir) / "checkpoints"), seed=seed, save_strategy="no", disable_tqdm=not progress,
-        class_weighting=class_weighting, lora_rank=lora.rank, **{"learning_rate": 2e-4, "num_train_epochs": 3, **training},
-    )  # fmt: skip
+    model.config.class_weights = class_weights(splits["train"].labels(), len(model.labels), class_weighting)
+    if arguments.lora_rank:
+        add_adapters(model, LoraSettings.of(arguments))
+        # The head's rows are the label words' own: what is trained is the transformer below it.
+        model.language_model.get_output_embeddings().requires_grad_(False)
     trainer = PromptedTrainer(
         model=model,
         args=arguments,
@@ -174,23 +204,34 @@ def train_prompted(
         compute_metrics=lambda _: {},
         callbacks=[OwnTrajectories(model, splits["train"], own_share if settings.trajectory else 0.0)],
     )
-    result = trainer.train()
-    model.eval().save_pretrained(output_dir)
-    record = {
-        **model.facts,
-        "prompts": asdict(settings),
-        "lora": asdict(lora),
-        "own_share": own_share,
-        "seed": seed,
-        "training": changed_arguments(arguments),
-        "train_loss": result.training_loss,
-        "best_epoch": kept_epoch(arguments, trainer.state.log_history),
-        "epochs": epoch_rows(trainer.state.log_history),
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "trainable_parameters": sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
-        "versions": versions(),
-    }
-    write_json(Path(output_dir, RUN_FILE), record)
+    prepared = time.perf_counter()
+    result = trainer.train(resume_from_checkpoint=resume or None)
+    seconds = {"prepare": round(prepared - started, 1), "train": round(time.perf_counter() - prepared, 1)}
+    record = run_record(
+        model, arguments, trainer.state, preset=preset, config=asdict(settings), own_share=own_share,
+        train_loss=result.training_loss, seconds=seconds, training_turns=len(splits["train"]),
+    )  # fmt: skip
+    model.processor.biographies = biographies_of(list(conversations.speakers), biographer)
+    return _write_run(output, model.eval(), splits["validation"], trainer, record, calibrate)
+
+
+def _write_run(
+    output: Path, model: PromptedEmoNet, validation: PromptedSplit, trainer: PromptedTrainer, record: dict, calibrate: bool
+) -> PromptedEmoNet:
+    scores = validation.by_dialogue(predict_split(model, validation)[0])
+    if calibrate:
+        model.config.calibration_temperature = temperature_of(scores, validation.labels())
+    model.save_pretrained(output)
+    if has_adapters(model):
+        save_adapter(model, output / "adapter")
+    metrics, rows = score_dialogues(model.processor, validation.dialogues, validation.labels(), scores)
+    metrics["dataset_version"] = model.config.dataset_version
+    write_run_report(output, metrics, model.labels, history=trainer.state.log_history, split="validation")
+    write_predictions(output / "predictions.jsonl", rows)
+    write_json(output / RUN_FILE, record)
+    write_card(output)
+    if trainer.args.saves_nothing:
+        shutil.rmtree(output / "checkpoints", ignore_errors=True)
     return model
 
 

@@ -139,7 +139,7 @@ class SpeakerStore:
 
     def biography(self, speaker: str, kind: str, prompt_digest: str, view: View, utterances: Sequence[str]) -> Biography | None:
         """The biography kept under exactly these circumstances, or None."""
-        key = _biography_key(speaker, kind, prompt_digest, view, utterances)
+        key = biography_key(speaker, kind, prompt_digest, view, utterances)
         rows = self._rows(BIOGRAPHIES, f"key = {quoted(key)}")
         return _biography(rows[0]) if rows else None
 
@@ -150,7 +150,7 @@ class SpeakerStore:
     def keep(self, biography: Biography) -> None:
         """Keep a biography; one of the same circumstances is replaced."""
         row = {
-            "key": _biography_key(
+            "key": biography_key(
                 biography.speaker, biography.kind, biography.prompt_digest, biography.view, biography.utterances
             ),
             **{name: getattr(biography, name) for name in ("speaker", "kind", "model", "prompt_digest", "anonymous", "text")},
@@ -202,6 +202,7 @@ def _biography(row: dict[str, Any]) -> Biography:
     return Biography(view=view, utterances=tuple(row["utterances"]), **{name: row[name] for name in names})
 
 
-def _biography_key(speaker: str, kind: str, prompt_digest: str, view: View, utterances: Sequence[str]) -> str:
+def biography_key(speaker: str, kind: str, prompt_digest: str, view: View, utterances: Sequence[str]) -> str:
+    """What a biography is kept under."""
     parts = (speaker, kind, prompt_digest, view.split, view.before, list(utterances))
     return hashlib.sha256(repr(parts).encode()).hexdigest()

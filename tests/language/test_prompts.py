@@ -191,8 +191,8 @@ def test_predictions_are_causal_and_their_trajectory_is_their_own(model: Prompte
     unlabelled = [{"speaker": turn["speaker"], "text": turn["text"]} for turn in DIALOGUE]
     relabelled = [{**turn, "emotion": "Scared"} for turn in DIALOGUE]
     assert model.predict(unlabelled) == model.predict(relabelled) == rows
-    felt = {"Ann": [FeltTurn("no", "b c d")]}
-    assert model.predict(DIALOGUE, felt=felt)[0]["scores"] != rows[0]["scores"]
+    history = {"Ann": ["no", "i hate this"]}
+    assert model.predict(DIALOGUE, history=history)[0]["scores"] != rows[0]["scores"]
 
 
 def test_a_saved_model_comes_back_with_its_adapters_merged(model: PromptedEmoNet, tmp_path: Path) -> None:
@@ -205,9 +205,7 @@ def test_a_saved_model_comes_back_with_its_adapters_merged(model: PromptedEmoNet
     model.save_pretrained(tmp_path)
     again = PromptedEmoNet.from_pretrained(tmp_path)
     assert [row["scores"] for row in again.predict(DIALOGUE)] == [pytest.approx(row["scores"], abs=1e-4) for row in before]
-    assert again.settings == SETTINGS and again.labels == MODEL_LABELS
-    with pytest.raises(EmoNetError, match="no prompted model"):
-        PromptedEmoNet.from_pretrained(tmp_path / "nothing")
+    assert again.config.prompt_settings == SETTINGS and again.labels == MODEL_LABELS
 
 
 def test_the_loss_is_weighted_and_reaches_the_model(model: PromptedEmoNet) -> None:

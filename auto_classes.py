@@ -18,11 +18,11 @@ def register_when_imported() -> None:
         (f"{auto}.configuration_auto", "emonet.configuration_emonet", partial(_config, "EmoNetConfig")),
         (f"{auto}.modeling_auto", "emonet.modeling_emonet", partial(_model, "EmoNetForSequenceClassification")),
         (f"{auto}.processing_auto", "emonet.processing_emonet", partial(_processor, "EmoNetProcessor")),
+        (f"{auto}.processing_auto", "emonet.processing_prompted", partial(_processor, "PromptedProcessor")),
         ("transformers.pipelines", "emonet.pipeline_emonet", _pipeline),
         # They build on ours, which may be what is being imported when transformers' modules are.
         ("emonet.configuration_emonet", "emonet.configuration_prompted", partial(_config, "PromptedEmoNetConfig")),
         ("emonet.modeling_emonet", "emonet.modeling_prompted", partial(_model, "PromptedEmoNet")),
-        ("emonet.processing_emonet", "emonet.processing_prompted", partial(_processor, "PromptedProcessor")),
     ):
         wrapt.register_post_import_hook(register, ours)
         wrapt.register_post_import_hook(partial(_import, ours), before)

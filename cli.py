@@ -27,6 +27,13 @@ _CONFIG_FLAGS: dict[str, type] = {
     "head_members": int,
     "head_dropout": float,
 }
+# Of a prompted preset; a trajectory of 0 and the switches below turn parts of the prompt off.
+_PROMPT_FLAGS: dict[str, tuple[str, type, str]] = {
+    "prompt_window": ("window", int, "earlier turns in a prompt"),
+    "trajectory": ("trajectory", int, "the speaker's latest turns with their emotions, 0 for none"),
+    "biography_writer": ("biography_writer", str, "extractive (no model), smollm2, a Hub id or a folder"),
+    "biography_budget": ("biography_budget", int, "most words (extractive) or tokens of a biography"),
+}
 _TRAINING_FLAGS: dict[str, tuple[str, type]] = {
     "epochs": ("num_train_epochs", float),
     "batch_size": ("per_device_train_batch_size", int),
@@ -41,6 +48,7 @@ _TRAINING_FLAGS: dict[str, tuple[str, type]] = {
     "lora_dropout": ("lora_dropout", float),
     "lora_target_modules": ("lora_target_modules", str),
     "head_epochs": ("head_epochs", float),
+    "own_share": ("own_share", float),
 }
 
 
@@ -84,6 +92,12 @@ def _parser() -> argparse.ArgumentParser:
         train.add_argument(_flag(field), type=kind)
     for name, (_, kind) in _TRAINING_FLAGS.items():
         train.add_argument(_flag(name), type=kind)
+    prompts = train.add_argument_group("prompted presets")
+    for name, (_, kind, help_text) in _PROMPT_FLAGS.items():
+        prompts.add_argument(_flag(name), type=kind, help=help_text)
+    prompts.add_argument("--no-biography", action="store_true", help="prompts without biographies")
+    prompts.add_argument("--anonymous", action="store_true", help="numbers in place of names")
+    prompts.add_argument("--store", help="speaker store that keeps the biographies (`emonet speakers build`)")
     add_source_arguments(train)
     train.add_argument("--bf16", action="store_true", help="bfloat16 products: GPUs, and processors with AVX-512 BF16 or AMX")
     train.set_defaults(run=_train)
@@ -94,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--split", default="test")
     evaluate.add_argument("--engine", choices=ENGINES, default="torch", help="onnx: MODEL is a folder of `emonet export`")
     evaluate.add_argument("--dtype", choices=DTYPES, help="what PyTorch computes in (default: as the weights are stored)")
+    evaluate.add_argument("--store", help="speaker store with the biographies that a prompted model is told")
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     evaluate.add_argument("--predictions", type=Path, metavar="FILE", help="write one JSON line a turn there")
     evaluate.set_defaults(run=_evaluate)
@@ -140,6 +155,11 @@ def _train(arguments: argparse.Namespace) -> None:
     config = {name: given[name] for name in (*CHOICES, *_CONFIG_FLAGS) if given[name] is not None}
     if arguments.non_causal:
         config["causal"] = False
+    config |= {field: given[name] for name, (field, *_) in _PROMPT_FLAGS.items() if given[name] is not None}
+    if arguments.no_biography:
+        config["biography"] = False
+    if arguments.anonymous:
+        config["anonymous"] = True
     training = {field: given[name] for name, (field, _) in _TRAINING_FLAGS.items() if given[name] is not None}
     if arguments.bf16:
         training["bf16"] = True
@@ -154,6 +174,7 @@ def _train(arguments: argparse.Namespace) -> None:
         training_overrides=training,
         knowledge=(arguments.concepts, arguments.affect),
         resume=arguments.resume,
+        store=arguments.store,
         progress=sys.stderr.isatty(),
     )
     best = next(row for row in record["epochs"] if row["epoch"] == record["best_epoch"])
@@ -172,6 +193,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         predictions=arguments.predictions,
         engine=arguments.engine,
         dtype=arguments.dtype,
+        store=arguments.store,
         progress=sys.stderr.isatty(),
     )
     if Path(arguments.model).is_dir() and arguments.engine == "torch" and arguments.dtype is None:
@@ -183,12 +205,16 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _presets(arguments: argparse.Namespace) -> None:
+    from .language.prompted_presets import PROMPTED_PRESETS
     from .presets import PRESETS, added_parameters
 
     for preset in PRESETS.values():
         future = "sees the future" if preset.sees_future else "causal"
         size = f"{added_parameters(preset.name) / 1e6:.1f} M parameters added"
         print(f"{preset.name:22s} {preset.summary}  [{preset.paper}; {future}; {size}]")
+    for name, prompted in PROMPTED_PRESETS.items():
+        future = "causal" if prompted.settings.causal else "sees the future"
+        print(f"{name:22s} {prompted.summary}  [{prompted.paper}; {future}; adapters alone]")
 
 
 def _backbone(arguments: argparse.Namespace) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .configuration_emonet import CheckpointConfig, backbone_config
+from .configuration_emonet import CheckpointConfig, backbone_config, is_decoder_type
 from .errors import EmoNetError
 from .version import PACKAGE_VERSION
 
@@ -68,6 +68,8 @@ class PromptedEmoNetConfig(CheckpointConfig):
         **kwargs: Any,
     ):
         self.text_config = backbone_config(text_config, "llama")
+        if not is_decoder_type(self.text_config.model_type):
+            raise EmoNetError(f"A prompt needs a causal language model; {self.text_config.model_type!r} is an encoder.")
         self.backbone = backbone
         self.prompts = asdict(prompt_settings(prompts or {}))
         self.class_weights = list(class_weights) if class_weights is not None else None

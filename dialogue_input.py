@@ -1,6 +1,7 @@
 """What people hand over as a dialogue or as a history → plain turns, with errors that name the place."""
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -93,3 +94,14 @@ def raw_text(turn: Mapping[str, Any], place: int = 0) -> str:
     if not isinstance(text, str):
         raise ValueError(f"Turn {place} has no text: give it under 'text' (or 'content') as a string.")
     return text
+
+
+def clean_text(text: str) -> str:
+    """`text` with control characters as blanks and runs of blanks as one, so that it stays one turn on one line."""
+    kept = (" " if unicodedata.category(char) in ("Cc", "Cs") else char for char in text)
+    return " ".join("".join(kept).split())
+
+
+def turn_text(turn: Mapping[str, Any], place: int = 0) -> str:
+    """The cleaned text of a turn (`text` or `content`); empty text is legal."""
+    return clean_text(raw_text(turn, place))

@@ -1,7 +1,6 @@
 """EmoNetProcessor: turns → tensors (markers, packing, windows, padding) and tensors → turns."""
 
 import os
-import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from .checkpoint_files import (
 )
 from .concepts import CONCEPTS_FILE, ConceptTable, collate_concepts
 from .configuration_emonet import EmoNetConfig
-from .dialogue_input import raw_text, turn_speaker
+from .dialogue_input import clean_text, turn_speaker, turn_text
 
 logger = logging.get_logger(__name__)
 
@@ -436,17 +435,6 @@ def dialogue_memory_index(
         index.append(earlier[-window:])
         earlier.append(start + place)
     return index
-
-
-def clean_text(text: str) -> str:
-    """`text` with control characters as blanks and runs of blanks as one, so that it stays one turn on one line."""
-    kept = (" " if unicodedata.category(char) in ("Cc", "Cs") else char for char in text)
-    return " ".join("".join(kept).split())
-
-
-def turn_text(turn: Mapping[str, Any], place: int = 0) -> str:
-    """The cleaned text of a turn (`text` or `content`); empty text is legal."""
-    return clean_text(raw_text(turn, place))
 
 
 def _turn_speaker(turn: Mapping[str, Any], place: int) -> str:

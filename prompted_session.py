@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .dialogue_input import as_history, raw_text, turn_speaker
+from .dialogue_input import as_history, clean_text, raw_text, turn_speaker
 from .errors import EmoNetError
 from .prefix_reader import PrefixReader
-from .processing_emonet import clean_text
 from .prompts import FeltTurn
 from .speaker_names import is_role
 

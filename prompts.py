@@ -13,9 +13,8 @@ from transformers.utils import logging
 
 from .anonymity import Anonymizer
 from .configuration_prompted import PromptSettings
-from .dialogue_input import turn_speaker
+from .dialogue_input import turn_speaker, turn_text
 from .errors import EmoNetError
-from .processing_emonet import turn_text
 from .quoting import Quoter
 from .speaker_names import is_role
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from .processing_emonet import clean_text
+from .dialogue_input import clean_text
 
 
 class Quoter:

@@ -26,7 +26,7 @@ from .knowledge.table import build_concepts
 from .language.adapter_trainer import start_on_frozen
 from .language.lora import save_adapter
 from .language.prompted_presets import PROMPTED_PRESETS
-from .language.prompted_runs import evaluate_prompted, train_prompted_run
+from .language.prompted_runs import check_packed, evaluate_prompted, train_prompted_run
 from .modeling_emonet import EmoNetForSequenceClassification
 from .modeling_prompted import PromptedEmoNet
 from .presets import preset_config, preset_training
@@ -72,8 +72,7 @@ def train_run(
             dataset, output_dir, data_dir=data_dir, preset=preset, backbone=backbone, seed=seed, store=store, resume=resume,
             config_overrides=config_overrides, training_overrides=training_overrides, calibrate=calibrate, progress=progress,
         )  # fmt: skip
-    if store is not None:
-        raise EmoNetError(f"{preset!r} reads no biographies: a speaker store is for {', '.join(PROMPTED_PRESETS)}.")
+    check_packed(preset, config_overrides, training_overrides, store)
     started = time.perf_counter()
     output = Path(output_dir)
     set_seed(seed)

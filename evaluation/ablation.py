@@ -25,8 +25,10 @@ from transformers.utils import logging
 
 from ..backbones import resolve_backbone
 from ..configuration_emonet import EmoNetConfig, is_decoder_type
+from ..configuration_prompted import PromptedEmoNetConfig
 from ..data import Conversations, load_conversations
 from ..errors import EmoNetError
+from ..language.prompted_presets import PROMPTED_PRESETS
 from ..run_record import write_json
 from ..runs import evaluate_run, train_run
 from ..train_trainer import EmoNetTrainingArguments
@@ -178,9 +180,14 @@ def _recipes(study: Study, cells: Iterable[Cell], corpora: Mapping[str, Conversa
     kind = is_decoder_type(text_config.model_type), text_config.num_hidden_layers
     recipes = {cell.path: recipe_of(cell, corpora[cell.dataset].dataset_version, *kind) for cell in cells}
     for cell in {cell.row.name: cell for cell in cells}.values():
+        fields, training = (recipes[cell.path][part] for part in ("config", "training"))
         try:
-            EmoNetConfig(text_config=copy.deepcopy(text_config), **recipes[cell.path]["config"])
-            EmoNetTrainingArguments(seed=cell.seed, **recipes[cell.path]["training"])
+            if cell.row.preset in PROMPTED_PRESETS:
+                PromptedEmoNetConfig(text_config=copy.deepcopy(text_config), prompts=fields)
+                training = {name: value for name, value in training.items() if name != "own_share"}
+            else:
+                EmoNetConfig(text_config=copy.deepcopy(text_config), **fields)
+            EmoNetTrainingArguments(seed=cell.seed, **training)
         except (TypeError, ValueError) as error:
             raise EmoNetError(f"Row {cell.row.name!r} on {study.backbone}: {error}") from error
     return recipes

@@ -12,10 +12,12 @@ from typing import Any
 
 from ..choices import CHOICES
 from ..configuration_emonet import EmoNetConfig
+from ..configuration_prompted import PromptSettings
 from ..context_registry import CONTEXT_MODULES
 from ..cross_fitting import LOGIT_ADJUSTMENTS
 from ..data.loading import CORPORA
 from ..errors import EmoNetError
+from ..language.prompted_presets import PROMPTED_PRESETS
 from ..presets import PRESETS
 from ..train_trainer import CLASS_WEIGHTINGS, EmoNetTrainingArguments
 
@@ -36,6 +38,9 @@ TRAINING_FIELDS = tuple(
     for item in dataclasses.fields(EmoNetTrainingArguments)
     if item.init and item.name not in _OWN_TRAINING and not item.name.startswith(_OWN_TRAINING_PREFIXES)
 )
+# A prompted preset's rows say what its prompts hold, and how trajectories are scheduled.
+PROMPT_FIELDS = tuple(PromptSettings.__dataclass_fields__)
+ALL_PRESETS = (*PRESETS, *PROMPTED_PRESETS)
 _FIELD_CHOICES = {
     **CHOICES,
     "context_module": ("none", *CONTEXT_MODULES),
@@ -184,17 +189,27 @@ def _row(name: str, row: Any, defaults: dict[str, Any]) -> StudyRow:
     _check_part(row, f"rows, {name!r}")
     preset = row.get("preset", defaults.get("preset"))
     if preset is None:
-        raise EmoNetError(f"rows, {name!r}: no preset, neither here nor in defaults; the presets are {', '.join(PRESETS)}.")
+        raise EmoNetError(f"rows, {name!r}: no preset, neither here nor in defaults; the presets are {', '.join(ALL_PRESETS)}.")
     merged = {part: {**defaults.get(part, {}), **row.get(part, {})} for part in ("config", "training")}
+    _check_fields(merged, f"rows, {name!r}", preset in PROMPTED_PRESETS)
     return StudyRow(name, preset, **merged)
 
 
 def _check_part(part: Any, where: str) -> None:
     """A row, or what all rows share."""
     _check_keys(part, where, _ROW_KEYS)
-    if "preset" in part and part["preset"] not in PRESETS:
-        raise EmoNetError(f"{where}, preset: {part['preset']!r} is not one of {', '.join(PRESETS)}.")
-    for name, allowed in (("config", CONFIG_FIELDS), ("training", TRAINING_FIELDS)):
+    if "preset" in part and part["preset"] not in ALL_PRESETS:
+        raise EmoNetError(f"{where}, preset: {part['preset']!r} is not one of {', '.join(ALL_PRESETS)}.")
+    if "preset" in part:
+        _check_fields(part, where, part["preset"] in PROMPTED_PRESETS)
+
+
+def _check_fields(part: dict[str, Any], where: str, prompted: bool) -> None:
+    fields_of = {
+        "config": PROMPT_FIELDS if prompted else CONFIG_FIELDS,
+        "training": (*TRAINING_FIELDS, "own_share") if prompted else TRAINING_FIELDS,
+    }
+    for name, allowed in fields_of.items():
         fields = part.get(name, {})
         _check_keys(fields, f"{where}, {name}", allowed)
         for key, value in fields.items():

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from ..backbones import backbone_name
 from ..errors import EmoNetError
+from ..language.prompted_presets import PROMPTED_PRESETS
 from ..presets import preset_config, preset_training
 from ..version import PACKAGE_VERSION
 from .predictions import read_predictions
@@ -48,10 +49,15 @@ def asked_of(cell: Cell) -> dict[str, Any]:
 
 def recipe_of(cell: Cell, dataset_version: str, is_decoder: bool, num_layers: int) -> dict[str, Any]:
     """All that decides a cell's result: the study's words with the preset's, the corpus version and this package's."""
+    preset = cell.row.preset
+    if preset in PROMPTED_PRESETS:
+        config, training = asdict(PROMPTED_PRESETS[preset].settings), PROMPTED_PRESETS[preset].training
+    else:
+        config, training = preset_config(preset, is_decoder, num_layers), preset_training(preset, is_decoder)
     recipe = {
         **asked_of(cell),
-        "config": {**preset_config(cell.row.preset, is_decoder, num_layers), **cell.row.config},
-        "training": {**preset_training(cell.row.preset, is_decoder), **cell.row.training},
+        "config": {**config, **cell.row.config},
+        "training": {**training, **cell.row.training},
         "dataset_version": dataset_version,
         "emonet": PACKAGE_VERSION,
     }

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..prompts import PromptSettings
+from ..configuration_prompted import PromptSettings
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from emonet.data.collator import EncodedCorpus
     from emonet.inference import predict_dialogues
     from emonet.modeling_emonet import EmoNetForSequenceClassification, EmoNetModel
+    from emonet.modeling_prompted import PromptedEmoNet
     from emonet.pipeline_emonet import EmoNetPipeline
     from emonet.processing_emonet import EmoNetProcessor
+    from emonet.prompted_session import PromptedSession
     from emonet.runs import evaluate_run, train_run
     from emonet.streaming import EmoNetSession
     from emonet.train_trainer import EmoNetTrainer, EmoNetTrainingArguments
@@ -34,6 +36,8 @@ _LAZY = {
     "EmoNetTrainer": "emonet.train_trainer",
     "EmoNetTrainingArguments": "emonet.train_trainer",
     "EncodedCorpus": "emonet.data.collator",
+    "PromptedEmoNet": "emonet.modeling_prompted",
+    "PromptedSession": "emonet.prompted_session",
     "evaluate_run": "emonet.runs",
     "load_conversations": "emonet.data",
     "predict_dialogues": "emonet.inference",
@@ -50,6 +54,8 @@ __all__ = [
     "EmoNetTrainer",
     "EmoNetTrainingArguments",
     "EncodedCorpus",
+    "PromptedEmoNet",
+    "PromptedSession",
     "__version__",
     "evaluate_run",
     "load_conversations",

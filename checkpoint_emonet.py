@@ -50,7 +50,14 @@ class EmoNetCheckpoint(PreTrainedModel):
             raise EmoNetError(f"{checkpoint}: adapters are merged into whole weights; load a merged checkpoint in 4 bits.")
         config = kwargs.get("config") or cls.config_class.from_pretrained(checkpoint, **Adapter.hub_options(kwargs))
         load = {name: kwargs[name] for name in ("dtype", "attn_implementation") if kwargs.get(name) is not None}
-        model = cls.on_backbone(backbone_path or adapter.backbone, config, **load)
+        try:
+            model = cls.on_backbone(backbone_path or adapter.backbone, config, **load)
+        except OSError as error:
+            reason = " ".join(str(error).split())
+            raise EmoNetError(
+                f"{checkpoint}: adapters alone, and their backbone {adapter.backbone!r} can't be loaded here ({reason}); say "
+                "where it is: from_pretrained(..., backbone_path=FOLDER)."
+            ) from error
         adapter.merge_into(model, checkpoint, backbone_path)
         model.name_or_path = checkpoint
         return model.eval()

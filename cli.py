@@ -98,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     prompts.add_argument("--no-biography", action="store_true", help="prompts without biographies")
     prompts.add_argument("--anonymous", action="store_true", help="numbers in place of names")
     prompts.add_argument("--store", help="speaker store that keeps the biographies (`emonet speakers build`)")
+    prompts.add_argument("--load-in-4bit", action="store_true", help="frozen weights in 4 bits, where bitsandbytes runs")
     add_source_arguments(train)
     train.add_argument("--bf16", action="store_true", help="bfloat16 products: GPUs, and processors with AVX-512 BF16 or AMX")
     train.set_defaults(run=_train)
@@ -108,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--split", default="test")
     evaluate.add_argument("--engine", choices=ENGINES, default="torch", help="onnx: MODEL is a folder of `emonet export`")
     evaluate.add_argument("--dtype", choices=DTYPES, help="what PyTorch computes in (default: as the weights are stored)")
+    evaluate.add_argument("--load-in-4bit", action="store_true", help="linear layers in 4 bits, where bitsandbytes runs")
     evaluate.add_argument("--store", help="speaker store with the biographies that a prompted model is told")
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     evaluate.add_argument("--predictions", type=Path, metavar="FILE", help="write one JSON line a turn there")
@@ -175,6 +177,7 @@ def _train(arguments: argparse.Namespace) -> None:
         knowledge=(arguments.concepts, arguments.affect),
         resume=arguments.resume,
         store=arguments.store,
+        load_in_4bit=arguments.load_in_4bit,
         progress=sys.stderr.isatty(),
     )
     best = next(row for row in record["epochs"] if row["epoch"] == record["best_epoch"])
@@ -194,9 +197,11 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         engine=arguments.engine,
         dtype=arguments.dtype,
         store=arguments.store,
+        load_in_4bit=arguments.load_in_4bit,
         progress=sys.stderr.isatty(),
     )
-    if Path(arguments.model).is_dir() and arguments.engine == "torch" and arguments.dtype is None:
+    as_saved = arguments.engine == "torch" and arguments.dtype is None and not arguments.load_in_4bit
+    if Path(arguments.model).is_dir() and as_saved:
         add_to_run(Path(arguments.model), metrics)
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)

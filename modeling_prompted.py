@@ -87,8 +87,6 @@ class PromptedEmoNet(EmoNetCheckpoint):
         with torch.device("meta"):  # nothing is made that would be replaced at once
             model = cls._from_config(config, dtype=language_model.dtype)
         model.language_model = language_model
-        config.text_config = language_model.config
-        language_model.config._name_or_path = ""
         return model.eval()
 
     @property

@@ -74,7 +74,7 @@ class PromptBuilder:
         name = hide.name(names[place])
         parts = [f"{FRAME}\n" + "\n".join(lines) + f"\n{FRAME}"]
         if settings.biography and biography:
-            parts.append(f"About {name}: {self.quote.plain(hide(biography))}")
+            parts.append(f"About {name}: {self.quote.plain(hide(self._within_budget(biography)))}")
         for felt in list(trajectory)[-settings.trajectory :] if settings.trajectory else ():
             parts.append(f"Earlier {name} felt {felt.emotion} when saying {self.quote(hide(felt.text))}.")
         parts.append(f"What does {name} feel when saying {self._said(turns[place], place, hide)}?")
@@ -104,6 +104,13 @@ class PromptBuilder:
         shorter = {**turns[place], "text": " ".join(said[: len(said) // 2])}
         shorter.pop("content", None)
         return [*turns[:place], shorter]
+
+    def _within_budget(self, biography: str) -> str:
+        """The biography; one from elsewhere may be longer than those that the model was trained with."""
+        words = biography.split()
+        if len(words) > self.settings.biography_budget:
+            logger.warning_once(f"Biographies are cut to {self.settings.biography_budget} words (biography_budget).")
+        return " ".join(words[: self.settings.biography_budget])
 
     def _said(self, turn: Mapping[str, Any], number: int, hide: Callable[[str], str]) -> str:
         return self.quote(hide(turn_text(turn, number)))

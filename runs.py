@@ -51,6 +51,7 @@ def train_run(
     resume: bool = False,
     calibrate: bool = True,
     store: str | Path | None = None,
+    load_in_4bit: bool = False,
 ) -> dict[str, Any]:
     """Train a preset on a corpus, keep the best epoch on validation, and write the run folder.
 
@@ -61,6 +62,7 @@ def train_run(
         config_overrides / training_overrides: `EmoNetConfig` (of a prompted preset, `PromptSettings`) and
             `EmoNetTrainingArguments` fields.
         store: Speaker store that a prompted preset takes its biographies from.
+        load_in_4bit: See [`train_prompted`].
         calibrate: Fit the temperature of the scores on validation and keep it in the checkpoint's configuration.
         knowledge: Concept graph (or `none`) and affect lexicon of a context module that reads concepts.
 
@@ -71,8 +73,9 @@ def train_run(
         return train_prompted_run(
             dataset, output_dir, data_dir=data_dir, preset=preset, backbone=backbone, seed=seed, store=store, resume=resume,
             config_overrides=config_overrides, training_overrides=training_overrides, calibrate=calibrate, progress=progress,
+            load_in_4bit=load_in_4bit,
         )  # fmt: skip
-    check_packed(preset, config_overrides, training_overrides, store)
+    check_packed(preset, config_overrides, training_overrides, store=store, load_in_4bit=load_in_4bit)
     started = time.perf_counter()
     output = Path(output_dir)
     set_seed(seed)
@@ -130,7 +133,7 @@ def train_run(
             model.config.calibration_temperature = temperature_of(logits, split.labels())
         trainer.accelerator.unwrap_model(trainer.model).save_pretrained(output)
         if arguments.lora_rank:
-            save_adapter(model, output / "adapter")
+            save_adapter(model, output / "adapter", record)
         metrics, rows = score_dialogues(processor, split.rows, split.labels(), logits)
         metrics["dataset_version"] = conversations.dataset_version
         write_run_report(output, metrics, model.config.label_names, history=trainer.state.log_history, split="validation")
@@ -153,16 +156,18 @@ def evaluate_run(
     engine: str = "torch",
     dtype: str | None = None,
     store: str | Path | None = None,
+    load_in_4bit: bool = False,
     cache_dir: Path | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Score a checkpoint on a split: `emotion_metrics` with `dataset_version`, `split` and `n`.
 
     Args:
-        engine: As [`load_engine`] takes it. dtype: What PyTorch computes in (`float32`, `bfloat16`); features of frozen encoders
-            stay those that training cached. store: Speaker store that a prompted model takes its biographies from.
+        engine / load_in_4bit: As [`load_engine`] takes them. dtype: What PyTorch computes in (`float32`, `bfloat16`); features of
+            frozen encoders stay those that training cached.
+        store: Speaker store that a prompted model takes its biographies from.
     """
-    model, processor = load_engine(checkpoint, engine)
+    model, processor = load_engine(checkpoint, engine, load_in_4bit)
     if isinstance(model, PromptedEmoNet):
         metrics, rows = evaluate_prompted(computing_in(model, dtype), dataset, data_dir, split, store, progress)
     else:

@@ -49,6 +49,8 @@ class EmoNetSession:
     """
 
     def __init__(self, model: Any, processor: EmoNetProcessor | None = None, history: Any = None):
+        if not hasattr(model, "emonet"):
+            raise EmoNetError(f"{type(model).__name__} goes turn by turn in a PromptedSession, which has the same interface.")
         self.model = model.eval()
         self.processor = processor or model.processor
         self.config = self.processor.config

@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from ..errors import EmoNetError
 from ..run_record import versions, write_json
 from .cases import CASES
+from .language_cases import LANGUAGE_CASES
 from .table import ratios_of, table_of
 from .workload import write_workload
 
@@ -38,17 +39,19 @@ def run_benchmarks(
     """
     import torch
 
-    unknown = set(only or ()) - set(CASES)
+    cases = {**CASES, **LANGUAGE_CASES}
+    unknown = set(only or ()) - set(cases)
     if unknown:
-        raise EmoNetError(f"Unknown case {sorted(unknown)[0]!r}; the cases are {', '.join(CASES)}.")
-    names = [name for name in CASES if not only or name in only]
+        raise EmoNetError(f"Unknown case {sorted(unknown)[0]!r}; the cases are {', '.join(cases)}.")
+    names = [name for name in cases if name in (only or CASES)]
     measured: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as scratch:
         workload = write_workload(dataset, data_dir, dialogues, Path(scratch))
         for name in tqdm(names * rounds, desc="cases"):
             measured[name].append(_run_apart(name, Path(scratch), backbone))
     result = {
-        "command": f"emonet bench --dataset {dataset} --backbone {backbone} --dialogues {dialogues} --rounds {rounds}",
+        "command": f"emonet bench --dataset {dataset} --backbone {backbone} --dialogues {dialogues} --rounds {rounds}"
+        + (f" --only {' '.join(names)}" if only else ""),
         "workload": workload,
         "threads": torch.get_num_threads(),
         "versions": versions(),

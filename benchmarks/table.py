@@ -23,6 +23,10 @@ def _seconds_a_turn(first: Figures, second: Figures) -> float:
     return (first["seconds"] / first["turns"]) / (second["seconds"] / second["turns"])
 
 
+def _cpu_seconds_a_turn(first: Figures, second: Figures) -> float:
+    return (first["cpu_seconds"] / first["turns"]) / (second["cpu_seconds"] / second["turns"])
+
+
 RATIOS = (
     Ratio("training, published loop / EmoNet, time a turn", ("train_published", "train_emonet"), _seconds_a_turn, ">=", 20),
     Ratio("training, per turn / packed, time a turn", ("train_per_turn", "train_emonet"), _seconds_a_turn, ">=", 1),
@@ -78,6 +82,14 @@ RATIOS = (
         lambda start: start["seconds_first_prediction"] / start["seconds_import_transformers"],
         "<=",
         4,
+    ),
+    Ratio("language model, prompted / packed, processor time a turn", ("lm_prompted", "lm_packed"), _cpu_seconds_a_turn, ">=", 1),
+    Ratio(
+        "language model, prompted / packed, tokens encoded a turn",
+        ("lm_prompted", "lm_packed"),
+        lambda prompted, packed: (prompted["tokens"] / prompted["turns"]) / (packed["tokens"] / packed["turns"]),
+        ">=",
+        1,
     ),
     Ratio(
         "memory cache, from the cache / built, time",

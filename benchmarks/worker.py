@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 
 from .cases import CASES
+from .language_cases import LANGUAGE_CASES
 
 
 def main(case: str, folder: str, backbone: str) -> None:
     before = _peak_mb()
-    figures = CASES[case](Path(folder), backbone)
+    figures = {**CASES, **LANGUAGE_CASES}[case](Path(folder), backbone)
     figures.update(peak_mb=_peak_mb(), peak_mb_after_imports=before)
     print(json.dumps(figures))
 

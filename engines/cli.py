@@ -19,6 +19,7 @@ def add_commands(commands: Any) -> None:
     bulk = "Parquet or JSONL files of any size into a folder of Parquet parts, on one machine or on a Ray cluster"
     predict.add_argument("--engine", choices=(*ENGINES, *BULK_ENGINES), default="torch", help=f"datasets, ray: {bulk}")
     predict.add_argument("--dtype", choices=DTYPES, help="what PyTorch computes in (default: as the weights are stored)")
+    predict.add_argument("--load-in-4bit", action="store_true", help="linear layers in 4 bits, where bitsandbytes runs")
     predict.add_argument("--batch-size", default=16, type=int, help="dialogues a forward pass")
     predict.add_argument("--workers", default=1, type=int, help="bulk: processes, each with a model of its own")
     predict.add_argument("--turns-a-part", default=2000, type=int, help="bulk: rows of a part, one worker's unit of work")
@@ -35,6 +36,8 @@ def _predict(arguments: argparse.Namespace) -> None:
     if arguments.engine in BULK_ENGINES:
         if arguments.dtype is not None:
             raise EmoNetError("--dtype is for the torch engine: save the model in that type for bulk prediction.")
+        if arguments.load_in_4bit:
+            raise EmoNetError(f"--load-in-4bit is for the torch engine, not for {arguments.engine}.")
         _predict_files(arguments)
         return
     from ..inference import predict_dialogues
@@ -42,7 +45,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     from .load import computing_in, load_engine
 
     dialogues = read_script(arguments.input)
-    model, processor = load_engine(arguments.model, arguments.engine)
+    model, processor = load_engine(arguments.model, arguments.engine, arguments.load_in_4bit)
     results = predict_dialogues(
         computing_in(model, arguments.dtype),
         processor,

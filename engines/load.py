@@ -7,6 +7,7 @@ import torch
 from transformers import AutoConfig
 
 from ..errors import EmoNetError
+from ..language.four_bit import four_bits
 from ..modeling_emonet import EmoNetForSequenceClassification
 from ..modeling_prompted import PromptedEmoNet
 from ..processing_emonet import EmoNetProcessor
@@ -15,12 +16,15 @@ MODELS: dict[str, Any] = {model.config_class.model_type: model for model in (Emo
 RECORD_FILE = "onnx.json"  # marks a folder of `export_onnx`
 
 
-def load_engine(checkpoint: str | Path, engine: str = "torch") -> tuple[Any, Any]:
+def load_engine(checkpoint: str | Path, engine: str = "torch", load_in_4bit: bool = False) -> tuple[Any, Any]:
     """The model, or the exported graph in its place, and its processor.
 
     Args:
         checkpoint: A run folder, a folder of `save_adapter`, or a Hub id; for `onnx` a folder that `export_onnx` wrote.
+        load_in_4bit: Linear layers in 4 bits, where bitsandbytes runs.
     """
+    if load_in_4bit and engine != "torch":
+        raise EmoNetError(f"--load-in-4bit is for the torch engine, not for {engine}.")
     if engine == "onnx":
         from .onnx_engine import OnnxEmoNet
 
@@ -28,7 +32,7 @@ def load_engine(checkpoint: str | Path, engine: str = "torch") -> tuple[Any, Any
     kind = AutoConfig.from_pretrained(checkpoint).model_type
     if kind not in MODELS:
         raise EmoNetError(f"{checkpoint}: a model of the kind {kind!r}, not a checkpoint of emonet; `emonet train` writes one.")
-    model = MODELS[kind].from_pretrained(checkpoint)
+    model = MODELS[kind].from_pretrained(checkpoint, **(four_bits() if load_in_4bit else {}))
     return model, model.processor
 
 

@@ -10,7 +10,10 @@ from typing import Any
 
 import yaml
 
+from ..adapter_files import ADAPTER_FILE
 from ..errors import EmoNetError
+from ..processing_prompted import BIOGRAPHIES_FILE
+from .card_language_model import language_model
 from .card_parts import METRICS, citation, data_notes, metadata, results, summary, training, usage
 
 CARD = "README.md"
@@ -26,7 +29,8 @@ class RunFiles:
     Attributes:
         config: `config.json`. run: `run.json`. figures: Test figures where there are some, else validation's (without classes
             where a plain Trainer ran). speakers: Names of known persons. name: Hub id, or the folder's name. plot_split: The
-            split of the confusion matrix that lies there as a picture.
+            split of the confusion matrix that lies there as a picture. adapter: Facts of adapters that lie there without their
+        backbone. biographies: By name, those that a prompted model is told.
     """
 
     name: str
@@ -35,6 +39,8 @@ class RunFiles:
     figures: dict[str, Any] = field(default_factory=dict)
     speakers: list[str] = field(default_factory=list)
     plot_split: str | None = None
+    adapter: dict[str, Any] = field(default_factory=dict)
+    biographies: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path, repo_id: str | None = None) -> "RunFiles":
@@ -54,6 +60,8 @@ class RunFiles:
             figures=figures,
             speakers=_json(folder / "speakers.json").get("speakers", []),
             plot_split=validation.get("split", "validation") if (folder / "confusion_matrix.png").is_file() else None,
+            adapter=_json(folder / ADAPTER_FILE),
+            biographies=_json(folder / BIOGRAPHIES_FILE).get("biographies", {}),
         )
 
 
@@ -71,6 +79,7 @@ def card_text(folder: Path, repo_id: str | None = None) -> str:
         usage=usage(files),
         results=results(files),
         data=data_notes(files),
+        language_model=language_model(files),
         training=training(files),
         citation=citation(files),
     )

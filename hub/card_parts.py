@@ -12,6 +12,7 @@ import yaml
 from ..backbones import EMBEDDED_BACKBONES
 from ..configuration_emonet import EmoNetConfig
 from ..run_record import is_public
+from .card_language_model import adapter_fact, is_prompted, speaker_fact
 
 if TYPE_CHECKING:
     from .card import RunFiles
@@ -57,6 +58,7 @@ nothing about real data. Each label is the emotion that the line was written to 
 _CITATIONS = {
     "compm": """Lee and Lee, CoMPM: Context Modeling with Speaker's Pre-trained Memory Tracking for Emotion Recognition in
   Conversation, NAACL 2022.""",
+    "lora": "Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, ICLR 2022.",
     "emorynlp": """Zahiri and Choi, Emotion Detection on TV Show Transcripts with Sequence-based Convolutional Neural Networks,
   AAAI workshops 2018.""",
     "meld": "Poria et al., MELD: A Multimodal Multi-Party Dataset for Emotion Recognition in Conversations, ACL 2019.",
@@ -95,9 +97,9 @@ def summary(files: "RunFiles") -> str:
         ("Labels", ", ".join(_labels(files))),
         ("Preset", f"`{preset}`" if preset else ""),
         ("Backbone", _base_model(files) or PurePath(backbone or "").name),
-        ("Adapters", _adapter_fact(files.run.get("training", {}))),
+        ("Adapters", adapter_fact(files)),
         ("Sees", "earlier turns only" if files.config.get("causal", True) else "earlier and later turns (not for live use)"),
-        ("Speakers", _speaker_fact(files)),
+        ("Speakers", speaker_fact(files.config) if is_prompted(files.config) else _speaker_fact(files)),
         ("Trained on", _corpus_title(files.config.get("dataset_version"))),
     ]
     parts.append("\n".join(f"- **{name}:** {value}" for name, value in facts if value))
@@ -204,6 +206,7 @@ def training(files: "RunFiles") -> str:
 def citation(files: "RunFiles") -> str:
     """What to cite."""
     works = ["emonet (this model's package): see `CITATION.cff` there.", _CITATIONS["compm"]]
+    works += [_CITATIONS["lora"]] if adapter_fact(files) else []
     version = str(files.config.get("dataset_version"))
     corpus = version.partition("-")[0]
     works += [_CITATIONS[corpus]] if corpus in _CITATIONS and _corpus(version) else []
@@ -266,12 +269,6 @@ def _speaker_fact(files: "RunFiles") -> str:
     memory = {"dialogue": "earlier in the dialogue", "corpus": "earlier, in other dialogues too"}
     said = memory.get(files.config.get("speaker_memory", "corpus"))
     return f"{identity}; with a memory of what they said {said}" if said else identity
-
-
-def _adapter_fact(training: dict[str, Any]) -> str:
-    rank = training.get("lora_rank")
-    layers = str(training.get("lora_target_modules", "all-linear")).replace("all-linear", "all linear layers")
-    return f"LoRA of rank {rank} on {layers} of the backbone, merged into its weights" if rank else ""
 
 
 def _split(files: "RunFiles") -> str:

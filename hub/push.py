@@ -1,26 +1,32 @@
 """A run folder → a Hub repository, in one commit."""
 
 import json
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from huggingface_hub import CommitInfo, HfApi
 from huggingface_hub.errors import EntryNotFoundError
 
+from ..adapter_files import ADAPTER_FILE, ADAPTER_WEIGHTS
 from ..concepts import CONCEPTS_FILE, ConceptTable
 from ..errors import EmoNetError
+from ..processing_prompted import BIOGRAPHIES_FILE
 from .card import CARD, card_text, merge_card
 from .commit import commit_files
 from .export import write_companions
 
-NEEDED = ("config.json", "model.safetensors", "tokenizer.json", "speakers.json", "modeling_emonet.py", "pipeline_emonet.py")
+WEIGHTS = "model.safetensors"
+NEEDED = ("config.json", WEIGHTS, "tokenizer.json", "speakers.json", "modeling_emonet.py", "pipeline_emonet.py")
 # What a repository holds. Predictions stay at home: they quote the corpus, whose licence may not allow it.
 PUBLISHED = (
     "*.py",
     "*.safetensors",
     "*.safetensors.index.json",
+    "biographies.json",
     "chat_template.jinja",
     "concepts.json",
     "config.json",
+    "emonet_adapter.json",
     "confusion_matrix.png",
     "learning_curves.png",
     "merges.txt",
@@ -47,8 +53,8 @@ def push_run(
 ) -> CommitInfo:
     """Publish a run folder (or any folder that `save_pretrained` wrote) as `repo_id`.
 
-    All files go in one commit, so a reader finds the old repository or the new one, never half of each. Code files that the new
-    version no longer has are removed. A card edited on the Hub, or else in the folder, keeps its edits.
+    All files go in one commit, so a reader finds the old repository or the new one, never half of each. Code and weights that
+    the new version no longer has are removed. A card edited on the Hub, or else in the folder, keeps its edits.
 
     Args:
         revision: Branch to commit to; it is created where it does not exist.
@@ -69,7 +75,7 @@ def push_run(
     if revision and not create_pr:
         api.create_branch(repo_id, branch=revision, exist_ok=True)
     files: dict[str, Path | bytes] = dict(published_files(folder))
-    stale = [name for name in api.list_repo_files(repo_id, revision=revision) if name.endswith(".py") and name not in files]
+    stale = [name for name in api.list_repo_files(repo_id, revision=revision) if name not in files and _decides(name)]
     files[CARD] = _card(api, repo_id, revision, folder).encode()
     message = commit_message or f"emonet: {folder.resolve().name}"
     return commit_files(api, repo_id, files, message, delete=stale, revision=revision, create_pr=create_pr)
@@ -80,15 +86,25 @@ def published_files(folder: Path) -> dict[str, Path]:
     return {path.name: path for pattern in PUBLISHED for path in sorted(folder.glob(pattern)) if path.is_file()}
 
 
+def _decides(name: str) -> bool:
+    """Whether a file left over from an earlier version would change what is loaded: code, weights, adapters in place of them."""
+    return name.endswith(".py") or name in (ADAPTER_FILE, ADAPTER_WEIGHTS) or fnmatchcase(name, "model*.safetensors*")
+
+
 def check_complete(folder: Path) -> None:
     """Refuse a folder that lacks what its readers need, or whose weights are not whole."""
     if not folder.is_dir():
         raise EmoNetError(f"{folder}: no such folder; give the run folder that `emonet train` wrote.")
-    missing = [name for name in NEEDED if not (folder / name).is_file()]
+    weights = ADAPTER_WEIGHTS if (folder / ADAPTER_FILE).is_file() else WEIGHTS
+    needed = [weights if name == WEIGHTS else name for name in NEEDED]
+    config = json.loads((folder / "config.json").read_text("utf-8")) if (folder / "config.json").is_file() else {}
+    if config.get("prompts", {}).get("biography"):
+        needed.append(BIOGRAPHIES_FILE)
+    missing = [name for name in needed if not (folder / name).is_file()]
     index = folder / "model.safetensors.index.json"
     if index.is_file():
         shards = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
-        missing = [name for name in [*missing, *sorted(shards)] if name != "model.safetensors" and not (folder / name).is_file()]
+        missing = [name for name in [*missing, *sorted(shards)] if name != WEIGHTS and not (folder / name).is_file()]
     if missing:
         raise EmoNetError(
             f"{folder} lacks {', '.join(missing)}: save it with model.save_pretrained(folder), the processor attached "

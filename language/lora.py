@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from ..adapter_files import ADAPTER_FILE, ADAPTER_WEIGHTS, weights_digest
 from ..errors import EmoNetError
+from ..run_record import RUN_FILE, write_json
 
 ALL_LINEAR = "all-linear"
 
@@ -105,10 +106,13 @@ def trained_state(model: Any) -> dict[str, torch.Tensor]:
     return own
 
 
-def save_adapter(model: Any, folder: str | Path) -> None:
-    """Write the adapters, the head, and which backbone they belong to; with configuration, tokenizer and speakers.
+def save_adapter(model: Any, folder: str | Path, record: dict[str, Any] | None = None) -> None:
+    """Write the adapters, the head, and which backbone they belong to; with code, configuration, tokenizer and speakers.
 
-    Some megabytes in place of the whole model; `load_adapter` makes it whole again.
+    Some megabytes in place of the whole model, which `from_pretrained` makes whole again.
+
+    Args:
+        record: What `run.json` says, for the card.
     """
     if not has_adapters(model):
         raise EmoNetError("The model has no adapters: they are merged, or it was trained without.")
@@ -118,6 +122,8 @@ def save_adapter(model: Any, folder: str | Path) -> None:
     save_file(trained_state(model), folder / ADAPTER_WEIGHTS)
     facts = {"version": 1, "backbone": model.config.backbone, "base_digest": adapters.base_digest, **asdict(adapters.settings)}
     (folder / ADAPTER_FILE).write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
+    if record is not None:
+        write_json(folder / RUN_FILE, record)
     model.save_without_weights(folder)
 
 

@@ -22,12 +22,12 @@ def preset_settings(preset: str, overrides: dict[str, Any] | None = None) -> Pro
     return replace(PROMPTED_PRESETS[preset].settings, **(overrides or {}))
 
 
-def check_packed(preset: str, config: dict[str, Any] | None, training: dict[str, Any] | None, store: Any) -> None:
+def check_packed(preset: str, config: dict[str, Any] | None, training: dict[str, Any] | None, **options: Any) -> None:
     """Refuse what only prompts have where a packed preset is trained, which would not read it."""
     alien = [*(set(config or {}) & set(PromptSettings.__dataclass_fields__)), *({"own_share"} & set(training or {}))]
-    alien += ["store"] if store is not None else []
+    alien += [name for name, value in options.items() if value]
     if alien:
-        raise EmoNetError(f"{preset!r} has no {alien[0]}, which is for prompted presets: {', '.join(PROMPTED_PRESETS)}.")
+        raise EmoNetError(f"{preset!r} takes no {alien[0]}, which is for prompted presets: {', '.join(PROMPTED_PRESETS)}.")
 
 
 def train_prompted_run(

@@ -29,6 +29,7 @@ from ..speaker_names import identity
 from ..train_trainer import EmoNetTrainer, EmoNetTrainingArguments, class_weights
 from .biographers import Biographer, biographies_of
 from .biographies import dialogue_view
+from .four_bit import four_bits, on_whole_weights
 from .lora import LoraSettings, add_adapters, has_adapters, save_adapter
 from .trajectory import EmotionRecord
 
@@ -154,6 +155,7 @@ def train_prompted(
     own_share: float = 0.5,
     class_weighting: str = "inverse",
     seed: int = 1,
+    load_in_4bit: bool = False,
     preset: str | None = None,
     calibrate: bool = True,
     resume: bool = False,
@@ -170,6 +172,7 @@ def train_prompted(
         lora: In place of the fields of `training` that begin with `lora_`.
         biographer: Writes the biographies that `settings` asks for; see [`biographer_for`].
         own_share: The largest share of training turns that a trajectory tells by the model's own predictions.
+        load_in_4bit: The frozen weights in 4 bits while the adapters learn; what is saved is whole.
         calibrate: Fit the temperature of the scores on validation.
         training: Further `EmoNetTrainingArguments`.
     """
@@ -184,12 +187,16 @@ def train_prompted(
     )  # fmt: skip
     if arguments.head_epochs or arguments.logit_adjustment != "none":
         raise EmoNetError("A prompted model has no head of its own: head_epochs and logit_adjustment are for packed models.")
+    if load_in_4bit and not arguments.lora_rank:
+        raise EmoNetError("Weights in 4 bits are not trained: load_in_4bit needs adapters (lora_rank).")
     model = PromptedEmoNet.from_backbone(
         backbone, conversations.labels, settings, dataset_version=conversations.dataset_version,
-        speakers=conversations.speakers.ids(),
+        speakers=conversations.speakers.ids(), **(four_bits() if load_in_4bit else {}),
     )  # fmt: skip
     emotions = EmotionRecord(conversations["train"], conversations.utterance_texts(), conversations.labels)
     splits = {name: PromptedSplit(name, conversations[name], model, emotions, biographer) for name in ("train", "validation")}
+    # Before the training: a store that is gone or locked by then must not cost it.
+    model.processor.biographies = biographies_of(list(conversations.speakers), biographer)
     model.config.class_weights = class_weights(splits["train"].labels(), len(model.labels), class_weighting)
     if arguments.lora_rank:
         add_adapters(model, LoraSettings.of(arguments))
@@ -209,9 +216,10 @@ def train_prompted(
     seconds = {"prepare": round(prepared - started, 1), "train": round(time.perf_counter() - prepared, 1)}
     record = run_record(
         model, arguments, trainer.state, preset=preset, config=asdict(settings), own_share=own_share,
-        train_loss=result.training_loss, seconds=seconds, training_turns=len(splits["train"]),
+        load_in_4bit=load_in_4bit, train_loss=result.training_loss, seconds=seconds, training_turns=len(splits["train"]),
     )  # fmt: skip
-    model.processor.biographies = biographies_of(list(conversations.speakers), biographer)
+    if load_in_4bit:
+        model = on_whole_weights(model, backbone)
     return _write_run(output, model.eval(), splits["validation"], trainer, record, calibrate)
 
 
@@ -223,7 +231,7 @@ def _write_run(
         model.config.calibration_temperature = temperature_of(scores, validation.labels())
     model.save_pretrained(output)
     if has_adapters(model):
-        save_adapter(model, output / "adapter")
+        save_adapter(model, output / "adapter", record)
     metrics, rows = score_dialogues(model.processor, validation.dialogues, validation.labels(), scores)
     metrics["dataset_version"] = model.config.dataset_version
     write_run_report(output, metrics, model.labels, history=trainer.state.log_history, split="validation")

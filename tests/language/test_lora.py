@@ -18,7 +18,6 @@ from emonet.language.lora import (
     LoraSettings,
     add_adapters,
     has_adapters,
-    load_adapter,
     merge_adapters,
     save_adapter,
     trained_state,
@@ -101,7 +100,7 @@ def test_adapters_alone_make_the_model_whole_again(decoder: Path, tokenizer: Any
                 parameter.normal_(std=0.3)
     save_adapter(model, tmp_path / "adapter")
     assert not (tmp_path / "adapter" / "model.safetensors").exists()
-    again = load_adapter(tmp_path / "adapter", backbone=str(decoder))
+    again = EmoNetForSequenceClassification.from_pretrained(tmp_path / "adapter", backbone_path=str(decoder))
     assert torch.allclose(logits(model, processor, DIALOGUE), logits(again, again.processor, DIALOGUE), atol=1e-5)
     assert "emonet.standardizer.mean" in trained_state(model)
 
@@ -117,9 +116,10 @@ def test_adapters_of_another_backbone_are_refused(decoder: Path, tokenizer: Any,
         other.model.layers[0].mlp.up_proj.weight.add_(0.1)
     other.save_pretrained(tmp_path / "other")
     with pytest.raises(EmoNetError, match="belong to other weights"):
-        load_adapter(tmp_path / "adapter", backbone=str(tmp_path / "other"))
-    with pytest.raises(EmoNetError, match="no adapters that load"):
-        load_adapter(tmp_path / "other")
+        EmoNetForSequenceClassification.from_pretrained(tmp_path / "adapter", backbone_path=str(tmp_path / "other"))
+    (tmp_path / "adapter" / "emonet_adapter.safetensors").write_bytes(b"half")
+    with pytest.raises(EmoNetError, match="adapters that don't load"):
+        EmoNetForSequenceClassification.from_pretrained(tmp_path / "adapter", backbone_path=str(decoder))
 
 
 def test_wrong_settings_are_named(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +178,7 @@ def test_the_command_trains_saves_and_scores(decoder: Path, tmp_path: Path, monk
     assert [row["epoch"] for row in record["epochs"]] == [0, 1], "the head's start is a candidate"
     assert record["training"]["lora_rank"] == 2 and record["trainable_parameters"] < record["parameters"]
     assert main(["evaluate", "--model", str(run), *corpus, "--json", str(tmp_path / "whole.json")]) == 0
-    model = load_adapter(run / "adapter", backbone=str(decoder))
+    model = EmoNetForSequenceClassification.from_pretrained(run / "adapter", backbone_path=str(decoder))
     whole, processor = load_engine(run)
     assert torch.allclose(logits(whole, processor, DIALOGUE), logits(model, model.processor, DIALOGUE), atol=1e-4)
     assert "LoRA" in (run / "README.md").read_text()

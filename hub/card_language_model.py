@@ -1,0 +1,100 @@
+"""The card's part on the language model: what was adapted and how, and where the biographies in its prompts are from."""
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from ..backbones import EMBEDDED_BACKBONES
+from ..configuration_prompted import EXTRACTIVE, PromptedEmoNetConfig
+
+if TYPE_CHECKING:
+    from .card import RunFiles
+
+
+def language_model(files: "RunFiles") -> str:
+    """Language model, adapters, prompts and provenance of biographies; empty for other models."""
+    prompted = is_prompted(files.config)
+    adapters = adapter_fact(files)
+    if not (prompted or adapters):
+        return ""
+    facts = [
+        ("Language model", _backbone_fact(files.config)),
+        ("Read-out", _prompt_fact(files.config["prompts"]) if prompted else _packed_fact(files.config)),
+        ("Adapters", adapters or "none: all weights were trained"),
+        ("Loss", "weighted by class" if files.config.get("class_weights") else "not weighted"),
+    ]
+    parts = ["## Language model", "\n".join(f"- **{name}:** {value}." for name, value in facts if value)]
+    if prompted and files.config["prompts"].get("biography"):
+        parts.append(_provenance(files.config["prompts"], files.biographies))
+    return "\n\n".join(parts)
+
+
+def is_prompted(config: dict[str, Any]) -> bool:
+    """Whether a `config.json` is a prompted model's."""
+    return config.get("model_type") == PromptedEmoNetConfig.model_type
+
+
+def adapter_fact(files: "RunFiles") -> str:
+    """Rank and place of the adapters, and whether the weights hold them; empty where there were none."""
+    training = {f"lora_{name}": value for name, value in files.adapter.items()} or files.run.get("training", {})
+    rank = training.get("lora_rank")
+    layers = str(training.get("lora_target_modules", "all-linear")).replace("all-linear", "all linear layers")
+    whole = "alone in this repository, which loads with its backbone" if files.adapter else "merged into its weights"
+    return f"LoRA of rank {rank} on {layers} of the backbone, {whole}" if rank else ""
+
+
+def speaker_fact(config: dict[str, Any]) -> str:
+    """How a prompted model knows who speaks."""
+    prompts = config["prompts"]
+    known = ["by number, names hidden" if prompts.get("anonymous") else "by name, as text"]
+    known += ["with a biography"] if prompts.get("biography") else []
+    known += ["with what they felt lately"] if prompts.get("trajectory") else []
+    return ", ".join(known)
+
+
+def _backbone_fact(config: dict[str, Any]) -> str:
+    name, text = config.get("backbone") or "", config.get("text_config", {})
+    known = EMBEDDED_BACKBONES.get(name)
+    family = f" ({text['model_type']}, {text.get('num_hidden_layers')} layers used)" if text.get("model_type") else ""
+    return f"{known.hub_id if known else name}{family}"
+
+
+def _packed_fact(config: dict[str, Any]) -> str:
+    layer = config.get("readout_layer")
+    return "packed, one causal pass a dialogue" + (f", at layer {layer}" if layer else "")
+
+
+def _prompt_fact(prompts: dict[str, Any]) -> str:
+    held = [f"{prompts['window']} earlier turns"]
+    if prompts.get("future_window"):
+        held.append(f"{prompts['future_window']} later turns")
+    if prompts.get("trajectory"):
+        held.append(f"the speaker's last {prompts['trajectory']} turns with their emotions, as the model itself named them")
+    if prompts.get("biography"):
+        held.append("the speaker's biography")
+    return f"prompted, one instruction prompt a turn with {', '.join(held)}; the answer is scored over the label words"
+
+
+def _provenance(prompts: dict[str, Any], biographies: dict[str, Any]) -> str:
+    writer, budget = prompts["biography_writer"], prompts["biography_budget"]
+    said = "without a language model, from counts and phrases" if writer == EXTRACTIVE else f"by `{writer}`"
+    unit = "words" if writer == EXTRACTIVE else "tokens"
+    parts = [
+        f"**Biographies** were written {said}, {budget} {unit} at most, from training utterances alone; `biographies.json` holds "
+        "each with the keys of the utterances that it was made from. Delete a person's entry and the model knows them no more. "
+        "In training and evaluation a turn's biographies were made from what is earlier than its dialogue."
+    ]
+    groups = Counter((each["kind"], each["model"], each["prompt_digest"]) for each in biographies.values())
+    utterances: Counter[Any] = Counter()
+    for each in biographies.values():
+        utterances[each["kind"], each["model"], each["prompt_digest"]] += len(each["utterances"])
+    if len(groups) > 3:  # a prompt to a language model differs from person to person, and so does its digest
+        kinds = Counter((kind, model) for kind, model, _ in groups.elements())
+        total = {key: sum(utterances[each] for each in groups if each[:2] == key) for key in kinds}
+        rows = [(*key, "one a person, in `biographies.json`", kinds[key], total[key]) for key in kinds]
+    else:
+        rows = [(*key, groups[key], utterances[key]) for key in groups]
+    if rows:
+        lines = [f"| {kind} | {model} | {digest} | {persons:,} | {count:,} |" for kind, model, digest, persons, count in rows]
+        header = "| kind | writer | prompt digest | persons | utterances |\n|---|---|---|---:|---:|"
+        parts.append("\n".join([header, *lines]))
+    return "\n\n".join(parts)

@@ -68,7 +68,7 @@ def export_onnx(
         EmoNetError: for a decoder backbone, a context module without a graph for all lengths, or where the `onnx` extra is not
             installed.
     """
-    if model.config.is_decoder_backbone:
+    if not hasattr(model, "emonet") or model.config.is_decoder_backbone:  # a prompted model is a decoder
         raise EmoNetError(
             f"The backbone {model.config.text_config.model_type} is a decoder: only encoder models are exported to ONNX. "
             "A decoder keeps its keys and values in a session instead (EmoNetSession)."

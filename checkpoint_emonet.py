@@ -28,7 +28,7 @@ class EmoNetCheckpoint(PreTrainedModel):
     _processor: Any = None
 
     @classmethod
-    def from_pretrained(cls, checkpoint: Any = None, *args: Any, backbone_path: str | None = None, **kwargs: Any) -> Any:
+    def from_pretrained(cls, *args: Any, backbone_path: str | None = None, **kwargs: Any) -> Any:
         """As `PreTrainedModel.from_pretrained`; where there are adapters alone, they are merged into their backbone.
 
         Args:
@@ -37,10 +37,11 @@ class EmoNetCheckpoint(PreTrainedModel):
         Raises:
             EmoNetError: for adapters whose backbone has other weights than those they were trained on.
         """
+        checkpoint = args[0] if args else kwargs.get("pretrained_model_name_or_path")
         adapter = None if checkpoint is None else Adapter.find(checkpoint, kwargs)
         if adapter is not None:
             return cls._from_adapter(str(checkpoint), adapter, backbone_path, kwargs)
-        loaded = super().from_pretrained(checkpoint, *args, **kwargs)
+        loaded = super().from_pretrained(*args, **kwargs)
         (loaded[0] if isinstance(loaded, tuple) else loaded).freeze()
         return loaded
 
@@ -48,7 +49,8 @@ class EmoNetCheckpoint(PreTrainedModel):
     def _from_adapter(cls, checkpoint: str, adapter: Adapter, backbone_path: str | None, kwargs: dict[str, Any]) -> Any:
         if kwargs.get("quantization_config") is not None:
             raise EmoNetError(f"{checkpoint}: adapters are merged into whole weights; load a merged checkpoint in 4 bits.")
-        config = kwargs.get("config") or cls.config_class.from_pretrained(checkpoint, **Adapter.hub_options(kwargs))
+        config_class: Any = cls.config_class
+        config = kwargs.get("config") or config_class.from_pretrained(checkpoint, **Adapter.hub_options(kwargs))
         load = {name: kwargs[name] for name in ("dtype", "attn_implementation") if kwargs.get(name) is not None}
         try:
             model = cls.on_backbone(backbone_path or adapter.backbone, config, **load)
@@ -116,8 +118,9 @@ class EmoNetCheckpoint(PreTrainedModel):
         """Write what `save_pretrained` writes, but for the weights."""
         self._set_auto_map()
         Path(folder).mkdir(parents=True, exist_ok=True)
-        custom_object_save(self, folder, config=self.config)
-        self.config.save_pretrained(folder)
+        config: Any = self.config
+        custom_object_save(self, folder, config=config)
+        config.save_pretrained(folder)
         self._save_companions(folder)
 
     def _set_auto_map(self) -> None:

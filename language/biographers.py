@@ -63,7 +63,7 @@ def biographer_for(
 
 def biographies_of(names: Sequence[str], biographer: Biographer | None) -> dict[str, Mapping[str, Any]]:
     """What the finished model knows of each person: all that they said in training, and where it is from."""
-    found = {}
+    found: dict[str, Mapping[str, Any]] = {}
     for name in names if biographer is not None else ():
         written = biographer(name, View("train"))  # type: ignore[misc]
         if written.text:

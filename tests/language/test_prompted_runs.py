@@ -132,10 +132,16 @@ def test_four_bits_where_they_do_not_run_are_a_clear_error(
     assert "for the torch engine" in capsys.readouterr().err
 
 
-def test_four_bits_train_adapters_and_leave_whole_weights(folder: Path, decoder: Path, tmp_path: Path) -> None:
+def test_four_bits_train_adapters_and_leave_whole_weights(folder: Path, tokenizer: Any, tmp_path: Path) -> None:
     pytest.importorskip("bitsandbytes")
+    from tiny import text_config
+    from transformers import LlamaForCausalLM
+
     from emonet.engines.load import load_engine
 
+    decoder = tmp_path / "wide"  # bitsandbytes packs 64 weights at a time
+    LlamaForCausalLM(text_config("llama", hidden_size=64, intermediate_size=128)).save_pretrained(decoder)
+    tokenizer.save_pretrained(decoder)
     assert train(folder, decoder, tmp_path / "run", "--load-in-4bit") == 0
     whole, _ = load_engine(tmp_path / "run")
     assert type(whole.language_model.model.layers[0].mlp.up_proj).__name__ == "Linear"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers.pytorch_utils import Conv1D
 from transformers.utils import cached_file
@@ -47,7 +48,7 @@ class Adapter:
             facts = json.loads(Path(str(paths[0])).read_text("utf-8"))
             adapter = cls(facts, load_file(str(paths[1])))
             adapter.scale, adapter.backbone, facts["base_digest"]
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
             raise EmoNetError(
                 f"{checkpoint}: no adapters that load ({error!r}); save_adapter(model, folder) writes them."
             ) from error

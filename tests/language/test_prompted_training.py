@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_store import TEST, TRAIN, VALIDATION, TinyEmbedder, corpus
+from tiny_prompted import LETTERS
+from tiny_prompted import load as load_letters
+from tiny_store import TEST, VALIDATION, TinyEmbedder
 
 from emonet.language.biographies import ExtractiveBiographer
 from emonet.language.lora import LoraSettings
@@ -19,21 +21,15 @@ from emonet.prompts import PromptSettings
 
 SETTINGS = PromptSettings(window=2, trajectory=3, biography=True)
 MORE = [("d3", [*VALIDATION[0][1], ("Ann", "again a comet", "Mad")])]
-WORDS = {"Joyful": "a", "Mad": "b", "Neutral": "c", "Peaceful": "d", "Powerful": "e", "Sad": "f", "Scared": "g"}
 
 
-def relabelled(dialogues: Any) -> Any:
-    return [(name, [(speaker, text, WORDS[emotion]) for speaker, text, emotion in turns]) for name, turns in dialogues]
-
-
-def load(folder: Path, validation: Any = MORE, test: Any = TEST, train: Any = TRAIN) -> Any:
-    """The small corpus under labels that the tiny tokenizer knows."""
-    return corpus(folder, *(relabelled(dialogues) for dialogues in (train, validation, test)), labels=sorted(WORDS.values()))
+def load(folder: Path, validation: Any = MORE, test: Any = TEST) -> Any:
+    return load_letters(folder, validation, test)
 
 
 @pytest.fixture
 def model(decoder: Path) -> PromptedEmoNet:
-    return PromptedEmoNet.from_backbone(str(decoder), sorted(WORDS.values()), SETTINGS)
+    return PromptedEmoNet.from_backbone(str(decoder), LETTERS, SETTINGS)
 
 
 def record_of(conversations: Any) -> EmotionRecord:

@@ -73,7 +73,7 @@ def test_shipped_studies_are_known_by_name(file: Path) -> None:
     rows = study.rows.values()
     frozen = all(row.preset in PRESETS and preset_config(row.preset, False, 6).get("freeze_backbone") for row in rows)
     assert study == read_study(file) and len(study.seeds) >= (5 if frozen else 3) and study.reference in study.rows
-    assert frozen or "finetuned" in file.stem, "the regime is in the study's name"
+    assert frozen or "finetuned" in file.stem or "_lm" in file.stem, "the regime is in the study's name"
 
 
 @pytest.mark.parametrize(

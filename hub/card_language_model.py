@@ -80,7 +80,8 @@ def _provenance(prompts: dict[str, Any], biographies: dict[str, Any]) -> str:
     unit = "words" if writer == EXTRACTIVE else "tokens"
     parts = [
         f"**Biographies** were written {said}, {budget} {unit} at most, from training utterances alone; `biographies.json` holds "
-        "each with the keys of the utterances that it was made from. Delete a person's entry and the model knows them no more. "
+        "each with the keys of the utterances that it was made from. Without a person's entry the prompts tell nothing of them; "
+        "what the weights have learnt from their turns stays. "
         "In training and evaluation a turn's biographies were made from what is earlier than its dialogue."
     ]
     groups = Counter((each["kind"], each["model"], each["prompt_digest"]) for each in biographies.values())

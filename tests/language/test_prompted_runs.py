@@ -110,8 +110,10 @@ def test_parts_of_the_prompt_are_switched_off(folder: Path, decoder: Path, tmp_p
     ],
 )
 def test_flags_that_would_not_be_read_are_refused(
-    preset: str, flags: list[str], message: str, folder: Path, decoder: Path, tmp_path: Path, capsys: Any
-) -> None:
+    preset: str, flags: list[str], message: str, folder: Path, decoder: Path, tmp_path: Path, capsys: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
     words = ["train", "--dataset", str(folder), "--preset", preset, "--backbone", str(decoder), *flags]
     assert main([*words, "--output-dir", str(tmp_path / "run")]) == 2
     assert message in capsys.readouterr().err

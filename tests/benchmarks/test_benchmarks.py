@@ -10,6 +10,7 @@ from tiny import DIALOGUE, LABEL_MAPS, LABELS
 from transformers import AutoConfig
 
 from emonet.benchmarks.cases import CASES
+from emonet.benchmarks.language_cases import LANGUAGE_CASES
 from emonet.benchmarks.published_loop import PublishedLoop
 from emonet.benchmarks.run import run_benchmarks
 from emonet.benchmarks.table import RATIOS, ratios_of
@@ -98,7 +99,7 @@ def test_ratios_pair_the_rounds_and_know_their_targets() -> None:
     assert memory["median"] == 0.4 and memory["met"]
     slow = ratios_of({"train_emonet": [{**ours, "seconds": 3.0}], "train_published": [theirs]})[0]
     assert slow["median"] == pytest.approx(10) and not slow["met"]
-    assert {case for ratio in RATIOS for case in ratio.cases} <= set(CASES)
+    assert {case for ratio in RATIOS for case in ratio.cases} <= {*CASES, *LANGUAGE_CASES}
 
 
 def test_one_case_in_a_process_of_its_own_leaves_its_files(tmp_path: Path, backbone: Path) -> None:

@@ -13,6 +13,7 @@ from tiny_prompted import LETTERS, load
 from tiny_store import TinyEmbedder
 from tiny_study import ablate
 
+from emonet.benchmarks.language_cases import lm_packed, lm_prompted
 from emonet.cli import main
 from emonet.configuration_prompted import PromptSettings
 from emonet.errors import EmoNetError
@@ -182,6 +183,12 @@ def test_a_study_has_rows_without_each_part(folder: Path, decoder: Path, tmp_pat
     (tmp_path / "study.json").write_text(json.dumps(study))
     with pytest.raises(EmoNetError, match="rows, 'wrong', config: unknown key 'pooling'"):
         read_study(tmp_path / "study.json")
+
+
+def test_the_cost_of_a_turn_is_counted_for_both_read_outs(folder: Path, decoder: Path) -> None:
+    packed, asked = lm_packed(folder, str(decoder)), lm_prompted(folder, str(decoder))
+    assert packed["turns"] == asked["turns"] == 7
+    assert packed["tokens"] < asked["tokens"] < asked["prompt_tokens"] and asked["cpu_seconds"] > 0
 
 
 # -- the speaker store behind the biographies ------------------------------------------------------------------------------------

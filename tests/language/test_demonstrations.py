@@ -11,6 +11,7 @@ import emonet.demonstrations as demonstrations
 from emonet.configuration_prompted import PromptSettings
 from emonet.demonstrations import DemonstrationBank
 from emonet.errors import EmoNetError
+from emonet.hub.push import check_complete
 from emonet.language.auxiliary_tasks import TaskSettings
 from emonet.language.prompted_training import PromptedSplit
 from emonet.language.trajectory import EmotionRecord
@@ -135,6 +136,8 @@ def test_the_bank_travels_with_the_checkpoint(tmp_path: Path, decoder: Path) -> 
     bank = again.processor.demonstrations
     assert np.array_equal(bank.vectors, model.processor.demonstrations.vectors)
     assert bank.nearest(["comet"], 1) == model.processor.demonstrations.nearest(["comet"], 1)
+    with pytest.raises(EmoNetError, match="holds the labelled turns of its training corpus"):
+        check_complete(tmp_path / "saved")
     (tmp_path / "saved" / demonstrations.BANK_VECTORS).unlink()
     with pytest.raises(EmoNetError, match="no demonstrations that load"):
         PromptedProcessor.from_pretrained(tmp_path / "saved")

@@ -114,10 +114,6 @@ class Annotator:
     def tokenizer(self) -> Any:
         return self.writer.tokenizer
 
-    def write(self, chat: Chat, max_tokens: int) -> str:
-        """As [`TextWriter.write`], but what was written before is found again."""
-        return self("text", chat, max_tokens).text
-
     def __call__(self, kind: str, chat: Chat, max_tokens: int, sources: Sequence[str] = ()) -> Annotation:
         """The annotation of that kind: see [`TextWriter.write`].
 
@@ -146,7 +142,8 @@ class Annotator:
 def _read(file: Path) -> dict[str, Annotation]:
     """Kept annotations by digest; a line that an interrupted run left torn is written anew when it is needed."""
     kept = {}
-    for number, line in enumerate(file.read_text("utf-8", errors="replace").splitlines() if file.is_file() else (), 1):
+    lines = file.read_text("utf-8", errors="replace").split("\n")[:-1] if file.is_file() else []
+    for number, line in enumerate(lines, 1):
         try:
             row = json.loads(line)
             annotation = Annotation(**{**row, "sources": tuple(row["sources"])})

@@ -60,12 +60,12 @@ def biographer_for(
     }
     if settings.biography_writer == EXTRACTIVE:
         return ExtractiveBiographer(source, **options)
-    from .annotator import Annotator, TextWriter
+    from .annotator import Annotator
     from .biography_writer import LlmBiographer
 
     # What a store keeps can be forgotten there, so it is kept nowhere else.
-    writer = Annotator(settings.biography_writer) if store is None else TextWriter(settings.biography_writer)
-    return LlmBiographer(source, writer=writer, **options)
+    annotator = Annotator(settings.biography_writer) if store is None else None
+    return LlmBiographer(source, settings.biography_writer, annotator=annotator, **options)
 
 
 def dialogue_biographer(settings: PromptSettings, names: Iterable[str], utterances: Sequence[Utterance] = ()) -> Any:

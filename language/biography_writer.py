@@ -7,7 +7,7 @@ earlier in the corpus and nothing else.
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..anonymity import Anonymizer
@@ -36,18 +36,19 @@ class LlmBiographer:
         lines: How many utterances the model is shown, spread evenly over the speaker's past.
         anonymous: The model is shown numbers in place of names, and its text is searched for names too.
         names: See [`ExtractiveBiographer`].
-        writer: That model, where it is loaded already; an [`Annotator`] finds again what it has written before.
+        annotator: Writes in place of that model, and finds again what it has written before.
     """
 
     kind = "llm"
 
     def __init__(
         self, store: Any, model: str = "smollm2", budget: int = 80, lines: int = 24, anonymous: bool = False,
-        names: Iterable[str] = (), writer: TextWriter | Annotator | None = None,
+        names: Iterable[str] = (), annotator: Annotator | None = None,
     ):  # fmt: skip
         self.store, self.budget, self.lines, self.anonymous = store, budget, lines, anonymous
         self.record = SpokenRecord(store)
-        self.writer = writer or TextWriter(model)
+        self.annotator = annotator
+        self.writer = TextWriter(model) if annotator is None else annotator.writer
         self.model_name = self.writer.name
         self._quote = Quoter(self.writer.tokenizer)
         self._hide = Anonymizer(list(names) or self.record.names) if anonymous else None
@@ -62,7 +63,7 @@ class LlmBiographer:
         kept = self.store.biography(speaker, self.kind, digest, view, keys)
         if kept is not None:
             return kept
-        text = self._write(prompt) if shown else ""
+        text = self._write(prompt, keys) if shown else ""
         biography = Biography(speaker, self.kind, self.model_name, digest, view, self.anonymous, text, keys)
         self.store.keep(biography)
         return biography
@@ -87,8 +88,12 @@ class LlmBiographer:
             {"role": "assistant", "content": f"{name} is"},
         ]
 
-    def _write(self, prompt: Chat) -> str:
-        text = whole_sentences(self.writer.write(prompt, self.budget))
+    def _write(self, prompt: Chat, keys: Sequence[str]) -> str:
+        if self.annotator is None:
+            text = self.writer.write(prompt, self.budget)
+        else:
+            text = self.annotator("biography", prompt, self.budget, keys).text
+        text = whole_sentences(text)
         return self._hide(text) if self._hide else text
 
 

@@ -5,9 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_store import TinyEmbedder, corpus
 
+from emonet.cache import cache_root
+from emonet.configuration_prompted import PromptSettings
 from emonet.errors import EmoNetError
 from emonet.language.annotator import Annotator, TextWriter
+from emonet.language.biographers import biographer_for
+from emonet.language.speaker_store import View
+from emonet.language.store_build import build_store
 
 CHAT = [{"role": "system", "content": "a b"}, {"role": "user", "content": "c d"}, {"role": "assistant", "content": "e"}]
 
@@ -61,3 +67,17 @@ def test_a_torn_line_costs_one_annotation(chat_model: Path, tmp_path: Path, capl
 def test_a_model_without_a_chat_template_is_refused(decoder: Path) -> None:
     with pytest.raises(EmoNetError, match="need an instruct model"):
         Annotator(str(decoder))
+
+
+def test_biographies_from_a_corpus_are_kept_there_and_those_of_a_store_are_not(chat_model: Path, tmp_path: Path) -> None:
+    """What a store keeps can be forgotten in it, so it lies nowhere else."""
+    conversations = corpus(tmp_path / "corpus")
+    settings = PromptSettings(biography=True, biography_writer=str(chat_model), biography_budget=8)
+    build_store(tmp_path / "store", conversations, TinyEmbedder())
+    from_store = biographer_for(settings, conversations, tmp_path / "store")("Ann", View("train"))
+    assert not list(cache_root().glob("annotations/*.jsonl"))
+    from_corpus = biographer_for(settings, conversations)("Ann", View("train"))
+    assert from_corpus.text == from_store.text
+    (file,) = cache_root().glob("annotations/*.jsonl")
+    kept = json.loads(file.read_text())
+    assert kept["kind"] == "biography" and kept["sources"] == ["d1#0", "d1#2"]

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ logger = logging.get_logger(__name__)
 
 REPETITION_PENALTY = 1.2  # small models repeat themselves
 
-Chat = Sequence[Mapping[str, str]]
+Chat = Sequence[dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Annotator:
         Args:
             sources: Keys of the utterances that the chat shows.
         """
-        circumstances = json.dumps([self.name, kind, max_tokens, REPETITION_PENALTY, list(map(dict, chat))])
+        circumstances = json.dumps([self.name, kind, max_tokens, REPETITION_PENALTY, list(chat)])
         digest = hashlib.sha256(circumstances.encode()).hexdigest()[:24]
         kept = self._kept.get(digest)
         if kept is not None:

@@ -130,8 +130,16 @@ def test_parts_of_the_prompt_are_switched_off(folder: Path, decoder: Path, tmp_p
     ],
 )
 def test_flags_that_would_not_be_read_are_refused(
-    preset: str, flags: list[str], message: str, folder: Path, decoder: Path, tmp_path: Path, capsys: Any
+    preset: str,
+    flags: list[str],
+    message: str,
+    folder: Path,
+    decoder: Path,
+    tmp_path: Path,
+    capsys: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # where the store that is not there would be looked for
     words = ["train", "--dataset", str(folder), "--preset", preset, "--backbone", str(decoder), *flags]
     assert main([*words, "--output-dir", str(tmp_path / "run")]) == 2
     assert message in capsys.readouterr().err

@@ -30,9 +30,9 @@ class Characteristic:
 
 
 CHARACTERISTICS = {
-    "xIntent": Characteristic("What does {name} intend by saying {said}?", "{name} says this to"),
+    "xIntent": Characteristic("What does {name} intend by saying {said}?", "{name} wants to"),
     "xNeed": Characteristic("What did {name} need before saying {said}?", "{name} needed to"),
-    "xWant": Characteristic("What does {name} want after saying {said}?", "{name} wants to"),
+    "xWant": Characteristic("What does {name} want after saying {said}?", "Next, {name} wants to"),
     "xEffect": Characteristic("What happens to {name} after saying {said}?", "{name} will"),
     "xReact": Characteristic("How does {name} react to having said {said}?", "{name} is"),
     "xAttr": Characteristic("What is {name} like, who says {said}?", "{name} is a"),

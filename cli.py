@@ -224,6 +224,8 @@ def _presets(arguments: argparse.Namespace) -> None:
         print(f"{preset.name:22s} {preset.summary}  [{preset.paper}; {future}; {size}]")
     for name, prompted in PROMPTED_PRESETS.items():
         future = "causal" if prompted.settings.causal else "sees the future"
+        if prompted.non_causal is not None:
+            future += ", with --non-causal sees the future"
         print(f"{name:22s} {prompted.summary}  [{prompted.paper}; {future}; adapters alone]")
 
 

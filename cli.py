@@ -33,6 +33,7 @@ _PROMPT_FLAGS: dict[str, tuple[str, type, str]] = {
     "trajectory": ("trajectory", int, "the speaker's latest turns with their emotions, 0 for none"),
     "biography_writer": ("biography_writer", str, "extractive (no model), smollm2, a Hub id or a folder"),
     "biography_budget": ("biography_budget", int, "most words (extractive) or tokens of a biography"),
+    "demonstrations": ("demonstrations", int, "labelled training turns shown behind the question"),
 }
 _TRAINING_FLAGS: dict[str, tuple[str, type]] = {
     "epochs": ("num_train_epochs", float),
@@ -49,6 +50,10 @@ _TRAINING_FLAGS: dict[str, tuple[str, type]] = {
     "lora_target_modules": ("lora_target_modules", str),
     "head_epochs": ("head_epochs", float),
     "own_share": ("own_share", float),
+    "first_stage": ("first_stage", str),
+    "first_stage_epochs": ("first_stage_epochs", float),
+    "annotator": ("annotator", str),
+    "impact_weight": ("impact_weight", float),
 }
 
 
@@ -219,6 +224,8 @@ def _presets(arguments: argparse.Namespace) -> None:
         print(f"{preset.name:22s} {preset.summary}  [{preset.paper}; {future}; {size}]")
     for name, prompted in PROMPTED_PRESETS.items():
         future = "causal" if prompted.settings.causal else "sees the future"
+        if prompted.non_causal is not None:
+            future += ", with --non-causal sees the future"
         print(f"{name:22s} {prompted.summary}  [{prompted.paper}; {future}; adapters alone]")
 
 

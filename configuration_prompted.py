@@ -21,7 +21,10 @@ class PromptSettings:
         biography: Whether the speaker's biography stands in it, where there is one.
         biography_writer: What writes it: `extractive` (no model), or an instruct model (`smollm2`, a Hub id or a folder).
         biography_budget: Most words (extractive) or tokens of a biography.
+        biography_of_dialogue: It is written by that model from the whole dialogue, later turns included: not causal.
         anonymous: Persons are numbers in place of names, in all that a prompt holds.
+        label_statement: The question tells the labels once more (InstructERC).
+        demonstrations: How many labelled training turns like this one stand behind the question.
     """
 
     window: int = 12
@@ -30,15 +33,23 @@ class PromptSettings:
     biography: bool = False
     biography_writer: str = EXTRACTIVE
     biography_budget: int = 80
+    biography_of_dialogue: bool = False
     anonymous: bool = False
+    label_statement: bool = False
+    demonstrations: int = 0
 
     def __post_init__(self) -> None:
         if min(value for value in asdict(self).values() if not isinstance(value, str)) < 0:
-            raise EmoNetError("window, future_window, trajectory and biography_budget of a prompt must be 0 and more.")
+            raise EmoNetError(
+                "window, future_window, trajectory, biography_budget and demonstrations of a prompt must be 0 and more."
+            )
+        if self.biography_of_dialogue and (not self.biography or self.biography_writer == EXTRACTIVE):
+            raise EmoNetError("biography_of_dialogue needs biography=True and a biography_writer that is a model.")
 
     @property
     def causal(self) -> bool:
-        return self.future_window == 0
+        """Whether a turn's prompt holds nothing that depends on later turns."""
+        return self.future_window == 0 and not self.biography_of_dialogue
 
 
 class PromptedEmoNetConfig(CheckpointConfig):

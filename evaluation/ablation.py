@@ -28,7 +28,7 @@ from ..configuration_emonet import EmoNetConfig, is_decoder_type
 from ..configuration_prompted import PromptedEmoNetConfig
 from ..data import Conversations, load_conversations
 from ..errors import EmoNetError
-from ..language.prompted_presets import PROMPTED_PRESETS
+from ..language.prompted_presets import PROMPTED_PRESETS, PROMPTED_TRAINING
 from ..run_record import write_json
 from ..runs import evaluate_run, train_run
 from ..train_trainer import EmoNetTrainingArguments
@@ -184,7 +184,7 @@ def _recipes(study: Study, cells: Iterable[Cell], corpora: Mapping[str, Conversa
         try:
             if cell.row.preset in PROMPTED_PRESETS:
                 PromptedEmoNetConfig(text_config=copy.deepcopy(text_config), prompts=fields)
-                training = {name: value for name, value in training.items() if name != "own_share"}
+                training = {name: value for name, value in training.items() if name not in PROMPTED_TRAINING}
             else:
                 EmoNetConfig(text_config=copy.deepcopy(text_config), **fields)
             EmoNetTrainingArguments(seed=cell.seed, **training)

@@ -17,7 +17,7 @@ from ..context_registry import CONTEXT_MODULES
 from ..cross_fitting import LOGIT_ADJUSTMENTS
 from ..data.loading import CORPORA
 from ..errors import EmoNetError
-from ..language.prompted_presets import PROMPTED_PRESETS
+from ..language.prompted_presets import PROMPTED_PRESETS, PROMPTED_TRAINING
 from ..presets import PRESETS
 from ..train_trainer import CLASS_WEIGHTINGS, EmoNetTrainingArguments
 
@@ -206,8 +206,8 @@ def _check_part(part: Any, where: str) -> None:
 
 def _check_fields(part: dict[str, Any], where: str, prompted: bool) -> None:
     fields_of = {
-        "config": PROMPT_FIELDS if prompted else CONFIG_FIELDS,
-        "training": (*TRAINING_FIELDS, "own_share") if prompted else TRAINING_FIELDS,
+        "config": (*PROMPT_FIELDS, "causal") if prompted else CONFIG_FIELDS,
+        "training": (*TRAINING_FIELDS, *PROMPTED_TRAINING) if prompted else TRAINING_FIELDS,
     }
     for name, allowed in fields_of.items():
         fields = part.get(name, {})

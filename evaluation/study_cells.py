@@ -9,7 +9,7 @@ from typing import Any
 
 from ..backbones import backbone_name
 from ..errors import EmoNetError
-from ..language.prompted_presets import PROMPTED_PRESETS
+from ..language.prompted_presets import PROMPTED_PRESETS, preset_settings
 from ..presets import preset_config, preset_training
 from ..version import PACKAGE_VERSION
 from .predictions import read_predictions
@@ -51,12 +51,13 @@ def recipe_of(cell: Cell, dataset_version: str, is_decoder: bool, num_layers: in
     """All that decides a cell's result: the study's words with the preset's, the corpus version and this package's."""
     preset = cell.row.preset
     if preset in PROMPTED_PRESETS:
-        config, training = asdict(PROMPTED_PRESETS[preset].settings), PROMPTED_PRESETS[preset].training
+        config, training = asdict(preset_settings(preset, cell.row.config)), PROMPTED_PRESETS[preset].training
     else:
-        config, training = preset_config(preset, is_decoder, num_layers), preset_training(preset, is_decoder)
+        config = {**preset_config(preset, is_decoder, num_layers), **cell.row.config}
+        training = preset_training(preset, is_decoder)
     recipe = {
         **asked_of(cell),
-        "config": {**config, **cell.row.config},
+        "config": config,
         "training": {**training, **cell.row.training},
         "dataset_version": dataset_version,
         "emonet": PACKAGE_VERSION,

@@ -9,6 +9,7 @@ from huggingface_hub.errors import EntryNotFoundError
 
 from ..adapter_files import ADAPTER_FILE, ADAPTER_WEIGHTS
 from ..concepts import CONCEPTS_FILE, ConceptTable
+from ..demonstrations import BANK_FILE
 from ..errors import EmoNetError
 from ..processing_prompted import BIOGRAPHIES_FILE
 from .card import CARD, card_text, merge_card
@@ -92,7 +93,7 @@ def _decides(name: str) -> bool:
 
 
 def check_complete(folder: Path) -> None:
-    """Refuse a folder that lacks what its readers need, or whose weights are not whole."""
+    """Refuse a folder that lacks what its readers need, whose weights are not whole, or that holds what may not be published."""
     if not folder.is_dir():
         raise EmoNetError(f"{folder}: no such folder; give the run folder that `emonet train` wrote.")
     weights = ADAPTER_WEIGHTS if (folder / ADAPTER_FILE).is_file() else WEIGHTS
@@ -109,6 +110,11 @@ def check_complete(folder: Path) -> None:
         raise EmoNetError(
             f"{folder} lacks {', '.join(missing)}: save it with model.save_pretrained(folder), the processor attached "
             "(model.processor = processor)."
+        )
+    if (folder / BANK_FILE).is_file():
+        raise EmoNetError(
+            f"{folder} holds the labelled turns of its training corpus, which its prompts show, and a push would publish them: "
+            "train without (--demonstrations 0), or give the folder to those who may have the corpus."
         )
     if (folder / CONCEPTS_FILE).is_file():
         for source in ConceptTable.read(folder / CONCEPTS_FILE).sources:

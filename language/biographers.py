@@ -1,6 +1,6 @@
 """Which biographies a prompted model is told: written from a corpus or a store, for its turns and for those who use it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +43,15 @@ def biographer_for(
 
     Args:
         conversations: The splits that may be seen. store: A [`SpeakerStore`] of the same corpus version, which keeps what is
-            written and leaves out who was forgotten; without one, biographies are written from the corpus and not kept.
+            written and leaves out who was forgotten; without one they are written from the corpus, and those by a model are kept
+            in emonet's cache folder.
         names: Known persons in order of their numbers, by default the corpus's.
     """
     if not settings.biography:
         return None
+    if settings.biography_of_dialogue:
+        known = names or list(conversations.speakers)
+        return dialogue_biographer(settings, known, MemoryStore(conversations).all_utterances())
     source = MemoryStore(conversations) if store is None else SpeakerStore(store, None, conversations.dataset_version)
     options: dict[str, Any] = {
         "budget": settings.biography_budget,
@@ -56,9 +60,20 @@ def biographer_for(
     }
     if settings.biography_writer == EXTRACTIVE:
         return ExtractiveBiographer(source, **options)
+    from .annotator import Annotator
     from .biography_writer import LlmBiographer
 
-    return LlmBiographer(source, settings.biography_writer, **options)
+    # What a store keeps can be forgotten there, so it is kept nowhere else.
+    annotator = Annotator(settings.biography_writer) if store is None else None
+    return LlmBiographer(source, settings.biography_writer, annotator=annotator, **options)
+
+
+def dialogue_biographer(settings: PromptSettings, names: Iterable[str], utterances: Sequence[Utterance] = ()) -> Any:
+    """What writes biographies from whole dialogues: see [`DialogueBiographer`]."""
+    from .annotator import Annotator
+    from .dialogue_biographies import DialogueBiographer
+
+    return DialogueBiographer(settings, Annotator(settings.biography_writer), names, utterances)
 
 
 def biographies_of(names: Sequence[str], biographer: Biographer | None) -> dict[str, Mapping[str, Any]]:

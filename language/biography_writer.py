@@ -7,16 +7,12 @@ earlier in the corpus and nothing else.
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
-from ..adapter_files import weights_digest
 from ..anonymity import Anonymizer
-from ..backbones import backbone_name, resolve_backbone
 from ..quoting import Quoter
+from .annotator import REPETITION_PENALTY, Annotator, Chat, TextWriter
 from .biographies import SpokenRecord
 from .speaker_store import EVERYTHING, Biography, Utterance, View
 
@@ -29,7 +25,6 @@ _TASK = (
     "Do not quote the lines."
 )
 _FEWEST_WORDS = 4  # shorter lines say little about a person
-_REPETITION_PENALTY = 1.2  # small models repeat themselves
 
 
 class LlmBiographer:
@@ -41,34 +36,34 @@ class LlmBiographer:
         lines: How many utterances the model is shown, spread evenly over the speaker's past.
         anonymous: The model is shown numbers in place of names, and its text is searched for names too.
         names: See [`ExtractiveBiographer`].
+        annotator: Writes in place of that model, and finds again what it has written before.
     """
 
     kind = "llm"
 
     def __init__(
         self, store: Any, model: str = "smollm2", budget: int = 80, lines: int = 24, anonymous: bool = False,
-        names: Iterable[str] = (),
+        names: Iterable[str] = (), annotator: Annotator | None = None,
     ):  # fmt: skip
-        path = resolve_backbone(model)
         self.store, self.budget, self.lines, self.anonymous = store, budget, lines, anonymous
         self.record = SpokenRecord(store)
-        self.tokenizer = AutoTokenizer.from_pretrained(path)
-        self.model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
-        self.model_name = f"{backbone_name(path)}-{weights_digest(self.model)[:12]}"
-        self._quote = Quoter(self.tokenizer)
+        self.annotator = annotator
+        self.writer = TextWriter(model) if annotator is None else annotator.writer
+        self.model_name = self.writer.name
+        self._quote = Quoter(self.writer.tokenizer)
         self._hide = Anonymizer(list(names) or self.record.names) if anonymous else None
 
     def __call__(self, speaker: str, view: View = EVERYTHING) -> Biography:
         """The biography of a speaker as far as the view reaches; its text is empty where they have said nothing yet."""
         shown = self.shown(speaker, view)
         prompt = self.prompt(shown) if shown else []
-        settings = json.dumps([self.model_name, self.budget, _REPETITION_PENALTY, self.anonymous, prompt])
+        settings = json.dumps([self.model_name, self.budget, REPETITION_PENALTY, self.anonymous, prompt])
         digest = hashlib.sha256(settings.encode()).hexdigest()[:16]
         keys = tuple(each.key for each in shown)
         kept = self.store.biography(speaker, self.kind, digest, view, keys)
         if kept is not None:
             return kept
-        text = self._write(prompt) if shown else ""
+        text = self._write(prompt, keys) if shown else ""
         biography = Biography(speaker, self.kind, self.model_name, digest, view, self.anonymous, text, keys)
         self.store.keep(biography)
         return biography
@@ -93,21 +88,12 @@ class LlmBiographer:
             {"role": "assistant", "content": f"{name} is"},
         ]
 
-    @torch.inference_mode()
-    def _write(self, prompt: list[dict[str, str]]) -> str:
-        inputs: Any = self.tokenizer.apply_chat_template(
-            prompt, continue_final_message=True, return_tensors="pt", return_dict=True
-        )
-        begun = prompt[-1]["content"]
-        output = self.model.generate(
-            **inputs,
-            max_new_tokens=self.budget - len(self.tokenizer(begun, add_special_tokens=False)["input_ids"]),
-            do_sample=False,
-            repetition_penalty=_REPETITION_PENALTY,
-            pad_token_id=self.tokenizer.eos_token_id,
-        )
-        text = self.tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-        text = whole_sentences(" ".join(f"{begun}{text}".split()))
+    def _write(self, prompt: Chat, keys: Sequence[str]) -> str:
+        if self.annotator is None:
+            text = self.writer.write(prompt, self.budget)
+        else:
+            text = self.annotator("biography", prompt, self.budget, keys).text
+        text = whole_sentences(text)
         return self._hide(text) if self._hide else text
 
 

@@ -1,30 +1,24 @@
 """Runs of the prompted read-out: from a preset and a corpus to a folder, and from a folder to figures."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..configuration_prompted import PromptSettings, prompt_settings
+from ..configuration_prompted import PromptSettings
 from ..data import Conversations, load_conversations
 from ..errors import EmoNetError
 from ..evaluation.scoring import score_dialogues
 from ..run_record import RUN_FILE
 from .biographers import biographer_for
-from .prompted_presets import PROMPTED_PRESETS
+from .dialogue_biographies import DialogueBiographer
+from .prompted_presets import PROMPTED_PRESETS, PROMPTED_TRAINING, preset_settings
 from .prompted_training import PromptedSplit, predict_split, train_prompted
 from .trajectory import EmotionRecord
 
 
-def preset_settings(preset: str, overrides: dict[str, Any] | None = None) -> PromptSettings:
-    """A preset's prompts, with other settings where `overrides` has them."""
-    prompt_settings(overrides or {})  # names the unknown
-    return replace(PROMPTED_PRESETS[preset].settings, **(overrides or {}))
-
-
 def check_packed(preset: str, config: dict[str, Any] | None, training: dict[str, Any] | None, **options: Any) -> None:
     """Refuse what only prompts have where a packed preset is trained, which would not read it."""
-    alien = [*(set(config or {}) & set(PromptSettings.__dataclass_fields__)), *({"own_share"} & set(training or {}))]
+    alien = [*(set(config or {}) & set(PromptSettings.__dataclass_fields__)), *(set(PROMPTED_TRAINING) & set(training or {}))]
     alien += [name for name, value in options.items() if value]
     if alien:
         raise EmoNetError(f"{preset!r} takes no {alien[0]}, which is for prompted presets: {', '.join(PROMPTED_PRESETS)}.")
@@ -80,6 +74,8 @@ def evaluate_prompted(
         raise EmoNetError(f"The model's labels {model.labels} are not those of {dataset!r}: {conversations.labels}.")
     visible = [name for name in ("train", split) if name in conversations]
     biographer = biographer_for(settings, conversations.restricted_to(visible), store, list(model.processor.speakers))
+    if isinstance(biographer, DialogueBiographer):
+        model.processor.be_told_by(biographer)
     record = EmotionRecord(conversations.get("train", ()), conversations.utterance_texts(), conversations.labels)
     turns = PromptedSplit(split, conversations[split], model, record, biographer)
     scores, reader = predict_split(model, turns, progress)

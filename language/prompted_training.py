@@ -15,6 +15,7 @@ from transformers import TrainerCallback, set_seed
 
 from ..classifier_heads import weighted_cross_entropy
 from ..configuration_prompted import PromptSettings
+from ..demonstrations import DemonstrationBank
 from ..errors import EmoNetError
 from ..evaluation.metrics import emotion_metrics
 from ..evaluation.report import write_predictions, write_run_report
@@ -24,11 +25,15 @@ from ..hub.card_callback import CardCallback
 from ..modeling_prompted import PromptedEmoNet
 from ..prefix_reader import PrefixReader
 from ..processing_emonet import NO_LABEL, clean_text, pad_rows
+from ..prompts import FeltTurn
 from ..run_record import RUN_FILE, run_record, write_json
 from ..speaker_names import identity
 from ..train_trainer import EmoNetTrainer, EmoNetTrainingArguments, class_weights
+from .auxiliary_tasks import TaskSettings, impact_prompt
 from .biographers import Biographer, biographies_of
 from .biographies import dialogue_view
+from .dialogue_biographies import DialogueBiographer
+from .first_stage import learn_first_stage
 from .four_bit import four_bits, on_whole_weights
 from .lora import LoraSettings, add_adapters, has_adapters, save_adapter
 from .trajectory import EmotionRecord
@@ -42,30 +47,36 @@ class PromptedSplit(Dataset):
     Args:
         dialogues: Rows of the `dialogues` view, with `speaker_history_index`. record: The corpus's emotions.
         biographer: Writes a speaker's biography as far as a view reaches; `None` for none.
+        tasks: What training adds to a turn: the prompt of the emotion-impact task, demonstrations by label.
     """
 
     def __init__(
         self, name: str, dialogues: Sequence[Mapping[str, Any]], model: PromptedEmoNet, record: EmotionRecord,
-        biographer: Biographer | None = None,
+        biographer: Biographer | None = None, tasks: TaskSettings | None = None,
     ):  # fmt: skip
         self.name, self.dialogues, self.record = name, list(dialogues), record
         self._prompts = model.prompts
         self.turns = [(number, place) for number, row in enumerate(self.dialogues) for place in range(len(row["turns"]))]
         self.examples = [place for place, turn in enumerate(self.turns) if self.label(*turn) != NO_LABEL]
         self._biographies = [self._written(row, biographer) for row in self.dialogues]
+        self._tasks = tasks or TaskSettings()
+        self._demonstrations = [self._shown(number, model.processor) for number in range(len(self.dialogues))]
 
     def __len__(self) -> int:
         return len(self.examples)
 
     def __getitem__(self, place: int) -> dict[str, Any]:
         number, turn = self.turns[self.examples[place]]
-        return {"input_ids": self.prompt(number, turn), "labels": [self.label(number, turn)]}
+        example = {"input_ids": self.prompt(number, turn), "labels": [self.label(number, turn)]}
+        if self._tasks.impact_weight:
+            example["impact_input_ids"] = impact_prompt(self._prompts, self.dialogues[number]["turns"], turn)
+        return example
 
     def prompt(self, number: int, place: int) -> list[int]:
         """The tokens of the prompt for a dialogue's turn."""
         turns = self.dialogues[number]["turns"]
         biography = self._biographies[number].get(turns[place]["speaker"], "")
-        return self._prompts.tokens(turns, place, biography, self.record.lines(turns[place]))
+        return self._prompts.tokens(turns, place, biography, self.record.lines(turns[place]), self._demonstrations[number][place])
 
     def label(self, number: int, place: int) -> int:
         """A turn's label, -100 for none."""
@@ -86,6 +97,18 @@ class PromptedSplit(Dataset):
         view = dialogue_view(self.name, dict(row))
         names = dict.fromkeys(turn["speaker"] for turn in row["turns"])
         return {name: biographer(identity(clean_text(name), row["dialogue_id"]), view).text for name in names}
+
+    def _shown(self, number: int, processor: Any) -> Sequence[Sequence[FeltTurn]]:
+        """The demonstrations of each turn of a dialogue; a training turn's are never of its own."""
+        turns = self.dialogues[number]["turns"]
+        if not self._prompts.settings.demonstrations:
+            return [()] * len(turns)
+        texts, training = [turn["text"] for turn in turns], self.name == "train"
+        if training and self._tasks.demonstrations_share_label:
+            gold = [self.label(number, place) for place in range(len(turns))]
+            emotions = [None if label == NO_LABEL else self._prompts.labels[label] for label in gold]
+            return processor.shown(texts, self.dialogues[number]["dialogue_id"], emotions)
+        return processor.shown(texts, self.dialogues[number]["dialogue_id"] if training else None)
 
 
 def predict_split(model: PromptedEmoNet, split: PromptedSplit, progress: bool = False) -> tuple[np.ndarray, PrefixReader]:
@@ -114,9 +137,23 @@ class PromptedTrainer(EmoNetTrainer):
 
     required_keys = ("input_ids", "labels")
 
-    def __init__(self, **kwargs: Any):
+    def __init__(self, impact_weight: float = 0.0, **kwargs: Any):
         super().__init__(**kwargs)
+        self.impact_weight = impact_weight
         self.remove_callback(CardCallback)  # record and card are written with the finished run
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The weighted cross entropy of the emotions, and α times that of the same emotions without the turn itself."""
+        prefix = "impact_"
+        main = {name: value for name, value in inputs.items() if not name.startswith(prefix)}
+        impact = {name.removeprefix(prefix): value for name, value in inputs.items() if name.startswith(prefix)}
+        loss, outputs = super().compute_loss(model, main, True, num_items_in_batch)
+        if impact:
+            impact["labels"] = main["labels"]
+            loss = loss + self.impact_weight * super().compute_loss(model, impact, False, num_items_in_batch)
+        return (loss, outputs) if return_outputs else loss
 
     def evaluate(self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval") -> dict[str, float]:
         model: Any = self.accelerator.unwrap_model(self.model)
@@ -174,11 +211,12 @@ def train_prompted(
         own_share: The largest share of training turns that a trajectory tells by the model's own predictions.
         load_in_4bit: The frozen weights in 4 bits while the adapters learn; what is saved is whole.
         calibrate: Fit the temperature of the scores on validation.
-        training: Further `EmoNetTrainingArguments`.
+        training: Further `EmoNetTrainingArguments`, and fields of [`TaskSettings`].
     """
     started = time.perf_counter()
     set_seed(seed)
     output = Path(output_dir)
+    tasks = TaskSettings.taken_from(training)
     if lora is not None:
         training |= {f"lora_{name}": value for name, value in asdict(lora).items()}
     arguments = EmoNetTrainingArguments(
@@ -194,15 +232,24 @@ def train_prompted(
         speakers=conversations.speakers.ids(), **(four_bits() if load_in_4bit else {}),
     )  # fmt: skip
     emotions = EmotionRecord(conversations["train"], conversations.utterance_texts(), conversations.labels)
-    splits = {name: PromptedSplit(name, conversations[name], model, emotions, biographer) for name in ("train", "validation")}
+    if settings.demonstrations:
+        model.processor.demonstrations = DemonstrationBank.from_training(conversations["train"], model.labels, tasks.embedder)
+    splits = {
+        name: PromptedSplit(name, conversations[name], model, emotions, biographer, tasks if name == "train" else None)
+        for name in ("train", "validation")
+    }
     # Before the training: a store that is gone or locked by then must not cost it.
     model.processor.biographies = biographies_of(list(conversations.speakers), biographer)
+    if isinstance(biographer, DialogueBiographer):
+        model.processor.be_told_by(biographer)
     model.config.class_weights = class_weights(splits["train"].labels(), len(model.labels), class_weighting)
     if arguments.lora_rank:
         add_adapters(model, LoraSettings.of(arguments))
         # The head's rows are the label words' own: what is trained is the transformer below it.
         model.language_model.get_output_embeddings().requires_grad_(False)
+    first_stage = learn_first_stage(model, splits["train"].dialogues, tasks, arguments, progress)
     trainer = PromptedTrainer(
+        impact_weight=tasks.impact_weight,
         model=model,
         args=arguments,
         train_dataset=splits["train"],
@@ -217,6 +264,7 @@ def train_prompted(
     record = run_record(
         model, arguments, trainer.state, preset=preset, config=asdict(settings), own_share=own_share,
         load_in_4bit=load_in_4bit, train_loss=result.training_loss, seconds=seconds, training_turns=len(splits["train"]),
+        tasks=asdict(tasks), first_stage=first_stage,
     )  # fmt: skip
     if load_in_4bit:
         model = on_whole_weights(model, backbone)
@@ -244,11 +292,12 @@ def _write_run(
 
 
 def collate(examples: Sequence[Mapping[str, Any]], pad: int) -> dict[str, torch.Tensor]:
-    """Prompts → (B, L) tokens and mask, padded on the right, and (B, 1) labels."""
-    rows = [example["input_ids"] for example in examples]
-    length = max(map(len, rows))
-    return {
-        "input_ids": pad_rows(rows, length, pad),
-        "attention_mask": pad_rows([[1] * len(row) for row in rows], length, 0),
-        "labels": torch.tensor([example["labels"] for example in examples]),
-    }
+    """Prompts → (B, L) tokens and mask, padded on the right, and (B, 1) labels; `impact_…` are those of that task."""
+    batch = {"labels": torch.tensor([example["labels"] for example in examples])}
+    for prefix in ("", "impact_"):
+        rows = [example[f"{prefix}input_ids"] for example in examples if f"{prefix}input_ids" in example]
+        if rows:
+            length = max(map(len, rows))
+            batch[f"{prefix}input_ids"] = pad_rows(rows, length, pad)
+            batch[f"{prefix}attention_mask"] = pad_rows([[1] * len(row) for row in rows], length, 0)
+    return batch

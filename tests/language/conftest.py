@@ -1,5 +1,6 @@
 """A tiny causal language model in a folder, as the tests of the language-model form need it."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,3 +19,22 @@ def decoder(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Path:
     LlamaForCausalLM(text_config("llama")).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def chat_model(decoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny decoder with a chat template: an instruct model that writes nonsense."""
+    from transformers import AutoTokenizer
+
+    folder = tmp_path_factory.mktemp("tiny") / "chat"
+    shutil.copytree(decoder, folder)
+    own = AutoTokenizer.from_pretrained(folder)
+    own.chat_template = "{% for m in messages %}{{ m.role }} : {{ m.content }} {% endfor %}"
+    own.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept between runs is kept for one test."""
+    monkeypatch.setenv("EMONET_CACHE", str(tmp_path / "emonet-cache"))

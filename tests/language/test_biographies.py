@@ -91,21 +91,6 @@ def test_names_are_replaced_whole_in_part_and_unambiguously() -> None:
 # -- written by a model --------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def chat_model(decoder: Path, tokenizer: Any, tmp_path: Path) -> Path:
-    """The tiny decoder with a chat template."""
-    import shutil
-
-    from transformers import AutoTokenizer
-
-    folder = tmp_path / "chat"
-    shutil.copytree(decoder, folder)
-    own = AutoTokenizer.from_pretrained(folder)
-    own.chat_template = "{% for m in messages %}{{ m.role }} : {{ m.content }} {% endfor %}"
-    own.save_pretrained(folder)
-    return folder
-
-
 def test_a_model_sees_earlier_lines_and_writes_once(
     store: SpeakerStore, chat_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,6 +88,23 @@ def test_evaluate_and_predict_take_it(run: Path, folder: Path, tmp_path: Path, c
     ]
 
 
+def test_what_sees_later_turns_is_asked_for_and_named_in_every_result(
+    folder: Path, decoder: Path, chat_model: Path, tmp_path: Path, capsys: Any
+) -> None:
+    run, writer = tmp_path / "run", ["--biography-writer", str(chat_model), "--biography-budget", "8"]
+    words = ["train", "--dataset", str(folder), "--preset", "bioserc", "--backbone", str(decoder), *writer, "--epochs", "1"]
+    assert main([*words, "--non-causal", "--output-dir", str(run)]) == 0
+    prompts = json.loads((run / "config.json").read_text())["prompts"]
+    assert prompts["future_window"] == 5 and prompts["biography_of_dialogue"]
+    assert json.loads((run / "biographies.json").read_text())["annotator"].startswith("chat-")
+    assert main(["evaluate", "--model", str(run), "--dataset", str(folder), "--json", str(tmp_path / "test.json")]) == 0
+    assert json.loads((tmp_path / "test.json").read_text())["causal"] is False
+    (tmp_path / "script.txt").write_text("Ann: no\nBob: yes\n")
+    capsys.readouterr()
+    assert main(["predict", "--model", str(run), str(tmp_path / "script.txt")]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
 def test_parts_of_the_prompt_are_switched_off(folder: Path, decoder: Path, tmp_path: Path) -> None:
     off = ["--no-biography", "--trajectory", "0", "--anonymous", "--class-weighting", "none"]
     assert train(folder, decoder, tmp_path / "run", *off) == 0
@@ -108,13 +125,22 @@ def test_parts_of_the_prompt_are_switched_off(folder: Path, decoder: Path, tmp_p
         ("emonet-lm", ["--trajectory", "3"], "'emonet-lm' takes no trajectory, which is for prompted presets"),
         ("emonet-lm", ["--own-share", "0.5"], "'emonet-lm' takes no own_share"),
         ("emonet-lm", ["--load-in-4bit"], "'emonet-lm' takes no load_in_4bit"),
+        ("emonet-lm", ["--first-stage", "speakers"], "'emonet-lm' takes no first_stage"),
+        ("laerc-s", ["--first-stage", "oMood"], "'oMood' is not one of"),
+        ("instructerc", ["--non-causal"], "no form that sees later turns"),
     ],
 )
 def test_flags_that_would_not_be_read_are_refused(
-    preset: str, flags: list[str], message: str, folder: Path, decoder: Path, tmp_path: Path, capsys: Any,
+    preset: str,
+    flags: list[str],
+    message: str,
+    folder: Path,
+    decoder: Path,
+    tmp_path: Path,
+    capsys: Any,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    monkeypatch.chdir(tmp_path)
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where the store that is not there would be looked for
     words = ["train", "--dataset", str(folder), "--preset", preset, "--backbone", str(decoder), *flags]
     assert main([*words, "--output-dir", str(tmp_path / "run")]) == 2
     assert message in capsys.readouterr().err

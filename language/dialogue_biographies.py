@@ -1,0 +1,67 @@
+"""BiosERC's biographies (Xue et al. 2024, section 3.1): of each speaker of a dialogue, from the whole of that dialogue."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..configuration_prompted import PromptSettings
+from ..dialogue_input import turn_speaker
+from ..prompts import MATERIAL, PromptBuilder
+from .annotator import Annotation, Annotator
+from .biography_writer import whole_sentences
+from .speaker_store import Biography, Utterance, View
+
+_ROLE = f"You describe people from what they said. {MATERIAL}"
+_TASK = (
+    "In two or three sentences, describe the character of {name} in this conversation: temperament, mood, way of speaking. Do "
+    "not quote the lines."
+)
+_ROOM = 1 << 30  # a whole dialogue is shown
+
+
+class DialogueBiographer:
+    """Writes a biography for every dialogue and speaker. It sees later turns: prompts that hold it are not causal.
+
+    Args:
+        settings: Of the prompts: `biography_budget`, and `anonymous`, in which names are numbers here too.
+        names: Known persons, in order of their numbers. utterances: A corpus, for calls by speaker and view.
+    """
+
+    kind = "llm of dialogue"
+
+    def __init__(
+        self, settings: PromptSettings, annotator: Annotator, names: Iterable[str] = (), utterances: Sequence[Utterance] = ()
+    ):
+        self.annotator, self.settings = annotator, settings
+        self._builder = PromptBuilder(annotator.tokenizer, (), settings, _ROOM, names)
+        dialogues: dict[str, list[Utterance]] = {}
+        for each in utterances:
+            dialogues.setdefault(each.dialogue_id, []).append(each)
+        self._dialogues = {said[0].position: said for said in dialogues.values()}
+
+    def __call__(self, speaker: str, view: View) -> Biography:
+        """The biography of a speaker in the dialogue that begins where the view ends; empty where there is none."""
+        said = self._dialogues.get(-1 if view.before is None else view.before, [])
+        own = next((each for each in said if each.speaker == speaker), None)
+        if own is None:
+            return Biography(speaker, self.kind, self.annotator.name, "", view, self.settings.anonymous, "", ())
+        turns = [{"speaker": each.name, "text": each.text} for each in said]
+        written = self.of_dialogue(turns, own.name, [each.key for each in said])
+        facts = (written.model, written.digest, view, self.settings.anonymous, written.text, written.sources)
+        return Biography(speaker, self.kind, *facts)
+
+    def of_dialogue(self, turns: Sequence[Mapping[str, Any]], speaker: str, keys: Sequence[str] = ()) -> Annotation:
+        """The biography of a speaker of these turns.
+
+        Args:
+            keys: Of the turns, for the annotation's `sources`.
+        """
+        scene = self._builder.scene(turns, 0, len(turns))
+        place = next(place for place, turn in enumerate(turns) if turn_speaker(turn, place) == speaker)
+        name = scene.name(place)
+        chat = [
+            {"role": "system", "content": _ROLE},
+            {"role": "user", "content": f"{scene.history()}\n{_TASK.format(name=name)}"},
+            {"role": "assistant", "content": f"{name} is"},
+        ]
+        written = self.annotator("biography", chat, self.settings.biography_budget, keys)
+        return written.with_text(whole_sentences(scene.hide(written.text)))

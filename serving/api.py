@@ -18,8 +18,8 @@ from .predictor import Predictor, highest_first
 logger = logging.getLogger("uvicorn.error")
 
 PREFIX = "/v1/"
-_DESCRIPTION = """Emotion recognition in conversation: every turn of a dialogue gets an emotion, from its text, what was said before
-and who speaks. Request and answer are those of `handler.py` on Inference Endpoints, for one dialogue."""
+_DESCRIPTION = """Emotion recognition in conversation: every turn of a dialogue gets an emotion, from its text, what was
+said before and who speaks. Request and answer are those of `handler.py` on Inference Endpoints, for one dialogue."""
 
 
 # Bounds on length also keep halves of characters out, which JSON can write and UTF-8 can't.

@@ -1,7 +1,7 @@
 """Which earlier turns a prediction rests on: each is left out in turn, and the change is measured (occlusion).
 
-Li, Monroe & Jurafsky (2016), "Understanding Neural Networks through Representation Erasure". It asks the model itself what it would
-say, where attention weights only tell where it looked.
+Li, Monroe & Jurafsky (2016), "Understanding Neural Networks through Representation Erasure". It asks the model itself what it
+would say, where attention weights only tell where it looked.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ class Influence:
 
 @dataclass(frozen=True)
 class Attribution:
-    """Why turn `place` has its `label`, whose probability is `score`; `tried` turns back to `first` were left out, one at a time."""
+    """Why turn `place` has its `label`, whose probability is `score`; the turns from `first` on were tried."""
 
     place: int
     label: str

@@ -4,7 +4,6 @@ import base64
 import csv
 import io
 import json
-from html import escape
 from typing import Any
 
 from .analysis import Analysis
@@ -44,8 +43,8 @@ def links(analysis: Analysis, model: str) -> str:
         ("emotions.json", "application/json", json_text(analysis, model).encode(), "JSON"),
         ("timeline.png", "image/png", timeline_picture(analysis, f"Emotions by turn, predicted by {model}"), "PNG timeline"),
     )
-    anchors = "".join(
-        f'<a class="emo-file" download="{name}" href="data:{kind};base64,{base64.b64encode(content).decode()}">{escape(title)}</a>'
+    anchors = " ".join(
+        f'<a class="emo-file" download="{name}" href="data:{kind};base64,{base64.b64encode(content).decode()}">{title}</a>'
         for name, kind, content, title in files
     )
     return f'<nav class="emo-files" aria-label="Download"><span>Download</span> {anchors}</nav>'

@@ -31,14 +31,16 @@ def explanation(analysis: Analysis, dialogue: int, found: Attribution) -> str:
             f'<span class="emo-number">{_points(influence.change)}</span></li>'
         )
     return (
-        f'<div style="{colours(look)}"><div class="emo-turn"><div class="emo-head"><span class="emo-place">{found.place + 1}</span> '
+        f'<div style="{colours(look)}"><div class="emo-turn"><div class="emo-head">'
+        f'<span class="emo-place">{found.place + 1}</span> '
         f"<b>{escape(turn['speaker'])}</b> {chip(found.label, look, found.score)}</div>"
         f'<p class="emo-text">{escape(turn["text"]) or "<i>(says nothing)</i>"}</p></div>'
         f"<p>{_summary(found, strongest)}</p>"
         f'<ol class="emo-influences">{"".join(rows)}</ol>'
-        '<p class="emo-note"><b>How this is found: occlusion.</b> Each turn is left out once, and the model is asked again. The number is '
-        f"what that takes from the probability of {escape(found.label)}, in percentage points: to the right (+), the turn speaks for it; "
-        "to the left (−), against it. Attention weights are not used. Turns can matter together without mattering alone."
+        '<p class="emo-note"><b>How this is found: occlusion.</b> Each turn is left out once, and the model is asked again. '
+        f"The number is what that takes from the probability of {escape(found.label)}, in percentage points: "
+        "to the right (+), the turn speaks for it; to the left (−), against it. "
+        "Attention weights are not used. Turns can matter together without mattering alone."
         f"{_limits(found)}</p></div>"
     )
 

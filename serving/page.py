@@ -74,7 +74,9 @@ class Page:
         self.predictor, self.limits = predictor, limits
         self._jobs: dict[str, Job] = {}
         # What visitors upload is read once; Gradio's copies are deleted after ten minutes.
-        with gr.Blocks(title="emonet: emotions in conversation", analytics_enabled=False, delete_cache=(300, 600)) as self.blocks:
+        with gr.Blocks(
+            title="emonet: emotions in conversation", analytics_enabled=False, delete_cache=(300, 600), fill_width=True
+        ) as self.blocks:
             self._layout()
             self._events()
         self.blocks.queue(max_size=256, default_concurrency_limit=16)
@@ -82,9 +84,9 @@ class Page:
     def _layout(self) -> None:
         predictor = self.predictor
         gr.HTML(
-            '<header class="emo-header"><h1>Emotions in conversation</h1><p>Every turn of a dialogue gets an emotion, from what is said, '
-            f"what was said before, and who speaks. Model: <b>{escape(predictor.name)}</b>. It was trained on scripts of TV series; it reads "
-            "words, not minds.</p></header>"
+            '<header class="emo-header"><h1>Emotions in conversation</h1><p>Every turn of a dialogue gets an emotion, '
+            f"from what is said, what was said before, and who speaks. Model: <b>{escape(predictor.name)}</b>. "
+            "It learned from scripts of TV series: it reads words, not minds.</p></header>"
         )
         self.analysis, self.session, self.part = gr.State(None, time_to_live=3600), gr.State(None, time_to_live=3600), gr.State(0)
         with gr.Tabs():
@@ -93,16 +95,14 @@ class Page:
                     EXAMPLE,
                     label="Paste a script",
                     info="One turn a line, as Name: text. JSONL, CSV and SRT subtitles are understood too.",
-                    lines=8,
+                    lines=9,
                     max_lines=16,
                     elem_id="script",
                 )
-                self.upload = gr.File(
-                    label="or upload a file (" + " ".join(ENDINGS) + ")", file_types=ENDINGS, height=110, elem_id="upload"
-                )
                 with gr.Row():
-                    self.analyse = gr.Button("Name the emotions", variant="primary", elem_id="analyse")
-                    self.cancel = gr.Button("Cancel", variant="stop", visible=False, elem_id="cancel")
+                    self.analyse = gr.Button("Name the emotions", variant="primary", scale=3, elem_id="analyse")
+                    self.upload = gr.UploadButton("Upload a file instead", file_types=ENDINGS, scale=1, elem_id="upload")
+                    self.cancel = gr.Button("Cancel", variant="stop", visible=False, scale=1, elem_id="cancel")
             with gr.Tab("Chat, turn by turn"):
                 with gr.Row(elem_id="chat"):
                     self.speaker = gr.Textbox("Ann", label="Speaker", scale=1, min_width=140, max_lines=1, elem_id="chat-speaker")
@@ -141,7 +141,9 @@ class Page:
         ]
         shown += [self.profiles, self.asked, self.explanation]
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        self.analyse.click(self._analyse, [self.script, self.upload], [*shown, self.analyse, self.cancel], **quiet)
+        analysed = [*shown, self.session, self.analyse, self.upload, self.cancel]
+        self.analyse.click(self._analyse_text, self.script, analysed, **quiet)
+        self.upload.upload(self._analyse_file, self.upload, analysed, **quiet)
         self.cancel.click(self._cancel, None, None, queue=False, **quiet)
         chatting = [self.speaker, self.text, self.session, self.analysis]
         for event in (self.say.click, self.text.submit):
@@ -157,16 +159,19 @@ class Page:
 
     # -- scripts --------------------------------------------------------------------------------------------------------
 
-    def _analyse(self, script: str, upload: str | None, request: gr.Request) -> Iterator[dict[Any, Any]]:
+    def _analyse_text(self, script: str, request: gr.Request) -> Iterator[dict[Any, Any]]:
+        yield from self._analyse(script.encode("utf-8", "replace"), "The script", request)
+
+    def _analyse_file(self, path: str, request: gr.Request) -> Iterator[dict[Any, Any]]:
+        yield from self._analyse(Path(path).read_bytes(), Path(path).name, request)
+
+    def _analyse(self, raw: bytes, name: str, request: gr.Request) -> Iterator[dict[Any, Any]]:
         """The script through the model; yields its progress, then what is to be shown."""
         try:
-            raw, name = (
-                (Path(upload).read_bytes(), Path(upload).name) if upload else (script.encode("utf-8", "replace"), "The script")
-            )
             dialogues = parse_script(raw, name)
             if sum(len(turns) for _, turns in dialogues) > self.limits.turns:
                 raise EmoNetError(f"{name}: over {self.limits.turns} turns, which is the limit; cut it into parts.")
-        except (DataFormatError, EmoNetError, OSError) as error:
+        except (DataFormatError, EmoNetError) as error:
             yield {self.status: _alert(str(error))}
             return
         key = str(request.session_hash)
@@ -192,7 +197,11 @@ class Page:
         yield {self.status: _note(_counts(analysis)), **self._show(analysis, 0), **self._working(False), self.session: None}
 
     def _working(self, working: bool) -> dict[Any, Any]:
-        return {self.analyse: gr.Button(interactive=not working), self.cancel: gr.Button(visible=working)}
+        return {
+            self.analyse: gr.Button(interactive=not working),
+            self.upload: gr.UploadButton(interactive=not working),
+            self.cancel: gr.Button(visible=working),
+        }
 
     def _cancel(self, request: gr.Request) -> None:
         if job := self._jobs.get(str(request.session_hash)):

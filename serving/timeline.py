@@ -13,7 +13,7 @@ _DPI, _WIDEST = 150, 30.0
 
 
 def timeline(analysis: Analysis, part: Part) -> str:
-    """A row for every speaker of a part, a column for every turn; a cell has its emotion's colour and symbol, and leads to the turn."""
+    """A row for every speaker of a part, a column for every turn; a cell shows its emotion and leads to the turn."""
     looks = analysis.looks
     speakers = list(dict.fromkeys(turn["speaker"] for turn in part.turns))
     names = "".join(
@@ -28,7 +28,7 @@ def timeline(analysis: Analysis, part: Part) -> str:
         f'<a class="emo-cell" href="#turn-{part.first + place + 1}" tabindex="-1" '
         f'style="grid-row:{speakers.index(turn["speaker"]) + 2};grid-column:{place + 2};{colours(looks[turn["label"]])}" '
         f'title="{escape(_said(turn, part.first + place))}" aria-label="{escape(_said(turn, part.first + place))}">'
-        f'<span aria-hidden="true">{looks[turn["label"]].symbol}</span><i style="width:{turn["score"]:.0%}"></i></a>'
+        f'<span aria-hidden="true">{looks[turn["label"]].symbol}</span><span class="emo-fill" style="width:{turn["score"]:.0%}"></span></a>'
         for place, turn in enumerate(part.turns)
     )
     return (

@@ -23,7 +23,8 @@ def legend(looks: Mapping[str, Look]) -> str:
 def chip(label: str, look: Look, score: float | None = None) -> str:
     """A label in its colours, with its symbol and probability."""
     percent = "" if score is None else f" <span>{score:.0%}</span>"
-    return f'<span class="emo-chip" style="{colours(look)}"><span aria-hidden="true">{look.symbol}</span> {escape(label)}{percent}</span>'
+    sign = f'<span aria-hidden="true">{look.symbol}</span>'
+    return f'<span class="emo-chip" style="{colours(look)}">{sign} {escape(label)}{percent}</span>'
 
 
 def colours(look: Look) -> str:
@@ -57,6 +58,6 @@ def _turn(turn: Mapping[str, Any], place: int, looks: Mapping[str, Look], explai
         f'<div class="emo-head"><span class="emo-place">{place + 1}</span> <b>{escape(turn["speaker"])}</b> '
         f"{chip(turn['label'], look, turn['score'])}</div>"
         f'<p class="emo-text">{text}</p>'
-        f'<div class="emo-foot"><details><summary>or {runners_up or "nothing else"}</summary>{bars(turn["scores"], looks)}</details>'
-        f"{why}</div></li>"
+        f'<div class="emo-foot"><details><summary>or {runners_up or "nothing else"}</summary>'
+        f"{bars(turn['scores'], looks)}</details>{why}</div></li>"
     )

@@ -117,7 +117,7 @@ class Page:
             self.files = gr.HTML(elem_id="files")
             self.choice = gr.Dropdown(label="Show", visible=False, elem_id="part")
             with gr.Tabs() as self.views:
-                with gr.Tab("Timeline and turns", id="turns"):
+                with gr.Tab("Turns", id="turns"):
                     gr.HTML(legend(Analysis(predictor.labels).looks))
                     self.timeline = gr.HTML(elem_id="timeline")
                     self.turns = gr.HTML(elem_id="turns", js_on_load=_ASK_WHY)

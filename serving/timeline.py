@@ -6,6 +6,7 @@ from html import escape
 from typing import Any
 
 from .analysis import Analysis, Part
+from .palette import Look
 from .turn_list import colours
 
 # A picture is at most 30 inches wide at 150 dots an inch, whatever the length of the script.
@@ -24,21 +25,22 @@ def timeline(analysis: Analysis, part: Part) -> str:
         for place in range(len(part.turns))
         if place == 0 or (part.first + place + 1) % 5 == 0
     )
-    cells = "".join(
-        f'<a class="emo-cell" href="#turn-{part.first + place + 1}" tabindex="-1" '
-        f'style="grid-row:{speakers.index(turn["speaker"]) + 2};grid-column:{place + 2};{colours(looks[turn["label"]])}" '
-        f'title="{escape(_said(turn, part.first + place))}" aria-label="{escape(_said(turn, part.first + place))}">'
-        f'<span aria-hidden="true">{looks[turn["label"]].symbol}</span><span class="emo-fill" style="width:{turn["score"]:.0%}"></span></a>'
-        for place, turn in enumerate(part.turns)
-    )
+    cells = "".join(_cell(turn, part.first + place, place, speakers, looks) for place, turn in enumerate(part.turns))
     return (
         '<div class="emo-scroll" role="region" tabindex="0" aria-label="Timeline of each speaker\'s emotions">'
         f'<div class="emo-timeline" style="--turns:{len(part.turns)}">{ticks}{names}{cells}</div></div>'
     )
 
 
-def _said(turn: Mapping[str, Any], place: int) -> str:
-    return f"{place + 1}. {turn['speaker']}: {turn['label']} {turn['score']:.0%}"
+def _cell(turn: Mapping[str, Any], number: int, column: int, speakers: list[str], looks: Mapping[str, Look]) -> str:
+    look = looks[turn["label"]]
+    said = escape(f"{number + 1}. {turn['speaker']}: {turn['label']} {turn['score']:.0%}")
+    place = f"grid-row:{speakers.index(turn['speaker']) + 2};grid-column:{column + 2}"
+    return (
+        f'<a class="emo-cell" href="#turn-{number + 1}" tabindex="-1" style="{place};{colours(look)}" title="{said}" '
+        f'aria-label="{said}"><span aria-hidden="true">{look.symbol}</span>'
+        f'<span class="emo-fill" style="width:{turn["score"]:.0%}"></span></a>'
+    )
 
 
 def timeline_picture(analysis: Analysis, title: str) -> bytes:

@@ -1,5 +1,6 @@
 """A checkpoint → a Space with the demo page, which holds the package's code and so needs nothing but public packages."""
 
+import re
 import tempfile
 from importlib.metadata import requires, version
 from pathlib import Path
@@ -50,8 +51,10 @@ def write_space(model: str, folder: Path) -> Path:
     if folder.exists():
         raise EmoNetError(f"{folder} exists already; name a new folder.")
     run = Path(model)
-    if not run.is_dir() and (run.is_absolute() or model.count("/") != 1 or model.startswith(".")):
-        raise EmoNetError(f"{model}: neither a run folder nor a Hub id (user/name).")
+    if not re.fullmatch(r"[\w.-]+", run.resolve().name) or not (run.is_dir() or re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", model)):
+        raise EmoNetError(
+            f"{model}: neither a run folder, with letters, digits, _, . and - in its name, nor a Hub id (user/name)."
+        )
     if run.is_dir():
         check_complete(run)
     folder.mkdir(parents=True)
@@ -65,7 +68,7 @@ def write_space(model: str, folder: Path) -> Path:
     needed += [f"{package}>={version(package)}" for package in _DEMO]
     (folder / "requirements.txt").write_text("\n".join(needed) + "\n", "utf-8")
     words = {
-        "model": repr(f"models/{name}" if run.is_dir() else model),
+        "model": f"models/{name}" if run.is_dir() else model,
         "metadata": _metadata(model, run.is_dir()),
         "link": f"`models/{name}`" if run.is_dir() else f"[{model}](https://huggingface.co/{model})",
         "version": PACKAGE_VERSION,

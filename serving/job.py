@@ -16,16 +16,16 @@ class Job:
 
     Attributes:
         answer: The labelled turns of each dialogue once `done`, unless it was stopped or `error` says what went wrong.
+        stopped: Whether somebody stopped it; the pass that is being computed then still ends.
     """
 
     def __init__(self, predictor: Predictor, dialogues: Sequence[Turns], seconds: float):
         self.answer: list[list[dict[str, Any]]] | None = None
         self.error: Exception | None = None
-        self.stopped = False
         self._predictor, self._dialogues = predictor, dialogues
         self._seconds, self._deadline = seconds, time.monotonic() + seconds
         self._stop = threading.Event()
-        self._progress = ("Waiting for the model", 0, 1)
+        self._progress = ("Preparing", 0, 1)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -39,6 +39,10 @@ class Job:
         return not self._thread.is_alive()
 
     @property
+    def stopped(self) -> bool:
+        return self._stop.is_set()
+
+    @property
     def progress(self) -> tuple[str, int, int]:
         """What is being done, how much of it is done, and how much there is."""
         return self._progress
@@ -47,7 +51,7 @@ class Job:
         try:
             self.answer = self._predictor.predict(self._dialogues, report=self._report)
         except Stopped:
-            self.stopped = True
+            pass
         except Exception as error:
             self.error = error
 

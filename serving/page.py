@@ -1,5 +1,6 @@
 """The demo page (Gradio): paste or upload a script, or chat; see, explain and take home the emotions."""
 
+import logging
 from collections.abc import Iterator
 from html import escape
 from importlib.resources import files
@@ -24,6 +25,8 @@ from .predictor import Predictor
 from .profiles import profiles
 from .timeline import timeline
 from .turn_list import legend, turn_list
+
+logger = logging.getLogger("uvicorn.error")
 
 ENDINGS = [".txt", ".srt", ".jsonl", ".json", ".csv", ".tsv"]
 EXAMPLE = """Ines: You missed supper, so I brought it up to you. Eat while it's warm, my dear.
@@ -177,20 +180,23 @@ class Page:
         key = str(request.session_hash)
         self._jobs[key] = job = Job(self.predictor, [turns for _, turns in dialogues], self.limits.page_seconds)
         try:
-            shown = False
-            while not job.done(wait=0.3):
-                yield {self.status: _progress(job), **({} if shown else self._working(True))}
-                shown = True
+            yield self._working(True)
+            while not job.stopped and not job.done(wait=0.3):
+                yield {self.status: _progress(job)}
+            cancelled = job.stopped
         finally:  # the page was closed, too
             job.stop()
             self._jobs.pop(key, None)
+        if cancelled:
+            yield {self.status: _note("Cancelled."), **self._working(False)}
+            return
         if job.answer is None:
+            if not isinstance(job.error, EmoNetError):
+                logger.error("A script failed", exc_info=job.error)
             problem = (
                 str(job.error) if isinstance(job.error, EmoNetError) else "The server failed at this script; its log says why."
             )
-            yield {self.status: _note("Cancelled.") if job.stopped else _alert(problem), **self._working(False)}
-            if job.error and not isinstance(job.error, EmoNetError):
-                raise job.error
+            yield {self.status: _alert(problem), **self._working(False)}
             return
         labelled = [(name, rows) for (name, _), rows in zip(dialogues, job.answer, strict=True)]
         analysis = Analysis(self.predictor.labels, labelled)
@@ -212,7 +218,7 @@ class Page:
     def _say(self, speaker: str, text: str, session: EmoNetSession | None, analysis: Analysis | None) -> dict[Any, Any]:
         """One more turn; the first one begins a new dialogue."""
         if not speaker.strip():
-            return {self.status: _alert("Who speaks? Give a name.")}
+            return {self.status: _alert("Who speaks? Give a name.")}  # what was typed stays
         if session is None or analysis is None:
             try:
                 session = self.predictor.session()

@@ -3,4 +3,4 @@
 from emonet.serving.server import serve
 
 if __name__ == "__main__":
-    serve($model, host="0.0.0.0", port=7860)
+    serve("$model", host="0.0.0.0", port=7860)

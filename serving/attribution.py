@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..inference import Report, predict_logits
-from ..processing_emonet import EmoNetProcessor, dialogue_memory_index, turn_text
+from ..processing_emonet import EmoNetProcessor, clean_text, dialogue_memory_index, turn_text
 
 REACH = 40  # turns before the explained one that are tried
 
@@ -48,63 +48,88 @@ def occlusion(
 ) -> Attribution:
     """Leave out each of the `REACH` turns before turn `place` (a model that sees the future: after it too), and look again.
 
-    A turn that is left out is gone from the context and from its speaker's memory. With `history` (cleaned names and texts) and a
-    memory of the corpus, all that the speaker said in earlier dialogues is left out once as well.
+    A turn that is left out is gone from the context and from its speaker's memory; all else stays, the borders of the model's
+    window too. With `history` (cleaned names and texts) and a memory of the corpus, what the speaker said in earlier dialogues
+    is left out once as well.
 
     Raises:
         IndexError: for a turn that isn't there.
     """
     if not 0 <= place < len(turns):
         raise IndexError(f"no turn {place} among {len(turns)}")
-    corpus_scope = processor.config.speaker_memory == "corpus"
-    history = history or {} if corpus_scope else {}
-    first = max(0, place - REACH)
-    end = place + 1 if processor.config.causal else min(len(turns), place + REACH + 1)
+    causal = processor.config.causal
+    history = dict(history or {}) if processor.config.speaker_memory == "corpus" else {}
+    first, end = max(0, place - REACH), place + 1 if causal else min(len(turns), place + REACH + 1)
+    turns = turns[: place + 1] if causal else turns
     others = [other for other in range(first, end) if other != place]
-    turns = turns[: place + 1] if processor.config.causal else turns
-    cases = [(list(range(len(turns))), history)]
-    cases += [([kept for kept in range(len(turns)) if kept != other], history) for other in others]
+    dialogue = _Dialogue(processor, turns, place, history)
     places: list[int | None] = [*others]
-    speaker = str(turns[place]["speaker"])
-    if " ".join(speaker.split()) in history:
-        cases.append((list(range(len(turns))), {}))
+    windows = [dialogue.window(), *(dialogue.window(without=other) for other in others)]
+    if clean_text(str(turns[place]["speaker"])) in history:
         places.append(None)
+        windows.append(dialogue.window(forgotten=True))
 
-    texts = [text for said in history.values() for text in said] + [turn_text(turn) for turn in turns]
-    windows, rows = [], []
-    for kept, said in cases:
-        window, row = _window(processor, [turns[turn] for turn in kept], kept.index(place), kept, said, history)
-        windows.append([window])
-        rows.append(row)
-    memory = processor.encode_memory(texts) if processor.config.speaker_memory != "none" else None
-    logits = predict_logits(model, processor, windows, memory, report=report)
-    scores = [processor.labels_of(window[row : row + 1])[0]["scores"] for window, row in zip(logits, rows, strict=True)]
+    memory = processor.encode_memory(dialogue.texts) if processor.config.speaker_memory != "none" else None
+    logits = predict_logits(model, processor, [[window] for window, _ in windows], memory, report=report)
+    scores = [processor.labels_of(rows[row : row + 1])[0]["scores"] for rows, (_, row) in zip(logits, windows, strict=True)]
     label = max(scores[0], key=scores[0].__getitem__)
     influences = [Influence(other, scores[0][label] - without[label]) for other, without in zip(places, scores[1:], strict=True)]
     return Attribution(place, label, scores[0][label], first, influences)
 
 
-def _window(
-    processor: EmoNetProcessor,
-    turns: Sequence[Mapping[str, Any]],
-    place: int,
-    numbers: Sequence[int],
-    said: Mapping[str, Sequence[str]],
-    history: Mapping[str, Sequence[str]],
-) -> tuple[dict[str, Any], int]:
-    """The window that reads out turn `place` of `turns`, and its row among those that the window reads.
+class _Dialogue:
+    """The window that reads out one turn of a dialogue, whole and with parts left out."""
 
-    `numbers` are the turns' places in the whole dialogue: the memory table holds `history` and then the whole dialogue.
-    """
-    offset = sum(map(len, history.values()))
-    start, earlier = 0, {}
-    for name, utterances in history.items():
-        earlier[name] = list(range(start, start + len(utterances))) if name in said else []
-        start += len(utterances)
-    index = dialogue_memory_index(turns, processor.config.memory_window, offset, earlier)
-    index = [[row if row < offset else offset + numbers[row - offset] for row in rows] for rows in index]
-    for window in processor.encode(turns, index):
-        row = place - window["first_turn"] - window["read_from"]
-        if 0 <= row < len(window["speaker_ids"]) - window["read_from"]:
-            return window, row
-    raise AssertionError("every turn is read out by one window")
+    def __init__(
+        self, processor: EmoNetProcessor, turns: Sequence[Mapping[str, Any]], place: int, history: Mapping[str, Sequence[str]]
+    ):
+        self.processor, self.turns, self.place, self.history = processor, turns, place, history
+        self.texts = [text for said in history.values() for text in said] + [turn_text(turn) for turn in turns]
+        self.whole, self.row = self._reading(turns, place, self._memory(list(range(len(turns))), history))
+
+    def window(self, without: int | None = None, forgotten: bool = False) -> tuple[dict[str, Any], int]:
+        """An example for `collate`, and the explained turn's row among those that it reads."""
+        kept = [turn for turn in range(len(self.turns)) if turn != without]
+        memory = self._memory(kept, {} if forgotten else self.history)
+        if self.processor.config.context_mode == "per_turn":  # each turn's sequence is put together from those before it
+            return self._reading([self.turns[turn] for turn in kept], kept.index(self.place), memory)
+        window, first = dict(self.whole), self.whole["first_turn"]
+        turns = range(first, first + len(window["speaker_ids"]))
+        row = self.row
+        if without in turns:
+            _cut(window, without - first)
+            read = without >= first + window["read_from"]
+            row -= read and without < self.place
+            window["read_from"] -= not read
+        window["memory_index"] = [rows for turn, rows in zip(kept, memory, strict=True) if turn in turns]
+        return window, row
+
+    def _reading(
+        self, turns: Sequence[Mapping[str, Any]], place: int, memory: Sequence[Sequence[int]]
+    ) -> tuple[dict[str, Any], int]:
+        for window in self.processor.encode(turns, memory):
+            row = place - window["first_turn"] - window["read_from"]
+            if 0 <= row < len(window["speaker_ids"]) - window["read_from"]:
+                return window, row
+        raise AssertionError("every turn is read out by one window")
+
+    def _memory(self, kept: Sequence[int], history: Mapping[str, Sequence[str]]) -> list[list[int]]:
+        """For each kept turn its speaker's memory, as rows of `texts`."""
+        said: dict[str, list[int]] = {}
+        start = 0
+        for name, utterances in self.history.items():
+            said[name] = list(range(start, start + len(utterances))) if name in history else []
+            start += len(utterances)
+        index = dialogue_memory_index([self.turns[turn] for turn in kept], self.processor.config.memory_window, start, said)
+        return [[row if row < start else start + kept[row - start] for row in rows] for rows in index]
+
+
+def _cut(window: dict[str, Any], turn: int) -> None:
+    """Take a turn's tokens and rows out of a packed window."""
+    tokens = [place for place, owner in enumerate(window["turn_ids"]) if owner != turn]
+    for key in ("input_ids", "turn_ids", "read_mask"):
+        window[key] = [window[key][place] for place in tokens]
+    window["turn_ids"] = [owner - (owner > turn) for owner in window["turn_ids"]]
+    for key in ("speaker_ids", "local_speaker_ids", "labels", "concepts"):
+        if key in window:
+            window[key] = [value for place, value in enumerate(window[key]) if place != turn]

@@ -63,7 +63,11 @@ def test_names_in_small_letters_count_where_they_are_the_custom_and_come_again()
     assert said(custom) == [("Monica", "hi"), ("Ross", "hello"), ("Monica", "so"), ("Ross", "yes"), (UNKNOWN, "Listen: go on")]
     film = script("Look: a bird", "Look: a plane", "what", "where", "who", "there it goes: up")
     assert {speaker for speaker, _ in said(film)} == {UNKNOWN}
-    assert said(script("it's 10:30: late", "http://x.y", "♪")) == [(UNKNOWN, "it's 10:30: late"), (UNKNOWN, "http://x.y"), (UNKNOWN, "♪")]
+    assert said(script("it's 10:30: late", "http://x.y", "♪")) == [
+        (UNKNOWN, "it's 10:30: late"),
+        (UNKNOWN, "http://x.y"),
+        (UNKNOWN, "♪"),
+    ]
 
 
 def test_a_turn_without_a_name_is_not_given_to_who_spoke_before() -> None:

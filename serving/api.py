@@ -6,13 +6,13 @@ from typing import Annotated, Any
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from ..dialogue_input import as_history
 from ..version import PACKAGE_VERSION
 from .batching import Batcher
-from .limits import LimitRequests, Limits
+from .limits import Limits
 from .predictor import Predictor, highest_first
 
 logger = logging.getLogger("uvicorn.error")
@@ -25,6 +25,14 @@ said before and who speaks. Request and answer are those of `handler.py` on Infe
 # Bounds on length also keep halves of characters out, which JSON can write and UTF-8 can't.
 Name = Annotated[str, Field(min_length=1, max_length=200, description="A person's name, or a role.", examples=["Monica"])]
 Text = Annotated[str, Field(max_length=20_000, description="What is said; may be empty.", examples=["We had a deal!"])]
+
+
+def _whole(value: Any) -> Any:
+    """JSON has one kind of number: 3.0 is a whole one. (A string or `true` is none.)"""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WholeNumber = Annotated[int, Field(strict=True, ge=1), BeforeValidator(_whole)]
 
 
 class Turn(BaseModel):
@@ -43,9 +51,7 @@ class Parameters(BaseModel):
         description="What speakers said in earlier dialogues, oldest first; read by models with a memory of the corpus.",
         examples=[{"Monica": ["I cooked all day."]}],
     )
-    top_k: Annotated[int, Field(strict=True, ge=1)] | None = Field(
-        None, description="How many of the highest scores to give; all by default.", examples=[3]
-    )
+    top_k: WholeNumber | None = Field(None, description="How many of the highest scores to give; all by default.", examples=[3])
 
 
 class EmotionsRequest(BaseModel):
@@ -82,9 +88,11 @@ class Problem(BaseModel):
 
 
 def create_api(predictor: Predictor, limits: Limits) -> FastAPI:
-    """The application with `POST /v1/emotions`, `GET /v1/health`, and their schema under `/openapi.json` and `/docs`."""
+    """The application with `POST /v1/emotions`, `GET /v1/health`, and their schema under `/openapi.json` and `/docs`.
+
+    Time and requests are limited by `LimitRequests` around it.
+    """
     app = FastAPI(title="emonet", version=PACKAGE_VERSION, description=_DESCRIPTION, max_body_size=limits.body)
-    app.add_middleware(LimitRequests, limits=limits, prefix=PREFIX)
     batcher = Batcher(predictor)
     refused: dict[int | str, dict[str, Any]] = {
         400: {"model": Problem, "description": "The body is not JSON."},
@@ -120,7 +128,7 @@ def create_api(predictor: Predictor, limits: Limits) -> FastAPI:
     async def refuse(request: Request, error: StarletteHTTPException) -> JSONResponse:
         reason = error.detail
         if error.status_code == 413 and not isinstance(error, HTTPException):  # the framework's own, which says no more
-            reason = f"The body is larger than {limits.body} bytes, which is the limit."
+            reason = limits.too_large
         return JSONResponse({"detail": reason}, error.status_code, error.headers)
 
     @app.exception_handler(Exception)

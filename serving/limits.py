@@ -25,11 +25,16 @@ class Limits:
     page_seconds: float = 600.0
     requests: int = 1024
 
+    @property
+    def too_large(self) -> str:
+        """What is said of a large body."""
+        return f"The body is larger than {self.body} bytes, which is the limit."
+
 
 class LimitRequests:
-    """ASGI middleware: under `prefix`, 503 with a reason for one request too many and for one too slow.
+    """Around an ASGI application: 413 for a body that is said to be too large; under `prefix` 503 for one too many or too slow.
 
-    (The limit on bodies is FastAPI's own `max_body_size`.)
+    (FastAPI's `max_body_size` counts what comes, but its word for a large declared length is no JSON.)
     """
 
     def __init__(self, app: ASGIApp, limits: Limits, prefix: str):
@@ -38,6 +43,10 @@ class LimitRequests:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection, as ASGI calls it."""
+        declared = dict(scope.get("headers", ())).get(b"content-length", b"")
+        if scope["type"] == "http" and declared.isdigit() and int(declared[:20]) > self.limits.body:
+            await JSONResponse({"detail": self.limits.too_large}, 413, {"connection": "close"})(scope, receive, send)
+            return
         if scope["type"] != "http" or not scope["path"].startswith(self.prefix):
             await self.app(scope, receive, send)
             return

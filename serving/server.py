@@ -9,14 +9,14 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from ..errors import EmoNetError
-from .limits import Limits
+from .limits import LimitRequests, Limits
 
 HEALTH_SECONDS = 60  # a worker that does not even answer its supervisor for so long hangs, and is replaced
 
 
 def create_app(model: str | Path, limits: Limits, page: bool = True) -> Any:
     """The application: the page under `/`, the endpoint under `/v1/`, its schema under `/openapi.json` and `/docs`."""
-    from .api import create_api
+    from .api import PREFIX, create_api
     from .predictor import Predictor
 
     predictor = Predictor.load(model)
@@ -25,7 +25,7 @@ def create_app(model: str | Path, limits: Limits, page: bool = True) -> Any:
         from .page import mount_page
 
         app = mount_page(app, predictor, limits)
-    return app
+    return LimitRequests(app, limits, PREFIX)
 
 
 def serve(

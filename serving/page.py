@@ -258,7 +258,7 @@ class Page:
 
     def _ask(self, analysis: Analysis, number: int, event: gr.EventData) -> tuple[Any, Any, str]:
         place = int(event.place)
-        return gr.Tabs(selected="why"), gr.Dropdown(value=place), self._explain(analysis, number, place)
+        return gr.Tabs(selected="why"), gr.update(value=place), self._explain(analysis, number, place)
 
     def _explain(self, analysis: Analysis, number: int, place: int) -> str:
         """Occlusion of the turns around `place`. It takes the model for as long as some forty turns of context need."""

@@ -47,11 +47,13 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     history: dict[Name, list[Text]] | None = Field(
-        None,
+        default=None,
         description="What speakers said in earlier dialogues, oldest first; read by models with a memory of the corpus.",
         examples=[{"Monica": ["I cooked all day."]}],
     )
-    top_k: WholeNumber | None = Field(None, description="How many of the highest scores to give; all by default.", examples=[3])
+    top_k: WholeNumber | None = Field(
+        default=None, description="How many of the highest scores to give; all by default.", examples=[3]
+    )
 
 
 class EmotionsRequest(BaseModel):

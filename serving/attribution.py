@@ -96,7 +96,7 @@ class _Dialogue:
         window, first = dict(self.whole), self.whole["first_turn"]
         turns = range(first, first + len(window["speaker_ids"]))
         row = self.row
-        if without in turns:
+        if without is not None and without in turns:
             _cut(window, without - first)
             read = without >= first + window["read_from"]
             row -= read and without < self.place

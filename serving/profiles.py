@@ -1,7 +1,7 @@
 """What is known about each speaker: who the model takes them for, how they felt, and what the model's memory of them holds."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -46,7 +46,7 @@ def _memory(name: str, analysis: Analysis, processor: EmoNetProcessor) -> str:
     return f"<details><summary>In memory: {many}</summary><ol reversed>{items}</ol></details>"
 
 
-def remembered(name: str, analysis: Analysis, processor: EmoNetProcessor) -> list[Mapping[str, Any]]:
+def remembered(name: str, analysis: Analysis, processor: EmoNetProcessor) -> Sequence[Mapping[str, Any]]:
     """The turns that the model would remember if this speaker went on, oldest first.
 
     A role is another person in every dialogue, so its memory begins with the last one.

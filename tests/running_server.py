@@ -60,5 +60,5 @@ class RunningServer:
 
     def workers(self) -> set[int]:
         """Process ids of the workers."""
-        children = psutil.Process(self.pid).children()
-        return {child.pid for child in children if "spawn_main" in " ".join(child.cmdline())}
+        alive = [child for child in psutil.Process(self.pid).children() if child.status() != psutil.STATUS_ZOMBIE]
+        return {child.pid for child in alive if "spawn_main" in " ".join(child.cmdline())}

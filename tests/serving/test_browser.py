@@ -103,7 +103,7 @@ def test_by_keyboard_alone(page: Any) -> None:
 def test_a_chat_grows_turn_by_turn(page: Any) -> None:
     page.get_by_role("tab", name="Chat, turn by turn").click()
     for number, (speaker, text) in enumerate((("Ann", "great we won"), ("Bob", "<b>no</b>")), start=1):
-        page.get_by_label("Speaker").fill(speaker)
+        page.get_by_role("textbox", name="Speaker").fill(speaker)
         page.get_by_label("Says").fill(text)
         page.keyboard.press("Enter")
         page.wait_for_selector(f"#turn-{number}")

@@ -89,7 +89,7 @@ class Page:
         gr.HTML(
             '<header class="emo-header"><h1>Emotions in conversation</h1><p>Every turn of a dialogue gets an emotion, '
             f"from what is said, what was said before, and who speaks. Model: <b>{escape(predictor.name)}</b>. "
-            "It learned from scripts of TV series: it reads words, not minds.</p></header>"
+            "It reads words, not minds.</p></header>"
         )
         self.analysis, self.session, self.part = gr.State(None, time_to_live=3600), gr.State(None, time_to_live=3600), gr.State(0)
         with gr.Tabs():

@@ -14,6 +14,7 @@ from .hub.cli import add_commands as add_hub_commands
 from .knowledge.cli import add_commands as add_knowledge_commands
 from .knowledge.cli import add_source_arguments
 from .language.cli import add_commands as add_speaker_commands
+from .serving.cli import add_commands as add_serving_commands
 from .version import PACKAGE_VERSION
 
 # Heavy modules are imported inside the commands, so that `emonet --help` answers at once.
@@ -124,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     add_evaluation_commands(commands)
     add_hub_commands(commands)
     add_speaker_commands(commands)
+    add_serving_commands(commands)
     add_benchmark_commands(commands)
     add_knowledge_commands(commands)
 

@@ -1,6 +1,6 @@
 """Predictions for whole dialogues: windows in length-sorted batches, one result for every turn."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,10 @@ from .processing_emonet import EmoNetProcessor, clean_text, dialogue_memory_inde
 from .speaker_names import is_role
 
 TOKENS_PER_PASS = 4096  # of a frozen encoder, padding included
+
+# Called after each pass with what is being done (`memory` or `turns`), how much of it is done and how much there is. What it
+# raises ends the prediction.
+Report = Callable[[str, int, int], None]
 
 
 def window_tokens(example: Mapping[str, Any]) -> int:
@@ -47,6 +51,7 @@ def predict_logits(
     memory: Sequence[Sequence[int]] | np.ndarray | None = None,
     batch_size: int = 16,
     progress: bool = False,
+    report: Report | None = None,
 ) -> list[np.ndarray]:
     """Logits (T, C) of each dialogue, given as its windows (`EmoNetProcessor.encode`); every turn is there once.
 
@@ -56,8 +61,10 @@ def predict_logits(
     device = model.device
     windows = [window for dialogue in dialogues for window in dialogue]
     if memory is not None and not isinstance(memory, np.ndarray):
-        memory = _memory_in_use(model, processor, windows, memory)
+        memory = _memory_in_use(model, processor, windows, memory, report)
     logits: list[np.ndarray | None] = [None] * len(windows)
+    read = [len(window["speaker_ids"]) - window["read_from"] for window in windows]
+    done = 0
     for places in tqdm(batches_by_length(windows, batch_size, 8192), disable=not progress, desc="dialogues"):
         batch = processor.collate([windows[place] for place in places], memory)
         batch.pop("labels")
@@ -65,6 +72,9 @@ def predict_logits(
         for row, place in enumerate(places):
             turns = len(windows[place]["speaker_ids"])
             logits[place] = output[row, windows[place]["read_from"] : turns]
+            done += read[place]
+        if report is not None:
+            report("turns", done, sum(read))
     results, start = [], 0
     for dialogue in dialogues:
         parts = [part for part in logits[start : start + len(dialogue)] if part is not None]
@@ -95,14 +105,22 @@ def memory_vectors(
 
 
 def _memory_in_use(
-    model: Any, processor: EmoNetProcessor, windows: Sequence[Mapping[str, Any]], memory: Sequence[Sequence[int]]
+    model: Any,
+    processor: EmoNetProcessor,
+    windows: Sequence[Mapping[str, Any]],
+    memory: Sequence[Sequence[int]],
+    report: Report | None = None,
 ) -> np.ndarray:
     """The memory table as vectors, each utterance that a turn points to encoded once; the other rows are zero."""
     used = sorted({place for window in windows for row in window["memory_index"] for place in row})
     table = np.zeros((len(memory), model.config.hidden_size), dtype=np.float32)
     encoder = getattr(model, "emonet", model)
+    done = 0
     for places, vectors in memory_vectors(encoder, processor, [memory[place] for place in used]):
         table[[used[place] for place in places]] = vectors
+        done += len(places)
+        if report is not None:
+            report("memory", done, len(used))
     return table
 
 
@@ -113,6 +131,7 @@ def predict_dialogues(
     histories: Sequence[Mapping[str, Sequence[str]]] | None = None,
     batch_size: int = 16,
     progress: bool = False,
+    report: Report | None = None,
 ) -> list[list[dict[str, Any]]]:
     """Raw dialogues (lists of `{"speaker", "text"}`) → `label`, `score`, `scores` of every turn.
 
@@ -122,6 +141,7 @@ def predict_dialogues(
     Args:
         histories: For each dialogue, what its speakers said before it (name → utterances, oldest first); each dialogue then
             stands alone with its own. Read with `speaker_memory="corpus"` only.
+        report: See [`Report`].
     """
     if hasattr(model, "predict_dialogues"):  # a prompted model, which takes no batches: each turn waits for the one before
         return model.predict_dialogues(dialogues, histories, processor, progress)
@@ -138,7 +158,7 @@ def predict_dialogues(
             del said[name]  # `The Waiter` of the next dialogue is another person
         texts.extend(turn_text(turn, place) for place, turn in enumerate(turns))
     memory = processor.encode_memory(texts) if processor.config.speaker_memory != "none" else None
-    logits = predict_logits(model, processor, windows, memory, batch_size, progress)
+    logits = predict_logits(model, processor, windows, memory, batch_size, progress, report)
     return [processor.labels_of(rows) for rows in logits]
 
 

@@ -1,6 +1,7 @@
-"""Reading what people want predicted: `Name: text` lines, a chat as JSON, JSONL or CSV, from a file or stdin."""
+"""Reading what people want predicted: `Name: text` lines, subtitles, a chat as JSON, JSONL or CSV, from a file or stdin."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,8 +11,11 @@ from .data import DataFormatError
 from .data.files import csv_rows, decode, json_lines
 from .data.own import parse_turn
 from .dialogue_input import SCRIPT_LINE
+from .subtitles import is_subtitles, subtitle_turns
 
 Dialogue = tuple[str, list[dict[str, Any]]]
+
+_COLUMNS = (("speaker", "role"), ("text", "content"))
 
 
 def read_script(source: str) -> list[Dialogue]:
@@ -24,15 +28,19 @@ def read_script(source: str) -> list[Dialogue]:
         return parse_script(sys.stdin.buffer.read(), "stdin")
     path = Path(source)
     if not path.is_file():
-        raise DataFormatError(f"{source}: no such file; give a script, JSONL or CSV file, or - for stdin.")
+        raise DataFormatError(f"{source}: no such file; give a script, JSONL, CSV or SRT file, or - for stdin.")
     return parse_script(path.read_bytes(), path.name)
 
 
 def parse_script(raw: bytes, name: str) -> list[Dialogue]:
-    """As `read_script`, from bytes; `name` stands in messages, and its ending `.csv` or `.tsv` says CSV."""
+    """As `read_script`, from bytes; `name` stands in messages, and its ending `.csv`, `.tsv` or `.srt` says its form."""
     text = decode(raw, name)
-    if name.lower().endswith((".csv", ".tsv")):
-        dialogues = _grouped(csv_rows(text, name, (("speaker", "role"), ("text", "content"))), name)
+    ending = name.lower()
+    if ending.endswith((".csv", ".tsv")) or _is_csv(text):
+        dialogues = _grouped(csv_rows(text, name, _COLUMNS), name)
+    elif ending.endswith(".srt") or is_subtitles(text):
+        turns = [{**turn, **_turn(turn, name)} for turn in subtitle_turns(text, name)]
+        dialogues = [("0", turns)] if turns else []
     elif text.lstrip()[:1] in ("{", "["):
         dialogues = _json_dialogues(text, name)
     else:
@@ -40,6 +48,12 @@ def parse_script(raw: bytes, name: str) -> list[Dialogue]:
     if not dialogues or not all(turns for _, turns in dialogues):
         raise DataFormatError(f"{name}: an empty dialogue; give at least one turn, as `Name: text`.")
     return dialogues
+
+
+def _is_csv(text: str) -> bool:
+    """Whether the first line names the columns of a CSV file; a `Name: text` line has no such cells."""
+    cells = {cell.strip(' \r"') for cell in re.split("[,;\t]", text.partition("\n")[0])}
+    return all(cells.intersection(names) for names in _COLUMNS)
 
 
 def _script_dialogues(text: str, name: str) -> list[Dialogue]:
@@ -61,7 +75,7 @@ def _json_dialogues(text: str, name: str) -> list[Dialogue]:
     """A chat list, a list of chats, or JSON lines: a turn a line, or a dialogue a line under `turns`."""
     try:
         whole = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return _grouped(json_lines(text, name), name)
     if isinstance(whole, dict):
         return _grouped([(1, whole)], name)

@@ -14,7 +14,7 @@ def add_commands(commands: Any) -> None:
     """Add `predict` and `export`."""
     predict = commands.add_parser("predict", help="name the emotion of every turn of a script")
     predict.add_argument("--model", required=True, help="run folder or Hub id; with --engine onnx a folder of `emonet export`")
-    predict.add_argument("input", nargs="?", default="-", help="`Name: text` lines, JSONL or CSV; - for stdin")
+    predict.add_argument("input", nargs="?", default="-", help="`Name: text` lines, JSONL, CSV or SRT subtitles; - for stdin")
     predict.add_argument("--output", default="-", help="JSONL file; - for stdout; a folder with a bulk engine")
     bulk = "Parquet or JSONL files of any size into a folder of Parquet parts, on one machine or on a Ray cluster"
     predict.add_argument("--engine", choices=(*ENGINES, *BULK_ENGINES), default="torch", help=f"datasets, ray: {bulk}")

@@ -1,11 +1,14 @@
 """The `emonet` commands that talk to the Hub."""
 
 import argparse
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+
+from ..errors import EmoNetError
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
-    """Add `push` and `push-dataset`."""
+    """Add `push`, `push-dataset` and `push-space`."""
     push = commands.add_parser("push", help="publish a run as a Hub repository")
     push.add_argument("--model", required=True, type=Path, help="run folder")
     _repository_arguments(push)
@@ -18,6 +21,14 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     dataset.add_argument("--licence", help="licence of your own data, by its Hub id (cc-by-4.0)")
     _repository_arguments(dataset)
     dataset.set_defaults(run=_push_dataset)
+
+    space = commands.add_parser("push-space", help="publish the demo page of a model as a Space")
+    space.add_argument("--model", required=True, help="run folder, which goes along, or Hub id")
+    target = space.add_mutually_exclusive_group(required=True)
+    target.add_argument("--repo-id", help="user/name; log in with `hf auth login` or set HF_TOKEN")
+    target.add_argument("--output", type=Path, metavar="FOLDER", help="write its files there instead: `python app.py` serves it")
+    space.add_argument("--private", action="store_true", default=None, help="if the Space is new")
+    space.set_defaults(run=_push_space)
 
 
 def _repository_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,3 +63,15 @@ def _push_dataset(arguments: argparse.Namespace) -> None:
             licence=arguments.licence,
         )
     )
+
+
+def _push_space(arguments: argparse.Namespace) -> None:
+    try:
+        from .push_space import push_space, write_space
+
+        if arguments.output:
+            print(write_space(arguments.model, arguments.output))
+        else:
+            print(push_space(arguments.model, arguments.repo_id, private=arguments.private))
+    except PackageNotFoundError as error:
+        raise EmoNetError(f"A Space states the version of {error.name}: pip install 'emonet[demo]'.") from error

@@ -1,0 +1,78 @@
+"""Small requests that come together are answered by one pass of the model."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .predictor import Predictor, Stopped, Turns
+
+TURNS_A_BATCH = 512
+
+
+@dataclass
+class _Request:
+    turns: Turns
+    history: Mapping[str, Sequence[str]]
+    answer: "asyncio.Future[list[dict[str, Any]]]"
+
+
+class Batcher:
+    """Collects what waits while the model is busy, and predicts it together.
+
+    A dialogue's scores do not depend on what shares its batch. What fails together is tried alone, so that one request can't
+    spoil another's answer.
+    """
+
+    def __init__(self, predictor: Predictor):
+        self.predictor = predictor
+        self._waiting: list[_Request] = []
+        self._worker: asyncio.Task[None] | None = None
+
+    async def predict(self, turns: Turns, history: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+        """The turns of a dialogue, labelled; a caller that is cancelled is forgotten, if its batch has not begun."""
+        request = _Request(turns, history, asyncio.get_running_loop().create_future())
+        self._waiting.append(request)
+        if self._worker is None or self._worker.done():
+            self._worker = asyncio.create_task(self._work())
+        return await request.answer
+
+    async def _work(self) -> None:
+        while batch := self._next_batch():
+            await self._answer(batch)
+
+    def _next_batch(self) -> list[_Request]:
+        """The oldest requests that are still wanted, up to the size of a batch."""
+        batch: list[_Request] = []
+        size = 0
+        while self._waiting and (not batch or size + _size(self._waiting[0]) <= TURNS_A_BATCH):
+            request = self._waiting.pop(0)
+            if not request.answer.done():
+                batch.append(request)
+                size += _size(request)
+        return batch
+
+    async def _answer(self, batch: list[_Request]) -> None:
+        def stop_if_unwanted(what: str, done: int, whole: int) -> None:
+            if all(request.answer.done() for request in batch):
+                raise Stopped
+
+        dialogues, histories = [request.turns for request in batch], [request.history for request in batch]
+        try:
+            answers = await asyncio.to_thread(self.predictor.predict, dialogues, histories, stop_if_unwanted)
+        except Stopped:
+            return
+        except Exception as error:
+            if len(batch) > 1:
+                for request in batch:
+                    await self._answer([request])
+            elif not batch[0].answer.done():
+                batch[0].answer.set_exception(error)
+            return
+        for request, rows in zip(batch, answers, strict=True):
+            if not request.answer.done():
+                request.answer.set_result(rows)
+
+
+def _size(request: _Request) -> int:
+    return len(request.turns) + sum(map(len, request.history.values()))

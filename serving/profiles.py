@@ -1,0 +1,59 @@
+"""What is known about each speaker: who the model takes them for, how they felt, and what the model's memory of them holds."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from ..processing_emonet import EmoNetProcessor, clean_text
+from ..speaker_names import is_role
+from .analysis import Analysis, identity_of
+from .turn_list import bars, chip
+
+_SCOPES = {
+    "none": "This model keeps no memory of speakers: what a person said earlier counts only as part of the dialogue.",
+    "dialogue": "The memory holds what a person said earlier in the same dialogue, as text and nothing else.",
+    "corpus": "The memory holds what a person said earlier, in earlier dialogues too, as text and nothing else.",
+}
+
+
+def profiles(analysis: Analysis, processor: EmoNetProcessor) -> str:
+    """A card for every speaker, in order of appearance, with the memory as it stands after the last turn."""
+    cards = "".join(_card(name, analysis, processor) for name in analysis.speakers())
+    return f'<p class="emo-note">{_SCOPES[processor.config.speaker_memory]}</p><div class="emo-cards">{cards}</div>'
+
+
+def _card(name: str, analysis: Analysis, processor: EmoNetProcessor) -> str:
+    looks = analysis.looks
+    mine = [turn for _, turns in analysis.dialogues for turn in turns if turn["speaker"] == name]
+    counts = Counter(turn["label"] for turn in mine)
+    shares = {label: count / len(mine) for label, count in counts.most_common()}
+    usual = chip(*next((label, looks[label]) for label in shares))
+    return (
+        f'<section class="emo-card" aria-label="{escape(name)}"><h3>{escape(name)}</h3>'
+        f'<p class="emo-note">{escape(identity_of(name, processor))}</p>'
+        f"<p>{len(mine)} turn{'s' if len(mine) > 1 else ''}, most often {usual}</p>{bars(shares, looks)}"
+        f"{_memory(name, analysis, processor)}</section>"
+    )
+
+
+def _memory(name: str, analysis: Analysis, processor: EmoNetProcessor) -> str:
+    held = remembered(name, analysis, processor)
+    if not held:
+        return ""
+    items = "".join(f"<li>{escape(turn['text']) or '<i>(said nothing)</i>'}</li>" for turn in reversed(held))
+    many = f"last {len(held)} utterances" if len(held) > 1 else "one utterance"
+    return f"<details><summary>In memory: {many}</summary><ol reversed>{items}</ol></details>"
+
+
+def remembered(name: str, analysis: Analysis, processor: EmoNetProcessor) -> Sequence[Mapping[str, Any]]:
+    """The turns that the model would remember if this speaker went on, oldest first.
+
+    A role is another person in every dialogue, so its memory begins with the last one.
+    """
+    scope, name = processor.config.speaker_memory, clean_text(name)
+    if scope == "none":
+        return []
+    recent = analysis.dialogues if scope == "corpus" and not is_role(name) else analysis.dialogues[-1:]
+    said = [turn for _, turns in recent for turn in turns if clean_text(turn["speaker"]) == name]
+    return said[-processor.config.memory_window :]

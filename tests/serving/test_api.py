@@ -1,0 +1,134 @@
+"""The JSON endpoint against its own schema, its limits, and wrong requests: a reason, never a stack trace."""
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.specs.openapi import checks
+from tiny_serving import tiny_predictor
+
+from emonet.serving.api import PREFIX, create_api
+from emonet.serving.limits import LimitRequests, Limits
+
+LIMITS = Limits(body=20_000, turns=50, seconds=30, requests=8)
+
+
+def limited(predictor: Any, limits: Limits) -> LimitRequests:
+    """The application as it is served."""
+    return LimitRequests(create_api(predictor, limits), limits, PREFIX)
+
+
+APP = limited(tiny_predictor(), LIMITS)
+TURN = {"speaker": "Ann", "text": "great we won"}
+schema = schemathesis.openapi.from_asgi("/openapi.json", APP)
+
+
+def post(app: Any = APP, **request: Any) -> httpx.Response:
+    async def send() -> httpx.Response:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.post("/v1/emotions", headers={"content-type": "application/json"}, **request)
+
+    return asyncio.run(send())
+
+
+def _check_against_the_schema(case: Any) -> None:
+    response = case.call()
+    too_much = response.status_code == 413  # bounds on turns and bytes are stated in words
+    excluded = [checks.positive_data_acceptance, checks.negative_data_rejection] if too_much else []
+    case.validate_response(response, excluded_checks=excluded)
+    assert b"Traceback" not in response.content
+
+
+@schema.parametrize()
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+def test_the_schema_holds(case: Any) -> None:
+    _check_against_the_schema(case)
+
+
+@pytest.mark.slow
+@schema.parametrize()
+@settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
+def test_the_schema_holds_at_length(case: Any) -> None:
+    _check_against_the_schema(case)
+
+
+def test_a_dialogue_is_answered_as_by_the_pipeline() -> None:
+    turns = [TURN, {"speaker": "Bob", "text": "leave me alone", "emotion": "ignored"}]
+    history = {"Bob": ["i hate this"]}
+    rows = post(json={"inputs": turns, "parameters": {"history": history, "top_k": 2}}).json()
+    [expected] = tiny_predictor().predict([[TURN, {"speaker": "Bob", "text": "leave me alone"}]], [history])
+    assert [(row["speaker"], row["text"], row["label"]) for row in rows] == [
+        (row["speaker"], row["text"], row["label"]) for row in expected
+    ]
+    for row, wanted in zip(rows, expected, strict=True):
+        assert list(row["scores"].items()) == [
+            (name, pytest.approx(p, abs=1e-5)) for name, p in list(wanted["scores"].items())[:2]
+        ]
+    assert post(json={"inputs": []}).json() == []
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "reason"),
+    [
+        (b"", 422, "required"),
+        (b"{", 400, "JSON"),
+        (b"\xff", 400, "pars"),
+        (b"[" * 5000, 400, "pars"),
+        (b'{"inputs": [], "parameters": {"top_k": 1' + b"0" * 5000 + b"}}", 400, "pars"),
+        (b"[]", 422, "object"),
+        (b'{"inputs": 5}', 422, "inputs: Input should be a valid list"),
+        (b'{"inputs": [{"speaker": "Ann"}]}', 422, "inputs.0.text: Field required"),
+        (b'{"inputs": [{"speaker": "", "text": "x"}]}', 422, "inputs.0.speaker"),
+        (b'{"inputs": [{"speaker": "A", "text": "\\ud800"}]}', 422, "inputs.0.text"),
+        (b'{"inputs": [], "parameters": {"history": {"\\ud800": ["x"]}}}', 422, "history"),
+        (b'{"inputs": [], "parameters": {"\\ud800": 1}}', 422, "parameters"),
+        (b'{"inputs": [], "parameters": {"top_k": 0}}', 422, "top_k"),
+        (b'{"inputs": [], "parameters": {"top_k": NaN}}', 422, "top_k"),
+        (b'{"inputs": [], "parameters": {"temperature": 1}}', 422, "temperature"),
+        (json.dumps({"inputs": [TURN] * 51}).encode(), 413, "51 turns"),
+        (json.dumps({"inputs": [TURN], "parameters": {"history": {"Ann": ["a"] * 50}}}).encode(), 413, "51 turns"),
+        (b" " * 20_001, 413, "20000 bytes"),
+    ],
+    ids=range(18),
+)
+def test_a_wrong_request_gets_its_reason(body: bytes, status: int, reason: str) -> None:
+    response = post(content=body)
+    assert (response.status_code, reason in response.json()["detail"]) == (status, True), response.text
+    assert "Traceback" not in response.text
+
+
+def test_a_body_of_unknown_length_has_the_same_limit() -> None:
+    async def endless() -> Any:
+        for _ in range(100):
+            yield b" " * 1000
+
+    assert post(content=endless()).status_code == 413
+
+
+def test_a_failure_of_the_server_keeps_its_reasons_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = tiny_predictor()
+    monkeypatch.setattr(predictor, "predict", lambda *_: 1 / 0)
+    response = post(limited(predictor, LIMITS), json={"inputs": [TURN]})
+    assert response.status_code == 500 and "ZeroDivision" not in response.text and "log" in response.json()["detail"]
+
+
+def test_one_request_too_many_and_one_too_slow_get_503() -> None:
+    predictor = tiny_predictor()
+    app = limited(predictor, Limits(seconds=0.5, requests=3))
+
+    async def storm() -> list[httpx.Response]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            with predictor.alone():  # so that nobody is answered
+                return await asyncio.gather(*(client.post("/v1/emotions", json={"inputs": [TURN]}) for _ in range(5)))
+
+    responses = asyncio.run(storm())
+    reasons = sorted(response.json()["detail"][:20] for response in responses)
+    assert [response.status_code for response in responses] == [503] * 5
+    assert reasons == ["3 requests are under"] * 2 + ["No answer within 0.5"] * 3
+    assert all(response.headers["retry-after"] == "1" for response in responses)
+    assert post(app, json={"inputs": [TURN]}).status_code == 200, "what was given up holds no place"

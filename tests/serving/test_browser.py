@@ -1,0 +1,122 @@
+"""The page in a real Chromium: by mouse and by keyboard, at desk and phone width, paste to download."""
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from running_server import RunningServer, running_server
+from tiny_serving import SCRIPT, save_tiny_model
+
+pytestmark = pytest.mark.slow
+SECONDS = 120_000  # of patience, in milliseconds
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    with running_server(save_tiny_model(tmp_path_factory.mktemp("browser") / "run")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(params=[(1280, 900), (390, 844)], ids=["desk", "phone"])
+def page(request: Any, browser: Any, server: RunningServer) -> Iterator[Any]:
+    """The page, loaded; at its end it must have asked nothing of other hosts and logged no error."""
+    width, height = request.param
+    context = browser.new_context(viewport={"width": width, "height": height})
+    page = context.new_page()
+    page.set_default_timeout(SECONDS)
+    wrong: list[str] = []
+    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda asked: None if asked.url.startswith((server.url, "data:", "blob:")) else wrong.append(asked.url))
+    page.goto(server.url)
+    page.wait_for_selector("#analyse")
+    yield page
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out at the side"
+    context.close()
+    assert not wrong
+
+
+def download(page: Any, name: str) -> bytes:
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name=name, exact=True).click()
+    return Path(waiting.value.path()).read_bytes()
+
+
+def test_paste_result_timeline_why_download(page: Any) -> None:
+    page.fill("#script textarea", SCRIPT)
+    page.click("#analyse")
+    page.wait_for_selector("#turn-6")
+    lines = [tuple(line.split(": ")) for line in SCRIPT.split("\n")]
+    assert page.locator(".emo-turn b").all_inner_texts() == [speaker for speaker, _ in lines]
+    assert page.locator(".emo-lane").all_inner_texts() == ["Ann", "Bob", "Cat"]
+    assert page.locator(".emo-cell").count() == 6
+    assert all(text.strip() for text in page.locator(".emo-cell").all_inner_texts()), "symbols, not colour alone"
+
+    rows = list(csv.DictReader(io.StringIO(download(page, "CSV").decode("utf-8-sig"), newline="")))
+    assert [(row["speaker"], row["text"]) for row in rows] == lines
+    assert len(json.loads(download(page, "JSON"))["dialogues"][0]["turns"]) == 6
+    assert download(page, "PNG timeline").startswith(b"\x89PNG")
+
+    page.get_by_role("button", name="Why turn 5?").click()
+    page.wait_for_selector(".emo-influence")
+    assert page.locator(".emo-influence").count() == 4
+    page.get_by_role("tab", name="Speakers").click()
+    assert page.locator(".emo-card h3").all_inner_texts() == ["Ann", "Bob", "Cat"]
+
+
+def test_by_keyboard_alone(page: Any) -> None:
+    page.focus("#script textarea")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("Ann: hello\nBob: no")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('#analyse') !== null")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#turn-2")
+    reached = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.className + ' ' + document.activeElement.tagName"))
+    for part in ("emo-file", "emo-scroll", "SUMMARY", "emo-why"):
+        assert any(part in element for element in reached), part
+    page.get_by_role("button", name="Why turn 2?").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".emo-influence")
+
+
+def test_a_chat_grows_turn_by_turn(page: Any) -> None:
+    page.get_by_role("tab", name="Chat, turn by turn").click()
+    for number, (speaker, text) in enumerate((("Ann", "great we won"), ("Bob", "<b>no</b>")), start=1):
+        page.get_by_role("textbox", name="Speaker").fill(speaker)
+        page.get_by_label("Says").fill(text)
+        page.keyboard.press("Enter")
+        page.wait_for_selector(f"#turn-{number}")
+    assert page.locator(".emo-text").all_inner_texts() == ["great we won", "<b>no</b>"]
+
+
+def test_a_wrong_script_is_told_why_and_a_long_one_is_cancelled(page: Any, tmp_path: Path) -> None:
+    page.fill("#script textarea", "no speaker")
+    page.click("#analyse")
+    assert "line 1" in page.inner_text(".emo-alert")
+    (tmp_path / "long.txt").write_text("\n".join(f"{'ABC'[place % 3]}: hello there how are you {place}" for place in range(4900)))
+    page.set_input_files("input[type=file]", tmp_path / "long.txt")
+    page.wait_for_selector("#status progress")
+    page.click("#cancel")
+    page.wait_for_function("document.querySelector('#status').innerText.includes('Cancelled')")
+    assert not page.is_visible("#cancel") and not page.is_visible("#results")

@@ -1,0 +1,120 @@
+"""One model for many threads, and small requests answered together."""
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+from tiny import DIALOGUE, OTHER
+from tiny_serving import tiny_predictor
+
+from emonet.serving.batching import TURNS_A_BATCH, Batcher
+from emonet.serving.predictor import Stopped
+
+TURNS = [{"speaker": turn["speaker"], "text": turn["text"]} for turn in DIALOGUE]
+SHORT = [{"speaker": turn["speaker"], "text": turn["text"]} for turn in OTHER]
+
+
+def scores(rows: list[dict[str, Any]]) -> list[Any]:
+    return [pytest.approx(row["scores"], abs=1e-5) for row in rows]
+
+
+def test_a_session_and_whole_dialogues_do_not_disturb_each_other() -> None:
+    """A session's pass changes the attention of the encoder that all threads share."""
+    predictor = tiny_predictor("emonet-fast", "llama")
+    [expected] = predictor.predict([TURNS])
+    failures: list[Exception] = []
+
+    def read() -> None:
+        try:
+            for _ in range(15):
+                assert [row["scores"] for row in predictor.predict([TURNS] * 3)[2]] == scores(predictor.predict([TURNS] * 3)[2])
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=read) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for _ in range(10):
+        session = predictor.session()
+        assert [predictor.add(session, **turn)["scores"] for turn in TURNS] == scores(expected)
+    for thread in threads:
+        thread.join()
+    assert not failures
+
+
+def test_others_get_the_model_between_the_passes_of_a_long_script() -> None:
+    predictor = tiny_predictor()
+    order: list[str] = []
+
+    def note(what: str, done: int, whole: int) -> None:
+        order.append("script")
+        if order.count("script") == 1:
+            waiting.start()
+            while not predictor._next.locked():  # the other one waits for the model now
+                pass
+
+    waiting = threading.Thread(target=lambda: (predictor.predict([SHORT]), order.append("short")))
+    predictor.predict([TURNS] * 100, report=note)
+    waiting.join()
+    assert order.index("short") < len(order) - 2, order
+
+
+def test_a_report_counts_every_turn_and_can_stop() -> None:
+    predictor = tiny_predictor()
+    seen: list[tuple[str, int, int]] = []
+    predictor.predict([TURNS] * 40, report=lambda *progress: seen.append(progress))
+    assert seen[-1] == ("turns", 240, 240) and [done for what, done, _ in seen if what == "turns"] == sorted(
+        {done for what, done, _ in seen if what == "turns"}
+    )
+
+    def stop(*progress: Any) -> None:
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        predictor.predict([TURNS], report=stop)
+    assert predictor.predict([SHORT]), "the model is free again"
+
+
+def test_requests_that_come_together_are_answered_as_alone() -> None:
+    predictor = tiny_predictor()
+    histories = [{"Ann": ["i hate this"] * number} for number in range(40)]
+    batches: list[int] = []
+    predict = predictor.predict
+    predictor.predict = lambda dialogues, *rest: batches.append(len(dialogues)) or predict(dialogues, *rest)  # type: ignore
+
+    async def ask() -> list[Any]:
+        batcher = Batcher(predictor)
+        return await asyncio.gather(*(batcher.predict(TURNS, history) for history in histories))
+
+    answers = asyncio.run(ask())
+    assert sum(batches) == 40 and len(batches) < 10, "they go together"
+    assert max(batches) * len(TURNS) <= TURNS_A_BATCH
+    for history, rows in zip(histories, answers, strict=True):
+        assert [row["scores"] for row in rows] == scores(predict([TURNS], [history])[0])
+
+
+def test_what_fails_together_is_tried_alone() -> None:
+    predictor = tiny_predictor()
+
+    async def ask() -> list[Any]:
+        batcher = Batcher(predictor)
+        requests = [batcher.predict(turns, {}) for turns in (SHORT, [{"speaker": "Ann"}], TURNS)]  # the second has no text
+        return await asyncio.gather(*requests, return_exceptions=True)
+
+    good, bad, other = asyncio.run(ask())
+    assert len(good) == 2 and len(other) == 6 and isinstance(bad, ValueError)
+
+
+def test_nobody_waits_for_a_request_that_was_given_up() -> None:
+    predictor = tiny_predictor()
+
+    async def ask() -> list[Any]:
+        batcher = Batcher(predictor)
+        long = asyncio.create_task(batcher.predict(TURNS * 200, {}))
+        while not predictor._use.locked():
+            await asyncio.sleep(0)
+        long.cancel()
+        return await batcher.predict(SHORT, {})
+
+    assert len(asyncio.run(ask())) == 2

@@ -1,0 +1,113 @@
+"""What people see and take home: nothing is lost on the way, and no text becomes code."""
+
+import csv
+import io
+import json
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from PIL import Image
+from tiny import LABELS
+from tiny_serving import tiny_predictor
+
+from emonet.serving.analysis import TURNS_A_PART, Analysis
+from emonet.serving.downloads import csv_text, json_text, links
+from emonet.serving.profiles import profiles, remembered
+from emonet.serving.timeline import timeline, timeline_picture
+from emonet.serving.turn_list import turn_list
+
+EVIL = "\"><script>alert(1)</script><img src=x onerror=alert(1)> $x_1$ & 'q'"
+
+
+def row(speaker: str, text: str, label: str = "Joyful", **more: Any) -> dict[str, Any]:
+    scores = {label: 0.4, **{other: 0.1 for other in LABELS if other != label}}
+    return {"speaker": speaker, "text": text, **more, "label": label, "score": 0.4, "scores": scores}
+
+
+def analysis(*dialogues: list[dict[str, Any]]) -> Analysis:
+    return Analysis(LABELS, [(str(number), rows) for number, rows in enumerate(dialogues)])
+
+
+class Tags(HTMLParser):
+    """The tags and the attributes of a piece of HTML."""
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+
+def test_text_and_names_stay_text() -> None:
+    seen = analysis([row(EVIL, EVIL), row("Ann", "")])
+    part = seen.parts()[0]
+    for page in (turn_list(seen, part), timeline(seen, part), profiles(seen, tiny_predictor().processor)):
+        found = Tags(page)
+        assert not {"script", "img"} & set(found.tags) and not any(name.startswith("on") for name, _ in found.attributes)
+        assert "alert(1)" in page
+    assert timeline_picture(seen, EVIL)
+
+
+def test_every_turn_stands_in_one_part_and_in_the_timeline_once() -> None:
+    long = [row(f"S{place % 3}", f"t{place}", LABELS[place % 7]) for place in range(2 * TURNS_A_PART + 5)]
+    seen = analysis(long, long[:3])
+    parts = seen.parts()
+    assert [turn for part in parts for turn in part.turns] == long + long[:3]
+    assert [part.title(2) for part in parts][1:] == [
+        "Dialogue 1 of 2, turns 101–200 of 205", "Dialogue 1 of 2, turns 201–205 of 205", "Dialogue 2 of 2",
+    ]  # fmt: skip
+    page = timeline(seen, parts[1])
+    links = [value for name, value in Tags(page).attributes if name == "href"]
+    assert links == [f"#turn-{number}" for number in range(101, 201)]
+    ids = [value for name, value in Tags(turn_list(seen, parts[1])).attributes if name == "id"]
+    assert [f"#{value}" for value in ids] == links
+
+
+def test_colour_is_never_alone() -> None:
+    seen = analysis([row("Ann", "a", label) for label in LABELS])
+    pages = turn_list(seen, seen.parts()[0]), timeline(seen, seen.parts()[0])
+    for label, look in seen.looks.items():
+        assert all(look.symbol in page and label in page for page in pages)
+
+
+def test_csv_and_json_hold_everything() -> None:
+    seen = analysis([row("Ann", 'a, "b"\nc', start=1.5, end=2.0), row("Bob", "")], [row("Ann", "=SUM(A1)", "Sad")])
+    rows = list(csv.DictReader(io.StringIO(csv_text(seen), newline="")))
+    assert [(line["dialogue_id"], line["turn"], line["speaker"], line["text"], line["label"]) for line in rows] == [
+        ("0", "0", "Ann", 'a, "b"\nc', "Joyful"), ("0", "1", "Bob", "", "Joyful"), ("1", "0", "Ann", "'=SUM(A1)", "Sad"),
+    ]  # fmt: skip
+    assert rows[0]["start"] == "1.5" and rows[1]["start"] == "" and float(rows[2]["Sad"]) == 0.4
+    whole = json.loads(json_text(seen, "tiny"))
+    assert [(dialogue["dialogue_id"], dialogue["turns"]) for dialogue in whole["dialogues"]] == seen.dialogues
+    assert whole["labels"] == LABELS and whole["model"] == "tiny"
+    downloads = {value for name, value in Tags(links(seen, "tiny")).attributes if name == "download"}
+    assert downloads == {"emotions.csv", "emotions.json", "timeline.png"}
+
+
+@pytest.mark.parametrize("turns", [1, 40, 3000])
+def test_the_picture_has_bounds(turns: int) -> None:
+    picture = timeline_picture(analysis([row(f"S{place % 4}", "", LABELS[place % 7]) for place in range(turns)]), "title")
+    width, height = Image.open(io.BytesIO(picture)).size
+    assert 900 < width <= 4500 and 300 < height < 1000
+    colours = Image.open(io.BytesIO(picture)).convert("RGB").getcolors(2**20)
+    assert colours is not None and any(colour == (240, 228, 66) for _, colour in colours), "Joyful's yellow is there"
+
+
+def test_profiles_show_what_the_memory_would_hold() -> None:
+    first = [row("Ann", "a0"), row("The Waiter", "w0"), row("Ann", "a1")]
+    second = [row("Ann", "a2"), row("The Waiter", "w1")]
+    seen = analysis(first, second)
+
+    def texts(name: str, **changes: Any) -> list[str]:
+        return [turn["text"] for turn in remembered(name, seen, tiny_predictor(**changes).processor)]
+
+    assert texts("Ann") == ["a0", "a1", "a2"] and texts("The Waiter") == ["w1"]
+    assert texts("Ann", memory_window=2) == ["a1", "a2"]
+    assert texts("Ann", speaker_memory="dialogue") == ["a2"] and texts("Ann", speaker_memory="none") == []
+    page = profiles(seen, tiny_predictor().processor)
+    assert "one of the 2 people the model was trained on" in page and "a role" in page

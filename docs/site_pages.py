@@ -1,13 +1,24 @@
-"""Hooks of mkdocs (`mkdocs.yml`): the page of the command line, from what `--help` says."""
+"""Hooks of mkdocs (`mkdocs.yml`): where the package lies, and the page of the command line, from what `--help` says."""
 
 import argparse
 import os
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 
 PAGE = "reference/command_line.md"
+
+
+@event_priority(100)  # before mkdocstrings reads its configuration
+def on_config(config: Any) -> None:
+    """Let the reference find the modules: it looks for a folder of the package's name, and a checkout may have another."""
+    link = Path(tempfile.mkdtemp(), "emonet")
+    link.symlink_to(Path(__file__).resolve().parents[1], target_is_directory=True)
+    config.plugins["mkdocstrings"].config.handlers["python"]["paths"] = [str(link.parent)]
 
 
 def on_files(files: Files, config: Any) -> Files:

@@ -12,6 +12,7 @@ PAGE = ROOT / "CONTRIBUTING.md"
 LINE = re.compile(r"- `([^`]+)`: (.+)")
 # Folders of the tree that are no packages, or what is made in a checkout.
 ELSEWHERE = {"build", "dist", "docs", "results", "runs", "site", "tests", "emonet-demo", "emonet-run"}
+SPACE = Path("hub/space")  # copied whole into a Space, never imported
 
 
 def packages(root: Path = ROOT) -> list[Path]:
@@ -21,7 +22,7 @@ def packages(root: Path = ROOT) -> list[Path]:
 
 
 def _is_elsewhere(folder: Path) -> bool:
-    return folder.parts[0] in ELSEWHERE or any(part.startswith((".", "__")) for part in folder.parts)
+    return folder.parts[0] in ELSEWHERE or folder == SPACE or any(part.startswith((".", "__")) for part in folder.parts)
 
 
 def modules() -> list[Path]:
@@ -38,7 +39,7 @@ def data_files() -> list[str]:
     return sorted(
         file.relative_to(ROOT).as_posix()
         for file in files
-        if file.suffix not in (".py", ".pyc", ".typed") and "__pycache__" not in file.parts
+        if file.suffix not in (".py", ".pyc", ".typed") and not {"__pycache__", SPACE.name} & set(file.parts)
     )
 
 

@@ -54,9 +54,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments.run(arguments)
     except (ValueError, OSError) as error:
-        print(f"emonet: {error}", file=sys.stderr)
-        return 2
+        return _refuse(error)
     return 0
+
+
+def _refuse(error: Exception) -> int:
+    """Say in one line what was wrong; names in it may hold line breaks, and a wrong value may be a whole document."""
+    said = " ".join(str(error).split())
+    print(f"emonet: {said if len(said) <= 2000 else said[:2000] + ' …'}", file=sys.stderr)
+    return 2
 
 
 def _parser() -> argparse.ArgumentParser:

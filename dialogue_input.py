@@ -1,13 +1,11 @@
 """What people hand over as a dialogue or as a history → plain turns, with errors that name the place."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .speaker_names import is_role
 
-# A name is at most 80 characters before the first colon of a line.
-SCRIPT_LINE = re.compile(r"\s*([^:\n]{1,80}?)\s*:\s?(.*)")
+LONGEST_NAME = 80  # characters before the first colon of a line
 
 _FORMS = 'a list of {"speaker", "text"} or {"role", "content"} turns, a string of `Name: text` lines, or {"turns": [...]}'
 
@@ -42,11 +40,20 @@ def script_turns(script: str) -> list[dict[str, str]]:
     for number, line in enumerate(script.split("\n"), 1):
         if not line.strip():
             continue
-        match = SCRIPT_LINE.fullmatch(line.rstrip("\r"))
-        if not match:
+        turn = script_line(line)
+        if turn is None:
             raise ValueError(f"Line {number}: no `Name: text` in {line.strip()[:60]!r}.")
-        turns.append({"speaker": match[1], "text": match[2]})
+        turns.append(turn)
     return turns
+
+
+def script_line(line: str) -> dict[str, str] | None:
+    """A line as a turn; None where it is not `Name: text`."""
+    name, colon, text = line.rstrip("\r").partition(":")
+    name = name.strip()
+    if not colon or not name or len(name) > LONGEST_NAME:
+        return None
+    return {"speaker": name, "text": text[1:] if text[:1].isspace() else text}
 
 
 def as_history(value: Any) -> dict[str, list[str]]:

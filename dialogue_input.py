@@ -28,6 +28,8 @@ def as_turns(value: Any) -> list[dict[str, str]]:
     if isinstance(value, Mapping):
         if "turns" not in value:
             raise TypeError(f"A dialogue is {_FORMS}; this is one turn or row with the keys {', '.join(map(str, value))}.")
+        if isinstance(value["turns"], Mapping):
+            raise TypeError(f'"turns" holds {_FORMS.partition(", or {")[0]}, not an object.')
         return as_turns(value["turns"])
     if not isinstance(value, (list, tuple)):
         raise TypeError(f"A dialogue is {_FORMS}; got {type(value).__name__}.")
@@ -70,6 +72,8 @@ def as_history(value: Any) -> dict[str, list[str]]:
             if not isinstance(texts, (list, tuple)) or not all(isinstance(text, str) for text in texts):
                 raise TypeError(f"history[{name!r}] must be a list of strings, oldest first.")
         return {str(name): list(texts) for name, texts in value.items()}
+    if not is_dialogue(value) and not isinstance(value, (list, tuple)):
+        raise TypeError(f"history is {{name: [utterance, ...]}} or a list of earlier dialogues; got {type(value).__name__}.")
     said: dict[str, list[str]] = {}
     for dialogue in [value] if is_dialogue(value) else value:
         for turn in as_turns(dialogue):
@@ -79,13 +83,13 @@ def as_history(value: Any) -> dict[str, list[str]]:
 
 
 def _turn(turn: Any, place: int) -> dict[str, str]:
-    if not isinstance(turn, Mapping):
-        raise TypeError(f'Turn {place} is {type(turn).__name__}, not {{"speaker", "text"}} or {{"role", "content"}}.')
     return {"speaker": turn_speaker(turn, place), "text": raw_text(turn, place)}
 
 
 def turn_speaker(turn: Mapping[str, Any], place: int = 0) -> str:
     """The name under `speaker` (or `role`); of several people at once, the first is the primary speaker."""
+    if not isinstance(turn, Mapping):
+        raise TypeError(f'Turn {place} is {type(turn).__name__}, not {{"speaker", "text"}} or {{"role", "content"}}.')
     speaker = turn.get("speaker", turn.get("role"))
     if isinstance(speaker, Sequence) and not isinstance(speaker, str) and speaker:
         speaker = speaker[0]

@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from transformers import AutoModel, PreTrainedModel
-from transformers.utils import ModelOutput, logging
+from transformers.utils import ModelOutput, cached_file, logging
 
+from .checkpoint_digests import DIGESTS_FILE, check_digests, write_digests
 from .classifier_heads import (
     HeadEnsemble,
     Standardizer,
@@ -25,7 +26,7 @@ from .classifier_heads import (
 from .configuration_emonet import EmoNetConfig
 from .context_modules import ContextModule, ContextPart, TurnConcepts
 from .context_registry import build_context_module
-from .processing_emonet import EmoNetProcessor
+from .processing_emonet import HUB_OPTIONS, EmoNetProcessor
 from .speaker_memory import SpeakerMemory
 from .turn_attention import encode_sequences, pool_turns, run_encoder
 
@@ -86,9 +87,21 @@ class EmoNetPreTrainedModel(PreTrainedModel):
             module.reset()
 
     @classmethod
-    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
-        """As `PreTrainedModel.from_pretrained`; what the config calls frozen is frozen again after loading."""
-        loaded = super().from_pretrained(*args, **kwargs)
+    def from_pretrained(cls, checkpoint: str | os.PathLike[str] | None, *args: Any, **kwargs: Any) -> Any:
+        """As `PreTrainedModel.from_pretrained`, from safetensors alone; what the config calls frozen is frozen again.
+
+        Raises:
+            ValueError: for files that are not the ones that were saved (`digests.json`).
+        """
+        folder = None if checkpoint is None else Path(checkpoint)
+        if folder is not None and folder.is_dir():
+            check_digests(folder)
+        loaded = super().from_pretrained(checkpoint, *args, **{"use_safetensors": True, **kwargs})
+        if folder is not None and not folder.is_dir():
+            options = {name: kwargs[name] for name in HUB_OPTIONS if name in kwargs}
+            fetched = cached_file(str(checkpoint), DIGESTS_FILE, _raise_exceptions_for_missing_entries=False, **options)
+            if fetched is not None:
+                check_digests(Path(fetched).parent)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         model.freeze()
         return loaded
@@ -134,6 +147,7 @@ class EmoNetPreTrainedModel(PreTrainedModel):
             self.processor.save_pretrained(folder)
         except (OSError, ValueError) as error:
             logger.warning(f"{folder}: saved without tokenizer and speakers ({error})")
+        write_digests(folder)
         try:
             from emonet.hub.export import write_companions
         except ModuleNotFoundError as error:
@@ -161,7 +175,7 @@ class EmoNetPreTrainedModel(PreTrainedModel):
         path, name = _resolve(backbone)
         if config is None:
             source = {key: value for key, value in load.items() if key not in ("attn_implementation", "dtype")}
-            text_config = EmoNetConfig.sub_configs["text_config"].from_pretrained(path, **source)
+            text_config = EmoNetConfig.sub_configs["text_config"].from_pretrained(path, trust_remote_code=False, **source)
             config = EmoNetConfig(text_config=text_config, backbone=name, **kwargs)
         elif kwargs:
             raise ValueError(f"Pass config or its fields, not both: {', '.join(sorted(kwargs))}.")
@@ -480,7 +494,11 @@ def _load_encoder_state(path: str, config: EmoNetConfig, load: dict[str, Any]) -
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # layers above the read-out are left out on purpose; missing ones are checked
     try:
-        source, info = AutoModel.from_pretrained(path, config=config.text_config, output_loading_info=True, **load)
+        source, info = AutoModel.from_pretrained(
+            path, config=config.text_config, output_loading_info=True, trust_remote_code=False, **load
+        )
+    except Exception as error:  # safetensors, pickle and the archive reader have errors of no common class
+        raise ValueError(f"{path!r}: its weights do not load ({type(error).__name__}: {error}).") from error
     finally:
         logging.set_verbosity(verbosity)
     missing = [key for key in info["missing_keys"] if "pooler" not in key]

@@ -20,7 +20,7 @@ logger = logging.get_logger(__name__)
 
 SPEAKERS_FILE = "speakers.json"
 NO_LABEL = -100
-_HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
+HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "subfolder", "token")
 
 
 class EmoNetProcessor:
@@ -73,7 +73,7 @@ class EmoNetProcessor:
             backbone = resolve_backbone(backbone)
         except ImportError:
             pass  # the embedded backbones exist only where the package is installed
-        return cls(AutoTokenizer.from_pretrained(backbone, **kwargs), config, speakers, concepts)
+        return cls(AutoTokenizer.from_pretrained(backbone, trust_remote_code=False, **kwargs), config, speakers, concepts)
 
     @classmethod
     def from_pretrained(cls, checkpoint: str | os.PathLike[str], **kwargs: Any) -> "EmoNetProcessor":
@@ -83,11 +83,11 @@ class EmoNetProcessor:
             ValueError: where the tokenizer or `speakers.json` is missing, with the way to mend it.
         """
         checkpoint = str(checkpoint)
-        kwargs = {name: value for name, value in kwargs.items() if name in _HUB_OPTIONS}
+        kwargs = {name: value for name, value in kwargs.items() if name in HUB_OPTIONS}
         config = EmoNetConfig.from_pretrained(checkpoint, **kwargs)
         try:
             # With the backbone's config AutoTokenizer could pick that family's class over the one that was saved.
-            tokenizer = AutoTokenizer.from_pretrained(checkpoint, config=config, **kwargs)
+            tokenizer = AutoTokenizer.from_pretrained(checkpoint, config=config, trust_remote_code=False, **kwargs)
         except (OSError, ValueError) as error:
             raise ValueError(
                 f"{checkpoint!r} has no tokenizer that loads; save it beside the weights with "

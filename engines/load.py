@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from ..errors import EmoNetError
+from ..errors import EmoNetError, loading
 from ..language.lora import is_adapter, load_adapter
 from ..modeling_emonet import EmoNetForSequenceClassification
 from ..processing_emonet import EmoNetProcessor
@@ -18,15 +18,19 @@ def load_engine(checkpoint: str | Path, engine: str = "torch") -> tuple[Any, Emo
 
     Args:
         checkpoint: A run folder, a folder of `save_adapter`, or a Hub id; for `onnx` a folder that `export_onnx` wrote.
-    """
-    if engine == "onnx":
-        from .onnx_engine import OnnxEmoNet
 
-        return OnnxEmoNet.from_folder(checkpoint), EmoNetProcessor.from_pretrained(checkpoint)
-    if is_adapter(checkpoint):
-        model = load_adapter(checkpoint)
-        return model, model.processor
-    return EmoNetForSequenceClassification.from_pretrained(checkpoint), EmoNetProcessor.from_pretrained(checkpoint)
+    Raises:
+        EmoNetError: for what is no checkpoint, or one that is incomplete or damaged.
+    """
+    with loading(checkpoint):
+        if engine == "onnx":
+            from .onnx_engine import OnnxEmoNet
+
+            return OnnxEmoNet.from_folder(checkpoint), EmoNetProcessor.from_pretrained(checkpoint)
+        if is_adapter(checkpoint):
+            model = load_adapter(checkpoint)
+            return model, model.processor
+        return EmoNetForSequenceClassification.from_pretrained(checkpoint), EmoNetProcessor.from_pretrained(checkpoint)
 
 
 def computing_in(model: Any, dtype: str | None) -> Any:

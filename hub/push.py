@@ -7,7 +7,8 @@ from huggingface_hub import CommitInfo, HfApi
 from huggingface_hub.errors import EntryNotFoundError
 
 from ..concepts import CONCEPTS_FILE, ConceptTable
-from ..errors import EmoNetError
+from ..disk import file_in
+from ..errors import EmoNetError, loading
 from .card import CARD, card_text, merge_card
 from .commit import commit_files
 from .export import write_companions
@@ -21,6 +22,7 @@ PUBLISHED = (
     "chat_template.jinja",
     "concepts.json",
     "config.json",
+    "digests.json",
     "confusion_matrix.png",
     "learning_curves.png",
     "merges.txt",
@@ -87,7 +89,10 @@ def check_complete(folder: Path) -> None:
     missing = [name for name in NEEDED if not (folder / name).is_file()]
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        shards = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+        with loading(index, "index of shards"):
+            shards = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+        for name in shards:
+            file_in(folder, name)
         missing = [name for name in [*missing, *sorted(shards)] if name != "model.safetensors" and not (folder / name).is_file()]
     if missing:
         raise EmoNetError(

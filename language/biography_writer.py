@@ -47,8 +47,8 @@ class LlmBiographer:
         path = resolve_backbone(model)
         self.store, self.budget, self.lines, self.anonymous = store, budget, lines, anonymous
         self.record = SpokenRecord(store)
-        self.tokenizer = AutoTokenizer.from_pretrained(path)
-        self.model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
+        self.tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+        self.model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, trust_remote_code=False).eval()
         self.model_name = f"{backbone_name(path)}-{encoder_digest(self.model)[:12]}"
         self._quote = Quoter(self.tokenizer)
         self._hide = Anonymizer(self.record.names) if anonymous else None

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from ..checkpoint_digests import check_digests, write_digests
 from ..configuration_emonet import EmoNetConfig
 from ..errors import EmoNetError
 from ..features import encoder_digest
@@ -122,6 +124,7 @@ def save_adapter(model: Any, folder: str | Path) -> None:
     (folder / ADAPTER_FILE).write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
     model.config.save_pretrained(folder)
     model.processor.save_pretrained(folder)
+    write_digests(folder)
 
 
 def is_adapter(folder: str | Path) -> bool:
@@ -139,11 +142,12 @@ def load_adapter(folder: str | Path, backbone: str | None = None) -> Any:
         EmoNetError: for a folder without adapters, or a backbone with other weights than those they were trained on.
     """
     folder = Path(folder)
+    check_digests(folder)
     try:
         facts = json.loads((folder / ADAPTER_FILE).read_text("utf-8"))
         settings = LoraSettings(**{name: facts[name] for name in LoraSettings.__dataclass_fields__})
         state = load_file(folder / ADAPTER_WEIGHTS)
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
         raise EmoNetError(f"{folder}: no adapters that load ({error!r}); save_adapter(model, folder) writes them.") from error
     config = EmoNetConfig.from_pretrained(folder)
     model = EmoNetForSequenceClassification.from_backbone(backbone or facts["backbone"], config)

@@ -56,8 +56,8 @@ class PromptedEmoNet(nn.Module):
     def from_backbone(cls, backbone: str, labels: Sequence[str], settings: PromptSettings, **facts: Any) -> "PromptedEmoNet":
         """On a pretrained language model: a Hub id, a folder or `smollm2`."""
         path = resolve_backbone(backbone)
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(path)
+        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
         return cls(model, tokenizer, labels, settings, backbone=backbone_name(path), **facts).eval()
 
     @classmethod
@@ -68,8 +68,8 @@ class PromptedEmoNet(nn.Module):
             labels, settings = facts.pop("labels"), PromptSettings(**facts.pop("settings"))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise EmoNetError(f"{folder}: no prompted model ({error!r}); PromptedEmoNet.save_pretrained writes one.") from error
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-        return cls(model, AutoTokenizer.from_pretrained(folder), labels, settings, **facts).eval()
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, trust_remote_code=False)
+        return cls(model, AutoTokenizer.from_pretrained(folder, trust_remote_code=False), labels, settings, **facts).eval()
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the language model, with adapters as the weights that they make, its tokenizer and the form of its prompts."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub.errors import HFValidationError
 
 import emonet
 from emonet import cli
@@ -37,6 +38,8 @@ def no_hang() -> Iterator[None]:
 def is_clear(error: BaseException) -> bool:
     """Whether the package itself says what is wrong: a `raise` of its own, or a file error with the file's name."""
     if isinstance(error, OSError) and error.filename is not None:
+        return True
+    if isinstance(error, HFValidationError):  # names the repository and the rule
         return True
     if not isinstance(error, (ValueError, TypeError)) or isinstance(error, UnicodeError) or len(str(error)) < 12:
         return False

@@ -73,11 +73,7 @@ def turns() -> st.SearchStrategy[dict[str, Any]]:
 
 def dialogues(least: int = 1, most: int = 8) -> st.SearchStrategy[list[dict[str, Any]]]:
     """Right dialogues; one in a while with 300 speakers."""
-    crowd = st.builds(
-        lambda text, count: [{"speaker": f"P{number}", "text": text} for number in range(count)],
-        st.sampled_from(NASTY_TEXTS),
-        st.just(300),
-    )
+    crowd = st.sampled_from(NASTY_TEXTS).map(lambda text: [{"speaker": f"P{number}", "text": text} for number in range(300)])
     usual = st.lists(turns(), min_size=least, max_size=most)
     return st.integers(0, 49).flatmap(lambda dice: crowd if dice == 49 else usual)
 

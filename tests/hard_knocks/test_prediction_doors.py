@@ -42,6 +42,12 @@ def check_rows(rows: Any, dialogue: Any) -> None:
     json.loads(json.dumps(rows).encode())
 
 
+def check_answer(answer: Any, inputs: Any) -> None:
+    """One dialogue's rows, or those of each of many."""
+    for rows, dialogue in [(answer, inputs)] if is_dialogue(inputs) else zip(answer, inputs, strict=True):
+        check_rows(rows, dialogue)
+
+
 LABELLED = st.builds(
     lambda turns, label, speaker: [{**turn, "emotion": label, "speaker_id": speaker} for turn in turns],
     dialogues(most=4),
@@ -82,17 +88,14 @@ def test_right_dialogues_lose_no_turn(pipe: EmoNetPipeline, inputs: Any, history
     with clear_errors():
         given = {} if history is None else {"history": history}
         rows = pipe(inputs, batch_size=size, **given)
-        each = [(rows, inputs)] if is_dialogue(inputs) else zip(rows, inputs, strict=True)
-        for answer, dialogue in each:
-            check_rows(answer, dialogue)
+        check_answer(rows, inputs)
 
 
 @given(st.one_of(damaged(FORMS), json_values()), st.one_of(st.just({}), st.dictionaries(texts(), json_values(), max_size=2)))
 def test_pipeline(pipe: EmoNetPipeline, inputs: Any, options: dict[str, Any]) -> None:
     with clear_errors():
         rows = pipe(inputs, **options)
-        for answer, dialogue in [(rows, inputs)] if is_dialogue(inputs) else zip(rows, inputs, strict=True):
-            check_rows(answer, dialogue)
+        check_answer(rows, inputs)
 
 
 PARAMETERS = st.fixed_dictionaries(
@@ -111,11 +114,7 @@ BODIES = st.fixed_dictionaries({"inputs": FORMS}, optional={"parameters": st.one
 @given(st.one_of(BODIES, damaged(BODIES), json_values()))
 def test_handler(handler: Any, body: Any) -> None:
     with clear_errors():
-        rows = handler(body)
-        for answer, dialogue in (
-            [(rows, body["inputs"])] if is_dialogue(body["inputs"]) else zip(rows, body["inputs"], strict=True)
-        ):
-            check_rows(answer, dialogue)
+        check_answer(handler(body), body["inputs"])
 
 
 @settings(max_examples=max(10, settings().max_examples // 20))  # 20 passes of the model a case

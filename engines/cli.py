@@ -37,6 +37,7 @@ def _predict(arguments: argparse.Namespace) -> None:
             raise EmoNetError("--dtype is for the torch engine: save the model in that type for bulk prediction.")
         _predict_files(arguments)
         return
+    from ..disk import room_on_disk
     from ..inference import predict_dialogues
     from ..scripts import read_script
     from .load import computing_in, load_engine
@@ -60,7 +61,8 @@ def _predict(arguments: argparse.Namespace) -> None:
     if arguments.output == "-":
         sys.stdout.write(text)
     else:
-        Path(arguments.output).write_text(text, "utf-8")
+        with room_on_disk(arguments.output, "run the same command again"):
+            Path(arguments.output).write_text(text, "utf-8")
 
 
 def _predict_files(arguments: argparse.Namespace) -> None:

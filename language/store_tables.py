@@ -89,9 +89,12 @@ class StoreTables:
             lock.release()
 
     def names(self) -> list[str]:
-        """The tables that exist."""
+        """The tables that exist. What a kill or a full disk left of a table's first commit is none."""
         with self.plain_errors():
-            return list(self.connection.list_tables().tables)
+            return [name for name in self.connection.list_tables().tables if self._was_committed(name)]
+
+    def _was_committed(self, name: str) -> bool:
+        return self.folder is None or any((self.folder / f"{name}.lance" / "_versions").glob("*.manifest"))
 
     def open(self, name: str) -> Any:
         """A table, at its latest version."""

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from knocks import command
-from test_kills import killed
 from tiny_store import TinyEmbedder, corpus
 
 from emonet import features
@@ -30,8 +29,8 @@ def mounted(where: Path, *options: str) -> Path:
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
-    """A disk of one megabyte."""
-    folder = mounted(tmp_path / "small", "-t", "tmpfs", "-o", "size=1m", "tmpfs")
+    """A disk of sixteen megabytes."""
+    folder = mounted(tmp_path / "small", "-t", "tmpfs", "-o", "size=16m", "tmpfs")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
@@ -63,18 +62,16 @@ def test_a_training_on_a_full_disk_says_so_and_goes_on(backbone: Path, small: Pa
     answer = command(*train_words(backbone, small / "run"))
     assert answer.status == 2 and "No space is left for" in answer.err and "--resume" in answer.err
     ballast.unlink()
-    if not (small / "run" / "model.safetensors").exists():  # a megabyte holds half of what a run writes
-        shutil.rmtree(small / "run")
-    big = small.parent / "run"
-    assert command(*train_words(backbone, big), "--resume").status == 0 and (big / "model.safetensors").is_file()
+    assert command(*train_words(backbone, small / "run"), "--resume").status == 0
+    assert (small / "run" / "model.safetensors").is_file()
 
 
 def test_a_cache_on_a_full_disk_is_an_error_and_no_death(small: Path) -> None:
     """Writing to a map without room behind it would be a SIGBUS."""
 
     def work() -> None:
-        with pytest.raises(EmoNetError, match="No space is left for .*EMONET_CACHE"):
-            features._cached("key", (1000, 1000), lambda out: out.fill(7), small)
+        with pytest.raises(EmoNetError, match=r"No space is left for .*EMONET_CACHE"):
+            features._cached("key", (10_000, 1000), lambda out: out.fill(7), small)
         assert not list(small.rglob("*.npy"))
         os._exit(7)
 
@@ -84,19 +81,19 @@ def test_a_cache_on_a_full_disk_is_an_error_and_no_death(small: Path) -> None:
             work()
         finally:
             os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7 and not killed(lambda: None)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     assert (features._cached("key", (10, 10), lambda out: out.fill(7), small) == np.float32(7)).all()
 
 
 def test_predictions_on_a_full_disk(checkpoint: Path) -> None:
     answer = command("predict", "--model", str(checkpoint), "--output", "/dev/full", stdin=b"Ann: hello")
-    assert answer.status == 2 and "No space left on device" in answer.err and "/dev/full" in answer.err
+    assert answer.status == 2 and "No space is left for /dev/full" in answer.err
 
 
 def test_a_store_on_a_full_disk_says_so_and_goes_on(small: Path, tmp_path: Path) -> None:
     conversations, store = corpus(tmp_path / "corpus"), small / "store"
     ballast = fill(small, 8192)
-    with pytest.raises(EmoNetError, match="(?i)no space|could not be read or written"):
+    with pytest.raises(EmoNetError, match=r"(?i)no space|could not be read or written"):
         build_store(store, conversations, TinyEmbedder())
     ballast.unlink()
     built = build_store(store, conversations, TinyEmbedder())

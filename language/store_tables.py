@@ -138,8 +138,8 @@ def rows_where(table: Any, condition: str | None = None, columns: Sequence[str] 
 
 
 def quoted(value: str) -> str:
-    """A string as SQL writes it."""
-    return "'" + value.replace("'", "''") + "'"
+    """A string as SQL writes it; what no stored text holds, a NUL or half a character, matches nothing."""
+    return "'" + value.encode("utf-8", "replace").decode().replace("\0", "\ufffd").replace("'", "''") + "'"
 
 
 def any_of(column: str, values: Sequence[str]) -> str:

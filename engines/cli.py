@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ..arguments import whole
 from ..choices import BULK_ENGINES, DTYPES, ENGINES
 from ..errors import EmoNetError
 
@@ -19,9 +20,9 @@ def add_commands(commands: Any) -> None:
     bulk = "Parquet or JSONL files of any size into a folder of Parquet parts, on one machine or on a Ray cluster"
     predict.add_argument("--engine", choices=(*ENGINES, *BULK_ENGINES), default="torch", help=f"datasets, ray: {bulk}")
     predict.add_argument("--dtype", choices=DTYPES, help="what PyTorch computes in (default: as the weights are stored)")
-    predict.add_argument("--batch-size", default=16, type=int, help="dialogues a forward pass")
-    predict.add_argument("--workers", default=1, type=int, help="bulk: processes, each with a model of its own")
-    predict.add_argument("--turns-a-part", default=2000, type=int, help="bulk: rows of a part, one worker's unit of work")
+    predict.add_argument("--batch-size", default=16, type=whole(1), help="dialogues a forward pass")
+    predict.add_argument("--workers", default=1, type=whole(1), help="bulk: processes, each with a model of its own")
+    predict.add_argument("--turns-a-part", default=2000, type=whole(1), help="bulk: rows of a part, one worker's unit of work")
     predict.set_defaults(run=_predict)
 
     export = commands.add_parser("export", help="write an encoder model as ONNX")

@@ -79,8 +79,8 @@ def card_text(folder: Path, repo_id: str | None = None) -> str:
         if isinstance(error, EmoNetError):
             raise
         raise EmoNetError(
-            f"{folder}: run.json, config.json, speakers.json or the metrics are not as a run writes them ({part}: {error!r:.200}); "
-            "restore the file, or delete it."
+            f"{folder}: run.json, config.json, speakers.json or the metrics are not as a run writes them "
+            f"({part}: {error!r:.200}); restore the file, or delete it."
         ) from error
     return Template(template).substitute(parts).encode("utf-8", "replace").decode()
 

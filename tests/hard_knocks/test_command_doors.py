@@ -12,6 +12,7 @@ from knocks import command
 from strategies import damaged, dialogues, file_bytes, json_lines, json_text, json_values, names, texts
 from tiny import LABELS
 
+from emonet.errors import EmoNetError
 from emonet.evaluation import study as studies
 from emonet.presets import PRESETS
 from emonet.train_trainer import EmoNetTrainer
@@ -93,6 +94,10 @@ TRAIN = optional(
 )  # fmt: skip
 
 
+def ready(*_: Any, **__: Any) -> None:
+    raise EmoNetError("the trainer is ready")
+
+
 @given(
     TRAIN,
     st.one_of(st.none(), st.none(), PATHS),
@@ -103,18 +108,8 @@ def test_train(backbone: Path, folder: Path, options: list[str], dataset: str | 
     chosen = str(write_corpus(folder, splits)) if dataset is None else dataset
     words = [f"--backbone={backbone}", "--preset=context", f"--dataset={chosen}", f"--output-dir={folder / 'run'}"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(EmoNetTrainer, "train", stop)
+        patch.setattr(EmoNetTrainer, "train", ready)
         command("train", *words, *options)
-
-
-class Ready(ValueError):
-    """The trainer is there."""
-
-
-def stop(*_: Any, **__: Any) -> None:
-    from emonet.errors import EmoNetError
-
-    raise EmoNetError("the trainer is ready")
 
 
 PREDICTED = st.lists(
@@ -136,8 +131,8 @@ PREDICTED = st.lists(
 )
 PREDICTIONS = file_bytes(st.one_of(PREDICTED, damaged(PREDICTED), json_values()).map(json_lines))
 COMPARE = optional(
-    metric=st.sampled_from(["weighted_f1", "accuracy", "x"]), resamples=st.sampled_from(["10", "0", "-1", "x", "20"]), limit=NUMBERS,
-    split=st.sampled_from(["test", "validation", "x"]),
+    metric=st.sampled_from(["weighted_f1", "accuracy", "x"]), resamples=st.sampled_from(["10", "0", "-1", "x", "20"]),
+    limit=NUMBERS, split=st.sampled_from(["test", "validation", "x"]),
 )  # fmt: skip
 
 
@@ -174,7 +169,8 @@ REPOSITORIES = st.one_of(st.just(f"{USER}/tiny"), st.sampled_from(["../x", "user
 
 @given(
     REPOSITORIES, optional(revision=st.one_of(st.just("main"), WORDS)), st.one_of(st.none(), PATHS),
-    st.sampled_from(["run.json", "metrics.json", "test_metrics.json", "config.json", "speakers.json", "README.md"]), json_values(),
+    st.sampled_from(["run.json", "metrics.json", "test_metrics.json", "config.json", "speakers.json", "README.md"]),
+    json_values(),
 )  # fmt: skip
 def test_push(hub: FakeHub, checkpoint: Path, folder: Path, repo_id: str, options: list[str], model: str | None, name: str,
               content: Any) -> None:  # fmt: skip

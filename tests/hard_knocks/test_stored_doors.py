@@ -117,7 +117,9 @@ def test_bulk_json_lines(checkpoint: Path, folder: Path, raw: bytes) -> None:
     source = folder / "in.jsonl"
     source.write_bytes(raw)
     with clear_errors():
-        check_parts(checkpoint, source, folder / "out", lambda: [*map(json.loads, raw.decode("utf-8-sig").strip("\n").split("\n"))])
+        check_parts(
+            checkpoint, source, folder / "out", lambda: [*map(json.loads, raw.decode("utf-8-sig").strip("\n").split("\n"))]
+        )
 
 
 PLAIN = texts().map(lambda text: text.encode("utf-8", "replace").decode())

@@ -23,7 +23,7 @@ def tokenizer_of(checkpoint: str, config: Any, **options: Any) -> Any:
     """The tokenizer saved beside a checkpoint; ValueError where none is."""
     try:
         # With the backbone's config AutoTokenizer could pick that family's class over the one that was saved.
-        return AutoTokenizer.from_pretrained(checkpoint, config=config, **options)
+        return AutoTokenizer.from_pretrained(checkpoint, config=config, trust_remote_code=False, **options)
     except (OSError, ValueError) as error:
         raise ValueError(
             f"{checkpoint!r} has no tokenizer that loads; save it beside the weights with "
@@ -39,7 +39,7 @@ def backbone_tokenizer(backbone: str, **kwargs: Any) -> Any:
         backbone = resolve_backbone(backbone)
     except ImportError:
         pass  # the embedded backbones exist only where the package is installed
-    return AutoTokenizer.from_pretrained(backbone, **kwargs)
+    return AutoTokenizer.from_pretrained(backbone, trust_remote_code=False, **kwargs)
 
 
 def speakers_of(checkpoint: str, **options: Any) -> dict[str, int]:

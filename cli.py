@@ -3,9 +3,11 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+from .arguments import real, whole
 from .benchmarks.cli import add_commands as add_benchmark_commands
 from .choices import CHOICES, DTYPES, ENGINES
 from .engines.cli import add_commands as add_engine_commands
@@ -19,42 +21,43 @@ from .version import PACKAGE_VERSION
 
 # Heavy modules are imported inside the commands, so that `emonet --help` answers at once.
 
-_CONFIG_FLAGS: dict[str, type] = {
+_COUNT, _SHARE, _SEED = whole(1), real(0, 1), whole(0, 2**32 - 1)
+_CONFIG_FLAGS: dict[str, Callable[[str], Any]] = {
     "context_module": str,
-    "context_dropout": float,
-    "memory_window": int,
-    "context_window": int,
-    "readout_layer": int,
-    "head_members": int,
-    "head_dropout": float,
+    "context_dropout": _SHARE,
+    "memory_window": _COUNT,
+    "context_window": whole(0),
+    "readout_layer": _COUNT,
+    "head_members": _COUNT,
+    "head_dropout": _SHARE,
 }
 # Of a prompted preset; a trajectory of 0 and the switches below turn parts of the prompt off.
-_PROMPT_FLAGS: dict[str, tuple[str, type, str]] = {
-    "prompt_window": ("window", int, "earlier turns in a prompt"),
-    "trajectory": ("trajectory", int, "the speaker's latest turns with their emotions, 0 for none"),
+_PROMPT_FLAGS: dict[str, tuple[str, Callable[[str], Any], str]] = {
+    "prompt_window": ("window", whole(0), "earlier turns in a prompt"),
+    "trajectory": ("trajectory", whole(0), "the speaker's latest turns with their emotions, 0 for none"),
     "biography_writer": ("biography_writer", str, "extractive (no model), smollm2, a Hub id or a folder"),
-    "biography_budget": ("biography_budget", int, "most words (extractive) or tokens of a biography"),
-    "demonstrations": ("demonstrations", int, "labelled training turns shown behind the question"),
+    "biography_budget": ("biography_budget", _COUNT, "most words (extractive) or tokens of a biography"),
+    "demonstrations": ("demonstrations", whole(0), "labelled training turns shown behind the question"),
 }
-_TRAINING_FLAGS: dict[str, tuple[str, type]] = {
-    "epochs": ("num_train_epochs", float),
-    "batch_size": ("per_device_train_batch_size", int),
-    "learning_rate": ("learning_rate", float),
-    "gradient_accumulation": ("gradient_accumulation_steps", int),
+_TRAINING_FLAGS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "epochs": ("num_train_epochs", real(1e-6, 1e6)),
+    "batch_size": ("per_device_train_batch_size", _COUNT),
+    "learning_rate": ("learning_rate", real(0, 1e6)),
+    "gradient_accumulation": ("gradient_accumulation_steps", _COUNT),
     "class_weighting": ("class_weighting", str),
     "logit_adjustment": ("logit_adjustment", str),
-    "label_smoothing": ("label_smoothing_factor", float),
-    "early_stopping": ("early_stopping_patience", int),
-    "lora_rank": ("lora_rank", int),
-    "lora_alpha": ("lora_alpha", float),
-    "lora_dropout": ("lora_dropout", float),
+    "label_smoothing": ("label_smoothing_factor", _SHARE),
+    "early_stopping": ("early_stopping_patience", whole(0)),
+    "lora_rank": ("lora_rank", whole(0)),
+    "lora_alpha": ("lora_alpha", real(0, 1e6)),
+    "lora_dropout": ("lora_dropout", _SHARE),
     "lora_target_modules": ("lora_target_modules", str),
-    "head_epochs": ("head_epochs", float),
-    "own_share": ("own_share", float),
+    "head_epochs": ("head_epochs", real(0, 1e6)),
+    "own_share": ("own_share", _SHARE),
     "first_stage": ("first_stage", str),
-    "first_stage_epochs": ("first_stage_epochs", float),
+    "first_stage_epochs": ("first_stage_epochs", real(0, 1e6)),
     "annotator": ("annotator", str),
-    "impact_weight": ("impact_weight", float),
+    "impact_weight": ("impact_weight", real(0, 1e6)),
 }
 
 
@@ -68,9 +71,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments.run(arguments)
     except (ValueError, OSError) as error:
-        print(f"emonet: {error}", file=sys.stderr)
-        return 2
+        return _refuse(error)
     return 0
+
+
+def _refuse(error: Exception) -> int:
+    """Say in one line what was wrong; names in it may hold line breaks, and a wrong value may be a whole document."""
+    said = " ".join(str(error).split())
+    print(f"emonet: {said if len(said) <= 2000 else said[:2000] + ' …'}", file=sys.stderr)
+    return 2
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -81,14 +90,14 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="train, evaluate and predict on the embedded corpus")
     demo.add_argument("--output-dir", default="emonet-demo", type=Path)
     demo.add_argument("--backbone", default="minilm")
-    demo.add_argument("--seed", default=1, type=int)
+    demo.add_argument("--seed", default=1, type=_SEED)
     demo.set_defaults(run=_demo)
 
     train = commands.add_parser("train", help="train a preset on a corpus")
     _corpus_arguments(train)
     train.add_argument("--preset", default="emonet", help="see `emonet presets`")
     train.add_argument("--backbone", default="minilm", help="Hub id, folder, minilm or smollm2")
-    train.add_argument("--seed", default=1, type=int)
+    train.add_argument("--seed", default=1, type=_SEED)
     train.add_argument("--output-dir", required=True, type=Path)
     train.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the output folder")
     for field, choices in CHOICES.items():

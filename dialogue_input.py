@@ -1,14 +1,12 @@
 """What people hand over as a dialogue or as a history → plain turns, with errors that name the place."""
 
-import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .speaker_names import is_role
 
-# A name is at most 80 characters before the first colon of a line.
-SCRIPT_LINE = re.compile(r"\s*([^:\n]{1,80}?)\s*:\s?(.*)")
+LONGEST_NAME = 80  # characters before the first colon of a line
 
 _FORMS = 'a list of {"speaker", "text"} or {"role", "content"} turns, a string of `Name: text` lines, or {"turns": [...]}'
 
@@ -31,6 +29,8 @@ def as_turns(value: Any) -> list[dict[str, str]]:
     if isinstance(value, Mapping):
         if "turns" not in value:
             raise TypeError(f"A dialogue is {_FORMS}; this is one turn or row with the keys {', '.join(map(str, value))}.")
+        if isinstance(value["turns"], Mapping):
+            raise TypeError(f'"turns" holds {_FORMS.partition(", or {")[0]}, not an object.')
         return as_turns(value["turns"])
     if not isinstance(value, (list, tuple)):
         raise TypeError(f"A dialogue is {_FORMS}; got {type(value).__name__}.")
@@ -43,11 +43,20 @@ def script_turns(script: str) -> list[dict[str, str]]:
     for number, line in enumerate(script.split("\n"), 1):
         if not line.strip():
             continue
-        match = SCRIPT_LINE.fullmatch(line.rstrip("\r"))
-        if not match:
+        turn = script_line(line)
+        if turn is None:
             raise ValueError(f"Line {number}: no `Name: text` in {line.strip()[:60]!r}.")
-        turns.append({"speaker": match[1], "text": match[2]})
+        turns.append(turn)
     return turns
+
+
+def script_line(line: str) -> dict[str, str] | None:
+    """A line as a turn; None where it is not `Name: text`."""
+    name, colon, text = line.rstrip("\r").partition(":")
+    name = name.strip()
+    if not colon or not name or len(name) > LONGEST_NAME:
+        return None
+    return {"speaker": name, "text": text[1:] if text[:1].isspace() else text}
 
 
 def as_history(value: Any) -> dict[str, list[str]]:
@@ -64,6 +73,8 @@ def as_history(value: Any) -> dict[str, list[str]]:
             if not isinstance(texts, (list, tuple)) or not all(isinstance(text, str) for text in texts):
                 raise TypeError(f"history[{name!r}] must be a list of strings, oldest first.")
         return {str(name): list(texts) for name, texts in value.items()}
+    if not is_dialogue(value) and not isinstance(value, (list, tuple)):
+        raise TypeError(f"history is {{name: [utterance, ...]}} or a list of earlier dialogues; got {type(value).__name__}.")
     said: dict[str, list[str]] = {}
     for dialogue in [value] if is_dialogue(value) else value:
         for turn in as_turns(dialogue):
@@ -73,13 +84,13 @@ def as_history(value: Any) -> dict[str, list[str]]:
 
 
 def _turn(turn: Any, place: int) -> dict[str, str]:
-    if not isinstance(turn, Mapping):
-        raise TypeError(f'Turn {place} is {type(turn).__name__}, not {{"speaker", "text"}} or {{"role", "content"}}.')
     return {"speaker": turn_speaker(turn, place), "text": raw_text(turn, place)}
 
 
 def turn_speaker(turn: Mapping[str, Any], place: int = 0) -> str:
     """The name under `speaker` (or `role`); of several people at once, the first is the primary speaker."""
+    if not isinstance(turn, Mapping):
+        raise TypeError(f'Turn {place} is {type(turn).__name__}, not {{"speaker", "text"}} or {{"role", "content"}}.')
     speaker = turn.get("speaker", turn.get("role"))
     if isinstance(speaker, Sequence) and not isinstance(speaker, str) and speaker:
         speaker = speaker[0]

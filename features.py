@@ -5,6 +5,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tqdm.auto import tqdm
 
 from .adapter_files import weights_digest
 from .cache import cache_root
+from .disk import room_on_disk
 from .inference import TOKENS_PER_PASS, batches_by_length, memory_vectors
 from .modeling_emonet import EmoNetForSequenceClassification, EmoNetModel
 from .processing_emonet import EmoNetProcessor
@@ -108,17 +110,27 @@ def _cached(key: str, shape: tuple[int, int], compute: Callable[[np.memmap], Non
     folder = (cache_dir or cache_root()) / "features"
     path = folder / f"{key}.npy"
     if path.is_file():
-        table = np.load(path, mmap_mode="r")
-        if table.shape == shape:
-            return table
-    folder.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(suffix=".npy", dir=folder)
-    os.close(handle)
-    try:
-        table = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
-        compute(table)
-        table.flush()
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+        with suppress(ValueError, EOFError):  # what is no table is made anew
+            table = np.load(path, mmap_mode="r", allow_pickle=False)
+            if table.shape == shape:
+                return table
+    with room_on_disk(folder, "run the same command again, or set EMONET_CACHE to another folder"):
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(suffix=".npy", dir=folder)
+        os.close(handle)
+        try:
+            table = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
+            _reserve(temporary)
+            compute(table)
+            table.flush()
+            os.replace(temporary, path)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
     return np.load(path, mmap_mode="r")
+
+
+def _reserve(path: str) -> None:
+    """Take a mapped file's room on the disk: where there is none, writing to the map would kill the process (SIGBUS)."""
+    if hasattr(os, "posix_fallocate"):
+        with open(path, "r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)

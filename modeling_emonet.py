@@ -98,7 +98,7 @@ class EmoNetPreTrainedModel(EmoNetCheckpoint):
         path, name = resolve_backbone(backbone)
         if config is None:
             source = {key: value for key, value in load.items() if key not in ("attn_implementation", "dtype")}
-            text_config = EmoNetConfig.sub_configs["text_config"].from_pretrained(path, **source)
+            text_config = EmoNetConfig.sub_configs["text_config"].from_pretrained(path, trust_remote_code=False, **source)
             config = EmoNetConfig(text_config=text_config, backbone=name, **kwargs)
         elif kwargs:
             raise ValueError(f"Pass config or its fields, not both: {', '.join(sorted(kwargs))}.")
@@ -432,7 +432,11 @@ def _load_encoder_state(path: str, config: EmoNetConfig, load: dict[str, Any]) -
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # layers above the read-out are left out on purpose; missing ones are checked
     try:
-        source, info = AutoModel.from_pretrained(path, config=config.text_config, output_loading_info=True, **load)
+        source, info = AutoModel.from_pretrained(
+            path, config=config.text_config, output_loading_info=True, trust_remote_code=False, **load
+        )
+    except Exception as error:  # safetensors, pickle and the archive reader have errors of no common class
+        raise ValueError(f"{path!r}: its weights do not load ({type(error).__name__}: {error}).") from error
     finally:
         logging.set_verbosity(verbosity)
     missing = [key for key in info["missing_keys"] if "pooler" not in key]

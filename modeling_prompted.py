@@ -45,7 +45,7 @@ class PromptedEmoNet(EmoNetCheckpoint):
 
     def __init__(self, config: PromptedEmoNetConfig):
         super().__init__(config)
-        self.language_model: Any = AutoModelForCausalLM.from_config(config.text_config)
+        self.language_model: Any = AutoModelForCausalLM.from_config(config.text_config, trust_remote_code=False)
         self.post_init()
 
     @classmethod
@@ -68,7 +68,7 @@ class PromptedEmoNet(EmoNetCheckpoint):
         load = {name: fields.pop(name) for name in ("dtype", "attn_implementation", "quantization_config") if name in fields}
         path, name = resolve_backbone(backbone)
         config = PromptedEmoNetConfig(
-            text_config=PromptedEmoNetConfig.sub_configs["text_config"].from_pretrained(path),
+            text_config=PromptedEmoNetConfig.sub_configs["text_config"].from_pretrained(path, trust_remote_code=False),
             backbone=name,
             prompts=asdict(settings),
             id2label=dict(enumerate(labels)),
@@ -83,7 +83,7 @@ class PromptedEmoNet(EmoNetCheckpoint):
     def on_backbone(cls, backbone: str, config: PromptedEmoNetConfig, **load: Any) -> "PromptedEmoNet":
         path, _ = resolve_backbone(backbone)
         load.setdefault("dtype", torch.float32)
-        language_model = AutoModelForCausalLM.from_pretrained(path, **load)
+        language_model = AutoModelForCausalLM.from_pretrained(path, trust_remote_code=False, **load)
         with torch.device("meta"):  # nothing is made that would be replaced at once
             model = cls._from_config(config, dtype=language_model.dtype)
         model.language_model = language_model

@@ -58,6 +58,8 @@ class EmoNetPipeline(_Pipeline):
         Raises:
             TypeError, ValueError: for input that is no dialogue, naming the dialogue and the turn.
         """
+        if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
+            raise ValueError(f"batch_size={batch_size!r} must be a whole number of dialogues, at least 1.")
         prepare, _, finish = self._sanitize_parameters(**kwargs)
         prepare, finish = {**self._preprocess_params, **prepare}, {**self._postprocess_params, **finish}
         if is_dialogue(inputs):

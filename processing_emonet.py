@@ -108,6 +108,8 @@ class EmoNetProcessor:
         Each turn's memory is what its speaker said earlier in the same dialogue. For longer dialogues, or histories from
         other dialogues, use `encode` and `collate`.
         """
+        if not isinstance(dialogues, (list, tuple)) or not dialogues:
+            raise ValueError("Give a list with at least one dialogue.")
         examples: list[dict[str, Any]] = []
         memory: list[str] = []
         for turns in dialogues:
@@ -136,12 +138,12 @@ class EmoNetProcessor:
         """
         if not turns:
             raise ValueError('A dialogue needs at least one turn: [{"speaker": "Ann", "text": "Hi."}].')
-        names = [_turn_speaker(turn, place) for place, turn in enumerate(turns)]
+        names = [_turn_speaker(turn, place) for place, turn in enumerate(_listed(turns))]
         texts = [turn_text(turn, place) for place, turn in enumerate(turns)]
         order: dict[str, int] = {}
         local = [order.setdefault(name, len(order)) for name in names]
         rows: dict[str, list[Any]] = {
-            "speaker_ids": [self._speaker_id(turn, name) for turn, name in zip(turns, names, strict=True)],
+            "speaker_ids": [self._speaker_id(turn, names[place], place) for place, turn in enumerate(turns)],
             "local_speaker_ids": local,
             "labels": [self._label(turn.get("emotion"), place) for place, turn in enumerate(turns)],
             "memory_index": [list(row)[-self.config.memory_window :] for row in memory_index or [[]] * len(turns)],
@@ -403,21 +405,23 @@ class EmoNetProcessor:
         batch["memory_attention_mask"] = pad_rows([[1] * len(ids) for ids in rows], length, 0)
         return batch
 
-    def _speaker_id(self, turn: Mapping[str, Any], name: str) -> int:
+    def _speaker_id(self, turn: Mapping[str, Any], name: str, place: int) -> int:
         given = turn.get("speaker_id")
+        if given is not None and not isinstance(given, (int, np.integer)):
+            raise ValueError(f"Turn {place}: speaker_id {given!r} is no id; give a whole number, or none to go by the name.")
         identity = self.speakers.get(name, 0) if given is None else int(given)
         return identity if 0 <= identity < self.config.num_speakers else 0
 
     def _label(self, emotion: Any, place: int) -> int:
-        if emotion is None or emotion == NO_LABEL:
-            return NO_LABEL
         names = self.config.label_names
+        if emotion is None:
+            return NO_LABEL
         if isinstance(emotion, str):
             if emotion not in names:
                 raise ValueError(f"Turn {place}: unknown emotion {emotion!r}; the labels are {names}.")
             return names.index(emotion)
-        if not 0 <= int(emotion) < len(names):
-            raise ValueError(f"Turn {place}: label {emotion} is outside 0..{len(names) - 1}.")
+        if not isinstance(emotion, (int, np.integer)) or not (0 <= emotion < len(names) or emotion == NO_LABEL):
+            raise ValueError(f"Turn {place}: label {emotion!r} is no name and outside 0..{len(names) - 1}.")
         return int(emotion)
 
 
@@ -430,11 +434,17 @@ def dialogue_memory_index(
     """
     said = {} if said is None else said
     index = []
-    for place, turn in enumerate(turns):
+    for place, turn in enumerate(_listed(turns)):
         earlier = said.setdefault(_turn_speaker(turn, place), [])
         index.append(earlier[-window:])
         earlier.append(start + place)
     return index
+
+
+def _listed(turns: Any) -> Any:
+    if not isinstance(turns, (list, tuple)):
+        raise TypeError(f"A dialogue is a list of turns; got {type(turns).__name__}.")
+    return turns
 
 
 def _turn_speaker(turn: Mapping[str, Any], place: int) -> str:

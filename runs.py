@@ -15,8 +15,9 @@ from .context_registry import context_module_class
 from .cross_fitting import adjust_logits, assign_folds
 from .data import Conversations, load_conversations
 from .data.collator import EncodedCorpus
+from .disk import room_on_disk
 from .engines.load import computing_in, load_engine
-from .errors import EmoNetError
+from .errors import EmoNetError, loading
 from .evaluation.report import write_predictions, write_run_report
 from .evaluation.scoring import score_dialogues, temperature_of
 from .features import set_concept_vectors
@@ -31,6 +32,7 @@ from .modeling_emonet import EmoNetForSequenceClassification
 from .modeling_prompted import PromptedEmoNet
 from .presets import preset_config, preset_training
 from .processing_emonet import EmoNetProcessor
+from .resuming import last_whole_checkpoint, mean_loss
 from .run_record import RUN_FILE, run_record, write_json
 from .train_trainer import EmoNetTrainer, EmoNetTrainingArguments, class_weights
 
@@ -110,7 +112,8 @@ def train_run(
         data_collator=corpus.collator,
         processing_class=processor,
     )
-    result = trainer.train(resume_from_checkpoint=resume or None)
+    checkpoint = last_whole_checkpoint(output / "checkpoints") if resume else None
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if arguments.logit_adjustment != "none":
         facts["class_bias"] = adjust_logits(model, corpus["train"], corpus.collator)
     finished = time.perf_counter()
@@ -121,7 +124,7 @@ def train_run(
         preset=preset,
         config=fields,
         training={"early_stopping_patience": 0, **training},
-        train_loss=result.training_loss,
+        train_loss=mean_loss(trainer.state.log_history),
         seconds={"prepare": round(cached - started, 1), "train": round(finished - cached, 1)},
         training_turns=len(corpus["train"].labels()),
         **facts,
@@ -131,9 +134,10 @@ def train_run(
         logits = predict_logits(model, processor, split.windows, corpus.collator.memory)
         if calibrate:
             model.config.calibration_temperature = temperature_of(logits, split.labels())
-        trainer.accelerator.unwrap_model(trainer.model).save_pretrained(output)
-        if arguments.lora_rank:
-            save_adapter(model, output / "adapter", record)
+        with room_on_disk(output, "run the same command again with --resume"):
+            trainer.accelerator.unwrap_model(trainer.model).save_pretrained(output)
+            if arguments.lora_rank:
+                save_adapter(model, output / "adapter", record)
         metrics, rows = score_dialogues(processor, split.rows, split.labels(), logits)
         metrics["dataset_version"] = conversations.dataset_version
         write_run_report(output, metrics, model.config.label_names, history=trainer.state.log_history, split="validation")
@@ -217,7 +221,8 @@ def prepare_run(
     knowledge: tuple[str, str] = ("none", "none"),
 ) -> tuple[Any, EmoNetProcessor, Conversations, dict[str, Any]]:
     path = resolve_backbone(backbone)
-    text_config = AutoConfig.from_pretrained(path)
+    with loading(backbone, "backbone"):
+        text_config = AutoConfig.from_pretrained(path, trust_remote_code=False)
     decoder = is_decoder_type(text_config.model_type)
     fields = {**preset_config(preset, decoder, text_config.num_hidden_layers), **(overrides or {})}
     conversations = load_conversations(

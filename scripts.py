@@ -9,8 +9,9 @@ from typing import Any
 
 from .data import DataFormatError
 from .data.files import csv_rows, decode, json_lines
-from .data.own import parse_turn
-from .dialogue_input import SCRIPT_LINE
+from .data.own import collect_dialogues, parse_turn
+from .data.schema import Turn
+from .dialogue_input import script_line
 from .subtitles import is_subtitles, subtitle_turns
 
 Dialogue = tuple[str, list[dict[str, Any]]]
@@ -64,18 +65,20 @@ def _script_dialogues(text: str, name: str) -> list[Dialogue]:
             if dialogues[-1]:
                 dialogues.append([])
             continue
-        match = SCRIPT_LINE.fullmatch(line.rstrip("\r"))
-        if not match:
+        turn = script_line(line)
+        if turn is None:
             raise DataFormatError(f"{name}, line {number}: no `Name: text` in {line.strip()[:60]!r}.")
-        dialogues[-1].append(_turn({"speaker": match[1], "text": match[2]}, f"{name}, line {number}"))
+        dialogues[-1].append(_turn(turn, f"{name}, line {number}"))
     return [(str(number), turns) for number, turns in enumerate(dialogues) if turns]
 
 
 def _json_dialogues(text: str, name: str) -> list[Dialogue]:
-    """A chat list, a list of chats, or JSON lines: a turn a line, or a dialogue a line under `turns`."""
+    """A chat list, a list of chats, rows or whole dialogues as a list, or JSON lines of either."""
     try:
         whole = json.loads(text)
-    except (ValueError, RecursionError):
+    except RecursionError as error:
+        raise DataFormatError(f"{name}: lists and objects in it are too deep; give a list of turns.") from error
+    except ValueError:
         return _grouped(json_lines(text, name), name)
     if isinstance(whole, dict):
         return _grouped([(1, whole)], name)
@@ -83,19 +86,21 @@ def _json_dialogues(text: str, name: str) -> list[Dialogue]:
         return [
             (str(number), [_turn(turn, f"{name}, dialogue {number}") for turn in turns]) for number, turns in enumerate(whole)
         ]
-    return [("0", [_turn(turn, f"{name}, turn {number}") for number, turn in enumerate(whole, 1)])]
+    for number, item in enumerate(whole, 1):
+        if not isinstance(item, dict):
+            raise DataFormatError(f"{name}, turn {number}: a turn must be an object, got {type(item).__name__}.")
+    return _grouped(enumerate(whole, 1), name, "turn")
 
 
-def _grouped(rows: Iterable[tuple[int, dict[str, Any]]], name: str) -> list[Dialogue]:
+def _grouped(rows: Iterable[tuple[int, dict[str, Any]]], name: str, unit: str = "line") -> list[Dialogue]:
     """Rows of turns (or of whole dialogues) → dialogues by `dialogue_id`, in order of first appearance."""
-    dialogues: dict[str, list[dict[str, Any]]] = {}
-    for number, row in rows:
-        turns = dialogues.setdefault(str(row.get("dialogue_id", "0")), [])
-        inner = row.get("turns")
-        turns.extend(_turn(turn, f"{name}, line {number}") for turn in (inner if isinstance(inner, list) else [row]))
-    return list(dialogues.items())
+    dialogues, _ = collect_dialogues(rows, name, unit, only="0")
+    return [(key, [_plain(turn) for turn in turns]) for key, turns in dialogues.items()]
 
 
 def _turn(row: Any, place: str) -> dict[str, Any]:
-    turn, _ = parse_turn(row, place)
+    return _plain(parse_turn(row, place)[0])
+
+
+def _plain(turn: Turn) -> dict[str, Any]:
     return {"speaker": turn.speakers[0], "text": turn.text}

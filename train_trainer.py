@@ -16,7 +16,8 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from .classifier_heads import weighted_auxiliary, weighted_cross_entropy
 from .cross_fitting import LOGIT_ADJUSTMENTS, member_labels
 from .data.collator import EncodedCorpus
-from .errors import EmoNetError
+from .disk import room_on_disk
+from .errors import EmoNetError, loading
 from .evaluation.metrics import trainer_metrics
 from .hub.card_callback import CardCallback
 from .hub.pushing_trainer import PushingTrainer
@@ -24,6 +25,7 @@ from .inference import window_tokens
 from .language.adapter_trainer import AdapterCheckpoints
 from .processing_emonet import EmoNetProcessor
 
+_DAMAGED = " Delete that folder, and run the same command again: it goes on from the one before, or from the start."
 CLASS_WEIGHTINGS = ("none", "inverse", "sqrt_inverse", "effective")
 
 
@@ -159,6 +161,18 @@ class EmoNetTrainer(AdapterCheckpoints, PushingTrainer):
             total = torch.as_tensor(num_items_in_batch, device=loss.device)
             loss = loss / total.clamp(min=torch.finfo(torch.float32).tiny) * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
+
+    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
+        with room_on_disk(self.args.output_dir or ".", "run the same command again with --resume"):
+            super()._save_checkpoint(model, trial)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        with loading(checkpoint or "", "optimizer state", _DAMAGED):
+            super()._load_optimizer_and_scheduler(checkpoint)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        with loading(checkpoint or "", "state of the random numbers", _DAMAGED):
+            super()._load_rng_state(checkpoint)
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
         """As `Trainer`'s; parameters that `learning_rate_mapping` names get a group with their own rate."""

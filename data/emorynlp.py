@@ -1,6 +1,5 @@
 """EmoryNLP emotion detection (Zahiri & Choi 2018), the full corpus in its official JSON layout."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 # A loading script (datasets 3) finds only the siblings that it imports itself, on lines without a comment: those that
 # its siblings need are imported here too.
 from .conversations import ConversationBuilder, by_label
-from .files import decode
+from .files import clean, decode, parse_json, short
 from .history import SCOPES
 from .schema import EMORYNLP_LABELS, DataFormatError, Dialogue, Turn
 from .speakers import SPEAKERS_FILE
@@ -40,31 +39,37 @@ class EmoryNLP(ConversationBuilder):
 
     @staticmethod
     def read(path: Path, split: str) -> list[Dialogue]:
-        try:
-            scenes = [
-                scene for episode in json.loads(decode(path.read_bytes(), path.name))["episodes"] for scene in episode["scenes"]
-            ]
-        except json.JSONDecodeError as error:
-            raise DataFormatError(
-                f"{path.name}, line {error.lineno}, column {error.colno}: not JSON ({error.msg}); download it again."
-            ) from error
-        except (KeyError, TypeError) as error:
-            raise DataFormatError(f"{path.name}: not the official layout ({error!r}); download it again.") from error
-        return [_scene(path, split, scene) for scene in scenes]
+        content = parse_json(decode(path.read_bytes(), path.name), path.name, "download it again")
+        episodes = _field(content, "episodes", list, path.name)
+        return [_scene(path, split, scene) for episode in episodes for scene in _field(episode, "scenes", list, path.name)]
 
 
-def _scene(path: Path, split: str, scene: dict[str, Any]) -> Dialogue:
-    place = f"{path.name}, scene {scene.get('scene_id')!r}"
-    try:
-        match = re.fullmatch(r"s(\d+)_e(\d+)_c(\d+)", scene["scene_id"])
-        if match is None:
-            raise DataFormatError(f"{place}, field 'scene_id': expected an id like 's01_e02_c03'.")
-        turns = []
-        for utterance in scene["utterances"]:
-            place = f"{path.name}, utterance {utterance.get('utterance_id')!r}"
-            if not utterance["speakers"]:
-                raise DataFormatError(f"{place}, field 'speakers': nobody speaks it; write at least '#ALL#'.")
-            turns.append(Turn(tuple(utterance["speakers"]), utterance["transcript"], utterance["emotion"]))
-    except KeyError as error:
-        raise DataFormatError(f"{place}: no field {error}; download the file again.") from error
-    return Dialogue(scene["scene_id"], split, tuple(map(int, match.groups())), turns)
+def _scene(path: Path, split: str, scene: Any) -> Dialogue:
+    scene_id = _field(scene, "scene_id", str, path.name)
+    place = f"{path.name}, scene {short(scene_id)}"
+    match = re.fullmatch(r"s(\d{1,9})_e(\d{1,9})_c(\d{1,9})", scene_id)
+    if match is None:
+        raise DataFormatError(f"{place}, field 'scene_id': expected an id like 's01_e02_c03'.")
+    turns = [_turn(path, utterance) for utterance in _field(scene, "utterances", list, place)]
+    return Dialogue(scene_id, split, tuple(map(int, match.groups())), turns)
+
+
+def _turn(path: Path, utterance: Any) -> Turn:
+    given = utterance.get("utterance_id") if isinstance(utterance, dict) else None
+    place = f"{path.name}, utterance {short(given)}"
+    speakers = _field(utterance, "speakers", list, place)
+    if not speakers or not all(isinstance(name, str) and clean(name).strip() for name in speakers):
+        raise DataFormatError(f"{place}, field 'speakers': {short(speakers)} names nobody; write at least '#ALL#'.")
+    text, emotion = (_field(utterance, name, str, place) for name in ("transcript", "emotion"))
+    return Turn(tuple(map(clean, speakers)), clean(text), emotion)
+
+
+def _field(part: Any, name: str, kind: type, place: str) -> Any:
+    """A field of the official layout."""
+    if not isinstance(part, dict) or name not in part:
+        raise DataFormatError(f"{place}: no field {name!r}; download the file again.")
+    if not isinstance(part[name], kind):
+        raise DataFormatError(
+            f"{place}, field {name!r}: expected {kind.__name__}, found {short(part[name])}; download the file again."
+        )
+    return part[name]

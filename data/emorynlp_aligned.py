@@ -7,7 +7,7 @@ from pathlib import Path
 # A loading script (datasets 3) finds only the siblings that it imports itself, on lines without a comment: those that
 # its siblings need are imported here too.
 from .conversations import ConversationBuilder, by_label
-from .files import read_csv_rows, whole_number
+from .files import clean, read_csv_rows, short, whole_number
 from .history import SCOPES
 from .schema import EMORYNLP_LABELS, DataFormatError, Dialogue, Turn
 from .speakers import SPEAKERS_FILE
@@ -51,8 +51,8 @@ class EmoryNLPAligned(ConversationBuilder):
 def _names(path: Path, line: int, cell: str) -> tuple[str, ...]:
     try:
         names = ast.literal_eval(cell)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):  # what is no literal, or nested beyond reading
         names = None
-    if not isinstance(names, list) or not names:
-        raise DataFormatError(f"{path.name}, line {line}, column Speaker: {cell!r} is no list like ['Monica Geller'].")
-    return tuple(map(str, names))
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) and clean(name).strip() for name in names):
+        raise DataFormatError(f"{path.name}, line {line}, column Speaker: {short(cell)} is no list like ['Monica Geller'].")
+    return tuple(map(clean, names))

@@ -28,6 +28,22 @@ def clean(text: str) -> str:
     return _SURROGATE.sub("\ufffd", _CONTROL.sub(" ", text))
 
 
+def short(value: Any) -> str:
+    """A wrong value as a message shows it: a file may hold a book in its place."""
+    said = repr(value)
+    return said if len(said) <= 80 else f"{said[:80]} …"
+
+
+def parse_json(content: str, name: str, remedy: str) -> Any:
+    """The value of a file that is JSON as a whole; DataFormatError names the place and the remedy."""
+    try:
+        return json.loads(content)
+    except json.JSONDecodeError as error:
+        raise DataFormatError(f"{name}, line {error.lineno}, column {error.colno}: not JSON ({error.msg}); {remedy}.") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
+        raise DataFormatError(f"{name}: JSON that can't be read ({error}); {remedy}.") from error
+
+
 def read_csv_rows(path: Path, required: Sequence[str | tuple[str, ...]]) -> list[tuple[int, dict[str, str]]]:
     """The rows of a CSV file, see [`csv_rows`]."""
     return csv_rows(decode(path.read_bytes(), path.name), path.name, required)
@@ -101,7 +117,9 @@ def whole_number(path: Path, line: int, row: dict[str, str], column: str) -> int
     try:
         return int(row[column])
     except ValueError as error:
-        raise DataFormatError(f"{path.name}, line {line}, column {column}: {row[column]!r} is not a whole number.") from error
+        raise DataFormatError(
+            f"{path.name}, line {line}, column {column}: {short(row[column])} is not a whole number."
+        ) from error
 
 
 def _header(name: str, header: list[str], required: Sequence[str | tuple[str, ...]]) -> list[str]:

@@ -12,6 +12,7 @@ import datasets
 from .conversations import ConversationBuilder, digest_of, source_files
 from .emorynlp import EmoryNLP
 from .emorynlp_aligned import EmoryNLPAligned
+from .files import clean, short
 from .meld import MELD
 from .own import ENDINGS, own_builder, read_conversation_file
 from .schema import EMORYNLP_LABELS, SPLITS, DataFormatError
@@ -82,6 +83,8 @@ def load_conversations(
     """
     if view not in VIEWS:
         raise DataFormatError(f"view={view!r} is not one of {', '.join(VIEWS)}.")
+    if labels is not None and (len(set(labels)) < len(labels) or not all(label and clean(label) == label for label in labels)):
+        raise DataFormatError(f"labels={short(labels)}: give different names without control characters, none of them empty.")
     name = str(name_or_path)
     paths: Mapping[str, Path] | None
     if name in CORPORA:
@@ -90,9 +93,7 @@ def load_conversations(
         paths = source_files(builder, directory) if directory else None
         version = f"{builder.corpus}-{builder.VERSION}"
     else:
-        builder, paths = _own(
-            Path(__file__).parent / "sample" if name == "sample" else Path(name).expanduser(), labels, name == "sample"
-        )
+        builder, paths = _own(_sample() if name == "sample" else _path(name), labels, name == "sample")
         version = f"{builder.corpus}-{digest_of(paths)[:8]}"
     instance = builder(
         cache_dir=str(cache_dir) if cache_dir else None,
@@ -143,6 +144,17 @@ def _turns(split: Any, view: str) -> Iterable[dict[str, Any]]:
     else:
         for row in split:
             yield from row["turns"]
+
+
+def _sample() -> Path:
+    return Path(__file__).parent / "sample"
+
+
+def _path(name: str) -> Path:
+    try:
+        return Path(name).expanduser()
+    except RuntimeError as error:  # ~nobody
+        raise DataFormatError(f"{name!r} is neither a corpus nor a path: {error}") from error
 
 
 def _corpus_folder(builder: type[ConversationBuilder], folder: str, data_dir: str | Path | None) -> Path | None:

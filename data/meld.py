@@ -7,7 +7,7 @@ from pathlib import Path
 # A loading script (datasets 3) finds only the siblings that it imports itself, on lines without a comment: those that
 # its siblings need are imported here too.
 from .conversations import ConversationBuilder, by_label
-from .files import read_csv_rows, whole_number
+from .files import read_csv_rows, short, whole_number
 from .history import SCOPES
 from .schema import MELD_LABELS, DataFormatError, Dialogue, Turn
 from .speakers import SPEAKERS_FILE
@@ -38,6 +38,8 @@ class MELD(ConversationBuilder):
         known = {row["Speaker"] for _, row in rows}
         dialogues: dict[int, Dialogue] = {}
         for line, row in rows:
+            if not row["Speaker"].strip():
+                raise DataFormatError(f"{path.name}, line {line}, column Speaker: nobody speaks it.")
             number = whole_number(path, line, row, "Dialogue_ID")
             if number not in dialogues:
                 season, episode = (whole_number(path, line, row, column) for column in ("Season", "Episode"))
@@ -55,8 +57,8 @@ def _names(cell: str, known: set[str]) -> tuple[str, ...]:
 
 def _seconds(path: Path, line: int, cell: str) -> float:
     """Seconds of `0:36:59,425` or `00:36:59,425`, which the files mix: as text they would sort wrongly."""
-    match = re.fullmatch(r"(\d+):(\d+):(\d+),(\d+)", cell.strip())
+    match = re.fullmatch(r"(\d{1,6}):(\d{1,6}):(\d{1,6}),(\d{1,6})", cell.strip())
     if match is None:
-        raise DataFormatError(f"{path.name}, line {line}, column StartTime: {cell!r} is no time like '00:16:16,059'.")
+        raise DataFormatError(f"{path.name}, line {line}, column StartTime: {short(cell)} is no time like '00:16:16,059'.")
     hours, minutes, seconds, milliseconds = map(int, match.groups())
     return hours * 3600 + minutes * 60 + seconds + milliseconds / 1000

@@ -1,12 +1,12 @@
 """Your own conversations: JSONL, CSV or a chat list, with errors that name file, line and column."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from .conversations import ConversationBuilder
-from .files import clean, read_csv_rows, read_json_lines
+from .files import clean, read_csv_rows, read_json_lines, short
 from .schema import SPLITS, DataFormatError, Dialogue, Turn
 
 ENDINGS = (".jsonl", ".csv", ".tsv")
@@ -30,26 +30,41 @@ def read_conversation_file(path: Path, split: str) -> list[Dialogue]:
         rows = read_csv_rows(path, ("dialogue_id", _SPEAKER, _TEXT))
     else:
         raise DataFormatError(f"{path.name}: unknown ending {path.suffix!r}; known are {', '.join(ENDINGS)}.")
-    collected: dict[str, list[tuple[int, Any, Turn]]] = {}
-    cleaned = 0
-    for line, row in rows:
-        place = f"{path.name}, line {line}"
-        key = _dialogue_id(row, place)
-        if "turns" in row and not isinstance(row["turns"], list):
-            raise DataFormatError(f"{place}, turns: expected a list, got {type(row['turns']).__name__}.")
-        items: Any = row.get("turns", [row])
-        for item in items:
-            turn, changed = parse_turn(item, place)
-            cleaned += changed
-            collected.setdefault(key, []).append((line, item.get("turn"), turn))
+    collected, cleaned = collect_dialogues(rows, path.name)
     if cleaned:
         warnings.warn(f"{path.name}: control characters in {cleaned} turns became blanks.", stacklevel=2)
     if not collected:
         raise DataFormatError(f"{path.name}: the file holds no turn; write one row a turn.")
     rank = SPLITS.index(split)
-    return [
-        Dialogue(key, split, (rank, place), _in_order(turns, key, path)) for place, (key, turns) in enumerate(collected.items())
-    ]
+    return [Dialogue(key, split, (rank, place), turns) for place, (key, turns) in enumerate(collected.items())]
+
+
+def collect_dialogues(
+    rows: Iterable[tuple[int, Mapping[str, Any]]], name: str, unit: str = "line", only: str | None = None
+) -> tuple[dict[str, list[Turn]], int]:
+    """(number, row) of turns or of whole dialogues → the turns of each dialogue, and how many texts held control characters.
+
+    Dialogues stand in order of first appearance, turns in order of their `turn` numbers, or without as they come.
+
+    Args:
+        name / unit: Of the file and of what the numbers count, for messages.
+        only: The dialogue of rows without `dialogue_id`; None where they need one.
+    """
+    collected: dict[str, list[tuple[int, Any, Turn]]] = {}
+    cleaned = 0
+    for line, row in rows:
+        place = f"{name}, {unit} {line}"
+        key = only if only is not None and "dialogue_id" not in row else _dialogue_id(row, place)
+        if "turns" in row and not isinstance(row["turns"], list):
+            raise DataFormatError(f"{place}, turns: expected a list, got {type(row['turns']).__name__}.")
+        items: Any = row.get("turns", [row])
+        if not items:
+            raise DataFormatError(f"{place}: an empty dialogue; give at least one turn, or take it out.")
+        for item in items:
+            turn, changed = parse_turn(item, place)
+            cleaned += changed
+            collected.setdefault(key, []).append((line, item.get("turn"), turn))
+    return {key: _in_order(turns, key, f"{name}, {unit}") for key, turns in collected.items()}, cleaned
 
 
 def conversation_from_chat(turns: Sequence[Mapping[str, Any]], dialogue_id: str = "chat", split: str = "test") -> Dialogue:
@@ -58,6 +73,8 @@ def conversation_from_chat(turns: Sequence[Mapping[str, Any]], dialogue_id: str 
     Raises:
         DataFormatError: naming the turn (from 1) and the field.
     """
+    if not isinstance(turns, Sequence) or isinstance(turns, str | bytes):
+        raise DataFormatError(f"chat: expected a list of turns, got {type(turns).__name__}.")
     parsed = [parse_turn(turn, f"chat, turn {number}") for number, turn in enumerate(turns, 1)]
     if cleaned := sum(changed for _, changed in parsed):
         warnings.warn(f"chat: control characters in {cleaned} turns became blanks.", stacklevel=2)
@@ -95,7 +112,7 @@ def _dialogue_id(row: Mapping[str, Any], place: str) -> str:
         raise DataFormatError(f"{place}: no 'dialogue_id'; its fields are {', '.join(row)}.")
     key = row["dialogue_id"]
     if isinstance(key, bool) or not isinstance(key, str | int) or not str(key).strip():
-        raise DataFormatError(f"{place}, dialogue_id: {key!r} is no id; give every dialogue a name or number.")
+        raise DataFormatError(f"{place}, dialogue_id: {short(key)} is no id; give every dialogue a name or number.")
     return clean(str(key)).strip()
 
 
@@ -106,15 +123,16 @@ def parse_turn(row: Any, place: str) -> tuple[Turn, bool]:
     speaker = _field(row, _SPEAKER, place)
     speakers = tuple(speaker) if isinstance(speaker, list | tuple) else (speaker,)
     if not speakers or not all(isinstance(name, str) and clean(name).strip() for name in speakers):
-        raise DataFormatError(f"{place}, speaker: {speaker!r} is no name or list of names; for nobody write '#UNKNOWN#'.")
+        raise DataFormatError(f"{place}, speaker: {short(speaker)} is no name or list of names; for nobody write '#UNKNOWN#'.")
     text = _field(row, _TEXT, place)
     if not isinstance(text, str):
-        raise DataFormatError(f'{place}, text: expected a string, got {text!r}; empty text is written as "".')
+        raise DataFormatError(f'{place}, text: expected a string, got {short(text)}; empty text is written as "".')
     emotion = row.get("emotion")
     if emotion is not None and not isinstance(emotion, str):
-        raise DataFormatError(f"{place}, emotion: {emotion!r} is no label name; leave it out where there is none.")
+        raise DataFormatError(f"{place}, emotion: {short(emotion)} is no label name; leave it out where there is none.")
     cleaned = clean(text)
-    return Turn(tuple(clean(name).strip() for name in speakers), cleaned, (emotion or "").strip() or None), cleaned != text
+    label = clean(emotion or "").strip() or None
+    return Turn(tuple(clean(name).strip() for name in speakers), cleaned, label), cleaned != text
 
 
 def _field(row: Mapping[str, Any], names: tuple[str, ...], place: str) -> Any:
@@ -125,21 +143,21 @@ def _field(row: Mapping[str, Any], names: tuple[str, ...], place: str) -> Any:
     raise DataFormatError(f"{place}: no {names[0]!r}; its fields are {fields}.")
 
 
-def _in_order(turns: list[tuple[int, Any, Turn]], key: str, path: Path) -> list[Turn]:
+def _in_order(turns: list[tuple[int, Any, Turn]], key: str, where: str) -> list[Turn]:
     """A dialogue's turns by their numbers; without numbers, as in the file."""
     if all(number in (None, "") for _, number, _ in turns):
         return [turn for _, _, turn in turns]
     numbered: dict[int, tuple[int, Turn]] = {}
     for line, given, turn in turns:
-        place = f"{path.name}, line {line}"
+        place = f"{where} {line}"
         try:
             number = int(given)
-        except (TypeError, ValueError) as error:
-            raise DataFormatError(f"{place}, turn: {given!r} is no number; number all turns of {key!r}, or none.") from error
+        except (TypeError, ValueError, OverflowError) as error:
+            raise DataFormatError(f"{place}, turn: {short(given)} is no number; number all turns of {key!r}, or none.") from error
         if number in numbered:
             raise DataFormatError(
-                f"{place}: dialogue {key!r} has turn {number} twice (first on line {numbered[number][0]}); number its turns "
-                "once each, or leave the field out."
+                f"{place}: dialogue {key!r} has turn {number} twice (first on {where.rpartition(', ')[2]} "
+                f"{numbered[number][0]}); number its turns once each, or leave the field out."
             )
         numbered[number] = (line, turn)
     return [numbered[number][1] for number in sorted(numbered)]

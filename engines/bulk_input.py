@@ -1,5 +1,6 @@
 """Files of turns, cut into chunks of whole dialogues that can be read on their own."""
 
+import codecs
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from ..errors import EmoNetError
 COLUMNS = ("dialogue_id", "speaker", "text")
 ENDINGS = (".parquet", ".jsonl")
 _ROWS_AT_ONCE = 4096
+_NOT_FOR_ARROW = (pa.ArrowException, OverflowError, TypeError, ValueError)  # mixed types, huge numbers, half characters
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def _check_order(table: pa.Table, path: Path, chunk: Chunk) -> None:
     rows = zip(table.column(COLUMNS[0]).to_pylist(), table.column("turn").to_pylist(), strict=True)
     before: tuple[Any, Any] = (None, None)
     for row, (dialogue, turn) in enumerate(rows, start=chunk.first):
-        if turn is None or isinstance(turn, str) or (dialogue == before[0] and turn <= before[1]):
+        if not isinstance(turn, (int, float)) or (dialogue == before[0] and not turn > before[1]):
             where = f"{path.name}, row {row + 1}, turn"
             raise EmoNetError(
                 f"{where}: {turn!r} behind {before[1]!r} in dialogue {dialogue!r}: sort the rows, or rename the column."
@@ -181,9 +183,11 @@ def _json_rows(path: Path, offset: int = 0, first: int = 0) -> Iterator[tuple[in
         file.seek(offset)
         for row, line in enumerate(file, start=first):
             start, offset = offset, offset + len(line)
+            if start == 0:
+                line = line.removeprefix(codecs.BOM_UTF8)
             try:
                 record = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise EmoNetError(f"{path.name}, line {row + 1}: no JSON ({error}). Mend or take out the line.") from error
             if not isinstance(record, dict):
                 raise EmoNetError(f"{path.name}, line {row + 1}: expected an object with {', '.join(COLUMNS)}.")
@@ -196,7 +200,10 @@ def _read_json(path: Path, chunk: Chunk, schema: pa.Schema) -> pa.Table:
         if place >= chunk.last:
             break
         rows.append(record)
-    return pa.Table.from_pylist(rows, schema=schema)
+    try:
+        return pa.Table.from_pylist(rows, schema=schema)
+    except _NOT_FOR_ARROW as error:
+        raise EmoNetError(f"{path.name}, rows {chunk.first + 1} to {chunk.last}: a value of the wrong type ({error}).") from error
 
 
 def _read_parquet(path: Path, chunk: Chunk) -> pa.Table:
@@ -246,8 +253,13 @@ def _check_columns(path: Path, names: Any, row: int | None = None) -> None:
 
 
 def _dialogue_id(value: Any, path: Path, row: int) -> str:
+    where = f"{path.name}, row {row + 1}, {COLUMNS[0]}"
     if value is None or value == "":
-        raise EmoNetError(f"{path.name}, row {row + 1}, {COLUMNS[0]}: is empty; every turn names its dialogue.")
+        raise EmoNetError(f"{where}: is empty; every turn names its dialogue.")
+    try:
+        str(value).encode()
+    except ValueError as error:  # half a character, or a number of thousands of digits
+        raise EmoNetError(f"{where}: {value!r:.80} is no text; give every dialogue a name or number.") from error
     return str(value)
 
 
@@ -255,5 +267,5 @@ def _schema_of(records: list[dict[str, Any]], path: Path, row: int) -> pa.Schema
     names = dict.fromkeys(name for record in records for name in record)
     try:
         return pa.Table.from_pylist([{name: record.get(name) for name in names} for record in records]).schema
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+    except _NOT_FOR_ARROW as error:
         raise EmoNetError(f"{path.name}, rows up to {row + 1}: a column has values of several types ({error}).") from error

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ..arguments import whole
 from ..choices import BULK_ENGINES, DTYPES, ENGINES
 from ..errors import EmoNetError
 
@@ -20,9 +21,9 @@ def add_commands(commands: Any) -> None:
     predict.add_argument("--engine", choices=(*ENGINES, *BULK_ENGINES), default="torch", help=f"datasets, ray: {bulk}")
     predict.add_argument("--dtype", choices=DTYPES, help="what PyTorch computes in (default: as the weights are stored)")
     predict.add_argument("--load-in-4bit", action="store_true", help="linear layers in 4 bits, where bitsandbytes runs")
-    predict.add_argument("--batch-size", default=16, type=int, help="dialogues a forward pass")
-    predict.add_argument("--workers", default=1, type=int, help="bulk: processes, each with a model of its own")
-    predict.add_argument("--turns-a-part", default=2000, type=int, help="bulk: rows of a part, one worker's unit of work")
+    predict.add_argument("--batch-size", default=16, type=whole(1), help="dialogues a forward pass")
+    predict.add_argument("--workers", default=1, type=whole(1), help="bulk: processes, each with a model of its own")
+    predict.add_argument("--turns-a-part", default=2000, type=whole(1), help="bulk: rows of a part, one worker's unit of work")
     predict.set_defaults(run=_predict)
 
     export = commands.add_parser("export", help="write an encoder model as ONNX")
@@ -40,6 +41,7 @@ def _predict(arguments: argparse.Namespace) -> None:
             raise EmoNetError(f"--load-in-4bit is for the torch engine, not for {arguments.engine}.")
         _predict_files(arguments)
         return
+    from ..disk import room_on_disk
     from ..inference import predict_dialogues
     from ..scripts import read_script
     from .load import computing_in, load_engine
@@ -63,7 +65,8 @@ def _predict(arguments: argparse.Namespace) -> None:
     if arguments.output == "-":
         sys.stdout.write(text)
     else:
-        Path(arguments.output).write_text(text, "utf-8")
+        with room_on_disk(arguments.output, "run the same command again"):
+            Path(arguments.output).write_text(text, "utf-8")
 
 
 def _predict_files(arguments: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig
 
-from ..errors import EmoNetError
+from ..errors import EmoNetError, loading
 from ..language.four_bit import four_bits
 from ..modeling_emonet import EmoNetForSequenceClassification
 from ..modeling_prompted import PromptedEmoNet
@@ -22,18 +22,24 @@ def load_engine(checkpoint: str | Path, engine: str = "torch", load_in_4bit: boo
     Args:
         checkpoint: A run folder, a folder of `save_adapter`, or a Hub id; for `onnx` a folder that `export_onnx` wrote.
         load_in_4bit: Linear layers in 4 bits, where bitsandbytes runs.
+
+    Raises:
+        EmoNetError: for what is no checkpoint, or one that is incomplete or damaged.
     """
     if load_in_4bit and engine != "torch":
         raise EmoNetError(f"--load-in-4bit is for the torch engine, not for {engine}.")
-    if engine == "onnx":
-        from .onnx_engine import OnnxEmoNet
+    with loading(checkpoint):
+        if engine == "onnx":
+            from .onnx_engine import OnnxEmoNet
 
-        return OnnxEmoNet.from_folder(checkpoint), EmoNetProcessor.from_pretrained(checkpoint)
-    kind = AutoConfig.from_pretrained(checkpoint).model_type
-    if kind not in MODELS:
-        raise EmoNetError(f"{checkpoint}: a model of the kind {kind!r}, not a checkpoint of emonet; `emonet train` writes one.")
-    model = MODELS[kind].from_pretrained(checkpoint, **(four_bits() if load_in_4bit else {}))
-    return model, model.processor
+            return OnnxEmoNet.from_folder(checkpoint), EmoNetProcessor.from_pretrained(checkpoint)
+        kind = AutoConfig.from_pretrained(checkpoint, trust_remote_code=False).model_type
+        if kind not in MODELS:
+            raise EmoNetError(
+                f"{checkpoint}: a model of the kind {kind!r}, not a checkpoint of emonet; `emonet train` writes one."
+            )
+        model = MODELS[kind].from_pretrained(checkpoint, **(four_bits() if load_in_4bit else {}))
+        return model, model.processor
 
 
 def computing_in(model: Any, dtype: str | None) -> Any:

@@ -8,6 +8,7 @@ import torch
 
 from ..configuration_emonet import EmoNetConfig
 from ..digests import file_digest
+from ..disk import file_in
 from ..errors import EmoNetError
 from ..modeling_emonet import EmoNetOutput
 from .load import RECORD_FILE
@@ -47,7 +48,7 @@ class OnnxEmoNet:
         if not (folder / RECORD_FILE).is_file():
             raise EmoNetError(f"{folder} has no {RECORD_FILE}: it is no exported model. {again}")
         record = json.loads((folder / RECORD_FILE).read_text("utf-8"))
-        paths = {name: folder / entry["file"] for name, entry in record["files"].items()}
+        paths = {name: file_in(folder, entry["file"]) for name, entry in record["files"].items()}
         for name, path in paths.items():
             if not path.is_file():
                 raise EmoNetError(f"{path} is missing. {again}")

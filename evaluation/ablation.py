@@ -176,7 +176,7 @@ def _end_with_parent() -> None:
 
 def _recipes(study: Study, cells: Iterable[Cell], corpora: Mapping[str, Conversations]) -> dict[str, dict[str, Any]]:
     """Every cell's recipe by its path, after each row was tried as a configuration of the backbone."""
-    text_config = AutoConfig.from_pretrained(resolve_backbone(study.backbone))
+    text_config = AutoConfig.from_pretrained(resolve_backbone(study.backbone), trust_remote_code=False)
     kind = is_decoder_type(text_config.model_type), text_config.num_hidden_layers
     recipes = {cell.path: recipe_of(cell, corpora[cell.dataset].dataset_version, *kind) for cell in cells}
     for cell in {cell.row.name: cell for cell in cells}.values():

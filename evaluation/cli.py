@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ..arguments import whole
 from ..errors import EmoNetError
 
 
@@ -16,8 +17,8 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     compare.add_argument("second", metavar="RUN_B", help="the same")
     compare.add_argument("--split", choices=("test", "validation"), default="test", help="which predictions of a run folder")
     compare.add_argument("--metric", choices=("weighted_f1", "macro_f1", "accuracy"), default="weighted_f1")
-    compare.add_argument("--resamples", type=int, default=10_000)
-    compare.add_argument("--limit", type=int, default=10, help="how many fixed and broken turns to list (default: 10)")
+    compare.add_argument("--resamples", type=whole(1), default=10_000)
+    compare.add_argument("--limit", type=whole(0), default=10, help="how many fixed and broken turns to list (default: 10)")
     compare.add_argument("--changes", type=Path, metavar="FILE", help="write all changed turns there as JSON lines")
     compare.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     compare.add_argument("--dataset", help="corpus with the text of the turns, where the predictions hold none")
@@ -40,7 +41,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 def _study_arguments(command: argparse.ArgumentParser) -> None:
     """What both commands that run a study take."""
     command.add_argument("--output-dir", required=True, type=Path, help="results folder; finished cells in it are kept")
-    command.add_argument("--jobs", type=int, default=1, help="processes at a time (default: 1)")
+    command.add_argument("--jobs", type=whole(1), default=1, help="processes at a time (default: 1)")
     cell = "a cell, or several by a pattern: emorynlp/context/seed-1, emorynlp/context, */seed-1"
     command.add_argument("--only", action="append", default=[], metavar="CELL", help=f"run no others; {cell}")
     command.add_argument("--fresh", action="append", default=[], metavar="CELL", help="delete and run anew, in the same words")
@@ -56,8 +57,6 @@ def _compare(arguments: argparse.Namespace) -> None:
     from .report import write_predictions
     from .scored_runs import find_runs
 
-    if arguments.resamples < 1:
-        raise ValueError("--resamples must be at least 1.")
     first, second = (find_runs(name, arguments.split) for name in (arguments.first, arguments.second))
     result = compare_runs(first, second, arguments.metric, arguments.resamples)
     if arguments.dataset:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ def read_predictions(path: str | Path) -> list[dict[str, Any]]:
     for number, line in enumerate(_lines(path), 1):
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise EmoNetError(f"{path}, line {number}: not JSON ({error}).") from error
         missing = [name for name in _REQUIRED if not isinstance(row, dict) or name not in row]
         if missing:
@@ -36,6 +37,9 @@ def read_predictions(path: str | Path) -> list[dict[str, Any]]:
             )
         if type(row["turn"]) is not int:
             raise EmoNetError(f"{path}, line {number}: turn is {row['turn']!r}, not a whole number.")
+        for name in ("emotion", "predicted"):
+            if not isinstance(row[name], str) and (name, row[name]) != ("emotion", None):
+                raise EmoNetError(f"{path}, line {number}: {name} is {row[name]!r:.80}, not a label.")
         if turn_key(row) in seen:
             raise EmoNetError(f"{path}, line {number}: dialogue {row['dialogue_id']!r}, turn {row['turn']} is there twice.")
         seen.add(turn_key(row))
@@ -94,5 +98,5 @@ def _lines(path: Path) -> list[str]:
     try:
         raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         return [line for line in raw.decode("utf-8").split("\n") if line.strip()]
-    except (UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
+    except (UnicodeDecodeError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise EmoNetError(f"{path}: not a file of JSON lines ({error}).") from error

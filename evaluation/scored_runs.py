@@ -141,4 +141,12 @@ def _scored_run(file: Path, split: str) -> ScoredRun:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise EmoNetError(f"{path}: no JSON ({error}); restore the file or delete it.") from error
+    if not isinstance(content, dict) or not isinstance(content.get("seed", 0), int | None):
+        raise EmoNetError(f"{path} is not as a run writes it; restore the file or delete it.")
+    return content

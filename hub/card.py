@@ -22,6 +22,12 @@ _VERSIONED = re.compile(r"-(\d+\.\d+\.\d+|[0-9a-f]{8})\Z")  # our names of data 
 _MARKER = re.compile(r"<!-- emonet:(begin|end) (\w+) -->")
 
 
+_PARTS = {
+    "summary": summary, "usage": usage, "results": results, "data": data_notes, "language_model": language_model,
+    "training": training, "citation": citation,
+}  # fmt: skip
+
+
 @dataclass
 class RunFiles:
     """What a run folder says about itself; what it does not hold is empty.
@@ -71,18 +77,21 @@ def card_text(folder: Path, repo_id: str | None = None) -> str:
     A part without facts is there and empty: facts that come later, as test figures do, find their place in a card that was
     written before them, while a part that someone deleted stays away.
     """
-    files = RunFiles.read(Path(folder), repo_id)
     template = Path(__file__).with_name("card_template.md").read_text("utf-8")
-    return Template(template).substitute(
-        metadata=metadata(files).strip(),
-        summary=summary(files),
-        usage=usage(files),
-        results=results(files),
-        data=data_notes(files),
-        language_model=language_model(files),
-        training=training(files),
-        citation=citation(files),
-    )
+    part = "files"
+    try:
+        files = RunFiles.read(Path(folder), repo_id)
+        parts = {"metadata": metadata(files).strip()}
+        for part, write in _PARTS.items():
+            parts[part] = write(files).replace("<!-- emonet:", "&lt;!-- emonet:")  # a label that looks like a marker
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        if isinstance(error, EmoNetError):
+            raise
+        raise EmoNetError(
+            f"{folder}: run.json, config.json, speakers.json or the metrics are not as a run writes them "
+            f"({part}: {error!r:.200}); restore the file, or delete it."
+        ) from error
+    return Template(template).substitute(parts).encode("utf-8", "replace").decode()
 
 
 def merge_card(existing: str, generated: str) -> str:
@@ -167,7 +176,7 @@ def _metadata(card: str) -> dict[str, Any]:
     match = _FRONT_MATTER.match(card)
     try:
         found = yaml.safe_load(match[1]) if match else None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise EmoNetError(
             f"{CARD}: its metadata is no YAML ({error}); mend or remove the lines between the first two '---'."
         ) from error
@@ -194,6 +203,6 @@ def _json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise EmoNetError(f"{path}: no JSON ({error}); the card is made from it. Restore the file or delete it.") from error
     return content if isinstance(content, dict) else {}

@@ -5,6 +5,8 @@ from typing import Any
 
 from transformers import pipeline
 
+PARAMETERS = ("history", "top_k", "batch_size")
+
 
 class EndpointHandler:
     """Called by the toolkit: once with the repository's folder, then with every request.
@@ -31,4 +33,6 @@ class EndpointHandler:
         parameters = data.get("parameters") or {}
         if not isinstance(parameters, dict):
             raise TypeError('"parameters" must be an object, for example {"top_k": 3}.')
+        if unknown := sorted(set(map(str, parameters)) - set(PARAMETERS)):
+            raise TypeError(f'"parameters" has {", ".join(unknown)}; there are {", ".join(PARAMETERS)}.')
         return self.pipeline(data["inputs"], **parameters)

@@ -10,7 +10,8 @@ from huggingface_hub.errors import EntryNotFoundError
 from ..adapter_files import ADAPTER_FILE, ADAPTER_WEIGHTS
 from ..concepts import CONCEPTS_FILE, ConceptTable
 from ..demonstrations import BANK_FILE
-from ..errors import EmoNetError
+from ..disk import file_in
+from ..errors import EmoNetError, loading
 from ..processing_prompted import BIOGRAPHIES_FILE
 from .card import CARD, card_text, merge_card
 from .commit import commit_files
@@ -27,6 +28,7 @@ PUBLISHED = (
     "chat_template.jinja",
     "concepts.json",
     "config.json",
+    "digests.json",
     "emonet_adapter.json",
     "confusion_matrix.png",
     "learning_curves.png",
@@ -104,7 +106,10 @@ def check_complete(folder: Path) -> None:
     missing = [name for name in needed if not (folder / name).is_file()]
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        shards = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+        with loading(index, "index of shards"):
+            shards = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+        for name in shards:
+            file_in(folder, name)
         missing = [name for name in [*missing, *sorted(shards)] if name != WEIGHTS and not (folder / name).is_file()]
     if missing:
         raise EmoNetError(

@@ -63,10 +63,10 @@ class TextWriter:
 
     def __init__(self, model: str = "smollm2"):
         path = resolve_backbone(model)
-        self.tokenizer = AutoTokenizer.from_pretrained(path)
+        self.tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
         if self.tokenizer.chat_template is None:
             raise EmoNetError(f"{model!r} has no chat template: annotations need an instruct model, for example smollm2.")
-        self.model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
+        self.model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, trust_remote_code=False).eval()
         self.name = f"{backbone_name(path)}-{weights_digest(self.model)[:12]}"
 
     @torch.inference_mode()

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..arguments import whole
 from ..errors import EmoNetError
 
 if TYPE_CHECKING:
@@ -24,19 +25,19 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 
     show = _action(actions, "show", "the speakers, or one of them", _show)
     show.add_argument("speaker", nargs="?")
-    show.add_argument("--limit", type=int, default=10, help="how many speakers or utterances (default: 10)")
+    show.add_argument("--limit", type=whole(1), default=10, help="how many speakers or utterances (default: 10)")
 
     query = _action(actions, "query", "what a speaker said that is like a text", _query)
     query.add_argument("speaker")
     query.add_argument("text")
-    query.add_argument("--limit", type=int, default=5)
+    query.add_argument("--limit", type=whole(1), default=5)
     _view(query)
     _embedder(query)
 
     biography = _action(actions, "biography", "write a speaker's biography, or show the one that is kept", _biography)
     biography.add_argument("speaker")
     biography.add_argument("--writer", default="extractive", help="extractive (no model), smollm2, a Hub id or a folder")
-    biography.add_argument("--budget", type=int, default=80, help="most words (extractive) or tokens (default: 80)")
+    biography.add_argument("--budget", type=whole(1), default=80, help="most words (extractive) or tokens (default: 80)")
     biography.add_argument("--anonymous", action="store_true", help="numbers in place of names")
     _view(biography)
 
@@ -59,7 +60,9 @@ def _action(actions: argparse._SubParsersAction, name: str, help_text: str, run:
 
 def _view(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", help="see only what a turn of this split may see (train and its own)")
-    parser.add_argument("--before", type=int, help="see only what is earlier than this place in time (utterance_index)")
+    parser.add_argument(
+        "--before", type=whole(0, 2**63 - 1), help="see only what is earlier than this place in time (utterance_index)"
+    )
 
 
 def _embedder(parser: argparse.ArgumentParser) -> None:

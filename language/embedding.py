@@ -29,8 +29,8 @@ class UtteranceEmbedder:
 
     def __init__(self, model: str = "minilm"):
         path = resolve_backbone(model)
-        self.tokenizer = AutoTokenizer.from_pretrained(path)
-        self.encoder: Any = AutoModel.from_pretrained(path, dtype=torch.float32).eval()
+        self.tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+        self.encoder: Any = AutoModel.from_pretrained(path, dtype=torch.float32, trust_remote_code=False).eval()
         self.size: int = self.encoder.config.hidden_size
         self.name = f"{backbone_name(path)}-{weights_digest(self.encoder)[:12]}"
 

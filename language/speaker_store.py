@@ -26,6 +26,10 @@ class View:
     split: str | None = None
     before: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.before is not None and (type(self.before) is not int or abs(self.before) >= 2**63):
+            raise EmoNetError(f"before={self.before!r} is no place in time; give an utterance_index.")
+
     def condition(self) -> str | None:
         """The view as a SQL condition."""
         parts = [] if self.split is None else [any_of("split", sorted({"train", self.split}))]
@@ -118,6 +122,7 @@ class SpeakerStore:
 
     def similar(self, speaker: str, context: str | np.ndarray, count: int = 5, view: View = EVERYTHING) -> list[Utterance]:
         """The speaker's utterances that are most similar to the current context (its text, or its vector), best first."""
+        _check_count(count)
         if isinstance(context, str):
             if self.embedder is None:
                 raise EmoNetError("A query by text needs SpeakerStore(..., embedder=UtteranceEmbedder()).")
@@ -169,6 +174,8 @@ class SpeakerStore:
             return rows_where(self.tables.open(table), condition)
 
     def _utterances(self, condition: str | None, view: View, limit: int | None) -> list[Utterance]:
+        if limit is not None:
+            _check_count(limit)
         conditions = " AND ".join(filter(None, (condition, view.condition())))
         with self.tables.plain_errors():
             rows = rows_where(self.tables.open(UTTERANCES), conditions or None, _COLUMNS)
@@ -177,6 +184,11 @@ class SpeakerStore:
 
 
 _COLUMNS = ("key", "position", "split", "dialogue_id", "turn", "speaker", "name", "text", "emotion")
+
+
+def _check_count(count: Any) -> None:
+    if not isinstance(count, int) or not 1 <= count < 2**31:
+        raise EmoNetError(f"{count!r} is no number of utterances; give a whole number from 1 on.")
 
 
 def check_facts(uri: str, facts: dict[str, Any], embedder: Any, dataset_version: str | None) -> None:

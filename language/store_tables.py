@@ -89,9 +89,12 @@ class StoreTables:
             lock.release()
 
     def names(self) -> list[str]:
-        """The tables that exist."""
+        """The tables that exist. What a kill or a full disk left of a table's first commit is none."""
         with self.plain_errors():
-            return list(self.connection.list_tables().tables)
+            return [name for name in self.connection.list_tables().tables if self._was_committed(name)]
+
+    def _was_committed(self, name: str) -> bool:
+        return self.folder is None or any((self.folder / f"{name}.lance" / "_versions").glob("*.manifest"))
 
     def open(self, name: str) -> Any:
         """A table, at its latest version."""
@@ -135,8 +138,8 @@ def rows_where(table: Any, condition: str | None = None, columns: Sequence[str] 
 
 
 def quoted(value: str) -> str:
-    """A string as SQL writes it."""
-    return "'" + value.replace("'", "''") + "'"
+    """A string as SQL writes it; what no stored text holds, a NUL or half a character, matches nothing."""
+    return "'" + value.encode("utf-8", "replace").decode().replace("\0", "\ufffd").replace("'", "''") + "'"
 
 
 def any_of(column: str, values: Sequence[str]) -> str:

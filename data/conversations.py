@@ -125,7 +125,8 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):
                         "speakers": list(turn.speakers),
                         "speaker_id": registry.id_of(turn.speakers[0]),
                         "text": turn.text,
-                        "emotion": turn.emotion,
+                        # As a number: datasets encodes no name in a list whose first turn has none.
+                        "emotion": None if turn.emotion is None else cls.labels.index(turn.emotion),
                         "utterance_index": index,
                         "speaker_history_index": earlier,
                     }

@@ -106,6 +106,8 @@ def load_conversations(
     with _quiet():
         try:
             instance.download_and_prepare(verification_mode="no_checks")
+        except datasets.exceptions.DatasetGenerationError as error:  # which hides the reason
+            raise DataFormatError(f"{name}: can't be built ({error.__cause__ or error!r}).") from error
         except OSError as error:
             if paths:
                 raise

@@ -62,7 +62,10 @@ class OutputFolder:
         path = self.part(chunk)
 
         def write(file: BinaryIO) -> None:
-            pq.write_table(table.replace_schema_metadata({_KEY: self._stamp(chunk)}), file)
+            try:
+                pq.write_table(table.replace_schema_metadata({_KEY: self._stamp(chunk)}), file)
+            except pa.ArrowException as error:  # an object without a field
+                raise EmoNetError(f"{chunk.path}: a column can't be written as Parquet ({error}). Take it out.") from error
 
         _write_whole(path, write)
 
@@ -153,6 +156,9 @@ def _write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except EmoNetError:
+        temporary.unlink(missing_ok=True)
+        raise
     except OSError as error:
         temporary.unlink(missing_ok=True)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -1,11 +1,32 @@
 """One commit to a Hub repository: all of it or nothing."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi
 
 from ..errors import EmoNetError
+
+
+@contextmanager
+def asking(repo_id: str, revision: str | None = None) -> Iterator[None]:
+    """Within, a Hub that refuses, or can't be reached, is an EmoNetError that names the repository.
+
+    Raises:
+        EmoNetError: also for a revision that is no name of a branch.
+    """
+    if revision is not None and (
+        not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", revision, re.ASCII) or ".." in revision or revision == "."
+    ):
+        raise EmoNetError(f"revision {revision!r} is no name of a branch: take letters, digits, '-', '_', '.' and '/'.")
+    try:
+        yield
+    except ValueError:
+        raise  # a wrong name or file
+    except Exception as error:  # the client's HTTP library has errors of its own
+        raise EmoNetError(f"{repo_id}: the Hub could not be asked ({type(error).__name__}: {error}).") from error
 
 
 def commit_files(

@@ -14,7 +14,7 @@ from ..disk import file_in
 from ..errors import EmoNetError, loading
 from ..processing_prompted import BIOGRAPHIES_FILE
 from .card import CARD, card_text, merge_card
-from .commit import commit_files
+from .commit import asking, commit_files
 from .export import write_companions
 
 WEIGHTS = "model.safetensors"
@@ -74,12 +74,14 @@ def push_run(
     check_complete(folder)
     write_companions(folder)
     api = HfApi(token=token)
-    repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
-    if revision and not create_pr:
-        api.create_branch(repo_id, branch=revision, exist_ok=True)
     files: dict[str, Path | bytes] = dict(published_files(folder))
-    stale = [name for name in api.list_repo_files(repo_id, revision=revision) if name not in files and _decides(name)]
-    files[CARD] = _card(api, repo_id, revision, folder).encode()
+    with asking(repo_id, revision):
+        repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
+        if revision and not create_pr:
+            api.create_branch(repo_id, branch=revision, exist_ok=True)
+        there = api.list_repo_files(repo_id, revision=revision)
+        files[CARD] = _card(api, repo_id, revision, folder).encode()
+    stale = [name for name in there if name not in files and _decides(name)]
     message = commit_message or f"emonet: {folder.resolve().name}"
     return commit_files(api, repo_id, files, message, delete=stale, revision=revision, create_pr=create_pr)
 

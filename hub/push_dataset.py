@@ -10,7 +10,7 @@ from huggingface_hub import CommitInfo, DatasetCardData, HfApi
 from ..data import Conversations, load_conversations
 from ..data.loading import CORPORA, VIEWS
 from ..errors import EmoNetError
-from .commit import commit_files
+from .commit import asking, commit_files
 
 # Corpora whose licence lets anyone publish them, by builder; the sample corpus is in the public domain.
 LICENCES = {"emorynlp-full": "apache-2.0", "emorynlp-aligned": "apache-2.0", "sample": "cc0-1.0"}
@@ -46,13 +46,14 @@ def push_dataset(
     with tempfile.TemporaryDirectory() as folder:
         write_dataset(dataset, Path(folder), repo_id, data_dir=data_dir, licence=licence)
         api = HfApi()
-        repo_id = api.create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True).repo_id
-        if revision:
-            api.create_branch(repo_id, repo_type="dataset", branch=revision, exist_ok=True)
+        with asking(repo_id, revision):
+            repo_id = api.create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True).repo_id
+            if revision:
+                api.create_branch(repo_id, repo_type="dataset", branch=revision, exist_ok=True)
+            there = api.list_repo_files(repo_id, repo_type="dataset", revision=revision)
         files: dict[str, Path | bytes] = {
             str(path.relative_to(folder)): path for path in sorted(Path(folder).rglob("*")) if path.is_file()
         }
-        there = api.list_repo_files(repo_id, repo_type="dataset", revision=revision)
         stale = [name for name in there if name.endswith(".parquet") and name not in files]
         message = f"emonet: {Path(dataset).name}"
         return commit_files(api, repo_id, files, message, delete=stale, repo_type="dataset", revision=revision)

@@ -103,3 +103,12 @@ def test_registry_round_trip_and_roles(tmp_path: Path) -> None:
     assert not any(map(is_role, ("Manny", "Theodore", "Monica Geller", "Mr. Heckles", "Anna")))
     with pytest.raises(DataFormatError, match="no speaker registry"):
         SpeakerRegistry.load(tmp_path / "nowhere")
+
+
+def test_a_dialogue_may_begin_without_a_label(tmp_path: Path) -> None:
+    rows = [{"dialogue_id": str(k // 3), "speaker": "Ann", "text": "x", "emotion": ["Mad", None][k % 3 < 2]} for k in range(6)]
+    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    for view in ("dialogues", "utterances"):
+        loaded = load_conversations(tmp_path, view=view, cache_dir=tmp_path / "cache")["train"]
+        found = [turn["emotion"] for row in loaded for turn in row.get("turns", [row])]
+        assert found == [None, None, 0, None, None, 0]

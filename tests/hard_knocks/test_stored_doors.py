@@ -35,7 +35,8 @@ FIGURES = {
     "confusion_matrix": [[1] * 7] * 7,
 }  # fmt: skip
 RUN = {
-    "preset": "emonet", "seed": 1, "config": {"speaker_memory": "corpus"}, "training": {"num_train_epochs": 3, "learning_rate": 0.1},
+    "preset": "emonet", "seed": 1, "config": {"speaker_memory": "corpus"},
+    "training": {"num_train_epochs": 3, "learning_rate": 0.1},
     "best_epoch": 1, "epochs": [{"epoch": 1, "train_loss": 1.0, "loss": 2.0, "weighted_f1": 0.2}], "parameters": 10,
     "seconds": {"train": 1.5}, "versions": {"emonet": "0.1.0"},
 }  # fmt: skip
@@ -68,13 +69,9 @@ def test_cards_of_any_run(folder: Path, files: dict[str, Any], name: str | None)
         write_card(run, name)
 
 
-EDITS = st.lists(
-    st.one_of(
-        texts(), st.sampled_from(["---\n", "\n---\n", "license: mit\n", "tags: [a]\n", "a: b: c\n", "!!python/object:os.system {}\n"]),
-        st.builds(lambda what, part: f"<!-- emonet:{what} {part} -->\n", st.sampled_from(["begin", "end"]), st.sampled_from(["usage", "x"])),
-    ),
-    max_size=6,
-)  # fmt: skip
+FRONTS = ["---\n", "\n---\n", "license: mit\n", "tags: [a]\n", "a: b: c\n", "!!python/object:os.system {}\n", "? [a]\n: - b\n"]
+MARKERS = [f"<!-- emonet:{what} {part} -->\n" for what in ("begin", "end") for part in ("usage", "x")]
+EDITS = st.lists(st.one_of(texts(), st.sampled_from(FRONTS), st.sampled_from(MARKERS)), max_size=6)
 
 
 @given(EDITS.map("".join))

@@ -87,12 +87,15 @@ class EmoNetPreTrainedModel(PreTrainedModel):
             module.reset()
 
     @classmethod
-    def from_pretrained(cls, checkpoint: str | os.PathLike[str] | None, *args: Any, **kwargs: Any) -> Any:
+    def from_pretrained(  # type: ignore[override]
+        cls, pretrained_model_name_or_path: str | os.PathLike[str] | None, *args: Any, **kwargs: Any
+    ) -> Any:
         """As `PreTrainedModel.from_pretrained`, from safetensors alone; what the config calls frozen is frozen again.
 
         Raises:
             ValueError: for files that are not the ones that were saved (`digests.json`).
         """
+        checkpoint = pretrained_model_name_or_path
         folder = None if checkpoint is None else Path(checkpoint)
         if folder is not None and folder.is_dir():
             check_digests(folder)

@@ -102,7 +102,7 @@ def train_run(
         processing_class=processor,
     )
     checkpoint = last_whole_checkpoint(output / "checkpoints") if resume else None
-    trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if arguments.logit_adjustment != "none":
         facts["class_bias"] = adjust_logits(model, corpus["train"], corpus.collator)
     finished = time.perf_counter()

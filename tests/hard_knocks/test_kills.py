@@ -224,9 +224,8 @@ store_build.build_store(folder / "store", corpus(folder / "corpus"), TinyEmbedde
 MOMENTS = [("replace", 2), ("__call__", 3), ("replace", 4), ("index_speakers", 1), ("write_facts", 2)]
 
 
-@pytest.mark.parametrize(
-    "moment", [MOMENTS[1], *(pytest.param(each, marks=pytest.mark.slow) for each in MOMENTS[:1] + MOMENTS[2:])]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_a_killed_store_is_built_to_its_end(moment: tuple[str, int], tmp_path: Path) -> None:
     """In a process of its own: LanceDB's threads do not outlive a fork."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

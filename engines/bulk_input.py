@@ -117,13 +117,20 @@ def read_chunk(chunk: Chunk, schema: pa.Schema) -> pa.Table:
     path = Path(chunk.path)
     table = _read_parquet(path, chunk) if path.suffix == ".parquet" else _read_json(path, chunk, schema)
     for name in ("speaker", "text"):
-        for row, value in enumerate(table.column(name).to_pylist(), start=chunk.first):
+        for row, value in enumerate(_values(table, name, path), start=chunk.first):
             if not isinstance(value, str):
                 raise EmoNetError(f"{path.name}, row {row + 1}, {name}: expected text, found {value!r}.")
     _check_order(table, path, chunk)
     if ids_digest(table) != chunk.ids:
         raise EmoNetError(f"{path.name} was changed while it was read: run the command again.")
     return table.cast(schema) if table.schema != schema else table
+
+
+def _values(table: pa.Table, name: str, path: Path) -> list[Any]:
+    try:
+        return table.column(name).to_pylist()
+    except UnicodeDecodeError as error:
+        raise EmoNetError(f"{path.name}, column {name}: text that is not UTF-8 ({error}). Write the file again.") from error
 
 
 def _check_order(table: pa.Table, path: Path, chunk: Chunk) -> None:
@@ -160,7 +167,7 @@ def _parquet_ids(path: Path, schemas: list[pa.Schema]) -> Iterator[tuple[str, in
                 for value in batch.column(0).to_pylist():
                     yield _dialogue_id(value, path, row), 0
                     row += 1
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise _unreadable(path, group, row, error) from error
 
 

@@ -14,7 +14,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 # The same few cases every time; `--hypothesis-profile=knocks` tries 10,000 new ones at every door (results/hard_knocks.md).
 _COMMON = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
-settings.register_profile("few", max_examples=40, derandomize=True, **_COMMON)
+settings.register_profile("few", max_examples=25, derandomize=True, **_COMMON)
 settings.register_profile("some", max_examples=500, print_blob=True, **_COMMON)
 settings.register_profile("knocks", max_examples=10_000, print_blob=True, **_COMMON)
 settings.load_profile("few")

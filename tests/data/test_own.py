@@ -105,10 +105,11 @@ def test_registry_round_trip_and_roles(tmp_path: Path) -> None:
         SpeakerRegistry.load(tmp_path / "nowhere")
 
 
-def test_a_dialogue_may_begin_without_a_label(tmp_path: Path) -> None:
-    rows = [{"dialogue_id": str(k // 3), "speaker": "Ann", "text": "x", "emotion": ["Mad", None][k % 3 < 2]} for k in range(6)]
+def test_one_dialogue_may_begin_without_a_label_and_another_with(tmp_path: Path) -> None:
+    labels = [None, None, "Mad", "Sad", None, "Mad"]
+    rows = [{"dialogue_id": str(k // 3), "speaker": "Ann", "text": "x", "emotion": label} for k, label in enumerate(labels)]
     (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
     for view in ("dialogues", "utterances"):
         loaded = load_conversations(tmp_path, view=view, cache_dir=tmp_path / "cache")["train"]
         found = [turn["emotion"] for row in loaded for turn in row.get("turns", [row])]
-        assert found == [None, None, 0, None, None, 0]
+        assert found == [None, None, 0, 1, None, 0]

@@ -4,6 +4,8 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -17,11 +19,15 @@ from fake_hub import USER, FakeHub
 from huggingface_hub.utils import get_session
 from safetensors.torch import load_file
 from tiny import build
+from tiny_store import TinyEmbedder, corpus
 from transformers import TrainerCallback
 
 from emonet import features, inference
+from emonet.errors import EmoNetError
 from emonet.features import cached_memory_features
 from emonet.hub.push import push_run
+from emonet.language.speaker_store import SpeakerStore
+from emonet.language.store_build import build_store
 from emonet.runs import train_run
 from emonet.train_trainer import EmoNetTrainer
 
@@ -95,7 +101,7 @@ def dying_at_step(step: int) -> Callable[..., None]:
     return init
 
 
-# Steps of the two epochs (9 each), and the midst of writing a checkpoint: weights, optimizer, state, and the last weights.
+# Steps of both epochs, and the midst of writing a checkpoint: weights, optimizer, state, and the last weights.
 POINTS = ["step 2", "step 12", "_save_optimizer_and_scheduler", "_save_rng_state", "save_to_json"]
 
 
@@ -104,7 +110,9 @@ def train_and_die(point: str, folder: Path, backbone: Path, after: int = 1) -> b
 
     def work() -> None:
         patch = pytest.MonkeyPatch()
-        if point.startswith("step"):
+        if point == "after training":
+            patch.setattr("emonet.runs.write_run_report", die)
+        elif point.startswith("step"):
             patch.setattr(EmoNetTrainer, "__init__", dying_at_step(int(point.split()[1])))
         else:
             from transformers.trainer_callback import TrainerState
@@ -135,7 +143,7 @@ def test_a_killed_training_resumes_to_the_same(point: str, whole: Path, backbone
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("point", [*POINTS, "step 17"])
+@pytest.mark.parametrize("point", [*POINTS, "after training"])
 def test_every_point_of_a_training(point: str, whole: Path, backbone: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     assert train_and_die(point, folder, backbone)
@@ -189,6 +197,47 @@ def test_a_killed_cache_is_made_again(moment: str, tokenizer: Any, tmp_path: Pat
     assert killed(work) and len(list((tmp_path / "cache").rglob("*.npy"))) == 1, "half a table under a temporary name"
     again = cached_memory_features(model.emonet, processor, texts, tmp_path / "cache", progress=False)
     assert np.allclose(again, whole, atol=1e-6)
+
+
+BUILD = """
+import os, signal, sys
+from pathlib import Path
+from emonet.language import store_build
+from tiny_store import TinyEmbedder, corpus
+
+folder, killer, moment = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+store_build.PORTION = 2
+calls = [0]
+
+def dying(*args, **kwargs):
+    calls[0] += 1
+    if calls[0] == moment:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return original(*args, **kwargs)
+
+owner = next(each for each in (store_build.StoreTables, store_build, TinyEmbedder) if killer in vars(each))
+original = getattr(owner, killer)
+setattr(owner, killer, dying)
+store_build.build_store(folder / "store", corpus(folder / "corpus"), TinyEmbedder())
+"""
+# After the first facts, in the midst of the portions, before the speakers, at the index, before the last facts.
+MOMENTS = [("replace", 2), ("__call__", 3), ("replace", 4), ("index_speakers", 1), ("write_facts", 2)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_killed_store_is_built_to_its_end(moment: tuple[str, int], tmp_path: Path) -> None:
+    """In a process of its own: LanceDB's threads do not outlive a fork."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    words = [str(tmp_path), moment[0], str(moment[1])]
+    done = subprocess.run([sys.executable, "-c", BUILD, *words], env=environment, capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-2000:]
+    with pytest.raises(EmoNetError, match="interrupted"):
+        SpeakerStore(tmp_path / "store")
+    conversations = corpus(tmp_path / "corpus")
+    again, whole = (build_store(tmp_path / name, conversations, TinyEmbedder()) for name in ("store", "whole"))
+    assert again.all_utterances() == whole.all_utterances() and again.speakers() == whole.speakers()
+    assert again.similar("Ann", "comet", 3) == whole.similar("Ann", "comet", 3)
 
 
 def test_a_push_killed_at_any_request_is_whole_or_not_there(tokenizer: Any, tmp_path: Path) -> None:

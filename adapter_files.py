@@ -44,7 +44,7 @@ class Adapter:
         if not is_adapter(checkpoint, **cls.hub_options(kwargs)):
             return None
         try:
-            paths = [_fetched(checkpoint, name, **cls.hub_options(kwargs)) for name in (ADAPTER_FILE, ADAPTER_WEIGHTS)]
+            paths = [fetched(checkpoint, name, **cls.hub_options(kwargs)) for name in (ADAPTER_FILE, ADAPTER_WEIGHTS)]
             facts = json.loads(Path(str(paths[0])).read_text("utf-8"))
             adapter = cls(facts, load_file(str(paths[1])))
             adapter.scale, adapter.backbone, facts["base_digest"]
@@ -95,7 +95,7 @@ class Adapter:
 
 def is_adapter(checkpoint: Any, **hub_options: Any) -> bool:
     """Whether a folder or a repository is what `save_adapter` wrote, rather than a whole checkpoint."""
-    return _fetched(checkpoint, ADAPTER_FILE, **hub_options) is not None
+    return fetched(checkpoint, ADAPTER_FILE, **hub_options) is not None
 
 
 def weights_digest(module: torch.nn.Module) -> str:
@@ -107,7 +107,7 @@ def weights_digest(module: torch.nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _fetched(checkpoint: Any, name: str, **hub_options: Any) -> str | None:
+def fetched(checkpoint: Any, name: str, **hub_options: Any) -> str | None:
     """The path of a file of a folder or a repository, None where it has none."""
     if Path(checkpoint).is_dir():
         path = Path(checkpoint, name)

@@ -7,6 +7,7 @@ from pathlib import Path
 from transformers.utils import logging
 
 from .digests import file_digest
+from .errors import EmoNetError
 
 logger = logging.get_logger(__name__)
 
@@ -14,7 +15,7 @@ DIGESTS_FILE = "digests.json"
 # Nobody edits these by hand, and none of them shows that it was damaged.
 _BINARY = (".safetensors", "tokenizer.json")
 # These people do edit, so a difference is only told.
-_TEXT = ("config.json", "speakers.json", "concepts.json")
+_TEXT = ("config.json", "speakers.json", "concepts.json", "biographies.json")
 
 
 def write_digests(folder: str | os.PathLike[str]) -> None:
@@ -28,7 +29,7 @@ def check_digests(folder: str | os.PathLike[str]) -> None:
     """Compare the files of `folder` with the digests that were written beside them; a folder without digests passes.
 
     Raises:
-        ValueError: for weights or a tokenizer that are not the ones that were saved.
+        EmoNetError: for weights or a tokenizer that are not the ones that were saved.
     """
     file = Path(folder, DIGESTS_FILE)
     if not file.is_file():
@@ -37,7 +38,7 @@ def check_digests(folder: str | os.PathLike[str]) -> None:
         digests = json.loads(file.read_text("utf-8"))
         names = [name for name in digests if Path(folder, Path(name).name).is_file()]
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{file} can't be read ({error}): copy the checkpoint anew, or delete the file.") from error
+        raise EmoNetError(f"{file} can't be read ({error}): copy the checkpoint anew, or delete the file.") from error
     for name in names:
         path = Path(folder, Path(name).name)  # no way out of the folder
         if file_digest(path) == digests[name]:
@@ -45,7 +46,7 @@ def check_digests(folder: str | os.PathLike[str]) -> None:
         if name.endswith(_TEXT):
             logger.warning(f"{path} was changed since it was saved.")
             continue
-        raise ValueError(
+        raise EmoNetError(
             f"{path} is damaged, or was changed after it was saved: its digest is not the one in {DIGESTS_FILE}. Copy the "
             f"checkpoint anew; if the change is meant, delete {DIGESTS_FILE}."
         )

@@ -6,11 +6,10 @@ from typing import Any
 
 from transformers import PreTrainedModel
 from transformers.dynamic_module_utils import custom_object_save
-from transformers.utils import cached_file, logging
+from transformers.utils import logging
 
-from .adapter_files import Adapter
+from .adapter_files import Adapter, fetched
 from .checkpoint_digests import DIGESTS_FILE, check_digests, write_digests
-from .checkpoint_files import hub_options
 from .errors import EmoNetError
 
 logger = logging.get_logger(__name__)
@@ -31,14 +30,14 @@ class EmoNetCheckpoint(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, *args: Any, backbone_path: str | None = None, **kwargs: Any) -> Any:
-        """As `PreTrainedModel.from_pretrained`, from safetensors alone; adapters without their backbone are merged into it.
+        """As `PreTrainedModel.from_pretrained`, from safetensors; adapters alone are merged into their backbone.
 
         Args:
             backbone_path: Where the backbone of adapters lies now, if not under the name it had in training.
 
         Raises:
-            EmoNetError: for adapters whose backbone has other weights than those they were trained on.
-            ValueError: for files that are not the ones that were saved (`digests.json`).
+            EmoNetError: for files that are not the ones that were saved (`digests.json`), or adapters whose backbone has other
+                weights than those they were trained on.
         """
         checkpoint = args[0] if args else kwargs.get("pretrained_model_name_or_path")
         if checkpoint is not None and Path(checkpoint).is_dir():
@@ -48,11 +47,9 @@ class EmoNetCheckpoint(PreTrainedModel):
             return cls._from_adapter(str(checkpoint), adapter, backbone_path, kwargs)
         loaded = super().from_pretrained(*args, **{"use_safetensors": True, **kwargs})
         if checkpoint is not None and not Path(checkpoint).is_dir():
-            fetched = cached_file(
-                str(checkpoint), DIGESTS_FILE, _raise_exceptions_for_missing_entries=False, **hub_options(kwargs)
-            )
-            if fetched is not None:
-                check_digests(Path(fetched).parent)
+            digests = fetched(checkpoint, DIGESTS_FILE, **Adapter.hub_options(kwargs))
+            if digests is not None:
+                check_digests(Path(digests).parent)
         (loaded[0] if isinstance(loaded, tuple) else loaded).freeze()
         return loaded
 

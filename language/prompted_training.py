@@ -26,6 +26,7 @@ from ..modeling_prompted import PromptedEmoNet
 from ..prefix_reader import PrefixReader
 from ..processing_emonet import NO_LABEL, clean_text, pad_rows
 from ..prompts import FeltTurn
+from ..resuming import last_whole_checkpoint, mean_loss
 from ..run_record import RUN_FILE, run_record, write_json
 from ..speaker_names import identity
 from ..train_trainer import EmoNetTrainer, EmoNetTrainingArguments, class_weights
@@ -259,12 +260,13 @@ def train_prompted(
         callbacks=[OwnTrajectories(model, splits["train"], own_share if settings.trajectory else 0.0)],
     )
     prepared = time.perf_counter()
-    result = trainer.train(resume_from_checkpoint=resume or None)
+    checkpoint = last_whole_checkpoint(output / "checkpoints") if resume else None
+    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     seconds = {"prepare": round(prepared - started, 1), "train": round(time.perf_counter() - prepared, 1)}
     record = run_record(
         model, arguments, trainer.state, preset=preset, config=asdict(settings), own_share=own_share,
-        load_in_4bit=load_in_4bit, train_loss=result.training_loss, seconds=seconds, training_turns=len(splits["train"]),
-        tasks=asdict(tasks), first_stage=first_stage,
+        load_in_4bit=load_in_4bit, train_loss=mean_loss(trainer.state.log_history), seconds=seconds,
+        training_turns=len(splits["train"]), tasks=asdict(tasks), first_stage=first_stage,
     )  # fmt: skip
     if load_in_4bit:
         model = on_whole_weights(model, backbone)

@@ -118,6 +118,9 @@ def test_adapters_of_another_backbone_are_refused(decoder: Path, tokenizer: Any,
     with pytest.raises(EmoNetError, match="belong to other weights"):
         EmoNetForSequenceClassification.from_pretrained(tmp_path / "adapter", backbone_path=str(tmp_path / "other"))
     (tmp_path / "adapter" / "emonet_adapter.safetensors").write_bytes(b"half")
+    with pytest.raises(EmoNetError, match="is damaged"):
+        EmoNetForSequenceClassification.from_pretrained(tmp_path / "adapter", backbone_path=str(decoder))
+    (tmp_path / "adapter" / "digests.json").unlink()
     with pytest.raises(EmoNetError, match="no adapters that load"):
         EmoNetForSequenceClassification.from_pretrained(tmp_path / "adapter", backbone_path=str(decoder))
 

@@ -120,7 +120,6 @@ def test_parts_of_the_prompt_are_switched_off(folder: Path, decoder: Path, tmp_p
     [
         ("emonet-lm-prompted", ["--speaker-memory", "none"], "A prompt has no setting 'speaker_memory'"),
         ("emonet-lm-prompted", ["--head-epochs", "2"], "no head of its own"),
-        ("emonet-lm-prompted", ["--trajectory", "-1"], "0 and more"),
         ("emonet-lm-prompted", ["--store", "nowhere"], "no speaker store"),
         ("emonet-lm", ["--trajectory", "3"], "'emonet-lm' takes no trajectory, which is for prompted presets"),
         ("emonet-lm", ["--own-share", "0.5"], "'emonet-lm' takes no own_share"),

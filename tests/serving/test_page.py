@@ -43,7 +43,7 @@ def test_an_uploaded_file_is_read_by_its_ending(page: Page, tmp_path: Path) -> N
     [
         ("", "empty dialogue"),
         ("no speaker", "line 1: no `Name: text`"),
-        ("[" * 20_000, "not JSON"),
+        ("[" * 20_000, "too deep"),
         ("A: b\n" * 1001, "over 1000 turns"),
     ],
     ids=["empty", "no speaker", "nested", "long"],

@@ -343,7 +343,7 @@ def test_no_trouble_splits_a_push_of_the_trainer(
     for number in range(30):
         (tmp_path / "run" / f"part_{number}.py").write_text("PART = True\n")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", False)
-    monkeypatch.setattr("fake_hub.needs_lfs", lambda path, sample: False)  # there is no Xet server here
+    monkeypatch.setattr("fake_hub.endpoints.needs_lfs", lambda path, sample: False)  # there is no Xet server here
     hub.fail("POST", "/commit/", "500", times=36)
     with suppress(*CLEAR_ERRORS):
         trainer.push_to_hub()

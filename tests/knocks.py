@@ -3,8 +3,10 @@
 import contextlib
 import io
 import linecache
+import os
 import signal
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,26 @@ def no_hang() -> Iterator[None]:
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
+
+
+def fork(work: Callable[[], object]) -> int:
+    """Start `work` in a fork of this process, and give the process's number."""
+    child = os.fork()
+    if child:
+        return child
+    status = 1
+    try:
+        work()
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def end_of(child: int) -> int:
+    """Wait for a fork: 0 where its work was done, 1 where that raised, and minus the signal that killed it."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def is_clear(error: BaseException) -> bool:

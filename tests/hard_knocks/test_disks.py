@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from knocks import command
+from knocks import command, end_of, fork
 from tiny_store import TinyEmbedder, corpus
 
 from emonet import features
@@ -73,15 +73,8 @@ def test_a_cache_on_a_full_disk_is_an_error_and_no_death(small: Path) -> None:
         with pytest.raises(EmoNetError, match=r"No space is left for .*EMONET_CACHE"):
             features._cached("key", (10_000, 1000), lambda out: out.fill(7), small)
         assert not list(small.rglob("*.npy"))
-        os._exit(7)
 
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-        finally:
-            os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert end_of(fork(work)) == 0
     assert (features._cached("key", (10, 10), lambda out: out.fill(7), small) == np.float32(7)).all()
 
 

@@ -17,6 +17,7 @@ import pytest
 import torch
 from fake_hub import USER, FakeHub
 from huggingface_hub.utils import get_session
+from knocks import end_of, fork
 from safetensors.torch import load_file
 from tiny import build
 from tiny_store import TinyEmbedder, corpus
@@ -32,21 +33,12 @@ from emonet.runs import train_run
 from emonet.train_trainer import EmoNetTrainer
 
 SETTINGS: dict[str, Any] = {"num_train_epochs": 2, "per_device_train_batch_size": 8, "learning_rate": 1e-3}
-
-
 _CLOCKS = ("runtime", "per_second")
 
 
 def killed(work: Callable[[], Any]) -> bool:
     """Run `work` in a fork of this process; whether it was killed before it came to an end."""
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+    return end_of(fork(work)) == -signal.SIGKILL
 
 
 def die(*_: Any, **__: Any) -> None:
@@ -157,17 +149,11 @@ def test_a_training_killed_again_and_again_at_random(seed: int, whole: Path, bac
     """Each try lives for a random while, until one comes through."""
     folder, dice, tries = tmp_path / "run", random.Random(seed), 0
     while True:
-        child = os.fork()
-        if child == 0:
-            try:
-                train(folder, backbone, resume=True)
-            finally:
-                os._exit(0)
+        child = fork(partial(train, folder, backbone, resume=True))
         time.sleep(dice.uniform(0.3, 2 + 2 * tries))
         os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
         tries += 1
-        if not os.WIFSIGNALED(status):
+        if end_of(child) >= 0:
             break
     train(folder, backbone, resume=True)
     check_same(folder, whole)

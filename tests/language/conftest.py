@@ -7,6 +7,10 @@ from typing import Any
 import pytest
 import torch
 from tiny import text_config
+from tiny_store import TinyEmbedder
+
+import emonet.demonstrations as demonstrations
+from emonet.prompts import PromptBuilder
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +42,18 @@ def chat_model(decoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is kept between runs is kept for one test."""
     monkeypatch.setenv("EMONET_CACHE", str(tmp_path / "emonet-cache"))
+
+
+@pytest.fixture
+def tiny_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Demonstrations are looked up by a sentence encoder without weights."""
+    monkeypatch.setattr(demonstrations, "_encoder", lambda model: TinyEmbedder(f"{model}-1"))
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every prompt's text, in order: the tiny tokenizer knows too few words for its tokens to tell them apart."""
+    texts: list[str] = []
+    tokenize = PromptBuilder.tokenize
+    monkeypatch.setattr(PromptBuilder, "tokenize", lambda self, text: texts.append(text) or tokenize(self, text))
+    return texts

@@ -17,8 +17,8 @@ from emonet.language.prompted_training import PromptedSplit
 from emonet.language.trajectory import EmotionRecord
 from emonet.modeling_prompted import PromptedEmoNet
 from emonet.processing_prompted import PromptedProcessor
-from emonet.prompts import PromptBuilder
 
+pytestmark = pytest.mark.usefixtures("tiny_encoder")
 SETTINGS = PromptSettings(window=2, demonstrations=1)
 # Labels that the tiny tokenizer knows.
 TRAIN = [
@@ -27,20 +27,6 @@ TRAIN = [
     ("d2", [("Cat", "o'hara said it's fine", "c"), ("Ann", "the telescope broke", "e"), ("Bob", "sorry Ann", "e")]),
 ]  # fmt: skip
 VALIDATION = [("d3", [("Ann", "validation comet secret", "d"), ("Bob", "who ate my sandwich", "b")])]
-
-
-@pytest.fixture(autouse=True)
-def tiny_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demonstrations, "_encoder", lambda model: TinyEmbedder(f"{model}-1"))
-
-
-@pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every prompt's text, in order: the tiny tokenizer knows too few words for its tokens to tell them apart."""
-    texts: list[str] = []
-    tokenize = PromptBuilder.tokenize
-    monkeypatch.setattr(PromptBuilder, "tokenize", lambda self, text: texts.append(text) or tokenize(self, text))
-    return texts
 
 
 def load(folder: Path, train: Any = TRAIN, validation: Any = VALIDATION) -> Any:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from tiny import DIALOGUE
-from tiny_store import TinyEmbedder, corpus
+from tiny_store import corpus
 
-import emonet.demonstrations as demonstrations
 from emonet.configuration_prompted import PromptSettings
+from emonet.demonstrations import DemonstrationBank
 from emonet.errors import EmoNetError
 from emonet.language.annotator import Annotator
 from emonet.language.auxiliary_tasks import TaskSettings
@@ -19,8 +19,8 @@ from emonet.language.prompted_presets import PROMPTED_PRESETS
 from emonet.language.prompted_training import PromptedSplit, train_prompted
 from emonet.language.trajectory import EmotionRecord
 from emonet.modeling_prompted import PromptedEmoNet
-from emonet.prompts import PromptBuilder
 
+pytestmark = pytest.mark.usefixtures("tiny_encoder")
 FIELD = ("instructerc", "ckerc", "laerc-s", "bioserc")
 LETTERS = ["a", "b", "c"]
 TRAIN = [
@@ -29,20 +29,6 @@ TRAIN = [
 ]
 VALIDATION = [("d3", [("Ann", "comet secret", "c"), ("Bob", "who ate my sandwich", "b"), ("Ann", "not i", "a")])]
 TEST = [("d4", [("Bob", "test secret", "a")])]
-
-
-@pytest.fixture(autouse=True)
-def tiny_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demonstrations, "_encoder", lambda model: TinyEmbedder(f"{model}-1"))
-
-
-@pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every prompt's text, in order."""
-    texts: list[str] = []
-    tokenize = PromptBuilder.tokenize
-    monkeypatch.setattr(PromptBuilder, "tokenize", lambda self, text: texts.append(text) or tokenize(self, text))
-    return texts
 
 
 def load(folder: Path, validation: Any = VALIDATION) -> Any:
@@ -59,7 +45,7 @@ def validation_prompts(preset: str, conversations: Any, decoder: Path, chat_mode
     settings = settings_of(preset, chat_model, causal)
     model = PromptedEmoNet.from_backbone(str(decoder), LETTERS, settings)
     if settings.demonstrations:
-        model.processor.demonstrations = demonstrations.DemonstrationBank.from_training(conversations["train"], LETTERS)
+        model.processor.demonstrations = DemonstrationBank.from_training(conversations["train"], LETTERS)
     record = EmotionRecord(conversations["train"], conversations.utterance_texts(), LETTERS)
     split = PromptedSplit("validation", conversations["validation"], model, record, biographer_for(settings, conversations))
     written.clear()

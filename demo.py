@@ -34,6 +34,7 @@ def run_demo(output_dir: Path, backbone: str = "minilm", seed: int = 1) -> None:
     print(dialogue_table(predictions, DIALOGUE))
     print(f"\nThe checkpoint and the run are in {output_dir} ({time.perf_counter() - started:.0f} s). Try it on lines of yours:")
     print(f"     printf 'Ann: We won!\\nBob: I knew it.\\n' | emonet predict --model {output_dir}")
+    print(f"     emonet serve --model {output_dir}    # a page with a timeline of each speaker; needs the extra [demo]")
 
 
 def dialogue_table(predictions: Path, dialogue_id: str) -> str:

@@ -17,6 +17,7 @@ COLUMNS = ("dialogue_id", "speaker", "text")
 ENDINGS = (".parquet", ".jsonl")
 _ROWS_AT_ONCE = 4096
 _NOT_FOR_ARROW = (pa.ArrowException, OverflowError, TypeError, ValueError)  # mixed types, huge numbers, half characters
+_DAMAGED = (pa.ArrowException, OSError, UnicodeDecodeError)  # what reading a Parquet file with flipped bytes raises
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def _parquet_ids(path: Path, schemas: list[pa.Schema]) -> Iterator[tuple[str, in
                 for value in batch.column(0).to_pylist():
                     yield _dialogue_id(value, path, row), 0
                     row += 1
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        except _DAMAGED as error:
             raise _unreadable(path, group, row, error) from error
 
 
@@ -236,14 +237,14 @@ def _slices(file: pq.ParquetFile, path: Path, group: int, row: int, chunk: Chunk
             if stop >= chunk.last:
                 return
             row = stop
-    except (pa.ArrowException, OSError) as error:
+    except _DAMAGED as error:
         raise _unreadable(path, group, row, error) from error
 
 
 def _open_parquet(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
+    except _DAMAGED as error:
         raise EmoNetError(f"{path} is no readable Parquet file ({error}). Write it again.") from error
 
 

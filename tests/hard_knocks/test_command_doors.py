@@ -51,7 +51,7 @@ def test_predict(checkpoint: Path, folder: Path, raw: bytes, options: list[str],
     chosen = str(checkpoint) if model is None else model
     answer = command("predict", f"--model={chosen}", *options, "--", source, stdin=raw)
     if answer.status == 0:
-        rows = [json.loads(line) for line in answer.out.splitlines() if line]
+        rows = [json.loads(line) for line in answer.out.split("\n") if line]
         places = [(row["dialogue_id"], row["turn"]) for row in rows]
         assert rows and len(set(places)) == len(rows) and all(row["label"] in LABELS for row in rows)
 

@@ -15,7 +15,7 @@ DIGESTS_FILE = "digests.json"
 # Nobody edits these by hand, and none of them shows that it was damaged.
 _BINARY = (".safetensors", "tokenizer.json")
 # These people do edit, so a difference is only told.
-_TEXT = ("config.json", "speakers.json", "concepts.json", "biographies.json")
+_TEXT = ("config.json", "speakers.json", "concepts.json", "biographies.json", "demonstrations.json", "chat_template.jinja")
 
 
 def write_digests(folder: str | os.PathLike[str]) -> None:

@@ -39,10 +39,15 @@ def is_role(name: str) -> bool:
     or the role of a chat (`user`, `assistant`).
     """
     folded = name.strip().casefold()
-    if folded.startswith("#") or folded in _CHAT_ROLES or _ARTICLE.match(folded):
+    if is_crowd(name) or folded in _CHAT_ROLES or _ARTICLE.match(folded):
         return True
     words = [word for word in re.split(r"[\s/#]+", folded) if word and not _NUMBER.fullmatch(word)]
     return bool(words) and all(word in _ROLE_WORDS or word.removesuffix("s") in _ROLE_WORDS for word in words)
+
+
+def is_crowd(name: str) -> bool:
+    """Whether `name` is that of a crowd or of nobody in particular (`#ALL#`, `#UNKNOWN#`): there is no one to describe."""
+    return name.strip().startswith("#")
 
 
 def identity(name: str, dialogue_id: str) -> str:

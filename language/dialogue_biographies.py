@@ -6,6 +6,7 @@ from typing import Any
 from ..configuration_prompted import PromptSettings
 from ..dialogue_input import turn_speaker
 from ..prompts import MATERIAL, PromptBuilder
+from ..speaker_names import is_crowd
 from .annotator import Annotation, Annotator
 from .biography_writer import whole_sentences
 from .speaker_store import Biography, Utterance, View
@@ -50,11 +51,13 @@ class DialogueBiographer:
         return Biography(speaker, self.kind, *facts)
 
     def of_dialogue(self, turns: Sequence[Mapping[str, Any]], speaker: str, keys: Sequence[str] = ()) -> Annotation:
-        """The biography of a speaker of these turns.
+        """The biography of a speaker of these turns; empty for a crowd.
 
         Args:
             keys: Of the turns, for the annotation's `sources`.
         """
+        if is_crowd(speaker):
+            return Annotation("", "biography", self.annotator.name, "", tuple(keys))
         scene = self._builder.scene(turns, 0, len(turns))
         place = next(place for place, turn in enumerate(turns) if turn_speaker(turn, place) == speaker)
         name = scene.name(place)

@@ -139,6 +139,14 @@ def test_anonymous_dialogues_are_shown_without_names(chat_model: Path, monkeypat
     assert "Ann" not in str(chats) and "Bob" not in str(chats) and text == "Person 1 is like Person 2."
 
 
+def test_a_crowd_has_no_biography(chat_model: Path) -> None:
+    settings = PromptSettings(biography=True, biography_writer=str(chat_model), biography_of_dialogue=True)
+    biographer = dialogue_biographer(settings, [])
+    scene = [{"speaker": "#ALL#", "text": "surprise"}, {"speaker": "The Waiter", "text": "sorry"}]
+    assert biographer.of_dialogue(scene, "#ALL#").text == "" and biographer.annotator.written == 0
+    assert biographer.of_dialogue(scene, "The Waiter").text
+
+
 def test_another_writer_than_in_training_is_refused(decoder: Path, chat_model: Path) -> None:
     model = PromptedEmoNet.from_backbone(str(decoder), LETTERS, settings_of("bioserc", chat_model, causal=False))
     model.processor.annotator_name = "chat-of-other-weights"

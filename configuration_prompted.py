@@ -103,6 +103,11 @@ class PromptedEmoNetConfig(CheckpointConfig):
         """`corpus` where what a speaker said in earlier dialogues is read, as a trajectory; else `none`."""
         return "corpus" if self.prompt_settings.trajectory else "none"
 
+    @property
+    def memory_window(self) -> int:
+        """How many of a speaker's latest turns are read."""
+        return self.prompt_settings.trajectory
+
 
 def prompt_settings(fields: dict[str, Any]) -> PromptSettings:
     """The settings of these fields; EmoNetError for one that does not exist."""

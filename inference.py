@@ -144,7 +144,7 @@ def predict_dialogues(
         report: See [`Report`].
     """
     if hasattr(model, "predict_dialogues"):  # a prompted model, which takes no batches: each turn waits for the one before
-        return model.predict_dialogues(dialogues, histories, processor, progress)
+        return model.predict_dialogues(dialogues, histories, processor, progress, report)
     corpus_scope = processor.config.speaker_memory == "corpus"
     said: dict[str, list[int]] = {}
     windows: list[list[dict[str, Any]]] = []

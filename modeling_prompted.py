@@ -13,6 +13,7 @@ from .checkpoint_emonet import EmoNetCheckpoint, resolve_backbone
 from .classifier_heads import weighted_cross_entropy
 from .configuration_prompted import PromptedEmoNetConfig, PromptSettings
 from .errors import EmoNetError
+from .inference import Report
 from .label_tree import LabelTree
 from .modeling_emonet import EmoNetOutput
 from .processing_prompted import PromptedProcessor
@@ -157,6 +158,7 @@ class PromptedEmoNet(EmoNetCheckpoint):
         histories: Sequence[Mapping[str, Sequence[str]]] | None = None,
         processor: PromptedProcessor | None = None,
         progress: bool = False,
+        report: Report | None = None,
     ) -> list[list[dict[str, Any]]]:
         """`label`, `score`, `scores` of every turn; see [`inference.predict_dialogues`].
 
@@ -164,13 +166,19 @@ class PromptedEmoNet(EmoNetCheckpoint):
         """
         self.eval()
         labeller = TurnLabeller(self, processor or self.processor)
-        rows = []
+        done, whole = 0, sum(map(len, dialogues))
+        rows: list[list[dict[str, Any]]] = []
         for number, turns in enumerate(tqdm(dialogues, disable=not progress, desc="dialogues")):
             if not turns:
                 raise EmoNetError('A dialogue needs at least one turn: [{"speaker": "Ann", "text": "Hi."}].')
             if histories is not None:
                 labeller.start(histories[number])
-            rows.append([labeller.label(turns, place) for place in range(len(turns))])
+            rows.append([])
+            for place in range(len(turns)):
+                rows[-1].append(labeller.label(turns, place))
+                done += 1
+                if report is not None:
+                    report("turns", done, whole)
             labeller.end_dialogue()
         return rows
 

@@ -98,13 +98,17 @@ class PromptedProcessor:
 
     def prompt(self, turns: Sequence[Mapping[str, Any]], place: int, name: str, trajectory: Sequence[FeltTurn]) -> list[int]:
         """The tokens of the prompt for a turn, with what is known of its speaker `name`."""
+        return self.prompts.tokens(turns, place, trajectory=trajectory, **self.told(turns, place, name))
+
+    def told(self, turns: Sequence[Mapping[str, Any]], place: int, name: str) -> dict[str, Any]:
+        """What a turn's prompt is told besides the dialogue and the trajectory: `biography` and `demonstrations`."""
         settings = self.config.prompt_settings
         if settings.biography_of_dialogue:
             biography = self._dialogue_biographer().of_dialogue(turns, turn_speaker(turns[place], place)).text
         else:
             biography = self.biographies.get(name, {}).get("text", "")
         shown = self.shown([raw_text(turns[place], place)])[0] if settings.demonstrations else ()
-        return self.prompts.tokens(turns, place, biography, trajectory, shown)
+        return {"biography": biography, "demonstrations": shown}
 
     def shown(
         self, texts: Sequence[str], own_dialogue: str | None = None, emotions: Sequence[str | None] | None = None

@@ -100,9 +100,10 @@ class PromptBuilder:
         biography: str = "",
         trajectory: Sequence[FeltTurn] = (),
         demonstrations: Sequence[FeltTurn] = (),
+        window: int | None = None,
     ) -> list[int]:
-        """The prompt's tokens, at most `max_tokens`."""
-        window = min(self.settings.window, place)
+        """The prompt's tokens, at most `max_tokens`; `window` earlier turns stand in it where it is given."""
+        window = min(self.settings.window if window is None else window, place)
         while True:
             ids = self.tokenize(self.text(turns, place, biography, trajectory, demonstrations, window))
             if len(ids) <= self.max_tokens:

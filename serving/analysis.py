@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..processing_emonet import EmoNetProcessor, clean_text
-from ..speaker_names import is_role
+from ..processing_emonet import clean_text
+from ..prompts import FeltTurn
+from ..speaker_names import is_crowd, is_role
 from .palette import Look, looks
 
 TURNS_A_PART = 100
@@ -45,6 +46,14 @@ class Analysis:
                     said.setdefault(clean_text(turn["speaker"]), []).append(clean_text(turn["text"]))
         return said
 
+    def felt_before(self, dialogue: int, place: int) -> list[tuple[int | None, FeltTurn]]:
+        """What the speaker of a turn said and felt before it, oldest first, with the turn's place; None in earlier dialogues."""
+        turns = self.dialogues[dialogue][1]
+        name = clean_text(turns[place]["speaker"])
+        before = [] if is_role(name) else [(None, turn) for _, earlier in self.dialogues[:dialogue] for turn in earlier]
+        said = [*before, *enumerate(turns[:place])]
+        return [(number, FeltTurn(turn["text"], turn["label"])) for number, turn in said if clean_text(turn["speaker"]) == name]
+
     def speakers(self) -> list[str]:
         """All speakers, in order of appearance."""
         return list(dict.fromkeys(turn["speaker"] for _, turns in self.dialogues for turn in turns))
@@ -68,10 +77,10 @@ class Part:
         return title
 
 
-def identity_of(name: str, processor: EmoNetProcessor) -> str:
+def identity_of(name: str, processor: Any) -> str:
     """Who the model takes a speaker for."""
     name = clean_text(name)
-    if name.startswith("#"):
+    if is_crowd(name):
         return "not named in the script"
     if is_role(name):
         return "a role: another person in every dialogue"

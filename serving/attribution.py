@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..inference import Report, predict_logits
+from ..prefix_reader import PrefixReader
 from ..processing_emonet import EmoNetProcessor, clean_text, dialogue_memory_index, turn_text
+from ..processing_prompted import PromptedProcessor
+from ..prompts import FeltTurn
 
 REACH = 40  # turns before the explained one that are tried
+_NOTHING = -1  # no turn's place
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,52 @@ def occlusion(
     label = max(scores[0], key=scores[0].__getitem__)
     influences = [Influence(other, scores[0][label] - without[label]) for other, without in zip(places, scores[1:], strict=True)]
     return Attribution(place, label, scores[0][label], first, influences)
+
+
+def prompted_occlusion(
+    model: Any,
+    processor: PromptedProcessor,
+    turns: Sequence[Mapping[str, Any]],
+    place: int,
+    felt: Sequence[tuple[int | None, FeltTurn]] = (),
+    report: Report | None = None,
+) -> Attribution:
+    """The same for a prompted model: a turn that is left out is gone from the prompt's window and from the trajectory.
+
+    The window's borders stay, and so do biography and demonstrations.
+
+    Args:
+        felt: What the speaker said and felt before, oldest first, as the model itself said: place and turn, None as the place of
+            earlier dialogues.
+    """
+    if not 0 <= place < len(turns):
+        raise IndexError(f"no turn {place} among {len(turns)}")
+    settings = processor.config.prompt_settings
+    first, end = max(0, place - REACH), min(len(turns), place + 1 + settings.future_window)
+    told = processor.told(turns, place, clean_text(str(turns[place]["speaker"])))
+    reader = PrefixReader(model.language_model, processor.tree)
+
+    def scores(without: int | None) -> dict[str, float]:
+        """Without that turn; None: without what the speaker said in earlier dialogues."""
+        kept = [turn for number, turn in enumerate(turns[:end]) if number != without]
+        at = place - (without in range(place))
+        window = settings.window - (without in range(max(0, place - settings.window), place))
+        trajectory = [turn for number, turn in felt if number != without]
+        ids = processor.prompts.tokens(kept, at, trajectory=trajectory, window=window, **told)
+        return processor.labels_of(reader.log_probabilities(ids).float().cpu().numpy()[None])[0]["scores"]
+
+    whole = scores(_NOTHING)
+    label = max(whole, key=whole.__getitem__)
+    remembered = [number for number, _ in felt][-settings.trajectory :] if settings.trajectory else []
+    influences = []
+    for other in (number for number in range(first, end) if number != place):
+        matters = other >= place - settings.window or other in remembered
+        influences.append(Influence(other, whole[label] - scores(other)[label] if matters else 0.0))
+        if report is not None:
+            report("turns", len(influences), end - first - 1)
+    if None in remembered:
+        influences.append(Influence(None, whole[label] - scores(None)[label]))
+    return Attribution(place, label, whole[label], first, influences)
 
 
 class _Dialogue:

@@ -13,15 +13,13 @@ from fastapi import FastAPI
 from ..data import DataFormatError
 from ..errors import EmoNetError
 from ..scripts import parse_script
-from ..streaming import EmoNetSession
 from ..subtitles import UNKNOWN
 from .analysis import Analysis, Part
-from .attribution import occlusion
 from .downloads import links
 from .explanation import explanation
 from .job import Job
 from .limits import Limits
-from .predictor import Predictor
+from .predictor import Predictor, Session
 from .profiles import profiles
 from .timeline import timeline
 from .turn_list import legend, turn_list
@@ -215,7 +213,7 @@ class Page:
 
     # -- chat -----------------------------------------------------------------------------------------------------------
 
-    def _say(self, speaker: str, text: str, session: EmoNetSession | None, analysis: Analysis | None) -> dict[Any, Any]:
+    def _say(self, speaker: str, text: str, session: Session | None, analysis: Analysis | None) -> dict[Any, Any]:
         """One more turn; the first one begins a new dialogue."""
         if not speaker.strip():
             return {self.status: _alert("Who speaks? Give a name.")}  # what was typed stays
@@ -265,11 +263,7 @@ class Page:
         part = analysis.parts()[number]
         if not part.first <= place < part.first + len(part.turns):
             return _alert("This turn is not there any more.")
-        history = analysis.said_before(part.dialogue)
-        predictor = self.predictor
-        with predictor.alone():
-            found = occlusion(predictor.model, predictor.processor, analysis.dialogues[part.dialogue][1], place, history)
-        return explanation(analysis, part.dialogue, found)
+        return explanation(analysis, part.dialogue, self.predictor.explain(analysis, part.dialogue, place))
 
 
 def _questions(part: Part) -> Any:

@@ -10,9 +10,13 @@ import torch
 
 from ..engines.load import load_engine
 from ..inference import Report, predict_dialogues
-from ..processing_emonet import EmoNetProcessor
+from ..modeling_prompted import PromptedEmoNet
+from ..prompted_session import PromptedSession
 from ..streaming import EmoNetSession
+from .analysis import Analysis
+from .attribution import Attribution, occlusion, prompted_occlusion
 
+Session = EmoNetSession | PromptedSession
 Turns = Sequence[Mapping[str, Any]]
 
 
@@ -24,10 +28,10 @@ class Predictor:
     """A checkpoint in use.
 
     Args:
-        model: An `EmoNetForSequenceClassification`. name: What people are told it is.
+        model: An `EmoNetForSequenceClassification` or a `PromptedEmoNet`. processor: Its own. name: What people are told it is.
     """
 
-    def __init__(self, model: Any, processor: EmoNetProcessor, name: str):
+    def __init__(self, model: Any, processor: Any, name: str):
         self.model, self.processor, self.name = model.eval(), processor, name
         self.config = processor.config
         self.labels: list[str] = self.config.label_names
@@ -55,7 +59,7 @@ class Predictor:
         """
 
         def between_passes(what: str, done: int, whole: int) -> None:
-            self._hand_over()
+            self._hand_over(what, done, whole)
             if report is not None:
                 report(what, done, whole)
 
@@ -66,11 +70,25 @@ class Predictor:
             for turns, rows in zip(dialogues, results, strict=True)
         ]
 
-    def session(self) -> EmoNetSession:
-        """A dialogue that grows turn by turn. EmoNetError for a model that needs whole dialogues."""
-        return EmoNetSession(self.model, self.processor)
+    @property
+    def prompted(self) -> bool:
+        """Whether the model is asked turn by turn."""
+        return isinstance(self.model, PromptedEmoNet)
 
-    def add(self, session: EmoNetSession, speaker: str, text: str) -> dict[str, Any]:
+    def session(self) -> Session:
+        """A dialogue that grows turn by turn. EmoNetError for a model that needs whole dialogues."""
+        return (PromptedSession if self.prompted else EmoNetSession)(self.model, self.processor)
+
+    def explain(self, analysis: Analysis, dialogue: int, place: int) -> Attribution:
+        """Which other turns the label of a turn rests on, and what its speaker said in earlier dialogues."""
+        turns = analysis.dialogues[dialogue][1]
+        with self.alone():
+            if self.prompted:
+                felt = analysis.felt_before(dialogue, place)
+                return prompted_occlusion(self.model, self.processor, turns, place, felt, self._hand_over)
+            return occlusion(self.model, self.processor, turns, place, analysis.said_before(dialogue), self._hand_over)
+
+    def add(self, session: Session, speaker: str, text: str) -> dict[str, Any]:
         """The next turn of a session, labelled."""
         with self.alone():
             turn = session.add(speaker, text)
@@ -89,7 +107,7 @@ class Predictor:
         with self._next:  # who waits here is before a thread that hands over and waits again
             self._use.acquire()
 
-    def _hand_over(self) -> None:
+    def _hand_over(self, *_: Any) -> None:
         self._use.release()
         self._wait()
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from ..processing_emonet import EmoNetProcessor, clean_text
+from ..processing_emonet import clean_text
+from ..processing_prompted import PromptedProcessor
 from ..speaker_names import is_role
 from .analysis import Analysis, identity_of
 from .turn_list import bars, chip
@@ -15,15 +16,24 @@ _SCOPES = {
     "dialogue": "The memory holds what a person said earlier in the same dialogue, as text and nothing else.",
     "corpus": "The memory holds what a person said earlier, in earlier dialogues too, as text and nothing else.",
 }
+_PROMPTED_SCOPES = {
+    "none": "This model keeps no memory of speakers: what a person said earlier counts only as part of the dialogue.",
+    "corpus": "The memory holds what a person said last, in earlier dialogues too, and which emotion the model named.",
+}
 
 
-def profiles(analysis: Analysis, processor: EmoNetProcessor) -> str:
-    """A card for every speaker, in order of appearance, with the memory as it stands after the last turn."""
+def profiles(analysis: Analysis, processor: Any) -> str:
+    """A card for every speaker, in order of appearance, with the memory as it stands after the last turn.
+
+    Args:
+        processor: An `EmoNetProcessor` or a `PromptedProcessor`, whose biographies are shown too.
+    """
     cards = "".join(_card(name, analysis, processor) for name in analysis.speakers())
-    return f'<p class="emo-note">{_SCOPES[processor.config.speaker_memory]}</p><div class="emo-cards">{cards}</div>'
+    scopes = _PROMPTED_SCOPES if isinstance(processor, PromptedProcessor) else _SCOPES
+    return f'<p class="emo-note">{scopes[processor.config.speaker_memory]}</p><div class="emo-cards">{cards}</div>'
 
 
-def _card(name: str, analysis: Analysis, processor: EmoNetProcessor) -> str:
+def _card(name: str, analysis: Analysis, processor: Any) -> str:
     looks = analysis.looks
     mine = [turn for _, turns in analysis.dialogues for turn in turns if turn["speaker"] == name]
     counts = Counter(turn["label"] for turn in mine)
@@ -33,11 +43,22 @@ def _card(name: str, analysis: Analysis, processor: EmoNetProcessor) -> str:
         f'<section class="emo-card" aria-label="{escape(name)}"><h3>{escape(name)}</h3>'
         f'<p class="emo-note">{escape(identity_of(name, processor))}</p>'
         f"<p>{len(mine)} turn{'s' if len(mine) > 1 else ''}, most often {usual}</p>{bars(shares, looks)}"
-        f"{_memory(name, analysis, processor)}</section>"
+        f"{_biography(name, processor)}{_memory(name, analysis, processor)}</section>"
     )
 
 
-def _memory(name: str, analysis: Analysis, processor: EmoNetProcessor) -> str:
+def _biography(name: str, processor: Any) -> str:
+    """What a prompted model is told of a person."""
+    if not isinstance(processor, PromptedProcessor) or not processor.config.prompt_settings.biography:
+        return ""
+    if processor.config.prompt_settings.biography_of_dialogue:
+        writer = processor.config.prompt_settings.biography_writer
+        return f'<p class="emo-note">The model is told a biography that {escape(writer)} writes from the whole dialogue.</p>'
+    text = processor.biographies.get(clean_text(name), {}).get("text", "")
+    return f"<details><summary>Biography that the model is told</summary><p>{escape(text)}</p></details>" if text else ""
+
+
+def _memory(name: str, analysis: Analysis, processor: Any) -> str:
     held = remembered(name, analysis, processor)
     if not held:
         return ""
@@ -46,7 +67,7 @@ def _memory(name: str, analysis: Analysis, processor: EmoNetProcessor) -> str:
     return f"<details><summary>In memory: {many}</summary><ol reversed>{items}</ol></details>"
 
 
-def remembered(name: str, analysis: Analysis, processor: EmoNetProcessor) -> Sequence[Mapping[str, Any]]:
+def remembered(name: str, analysis: Analysis, processor: Any) -> Sequence[Mapping[str, Any]]:
     """The turns that the model would remember if this speaker went on, oldest first.
 
     A role is another person in every dialogue, so its memory begins with the last one.

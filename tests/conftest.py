@@ -1,4 +1,4 @@
-"""A tokenizer and a backbone folder for the session, so that no test needs a network or a weight file."""
+"""A tokenizer and folders of tiny backbones for the session, so that no test needs a network or a weight file."""
 
 import os
 from pathlib import Path
@@ -33,6 +33,18 @@ def backbone(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedToke
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("tiny-bert")
     BertModel(text_config("bert")).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def decoder(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokenizerFast) -> Path:
+    """A folder with a tiny LLaMA that has a language-model head, and its tokenizer."""
+    from transformers import LlamaForCausalLM
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("tiny-llama")
+    LlamaForCausalLM(text_config("llama")).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

@@ -1,28 +1,13 @@
-"""A tiny causal language model in a folder, as the tests of the language-model form need it."""
+"""What the tests of the language-model form need: a tiny instruct model, a tiny sentence encoder, a cache of their own."""
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
-from tiny import text_config
 from tiny_store import TinyEmbedder
 
 import emonet.demonstrations as demonstrations
 from emonet.prompts import PromptBuilder
-
-
-@pytest.fixture(scope="session")
-def decoder(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Path:
-    """A folder with a tiny LLaMA that has a language-model head, and its tokenizer."""
-    from transformers import LlamaForCausalLM
-
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("tiny-llama")
-    LlamaForCausalLM(text_config("llama")).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,86 @@
+"""A prompted model behind the page: progress, chat, explanation and profiles as any other's."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tiny import DIALOGUE, OTHER
+from tiny_prompted import prompted
+
+from emonet.configuration_prompted import PromptSettings
+from emonet.prefix_reader import PrefixReader
+from emonet.prompts import FeltTurn
+from emonet.serving.analysis import Analysis
+from emonet.serving.attribution import prompted_occlusion
+from emonet.serving.limits import Limits
+from emonet.serving.page import Page
+from emonet.serving.predictor import Predictor
+
+TURNS = [{"speaker": turn["speaker"], "text": turn["text"]} for turn in DIALOGUE]
+EARLIER = [{"speaker": turn["speaker"], "text": turn["text"]} for turn in OTHER]
+
+
+def predictor_of(decoder: Path, **settings: Any) -> Predictor:
+    model = prompted(decoder, PromptSettings(**{"window": 3, "trajectory": 2, "biography": True, **settings}))
+    model.processor.biographies = {"Ann": {"text": "great <news>"}}
+    return Predictor(model, model.processor, "tiny")
+
+
+def analysis_of(predictor: Predictor, *dialogues: Any) -> Analysis:
+    return Analysis(predictor.labels, [(str(number), rows) for number, rows in enumerate(predictor.predict(dialogues))])
+
+
+@pytest.mark.parametrize("place", [1, 4, 5])
+@pytest.mark.parametrize("settings", [{}, {"trajectory": 0}, {"future_window": 2}], ids=str)
+def test_each_influence_is_the_change_without_the_turn(settings: dict[str, Any], place: int, decoder: Path) -> None:
+    predictor = predictor_of(decoder, **settings)
+    analysis = analysis_of(predictor, EARLIER, TURNS)
+    found = predictor.explain(analysis, 1, place)
+    shown = analysis.dialogues[1][1][place]
+    assert found.label == shown["label"] and found.score == pytest.approx(shown["score"], abs=1e-4), "what is explained is shown"
+    future = settings.get("future_window", 0)
+    tried = [influence.place for influence in found.influences if influence.place is not None]
+    assert tried == [other for other in range(min(len(TURNS), place + 1 + future)) if other != place]
+
+    # Once more by hand, for the turn before: what the prompt says without it.
+    before, processor = place - 1, predictor.processor
+    felt = [turn for number, turn in analysis.felt_before(1, place) if number != before]
+    turns = [*TURNS[max(0, place - 3) : before], *TURNS[place : place + 1 + future]]
+    model = prompted(decoder, PromptSettings(**{**processor.config.prompts, "window": len(turns), "future_window": future}))
+    model.processor.biographies = processor.biographies
+    ids = model.processor.prompt(turns, before - max(0, place - 3), TURNS[place]["speaker"], felt)
+    scores = PrefixReader(model.language_model, model.tree).log_probabilities(ids).exp()
+    without = float(scores[predictor.labels.index(found.label)])
+    [influence] = [each for each in found.influences if each.place == before]
+    assert influence.change == pytest.approx(found.score - without, abs=1e-4) and abs(influence.change) > 1e-5
+
+
+def test_what_is_neither_in_the_window_nor_remembered_has_no_influence(decoder: Path) -> None:
+    predictor = predictor_of(decoder, window=1, trajectory=1)
+    turns = [{**turn, "speaker": name} for turn, name in zip(TURNS, "ABABAB", strict=True)]
+    felt: list[tuple[int | None, FeltTurn]] = [(1, FeltTurn("x", "a")), (3, FeltTurn("y", "b"))]
+    found = prompted_occlusion(predictor.model, predictor.processor, turns, 5, felt)
+    assert [influence.place for influence in found.influences if influence.change] == [3, 4]
+    with pytest.raises(IndexError):
+        prompted_occlusion(predictor.model, predictor.processor, turns, 6)
+
+
+def test_the_page_chats_explains_and_tells_what_the_model_is_told(decoder: Path) -> None:
+    page = Page(predictor_of(decoder), Limits())
+    session, analysis = None, None
+    for turn in TURNS:
+        shown = page._say(turn["speaker"], turn["text"], session, analysis)
+        session, analysis = shown[page.session], shown[page.analysis]
+    [whole] = page.predictor.predict([TURNS])
+    assert [row["label"] for row in analysis.dialogues[0][1]] == [row["label"] for row in whole]
+    assert "great &lt;news&gt;" in shown[page.profiles] and "which emotion the model named" in shown[page.profiles]
+    _, choice, text = page._ask(analysis, 0, SimpleNamespace(place=4))  # type: ignore[arg-type]
+    assert choice["value"] == 4 and text.count('class="emo-influence') == 5
+
+
+def test_a_long_script_tells_how_far_it_is(decoder: Path) -> None:
+    seen: list[Any] = []
+    predictor_of(decoder).predict([EARLIER, TURNS], report=lambda *step: seen.append(step))
+    whole = len(EARLIER) + len(TURNS)
+    assert seen == [("turns", done + 1, whole) for done in range(whole)]

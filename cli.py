@@ -3,13 +3,12 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from .arguments import real, whole
+from .arguments import whole
 from .benchmarks.cli import add_commands as add_benchmark_commands
-from .choices import CHOICES, DTYPES, ENGINES
+from .choices import DTYPES, ENGINES
 from .engines.cli import add_commands as add_engine_commands
 from .evaluation.cli import add_commands as add_evaluation_commands
 from .hub.cli import add_commands as add_hub_commands
@@ -17,48 +16,12 @@ from .knowledge.cli import add_commands as add_knowledge_commands
 from .knowledge.cli import add_source_arguments
 from .language.cli import add_commands as add_speaker_commands
 from .serving.cli import add_commands as add_serving_commands
+from .train_flags import add_train_flags, config_of, training_of
 from .version import PACKAGE_VERSION
 
 # Heavy modules are imported inside the commands, so that `emonet --help` answers at once.
 
-_COUNT, _SHARE, _SEED = whole(1), real(0, 1), whole(0, 2**32 - 1)
-_CONFIG_FLAGS: dict[str, Callable[[str], Any]] = {
-    "context_module": str,
-    "context_dropout": _SHARE,
-    "memory_window": _COUNT,
-    "context_window": whole(0),
-    "readout_layer": _COUNT,
-    "head_members": _COUNT,
-    "head_dropout": _SHARE,
-}
-# Of a prompted preset; a trajectory of 0 and the switches below turn parts of the prompt off.
-_PROMPT_FLAGS: dict[str, tuple[str, Callable[[str], Any], str]] = {
-    "prompt_window": ("window", whole(0), "earlier turns in a prompt"),
-    "trajectory": ("trajectory", whole(0), "the speaker's latest turns with their emotions, 0 for none"),
-    "biography_writer": ("biography_writer", str, "extractive (no model), smollm2, a Hub id or a folder"),
-    "biography_budget": ("biography_budget", _COUNT, "most words (extractive) or tokens of a biography"),
-    "demonstrations": ("demonstrations", whole(0), "labelled training turns shown behind the question"),
-}
-_TRAINING_FLAGS: dict[str, tuple[str, Callable[[str], Any]]] = {
-    "epochs": ("num_train_epochs", real(1e-6, 1e6)),
-    "batch_size": ("per_device_train_batch_size", _COUNT),
-    "learning_rate": ("learning_rate", real(0, 1e6)),
-    "gradient_accumulation": ("gradient_accumulation_steps", _COUNT),
-    "class_weighting": ("class_weighting", str),
-    "logit_adjustment": ("logit_adjustment", str),
-    "label_smoothing": ("label_smoothing_factor", _SHARE),
-    "early_stopping": ("early_stopping_patience", whole(0)),
-    "lora_rank": ("lora_rank", whole(0)),
-    "lora_alpha": ("lora_alpha", real(0, 1e6)),
-    "lora_dropout": ("lora_dropout", _SHARE),
-    "lora_target_modules": ("lora_target_modules", str),
-    "head_epochs": ("head_epochs", real(0, 1e6)),
-    "own_share": ("own_share", _SHARE),
-    "first_stage": ("first_stage", str),
-    "first_stage_epochs": ("first_stage_epochs", real(0, 1e6)),
-    "annotator": ("annotator", str),
-    "impact_weight": ("impact_weight", real(0, 1e6)),
-}
+_SEED = whole(0, 2**32 - 1)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -100,22 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--seed", default=1, type=_SEED)
     train.add_argument("--output-dir", required=True, type=Path)
     train.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the output folder")
-    for field, choices in CHOICES.items():
-        train.add_argument(_flag(field), choices=choices)
-    train.add_argument("--non-causal", action="store_true", help="let a turn see later turns")
-    for field, kind in _CONFIG_FLAGS.items():
-        train.add_argument(_flag(field), type=kind)
-    for name, (_, kind) in _TRAINING_FLAGS.items():
-        train.add_argument(_flag(name), type=kind)
-    prompts = train.add_argument_group("prompted presets")
-    for name, (_, kind, help_text) in _PROMPT_FLAGS.items():
-        prompts.add_argument(_flag(name), type=kind, help=help_text)
-    prompts.add_argument("--no-biography", action="store_true", help="prompts without biographies")
-    prompts.add_argument("--anonymous", action="store_true", help="numbers in place of names")
-    prompts.add_argument("--store", help="speaker store that keeps the biographies (`emonet speakers build`)")
-    prompts.add_argument("--load-in-4bit", action="store_true", help="frozen weights in 4 bits, where bitsandbytes runs")
+    add_train_flags(train)
     add_source_arguments(train)
-    train.add_argument("--bf16", action="store_true", help="bfloat16 products: GPUs, and processors with AVX-512 BF16 or AMX")
     train.set_defaults(run=_train)
 
     evaluate = commands.add_parser("evaluate", help="score a checkpoint on a split")
@@ -156,10 +105,6 @@ def _corpus_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-dir", help="folder with the corpus's files (default: $EMONET_DATA, then the public home)")
 
 
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
 def _demo(arguments: argparse.Namespace) -> None:
     from .demo import run_demo
 
@@ -169,18 +114,6 @@ def _demo(arguments: argparse.Namespace) -> None:
 def _train(arguments: argparse.Namespace) -> None:
     from .runs import train_run
 
-    given = vars(arguments)
-    config = {name: given[name] for name in (*CHOICES, *_CONFIG_FLAGS) if given[name] is not None}
-    if arguments.non_causal:
-        config["causal"] = False
-    config |= {field: given[name] for name, (field, *_) in _PROMPT_FLAGS.items() if given[name] is not None}
-    if arguments.no_biography:
-        config["biography"] = False
-    if arguments.anonymous:
-        config["anonymous"] = True
-    training = {field: given[name] for name, (field, _) in _TRAINING_FLAGS.items() if given[name] is not None}
-    if arguments.bf16:
-        training["bf16"] = True
     record = train_run(
         arguments.dataset,
         arguments.output_dir,
@@ -188,8 +121,8 @@ def _train(arguments: argparse.Namespace) -> None:
         preset=arguments.preset,
         backbone=arguments.backbone,
         seed=arguments.seed,
-        config_overrides=config,
-        training_overrides=training,
+        config_overrides=config_of(arguments),
+        training_overrides=training_of(arguments),
         knowledge=(arguments.concepts, arguments.affect),
         resume=arguments.resume,
         store=arguments.store,

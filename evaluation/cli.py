@@ -26,7 +26,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     compare.set_defaults(run=_compare)
 
     ablate = commands.add_parser("ablate", help="run a study: rows × seeds × datasets, and its report")
-    shipped = "emorynlp_cached, emorynlp_finetuned, emorynlp_hunt, meld_thesis_rows"
+    shipped = ", ".join(sorted(path.stem for path in Path(__file__).with_name("studies").glob("*.json")))
     ablate.add_argument("study", help=f"a JSON file, or a study of the package: {shipped}")
     _study_arguments(ablate)
     benchmark = commands.add_parser(

@@ -4,6 +4,7 @@ import argparse
 from dataclasses import fields
 from typing import Any
 
+from ..arguments import real, whole
 from ..errors import EmoNetError
 
 _DEMO = "pip install 'emonet[demo]'"
@@ -14,13 +15,13 @@ def add_commands(commands: Any) -> None:
     serve = commands.add_parser("serve", help="a page to try a model on, and the same as JSON over HTTP")
     serve.add_argument("--model", required=True, help="run folder or Hub id")
     serve.add_argument("--host", default="127.0.0.1", help="0.0.0.0 for other machines too")
-    serve.add_argument("--port", default=7860, type=int)
-    serve.add_argument("--workers", default=1, type=int, help="processes with a model of their own; several with --no-page alone")
+    serve.add_argument("--port", default=7860, type=whole(0, 65535))
+    serve.add_argument("--workers", default=1, type=whole(1), help="processes with a model of their own; several need --no-page")
     serve.add_argument("--no-page", action="store_true", help="JSON alone")
-    serve.add_argument("--max-body", type=int, metavar="BYTES", help="of a request or an upload (default: 2 MiB)")
-    serve.add_argument("--max-turns", type=int, metavar="N", help="of a script or a request (default: 5000)")
-    serve.add_argument("--max-seconds", type=float, metavar="S", help="for a JSON request (default: 60)")
-    serve.add_argument("--max-requests", type=int, metavar="N", help="JSON requests under way in a worker (default: 1024)")
+    serve.add_argument("--max-body", type=whole(1), metavar="BYTES", help="of a request or an upload (default: 2 MiB)")
+    serve.add_argument("--max-turns", type=whole(1), metavar="N", help="of a script or a request (default: 5000)")
+    serve.add_argument("--max-seconds", type=real(1e-3, 1e6), metavar="S", help="for a JSON request (default: 60)")
+    serve.add_argument("--max-requests", type=whole(1), metavar="N", help="JSON requests under way in a worker (default: 1024)")
     serve.set_defaults(run=_serve)
 
 
@@ -32,7 +33,4 @@ def _serve(arguments: argparse.Namespace) -> None:
         raise EmoNetError(f"emonet serve needs {error.name}: {_DEMO}.") from error
     given = vars(arguments)
     chosen = {field.name: given[f"max_{field.name}"] for field in fields(Limits) if given.get(f"max_{field.name}") is not None}
-    for name, value in [*chosen.items(), ("workers", arguments.workers)]:
-        if value <= 0:
-            raise EmoNetError(f"--{'' if name == 'workers' else 'max-'}{name} {value}: give a positive number.")
     serve(arguments.model, arguments.host, arguments.port, arguments.workers, Limits(**chosen), page=not arguments.no_page)

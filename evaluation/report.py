@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from .pictures import save_picture
+
 _OVERALL = {
     "weighted_f1": "weighted F1",
     "macro_f1": "macro F1",
@@ -67,7 +69,7 @@ def plot_confusion(path: Path, matrix: list[list[int]], label_names: Sequence[st
     axes.set_yticks(places, label_names)
     axes.set(xlabel="predicted", ylabel="annotated", title=f"Confusion matrix, {split}")
     figure.colorbar(image, ax=axes, label="share of the annotated emotion")
-    figure.savefig(path, dpi=120)
+    save_picture(figure, path, 120)
 
 
 def plot_curves(path: Path, history: Sequence[dict[str, Any]]) -> None:
@@ -97,4 +99,4 @@ def plot_curves(path: Path, history: Sequence[dict[str, Any]]) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if axes.lines:
             axes.legend()
-    figure.savefig(path, dpi=120)
+    save_picture(figure, path, 120)

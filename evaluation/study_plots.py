@@ -9,6 +9,7 @@ import numpy as np
 
 from .calibration import Calibration
 from .compare import p_text
+from .pictures import save_picture
 from .study_table import DatasetTable
 
 BLUE, ORANGE, GREY, SKY = "#0072B2", "#D55E00", "#7F7F7F", "#56B4E9"
@@ -35,7 +36,7 @@ def plot_forest(path: Path, table: DatasetTable, reference: str) -> None:
         xlabel=f"weighted F1 minus that of “{reference}” (points)",
         title=f"{table.version}, test: difference, 95 % interval, p (Holm)",
     )
-    figure.savefig(path, dpi=_DPI)
+    save_picture(figure, path, _DPI)
 
 
 def plot_per_class(path: Path, figures: Mapping[str, np.ndarray], labels: Sequence[str], reference: str) -> None:
@@ -57,7 +58,7 @@ def plot_per_class(path: Path, figures: Mapping[str, np.ndarray], labels: Sequen
     panels.flat[0].set_yticks(range(len(names)), names)
     panels.flat[0].set_ylim(len(names) - 0.4, -0.6)
     figure.supxlabel("F1 on test (%), mean over seeds", fontsize=10)
-    figure.savefig(path, dpi=_DPI)
+    save_picture(figure, path, _DPI)
 
 
 def plot_confusions(path: Path, counts: Mapping[str, np.ndarray], labels: Sequence[str]) -> None:
@@ -74,7 +75,7 @@ def plot_confusions(path: Path, counts: Mapping[str, np.ndarray], labels: Sequen
         axes.set_title(_wrapped(name), fontsize=9.5)
     figure.supxlabel("predicted", fontsize=10)
     figure.supylabel("annotated (each line sums to 100 %)", fontsize=10)
-    figure.savefig(path, dpi=_DPI)
+    save_picture(figure, path, _DPI)
 
 
 def plot_learning_curves(
@@ -102,7 +103,7 @@ def plot_learning_curves(
         axes.grid(color="#EEEEEE")
     figure.supxlabel("epoch", fontsize=10)
     figure.supylabel(title, fontsize=10)
-    figure.savefig(path, dpi=_DPI)
+    save_picture(figure, path, _DPI)
 
 
 def plot_reliability(path: Path, results: Mapping[str, Calibration]) -> None:
@@ -119,7 +120,7 @@ def plot_reliability(path: Path, results: Mapping[str, Calibration]) -> None:
     panels[0].legend(fontsize=8, loc="upper left")
     figure.supxlabel("confidence (%)", fontsize=10)
     figure.supylabel("turns that are right (%)", fontsize=10)
-    figure.savefig(path, dpi=_DPI)
+    save_picture(figure, path, _DPI)
 
 
 def _figure(width: float, height: float, *shape: int, **options: Any) -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-"""Runs: a training from corpus to folder, an evaluation from folder to figures, and the demo that does both."""
+"""Runs: a training from corpus to folder, and an evaluation from folder to figures."""
 
 import os
 import shutil
@@ -220,6 +220,11 @@ def prepare_run(
     overrides: dict[str, Any] | None,
     knowledge: tuple[str, str] = ("none", "none"),
 ) -> tuple[Any, EmoNetProcessor, Conversations, dict[str, Any]]:
+    """What a training of a packed preset starts from; arguments are those of [`train_run`].
+
+    Returns:
+        A new model on the backbone, its processor, the corpus with histories, and the configuration as `run.json` states it.
+    """
     path = resolve_backbone(backbone)
     with loading(backbone, "backbone"):
         text_config = AutoConfig.from_pretrained(path, trust_remote_code=False)

@@ -96,7 +96,7 @@ def test_a_part_alone_is_run_and_the_report_says_what_is_missing(study: dict[str
 
 
 def test_processes_side_by_side_give_the_same(study: dict[str, Any], results: Path, finished: Path) -> None:
-    for cell in CELLS[1:]:
+    for cell in CELLS[2:]:
         shutil.rmtree(results / cell)
     ablate(study, results, "--jobs", "2")
     assert not (results / ".running").exists()
@@ -176,6 +176,11 @@ def test_cells_made_otherwise_are_never_mixed_in(
     with pytest.raises(EmoNetError, match=rf"cell {CELLS[3]} is another than .*{message}.*--fresh '{CELLS[3]}', or delete"):
         ablate(study, results)
     assert times(results) == before
+
+
+def test_what_is_mixed_in_goes_in_the_words_of_its_error(study: dict[str, Any], results: Path) -> None:
+    edit(results / CELLS[3] / "run.json", lambda run: run["cell"].update(emonet="0.0.9"))
+    before = times(results)
     ablate(study, results, "--fresh", CELLS[3])
     assert [cell for cell, when in times(results).items() if when != before[cell]] == [CELLS[3]]
 

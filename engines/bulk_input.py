@@ -163,6 +163,7 @@ def _parquet_ids(path: Path, schemas: list[pa.Schema]) -> Iterator[tuple[str, in
     _check_columns(path, file.schema_arrow.names)
     row = 0
     for group in range(file.num_row_groups):
+        end = row + file.metadata.row_group(group).num_rows
         try:
             for batch in file.iter_batches(_ROWS_AT_ONCE, row_groups=[group], columns=[COLUMNS[0]]):
                 for value in batch.column(0).to_pylist():
@@ -170,6 +171,10 @@ def _parquet_ids(path: Path, schemas: list[pa.Schema]) -> Iterator[tuple[str, in
                     row += 1
         except _DAMAGED as error:
             raise _unreadable(path, group, row, error) from error
+        if row != end:
+            raise _unreadable(path, group, row, f"it says that it ends with row {end}")
+    if row != file.metadata.num_rows:
+        raise EmoNetError(f"{path.name} holds {row} rows and says {file.metadata.num_rows}: write the file again.")
 
 
 def _json_ids(path: Path, schemas: list[pa.Schema]) -> Iterator[tuple[str, int]]:
@@ -223,6 +228,8 @@ def _read_parquet(path: Path, chunk: Chunk) -> pa.Table:
         if start < chunk.last and stop > chunk.first:
             parts += _slices(file, path, group, start, chunk)
         start = stop
+    if sum(map(len, parts)) != chunk.last - chunk.first:  # its columns are not of one length
+        raise EmoNetError(f"{path.name}, rows {chunk.first + 1} to {chunk.last}: can't all be read. Write the file again.")
     return pa.concat_tables(parts).replace_schema_metadata(None)
 
 
@@ -248,7 +255,7 @@ def _open_parquet(path: Path) -> pq.ParquetFile:
         raise EmoNetError(f"{path} is no readable Parquet file ({error}). Write it again.") from error
 
 
-def _unreadable(path: Path, group: int, row: int, error: Exception) -> EmoNetError:
+def _unreadable(path: Path, group: int, row: int, error: Exception | str) -> EmoNetError:
     reason = " ".join(str(error).split())
     return EmoNetError(f"{path.name}, row group {group}, from row {row + 1} on: can't be read ({reason}). Write the file again.")
 

@@ -16,6 +16,8 @@ from tiny import LABELS
 from tiny_store import TinyEmbedder, corpus
 
 from emonet.engines.bulk import predict_files
+from emonet.engines.bulk_input import plan_chunks, read_chunk
+from emonet.errors import EmoNetError
 from emonet.hub.card import card_text, is_edited, merge_card, usage_snippet, write_card
 from emonet.language.biographies import ExtractiveBiographer
 from emonet.language.speaker_store import SpeakerStore, View
@@ -143,6 +145,37 @@ def test_bulk_parquet(checkpoint: Path, folder: Path, rows: list[dict[str, Any]]
             predict_files(checkpoint, source, folder / f"out-{len(content)}", turns_a_part=2)
         else:
             check_parts(checkpoint, source, folder / "out", lambda: rows)
+
+
+SOME_ROWS = [
+    {"dialogue_id": dialogue, "speaker": speaker, "text": text, "turn": turn}
+    for dialogue, speaker, text, turn in [
+        ("d1", "Ann", "hello there", 0), ("d1", "Bob", "no", 1),
+        ("d2", "Ann", "ßé great", 0),
+        ("d3", "Ann", "x", 0), ("d3", "Bob", "y", 1),
+    ]
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("step", [13, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_flipped_bit_in_a_parquet_file_loses_no_row(step: int, tmp_path: Path) -> None:
+    """One bit after the other: the file is refused by name, or all of its rows are there."""
+    source = tmp_path / "in.parquet"
+    pq.write_table(pa.Table.from_pylist(SOME_ROWS), source, row_group_size=3)
+    whole, refused = source.read_bytes(), 0
+    for bit in range(0, 8 * len(whole), step):
+        content = bytearray(whole)
+        content[bit // 8] ^= 1 << bit % 8
+        source.write_bytes(content)
+        try:
+            plan = plan_chunks([source], 2)
+            rows = [row for chunk in plan.chunks for row in read_chunk(chunk, plan.schema).to_pylist()]
+        except EmoNetError as error:
+            assert "in.parquet" in str(error) or "columns don't go together" in str(error), bit
+            refused += 1
+        else:
+            assert len(rows) == len(SOME_ROWS), bit
+    assert refused > 4 * len(whole) // step
 
 
 # -- the speaker store --------------------------------------------------------------------------------------------------

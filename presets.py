@@ -142,6 +142,7 @@ _LM_TRAINING: dict[str, Any] = {
     "warmup_steps": 0.1,
     "weight_decay": 0.01,
     "class_weighting": "inverse",
+    "logit_adjustment": "validation",  # the backbone has learnt from all training dialogues
     "eval_on_start": True,
     "save_strategy": "no",
 }

@@ -12,7 +12,6 @@ from .backbones import backbone_name, resolve_backbone
 from .concepts import ConceptTable
 from .configuration_emonet import is_decoder_type
 from .context_registry import context_module_class
-from .cross_fitting import adjust_logits, assign_folds
 from .data import Conversations, load_conversations
 from .data.collator import EncodedCorpus
 from .disk import room_on_disk
@@ -28,6 +27,7 @@ from .language.adapter_trainer import start_on_frozen
 from .language.lora import save_adapter
 from .language.prompted_presets import PROMPTED_PRESETS
 from .language.prompted_runs import check_packed, evaluate_prompted, train_prompted_run
+from .logit_adjustment import adjust_logits, prepare_adjustment
 from .modeling_emonet import EmoNetForSequenceClassification
 from .modeling_prompted import PromptedEmoNet
 from .presets import preset_config, preset_training
@@ -102,8 +102,7 @@ def train_run(
         start_on_frozen(model, corpus, arguments, _arguments(output, seed, progress, head_training), cache_dir, progress)
         arguments = _arguments(output, seed, progress, training)  # anew: accelerate was set up for the head's precision
         cached = time.perf_counter()
-    if arguments.logit_adjustment != "none":
-        assign_folds(corpus["train"], model.config.head_members)
+    prepare_adjustment(arguments.logit_adjustment, corpus["train"], model.config.head_members)
     trainer = EmoNetTrainer(
         model=model,
         args=arguments,
@@ -115,7 +114,7 @@ def train_run(
     checkpoint = last_whole_checkpoint(output / "checkpoints") if resume else None
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if arguments.logit_adjustment != "none":
-        facts["class_bias"] = adjust_logits(model, corpus["train"], corpus.collator)
+        facts["class_bias"] = adjust_logits(model, corpus, arguments.logit_adjustment)
     finished = time.perf_counter()
     record = run_record(
         model,

@@ -43,7 +43,7 @@ _TRAINING = {
     "gradient_accumulation": _Flag("gradient_accumulation_steps", _COUNT, "passes an optimizer step"),
     "learning_rate": _Flag("learning_rate", _ANY, "the highest"),
     "class_weighting": _Flag("class_weighting", str, "weights of the loss: none, inverse, sqrt_inverse or effective"),
-    "logit_adjustment": _Flag("logit_adjustment", str, "none, or out_of_fold: a bias a class, fitted on cross-fitted heads"),
+    "logit_adjustment": _Flag("logit_adjustment", str, "a bias a class, fitted out_of_fold or to validation; or none"),
     "label_smoothing": _Flag("label_smoothing_factor", _SHARE, "share of a label that is spread over all"),
     "early_stopping": _Flag("early_stopping_patience", whole(0), "epochs without a better validation score; 0 for never"),
 }

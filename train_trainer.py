@@ -14,7 +14,6 @@ from transformers import TrainerCallback, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from .classifier_heads import weighted_auxiliary, weighted_cross_entropy
-from .cross_fitting import LOGIT_ADJUSTMENTS, member_labels
 from .data.collator import EncodedCorpus
 from .disk import room_on_disk
 from .errors import EmoNetError, loading
@@ -23,6 +22,7 @@ from .hub.card_callback import CardCallback
 from .hub.pushing_trainer import PushingTrainer
 from .inference import window_tokens
 from .language.adapter_trainer import AdapterCheckpoints
+from .logit_adjustment import LOGIT_ADJUSTMENTS, member_labels
 from .processing_emonet import EmoNetProcessor
 
 _DAMAGED = " Delete that folder, and run the same command again: it goes on from the one before, or from the start."
@@ -38,7 +38,8 @@ class EmoNetTrainingArguments(TrainingArguments):
             [`class_weights`].
         learning_rate_mapping: Regular expression on parameter names → learning rate; the first that matches wins.
         early_stopping_patience: Epochs without a better validation score before training stops; 0 for never.
-        logit_adjustment: `out_of_fold` cross-fits the heads and then fits a bias for every class; see [`cross_fitting`].
+        logit_adjustment: After training a bias for every class is fitted, to what cross-fitted heads say of training dialogues
+            (`out_of_fold`) or to `validation`; see `logit_adjustment.py`.
         lora_rank: Rank of LoRA adapters on the backbone, whose own weights are then not trained; 0 for none.
         lora_alpha / lora_dropout / lora_target_modules: See [`LoraSettings`].
         head_epochs: With adapters, the head first learns this long on the frozen backbone's cached read-outs.

@@ -14,10 +14,10 @@ from ..choices import CHOICES
 from ..configuration_emonet import EmoNetConfig
 from ..configuration_prompted import PromptSettings
 from ..context_registry import CONTEXT_MODULES
-from ..cross_fitting import LOGIT_ADJUSTMENTS
 from ..data.loading import CORPORA
 from ..errors import EmoNetError
 from ..language.prompted_presets import PROMPTED_PRESETS, PROMPTED_TRAINING
+from ..logit_adjustment import LOGIT_ADJUSTMENTS
 from ..presets import PRESETS
 from ..train_trainer import CLASS_WEIGHTINGS, EmoNetTrainingArguments
 

@@ -1,7 +1,8 @@
-"""Cross-fitted heads, and the class bias that is fitted to what each says of the dialogues it has not learnt from.
+"""The bias by which classes are weighed against each other, fitted to what a model says of dialogues it has not learnt from.
 
-Each member of a [`HeadEnsemble`] leaves out its fold of the training dialogues, so that the training set itself, seven times
-the size of EmoryNLP's validation set, shows how the classes are to be weighed against each other on dialogues that are new.
+`out_of_fold`: each member of a [`HeadEnsemble`] leaves out its fold of the training dialogues, so that the training set itself,
+seven times the size of EmoryNLP's validation set, shows what the heads say of new dialogues. Where the backbone is trained too,
+it has seen all of them: then the bias is fitted to `validation`, whose own figures flatter from then on.
 """
 
 from collections.abc import Sequence
@@ -10,25 +11,31 @@ from typing import Any
 import numpy as np
 import torch
 
-from .data.collator import EmoNetCollator, EncodedSplit
+from .data.collator import EmoNetCollator, EncodedCorpus, EncodedSplit
 from .errors import EmoNetError
 from .evaluation.significance import dialogue_counts, metric_of_counts
-from .inference import batches_by_length
+from .inference import batches_by_length, predict_logits
 from .processing_emonet import NO_LABEL
 
-LOGIT_ADJUSTMENTS = ("none", "out_of_fold")
+LOGIT_ADJUSTMENTS = ("none", "out_of_fold", "validation")
 _STEPS = np.linspace(-1, 1, 21)  # a bias of 1 multiplies a class's odds by 2.7
 _SWEEPS = 4
 
 
-def assign_folds(split: EncodedSplit, members: int) -> None:
-    """Give every window of a training split the member that does not learn from its dialogue.
+def prepare_adjustment(adjustment: str, split: EncodedSplit, members: int) -> None:
+    """Before training: give the dialogues of the training split their folds, if the adjustment needs them.
 
     Raises:
-        EmoNetError: for a single head, which has nobody to leave anything out for it.
+        EmoNetError: for a single head: an ensemble carries the bias, and its members leave out parts for each other.
     """
-    if members < 2:
-        raise EmoNetError("logit_adjustment='out_of_fold' needs several heads, each of which leaves out a part: head_members=5.")
+    if adjustment != "none" and members < 2:
+        raise EmoNetError(f"logit_adjustment={adjustment!r} needs several heads, which carry the classes' bias: head_members=5.")
+    if adjustment == "out_of_fold":
+        assign_folds(split, members)
+
+
+def assign_folds(split: EncodedSplit, members: int) -> None:
+    """Give every window of a training split the member that does not learn from its dialogue."""
     for number, windows in enumerate(split.windows):
         for window in windows:
             window["fold"] = number % members
@@ -99,10 +106,17 @@ def _best_bias(logits: np.ndarray, gold: np.ndarray) -> np.ndarray:
     return bias
 
 
-def adjust_logits(model: Any, split: EncodedSplit, collator: EmoNetCollator) -> Sequence[float]:
-    """Fit the class bias of a model whose heads were cross-fitted on the split, set it, and give it."""
+def adjust_logits(model: Any, corpus: EncodedCorpus, adjustment: str) -> Sequence[float]:
+    """After training: fit the class bias, set it, and give it."""
+    if adjustment == "out_of_fold":
+        split = corpus["train"]
+        logits = out_of_fold_logits(model, split, corpus.collator)
+    else:
+        split = corpus["validation"]
+        model.classifier.class_bias.zero_()
+        logits = np.concatenate(predict_logits(model, corpus.processor, split.windows, corpus.collator.memory))
     turns = [sum(len(window["labels"]) - window["read_from"] for window in windows) for windows in split.windows]
     dialogues = np.repeat(np.arange(len(turns)), turns)
-    bias = fit_class_bias(out_of_fold_logits(model, split, collator), split.labels(), dialogues)
+    bias = fit_class_bias(logits, split.labels(), dialogues)
     model.classifier.class_bias.copy_(torch.from_numpy(bias))
     return [round(float(value), 4) for value in bias]

@@ -10,8 +10,16 @@ from sklearn.metrics import f1_score
 from tiny import DIALOGUE, LABELS, OTHER, build, logits
 from tiny_training import encoded, trainer_for
 
-from emonet.cross_fitting import adjust_logits, assign_folds, fit_class_bias, member_labels, out_of_fold_logits
 from emonet.errors import EmoNetError
+from emonet.inference import predict_logits
+from emonet.logit_adjustment import (
+    adjust_logits,
+    assign_folds,
+    fit_class_bias,
+    member_labels,
+    out_of_fold_logits,
+    prepare_adjustment,
+)
 from emonet.modeling_emonet import EmoNetForSequenceClassification
 from emonet.streaming import EmoNetSession
 from emonet.train_trainer import EmoNetTrainingArguments
@@ -117,15 +125,43 @@ def test_a_checkpoint_from_before_has_no_bias(tokenizer: Any, tmp_path: Path) ->
     assert torch.equal(loaded.classifier.class_bias, torch.zeros(len(LABELS)))
 
 
-def test_adjusting_sets_a_bias_of_mean_zero(tokenizer: Any) -> None:
-    model, _, split, collator = parts_with_folds(tokenizer)
-    bias = adjust_logits(model, split, collator)
+class Corpus(dict):
+    """The part of an `EncodedCorpus` that fitting the bias needs."""
+
+    def __init__(self, processor: Any, collator: Any, **splits: Any):
+        super().__init__(splits)
+        self.processor, self.collator = processor, collator
+
+
+@pytest.mark.parametrize(("adjustment", "read"), [("out_of_fold", "train"), ("validation", "validation")])
+def test_adjusting_sets_a_bias_of_mean_zero_from_one_split_alone(tokenizer: Any, adjustment: str, read: str) -> None:
+    model, processor, split, collator = parts_with_folds(tokenizer)
+    corpus = Corpus(processor, collator, **{read: split})
+    bias = adjust_logits(model, corpus, adjustment)  # type: ignore[arg-type]
     assert model.classifier.class_bias.tolist() == pytest.approx(bias, abs=1e-4) and sum(bias) == pytest.approx(0, abs=1e-3)
     assert any(bias), "untrained heads leave much to mend"
+    assert adjust_logits(model, corpus, adjustment) == bias, "what was fitted before does not count"  # type: ignore[arg-type]
 
 
-def test_what_cannot_be_cross_fitted_is_refused(tokenizer: Any, tmp_path: Path) -> None:
-    with pytest.raises(EmoNetError, match="needs several heads, each of which leaves out a part: head_members=5"):
-        assign_folds(encoded(tokenizer)[2], 1)
-    with pytest.raises(EmoNetError, match="logit_adjustment='oof' is not one of none, out_of_fold"):
+def test_the_bias_of_validation_undoes_a_tilt(tokenizer: Any) -> None:
+    model, processor, split, collator = encoded(tokenizer, "context", head_members=MEMBERS)
+    with torch.no_grad():
+        for member in model.classifier.members:
+            member[-1].bias[0] += 0.8  # every turn gets the first label
+
+    def score() -> float:
+        found = np.concatenate(predict_logits(model, processor, split.windows, collator.memory)).argmax(-1)
+        kept = split.labels() >= 0
+        return f1_score(split.labels()[kept], found[kept], average="weighted")
+
+    before = score()
+    adjust_logits(model, Corpus(processor, collator, validation=split), "validation")  # type: ignore[arg-type]
+    assert score() > before
+
+
+def test_what_cannot_be_adjusted_is_refused(tokenizer: Any, tmp_path: Path) -> None:
+    for adjustment in ("out_of_fold", "validation"):
+        with pytest.raises(EmoNetError, match=f"{adjustment}' needs several heads, which carry .* head_members=5"):
+            prepare_adjustment(adjustment, encoded(tokenizer)[2], 1)
+    with pytest.raises(EmoNetError, match="logit_adjustment='oof' is not one of none, out_of_fold, validation"):
         EmoNetTrainingArguments(output_dir=str(tmp_path), logit_adjustment="oof")

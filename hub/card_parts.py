@@ -146,6 +146,8 @@ def results(files: "RunFiles") -> str:
             f"Scores are calibrated: logits are divided by a temperature of {files.config['calibration_temperature']:.2f}, "
             f"fitted on validation. The expected calibration error here is {100 * figures['ece']:.1f} %."
         )
+    if files.run.get("class_bias"):
+        parts.append(f"A bias for every class, added to the logits, was fitted to weighted F1 on {_fitted_on(files.run)}.")
     if by_class:
         parts.append(_table(("emotion", "F1", "precision", "recall", "turns"), by_class))
     if figures.get("confusion_matrix"):
@@ -158,6 +160,12 @@ def results(files: "RunFiles") -> str:
             parts.append(f"As a picture for {files.plot_split}, by which the epoch was chosen:")
         parts.append(f"![Confusion matrix on {files.plot_split}](confusion_matrix.png)")
     return "\n\n".join(parts)
+
+
+def _fitted_on(run: dict[str, Any]) -> str:
+    if run.get("training", {}).get("logit_adjustment") == "validation":
+        return "validation, whose own figures it flatters"
+    return "training dialogues, each by the head that had left it out"
 
 
 def data_notes(files: "RunFiles") -> str:

@@ -109,6 +109,15 @@ def test_calibration_is_said_where_there_is_one(folder: Path) -> None:
     assert "a temperature of 1.37, fitted on validation. The expected calibration error here is 3.1 %" in card_text(folder, "a/b")
 
 
+@pytest.mark.parametrize(
+    ("adjustment", "where"), [("validation", "validation, whose own figures it flatters"), ("out_of_fold", "training dialogues")]
+)
+def test_the_card_says_what_the_class_bias_was_fitted_to(folder: Path, adjustment: str, where: str) -> None:
+    assert "bias for every class" not in card_text(folder, "a/b")
+    change(folder, "run.json", class_bias=[0.1, -0.1], training={"logit_adjustment": adjustment})
+    assert f"fitted to weighted F1 on {where}" in card_text(folder, "a/b")
+
+
 def test_the_metadata_says_what_the_hub_filters_by(folder: Path) -> None:
     front = metadata(card_text(folder, "user/name"))
     assert front["license"] == "apache-2.0" and front["library_name"] == "transformers"

@@ -52,7 +52,7 @@ def test_the_schema_holds(case: Any) -> None:
 
 @pytest.mark.slow
 @schema.parametrize()
-@settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
 def test_the_schema_holds_at_length(case: Any) -> None:
     _check_against_the_schema(case)
 

@@ -96,13 +96,13 @@ def train_run(
     cached = time.perf_counter()
 
     arguments = _arguments(output, seed, progress, training)
+    prepare_adjustment(arguments.logit_adjustment, corpus["train"], model.config.head_members)
     if arguments.lora_rank:
         head_training = {**preset_training("emonet-fast", model.config.is_decoder_backbone), "class_weighting": scheme}
         head_training["num_train_epochs"] = arguments.head_epochs
         start_on_frozen(model, corpus, arguments, _arguments(output, seed, progress, head_training), cache_dir, progress)
         arguments = _arguments(output, seed, progress, training)  # anew: accelerate was set up for the head's precision
         cached = time.perf_counter()
-    prepare_adjustment(arguments.logit_adjustment, corpus["train"], model.config.head_members)
     trainer = EmoNetTrainer(
         model=model,
         args=arguments,

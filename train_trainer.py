@@ -110,7 +110,7 @@ class EmoNetTrainer(AdapterCheckpoints, PushingTrainer):
         if "compute_metrics" not in kwargs and kwargs.get("eval_dataset") is not None:
             kwargs["compute_metrics"] = trainer_metrics(model.config.label_names)
         args = args or EmoNetTrainingArguments()
-        super().__init__(model=model, args=args, **kwargs)
+        super().__init__(model=_without_preparation(model), args=args, **kwargs)
         if isinstance(self.processing_class, EmoNetProcessor):
             self.accelerator.unwrap_model(self.model).processor = self.processing_class
         self.add_callback(CardCallback())
@@ -205,6 +205,15 @@ class EmoNetTrainer(AdapterCheckpoints, PushingTrainer):
     def _weights(self, device: torch.device) -> torch.Tensor:
         config = self.accelerator.unwrap_model(self.model).config
         return torch.tensor(config.class_weights or [1.0] * config.num_labels, device=device)
+
+
+def _without_preparation(model: Any) -> Any:
+    """The model as it was before another trainer: accelerate prepares none twice, so this one's precision would be ignored."""
+    if model is not None:
+        vars(model).pop("_is_accelerate_prepared", None)
+        if "_original_forward" in vars(model):
+            model.forward = vars(model).pop("_original_forward")
+    return model
 
 
 class BestWeights(TrainerCallback):

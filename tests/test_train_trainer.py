@@ -125,6 +125,17 @@ def test_bfloat16_takes_nearly_the_same_step_where_there_is_no_gpu(tokenizer: An
         assert EmoNetTrainingArguments(output_dir=str(tmp_path), bf16=True).use_cpu
 
 
+@pytest.mark.parametrize("first", [False, True])
+def test_a_second_trainer_computes_in_its_own_precision(tokenizer: Any, tmp_path: Path, first: bool) -> None:
+    parts = encoded(tokenizer)
+    trainer_for(parts, tmp_path / "first", bf16=first, learning_rate=0.0).train()
+    second = trainer_for(parts, tmp_path / "second", bf16=not first, learning_rate=0.0)
+    seen = []
+    parts[0].classifier.register_forward_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))
+    second.train()
+    assert set(seen) == {not first}
+
+
 def test_early_stopping_without_checkpoints(tokenizer: Any, tmp_path: Path) -> None:
     trainer = trainer_for(
         encoded(tokenizer), tmp_path, eval_strategy="epoch", num_train_epochs=50, learning_rate=0.0, early_stopping_patience=2

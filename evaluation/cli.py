@@ -33,7 +33,9 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "benchmark", help="the systems of the field on the same data, backbone and protocol, in one table"
     )
     benchmark.add_argument(
-        "--study", default="benchmark_cached", help="another study, such as benchmark_speakers (default: benchmark_cached)"
+        "--study",
+        default="benchmark_cached",
+        help="benchmark_speakers, benchmark_finetuned, or a study file (default: benchmark_cached)",
     )
     _study_arguments(benchmark)
 

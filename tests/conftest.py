@@ -11,6 +11,10 @@ from transformers import PreTrainedTokenizerFast
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+if (workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))) > 1:  # they share the cores, with the processes they start
+    threads = max(1, torch.get_num_threads() // workers)
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    torch.set_num_threads(threads)
 
 # The same few cases every time; `--hypothesis-profile=knocks` tries 10,000 new ones at every door (results/hard_knocks.md).
 _COMMON = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}

@@ -207,15 +207,6 @@ class EmoNetTrainer(AdapterCheckpoints, PushingTrainer):
         return torch.tensor(config.class_weights or [1.0] * config.num_labels, device=device)
 
 
-def _without_preparation(model: Any) -> Any:
-    """The model as it was before another trainer: accelerate prepares none twice, so this one's precision would be ignored."""
-    if model is not None:
-        vars(model).pop("_is_accelerate_prepared", None)
-        if "_original_forward" in vars(model):
-            model.forward = vars(model).pop("_original_forward")
-    return model
-
-
 class BestWeights(TrainerCallback):
     """Keeps the best epoch's trainable weights in memory and puts them back at the end; stops early.
 
@@ -273,6 +264,15 @@ def class_weights(labels: Sequence[int] | np.ndarray, num_labels: int, scheme: s
         raw[present] = counts[present] ** (-1.0 if scheme == "inverse" else -0.5)
     raw[~present] = raw.max()
     return [round(float(value), 6) for value in raw / raw.mean()]
+
+
+def _without_preparation(model: Any) -> Any:
+    """The model as it was before another trainer: accelerate prepares none twice, so this one's precision would be ignored."""
+    if model is not None:
+        vars(model).pop("_is_accelerate_prepared", None)
+        if "_original_forward" in vars(model):
+            model.forward = vars(model).pop("_original_forward")
+    return model
 
 
 def _apply_learning_rates(optimizer: torch.optim.Optimizer, model: torch.nn.Module, mapping: dict[str, float]) -> None:

@@ -46,9 +46,10 @@ def emotions_section(table: DatasetTable, reference: str, folder: Path, prefix: 
         folder / f"{prefix}-confusion.png", {row.name: row.counts.sum((0, 1)) for row in table.rows.values()}, table.labels
     )
     turns = ", ".join(f"{label} {support[label]['support']}" for label in table.labels)
+    line = f"; the line is “{reference}”" if reference in table.rows else ""
     return [
         Heading(3, "Emotions"),
-        Picture(f"{folder.name}/{prefix}-emotions.png", f"F1 by emotion; the line is “{reference}”. Annotated turns: {turns}."),
+        Picture(f"{folder.name}/{prefix}-emotions.png", f"F1 by emotion{line}. Annotated turns: {turns}."),
         Picture(
             f"{folder.name}/{prefix}-confusion.png", "Confusion matrices, percent of each annotated emotion's turns, all seeds."
         ),
@@ -60,7 +61,7 @@ def curves_section(table: DatasetTable, reference: str, folder: Path, prefix: st
     epochs = {row.name: [cell.run["epochs"] for cell in row.cells.values()] for row in table.rows.values()}
     plot_learning_curves(folder / f"{prefix}-curves.png", epochs, reference, "weighted_f1", "weighted F1 on validation (%)", 100)
     plot_learning_curves(folder / f"{prefix}-losses.png", epochs, reference, "loss", "loss on validation")
-    about = f"every seed thin, their mean thick; dashed is “{reference}”."
+    about = "every seed thin, their mean thick" + (f"; dashed is “{reference}”." if reference in table.rows else ".")
     return [
         Heading(3, "Learning curves"),
         Picture(f"{folder.name}/{prefix}-curves.png", f"Weighted F1 on validation by epoch, {about}"),

@@ -89,10 +89,12 @@ def test_a_part_alone_is_run_and_the_report_says_what_is_missing(study: dict[str
     assert set(times(folder)) == {CELLS[0], CELLS[1]} and "2 of 4 cells" in capsys.readouterr().out
     report = (folder / "report.md").read_text()
     assert "**Missing:** “context” lacks seed 2; “EmoNet” lacks seed 2" in report and "1 (without 2)" in report
+    assert "dashed is “context”" in report and "the line is “context”" in report
     shutil.rmtree(folder / CELLS[0])
     ablate(study, folder, "--report-only")
     report = (folder / "report.md").read_text()
     assert "“context” has no finished cell" in report and "Without the reference there are no differences" in report
+    assert "dashed is" not in report and "the line is" not in report, "the pictures have no reference to name"
 
 
 def test_processes_side_by_side_give_the_same(study: dict[str, Any], results: Path, finished: Path) -> None:

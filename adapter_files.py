@@ -23,7 +23,8 @@ class Adapter:
     """Low-rank updates (Hu et al. 2022) and what stands behind the backbone.
 
     Attributes:
-        facts: `backbone`, `base_digest` (of the backbone's weights), `rank`, `alpha` … state: Tensors by parameter name.
+        facts: `backbone`, `base_digest` and `base_dtype` (of the backbone's weights), `rank`, `alpha` …
+        state: Tensors by parameter name.
     """
 
     facts: dict[str, Any]
@@ -47,8 +48,8 @@ class Adapter:
             paths = [fetched(checkpoint, name, **cls.hub_options(kwargs)) for name in (ADAPTER_FILE, ADAPTER_WEIGHTS)]
             facts = json.loads(Path(str(paths[0])).read_text("utf-8"))
             adapter = cls(facts, load_file(str(paths[1])))
-            adapter.scale, adapter.backbone, facts["base_digest"]
-        except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
+            adapter.scale, adapter.backbone, adapter.base_dtype, facts["base_digest"]
+        except (OSError, AttributeError, KeyError, TypeError, ValueError, SafetensorError) as error:
             raise EmoNetError(
                 f"{checkpoint}: no adapters that load ({error!r}); save_adapter(model, folder) writes them."
             ) from error
@@ -57,6 +58,11 @@ class Adapter:
     @property
     def backbone(self) -> str:
         return self.facts["backbone"]
+
+    @property
+    def base_dtype(self) -> torch.dtype:
+        """In which the backbone's weights have `base_digest`: they are loaded and merged in it, and cast after that."""
+        return getattr(torch, self.facts.get("base_dtype", "float32"))
 
     @property
     def scale(self) -> float:

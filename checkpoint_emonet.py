@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import PreTrainedModel
 from transformers.dynamic_module_utils import custom_object_save
 from transformers.utils import logging
@@ -59,7 +60,9 @@ class EmoNetCheckpoint(PreTrainedModel):
             raise EmoNetError(f"{checkpoint}: adapters are merged into whole weights; load a merged checkpoint in 4 bits.")
         config_class: Any = cls.config_class
         config = kwargs.get("config") or config_class.from_pretrained(checkpoint, **Adapter.hub_options(kwargs))
-        load = {name: kwargs[name] for name in ("dtype", "attn_implementation") if kwargs.get(name) is not None}
+        load = {"dtype": adapter.base_dtype}
+        if kwargs.get("attn_implementation") is not None:
+            load["attn_implementation"] = kwargs["attn_implementation"]
         try:
             model = cls.on_backbone(backbone_path or adapter.backbone, config, **load)
         except OSError as error:
@@ -70,6 +73,9 @@ class EmoNetCheckpoint(PreTrainedModel):
             ) from error
         adapter.merge_into(model, checkpoint, backbone_path)
         model.name_or_path = checkpoint
+        dtype = kwargs.get("dtype")
+        if dtype not in (None, "auto"):
+            model = model.to(getattr(torch, dtype) if isinstance(dtype, str) else dtype)
         return model.eval()
 
     @classmethod

@@ -129,4 +129,6 @@ class PromptedSession:
 
 def _name(model: Any) -> str:
     """What tells models apart whose predictions must not be mixed."""
-    return f"{model.config.backbone} {model.num_parameters()} {model.config.label_names} {model.config.prompts}"
+    # The first row of each matrix: adapters leave biases and norms as they are.
+    sums = [float(weight.detach().reshape(len(weight), -1)[0].double().sum()) for weight in model.parameters() if weight.dim()]
+    return f"{model.config.backbone} {sum(sums):.10e} {model.config.label_names} {model.config.prompts}"

@@ -12,6 +12,7 @@ from typing import Any
 from transformers.utils import logging
 
 from .anonymity import Anonymizer
+from .chat import chat_text
 from .configuration_prompted import PromptSettings
 from .dialogue_input import turn_speaker, turn_text
 from .errors import EmoNetError
@@ -42,7 +43,7 @@ class PromptBuilder:
     Args:
         tokenizer: With a chat template the prompt is a chat; without one it is plain text.
         labels: The label words, in the order in which they are told.
-        max_tokens: Longest prompt. Of a longer one the oldest turns go first, then the biography, trajectory and
+        max_tokens: Longest prompt. Of a longer one the oldest turns go first, then later turns, the biography, trajectory and
             demonstrations, and last of all the end of the turn itself, with a warning.
         names: Known persons, whose place in it is their number in anonymous mode.
     """
@@ -74,11 +75,12 @@ class PromptBuilder:
         trajectory: Sequence[FeltTurn] = (),
         demonstrations: Sequence[FeltTurn] = (),
         window: int | None = None,
+        future: int | None = None,
     ) -> str:
         """The prompt for the turn at `place`, up to where the answer begins."""
         settings = self.settings
         begin = place - (settings.window if window is None else window)
-        scene = self.scene(turns, begin, place + 1 + settings.future_window)
+        scene = self.scene(turns, begin, place + 1 + (settings.future_window if future is None else future))
         name, said = scene.name(place), scene.said(place)
         parts = [scene.history()]
         if settings.biography and biography:
@@ -104,12 +106,15 @@ class PromptBuilder:
     ) -> list[int]:
         """The prompt's tokens, at most `max_tokens`; `window` earlier turns stand in it where it is given."""
         window = min(self.settings.window if window is None else window, place)
+        future = min(self.settings.future_window, len(turns) - 1 - place)
         while True:
-            ids = self.tokenize(self.text(turns, place, biography, trajectory, demonstrations, window))
+            ids = self.tokenize(self.text(turns, place, biography, trajectory, demonstrations, window, future))
             if len(ids) <= self.max_tokens:
                 return ids
             if window:
                 window = window // 2
+            elif future:
+                future = future // 2
             elif biography:
                 biography = ""
             elif trajectory or demonstrations:
@@ -118,11 +123,13 @@ class PromptBuilder:
                 turns = self._shortened(turns, place, len(ids))
 
     def _shortened(self, turns: Sequence[Mapping[str, Any]], place: int, length: int) -> list[Mapping[str, Any]]:
-        said = turn_text(turns[place], place).split()
+        said = turn_text(turns[place], place).strip()
         if not said:
             raise EmoNetError(f"max_tokens={self.max_tokens} does not even hold the instruction ({length} tokens).")
         logger.warning(f"Turn {place}: its prompt of {length} tokens is over {self.max_tokens}; its end is cut.")
-        shorter = {**turns[place], "text": " ".join(said[: len(said) // 2])}
+        half = said[: len(said) // 2]
+        words = half.rpartition(" ")[0]  # some scripts have none
+        shorter = {**turns[place], "text": words or half}
         shorter.pop("content", None)
         return [*turns[:place], shorter]
 
@@ -145,7 +152,7 @@ class PromptBuilder:
         if self.tokenizer.chat_template is None:
             return f"{instruction}\n{question}\nAnswer:\n"
         chat = [{"role": "system", "content": instruction}, {"role": "user", "content": question}]
-        return self.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        return chat_text(self.tokenizer, chat, tokenize=False, add_generation_prompt=True)
 
     def tokenize(self, text: str) -> list[int]:
         """The tokens of a framed text, whose special tokens stand in it."""
@@ -179,9 +186,10 @@ class Scene:
         """Another text, quoted."""
         return self._quote(self.hide(text))
 
-    def history(self, end: int | None = None) -> str:
-        """The turns, up to `end` if given, one a line between the marks."""
-        lines = [f"{self.name(place)}: {self.said(place)}" for place in self._shown if end is None or place < end]
+    def history(self, begin: int = 0, end: int | None = None) -> str:
+        """The turns, from `begin` and up to `end` if given, one a line between the marks."""
+        shown = [place for place in self._shown if place >= begin and (end is None or place < end)]
+        lines = [f"{self.name(place)}: {self.said(place)}" for place in shown]
         return "\n".join([FRAME, *lines, FRAME])
 
 

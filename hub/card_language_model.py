@@ -19,6 +19,7 @@ def language_model(files: "RunFiles") -> str:
     facts = [
         ("Language model", _backbone_fact(files.config)),
         ("Read-out", _prompt_fact(files.config["prompts"]) if prompted else _packed_fact(files.config)),
+        ("Learnt first", _first_stage_fact(files.run.get("first_stage"))),
         ("Adapters", adapters or "none: all weights were trained"),
         ("Loss", "weighted by class" if files.config.get("class_weights") else "not weighted"),
     ]
@@ -70,19 +71,38 @@ def _prompt_fact(prompts: dict[str, Any]) -> str:
     if prompts.get("trajectory"):
         held.append(f"the speaker's last {prompts['trajectory']} turns with their emotions, as the model itself named them")
     if prompts.get("biography"):
-        held.append("the speaker's biography")
+        whole = ", written from the whole dialogue, later turns included" if prompts.get("biography_of_dialogue") else ""
+        held.append(f"the speaker's biography{whole}")
+    if prompts.get("label_statement"):
+        held.append("the labels once more")
+    if prompts.get("demonstrations"):
+        held.append(f"the most similar labelled turns of training ({prompts['demonstrations']})")
     return f"prompted, one instruction prompt a turn with {', '.join(held)}; the answer is scored over the label words"
+
+
+def _first_stage_fact(stage: dict[str, Any] | None) -> str:
+    if not stage:
+        return ""
+    if "annotator" not in stage:
+        return f"{stage['task']}, from {stage['examples']:,} training examples"
+    return f"{stage['task']}, as `{stage['annotator']}` wrote it of training turns ({stage['examples']:,} examples)"
 
 
 def _provenance(prompts: dict[str, Any], biographies: dict[str, Any]) -> str:
     writer, budget = prompts["biography_writer"], prompts["biography_budget"]
     said = "without a language model, from counts and phrases" if writer == EXTRACTIVE else f"by `{writer}`"
     unit = "words" if writer == EXTRACTIVE else "tokens"
+    written = f"**Biographies** were written {said}, {budget} {unit} at most,"
+    if prompts.get("biography_of_dialogue"):
+        return (
+            f"{written} from the whole dialogue that a turn stands in, later turns included, in training and evaluation; whoever "
+            "uses the model has them written of their own dialogues by the same writer. The repository holds none."
+        )
     parts = [
-        f"**Biographies** were written {said}, {budget} {unit} at most, from training utterances alone; `biographies.json` holds "
-        "each with the keys of the utterances that it was made from. Without a person's entry the prompts tell nothing of them; "
-        "what the weights have learnt from their turns stays. "
-        "In training and evaluation a turn's biographies were made from what is earlier than its dialogue."
+        f"{written} in training and evaluation from what the person had said before a turn's dialogue, in training turns and "
+        "in its own split. `biographies.json` holds those that the model is used with, from training utterances alone, each with "
+        "the keys of the utterances that it was made from. Without a person's entry the prompts tell nothing of them; what the "
+        "weights have learnt from their turns stays."
     ]
     groups = Counter((each["kind"], each["model"], each["prompt_digest"]) for each in biographies.values())
     utterances: Counter[Any] = Counter()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,6 +17,7 @@ from transformers.utils import logging
 from ..adapter_files import weights_digest
 from ..backbones import backbone_name, resolve_backbone
 from ..cache import cache_root
+from ..chat import chat_text
 from ..errors import EmoNetError
 from ..version import PACKAGE_VERSION
 
@@ -55,7 +57,7 @@ class TextWriter:
         model: `smollm2`, a Hub id or a folder.
 
     Attributes:
-        name: The model's name and its weights' digest.
+        name: The model's name and its weights' digest. context_length: How many tokens it can read.
 
     Raises:
         EmoNetError: for a model without a chat template.
@@ -68,6 +70,12 @@ class TextWriter:
             raise EmoNetError(f"{model!r} has no chat template: annotations need an instruct model, for example smollm2.")
         self.model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, trust_remote_code=False).eval()
         self.name = f"{backbone_name(path)}-{weights_digest(self.model)[:12]}"
+        self.context_length: float = getattr(self.model.config, "max_position_embeddings", None) or math.inf
+
+    def fits(self, chat: Chat, max_tokens: int) -> bool:
+        """Whether chat and answer are within the model's context."""
+        inputs, room = self._asked(chat, max_tokens)
+        return inputs["input_ids"].shape[1] + room <= self.context_length
 
     @torch.inference_mode()
     def write(self, chat: Chat, max_tokens: int) -> str:
@@ -75,20 +83,33 @@ class TextWriter:
 
         Args:
             max_tokens: Most tokens of the answer.
+
+        Raises:
+            EmoNetError: for a chat that is over the model's context with its answer, or a beginning that is the whole answer.
         """
-        inputs: Any = self.tokenizer.apply_chat_template(
-            list(chat), continue_final_message=True, return_tensors="pt", return_dict=True
-        )
-        begun = chat[-1]["content"]
+        inputs, room = self._asked(chat, max_tokens)
+        begun, length = chat[-1]["content"], inputs["input_ids"].shape[1]
+        if room < 1:
+            raise EmoNetError(f"{max_tokens} tokens have no room for an answer behind {begun!r}: give a larger budget.")
+        if length + room > self.context_length:
+            raise EmoNetError(
+                f"{length} tokens of a question and {room} of its answer are over the {self.context_length} that {self.name} "
+                "can read: give it a model with a longer context, or shorter lines."
+            )
         output = self.model.generate(
             **inputs,
-            max_new_tokens=max_tokens - len(self.tokenizer(begun, add_special_tokens=False)["input_ids"]),
+            max_new_tokens=room,
             do_sample=False,
             repetition_penalty=REPETITION_PENALTY,
             pad_token_id=self.tokenizer.eos_token_id,
         )
         text = self.tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
         return " ".join(f"{begun}{text}".split())
+
+    def _asked(self, chat: Chat, max_tokens: int) -> tuple[Any, int]:
+        """The chat's tokens, and how many more an answer of `max_tokens` has behind its beginning."""
+        inputs = chat_text(self.tokenizer, chat, continue_final_message=True, return_tensors="pt", return_dict=True)
+        return inputs, max_tokens - len(self.tokenizer(chat[-1]["content"], add_special_tokens=False)["input_ids"])
 
 
 class Annotator:

@@ -89,7 +89,7 @@ def impact_text(builder: PromptBuilder, turns: Sequence[Mapping[str, Any]], plac
     question = (
         f"The next to speak is <{name}>. From what was said so far, select what {name} will feel from <{builder.label_list}>."
     )
-    return builder.framed(builder.instruction, f"{scene.history(place)}\n{question}")
+    return builder.framed(builder.instruction, f"{scene.history(end=place)}\n{question}")
 
 
 def impact_prompt(builder: PromptBuilder, turns: Sequence[Mapping[str, Any]], place: int) -> list[int]:

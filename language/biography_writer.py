@@ -33,7 +33,8 @@ class LlmBiographer:
     Args:
         model: An instruct model with a chat template: `smollm2`, a Hub id or a folder.
         budget: Most tokens of a biography; it ends with the last whole sentence.
-        lines: How many utterances the model is shown, spread evenly over the speaker's past.
+        lines: How many utterances the model is shown at most, spread evenly over the speaker's past; fewer where its context
+            holds no more.
         anonymous: The model is shown numbers in place of names, and its text is searched for names too.
         names: See [`ExtractiveBiographer`].
         annotator: Writes in place of that model, and finds again what it has written before.
@@ -56,6 +57,8 @@ class LlmBiographer:
     def __call__(self, speaker: str, view: View = EVERYTHING) -> Biography:
         """The biography of a speaker as far as the view reaches; its text is empty where they have said nothing yet."""
         shown = self.shown(speaker, view)
+        while len(shown) > 1 and not self.writer.fits(self.prompt(shown), self.budget):
+            shown = spread(shown, len(shown) // 2)
         prompt = self.prompt(shown) if shown else []
         settings = json.dumps([self.model_name, self.budget, REPETITION_PENALTY, self.anonymous, prompt])
         digest = hashlib.sha256(settings.encode()).hexdigest()[:16]
@@ -72,9 +75,7 @@ class LlmBiographer:
         """The utterances that the model is shown, oldest first."""
         said = self.record.of(speaker, view)
         telling = [each for each in said if len(each.text.split()) >= _FEWEST_WORDS] or said
-        if len(telling) <= self.lines:
-            return telling
-        return [telling[place * len(telling) // self.lines] for place in range(self.lines)]
+        return spread(telling, self.lines)
 
     def prompt(self, shown: list[Utterance]) -> list[dict[str, str]]:
         """The chat that asks for the biography, and how it begins: a small model otherwise goes on with the lines."""
@@ -95,6 +96,12 @@ class LlmBiographer:
             text = self.annotator("biography", prompt, self.budget, keys).text
         text = whole_sentences(text)
         return self._hide(text) if self._hide else text
+
+
+def spread(lines: list[Any], most: int) -> list[Any]:
+    """At most so many of the lines, evenly apart."""
+    count = min(most, len(lines))
+    return [lines[place * len(lines) // count] for place in range(count)]
 
 
 def whole_sentences(text: str) -> str:

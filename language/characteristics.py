@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from ..errors import EmoNetError
 from ..prompts import MATERIAL, PromptBuilder
-from .annotator import Annotation, Annotator
+from .annotator import Annotation, Annotator, Chat
 
 INSTRUCTION = f"You are an expert with good common sense. {MATERIAL} Answer in at most ten words."
 MOST_WORDS, MOST_TOKENS = 10, 24
@@ -64,16 +64,25 @@ class CharacteristicWriter:
 
     def annotate(self, row: Mapping[str, Any], place: int, kind: str) -> Annotation:
         """What the annotator says of the turn at `place` of a dialogue (a row of the `dialogues` view)."""
-        question, beginning = asked(self._shown_to_annotator, row["turns"], place, kind)
+        window = min(self.builder.settings.window, place)
+        chat, beginning = self._chat(row, place, kind, window)
+        while window and not self.annotator.writer.fits(chat, MOST_TOKENS):
+            window = window // 2
+            chat, beginning = self._chat(row, place, kind, window)
+        first = place - window
+        sources = [f"{row['dialogue_id']}#{number}" for number in range(first, place + 1)]
+        written = self.annotator(kind, chat, MOST_TOKENS, sources)
+        return written.with_text(short(written.text, beginning))
+
+    def _chat(self, row: Mapping[str, Any], place: int, kind: str, window: int) -> tuple[Chat, str]:
+        """What the annotator is asked, and how its answer begins."""
+        question, beginning = asked(self._shown_to_annotator, row["turns"], place, kind, window)
         chat = [
             {"role": "system", "content": INSTRUCTION},
             {"role": "user", "content": question},
             {"role": "assistant", "content": beginning},
         ]
-        first = max(0, place - self.builder.settings.window)
-        sources = [f"{row['dialogue_id']}#{number}" for number in range(first, place + 1)]
-        written = self.annotator(kind, chat, MOST_TOKENS, sources)
-        return written.with_text(short(written.text, beginning))
+        return chat, beginning
 
     def examples(self, dialogues: Iterable[Mapping[str, Any]], progress: bool = False) -> list[tuple[str, str]]:
         """Prompt and answer of stage 1, for every training turn and kind."""
@@ -86,9 +95,11 @@ class CharacteristicWriter:
         return examples
 
 
-def asked(builder: PromptBuilder, turns: Sequence[Mapping[str, Any]], place: int, kind: str) -> tuple[str, str]:
-    """The question for a turn behind its past, and how the answer begins."""
-    scene = builder.scene(turns, place - builder.settings.window, place + 1)
+def asked(
+    builder: PromptBuilder, turns: Sequence[Mapping[str, Any]], place: int, kind: str, window: int | None = None
+) -> tuple[str, str]:
+    """The question for a turn behind its past (`window` turns of it, or as many as prompts hold), and how the answer begins."""
+    scene = builder.scene(turns, place - (builder.settings.window if window is None else window), place + 1)
     words = {"name": scene.name(place), "said": scene.said(place)}
     characteristic = CHARACTERISTICS[kind]
     return f"{scene.history()}\n{characteristic.question.format(**words)}", characteristic.beginning.format(**words)

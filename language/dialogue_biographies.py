@@ -7,7 +7,7 @@ from ..configuration_prompted import PromptSettings
 from ..dialogue_input import turn_speaker
 from ..prompts import MATERIAL, PromptBuilder
 from ..speaker_names import is_crowd
-from .annotator import Annotation, Annotator
+from .annotator import Annotation, Annotator, Chat
 from .biography_writer import whole_sentences
 from .speaker_store import Biography, Utterance, View
 
@@ -16,7 +16,7 @@ _TASK = (
     "In two or three sentences, describe the character of {name} in this conversation: temperament, mood, way of speaking. Do "
     "not quote the lines."
 )
-_ROOM = 1 << 30  # a whole dialogue is shown
+_ROOM = 1 << 30  # the annotator's context is the limit, and not that of prompts
 
 
 class DialogueBiographer:
@@ -51,7 +51,7 @@ class DialogueBiographer:
         return Biography(speaker, self.kind, *facts)
 
     def of_dialogue(self, turns: Sequence[Mapping[str, Any]], speaker: str, keys: Sequence[str] = ()) -> Annotation:
-        """The biography of a speaker of these turns; empty for a crowd.
+        """The biography of a speaker of these turns; empty for a crowd. If they are over the annotator's context, the oldest go.
 
         Args:
             keys: Of the turns, for the annotation's `sources`.
@@ -60,11 +60,18 @@ class DialogueBiographer:
             return Annotation("", "biography", self.annotator.name, "", tuple(keys))
         scene = self._builder.scene(turns, 0, len(turns))
         place = next(place for place, turn in enumerate(turns) if turn_speaker(turn, place) == speaker)
-        name = scene.name(place)
-        chat = [
-            {"role": "system", "content": _ROLE},
-            {"role": "user", "content": f"{scene.history()}\n{_TASK.format(name=name)}"},
-            {"role": "assistant", "content": f"{name} is"},
-        ]
-        written = self.annotator("biography", chat, self.settings.biography_budget, keys)
+        begin, budget = 0, self.settings.biography_budget
+        chat = _asked(scene.name(place), scene.history())
+        while begin < len(turns) - 1 and not self.annotator.writer.fits(chat, budget):
+            begin = (begin + len(turns)) // 2
+            chat = _asked(scene.name(place), scene.history(begin))
+        written = self.annotator("biography", chat, budget, keys[begin:])
         return written.with_text(whole_sentences(scene.hide(written.text)))
+
+
+def _asked(name: str, history: str) -> Chat:
+    return [
+        {"role": "system", "content": _ROLE},
+        {"role": "user", "content": f"{history}\n{_TASK.format(name=name)}"},
+        {"role": "assistant", "content": f"{name} is"},
+    ]

@@ -53,6 +53,7 @@ class LoraSettings:
 class _Adapters:
     settings: LoraSettings
     base_digest: str
+    base_dtype: str
     hook: Any
 
 
@@ -76,7 +77,9 @@ def add_adapters(model: Any, settings: LoraSettings) -> None:
     except ValueError as error:
         raise EmoNetError(f"lora_target_modules={settings.target_modules!r}: {error}") from error
     encoder.train(training)
-    encoder.emonet_adapters = _Adapters(settings, digest, encoder.register_state_dict_post_hook(_as_plain_weights))
+    dtype = str(encoder.dtype).removeprefix("torch.")
+    hook = encoder.register_state_dict_post_hook(_as_plain_weights)
+    encoder.emonet_adapters = _Adapters(settings, digest, dtype, hook)
 
 
 def has_adapters(model: Any) -> bool:
@@ -120,7 +123,13 @@ def save_adapter(model: Any, folder: str | Path, record: dict[str, Any] | None =
     folder.mkdir(parents=True, exist_ok=True)
     adapters = model.adapted.emonet_adapters
     save_file(trained_state(model), folder / ADAPTER_WEIGHTS)
-    facts = {"version": 1, "backbone": model.config.backbone, "base_digest": adapters.base_digest, **asdict(adapters.settings)}
+    facts = {
+        "version": 1,
+        "backbone": model.config.backbone,
+        "base_digest": adapters.base_digest,
+        "base_dtype": adapters.base_dtype,
+        **asdict(adapters.settings),
+    }
     (folder / ADAPTER_FILE).write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
     if record is not None:
         write_json(folder / RUN_FILE, record)

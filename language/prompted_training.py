@@ -77,7 +77,8 @@ class PromptedSplit(Dataset):
         """The tokens of the prompt for a dialogue's turn."""
         turns = self.dialogues[number]["turns"]
         biography = self._biographies[number].get(turns[place]["speaker"], "")
-        return self._prompts.tokens(turns, place, biography, self.record.lines(turns[place]), self._demonstrations[number][place])
+        felt = self.record.lines(turns[place], scheduled=self.name == "train")
+        return self._prompts.tokens(turns, place, biography, felt, self._demonstrations[number][place])
 
     def label(self, number: int, place: int) -> int:
         """A turn's label, -100 for none."""

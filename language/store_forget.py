@@ -1,11 +1,15 @@
 """Forgetting a speaker: out of every table, and out of every file on disk."""
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+from ..anonymity import any_of_words, name_parts
 from ..errors import EmoNetError
+from ..speaker_names import is_role
 from .store_build import forgotten_mark, index_speakers
 from .store_tables import BIOGRAPHIES, FACTS, SPEAKERS, UTTERANCES, StoreTables, quoted, rows_where
 
@@ -15,9 +19,10 @@ class Forgotten:
     """What was taken out of a store.
 
     Attributes:
-        utterances / biographies: How many rows went; biographies are the speaker's own and others' that name them.
+        utterances / biographies: How many rows went; biographies are the speaker's own and others' that name them, if only by a
+            part of the name (which is not a part of the other's own).
         files: How many files that held them were removed from the disk; None for an object store.
-        mentions: How many utterances of others hold the name in their text. They stay, being what others said.
+        mentions: How many utterances of others hold the name, or a part of it, in their text. They stay, being what others said.
     """
 
     utterances: int
@@ -48,8 +53,8 @@ def forget_speaker(uri: str | Path, speaker: str) -> Forgotten:
                 raise EmoNetError(f"{tables.uri}: no speaker {speaker!r}; `emonet speakers show` lists them.")
             name = (said or known or [{"name": speaker}])[0]["name"]
             described = rows_where(tables.open(BIOGRAPHIES), None, ["key", "speaker", "text"])
-            told = [row["key"] for row in described if row["speaker"] == speaker or name in row["text"]]
-            mentions = tables.open(UTTERANCES).count_rows(f"NOT ({own}) AND contains(text, {quoted(name)})")
+            told = [row["key"] for row in described if row["speaker"] == speaker or _tells_of(name, row)]
+            mentions = _mentions(tables, name, own)
         before = _files(tables)
         # The mark first: a build after an interruption here would else bring the speaker back.
         tables.write_facts({**facts, "forgotten": sorted({*facts["forgotten"], mark})})
@@ -62,6 +67,25 @@ def forget_speaker(uri: str | Path, speaker: str) -> Forgotten:
         removed = _check_gone(tables, before, own)
         index_speakers(tables)
     return Forgotten(len(said), len(told), removed, mentions)
+
+
+def _called(name: str) -> set[str]:
+    """The words that name a person; a role (`The Waiter`) has no parts that do."""
+    words = {name} if is_role(name) else {name, *name_parts(name)}
+    return words | {word.upper() for word in words}
+
+
+def _tells_of(name: str, biography: Mapping[str, Any]) -> bool:
+    own = _called(biography["speaker"])
+    return bool(any_of_words((_called(name) - own) | {name}).search(biography["text"]))
+
+
+def _mentions(tables: StoreTables, name: str, own: str) -> int:
+    words = _called(name)
+    holds = " OR ".join(f"contains(text, {quoted(word)})" for word in sorted(words))
+    others = rows_where(tables.open(UTTERANCES), f"NOT ({own}) AND ({holds})", ["text"])
+    pattern = any_of_words(words)
+    return sum(bool(pattern.search(row["text"])) for row in others)
 
 
 def _rewrite(tables: StoreTables, name: str, condition: str | None) -> None:

@@ -19,8 +19,8 @@ class EmotionRecord:
         texts: Every utterance's text by `utterance_index`. labels: Label names.
 
     Attributes:
-        own_share: How often a training turn is told with the model's own prediction, where there is one: what the model meets
-            when it is used. seed: Of the choice which.
+        own_share: How often a training turn is told to another with the model's own prediction, where there is one: what the
+            model meets when it is used. seed: Of the choice which.
     """
 
     def __init__(self, train: Sequence[Mapping[str, Any]], texts: Sequence[str], labels: Sequence[str]):
@@ -38,19 +38,22 @@ class EmotionRecord:
         """Take up what the model says of an utterance."""
         self._predicted[utterance] = label
 
-    def lines(self, turn: Mapping[str, Any]) -> list[FeltTurn]:
+    def lines(self, turn: Mapping[str, Any], scheduled: bool = False) -> list[FeltTurn]:
         """The trajectory in front of a turn, oldest first.
+
+        Args:
+            scheduled: Training turns are told by `own_share`; else by their labels, as where the model is evaluated.
 
         Which earlier utterances it may see is the corpus's history rule (`speaker_history_index`); those whose emotion may not be
         known are left out.
         """
-        felt = [(index, self._emotion(index)) for index in turn["speaker_history_index"]]
+        felt = [(index, self._emotion(index, scheduled)) for index in turn["speaker_history_index"]]
         return [FeltTurn(self._texts[index], self._labels[emotion]) for index, emotion in felt if emotion is not None]
 
-    def _emotion(self, utterance: int) -> int | None:
+    def _emotion(self, utterance: int, scheduled: bool) -> int | None:
         own = self._predicted.get(utterance)
         annotated = self._annotated.get(utterance)
         if annotated is None:
             return own
-        scheduled = own is not None and random.Random(f"{self.seed} {utterance}").random() < self.own_share
-        return own if scheduled else annotated
+        drawn = scheduled and own is not None and random.Random(f"{self.seed} {utterance}").random() < self.own_share
+        return own if drawn else annotated

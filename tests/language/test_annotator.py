@@ -1,19 +1,24 @@
 """Annotations: written once, found again by their circumstances, with where they are from."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny import LABELS
 from tiny_store import TinyEmbedder, corpus
 
 from emonet.cache import cache_root
 from emonet.configuration_prompted import PromptSettings
 from emonet.errors import EmoNetError
 from emonet.language.annotator import Annotator, TextWriter
-from emonet.language.biographers import biographer_for
+from emonet.language.biographers import MemoryStore, biographer_for, dialogue_biographer
+from emonet.language.biography_writer import LlmBiographer
+from emonet.language.characteristics import CharacteristicWriter
 from emonet.language.speaker_store import View
 from emonet.language.store_build import build_store
+from emonet.prompts import PromptBuilder
 
 CHAT = [{"role": "system", "content": "a b"}, {"role": "user", "content": "c d"}, {"role": "assistant", "content": "e"}]
 
@@ -38,8 +43,6 @@ def test_it_is_written_once_and_found_again_by_another_process(
 
 
 def test_other_weights_are_another_writer(chat_model: Path, tmp_path: Path) -> None:
-    import shutil
-
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -67,6 +70,48 @@ def test_a_torn_line_costs_one_annotation(chat_model: Path, tmp_path: Path, capl
 def test_a_model_without_a_chat_template_is_refused(decoder: Path) -> None:
     with pytest.raises(EmoNetError, match="need an instruct model"):
         Annotator(str(decoder))
+
+
+@pytest.fixture
+def short_sighted(chat_model: Path, tmp_path: Path) -> Path:
+    """The instruct model with room for 128 tokens."""
+    folder = tmp_path / "short"
+    shutil.copytree(chat_model, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 128}))
+    return folder
+
+
+def test_a_question_over_the_context_and_an_answer_without_room_are_refused(short_sighted: Path) -> None:
+    writer = TextWriter(str(short_sighted))
+    assert writer.fits(CHAT, 8) and writer.write(CHAT, 8)
+    long = [CHAT[0], {"role": "user", "content": "c " * 200}, CHAT[2]]
+    assert not writer.fits(long, 8)
+    with pytest.raises(EmoNetError, match=r"over the 128 that short-\w+ can read"):
+        writer.write(long, 8)
+    with pytest.raises(EmoNetError, match="no room for an answer behind 'e': give a larger budget"):
+        writer.write(CHAT, 1)
+
+
+def test_a_writer_with_a_short_context_is_shown_less(short_sighted: Path, tmp_path: Path) -> None:
+    train = [("d1", [("Ann", f"the comet {number} is here again", "Joyful") for number in range(60)])]
+    conversations = corpus(tmp_path / "corpus", train=train)
+    biographer = LlmBiographer(MemoryStore(conversations), str(short_sighted), budget=12, lines=60)
+    biography = biographer("Ann", View("train"))
+    assert biography.text and 1 <= len(biography.utterances) < 60, "spread over all that was said"
+    assert "d1#0" in biography.utterances
+
+    writer = {"biography_writer": str(short_sighted), "biography_budget": 12, "biography_of_dialogue": True}
+    settings = PromptSettings(biography=True, **writer)  # type: ignore[arg-type]
+    turns = [{"speaker": "Ann", "text": "no " * 3} for _ in range(40)]
+    keys = [f"d#{number}" for number in range(40)]
+    written = dialogue_biographer(settings, ["Ann"]).of_dialogue(turns, "Ann", keys)
+    assert written.text and 0 < len(written.sources) < 40 and written.sources[-1] == "d#39", "the oldest go"
+
+    annotator = Annotator(str(short_sighted))
+    builder = PromptBuilder(annotator.tokenizer, LABELS, PromptSettings(window=30), 4000)
+    annotation = CharacteristicWriter(annotator, builder, ["oReact"]).annotate({"dialogue_id": "d", "turns": turns}, 39, "oReact")
+    assert 1 < len(annotation.sources) < 31 and annotation.sources[-1] == "d#39"
 
 
 def test_biographies_from_a_corpus_are_kept_there_and_those_of_a_store_are_not(chat_model: Path, tmp_path: Path) -> None:

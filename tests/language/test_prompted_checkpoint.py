@@ -190,6 +190,33 @@ def test_the_card_tells_of_model_adapters_and_biographies(model: PromptedEmoNet,
     assert "emotion-in-conversation" in usage_snippet(card)
 
 
+def test_the_card_says_where_the_systems_of_the_field_have_their_knowledge_from(decoder: Path, tmp_path: Path) -> None:
+    whole = {"biography": True, "biography_writer": "smollm2", "biography_of_dialogue": True, "future_window": 5}
+    settings = PromptSettings(**whole, label_statement=True, demonstrations=1)  # type: ignore[arg-type]
+    stage = {"task": "oReact", "annotator": "smollm2-abc", "examples": 40}
+    save_adapter(adapt(prompted(decoder, settings)), tmp_path, {"epochs": [], "first_stage": stage})
+    card = (tmp_path / "README.md").read_text()
+    assert "from the whole dialogue that a turn stands in, later turns included" in card
+    assert "training utterances alone" not in card and "5 later turns" in card and "the labels once more" in card
+    assert (
+        "oReact, as `smollm2-abc` wrote it of training turns (40 examples)" in card and "labelled turns of training (1)" in card
+    )
+
+
+def test_adapters_load_in_another_precision_than_they_were_trained_in(model: PromptedEmoNet, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    model.language_model.save_pretrained(base)
+    model.tokenizer.save_pretrained(base)
+    rows = adapt(model).predict(PLAIN)
+    save_adapter(model, tmp_path / "adapter")
+    half = PromptedEmoNet.from_pretrained(tmp_path / "adapter", backbone_path=str(base), dtype=torch.bfloat16)
+    assert half.dtype == torch.bfloat16
+    for ours, theirs in zip(half.predict(PLAIN), rows, strict=True):
+        assert ours["scores"] == pytest.approx(theirs["scores"], abs=0.1)
+    named = PromptedEmoNet.from_pretrained(tmp_path / "adapter", backbone_path=str(base), dtype="bfloat16")
+    assert named.predict(PLAIN) == half.predict(PLAIN)
+
+
 # -- what is known of speakers ---------------------------------------------------------------------------------------------------
 
 
@@ -252,6 +279,8 @@ def test_a_session_of_another_model_or_of_none_is_refused(model: PromptedEmoNet,
     PromptedSession(model).save(tmp_path)
     with pytest.raises(EmoNetError, match="the session of another model"):
         PromptedSession.restore(tmp_path, prompted(decoder, PromptSettings(window=2)))
+    with pytest.raises(EmoNetError, match="the session of another model"):
+        PromptedSession.restore(tmp_path, adapt(prompted(decoder, SETTINGS, speakers={"Ann": 1, "Bob": 2})))
     with pytest.raises(EmoNetError, match="no saved session"):
         PromptedSession.restore(tmp_path / "none", model)
     with pytest.raises(EmoNetError, match="PromptedSession"):

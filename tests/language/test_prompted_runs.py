@@ -63,6 +63,15 @@ def test_training_leaves_a_whole_run_folder(run: Path, decoder: Path) -> None:
     assert str(decoder.parent) not in (run / "config.json").read_text()
 
 
+def test_validations_figures_are_what_evaluate_gives(folder: Path, decoder: Path, tmp_path: Path) -> None:
+    """Scheduled trajectories are for training turns alone."""
+    assert train(folder, decoder, tmp_path / "run", "--own-share", "1", "--epochs", "3", "--learning-rate", "1e-2") == 0
+    words = ["evaluate", "--model", str(tmp_path / "run"), "--dataset", str(folder), "--split", "validation"]
+    assert main([*words, "--predictions", str(tmp_path / "rows.jsonl")]) == 0
+    ours, theirs = read_predictions(tmp_path / "rows.jsonl"), read_predictions(tmp_path / "run" / "predictions.jsonl")
+    assert [row["scores"] for row in ours] == [pytest.approx(row["scores"], abs=1e-5) for row in theirs]
+
+
 def test_evaluate_and_predict_take_it(run: Path, folder: Path, tmp_path: Path, capsys: Any) -> None:
     words = ["evaluate", "--model", str(run), "--dataset", str(folder), "--predictions", str(tmp_path / "rows.jsonl")]
     assert main([*words, "--json", str(tmp_path / "test.json")]) == 0

@@ -56,12 +56,13 @@ def test_scheduled_predictions_replace_labels_of_training_turns_only_as_far_as_t
     turn = conversations["train"][1]["turns"][1]  # Ann's third line
     gold = [line.emotion for line in record.lines(turn)]
     record.own_share = 1.0
-    assert [line.emotion for line in record.lines(turn)] == gold
+    assert [line.emotion for line in record.lines(turn, scheduled=True)] == gold
     for index in turn["speaker_history_index"]:
         record.predicted(index, 6)
-    assert [line.emotion for line in record.lines(turn)] == ["g"] * len(gold)
+    assert [line.emotion for line in record.lines(turn, scheduled=True)] == ["g"] * len(gold)
+    assert [line.emotion for line in record.lines(turn)] == gold, "a turn that is evaluated is told labels"
     record.own_share = 0.0
-    assert [line.emotion for line in record.lines(turn)] == gold
+    assert [line.emotion for line in record.lines(turn, scheduled=True)] == gold
 
 
 def prompts_of(model: PromptedEmoNet, conversations: Any, folder: Path) -> dict[str, list[list[int]]]:

@@ -192,6 +192,18 @@ def test_the_forgotten_are_gone_from_every_file(store: SpeakerStore) -> None:
     assert [each.text for each in left.biographies("Bob")] == ["likes food"]
 
 
+def test_who_is_called_by_a_part_of_the_name_is_forgotten_too(tmp_path: Path) -> None:
+    train = [("d1", [("Ross Geller", "hi", "Joyful"), ("Monica Geller", "ROSS is a rossignol", "Mad"),
+                     ("Monica Geller", "the Rosses", "Mad"), ("The Waiter", "Ross", "Mad")])]  # fmt: skip
+    store = build_store(tmp_path / "store", corpus(tmp_path / "corpus", train=train), TinyEmbedder())
+    store.keep(biography("Monica Geller", "the sister of Ross"))
+    store.keep(biography("Monica Geller", "Monica Geller cooks", "d1#1"))
+    result = forget_speaker(store.tables.uri, "Ross Geller")
+    assert (result.biographies, result.mentions) == (1, 2)
+    left = SpeakerStore(store.tables.uri)
+    assert [each.text for each in left.biographies("Monica Geller")] == ["Monica Geller cooks"]
+
+
 def test_a_later_build_leaves_the_forgotten_out(store: SpeakerStore, tmp_path: Path) -> None:
     uri = store.tables.uri
     forget_speaker(uri, "Ann")

@@ -16,10 +16,10 @@ class RGATContext(ContextModule):
     """Three layers of relation-aware graph attention over nearby turns (sections 3.2 and 3.3).
 
     The relations are {same speaker, another} × {past with the turn itself, future}. A head's weight is softmax over all
-    neighbours of LeakyReLU(a_r,left · W_r h_i + a_r,right · W_r h_j + p_r(j - i)), its value W_r h_j. As in the paper: window,
-    layers, heads, the concatenation of turn and graph vectors. Differs: p_r is a table over the window's distances for each
-    relation and head, the freest function of them, where the only public port fits a line; the concatenation is projected to H,
-    since the classifier is the package's.
+    neighbours of LeakyReLU(a_r,left · W_r h_i + a_r,right · W_r h_j + p_r(j - i)), its value W_r h_j. As in the paper: layers,
+    heads, the concatenation of turn and graph vectors; the window is that of the only public port. Differs: p_r is a table over
+    the window's distances for each relation and head, the freest function of them, where the port fits a line; the
+    concatenation is projected to H, since the classifier is the package's.
     """
 
     name = "rgat"

@@ -18,7 +18,8 @@ class SPCLContext(GRUContext):
     the turns p of its emotion and all other turns a of the batch, and prototypes c, each the mean of the last 256 states of its
     emotion. Differs: the prediction is the classifier's, trained with half the contrastive loss beside its cross entropy, and not
     the nearest prototype; a prototype is the mean of its whole queue, and not of a random part; there is no curriculum; the
-    prompt with names and eight earlier turns is what the fine-tuned preset's backbone reads, and the GRU adds what lies before.
+    fine-tuned preset's backbone reads the turn with its name and eight earlier turns, the mean of its tokens and not a mask's
+    state in a prompt ("feels <mask>"), and the GRU adds what lies before.
     Positives and negatives are those of one forward pass: accumulating gradients over smaller batches keeps the divisor exact and
     has fewer of them.
     """
@@ -32,7 +33,7 @@ class SPCLContext(GRUContext):
 
     def __init__(self, config: Any):
         super().__init__(config)
-        # Of use in training alone: a checkpoint need not carry it.
+        # Of use in training alone: a checkpoint does not carry it, and a training that is resumed fills it anew.
         self.register_buffer("queue", torch.zeros(config.num_labels, QUEUE, config.hidden_size), persistent=False)
         self.register_buffer("filled", torch.zeros(config.num_labels, dtype=torch.long), persistent=False)
 

@@ -19,7 +19,8 @@ class TUCOREGCNContext(ContextModule):
     paper encodes a dialogue anew for each turn, with that turn as an argument to which edges lead; one graph serves all turns
     here, and the turn's own node stands for the argument. The dialogue's node starts as the mean of the turns, where the paper
     has [CLS]; a speaker's as the mean of what they say. The nine vectors are projected to H, since the classifier is the
-    package's softmax and not binary decisions. A turn attends to two turns either way.
+    package's softmax and not binary decisions. A turn attends to two turns either way. One rate of dropout for all, where the
+    paper has one for the recurrence and one for the graph.
     """
 
     name = "tucore-gcn"

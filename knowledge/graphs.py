@@ -138,7 +138,8 @@ def _synset(line: str) -> tuple[list[str], list[tuple[str, str]]]:
 
 
 def _conceptnet(file: Path, words: set[str]) -> ConceptGraph:
-    """English assertions between concepts, their weights scaled to the largest of each word, as the paper's min-max does.
+    """English assertions between concepts, their weights scaled to the largest of each word: the paper's min-max
+    would give nothing to a word's weakest neighbour.
 
     Raises:
         EmoNetError: for a file that holds none.

@@ -62,10 +62,7 @@ def measure(utterances: int, folder: Path) -> dict[str, Any]:
     corpus, embedder = MadeUpCorpus(utterances), RandomVectors()
     store, built = _timed(lambda: build_store(folder, corpus, embedder))
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    asked = [
-        _timed(lambda place=place: _query(store, corpus.speakers[place % len(corpus.speakers)], embedder))[1]
-        for place in range(_QUERIES)
-    ]
+    asked = [_query(store, corpus.speakers[place % len(corpus.speakers)], embedder) for place in range(_QUERIES)]
     _, forgotten = _timed(lambda: forget_speaker(folder, corpus.speakers[0]))
     return {
         "utterances": len(corpus["train"]) * _TURNS,
@@ -80,9 +77,11 @@ def measure(utterances: int, folder: Path) -> dict[str, Any]:
     }
 
 
-def _query(store: SpeakerStore, speaker: str, embedder: RandomVectors) -> None:
-    found = store.similar(speaker, embedder([""])[0], 5, View("train"))
+def _query(store: SpeakerStore, speaker: str, embedder: RandomVectors) -> float:
+    context = embedder([""])[0]
+    found, seconds = _timed(lambda: store.similar(speaker, context, 5, View("train")))
     assert len(found) == 5
+    return seconds
 
 
 def _timed(work: Callable[[], Any]) -> tuple[Any, float]:

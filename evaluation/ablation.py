@@ -33,10 +33,9 @@ from ..run_record import write_json
 from ..runs import evaluate_run, train_run
 from ..train_trainer import EmoNetTrainingArguments
 from .predictions import read_predictions, write_without_text
-from .study import Cell, Study, slug
+from .study import STUDY_FILE, Cell, Study, slug
 from .study_cells import PREDICTIONS, RUN, TEST, VALIDATION, matching, read_cell, recipe_of
 
-STUDY_FILE = "study.json"
 _OPEN = ".running"  # inside the results: cells in the making, and the lock
 
 

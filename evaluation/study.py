@@ -21,6 +21,7 @@ from ..logit_adjustment import LOGIT_ADJUSTMENTS
 from ..presets import PRESETS
 from ..train_trainer import CLASS_WEIGHTINGS, EmoNetTrainingArguments
 
+STUDY_FILE = "study.json"
 SHIPPED = Path(__file__).parent / "studies"
 _KEYS = ("name", "note", "datasets", "backbone", "seeds", "reference", "defaults", "rows", "pairs")
 _ROW_KEYS = ("preset", "config", "training")

@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..run_record import write_json
 from ..version import PACKAGE_VERSION
 from .compare import p_text
 from .document import Block, Heading, Picture, Table, Text, as_html, as_markdown
 from .significance import RESAMPLES, Comparison
-from .study import Study, slug
+from .study import STUDY_FILE, Study, slug
 from .study_plots import plot_forest
 from .study_sections import calibration_section, curves_section, emotions_section, groups_section, percent
 from .study_systems import system_facts, systems_section
@@ -33,6 +34,7 @@ def write_study_report(study: Study, output_dir: str | Path, resamples: int = RE
     for table in tables:
         blocks += _dataset_blocks(study, table, root)
     blocks += _rows_blocks(study)
+    write_json(root / STUDY_FILE, study.source)  # its note or reference may be another than when the cells were run
     (root / "report.md").write_text(as_markdown(blocks), "utf-8")
     (root / "report.html").write_text(as_html(blocks, study.name, root), "utf-8")
     document = {"study": study.name, "emonet": PACKAGE_VERSION, "backbone": study.backbone, "reference": study.reference}

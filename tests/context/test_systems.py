@@ -40,7 +40,8 @@ def with_concepts(name: str) -> dict[str, Any]:
 
 
 def test_every_published_system_is_a_preset_in_both_regimes() -> None:
-    assert {*PUBLISHED} - {"compm"} <= {*SYSTEMS} and len(SYSTEMS) >= 9
+    field = {"ket", "dialoguegcn", "rgat", "dialogxl", "hitrans", "tucore-gcn", "s-page", "dag-erc", "spcl"}
+    assert field | {"compm"} <= {*PUBLISHED} and {*PUBLISHED} - {"compm"} <= {*SYSTEMS}
     for name in SYSTEMS:
         assert PRESETS[name].config["freeze_backbone"] and not PRESETS[f"{name}-finetuned"].config.get("freeze_backbone")
         assert PRESETS[name].paper == PRESETS[f"{name}-finetuned"].paper == CONTEXT_MODULES[name].paper

@@ -64,7 +64,6 @@ def test_training_leaves_a_whole_run_folder(run: Path, decoder: Path) -> None:
 
 
 def test_validations_figures_are_what_evaluate_gives(folder: Path, decoder: Path, tmp_path: Path) -> None:
-    """Scheduled trajectories are for training turns alone."""
     assert train(folder, decoder, tmp_path / "run", "--own-share", "1", "--epochs", "3", "--learning-rate", "1e-2") == 0
     words = ["evaluate", "--model", str(tmp_path / "run"), "--dataset", str(folder), "--split", "validation"]
     assert main([*words, "--predictions", str(tmp_path / "rows.jsonl")]) == 0

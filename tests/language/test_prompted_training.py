@@ -65,6 +65,19 @@ def test_scheduled_predictions_replace_labels_of_training_turns_only_as_far_as_t
     assert [line.emotion for line in record.lines(turn, scheduled=True)] == gold
 
 
+def test_prompts_of_training_turns_alone_hold_scheduled_predictions(model: PromptedEmoNet, tmp_path: Path) -> None:
+    conversations = load(tmp_path)
+    record = record_of(conversations)
+    splits = [PromptedSplit(name, conversations[name], model, record) for name in ("train", "validation")]
+    before = [[split.prompt(*turn) for turn in split.turns] for split in splits]
+    record.own_share = 1.0
+    for row in conversations["train"]:
+        for turn in row["turns"]:
+            record.predicted(turn["utterance_index"], 6)
+    after = [[split.prompt(*turn) for turn in split.turns] for split in splits]
+    assert after[0] != before[0] and after[1] == before[1]
+
+
 def prompts_of(model: PromptedEmoNet, conversations: Any, folder: Path) -> dict[str, list[list[int]]]:
     """Every prompt of every split, as training and evaluation see them, predictions included."""
     record = record_of(conversations)

@@ -275,10 +275,11 @@ def test_packed_reads_the_state_that_a_prompt_of_the_same_text_ends_in(tokenizer
     packed, processor = build(tokenizer, "emonet-lm", "llama", readout_layer=None, pooling="last", standardize=False)
     asked = PromptedEmoNet.from_backbone(str(decoder), LETTERS, SETTINGS)
     asked.language_model.model.load_state_dict(packed.emonet.encoder.state_dict())
+    assert [prefix for prefix, _ in asked.tree.branches] == [()], "labels of one token: the prompt's last state decides"
     batch = processor([DIALOGUE])
     reader = PrefixReader(asked.language_model, asked.tree)
     for place, vector in enumerate(packed.emonet(**batch).turn_states[0]):
         end = int((batch["turn_ids"][0] == place).nonzero().max()) + 1
         logits = asked.language_model.get_output_embeddings()(vector)
-        expected = asked.tree.log_probabilities([logits.unsqueeze(0)] * len(asked.tree.branches))
+        expected = asked.tree.log_probabilities([logits.unsqueeze(0)])
         torch.testing.assert_close(reader.log_probabilities(batch["input_ids"][0, :end].tolist()), expected[0])

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from emonet.configuration_emonet import EmoNetConfig
     from emonet.data import load_conversations
     from emonet.data.collator import EncodedCorpus
-    from emonet.inference import predict_dialogues
+    from emonet.inference.predict import predict_dialogues
+    from emonet.inference.session import EmoNetSession
     from emonet.modeling_emonet import EmoNetForSequenceClassification, EmoNetModel
-    from emonet.modeling_prompted import PromptedEmoNet
     from emonet.pipeline_emonet import EmoNetPipeline
     from emonet.processing_emonet import EmoNetProcessor
-    from emonet.prompted_session import PromptedSession
-    from emonet.runs import evaluate_run, train_run
-    from emonet.streaming import EmoNetSession
+    from emonet.prompted.modeling import PromptedEmoNet
+    from emonet.prompted.session import PromptedSession
+    from emonet.runs.train import evaluate_run, train_run
     from emonet.train_trainer import EmoNetTrainer, EmoNetTrainingArguments
 
 register_when_imported()
@@ -32,16 +32,16 @@ _LAZY = {
     "EmoNetModel": "emonet.modeling_emonet",
     "EmoNetPipeline": "emonet.pipeline_emonet",
     "EmoNetProcessor": "emonet.processing_emonet",
-    "EmoNetSession": "emonet.streaming",
+    "EmoNetSession": "emonet.inference.session",
     "EmoNetTrainer": "emonet.train_trainer",
     "EmoNetTrainingArguments": "emonet.train_trainer",
     "EncodedCorpus": "emonet.data.collator",
-    "PromptedEmoNet": "emonet.modeling_prompted",
-    "PromptedSession": "emonet.prompted_session",
-    "evaluate_run": "emonet.runs",
+    "PromptedEmoNet": "emonet.prompted.modeling",
+    "PromptedSession": "emonet.prompted.session",
+    "evaluate_run": "emonet.runs.train",
     "load_conversations": "emonet.data",
-    "predict_dialogues": "emonet.inference",
-    "train_run": "emonet.runs",
+    "predict_dialogues": "emonet.inference.predict",
+    "train_run": "emonet.runs.train",
 }
 
 __all__ = [

@@ -16,13 +16,21 @@ def register_when_imported() -> None:
     auto = "transformers.models.auto"
     for before, ours, register in (
         (f"{auto}.configuration_auto", "emonet.configuration_emonet", partial(_config, "EmoNetConfig")),
-        (f"{auto}.modeling_auto", "emonet.modeling_emonet", partial(_model, "EmoNetForSequenceClassification")),
+        (
+            f"{auto}.modeling_auto",
+            "emonet.modeling_emonet",
+            partial(_model, "EmoNetForSequenceClassification"),
+        ),
         (f"{auto}.processing_auto", "emonet.processing_emonet", partial(_processor, "EmoNetProcessor")),
-        (f"{auto}.processing_auto", "emonet.processing_prompted", partial(_processor, "PromptedProcessor")),
+        (f"{auto}.processing_auto", "emonet.prompted.processing", partial(_processor, "PromptedProcessor")),
         ("transformers.pipelines", "emonet.pipeline_emonet", _pipeline),
         # They build on ours, which may be what is being imported when transformers' modules are.
-        ("emonet.configuration_emonet", "emonet.configuration_prompted", partial(_config, "PromptedEmoNetConfig")),
-        ("emonet.modeling_emonet", "emonet.modeling_prompted", partial(_model, "PromptedEmoNet")),
+        (
+            "emonet.configuration_emonet",
+            "emonet.prompted.configuration",
+            partial(_config, "PromptedEmoNetConfig"),
+        ),
+        ("emonet.modeling_emonet", "emonet.prompted.modeling", partial(_model, "PromptedEmoNet")),
     ):
         wrapt.register_post_import_hook(register, ours)
         wrapt.register_post_import_hook(partial(_import, ours), before)
@@ -59,4 +67,6 @@ def _pipeline(ours: ModuleType) -> None:
     from transformers import AutoModelForSequenceClassification
     from transformers.pipelines import PIPELINE_REGISTRY
 
-    PIPELINE_REGISTRY.register_pipeline(ours.TASK, ours.EmoNetPipeline, pt_model=AutoModelForSequenceClassification)
+    PIPELINE_REGISTRY.register_pipeline(
+        ours.TASK, ours.EmoNetPipeline, pt_model=AutoModelForSequenceClassification
+    )

@@ -15,7 +15,10 @@ OFFSET_POSITION_TYPES = ("roberta", "xlm-roberta", "camembert", "roberta-prelaye
 
 # How `pipeline()` finds the code of a checkpoint where the package is not installed.
 CUSTOM_PIPELINES = {
-    "emotion-in-conversation": {"impl": "pipeline_emonet.EmoNetPipeline", "pt": ["AutoModelForSequenceClassification"]}
+    "emotion-in-conversation": {
+        "impl": "pipeline_emonet.EmoNetPipeline",
+        "pt": ["AutoModelForSequenceClassification"],
+    }
 }
 
 
@@ -227,9 +230,13 @@ class EmoNetConfig(CheckpointConfig):
                 raise ValueError(f"{field}={value!r} is not one of {', '.join(allowed)}.")
         self._validate_direction()
         if self.is_decoder_backbone and self.pooling == "first":
-            raise ValueError("pooling='first' reads nothing from a decoder, whose first token sees no other: use mean or last.")
+            raise ValueError(
+                "pooling='first' reads nothing from a decoder, whose first token sees no other: use mean or last."
+            )
         if self.text_config.model_type == "xlnet" and self.context_mode == "packed" and self.causal:
-            raise ValueError("XLNet takes no block-causal mask: use context_mode='per_turn', or causal=False.")
+            raise ValueError(
+                "XLNet takes no block-causal mask: use context_mode='per_turn', or causal=False."
+            )
         if not self.pool_marker and self.context_mode == "per_turn":
             raise ValueError("pool_marker=False needs context_mode='packed'.")
         if self.identity_position == "turn" and self.speaker_identity == "name":
@@ -246,7 +253,9 @@ class EmoNetConfig(CheckpointConfig):
             raise ValueError("context_window must be None (all earlier turns) or 0 and more.")
         if self.class_weights is not None:
             if len(self.class_weights) != self.num_labels:
-                raise ValueError(f"class_weights has {len(self.class_weights)} values for {self.num_labels} labels.")
+                raise ValueError(
+                    f"class_weights has {len(self.class_weights)} values for {self.num_labels} labels."
+                )
             if min(self.class_weights) < 0 or sum(self.class_weights) <= 0:
                 raise ValueError("class_weights must not be negative, and one at least must be positive.")
         if self.readout_layer is not None and self.readout_layer < 1:
@@ -254,7 +263,7 @@ class EmoNetConfig(CheckpointConfig):
 
     def _validate_direction(self) -> None:
         # Imported here, so that a configuration without a model needs no PyTorch until it is made.
-        from .context_registry import context_module_class
+        from .context.registry import context_module_class
 
         module = context_module_class(self.context_module)
         looks_ahead = module is not None and module.sees_future
@@ -263,13 +272,19 @@ class EmoNetConfig(CheckpointConfig):
                 f"context_module={self.context_module!r} lets a turn see later turns: set causal=False (--non-causal), which is "
                 "then named in every result, or take a causal module."
             )
-        if not self.causal and not looks_ahead and (self.is_decoder_backbone or self.context_mode == "per_turn"):
+        if (
+            not self.causal
+            and not looks_ahead
+            and (self.is_decoder_backbone or self.context_mode == "per_turn")
+        ):
             raise ValueError(
                 "causal=False needs context_mode='packed' and an encoder backbone, or a context module that looks ahead: a "
                 "decoder is causal by nature, and per_turn sequences end with their turn."
             )
         if self.num_concepts and (module is None or not module.uses_concepts):
-            raise ValueError(f"num_concepts={self.num_concepts}, but context_module={self.context_module!r} reads no concepts.")
+            raise ValueError(
+                f"num_concepts={self.num_concepts}, but context_module={self.context_module!r} reads no concepts."
+            )
 
 
 def is_decoder_type(model_type: str) -> bool:
@@ -280,7 +295,10 @@ def is_decoder_type(model_type: str) -> bool:
         MODEL_FOR_MASKED_LM_MAPPING_NAMES,
     )
 
-    return model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    return (
+        model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+        and model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    )
 
 
 def backbone_config(text_config: Any, default: str = "bert") -> PretrainedConfig:

@@ -13,20 +13,20 @@ from torch import nn
 from transformers import AutoModel
 from transformers.utils import ModelOutput, logging
 
-from .checkpoint_emonet import EmoNetCheckpoint, resolve_backbone
-from .classifier_heads import (
+from .checkpoint.base import EmoNetCheckpoint, resolve_backbone
+from .configuration_emonet import EmoNetConfig
+from .context.base import ContextModule, ContextPart, TurnConcepts
+from .context.registry import build_context_module
+from .layers.heads import (
     HeadEnsemble,
     Standardizer,
     build_classifier,
     weighted_auxiliary,
     weighted_cross_entropy,
 )
-from .configuration_emonet import EmoNetConfig
-from .context_modules import ContextModule, ContextPart, TurnConcepts
-from .context_registry import build_context_module
+from .layers.speaker_memory import SpeakerMemory
+from .layers.turn_attention import encode_sequences, pool_turns, run_encoder
 from .processing_emonet import EmoNetProcessor
-from .speaker_memory import SpeakerMemory
-from .turn_attention import encode_sequences, pool_turns, run_encoder
 
 
 @dataclass
@@ -97,12 +97,18 @@ class EmoNetPreTrainedModel(EmoNetCheckpoint):
         load["dtype"] = kwargs.pop("dtype", torch.float32)
         path, name = resolve_backbone(backbone)
         if config is None:
-            source = {key: value for key, value in load.items() if key not in ("attn_implementation", "dtype")}
-            text_config = EmoNetConfig.sub_configs["text_config"].from_pretrained(path, trust_remote_code=False, **source)
+            source = {
+                key: value for key, value in load.items() if key not in ("attn_implementation", "dtype")
+            }
+            text_config = EmoNetConfig.sub_configs["text_config"].from_pretrained(
+                path, trust_remote_code=False, **source
+            )
             config = EmoNetConfig(text_config=text_config, backbone=name, **kwargs)
         elif kwargs:
             raise ValueError(f"Pass config or its fields, not both: {', '.join(sorted(kwargs))}.")
-        model = cls._from_config(config, dtype=load["dtype"], attn_implementation=load.get("attn_implementation"))
+        model = cls._from_config(
+            config, dtype=load["dtype"], attn_implementation=load.get("attn_implementation")
+        )
         state = _load_encoder_state(path, config, load)
         base = getattr(model, "emonet", model)
         for encoder in filter(None, (base.encoder, base.memory_encoder)):
@@ -145,7 +151,9 @@ class EmoNetModel(EmoNetPreTrainedModel):
         self.memory_encoder: Any = _build_encoder(config) if config.separate_memory_encoder else None
         self.standardizer = Standardizer(config.hidden_size) if config.standardize else None
         self.memory_standardizer = (
-            Standardizer(config.hidden_size) if config.standardize and config.speaker_memory != "none" else None
+            Standardizer(config.hidden_size)
+            if config.standardize and config.speaker_memory != "none"
+            else None
         )
         self.speaker_embedding: nn.Embedding | None = None
         if config.speaker_identity == "global":
@@ -209,7 +217,9 @@ class EmoNetModel(EmoNetPreTrainedModel):
         """
         known_ids = self._with_speaker_dropout(speaker_ids)
         if turn_embeds is None:
-            turn_embeds = self.encode_turns(input_ids, attention_mask, turn_ids, known_ids, sequence_index, read_mask)
+            turn_embeds = self.encode_turns(
+                input_ids, attention_mask, turn_ids, known_ids, sequence_index, read_mask
+            )
         states = self.with_identity(turn_embeds, known_ids, local_speaker_ids)
         auxiliary = None
         if self.context is not None:
@@ -222,7 +232,9 @@ class EmoNetModel(EmoNetPreTrainedModel):
                 auxiliary = self.context.auxiliary_losses(states, local_speaker_ids, speaker_ids >= 0, labels)
         if self.memory is not None:
             if memory_index is None:
-                raise ValueError(f"speaker_memory={self.config.speaker_memory!r} needs memory_index and the memory's rows.")
+                raise ValueError(
+                    f"speaker_memory={self.config.speaker_memory!r} needs memory_index and the memory's rows."
+                )
             if memory_embeds is None:
                 memory_embeds = self.encode_memory(memory_input_ids, memory_attention_mask)
             states = self.with_memory(states, memory_embeds, memory_index)
@@ -259,7 +271,9 @@ class EmoNetModel(EmoNetPreTrainedModel):
             raise ValueError("speaker_identity='local' at identity_position='turn' needs local_speaker_ids.")
         return states + self.speaker_embedding(ids.clamp(0, self.speaker_embedding.num_embeddings - 1))
 
-    def with_memory(self, states: torch.Tensor, memory_embeds: torch.Tensor, memory_index: torch.Tensor) -> torch.Tensor:
+    def with_memory(
+        self, states: torch.Tensor, memory_embeds: torch.Tensor, memory_index: torch.Tensor
+    ) -> torch.Tensor:
         """(B, T, H) turn states, (U, H) memory rows, (B, T, K) their places → states with the speaker's behaviour."""
         assert self.memory is not None
         memory_embeds = memory_embeds.to(states.dtype)
@@ -278,7 +292,9 @@ class EmoNetModel(EmoNetPreTrainedModel):
     ) -> torch.Tensor:
         """Tokens → (B, T, H): the backbone's read-out of each turn, before anything else."""
         if input_ids is None or attention_mask is None or turn_ids is None:
-            raise ValueError("Give input_ids, attention_mask and turn_ids (the processor makes them), or turn_embeds.")
+            raise ValueError(
+                "Give input_ids, attention_mask and turn_ids (the processor makes them), or turn_embeds."
+            )
         embeds = self.encoder.get_input_embeddings()(input_ids)
         if self.speaker_embedding is not None and self.config.identity_position == "marker":
             embeds = embeds + self.marker_embeds(turn_ids, speaker_ids, sequence_index)
@@ -304,7 +320,9 @@ class EmoNetModel(EmoNetPreTrainedModel):
             vectors = []
             for rows in order.split(rows_per_pass):
                 longest = max(1, int(lengths[rows].max()))
-                vectors.append(self.encode_utterances(input_ids[rows, :longest], attention_mask[rows, :longest]))
+                vectors.append(
+                    self.encode_utterances(input_ids[rows, :longest], attention_mask[rows, :longest])
+                )
             return torch.cat(vectors)[order.argsort()]
 
     def encode_utterances(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
@@ -404,7 +422,9 @@ class EmoNetForSequenceClassification(EmoNetPreTrainedModel):
             if auxiliary is not None:
                 loss_sum = loss_sum + weighted_auxiliary(auxiliary, labels, self.config.class_weights)
             loss = loss_sum / weight_sum.clamp(min=torch.finfo(torch.float32).tiny)
-        return EmoNetOutput(loss=loss, logits=logits, turn_states=states, member_logits=members, auxiliary_losses=auxiliary)
+        return EmoNetOutput(
+            loss=loss, logits=logits, turn_states=states, member_logits=members, auxiliary_losses=auxiliary
+        )
 
     def predict(self, dialogue: Any, **options: Any) -> Any:
         """Emotion of every turn, as the pipeline gives it: see [`EmoNetPipeline.__call__`] for input and options.

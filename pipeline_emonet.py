@@ -8,8 +8,8 @@ from torch.utils.data import Dataset
 from transformers import Pipeline
 from transformers.utils import logging
 
-from .dialogue_input import as_history, as_turns, is_dialogue
-from .inference import predict_dialogues
+from .dialogue.turns import as_history, as_turns, is_dialogue
+from .inference.predict import predict_dialogues
 from .processing_emonet import EmoNetProcessor
 
 logger = logging.get_logger(__name__)
@@ -39,7 +39,9 @@ class EmoNetPipeline(_Pipeline):
         self.processor = processor or self.model.processor
         self.tokenizer = self.processor.tokenizer
 
-    def __call__(self, inputs: Any, batch_size: int | None = None, num_workers: int | None = None, **kwargs: Any) -> Any:
+    def __call__(
+        self, inputs: Any, batch_size: int | None = None, num_workers: int | None = None, **kwargs: Any
+    ) -> Any:
         """Label a dialogue, or each of many.
 
         Args:
@@ -73,7 +75,12 @@ class EmoNetPipeline(_Pipeline):
         return list(results) if isinstance(inputs, (list, tuple)) else results
 
     def _stream(
-        self, dialogues: Iterable[Any], size: int, prepare: dict[str, Any], finish: dict[str, Any], single: bool = False
+        self,
+        dialogues: Iterable[Any],
+        size: int,
+        prepare: dict[str, Any],
+        finish: dict[str, Any],
+        single: bool = False,
     ) -> Iterator[list[dict[str, Any]]]:
         source = enumerate(dialogues)
         while batch := list(islice(source, size)):
@@ -92,9 +99,13 @@ class EmoNetPipeline(_Pipeline):
         self, history: Any = None, top_k: int | None = None, **unknown: Any
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         if unknown:
-            raise TypeError(f"Unknown parameter {', '.join(unknown)}; there are history, top_k and batch_size.")
+            raise TypeError(
+                f"Unknown parameter {', '.join(unknown)}; there are history, top_k and batch_size."
+            )
         if top_k is not None and (not isinstance(top_k, int) or top_k < 1):
-            raise ValueError(f"top_k={top_k!r} must be a whole number of labels, at least 1, or None for all.")
+            raise ValueError(
+                f"top_k={top_k!r} must be a whole number of labels, at least 1, or None for all."
+            )
         prepare = {} if history is None else {"history": as_history(history)}
         return prepare, {}, {} if top_k is None else {"top_k": top_k}
 
@@ -104,7 +115,9 @@ class EmoNetPipeline(_Pipeline):
         said = as_history(own) if own is not None else dict(history or {})
         scope = self.model.config.speaker_memory
         if said and scope != "corpus":
-            logger.warning_once(f"This model has speaker_memory={scope!r}: it does not read the history of earlier dialogues.")
+            logger.warning_once(
+                f"This model has speaker_memory={scope!r}: it does not read the history of earlier dialogues."
+            )
         return {"turns": as_turns(dialogue), "history": said}
 
     def _forward(self, examples: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -126,5 +139,7 @@ class EmoNetPipeline(_Pipeline):
         rows = []
         for turn, result in zip(output["turns"], output["results"], strict=True):
             scores = sorted(result["scores"].items(), key=lambda item: -item[1])
-            rows.append({**turn, "label": result["label"], "score": result["score"], "scores": dict(scores[:top_k])})
+            rows.append(
+                {**turn, "label": result["label"], "score": result["score"], "scores": dict(scores[:top_k])}
+            )
         return rows

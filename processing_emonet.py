@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from transformers.utils import cached_file, logging
 
-from .checkpoint_files import (
+from .checkpoint.files import (
     backbone_tokenizer,
     hub_options,
     labelled,
@@ -17,9 +17,9 @@ from .checkpoint_files import (
     tokenizer_of,
     write_speakers,
 )
-from .concepts import CONCEPTS_FILE, ConceptTable, collate_concepts
 from .configuration_emonet import EmoNetConfig
-from .dialogue_input import clean_text, turn_speaker, turn_text
+from .dialogue.turns import clean_text, turn_speaker, turn_text
+from .knowledge.concepts import CONCEPTS_FILE, ConceptTable, collate_concepts
 
 logger = logging.get_logger(__name__)
 
@@ -117,7 +117,9 @@ class EmoNetProcessor:
             memory.extend(turn_text(turn) for turn in turns)
             windows = self.encode(turns, memory_index=index)
             if len(windows) > 1:
-                raise ValueError("A dialogue is longer than one sequence: use encode() and collate(), or predict().")
+                raise ValueError(
+                    "A dialogue is longer than one sequence: use encode() and collate(), or predict()."
+                )
             examples.extend(windows)
         return self.collate(examples, self.encode_memory(memory))
 
@@ -146,7 +148,9 @@ class EmoNetProcessor:
             "speaker_ids": [self._speaker_id(turn, names[place], place) for place, turn in enumerate(turns)],
             "local_speaker_ids": local,
             "labels": [self._label(turn.get("emotion"), place) for place, turn in enumerate(turns)],
-            "memory_index": [list(row)[-self.config.memory_window :] for row in memory_index or [[]] * len(turns)],
+            "memory_index": [
+                list(row)[-self.config.memory_window :] for row in memory_index or [[]] * len(turns)
+            ],
         }
         if self.concepts is not None:
             rows["concepts"] = [self.concepts.of(text) for text in texts]
@@ -180,7 +184,9 @@ class EmoNetProcessor:
         return [start + ids[:room] + end for ids in tokens]
 
     def collate(
-        self, examples: Sequence[Mapping[str, Any]], memory: Sequence[Sequence[int]] | np.ndarray | None = None
+        self,
+        examples: Sequence[Mapping[str, Any]],
+        memory: Sequence[Sequence[int]] | np.ndarray | None = None,
     ) -> dict[str, torch.Tensor]:
         """Examples of `encode` → one padded batch.
 
@@ -198,7 +204,9 @@ class EmoNetProcessor:
             size = examples[0]["turn_embeds"].shape[-1]
             embeds = torch.zeros(len(examples), turns, size)
             for row, example in enumerate(examples):
-                embeds[row, : len(example["turn_embeds"])] = torch.from_numpy(np.array(example["turn_embeds"]))
+                embeds[row, : len(example["turn_embeds"])] = torch.from_numpy(
+                    np.array(example["turn_embeds"])
+                )
             batch["turn_embeds"] = embeds
         else:
             batch.update(self._collate_tokens(examples, turns))
@@ -222,7 +230,9 @@ class EmoNetProcessor:
         tokenizer = self.tokenizer
         start = tokenizer.cls_token_id if tokenizer.cls_token_id is not None else tokenizer.bos_token_id
         end = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id
-        return [token for token in (start,) if token is not None], [token for token in (end,) if token is not None]
+        return [token for token in (start,) if token is not None], [
+            token for token in (end,) if token is not None
+        ]
 
     @property
     def sink(self) -> list[int]:
@@ -245,7 +255,9 @@ class EmoNetProcessor:
             return f"<s{local + 1}>"
         return (self.tokenizer.sep_token or "") if self.config.context_mode == "per_turn" else ""
 
-    def turn_tokens(self, texts: list[str], names: list[str], local: list[int], start: int = 0) -> list[list[int]]:
+    def turn_tokens(
+        self, texts: list[str], names: list[str], local: list[int], start: int = 0
+    ) -> list[list[int]]:
         """Cleaned texts, speakers' names and local numbers of the turns from `start` on → the tokens of each turn."""
         strings = []
         for place, (text, name, speaker) in enumerate(zip(texts, names, local, strict=True), start):
@@ -269,12 +281,16 @@ class EmoNetProcessor:
                 )
         return [before + ids[:room] + after if packed else ids for ids in pieces]
 
-    def read_masks(self, pieces: Sequence[Sequence[int]], names: list[str], local: list[int]) -> list[list[int]]:
+    def read_masks(
+        self, pieces: Sequence[Sequence[int]], names: list[str], local: list[int]
+    ) -> list[list[int]]:
         """For the tokens of each packed turn, 0 where they are its speaker's marker and `pool_marker` is off, else 1."""
         if self.config.pool_marker:
             return [[1] * len(piece) for piece in pieces]
         before = 0 if self.config.is_decoder_backbone else len(self._edges()[0])
-        markers = self._tokenize([self._marker(name, speaker) for name, speaker in zip(names, local, strict=True)])
+        markers = self._tokenize(
+            [self._marker(name, speaker) for name, speaker in zip(names, local, strict=True)]
+        )
         masks = []
         for piece, marker in zip(pieces, markers, strict=True):
             hidden = max(0, min(len(marker), len(piece) - before - 1))  # the last token is read in any case
@@ -311,7 +327,8 @@ class EmoNetProcessor:
                 "end_turn": end,
                 "read_from": read - first,
                 "input_ids": sink + [token for piece in pieces[first:end] for token in piece],
-                "turn_ids": [-1] * len(sink) + [turn for turn, piece in enumerate(pieces[first:end]) for _ in piece],
+                "turn_ids": [-1] * len(sink)
+                + [turn for turn, piece in enumerate(pieces[first:end]) for _ in piece],
                 "read_mask": [0] * len(sink) + [read for mask in read_masks[first:end] for read in mask],
             }
             for first, read, end in windows
@@ -329,7 +346,15 @@ class EmoNetProcessor:
                 ids, owners = self.turn_sequence(pieces[: turn + 1])
                 sequences.append(ids)
                 turn_ids.append([owner if owner < 0 else owner - begin for owner in owners])
-            windows.append({"first_turn": begin, "end_turn": end, "read_from": 0, "input_ids": sequences, "turn_ids": turn_ids})
+            windows.append(
+                {
+                    "first_turn": begin,
+                    "end_turn": end,
+                    "read_from": 0,
+                    "input_ids": sequences,
+                    "turn_ids": turn_ids,
+                }
+            )
         return windows
 
     def turn_sequence(self, pieces: Sequence[list[int]]) -> tuple[list[int], list[int]]:
@@ -381,12 +406,17 @@ class EmoNetProcessor:
         return batch
 
     def _collate_memory(
-        self, examples: Sequence[Mapping[str, Any]], turns: int, memory: Sequence[Sequence[int]] | np.ndarray | None
+        self,
+        examples: Sequence[Mapping[str, Any]],
+        turns: int,
+        memory: Sequence[Sequence[int]] | np.ndarray | None,
     ) -> dict[str, torch.Tensor]:
         histories = [row for example in examples for row in example["memory_index"]]
         used = sorted({place for row in histories for place in row})
         if used and memory is None:
-            raise ValueError(f"speaker_memory={self.config.speaker_memory!r}: the collator needs the memory table.")
+            raise ValueError(
+                f"speaker_memory={self.config.speaker_memory!r}: the collator needs the memory table."
+            )
         position = {place: row for row, place in enumerate(used)}
         width = max((len(row) for row in histories), default=0) or 1
         index = torch.full((len(examples), turns, width), -1, dtype=torch.long)
@@ -408,7 +438,9 @@ class EmoNetProcessor:
     def _speaker_id(self, turn: Mapping[str, Any], name: str, place: int) -> int:
         given = turn.get("speaker_id")
         if given is not None and not isinstance(given, (int, np.integer)):
-            raise ValueError(f"Turn {place}: speaker_id {given!r} is no id; give a whole number, or none to go by the name.")
+            raise ValueError(
+                f"Turn {place}: speaker_id {given!r} is no id; give a whole number, or none to go by the name."
+            )
         identity = self.speakers.get(name, 0) if given is None else int(given)
         return identity if 0 <= identity < self.config.num_speakers else 0
 
@@ -420,7 +452,9 @@ class EmoNetProcessor:
             if emotion not in names:
                 raise ValueError(f"Turn {place}: unknown emotion {emotion!r}; the labels are {names}.")
             return names.index(emotion)
-        if not isinstance(emotion, (int, np.integer)) or not (0 <= emotion < len(names) or emotion == NO_LABEL):
+        if not isinstance(emotion, (int, np.integer)) or not (
+            0 <= emotion < len(names) or emotion == NO_LABEL
+        ):
             raise ValueError(f"Turn {place}: label {emotion!r} is no name and outside 0..{len(names) - 1}.")
         return int(emotion)
 

@@ -13,19 +13,21 @@ from torch.utils.data import Sampler
 from transformers import TrainerCallback, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
-from .classifier_heads import weighted_auxiliary, weighted_cross_entropy
+from .adapters.checkpoints import AdapterCheckpoints
 from .data.collator import EncodedCorpus
-from .disk import room_on_disk
 from .errors import EmoNetError, loading
 from .evaluation.metrics import trainer_metrics
+from .files.disk import room_on_disk
 from .hub.card_callback import CardCallback
 from .hub.pushing_trainer import PushingTrainer
-from .inference import window_tokens
-from .language.adapter_trainer import AdapterCheckpoints
-from .logit_adjustment import LOGIT_ADJUSTMENTS, member_labels
+from .inference.predict import window_tokens
+from .layers.heads import weighted_auxiliary, weighted_cross_entropy
 from .processing_emonet import EmoNetProcessor
+from .training.logit_adjustment import LOGIT_ADJUSTMENTS, member_labels
 
-_DAMAGED = " Delete that folder, and run the same command again: it goes on from the one before, or from the start."
+_DAMAGED = (
+    " Delete that folder, and run the same command again: it goes on from the one before, or from the start."
+)
 CLASS_WEIGHTINGS = ("none", "inverse", "sqrt_inverse", "effective")
 
 
@@ -47,12 +49,20 @@ class EmoNetTrainingArguments(TrainingArguments):
 
     class_weighting: str = field(default="none", metadata={"help": f"One of {', '.join(CLASS_WEIGHTINGS)}."})
     learning_rate_mapping: dict[str, float] | str = field(default_factory=dict)
-    early_stopping_patience: int = field(default=0, metadata={"help": "Epochs without gain before stopping; 0: never."})
-    logit_adjustment: str = field(default="none", metadata={"help": f"One of {', '.join(LOGIT_ADJUSTMENTS)}."})
+    early_stopping_patience: int = field(
+        default=0, metadata={"help": "Epochs without gain before stopping; 0: never."}
+    )
+    logit_adjustment: str = field(
+        default="none", metadata={"help": f"One of {', '.join(LOGIT_ADJUSTMENTS)}."}
+    )
     lora_rank: int = field(default=0, metadata={"help": "Rank of LoRA adapters on the backbone; 0: none."})
-    lora_alpha: float | None = field(default=None, metadata={"help": "Scale of the adapters times their rank."})
+    lora_alpha: float | None = field(
+        default=None, metadata={"help": "Scale of the adapters times their rank."}
+    )
     lora_dropout: float = field(default=0.05)
-    lora_target_modules: str = field(default="all-linear", metadata={"help": "Names of layers with commas, or all-linear."})
+    lora_target_modules: str = field(
+        default="all-linear", metadata={"help": "Names of layers with commas, or all-linear."}
+    )
     head_epochs: float = field(default=0, metadata={"help": "Epochs of the head alone, before the adapters."})
     output_dir: str | None = field(default="emonet-run")
     eval_strategy: str = field(default="epoch")
@@ -73,16 +83,22 @@ class EmoNetTrainingArguments(TrainingArguments):
 
     def __post_init__(self) -> None:
         if self.class_weighting not in CLASS_WEIGHTINGS:
-            raise EmoNetError(f"class_weighting={self.class_weighting!r} is not one of {', '.join(CLASS_WEIGHTINGS)}.")
+            raise EmoNetError(
+                f"class_weighting={self.class_weighting!r} is not one of {', '.join(CLASS_WEIGHTINGS)}."
+            )
         if self.logit_adjustment not in LOGIT_ADJUSTMENTS:
-            raise EmoNetError(f"logit_adjustment={self.logit_adjustment!r} is not one of {', '.join(LOGIT_ADJUSTMENTS)}.")
+            raise EmoNetError(
+                f"logit_adjustment={self.logit_adjustment!r} is not one of {', '.join(LOGIT_ADJUSTMENTS)}."
+            )
         if self.saves_nothing:
             self.load_best_model_at_end = False
         if self.bf16 and not torch.accelerator.is_available():
             self.use_cpu = True  # which the base class wants said where a processor computes in bfloat16
         super().__post_init__()
         if self.hub_token:
-            raise EmoNetError("hub_token would be pickled into training_args.bin: log in, or set HF_TOKEN, instead.")
+            raise EmoNetError(
+                "hub_token would be pickled into training_args.bin: log in, or set HF_TOKEN, instead."
+            )
 
 
 class EmoNetTrainer(AdapterCheckpoints, PushingTrainer):
@@ -106,7 +122,9 @@ class EmoNetTrainer(AdapterCheckpoints, PushingTrainer):
         for name in ("train_dataset", "eval_dataset"):
             _check_dataset(kwargs.get(name), name, self.required_keys)
         if kwargs.get("data_collator") is None:
-            raise EmoNetError("EmoNetTrainer needs data_collator=EncodedCorpus(...).collator: it holds the speaker memory.")
+            raise EmoNetError(
+                "EmoNetTrainer needs data_collator=EncodedCorpus(...).collator: it holds the speaker memory."
+            )
         if "compute_metrics" not in kwargs and kwargs.get("eval_dataset") is not None:
             kwargs["compute_metrics"] = trainer_metrics(model.config.label_names)
         args = args or EmoNetTrainingArguments()
@@ -147,10 +165,14 @@ class EmoNetTrainer(AdapterCheckpoints, PushingTrainer):
         inputs = dict(inputs)
         labels = inputs.pop("labels")
         folds = inputs.pop("folds", None)
-        outputs = model(**inputs, labels=labels) if self._has_auxiliary_loss and model.training else model(**inputs)
+        outputs = (
+            model(**inputs, labels=labels) if self._has_auxiliary_loss and model.training else model(**inputs)
+        )
         logits = outputs.logits if outputs.member_logits is None else outputs.member_logits
         learnt = labels if folds is None else member_labels(labels, folds, logits.shape[-2])
-        loss, weight = weighted_cross_entropy(logits, learnt, self._class_weights, self.args.label_smoothing_factor)
+        loss, weight = weighted_cross_entropy(
+            logits, learnt, self._class_weights, self.args.label_smoothing_factor
+        )
         if folds is not None:  # every turn is learnt by all members but one
             loss, weight = loss / (logits.shape[-2] - 1), weight / (logits.shape[-2] - 1)
         if outputs.auxiliary_losses is not None:
@@ -187,7 +209,10 @@ class EmoNetTrainer(AdapterCheckpoints, PushingTrainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         dataset: Any = self.train_dataset if train_dataset is None else train_dataset
-        if str(getattr(self.args.train_sampling_strategy, "value", self.args.train_sampling_strategy)) != "group_by_length":
+        if (
+            str(getattr(self.args.train_sampling_strategy, "value", self.args.train_sampling_strategy))
+            != "group_by_length"
+        ):
             return super()._get_train_sampler(dataset)
         lengths = [window_tokens(dataset[place]) for place in range(len(dataset))]
         size = self.args.train_batch_size * self.args.gradient_accumulation_steps
@@ -199,7 +224,9 @@ class EmoNetTrainer(AdapterCheckpoints, PushingTrainer):
 
     @property
     def _has_auxiliary_loss(self) -> bool:
-        emonet = getattr(self.accelerator.unwrap_model(self.model), "emonet", None)  # a prompted model has none
+        emonet = getattr(
+            self.accelerator.unwrap_model(self.model), "emonet", None
+        )  # a prompted model has none
         return emonet is not None and emonet.context is not None and emonet.context.has_auxiliary_loss
 
     def _weights(self, device: torch.device) -> torch.Tensor:
@@ -222,12 +249,16 @@ class BestWeights(TrainerCallback):
         self.waited = 0
         self.weights: dict[str, torch.Tensor] = {}
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, model: Any = None, **kw: Any) -> None:
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, metrics: Any = None, model: Any = None, **kw: Any
+    ) -> None:
         if not metrics or self.metric not in metrics:
             return
         if self.sign * metrics[self.metric] > self.best:
             self.best, self.best_epoch, self.waited = self.sign * metrics[self.metric], state.epoch, 0
-            self.weights = {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
+            self.weights = {
+                name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad
+            }
             state.best_metric = metrics[self.metric]
             state.best_global_step = state.global_step
             return
@@ -275,7 +306,9 @@ def _without_preparation(model: Any) -> Any:
     return model
 
 
-def _apply_learning_rates(optimizer: torch.optim.Optimizer, model: torch.nn.Module, mapping: dict[str, float]) -> None:
+def _apply_learning_rates(
+    optimizer: torch.optim.Optimizer, model: torch.nn.Module, mapping: dict[str, float]
+) -> None:
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     for pattern in mapping:
         if not any(re.search(pattern, name) for name in names.values()):
@@ -297,9 +330,13 @@ def _check_dataset(dataset: Any, name: str, keys: Sequence[str]) -> None:
         return
     encode = "Encode the corpus first: corpus = EncodedCorpus(load_conversations(...), processor)"
     if isinstance(dataset, (DatasetDict, EncodedCorpus)):
-        raise EmoNetError(f"{name} is a whole corpus; pass one split, for example {name}=corpus['train']. {encode}.")
+        raise EmoNetError(
+            f"{name} is a whole corpus; pass one split, for example {name}=corpus['train']. {encode}."
+        )
     if isinstance(dataset, HFDataset):
-        raise EmoNetError(f"{name} has the raw columns {dataset.column_names}. {encode}, then pass corpus['train'].")
+        raise EmoNetError(
+            f"{name} has the raw columns {dataset.column_names}. {encode}, then pass corpus['train']."
+        )
     if len(dataset) == 0:
         raise EmoNetError(f"{name} is empty.")
     missing = [key for key in keys if key not in dataset[0]]

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from ..backbones import resolve_backbone
+from ..backbones.embedded import resolve_backbone
 from ..train_trainer import EmoNetTrainer, EmoNetTrainingArguments
 from .published_loop import PublishedLoop
 from .workload import dialogues_of, prepared, tokens_of
@@ -50,7 +50,9 @@ def train_bare_backbone(folder: Path, backbone: str) -> dict[str, Any]:
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=5e-5, fused=True)
     with _timed() as timer:
         for place, batch in enumerate(batches, start=1):
-            states = encoder(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
+            states = encoder(
+                input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
+            ).last_hidden_state
             (states.square().mean() / ACCUMULATION).backward()
             if place % ACCUMULATION == 0 or place == len(batches):
                 optimizer.step()
@@ -70,10 +72,13 @@ def evaluate_emonet_bf16(folder: Path, backbone: str) -> dict[str, Any]:
 
 def predict_text(folder: Path, backbone: str) -> dict[str, Any]:
     """`predict_dialogues` from raw text, the memory's utterances included."""
-    from ..inference import predict_dialogues
+    from ..inference.predict import predict_dialogues
 
     model, corpus = prepared(folder, backbone, "emonet-thesis")
-    dialogues = [[{"speaker": turn["speaker"], "text": turn["text"]} for turn in turns] for turns in dialogues_of(folder)]
+    dialogues = [
+        [{"speaker": turn["speaker"], "text": turn["text"]} for turn in turns]
+        for turns in dialogues_of(folder)
+    ]
     with _tokens_read(model) as tokens, _timed() as timer:
         predict_dialogues(model, corpus.processor, dialogues)
     return {**timer, "turns": sum(map(len, dialogues)), "tokens": tokens["read"]}
@@ -90,7 +95,7 @@ def evaluate_published(folder: Path, backbone: str) -> dict[str, Any]:
 
 def stream(folder: Path, backbone: str, near: int = 5, far: int = 200, sessions: int = 3) -> dict[str, Any]:
     """`EmoNetSession`: seconds of turn 5 and of turn 200, as medians over the turns around them and over sessions."""
-    from ..streaming import EmoNetSession
+    from ..inference.session import EmoNetSession
 
     model, corpus = prepared(folder, backbone, "emonet-thesis")
     texts = [turn["text"] for turns in dialogues_of(folder) for turn in turns]
@@ -103,7 +108,9 @@ def stream(folder: Path, backbone: str, near: int = 5, far: int = 200, sessions:
                 session.add("ABCD"[turn % 4], texts[(turn + 50 * number) % len(texts)])
                 taken.setdefault(turn, []).append(time.perf_counter() - started)
     by_turn = {turn: median(times) for turn, times in taken.items()}
-    around = {turn: median(by_turn[place] for place in range(turn - 3, turn + 4)) for turn in (near, 50, 100, far)}
+    around = {
+        turn: median(by_turn[place] for place in range(turn - 3, turn + 4)) for turn in (near, 50, 100, far)
+    }
     return {
         **timer,
         "turns": sessions * (far + 4),
@@ -115,7 +122,7 @@ def stream(folder: Path, backbone: str, near: int = 5, far: int = 200, sessions:
 
 def build_memory_cache(folder: Path, backbone: str) -> dict[str, Any]:
     """The memory's vectors: each distinct utterance once, then from the cache; and the tokens that histories would cost."""
-    from ..features import cached_memory_features
+    from ..data.features import cached_memory_features
 
     model, corpus = prepared(folder, backbone, "emonet-thesis")
     tokens = corpus.processor.encode_memory(corpus.texts)
@@ -168,7 +175,10 @@ def pipeline_throughput(folder: Path, backbone: str, sizes: tuple[int, ...] = (1
 
     model, corpus = prepared(folder, backbone, "emonet-thesis")
     pipe = EmoNetPipeline(model=model, processor=corpus.processor)
-    dialogues = [[{"speaker": turn["speaker"], "text": turn["text"]} for turn in turns] for turns in dialogues_of(folder)]
+    dialogues = [
+        [{"speaker": turn["speaker"], "text": turn["text"]} for turn in turns]
+        for turns in dialogues_of(folder)
+    ]
     turns = sum(map(len, dialogues))
     speeds = {}
     with _timed() as timer:
@@ -207,7 +217,7 @@ def _train(folder: Path, backbone: str, **config: Any) -> dict[str, Any]:
 
 
 def _evaluate(folder: Path, backbone: str, dtype: torch.dtype) -> dict[str, Any]:
-    from ..inference import predict_logits
+    from ..inference.predict import predict_logits
 
     model, corpus = prepared(folder, backbone, "emonet-thesis")
     split = corpus["train"]
@@ -234,7 +244,9 @@ def _trainer(folder: Path, backbone: str, **config: Any) -> EmoNetTrainer:
 
 
 def _turns(batches: list[dict[str, Any]]) -> int:
-    return sum(int((batch["labels"] >= 0).sum()) for batch in batches)  # a turn that two windows hold is read from one
+    return sum(
+        int((batch["labels"] >= 0).sum()) for batch in batches
+    )  # a turn that two windows hold is read from one
 
 
 @contextmanager

@@ -7,13 +7,13 @@ from typing import Any
 
 from ..data import load_conversations
 from ..data.collator import EncodedCorpus
-from ..inference import predict_logits
-from ..language.biographers import biographer_for
-from ..language.prompted_presets import PROMPTED_PRESETS
-from ..language.prompted_training import PromptedSplit, predict_split
-from ..language.trajectory import EmotionRecord
-from ..modeling_prompted import PromptedEmoNet
-from ..runs import prepare_run
+from ..inference.predict import predict_logits
+from ..prompted.modeling import PromptedEmoNet
+from ..runs.prompted.presets import PROMPTED_PRESETS
+from ..runs.prompted.trainer import PromptedSplit, predict_split
+from ..runs.prompted.trajectory import EmotionRecord
+from ..runs.train import prepare_run
+from ..speakers.biographies.choose import biographer_for
 from .workload import tokens_of
 
 _PROMPTED = "emonet-lm-prompted"
@@ -24,7 +24,11 @@ def lm_packed(folder: Path, backbone: str) -> dict[str, Any]:
     model, processor, conversations, _ = prepare_run(str(folder), None, "emonet-lm", backbone, {})
     split = EncodedCorpus(conversations.restricted_to(["train"]), processor)["train"]
     tokens = sum(tokens_of([processor.collate([window])]) for windows in split.windows for window in windows)
-    return {**_measured(lambda: predict_logits(model, processor, split.windows)), "turns": len(split.labels()), "tokens": tokens}
+    return {
+        **_measured(lambda: predict_logits(model, processor, split.windows)),
+        "turns": len(split.labels()),
+        "tokens": tokens,
+    }
 
 
 def lm_prompted(folder: Path, backbone: str) -> dict[str, Any]:
@@ -37,7 +41,9 @@ def lm_prompted(folder: Path, backbone: str) -> dict[str, Any]:
     model = PromptedEmoNet.from_backbone(backbone, conversations.labels, settings)
     record = EmotionRecord(conversations["train"], conversations.utterance_texts(), conversations.labels)
     written = time.perf_counter()
-    split = PromptedSplit("train", conversations["train"], model, record, biographer_for(settings, conversations))
+    split = PromptedSplit(
+        "train", conversations["train"], model, record, biographer_for(settings, conversations)
+    )
     written = time.perf_counter() - written
     readers: list[Any] = []
     figures = _measured(lambda: readers.append(predict_split(model, split)[1]))
@@ -51,7 +57,9 @@ def lm_prompted(folder: Path, backbone: str) -> dict[str, Any]:
     }
 
 
-LANGUAGE_CASES: dict[str, Callable[[Path, str], dict[str, Any]]] = {case.__name__: case for case in (lm_packed, lm_prompted)}
+LANGUAGE_CASES: dict[str, Callable[[Path, str], dict[str, Any]]] = {
+    case.__name__: case for case in (lm_packed, lm_prompted)
+}
 
 
 def _measured(work: Callable[[], Any]) -> dict[str, float]:

@@ -38,7 +38,9 @@ class PublishedLoop:
         self.parts.train()
         turns = 0
         for past in _pasts(dialogues):
-            loss = nn.functional.cross_entropy(self.logits(past), torch.tensor([labels.index(past[-1]["emotion"])]))
+            loss = nn.functional.cross_entropy(
+                self.logits(past), torch.tensor([labels.index(past[-1]["emotion"])])
+            )
             loss.backward()
             nn.utils.clip_grad_norm_(self.parts.parameters(), 10)
             self.optimizer.step()

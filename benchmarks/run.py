@@ -12,8 +12,8 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from ..checkpoint.run_record import versions, write_json
 from ..errors import EmoNetError
-from ..run_record import versions, write_json
 from .cases import CASES
 from .language_cases import LANGUAGE_CASES
 from .table import ratios_of, table_of
@@ -79,6 +79,8 @@ def _medians(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Median of every figure over the rounds; figures by key go in one level deep."""
     first = rows[0]
     return {
-        name: _medians([row[name] for row in rows]) if isinstance(value, dict) else median(row[name] for row in rows)
+        name: _medians([row[name] for row in rows])
+        if isinstance(value, dict)
+        else median(row[name] for row in rows)
         for name, value in first.items()
     }

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from ..language.speaker_store import SpeakerStore, View
-from ..language.store_build import build_store
-from ..language.store_forget import forget_speaker
+from ..speakers.store.build import build_store
+from ..speakers.store.forget import forget_speaker
+from ..speakers.store.store import SpeakerStore, View
 
 _SIZE, _TURNS, _SPEAKERS_A_SCENE, _QUERIES = 384, 20, 4, 20  # a vector's width is MiniLM's
 
@@ -40,11 +40,16 @@ class MadeUpCorpus(dict):
     dataset_version = "made-up-1"
 
     def __init__(self, utterances: int):
-        self.speakers = [f"Speaker Number{number}" for number in range(max(_SPEAKERS_A_SCENE, utterances // 1000))]
+        self.speakers = [
+            f"Speaker Number{number}" for number in range(max(_SPEAKERS_A_SCENE, utterances // 1000))
+        ]
         super().__init__(train=[self._dialogue(number) for number in range(utterances // _TURNS)])
 
     def _dialogue(self, number: int) -> dict[str, Any]:
-        names = [self.speakers[(number * _SPEAKERS_A_SCENE + place) % len(self.speakers)] for place in range(_SPEAKERS_A_SCENE)]
+        names = [
+            self.speakers[(number * _SPEAKERS_A_SCENE + place) % len(self.speakers)]
+            for place in range(_SPEAKERS_A_SCENE)
+        ]
         turns = [
             {
                 "speaker": names[place % _SPEAKERS_A_SCENE],
@@ -62,7 +67,9 @@ def measure(utterances: int, folder: Path) -> dict[str, Any]:
     corpus, embedder = MadeUpCorpus(utterances), RandomVectors()
     store, built = _timed(lambda: build_store(folder, corpus, embedder))
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    asked = [_query(store, corpus.speakers[place % len(corpus.speakers)], embedder) for place in range(_QUERIES)]
+    asked = [
+        _query(store, corpus.speakers[place % len(corpus.speakers)], embedder) for place in range(_QUERIES)
+    ]
     _, forgotten = _timed(lambda: forget_speaker(folder, corpus.speakers[0]))
     return {
         "utterances": len(corpus["train"]) * _TURNS,

@@ -28,8 +28,20 @@ def _cpu_seconds_a_turn(first: Figures, second: Figures) -> float:
 
 
 RATIOS = (
-    Ratio("training, published loop / EmoNet, time a turn", ("train_published", "train_emonet"), _seconds_a_turn, ">=", 20),
-    Ratio("training, per turn / packed, time a turn", ("train_per_turn", "train_emonet"), _seconds_a_turn, ">=", 1),
+    Ratio(
+        "training, published loop / EmoNet, time a turn",
+        ("train_published", "train_emonet"),
+        _seconds_a_turn,
+        ">=",
+        20,
+    ),
+    Ratio(
+        "training, per turn / packed, time a turn",
+        ("train_per_turn", "train_emonet"),
+        _seconds_a_turn,
+        ">=",
+        1,
+    ),
     Ratio(
         "training, EmoNet / published loop, peak memory of the process",
         ("train_emonet", "train_published"),
@@ -37,9 +49,19 @@ RATIOS = (
         "<=",
         0.5,
     ),
-    Ratio("training, EmoNet / bare backbone, time", ("train_emonet", "train_bare_backbone"), _seconds_a_turn, "<=", 1.25),
     Ratio(
-        "evaluation, published loop / EmoNet, time a turn", ("evaluate_published", "evaluate_emonet"), _seconds_a_turn, ">=", 20
+        "training, EmoNet / bare backbone, time",
+        ("train_emonet", "train_bare_backbone"),
+        _seconds_a_turn,
+        "<=",
+        1.25,
+    ),
+    Ratio(
+        "evaluation, published loop / EmoNet, time a turn",
+        ("evaluate_published", "evaluate_emonet"),
+        _seconds_a_turn,
+        ">=",
+        20,
     ),
     Ratio(
         "evaluation, published loop / EmoNet in bfloat16, time a turn",
@@ -83,11 +105,19 @@ RATIOS = (
         "<=",
         4,
     ),
-    Ratio("language model, prompted / packed, processor time a turn", ("lm_prompted", "lm_packed"), _cpu_seconds_a_turn, ">=", 1),
+    Ratio(
+        "language model, prompted / packed, processor time a turn",
+        ("lm_prompted", "lm_packed"),
+        _cpu_seconds_a_turn,
+        ">=",
+        1,
+    ),
     Ratio(
         "language model, prompted / packed, tokens encoded a turn",
         ("lm_prompted", "lm_packed"),
-        lambda prompted, packed: (prompted["tokens"] / prompted["turns"]) / (packed["tokens"] / packed["turns"]),
+        lambda prompted, packed: (
+            (prompted["tokens"] / prompted["turns"]) / (packed["tokens"] / packed["turns"])
+        ),
         ">=",
         1,
     ),
@@ -107,11 +137,19 @@ def ratios_of(rounds: dict[str, list[Figures]]) -> list[dict[str, Any]]:
     for ratio in RATIOS:
         if any(case not in rounds for case in ratio.cases):
             continue
-        values = [ratio.value(*figures) for figures in zip(*(rounds[case] for case in ratio.cases), strict=True)]
+        values = [
+            ratio.value(*figures) for figures in zip(*(rounds[case] for case in ratio.cases), strict=True)
+        ]
         middle = median(values)
         met = middle >= ratio.target if ratio.sign == ">=" else middle <= ratio.target
         found.append(
-            {"title": ratio.title, "rounds": values, "median": middle, "target": f"{ratio.sign} {ratio.target:g}", "met": met}
+            {
+                "title": ratio.title,
+                "rounds": values,
+                "median": middle,
+                "target": f"{ratio.sign} {ratio.target:g}",
+                "met": met,
+            }
         )
     return found
 

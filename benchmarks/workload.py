@@ -7,7 +7,7 @@ from typing import Any
 
 from ..data import load_conversations
 from ..data.collator import EncodedCorpus
-from ..runs import prepare_run
+from ..runs.train import prepare_run
 
 
 def write_workload(dataset: str, data_dir: str | None, dialogues: int, folder: Path) -> dict[str, Any]:
@@ -19,7 +19,8 @@ def write_workload(dataset: str, data_dir: str | None, dialogues: int, folder: P
     for place in places:
         row = rows[place]
         turns = [
-            {"speaker": turn["speaker"], "text": turn["text"], "emotion": corpus.labels[turn["emotion"]]} for turn in row["turns"]
+            {"speaker": turn["speaker"], "text": turn["text"], "emotion": corpus.labels[turn["emotion"]]}
+            for turn in row["turns"]
         ]
         lines.append(json.dumps({"dialogue_id": row["dialogue_id"], "turns": turns}))
     (folder / "train.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
@@ -27,7 +28,12 @@ def write_workload(dataset: str, data_dir: str | None, dialogues: int, folder: P
     unused = {"dialogue_id": "unused", "speaker": "A", "text": "Well.", "emotion": corpus.labels[0]}
     (folder / "validation.jsonl").write_text(json.dumps(unused) + "\n", "utf-8")
     sizes = [len(rows[place]["turns"]) for place in places]
-    return {"dataset_version": corpus.dataset_version, "dialogues": len(sizes), "turns": sum(sizes), "longest": max(sizes)}
+    return {
+        "dataset_version": corpus.dataset_version,
+        "dialogues": len(sizes),
+        "turns": sum(sizes),
+        "longest": max(sizes),
+    }
 
 
 def prepared(folder: Path, backbone: str, preset: str, **config: Any) -> tuple[Any, EncodedCorpus]:

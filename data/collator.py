@@ -47,7 +47,9 @@ class EmoNetCollator:
         memory: The memory table by `utterance_index`: token ids a row, or vectors (N, H).
     """
 
-    def __init__(self, processor: EmoNetProcessor, memory: Sequence[Sequence[int]] | np.ndarray | None = None):
+    def __init__(
+        self, processor: EmoNetProcessor, memory: Sequence[Sequence[int]] | np.ndarray | None = None
+    ):
         self.processor = processor
         self.memory = memory
 
@@ -89,18 +91,20 @@ class EncodedCorpus(Mapping[str, EncodedSplit]):
 
         A frozen backbone gives the turn vectors, a frozen memory encoder the memory table. What is trained stays tokens.
         """
-        from ..features import cached_memory_features
+        from .features import cached_memory_features
 
         config, base = model.config, model.emonet
         model.eval()
         if config.speaker_memory != "none" and config.memory_encoder == "frozen":
-            self.collator.memory = cached_memory_features(base, self.processor, self.texts, cache_dir, progress)
+            self.collator.memory = cached_memory_features(
+                base, self.processor, self.texts, cache_dir, progress
+            )
         if config.freeze_backbone and not _has_trained_input(config):
             self.attach_turn_features(model, cache_dir, progress)
 
     def attach_turn_features(self, model: Any, cache_dir: Path | None = None, progress: bool = True) -> None:
         """Give every window the cached vectors of its turns by the backbone as it is, which stand in for tokens."""
-        from ..features import cached_turn_features
+        from .features import cached_turn_features
 
         if _has_trained_input(model.config):
             raise EmoNetError(

@@ -9,11 +9,15 @@ from typing import Any
 
 import datasets
 
+from ..speakers.registry import SpeakerRegistry
 from .history import speaker_histories
 from .schema import SPLITS, DataFormatError, Dialogue, view_features
-from .speakers import SpeakerRegistry
 
-_SPLIT_NAMES = {"train": datasets.Split.TRAIN, "validation": datasets.Split.VALIDATION, "test": datasets.Split.TEST}
+_SPLIT_NAMES = {
+    "train": datasets.Split.TRAIN,
+    "validation": datasets.Split.VALIDATION,
+    "test": datasets.Split.TEST,
+}
 
 
 @dataclass
@@ -65,7 +69,9 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):
 
     def _info(self) -> datasets.DatasetInfo:
         features = view_features(self.config.view, self.labels)
-        return datasets.DatasetInfo(description=self.description, features=features, homepage=self.homepage, license=self.licence)
+        return datasets.DatasetInfo(
+            description=self.description, features=features, homepage=self.homepage, license=self.licence
+        )
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
         if self.config.data_dir:
@@ -77,7 +83,8 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):
         present = [split for split in SPLITS if split in paths]
         return [
             datasets.SplitGenerator(
-                name=_SPLIT_NAMES[split], gen_kwargs={"rows": tuple(row for owner, row in rows if owner == split)}
+                name=_SPLIT_NAMES[split],
+                gen_kwargs={"rows": tuple(row for owner, row in rows if owner == split)},
             )
             for split in present
         ]
@@ -109,7 +116,9 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):
         return sorted(found, key=lambda dialogue: dialogue.order)
 
     @classmethod
-    def rows(cls, paths: Mapping[str, Path], config: ConversationConfig) -> Iterator[tuple[str, dict[str, Any]]]:
+    def rows(
+        cls, paths: Mapping[str, Path], config: ConversationConfig
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
         """(split, row) of the configured view."""
         dialogues = cls.dialogues(paths, config.verify_counts)
         registry = SpeakerRegistry.from_dialogues(dialogues)
@@ -170,7 +179,9 @@ def source_files(builder: type[ConversationBuilder], data_dir: Path) -> dict[str
     paths = {split: data_dir / name for split, name in builder.files.items()}
     missing = [path.name for path in paths.values() if not path.is_file()]
     if missing:
-        raise DataFormatError(f"{data_dir} lacks {', '.join(missing)}; get the files from {builder.homepage}.")
+        raise DataFormatError(
+            f"{data_dir} lacks {', '.join(missing)}; get the files from {builder.homepage}."
+        )
     return paths
 
 

@@ -4,14 +4,15 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ..files.text import clean, decode, parse_json, short
+from ..speakers.registry import SPEAKERS_FILE
+
 # ruff: noqa: F401
 # A loading script (datasets 3) finds only the siblings that it imports itself, on lines without a comment: those that
 # its siblings need are imported here too.
 from .conversations import ConversationBuilder, by_label
-from .files import clean, decode, parse_json, short
 from .history import SCOPES
 from .schema import EMORYNLP_LABELS, DataFormatError, Dialogue, Turn
-from .speakers import SPEAKERS_FILE
 
 _ORDER = ("Neutral", "Joyful", "Scared", "Mad", "Peaceful", "Powerful", "Sad")
 
@@ -41,7 +42,11 @@ class EmoryNLP(ConversationBuilder):
     def read(path: Path, split: str) -> list[Dialogue]:
         content = parse_json(decode(path.read_bytes(), path.name), path.name, "download it again")
         episodes = _field(content, "episodes", list, path.name)
-        return [_scene(path, split, scene) for episode in episodes for scene in _field(episode, "scenes", list, path.name)]
+        return [
+            _scene(path, split, scene)
+            for episode in episodes
+            for scene in _field(episode, "scenes", list, path.name)
+        ]
 
 
 def _scene(path: Path, split: str, scene: Any) -> Dialogue:
@@ -59,7 +64,9 @@ def _turn(path: Path, utterance: Any) -> Turn:
     place = f"{path.name}, utterance {short(given)}"
     speakers = _field(utterance, "speakers", list, place)
     if not speakers or not all(isinstance(name, str) and clean(name).strip() for name in speakers):
-        raise DataFormatError(f"{place}, field 'speakers': {short(speakers)} names nobody; write at least '#ALL#'.")
+        raise DataFormatError(
+            f"{place}, field 'speakers': {short(speakers)} names nobody; write at least '#ALL#'."
+        )
     text, emotion = (_field(utterance, name, str, place) for name in ("transcript", "emotion"))
     return Turn(tuple(map(clean, speakers)), clean(text), emotion)
 

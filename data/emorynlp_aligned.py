@@ -3,14 +3,15 @@
 import ast
 from pathlib import Path
 
+from ..files.text import clean, read_csv_rows, short, whole_number
+from ..speakers.registry import SPEAKERS_FILE
+
 # ruff: noqa: F401
 # A loading script (datasets 3) finds only the siblings that it imports itself, on lines without a comment: those that
 # its siblings need are imported here too.
 from .conversations import ConversationBuilder, by_label
-from .files import clean, read_csv_rows, short, whole_number
 from .history import SCOPES
 from .schema import EMORYNLP_LABELS, DataFormatError, Dialogue, Turn
-from .speakers import SPEAKERS_FILE
 
 _COLUMNS = ("Utterance", "Speaker", "Emotion", "Scene_ID", "Utterance_ID", "Season", "Episode")
 _ORDER = ("Neutral", "Joyful", "Scared", "Mad", "Peaceful", "Powerful", "Sad")
@@ -41,7 +42,9 @@ class EmoryNLPAligned(ConversationBuilder):
     def read(path: Path, split: str) -> list[Dialogue]:
         dialogues: dict[str, Dialogue] = {}
         for line, row in read_csv_rows(path, _COLUMNS):
-            order = tuple(whole_number(path, line, row, column) for column in ("Season", "Episode", "Scene_ID"))
+            order = tuple(
+                whole_number(path, line, row, column) for column in ("Season", "Episode", "Scene_ID")
+            )
             scene = "s{:02d}_e{:02d}_c{:02d}".format(*order)  # the full corpus's ids
             dialogue = dialogues.setdefault(scene, Dialogue(scene, split, order))
             dialogue.turns.append(Turn(_names(path, line, row["Speaker"]), row["Utterance"], row["Emotion"]))
@@ -51,8 +54,20 @@ class EmoryNLPAligned(ConversationBuilder):
 def _names(path: Path, line: int, cell: str) -> tuple[str, ...]:
     try:
         names = ast.literal_eval(cell)
-    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):  # what is no literal, or nested beyond reading
+    except (
+        ValueError,
+        SyntaxError,
+        TypeError,
+        RecursionError,
+        MemoryError,
+    ):  # what is no literal, or nested beyond reading
         names = None
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) and clean(name).strip() for name in names):
-        raise DataFormatError(f"{path.name}, line {line}, column Speaker: {short(cell)} is no list like ['Monica Geller'].")
+    if (
+        not isinstance(names, list)
+        or not names
+        or not all(isinstance(name, str) and clean(name).strip() for name in names)
+    ):
+        raise DataFormatError(
+            f"{path.name}, line {line}, column Speaker: {short(cell)} is no list like ['Monica Geller']."
+        )
     return tuple(map(clean, names))

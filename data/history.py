@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ..speaker_names import identity
+from ..dialogue.names import identity
 from .schema import DataFormatError, Dialogue
 
 SCOPES = ("corpus", "dialogue", "none")

@@ -9,14 +9,14 @@ from typing import Any
 
 import datasets
 
+from ..files.text import clean, short
+from ..speakers.registry import SpeakerRegistry
 from .conversations import ConversationBuilder, digest_of, source_files
 from .emorynlp import EmoryNLP
 from .emorynlp_aligned import EmoryNLPAligned
-from .files import clean, short
 from .meld import MELD
 from .own import ENDINGS, own_builder, read_conversation_file
 from .schema import EMORYNLP_LABELS, SPLITS, DataFormatError
-from .speakers import SpeakerRegistry
 
 CORPORA: dict[str, tuple[type[ConversationBuilder], str]] = {
     "emorynlp": (EmoryNLP, "emorynlp"),
@@ -83,8 +83,12 @@ def load_conversations(
     """
     if view not in VIEWS:
         raise DataFormatError(f"view={view!r} is not one of {', '.join(VIEWS)}.")
-    if labels is not None and (len(set(labels)) < len(labels) or not all(label and clean(label) == label for label in labels)):
-        raise DataFormatError(f"labels={short(labels)}: give different names without control characters, none of them empty.")
+    if labels is not None and (
+        len(set(labels)) < len(labels) or not all(label and clean(label) == label for label in labels)
+    ):
+        raise DataFormatError(
+            f"labels={short(labels)}: give different names without control characters, none of them empty."
+        )
     name = str(name_or_path)
     paths: Mapping[str, Path] | None
     if name in CORPORA:
@@ -159,7 +163,9 @@ def _path(name: str) -> Path:
         raise DataFormatError(f"{name!r} is neither a corpus nor a path: {error}") from error
 
 
-def _corpus_folder(builder: type[ConversationBuilder], folder: str, data_dir: str | Path | None) -> Path | None:
+def _corpus_folder(
+    builder: type[ConversationBuilder], folder: str, data_dir: str | Path | None
+) -> Path | None:
     parent = data_dir or os.environ.get("EMONET_DATA")
     if not parent:
         return None  # the builder downloads
@@ -168,11 +174,15 @@ def _corpus_folder(builder: type[ConversationBuilder], folder: str, data_dir: st
             return candidate
     if data_dir:
         names = ", ".join(builder.files.values())
-        raise DataFormatError(f"{data_dir}: neither it nor its folder {folder!r} holds {names}; see {builder.homepage}.")
+        raise DataFormatError(
+            f"{data_dir}: neither it nor its folder {folder!r} holds {names}; see {builder.homepage}."
+        )
     return None
 
 
-def _own(path: Path, labels: list[str] | None, sample: bool) -> tuple[type[ConversationBuilder], dict[str, Path]]:
+def _own(
+    path: Path, labels: list[str] | None, sample: bool
+) -> tuple[type[ConversationBuilder], dict[str, Path]]:
     """The builder of the user's own files, and the files by split."""
     files: dict[str, Path] = {}
     if path.is_dir():
@@ -181,22 +191,32 @@ def _own(path: Path, labels: list[str] | None, sample: bool) -> tuple[type[Conve
             if split is None or file.suffix.lower() not in ENDINGS:
                 continue
             if split in files:
-                raise DataFormatError(f"{path}: both {files[split].name} and {file.name} are the {split} split; keep one.")
+                raise DataFormatError(
+                    f"{path}: both {files[split].name} and {file.name} are the {split} split; keep one."
+                )
             files[split] = file
         files = {split: files[split] for split in SPLITS if split in files}
         if not files:
-            raise DataFormatError(f"{path}: no train, validation or test file with the ending {' or '.join(ENDINGS)}.")
+            raise DataFormatError(
+                f"{path}: no train, validation or test file with the ending {' or '.join(ENDINGS)}."
+            )
     elif path.is_file():
         files = {_FILE_SPLITS.get(path.stem.lower(), "train"): path}
     else:
-        raise DataFormatError(f"{str(path)!r} is neither a corpus ({', '.join([*CORPORA, 'sample'])}) nor a file or folder.")
+        raise DataFormatError(
+            f"{str(path)!r} is neither a corpus ({', '.join([*CORPORA, 'sample'])}) nor a file or folder."
+        )
     if labels is None and sample:
         labels = EMORYNLP_LABELS
     if labels is None:
         with warnings.catch_warnings():  # the builder reads the files again and warns then
             warnings.simplefilter("ignore")
-            dialogues = [dialogue for split, file in files.items() for dialogue in read_conversation_file(file, split)]
-        found = {turn.emotion for dialogue in dialogues for turn in dialogue.turns if turn.emotion is not None}
+            dialogues = [
+                dialogue for split, file in files.items() for dialogue in read_conversation_file(file, split)
+            ]
+        found = {
+            turn.emotion for dialogue in dialogues for turn in dialogue.turns if turn.emotion is not None
+        }
         labels = sorted(found) or EMORYNLP_LABELS  # unlabelled files still need a label column
     return own_builder(files, labels, "sample" if sample else path.stem, ids_tell_time=sample), files
 

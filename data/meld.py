@@ -3,16 +3,26 @@
 import re
 from pathlib import Path
 
+from ..files.text import read_csv_rows, short, whole_number
+from ..speakers.registry import SPEAKERS_FILE
+
 # ruff: noqa: F401
 # A loading script (datasets 3) finds only the siblings that it imports itself, on lines without a comment: those that
 # its siblings need are imported here too.
 from .conversations import ConversationBuilder, by_label
-from .files import read_csv_rows, short, whole_number
 from .history import SCOPES
 from .schema import MELD_LABELS, DataFormatError, Dialogue, Turn
-from .speakers import SPEAKERS_FILE
 
-_COLUMNS = ("Utterance", "Speaker", "Emotion", "Dialogue_ID", "Utterance_ID", "Season", "Episode", "StartTime")
+_COLUMNS = (
+    "Utterance",
+    "Speaker",
+    "Emotion",
+    "Dialogue_ID",
+    "Utterance_ID",
+    "Season",
+    "Episode",
+    "StartTime",
+)
 
 
 class MELD(ConversationBuilder):
@@ -44,8 +54,12 @@ class MELD(ConversationBuilder):
             if number not in dialogues:
                 season, episode = (whole_number(path, line, row, column) for column in ("Season", "Episode"))
                 order = (season, episode, _seconds(path, line, row["StartTime"]), split, number)
-                dialogues[number] = Dialogue(f"{split}_{number}", split, order)  # numbers start again in each split
-            dialogues[number].turns.append(Turn(_names(row["Speaker"], known), row["Utterance"], row["Emotion"]))
+                dialogues[number] = Dialogue(
+                    f"{split}_{number}", split, order
+                )  # numbers start again in each split
+            dialogues[number].turns.append(
+                Turn(_names(row["Speaker"], known), row["Utterance"], row["Emotion"])
+            )
         return list(dialogues.values())
 
 
@@ -59,6 +73,8 @@ def _seconds(path: Path, line: int, cell: str) -> float:
     """Seconds of `0:36:59,425` or `00:36:59,425`, which the files mix: as text they would sort wrongly."""
     match = re.fullmatch(r"(\d{1,6}):(\d{1,6}):(\d{1,6}),(\d{1,6})", cell.strip())
     if match is None:
-        raise DataFormatError(f"{path.name}, line {line}, column StartTime: {short(cell)} is no time like '00:16:16,059'.")
+        raise DataFormatError(
+            f"{path.name}, line {line}, column StartTime: {short(cell)} is no time like '00:16:16,059'."
+        )
     hours, minutes, seconds, milliseconds = map(int, match.groups())
     return hours * 3600 + minutes * 60 + seconds + milliseconds / 1000

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..files.text import clean, read_csv_rows, read_json_lines, short
 from .conversations import ConversationBuilder
-from .files import clean, read_csv_rows, read_json_lines, short
 from .schema import SPLITS, DataFormatError, Dialogue, Turn
 
 ENDINGS = (".jsonl", ".csv", ".tsv")
@@ -36,7 +36,9 @@ def read_conversation_file(path: Path, split: str) -> list[Dialogue]:
     if not collected:
         raise DataFormatError(f"{path.name}: the file holds no turn; write one row a turn.")
     rank = SPLITS.index(split)
-    return [Dialogue(key, split, (rank, place), turns) for place, (key, turns) in enumerate(collected.items())]
+    return [
+        Dialogue(key, split, (rank, place), turns) for place, (key, turns) in enumerate(collected.items())
+    ]
 
 
 def collect_dialogues(
@@ -67,7 +69,9 @@ def collect_dialogues(
     return {key: _in_order(turns, key, f"{name}, {unit}") for key, turns in collected.items()}, cleaned
 
 
-def conversation_from_chat(turns: Sequence[Mapping[str, Any]], dialogue_id: str = "chat", split: str = "test") -> Dialogue:
+def conversation_from_chat(
+    turns: Sequence[Mapping[str, Any]], dialogue_id: str = "chat", split: str = "test"
+) -> Dialogue:
     """A chat list of `{"speaker"|"role", "text"|"content"[, "emotion"]}` as a dialogue.
 
     Raises:
@@ -92,7 +96,9 @@ def own_builder(
 
     class OwnConversations(ConversationBuilder):
         corpus = name
-        description = "The Albatross: a small sitcom written for trying this package." if name == "sample" else ""
+        description = (
+            "The Albatross: a small sitcom written for trying this package." if name == "sample" else ""
+        )
 
         @staticmethod
         def read(path: Path, split: str) -> list[Dialogue]:
@@ -112,7 +118,9 @@ def _dialogue_id(row: Mapping[str, Any], place: str) -> str:
         raise DataFormatError(f"{place}: no 'dialogue_id'; its fields are {', '.join(row)}.")
     key = row["dialogue_id"]
     if isinstance(key, bool) or not isinstance(key, str | int) or not str(key).strip():
-        raise DataFormatError(f"{place}, dialogue_id: {short(key)} is no id; give every dialogue a name or number.")
+        raise DataFormatError(
+            f"{place}, dialogue_id: {short(key)} is no id; give every dialogue a name or number."
+        )
     return clean(str(key)).strip()
 
 
@@ -123,13 +131,19 @@ def parse_turn(row: Any, place: str) -> tuple[Turn, bool]:
     speaker = _field(row, _SPEAKER, place)
     speakers = tuple(speaker) if isinstance(speaker, list | tuple) else (speaker,)
     if not speakers or not all(isinstance(name, str) and clean(name).strip() for name in speakers):
-        raise DataFormatError(f"{place}, speaker: {short(speaker)} is no name or list of names; for nobody write '#UNKNOWN#'.")
+        raise DataFormatError(
+            f"{place}, speaker: {short(speaker)} is no name or list of names; for nobody write '#UNKNOWN#'."
+        )
     text = _field(row, _TEXT, place)
     if not isinstance(text, str):
-        raise DataFormatError(f'{place}, text: expected a string, got {short(text)}; empty text is written as "".')
+        raise DataFormatError(
+            f'{place}, text: expected a string, got {short(text)}; empty text is written as "".'
+        )
     emotion = row.get("emotion")
     if emotion is not None and not isinstance(emotion, str):
-        raise DataFormatError(f"{place}, emotion: {short(emotion)} is no label name; leave it out where there is none.")
+        raise DataFormatError(
+            f"{place}, emotion: {short(emotion)} is no label name; leave it out where there is none."
+        )
     cleaned = clean(text)
     label = clean(emotion or "").strip() or None
     return Turn(tuple(clean(name).strip() for name in speakers), cleaned, label), cleaned != text
@@ -153,7 +167,9 @@ def _in_order(turns: list[tuple[int, Any, Turn]], key: str, where: str) -> list[
         try:
             number = int(given)
         except (TypeError, ValueError, OverflowError) as error:
-            raise DataFormatError(f"{place}, turn: {short(given)} is no number; number all turns of {key!r}, or none.") from error
+            raise DataFormatError(
+                f"{place}, turn: {short(given)} is no number; number all turns of {key!r}, or none."
+            ) from error
         if number in numbered:
             raise DataFormatError(
                 f"{place}: dialogue {key!r} has turn {number} twice (first on {where.rpartition(', ')[2]} "

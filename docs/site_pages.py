@@ -29,10 +29,12 @@ def on_files(files: Files, config: Any) -> Files:
 
 def command_line() -> str:
     """The page: what each command says of itself."""
-    from emonet.cli import _parser
+    from emonet.cli.main import _parser
 
     os.environ["COLUMNS"] = "110"
-    sections = [f"## {parser.prog}\n\n```text\n{parser.format_help()}```\n" for parser in _commands(_parser())]
+    sections = [
+        f"## {parser.prog}\n\n```text\n{parser.format_help()}```\n" for parser in _commands(_parser())
+    ]
     return "# Command line\n\n" + "\n".join(sections)
 
 

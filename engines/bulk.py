@@ -14,7 +14,7 @@ import pyarrow as pa
 import torch
 
 from ..errors import EmoNetError
-from ..inference import predict_dialogues
+from ..inference.predict import predict_dialogues
 from .bulk_input import Chunk, Plan, input_files, plan_chunks, read_chunk
 from .bulk_output import OutputFolder, facts_of
 from .load import RECORD_FILE, load_engine
@@ -53,7 +53,9 @@ class ChunkWork:
                 raise
             where = f"{Path(chunk.path).name}, rows {chunk.first + 1} to {chunk.last}"
             raise EmoNetError(f"{where}: out of memory. {LESS_MEMORY}") from error
-        self.output.write(chunk, rows, [turn for turns in results for turn in turns], model.config.label_names)
+        self.output.write(
+            chunk, rows, [turn for turns in results for turn in turns], model.config.label_names
+        )
         return rows.num_rows
 
 
@@ -95,7 +97,9 @@ def predict_files(
         raise EmoNetError("workers, batch_size and turns_a_part must be at least 1.")
     files = input_files(source)
     facts = facts_of(checkpoint, Path(source), files, turns_a_part)
-    folder = OutputFolder(Path(output).absolute(), hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16])
+    folder = OutputFolder(
+        Path(output).absolute(), hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    )
     plan: Plan = plan_chunks(files, turns_a_part)
     _check_names(plan.schema)
     folder.begin(facts)
@@ -140,7 +144,9 @@ def _is_out_of_memory(error: Exception) -> bool:
 def _check_names(schema: pa.Schema) -> None:
     taken = [name for name in ("label", "score", "scores") if name in schema.names]
     if taken:
-        raise EmoNetError(f"The input has a column {taken[0]!r}, which the predictions are written to: rename it.")
+        raise EmoNetError(
+            f"The input has a column {taken[0]!r}, which the predictions are written to: rename it."
+        )
 
 
 @lru_cache(maxsize=1)

@@ -16,8 +16,17 @@ from ..errors import EmoNetError
 COLUMNS = ("dialogue_id", "speaker", "text")
 ENDINGS = (".parquet", ".jsonl")
 _ROWS_AT_ONCE = 4096
-_NOT_FOR_ARROW = (pa.ArrowException, OverflowError, TypeError, ValueError)  # mixed types, huge numbers, half characters
-_DAMAGED = (pa.ArrowException, OSError, UnicodeDecodeError)  # what reading a Parquet file with flipped bytes raises
+_NOT_FOR_ARROW = (
+    pa.ArrowException,
+    OverflowError,
+    TypeError,
+    ValueError,
+)  # mixed types, huge numbers, half characters
+_DAMAGED = (
+    pa.ArrowException,
+    OSError,
+    UnicodeDecodeError,
+)  # what reading a Parquet file with flipped bytes raises
 
 
 @dataclass(frozen=True)
@@ -64,7 +73,9 @@ def input_files(source: str | Path) -> list[Path]:
         raise EmoNetError(f"{source}: expected a .parquet or .jsonl file of turns, or a folder of them.")
     for path in files:
         if path.suffix not in ENDINGS:
-            raise EmoNetError(f"{path}: expected .parquet or .jsonl files of turns alone; convert the file, or move it away.")
+            raise EmoNetError(
+                f"{path}: expected .parquet or .jsonl files of turns alone; convert the file, or move it away."
+            )
     return files
 
 
@@ -104,7 +115,9 @@ def plan_chunks(files: Sequence[Path], turns: int) -> Plan:
     try:
         schema = pa.unify_schemas(schemas, promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise EmoNetError(f"The input's columns don't go together: {error}. Give a column one type in all files.") from error
+        raise EmoNetError(
+            f"The input's columns don't go together: {error}. Give a column one type in all files."
+        ) from error
     return Plan(chunks, schema)
 
 
@@ -131,7 +144,9 @@ def _values(table: pa.Table, name: str, path: Path) -> list[Any]:
     try:
         return table.column(name).to_pylist()
     except UnicodeDecodeError as error:
-        raise EmoNetError(f"{path.name}, column {name}: text that is not UTF-8 ({error}). Write the file again.") from error
+        raise EmoNetError(
+            f"{path.name}, column {name}: text that is not UTF-8 ({error}). Write the file again."
+        ) from error
 
 
 def _check_order(table: pa.Table, path: Path, chunk: Chunk) -> None:
@@ -174,7 +189,9 @@ def _parquet_ids(path: Path, schemas: list[pa.Schema]) -> Iterator[tuple[str, in
         if row != end:
             raise _unreadable(path, group, row, f"it says that it ends with row {end}")
     if row != file.metadata.num_rows:
-        raise EmoNetError(f"{path.name} holds {row} rows and says {file.metadata.num_rows}: write the file again.")
+        raise EmoNetError(
+            f"{path.name} holds {row} rows and says {file.metadata.num_rows}: write the file again."
+        )
 
 
 def _json_ids(path: Path, schemas: list[pa.Schema]) -> Iterator[tuple[str, int]]:
@@ -201,9 +218,13 @@ def _json_rows(path: Path, offset: int = 0, first: int = 0) -> Iterator[tuple[in
             try:
                 record = json.loads(line)
             except (ValueError, RecursionError) as error:
-                raise EmoNetError(f"{path.name}, line {row + 1}: no JSON ({error}). Mend or take out the line.") from error
+                raise EmoNetError(
+                    f"{path.name}, line {row + 1}: no JSON ({error}). Mend or take out the line."
+                ) from error
             if not isinstance(record, dict):
-                raise EmoNetError(f"{path.name}, line {row + 1}: expected an object with {', '.join(COLUMNS)}.")
+                raise EmoNetError(
+                    f"{path.name}, line {row + 1}: expected an object with {', '.join(COLUMNS)}."
+                )
             yield start, record
 
 
@@ -216,7 +237,9 @@ def _read_json(path: Path, chunk: Chunk, schema: pa.Schema) -> pa.Table:
     try:
         return pa.Table.from_pylist(rows, schema=schema)
     except _NOT_FOR_ARROW as error:
-        raise EmoNetError(f"{path.name}, rows {chunk.first + 1} to {chunk.last}: a value of the wrong type ({error}).") from error
+        raise EmoNetError(
+            f"{path.name}, rows {chunk.first + 1} to {chunk.last}: a value of the wrong type ({error})."
+        ) from error
 
 
 def _read_parquet(path: Path, chunk: Chunk) -> pa.Table:
@@ -229,7 +252,9 @@ def _read_parquet(path: Path, chunk: Chunk) -> pa.Table:
             parts += _slices(file, path, group, start, chunk)
         start = stop
     if sum(map(len, parts)) != chunk.last - chunk.first:  # its columns are not of one length
-        raise EmoNetError(f"{path.name}, rows {chunk.first + 1} to {chunk.last}: can't all be read. Write the file again.")
+        raise EmoNetError(
+            f"{path.name}, rows {chunk.first + 1} to {chunk.last}: can't all be read. Write the file again."
+        )
     return pa.concat_tables(parts).replace_schema_metadata(None)
 
 
@@ -257,7 +282,9 @@ def _open_parquet(path: Path) -> pq.ParquetFile:
 
 def _unreadable(path: Path, group: int, row: int, error: Exception | str) -> EmoNetError:
     reason = " ".join(str(error).split())
-    return EmoNetError(f"{path.name}, row group {group}, from row {row + 1} on: can't be read ({reason}). Write the file again.")
+    return EmoNetError(
+        f"{path.name}, row group {group}, from row {row + 1} on: can't be read ({reason}). Write the file again."
+    )
 
 
 def _check_columns(path: Path, names: Any, row: int | None = None) -> None:
@@ -274,7 +301,9 @@ def _dialogue_id(value: Any, path: Path, row: int) -> str:
     try:
         str(value).encode()
     except ValueError as error:  # half a character, or a number of thousands of digits
-        raise EmoNetError(f"{where}: {value!r:.80} is no text; give every dialogue a name or number.") from error
+        raise EmoNetError(
+            f"{where}: {value!r:.80} is no text; give every dialogue a name or number."
+        ) from error
     return str(value)
 
 
@@ -283,4 +312,6 @@ def _schema_of(records: list[dict[str, Any]], path: Path, row: int) -> pa.Schema
     try:
         return pa.Table.from_pylist([{name: record.get(name) for name in names} for record in records]).schema
     except _NOT_FOR_ARROW as error:
-        raise EmoNetError(f"{path.name}, rows up to {row + 1}: a column has values of several types ({error}).") from error
+        raise EmoNetError(
+            f"{path.name}, rows up to {row + 1}: a column has values of several types ({error})."
+        ) from error

@@ -11,8 +11,8 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..digests import file_digest
 from ..errors import EmoNetError
+from ..files.digests import file_digest
 from ..version import PACKAGE_VERSION
 from .bulk_input import COLUMNS, Chunk, Plan, ids_digest
 
@@ -45,16 +45,22 @@ class OutputFolder:
             metadata = pq.read_metadata(path)
         except (pa.ArrowException, OSError):
             return False
-        return metadata.num_rows == chunk.last - chunk.first and (metadata.metadata or {}).get(_KEY) == self._stamp(chunk)
+        return metadata.num_rows == chunk.last - chunk.first and (metadata.metadata or {}).get(
+            _KEY
+        ) == self._stamp(chunk)
 
-    def write(self, chunk: Chunk, rows: pa.Table, results: Sequence[dict[str, Any]], labels: Sequence[str]) -> None:
+    def write(
+        self, chunk: Chunk, rows: pa.Table, results: Sequence[dict[str, Any]], labels: Sequence[str]
+    ) -> None:
         """The chunk's rows with `label`, `score` and `scores` (by label), under a temporary name first.
 
         Raises:
             EmoNetError: where the disk is full, or the number of results is not that of the rows.
         """
         if len(results) != rows.num_rows or ids_digest(rows) != chunk.ids:
-            raise EmoNetError(f"Chunk {chunk.number}: {len(results)} results for {rows.num_rows} rows; nothing was written.")
+            raise EmoNetError(
+                f"Chunk {chunk.number}: {len(results)} results for {rows.num_rows} rows; nothing was written."
+            )
         scores = pa.struct([(label, pa.float32()) for label in labels])
         table = rows.append_column("label", pa.array([row["label"] for row in results], pa.string()))
         table = table.append_column("score", pa.array([row["score"] for row in results], pa.float32()))
@@ -65,7 +71,9 @@ class OutputFolder:
             try:
                 pq.write_table(table.replace_schema_metadata({_KEY: self._stamp(chunk)}), file)
             except pa.ArrowException as error:  # an object without a field
-                raise EmoNetError(f"{chunk.path}: a column can't be written as Parquet ({error}). Take it out.") from error
+                raise EmoNetError(
+                    f"{chunk.path}: a column can't be written as Parquet ({error}). Take it out."
+                ) from error
 
         _write_whole(path, write)
 
@@ -86,7 +94,9 @@ class OutputFolder:
                     "Take another --output, or delete the folder."
                 )
         elif any(self.folder.glob("part-*.parquet")):
-            raise EmoNetError(f"{self.folder} holds parts without {MANIFEST}: take another --output, or delete the folder.")
+            raise EmoNetError(
+                f"{self.folder} holds parts without {MANIFEST}: take another --output, or delete the folder."
+            )
         for leftover in self.folder.glob(f"*{_TEMPORARY}"):
             leftover.unlink()
         self._write_manifest({**facts, "complete": False})
@@ -105,7 +115,9 @@ class OutputFolder:
             for chunk in plan.chunks:
                 self.part(chunk).unlink(missing_ok=True)
             (self.folder / MANIFEST).unlink()
-            raise EmoNetError(f"{', '.join(changed)} changed during the run, so its parts were deleted: run the command again.")
+            raise EmoNetError(
+                f"{', '.join(changed)} changed during the run, so its parts were deleted: run the command again."
+            )
         wrong = [chunk for chunk in plan.chunks if not self.is_finished(chunk) or not self._ids_agree(chunk)]
         for chunk in wrong:  # so that the next run does not take it for finished
             self.part(chunk).unlink(missing_ok=True)
@@ -113,7 +125,9 @@ class OutputFolder:
             raise EmoNetError(f"{self.part(wrong[0])} was missing or not whole: run the same command again.")
         extra = len(list(self.folder.glob("part-*.parquet"))) - len(plan.chunks)
         if extra:
-            raise EmoNetError(f"{self.folder} holds {extra} parts that no row of the input asks for: delete it and run again.")
+            raise EmoNetError(
+                f"{self.folder} holds {extra} parts that no row of the input asks for: delete it and run again."
+            )
         self._write_manifest({**facts, "rows": plan.rows, "parts": len(plan.chunks), "complete": True})
 
     def _ids_agree(self, chunk: Chunk) -> bool:
@@ -132,7 +146,11 @@ class OutputFolder:
 
 def facts_of(checkpoint: Path, source: Path, files: Sequence[Path], turns: int) -> dict[str, Any]:
     """What a bulk prediction is made by: the model's files, the input's files, the version, and the size of chunks."""
-    weights = sorted(path for path in checkpoint.iterdir() if path.suffix in (".json", ".safetensors", ".onnx", ".txt", ".model"))
+    weights = sorted(
+        path
+        for path in checkpoint.iterdir()
+        if path.suffix in (".json", ".safetensors", ".onnx", ".txt", ".model")
+    )
     root = source if source.is_dir() else source.parent
     return {
         "emonet": PACKAGE_VERSION,
@@ -169,4 +187,10 @@ def _write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
 
 
 # Files of a run folder that say what happened, not what the model computes.
-_OF_THE_RUN = ("run.json", "metrics.json", "test_metrics.json", "validation_metrics.json", "trainer_state.json")
+_OF_THE_RUN = (
+    "run.json",
+    "metrics.json",
+    "test_metrics.json",
+    "validation_metrics.json",
+    "trainer_state.json",
+)

@@ -6,13 +6,15 @@ from typing import Any
 import torch
 from transformers import AutoConfig
 
+from ..adapters.four_bit import four_bits
 from ..errors import EmoNetError, loading
-from ..language.four_bit import four_bits
 from ..modeling_emonet import EmoNetForSequenceClassification
-from ..modeling_prompted import PromptedEmoNet
 from ..processing_emonet import EmoNetProcessor
+from ..prompted.modeling import PromptedEmoNet
 
-MODELS: dict[str, Any] = {model.config_class.model_type: model for model in (EmoNetForSequenceClassification, PromptedEmoNet)}
+MODELS: dict[str, Any] = {
+    model.config_class.model_type: model for model in (EmoNetForSequenceClassification, PromptedEmoNet)
+}
 RECORD_FILE = "onnx.json"  # marks a folder of `export_onnx`
 
 
@@ -51,5 +53,7 @@ def computing_in(model: Any, dtype: str | None) -> Any:
     if dtype is None:
         return model
     if not isinstance(model, torch.nn.Module):
-        raise EmoNetError("--dtype is for the torch engine: an ONNX graph computes as it was exported (float32, or --int8).")
+        raise EmoNetError(
+            "--dtype is for the torch engine: an ONNX graph computes as it was exported (float32, or --int8)."
+        )
     return model.to(getattr(torch, dtype))

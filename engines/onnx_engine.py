@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 from ..configuration_emonet import EmoNetConfig
-from ..digests import file_digest
-from ..disk import file_in
 from ..errors import EmoNetError
+from ..files.digests import file_digest
+from ..files.disk import file_in
 from ..modeling_emonet import EmoNetOutput
 from .load import RECORD_FILE
 from .onnx_export import MEMORY_GRAPH, MODEL_GRAPH, config_digest
@@ -53,10 +53,14 @@ class OnnxEmoNet:
             if not path.is_file():
                 raise EmoNetError(f"{path} is missing. {again}")
             if file_digest(path) != record["files"][name]["sha256"]:
-                raise EmoNetError(f"{path} is not the file that was exported: it is incomplete or was changed. {again}")
+                raise EmoNetError(
+                    f"{path} is not the file that was exported: it is incomplete or was changed. {again}"
+                )
         config = EmoNetConfig.from_pretrained(folder)
         if config_digest(config) != record["config"]:
-            raise EmoNetError(f"{folder / 'config.json'} was changed since {paths[MODEL_GRAPH].name} was exported. {again}")
+            raise EmoNetError(
+                f"{folder / 'config.json'} was changed since {paths[MODEL_GRAPH].name} was exported. {again}"
+            )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or torch.get_num_threads()
         options.log_severity_level = 3
@@ -79,7 +83,9 @@ class OnnxEmoNet:
         if "turn_embeds" in batch:
             raise EmoNetError("An exported model reads tokens: it takes no turn_embeds.")
         if "memory_input_ids" in batch:
-            batch["memory_embeds"] = self.encode_utterances(batch["memory_input_ids"], batch["memory_attention_mask"])
+            batch["memory_embeds"] = self.encode_utterances(
+                batch["memory_input_ids"], batch["memory_attention_mask"]
+            )
         return EmoNetOutput(logits=_run(self.graph, batch))
 
 

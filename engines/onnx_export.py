@@ -16,13 +16,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..adapter_files import weights_digest
+from ..checkpoint.adapters import weights_digest
 from ..configuration_emonet import EmoNetConfig
-from ..digests import file_digest
 from ..errors import EmoNetError
+from ..files.digests import file_digest
+from ..layers.turn_attention import pool_last_turn, run_encoder
 from ..modeling_emonet import EmoNetForSequenceClassification
 from ..processing_emonet import EmoNetProcessor
-from ..turn_attention import pool_last_turn, run_encoder
 from .load import RECORD_FILE
 
 MODEL_GRAPH, MEMORY_GRAPH = "model", "memory"
@@ -46,7 +46,12 @@ _MEMORY_AXES = {
 }
 # Repeated speakers, so that the memory holds something while the graph is traced.
 _EXAMPLE = [
-    [("Ann", "Hello there."), ("Bob", "Hi, how are you?"), ("Ann", "Never better!"), ("Bob", "That's nice to hear.")],
+    [
+        ("Ann", "Hello there."),
+        ("Bob", "Hi, how are you?"),
+        ("Ann", "Never better!"),
+        ("Bob", "That's nice to hear."),
+    ],
     [("Cat", "Where is it?"), ("Cat", "It was here."), ("Ann", "No idea.")],
 ]
 
@@ -74,7 +79,9 @@ def export_onnx(
             "A decoder keeps its keys and values in a session instead (EmoNetSession)."
         )
     if model.emonet.context is not None and not model.emonet.context.exports:
-        raise EmoNetError(f"context_module={model.config.context_module!r} is not exported to ONNX; predict with --engine torch.")
+        raise EmoNetError(
+            f"context_module={model.config.context_module!r} is not exported to ONNX; predict with --engine torch."
+        )
     try:
         import onnx  # noqa: F401  the exporter and the quantiser need it
         import onnxruntime  # noqa: F401
@@ -102,7 +109,14 @@ def export_onnx(
 
 def config_digest(config: EmoNetConfig) -> str:
     """Digest of all that a configuration says of the graph; versions and names of files are left out."""
-    ignored = ("emonet_version", "transformers_version", "_name_or_path", "architectures", "auto_map", "dtype")
+    ignored = (
+        "emonet_version",
+        "transformers_version",
+        "_name_or_path",
+        "architectures",
+        "auto_map",
+        "dtype",
+    )
     fields = {name: value for name, value in config.to_diff_dict().items() if name not in ignored}
     return hashlib.sha256(json.dumps(fields, sort_keys=True, default=str).encode()).hexdigest()
 
@@ -151,12 +165,16 @@ class _Logits(nn.Module):
         if base.speaker_embedding is not None and config.identity_position == "marker":
             embeds = embeds + base.marker_embeds(given["turn_ids"], given["speaker_ids"], index)
         mask, turns = given["attention_mask"], given["turn_ids"]
-        vectors = pool_last_turn(run_encoder(base.encoder, config, embeds, mask, turns), mask, turns, config.pooling)
+        vectors = pool_last_turn(
+            run_encoder(base.encoder, config, embeds, mask, turns), mask, turns, config.pooling
+        )
         return vectors[index.clamp(min=0)] * (index >= 0).unsqueeze(-1).to(vectors.dtype)
 
     def _behaviour(self, states: torch.Tensor, given: dict[str, torch.Tensor]) -> torch.Tensor:
         base = self.model.emonet
-        memory = nn.functional.pad(given["memory_embeds"], (0, 0, 0, 1))  # a row to point to where nobody has a history
+        memory = nn.functional.pad(
+            given["memory_embeds"], (0, 0, 0, 1)
+        )  # a row to point to where nobody has a history
         if base.memory_standardizer is not None:
             memory = base.memory_standardizer(memory)
         index = given["memory_index"].flatten(0, 1)
@@ -202,7 +220,9 @@ def _write_whole(graph: _Graph, path: Path, int8: bool) -> None:
                 temporary,
                 input_names=list(graph.example),
                 output_names=[graph.output],
-                dynamic_axes={name: dict(enumerate(graph.axes[name])) for name in (*graph.example, graph.output)},
+                dynamic_axes={
+                    name: dict(enumerate(graph.axes[name])) for name in (*graph.example, graph.output)
+                },
                 opset_version=OPSET,
                 dynamo=False,
             )
@@ -216,4 +236,6 @@ def _write_whole(graph: _Graph, path: Path, int8: bool) -> None:
 def _quantize(path: str) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    quantize_dynamic(path, path, op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QInt8)
+    quantize_dynamic(
+        path, path, op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QInt8
+    )

@@ -42,7 +42,9 @@ def run_with_ray(work: ChunkWork, chunks: Sequence[Chunk], workers: int) -> None
         raise EmoNetError("ray is not installed: pip install 'emonet[ray]'.") from error
     if not ray.is_initialized():
         ray.init(log_to_driver=False, include_dashboard=False)
-    places = ray.data.from_items([{"place": place} for place in range(len(chunks))], override_num_blocks=len(chunks))
+    places = ray.data.from_items(
+        [{"place": place} for place in range(len(chunks))], override_num_blocks=len(chunks)
+    )
     done = places.map_batches(
         _Worker,
         fn_constructor_args=(work, list(chunks)),
@@ -56,6 +58,10 @@ def run_with_ray(work: ChunkWork, chunks: Sequence[Chunk], workers: int) -> None
             if row["wrong"]:
                 raise EmoNetError(row["wrong"])
     except ray.exceptions.RayError as error:
-        if "OutOfMemory" in repr(error) or isinstance(error, (ray.exceptions.WorkerCrashedError, ray.exceptions.ActorDiedError)):
-            raise EmoNetError(f"A worker died ({type(error).__name__}), most likely out of memory. {LESS_MEMORY}") from error
+        if "OutOfMemory" in repr(error) or isinstance(
+            error, (ray.exceptions.WorkerCrashedError, ray.exceptions.ActorDiedError)
+        ):
+            raise EmoNetError(
+                f"A worker died ({type(error).__name__}), most likely out of memory. {LESS_MEMORY}"
+            ) from error
         raise

@@ -16,7 +16,9 @@ from .significance import METRICS, metric_of_counts
 AGAINST = ("speaker", "turn")
 
 
-def figures_by(rows: Sequence[Row], groups: Sequence[str | None], labels: Sequence[str]) -> dict[str, dict[str, Any]]:
+def figures_by(
+    rows: Sequence[Row], groups: Sequence[str | None], labels: Sequence[str]
+) -> dict[str, dict[str, Any]]:
     """Group → `n` (annotated turns), `weighted_f1`, `macro_f1`, `accuracy` (fractions), in order of first appearance."""
     members: dict[str, list[Row]] = {}
     for row, group in zip(rows, groups, strict=True):
@@ -25,7 +27,10 @@ def figures_by(rows: Sequence[Row], groups: Sequence[str | None], labels: Sequen
     results = {}
     for group, found in members.items():
         counts = counts_of(found, labels).sum(0)
-        results[group] = {"n": len(found), **{metric: float(metric_of_counts(counts, metric)) for metric in METRICS}}
+        results[group] = {
+            "n": len(found),
+            **{metric: float(metric_of_counts(counts, metric)) for metric in METRICS},
+        }
     return results
 
 
@@ -87,13 +92,23 @@ def pair_confusion(rows: Sequence[Row], first: str, second: str) -> dict[str, An
     for name, other in ((first, second), (second, first)):
         guesses = [row["predicted"] for row in rows if row["emotion"] == name]
         n = len(guesses)
-        sides[name] = {"n": n, "right": guesses.count(name) / max(n, 1), "as_other": guesses.count(other) / max(n, 1)}
+        sides[name] = {
+            "n": n,
+            "right": guesses.count(name) / max(n, 1),
+            "as_other": guesses.count(other) / max(n, 1),
+        }
     total = sum(side["n"] for side in sides.values())
     confused = sum(side["as_other"] * side["n"] for side in sides.values()) / max(total, 1)
-    return {"first": {"emotion": first, **sides[first]}, "second": {"emotion": second, **sides[second]}, "confused": confused}
+    return {
+        "first": {"emotion": first, **sides[first]},
+        "second": {"emotion": second, **sides[second]},
+        "confused": confused,
+    }
 
 
-def most_confused_pair(rows: Iterable[Row], labels: Sequence[str], without: Collection[str] = ("neutral",)) -> tuple[str, str]:
+def most_confused_pair(
+    rows: Iterable[Row], labels: Sequence[str], without: Collection[str] = ("neutral",)
+) -> tuple[str, str]:
     """The two emotions with the largest share of their turns given the other's name; neutral aside, which draws from all."""
     rows = annotated(rows)
     names = [label for label in labels if label.lower() not in without]
@@ -115,5 +130,7 @@ def score_matrix(rows: Sequence[Row], labels: Sequence[str]) -> np.ndarray:
 
 def _speaker(row: Row) -> str:
     if not row.get("speaker"):
-        raise EmoNetError(f"Dialogue {row['dialogue_id']!r}, turn {row['turn']}: the predictions don't say who speaks.")
+        raise EmoNetError(
+            f"Dialogue {row['dialogue_id']!r}, turn {row['turn']}: the predictions don't say who speaks."
+        )
     return row["speaker"]

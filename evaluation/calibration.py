@@ -72,5 +72,7 @@ def with_temperature(scores: np.ndarray, temperature: float) -> np.ndarray:
 def _checked(scores: np.ndarray, gold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     scores, gold = np.asarray(scores, dtype=float), np.asarray(gold)
     if scores.ndim != 2 or gold.shape != scores.shape[:1] or not len(gold):
-        raise EmoNetError(f"Scores {scores.shape} and labels {gold.shape}: give (N, C) and (N,), and at least one turn.")
+        raise EmoNetError(
+            f"Scores {scores.shape} and labels {gold.shape}: give (N, C) and (N,), and at least one turn."
+        )
     return scores, gold

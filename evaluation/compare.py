@@ -52,7 +52,10 @@ class RunComparison:
 
 
 def compare_runs(
-    first: Sequence[ScoredRun], second: Sequence[ScoredRun], metric: str = "weighted_f1", resamples: int = RESAMPLES
+    first: Sequence[ScoredRun],
+    second: Sequence[ScoredRun],
+    metric: str = "weighted_f1",
+    resamples: int = RESAMPLES,
 ) -> RunComparison:
     """System B (`second`) against system A (`first`), each its runs, paired by seed.
 
@@ -102,14 +105,19 @@ def comparison_text(result: RunComparison, names: tuple[str, str], limit: int = 
     for kind in ("fixed", "broken"):
         found = [change for change in result.changes if change.kind == kind]
         if found and limit:
-            lines.append(f"\n{kind}: {min(limit, len(found))} of {len(found)}{', most pairs first' if each.seeds > 1 else ''}")
+            lines.append(
+                f"\n{kind}: {min(limit, len(found))} of {len(found)}{', most pairs first' if each.seeds > 1 else ''}"
+            )
             lines += [_change_text(change, each.seeds) for change in found[:limit]]
     return "\n".join(lines)
 
 
 def with_texts(result: RunComparison, texts: Mapping[tuple[str, int], str]) -> RunComparison:
     """The comparison with what was said, for predictions that hold no text; `texts` by (dialogue, turn)."""
-    changes = [replace(change, text=change.text or texts.get((change.dialogue_id, change.turn), "")) for change in result.changes]
+    changes = [
+        replace(change, text=change.text or texts.get((change.dialogue_id, change.turn), ""))
+        for change in result.changes
+    ]
     return replace(result, changes=changes)
 
 
@@ -157,7 +165,11 @@ def _seeds_text(seeds: Sequence[tuple[int | None, int | None]]) -> str:
     if len(seeds) == 1 and seeds[0][0] != seeds[0][1]:
         return " against ".join("unknown seed" if seed is None else f"seed {seed}" for seed in seeds[0])
     known = [str(seed) for seed, _ in seeds if seed is not None]
-    return f"{len(seeds)} pair of unknown seed" if not known else f"seed{'s' * (len(known) > 1)} {', '.join(known)}"
+    return (
+        f"{len(seeds)} pair of unknown seed"
+        if not known
+        else f"seed{'s' * (len(known) > 1)} {', '.join(known)}"
+    )
 
 
 def _change_text(change: TurnChange, pairs: int) -> str:

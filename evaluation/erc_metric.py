@@ -16,7 +16,9 @@ class ERCMetric(evaluate.Metric):
             description="Emotion recognition in conversation: weighted, macro and micro F1, accuracy, per class.",
             citation="",
             inputs_description="predictions and references: label ids; label_names: names in order of the ids.",
-            features=datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}),
+            features=datasets.Features(
+                {"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}
+            ),
         )
 
     def _compute(self, predictions: Any, references: Any, label_names: list[str]) -> dict[str, Any]:

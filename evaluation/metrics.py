@@ -49,7 +49,9 @@ def emotion_metrics(
         raise EmoNetError("No labelled turn to score.")
     for name, ids in (("references", gold), ("predictions", guess)):
         if ids.min() < 0 or ids.max() >= len(label_names):
-            raise EmoNetError(f"{name} hold ids from {ids.min()} to {ids.max()}; the {len(label_names)} labels are 0 and up.")
+            raise EmoNetError(
+                f"{name} hold ids from {ids.min()} to {ids.max()}; the {len(label_names)} labels are 0 and up."
+            )
     labels = list(range(len(label_names)))
     options: dict[str, Any] = {"labels": labels, "zero_division": 0}
     three, per_class_3 = _three_class(gold, guess, label_names)
@@ -71,7 +73,9 @@ def trainer_metrics(label_names: Sequence[str]) -> Callable[[Any], dict[str, flo
     """`compute_metrics` for a Trainer: logits (N, T, C) and labels (N, T), both padded with -100, to flat figures."""
 
     def compute(prediction: Any) -> dict[str, float]:
-        logits = prediction.predictions[0] if isinstance(prediction.predictions, tuple) else prediction.predictions
+        logits = (
+            prediction.predictions[0] if isinstance(prediction.predictions, tuple) else prediction.predictions
+        )
         labels = np.asarray(prediction.label_ids).reshape(-1)
         guesses = np.asarray(logits).reshape(-1, np.shape(logits)[-1]).argmax(-1)
         metrics = emotion_metrics(labels, guesses, label_names)
@@ -80,11 +84,18 @@ def trainer_metrics(label_names: Sequence[str]) -> Callable[[Any], dict[str, flo
     return compute
 
 
-def _per_class(gold: np.ndarray, guess: np.ndarray, labels: Sequence[Any], names: Sequence[str]) -> dict[str, dict[str, Any]]:
+def _per_class(
+    gold: np.ndarray, guess: np.ndarray, labels: Sequence[Any], names: Sequence[str]
+) -> dict[str, dict[str, Any]]:
     """Name → precision, recall, f1 (fractions, 0 where undefined) and support (turns annotated so)."""
     figures = precision_recall_fscore_support(gold, guess, labels=labels, zero_division=0)
     return {
-        name: {"precision": float(precision), "recall": float(recall), "f1": float(f1), "support": int(support)}
+        name: {
+            "precision": float(precision),
+            "recall": float(recall),
+            "f1": float(f1),
+            "support": int(support),
+        }
         for name, precision, recall, f1, support in zip(names, *figures, strict=True)
     }
 
@@ -98,4 +109,6 @@ def _three_class(
         return None, None
     table, names = np.array(sides), ["positive", "neutral", "negative"]
     gold, guess = table[gold], table[guess]
-    return float(f1_score(gold, guess, average="weighted", zero_division=0)), _per_class(gold, guess, names, names)
+    return float(f1_score(gold, guess, average="weighted", zero_division=0)), _per_class(
+        gold, guess, names, names
+    )

@@ -41,7 +41,9 @@ def read_predictions(path: str | Path) -> list[dict[str, Any]]:
             if not isinstance(row[name], str) and (name, row[name]) != ("emotion", None):
                 raise EmoNetError(f"{path}, line {number}: {name} is {row[name]!r:.80}, not a label.")
         if turn_key(row) in seen:
-            raise EmoNetError(f"{path}, line {number}: dialogue {row['dialogue_id']!r}, turn {row['turn']} is there twice.")
+            raise EmoNetError(
+                f"{path}, line {number}: dialogue {row['dialogue_id']!r}, turn {row['turn']} is there twice."
+            )
         seen.add(turn_key(row))
         rows.append(row)
     if not any(row["emotion"] is not None for row in rows):
@@ -54,7 +56,10 @@ def write_without_text(path: Path, rows: Iterable[Row]) -> None:
 
     Equal rows give equal bytes.
     """
-    lines = [json.dumps({name: value for name, value in row.items() if name != "text"}, ensure_ascii=False) for row in rows]
+    lines = [
+        json.dumps({name: value for name, value in row.items() if name != "text"}, ensure_ascii=False)
+        for row in rows
+    ]
     path.write_bytes(gzip.compress(("\n".join(lines) + "\n").encode(), mtime=0))
 
 
@@ -68,7 +73,9 @@ def label_names(rows: Sequence[Row]) -> list[str]:
     scores = next((row["scores"] for row in rows if row.get("scores")), None)
     if scores:
         return list(scores)
-    return sorted({row["predicted"] for row in rows} | {row["emotion"] for row in rows if row["emotion"] is not None})
+    return sorted(
+        {row["predicted"] for row in rows} | {row["emotion"] for row in rows if row["emotion"] is not None}
+    )
 
 
 def label_ids(rows: Sequence[Row], labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -91,7 +98,9 @@ def annotated(rows: Iterable[Row]) -> list[Row]:
 def counts_of(rows: Sequence[Row], labels: Sequence[str]) -> np.ndarray:
     """Confusion counts (D, C, C) of each dialogue with an annotated turn, rows are references, dialogues by sorted id."""
     scored = annotated(rows)
-    return dialogue_counts(*label_ids(scored, labels), [str(row["dialogue_id"]) for row in scored], len(labels))
+    return dialogue_counts(
+        *label_ids(scored, labels), [str(row["dialogue_id"]) for row in scored], len(labels)
+    )
 
 
 def _lines(path: Path) -> list[str]:

@@ -25,7 +25,9 @@ def write_run_report(
 ) -> None:
     """`metrics.json`, `confusion_matrix.png`, and `learning_curves.png` where there is a `history` (a Trainer's log)."""
     run_dir.mkdir(parents=True, exist_ok=True)
-    (run_dir / "metrics.json").write_text(json.dumps({"split": split, **metrics}, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    (run_dir / "metrics.json").write_text(
+        json.dumps({"split": split, **metrics}, indent=2, ensure_ascii=False) + "\n", "utf-8"
+    )
     plot_confusion(run_dir / "confusion_matrix.png", metrics["confusion_matrix"], label_names, split)
     if history:
         plot_curves(run_dir / "learning_curves.png", history)
@@ -41,7 +43,11 @@ def write_predictions(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 def metrics_table(metrics: dict[str, Any]) -> str:
     """The figures as text for a terminal, in percent."""
-    lines = [f"{title:27s} {100 * metrics[key]:6.2f}" for key, title in _OVERALL.items() if metrics.get(key) is not None]
+    lines = [
+        f"{title:27s} {100 * metrics[key]:6.2f}"
+        for key, title in _OVERALL.items()
+        if metrics.get(key) is not None
+    ]
     if "ece" in metrics:
         lines.append(f"{'expected calibration error':27s} {100 * metrics['ece']:6.2f}")
     lines.append(f"{'turns':27s} {metrics['n']:6d}   {metrics.get('dataset_version', '')}")
@@ -91,7 +97,9 @@ def plot_curves(path: Path, history: Sequence[dict[str, Any]]) -> None:
         right.plot(*zip(*points, strict=True), style, marker="o", markersize=3, label=title)
         if key == "eval_weighted_f1":
             best = max(points, key=lambda point: point[1])
-            right.annotate(f"best: {best[1]:.1f}", best, xytext=(0, 8), textcoords="offset points", ha="center")
+            right.annotate(
+                f"best: {best[1]:.1f}", best, xytext=(0, 8), textcoords="offset points", ha="center"
+            )
             right.plot(*best, "k*", markersize=11)
     right.set(xlabel="epoch", ylabel="validation F1 (%)", title="Selection on validation")
     right.margins(y=0.15)

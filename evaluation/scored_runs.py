@@ -13,7 +13,10 @@ from ..errors import EmoNetError
 from .predictions import label_names, read_predictions, turn_key
 
 # Where a run keeps a split's predictions, and the figures that say which version of the corpus they are on.
-FILES = {"test": ("test_predictions.jsonl", "test_metrics.json"), "validation": ("predictions.jsonl", "metrics.json")}
+FILES = {
+    "test": ("test_predictions.jsonl", "test_metrics.json"),
+    "validation": ("predictions.jsonl", "metrics.json"),
+}
 _SEED = re.compile(r"seed[-_ ]?(\d+)")
 
 
@@ -33,16 +36,26 @@ def find_runs(argument: str, split: str = "test") -> list[ScoredRun]:
     Raises:
         EmoNetError: where nothing is found, or a seed is there twice.
     """
-    parts = [argument] if Path(argument).exists() else [part.strip() for part in argument.split(",") if part.strip()]
+    parts = (
+        [argument]
+        if Path(argument).exists()
+        else [part.strip() for part in argument.split(",") if part.strip()]
+    )
     files = dict.fromkeys(file for part in parts for file in _files(part, split))
-    runs = sorted((_scored_run(file, split) for file in files), key=lambda run: (run.seed is None, run.seed or 0))
+    runs = sorted(
+        (_scored_run(file, split) for file in files), key=lambda run: (run.seed is None, run.seed or 0)
+    )
     for run, after in itertools.pairwise(runs):
         if run.seed is not None and run.seed == after.seed:
-            raise EmoNetError(f"{argument}: seed {run.seed} is there twice, {run.path} and {after.path}; name one system's runs.")
+            raise EmoNetError(
+                f"{argument}: seed {run.seed} is there twice, {run.path} and {after.path}; name one system's runs."
+            )
     return runs
 
 
-def pair_by_seed(first: Sequence[ScoredRun], second: Sequence[ScoredRun]) -> list[tuple[ScoredRun, ScoredRun]]:
+def pair_by_seed(
+    first: Sequence[ScoredRun], second: Sequence[ScoredRun]
+) -> list[tuple[ScoredRun, ScoredRun]]:
     """Runs of the same seed side by side; one run against one run is a pair as it is.
 
     Raises:
@@ -57,23 +70,35 @@ def pair_by_seed(first: Sequence[ScoredRun], second: Sequence[ScoredRun]) -> lis
             )
     a, b = ({run.seed or 0: run for run in side} for side in (first, second))
     if a.keys() != b.keys():
-        lacks = [f"{name} lacks seed {_listed(lack)}" for name, lack in (("A", b.keys() - a), ("B", a.keys() - b)) if lack]
-        raise EmoNetError(f"Runs are paired by seed, and {' and '.join(lacks)}: train them, or name the others alone.")
+        lacks = [
+            f"{name} lacks seed {_listed(lack)}"
+            for name, lack in (("A", b.keys() - a), ("B", a.keys() - b))
+            if lack
+        ]
+        raise EmoNetError(
+            f"Runs are paired by seed, and {' and '.join(lacks)}: train them, or name the others alone."
+        )
     return [(a[seed], b[seed]) for seed in sorted(a)]
 
 
 def check_same_test_set(first: ScoredRun, second: ScoredRun) -> None:
     """EmoNetError, saying what differs, unless both runs are scored on the same turns with the same annotation."""
     if reason := _what_differs(first, second):
-        raise EmoNetError(f"{first.path} and {second.path} are results on different test sets and cannot be compared: {reason}.")
+        raise EmoNetError(
+            f"{first.path} and {second.path} are results on different test sets and cannot be compared: {reason}."
+        )
 
 
 def _what_differs(first: ScoredRun, second: ScoredRun) -> str | None:
     if first.dataset_version and second.dataset_version and first.dataset_version != second.dataset_version:
-        return f"the dataset is {first.dataset_version} in the first and {second.dataset_version} in the second"
+        return (
+            f"the dataset is {first.dataset_version} in the first and {second.dataset_version} in the second"
+        )
     a, b = ({turn_key(row): row["emotion"] for row in run.rows} for run in (first, second))
     reason = _alone({key[0] for key in a}, {key[0] for key in b}, "dialogues")
-    reason = reason or _alone({f"{key[0]}:{key[1]}" for key in a}, {f"{key[0]}:{key[1]}" for key in b}, "turns")
+    reason = reason or _alone(
+        {f"{key[0]}:{key[1]}" for key in a}, {f"{key[0]}:{key[1]}" for key in b}, "turns"
+    )
     if reason:
         return reason
     if other := [key for key in a if a[key] != b[key]]:
@@ -83,7 +108,9 @@ def _what_differs(first: ScoredRun, second: ScoredRun) -> str | None:
     if all(run.rows[0].get("scores") for run in (first, second)):
         labels = [label_names(run.rows) for run in (first, second)]
         if set(labels[0]) != set(labels[1]):
-            return f"the labels are {', '.join(labels[0])} in the first and {', '.join(labels[1])} in the second"
+            return (
+                f"the labels are {', '.join(labels[0])} in the first and {', '.join(labels[1])} in the second"
+            )
     return None
 
 
@@ -134,9 +161,17 @@ def _below(folder: Path, split: str) -> list[Path]:
 def _scored_run(file: Path, split: str) -> ScoredRun:
     """The file's seed is what its name says, else its run's, else what its folder's name says."""
     named, folder = _SEED.search(file.name), _SEED.search(file.resolve().parent.name)
-    seed = int(named[1]) if named else _json(file.with_name("run.json")).get("seed", int(folder[1]) if folder else None)
+    seed = (
+        int(named[1])
+        if named
+        else _json(file.with_name("run.json")).get("seed", int(folder[1]) if folder else None)
+    )
     name, figures = FILES[split]
-    version = _json(file.with_name(figures)).get("dataset_version") if file.name.removesuffix(".gz") == name else None
+    version = (
+        _json(file.with_name(figures)).get("dataset_version")
+        if file.name.removesuffix(".gz") == name
+        else None
+    )
     return ScoredRun(file, read_predictions(file), seed, version)
 
 

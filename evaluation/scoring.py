@@ -25,7 +25,9 @@ def score_dialogues(
     labels = processor.config.label_names
     rows: list[dict[str, Any]] = []
     for dialogue, scores in zip(dialogues, logits, strict=True):
-        for place, (turn, result) in enumerate(zip(dialogue["turns"], processor.labels_of(scores), strict=True)):
+        for place, (turn, result) in enumerate(
+            zip(dialogue["turns"], processor.labels_of(scores), strict=True)
+        ):
             label = gold[len(rows)]
             rows.append(
                 {

@@ -59,7 +59,10 @@ class Comparison:
 
 
 def dialogue_counts(
-    gold: Sequence[int] | np.ndarray, predicted: Sequence[int] | np.ndarray, dialogues: Sequence[Any] | np.ndarray, classes: int
+    gold: Sequence[int] | np.ndarray,
+    predicted: Sequence[int] | np.ndarray,
+    dialogues: Sequence[Any] | np.ndarray,
+    classes: int,
 ) -> np.ndarray:
     """Confusion counts (D, C, C) by dialogue, rows are references; dialogues in sorted order of their ids.
 
@@ -85,12 +88,19 @@ def metric_of_counts(counts: np.ndarray, metric: str = "weighted_f1") -> np.ndar
 
 
 def bootstrap_interval(
-    counts: np.ndarray, metric: str = "weighted_f1", *, resamples: int = RESAMPLES, level: float = 0.95, seed: int = 0
+    counts: np.ndarray,
+    metric: str = "weighted_f1",
+    *,
+    resamples: int = RESAMPLES,
+    level: float = 0.95,
+    seed: int = 0,
 ) -> Interval:
     """A system's metric with its percentile bootstrap interval (Efron 1979) over dialogues; counts (S, D, C, C) or (D, C, C)."""
     counts = _by_seed(counts)
     draws = _bootstrap_draws(counts.shape[1], resamples, seed)
-    low, high = _interval(_mean_over_seeds(lambda one: metric_of_counts(_weighted(draws, one), metric), counts), level)
+    low, high = _interval(
+        _mean_over_seeds(lambda one: metric_of_counts(_weighted(draws, one), metric), counts), level
+    )
     value = float(metric_of_counts(counts.sum(1), metric).mean())
     return Interval(metric, value, low, high, level, counts.shape[1], int(counts[0].sum()), len(counts))
 
@@ -123,7 +133,9 @@ def compare_counts(
             f"Counts of different shapes, {first.shape} and {second.shape}: pair runs on the same dialogues by seed."
         )
     if any((one.sum(-1) != first[0].sum(-1)).any() for one in (*first, *second)):
-        raise EmoNetError("The runs were not scored on the same turns: their dialogues' annotated emotions differ.")
+        raise EmoNetError(
+            "The runs were not scored on the same turns: their dialogues' annotated emotions differ."
+        )
     pairs = np.stack([first, second], 1)
 
     def difference(totals: np.ndarray) -> np.ndarray:
@@ -131,7 +143,9 @@ def compare_counts(
 
     observed = float(_mean_over_seeds(difference, pairs.sum(2))[()])
     draws = _bootstrap_draws(first.shape[1], resamples, seed)
-    resampled = _mean_over_seeds(lambda pair: difference(np.stack([_weighted(draws, one) for one in pair])), pairs)
+    resampled = _mean_over_seeds(
+        lambda pair: difference(np.stack([_weighted(draws, one) for one in pair])), pairs
+    )
     swaps, exhaustive = _swaps(first.shape[1], resamples, seed)
 
     def swapped(pair: np.ndarray) -> np.ndarray:
@@ -167,13 +181,17 @@ def _by_seed(counts: np.ndarray) -> np.ndarray:
     counts = np.asarray(counts)
     counts = counts[None] if counts.ndim == 3 else counts
     if counts.ndim != 4 or counts.shape[-1] != counts.shape[-2] or not counts.size:
-        raise EmoNetError(f"Counts of shape {counts.shape}: give (seeds, dialogues, classes, classes), none of them empty.")
+        raise EmoNetError(
+            f"Counts of shape {counts.shape}: give (seeds, dialogues, classes, classes), none of them empty."
+        )
     return counts
 
 
 def _bootstrap_draws(dialogues: int, resamples: int, seed: int) -> np.ndarray:
     """(R, D): how often each dialogue is drawn."""
-    return np.random.default_rng([seed, 0]).multinomial(dialogues, np.full(dialogues, 1 / dialogues), size=resamples)
+    return np.random.default_rng([seed, 0]).multinomial(
+        dialogues, np.full(dialogues, 1 / dialogues), size=resamples
+    )
 
 
 def _swaps(dialogues: int, resamples: int, seed: int) -> tuple[np.ndarray, bool]:

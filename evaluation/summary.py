@@ -20,7 +20,9 @@ def summarize(paths: Sequence[Path]) -> str:
     rows = [json.loads(path.read_text("utf-8")) for path in paths]
     kinds = {(row["dataset_version"], row["split"], row["n"]) for row in rows}
     if len(kinds) != 1:
-        raise EmoNetError(f"These are results on different sets, which never stand in one mean: {sorted(kinds)}.")
+        raise EmoNetError(
+            f"These are results on different sets, which never stand in one mean: {sorted(kinds)}."
+        )
     version, split, turns = kinds.pop()
     parts = [f"{version} {split}, {turns} turns, {len(rows)} seeds"]
     for key in KEYS:

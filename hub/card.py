@@ -10,15 +10,17 @@ from typing import Any
 
 import yaml
 
-from ..adapter_files import ADAPTER_FILE
+from ..checkpoint.adapters import ADAPTER_FILE
 from ..errors import EmoNetError
-from ..processing_prompted import BIOGRAPHIES_FILE
+from ..prompted.processing import BIOGRAPHIES_FILE
 from .card_language_model import language_model
 from .card_parts import METRICS, citation, data_notes, metadata, results, summary, training, usage
 
 CARD = "README.md"
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
-_VERSIONED = re.compile(r"-(\d+\.\d+\.\d+|[0-9a-f]{8})\Z")  # our names of data sets: those of an earlier training go
+_VERSIONED = re.compile(
+    r"-(\d+\.\d+\.\d+|[0-9a-f]{8})\Z"
+)  # our names of data sets: those of an earlier training go
 _MARKER = re.compile(r"<!-- emonet:(begin|end) (\w+) -->")
 
 
@@ -55,7 +57,9 @@ class RunFiles:
         config, run = _json(folder / "config.json"), _json(folder / "run.json")
         figures = test or validation
         if not figures:  # a plain Trainer leaves the epochs' figures alone
-            kept: dict[str, Any] = next((row for row in run.get("epochs", []) if row["epoch"] == run.get("best_epoch")), {})
+            kept: dict[str, Any] = next(
+                (row for row in run.get("epochs", []) if row["epoch"] == run.get("best_epoch")), {}
+            )
             figures = {key: kept[key] for key in METRICS if key in kept}
             if figures:
                 figures |= {"split": "validation", "dataset_version": config.get("dataset_version")}
@@ -65,7 +69,9 @@ class RunFiles:
             run=run,
             figures=figures,
             speakers=_json(folder / "speakers.json").get("speakers", []),
-            plot_split=validation.get("split", "validation") if (folder / "confusion_matrix.png").is_file() else None,
+            plot_split=validation.get("split", "validation")
+            if (folder / "confusion_matrix.png").is_file()
+            else None,
             adapter=_json(folder / ADAPTER_FILE),
             biographies=_json(folder / BIOGRAPHIES_FILE).get("biographies", {}),
         )
@@ -83,7 +89,9 @@ def card_text(folder: Path, repo_id: str | None = None) -> str:
         files = RunFiles.read(Path(folder), repo_id)
         parts = {"metadata": metadata(files).strip()}
         for part, write in _PARTS.items():
-            parts[part] = write(files).replace("<!-- emonet:", "&lt;!-- emonet:")  # a label that looks like a marker
+            parts[part] = write(files).replace(
+                "<!-- emonet:", "&lt;!-- emonet:"
+            )  # a label that looks like a marker
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         if isinstance(error, EmoNetError):
             raise
@@ -168,8 +176,12 @@ def _frame(card: str) -> list[Any]:
 
 def _half(marker: re.Match[str]) -> EmoNetError:
     kind, name = marker.groups()
-    does, other = ("begins and does not end", "end") if kind == "begin" else ("ends and does not begin", "begin")
-    return EmoNetError(f"{CARD}: the part {name!r} {does}; put back '<!-- emonet:{other} {name} -->' or take out {marker[0]!r}.")
+    does, other = (
+        ("begins and does not end", "end") if kind == "begin" else ("ends and does not begin", "begin")
+    )
+    return EmoNetError(
+        f"{CARD}: the part {name!r} {does}; put back '<!-- emonet:{other} {name} -->' or take out {marker[0]!r}."
+    )
 
 
 def _metadata(card: str) -> dict[str, Any]:
@@ -181,7 +193,9 @@ def _metadata(card: str) -> dict[str, Any]:
             f"{CARD}: its metadata is no YAML ({error}); mend or remove the lines between the first two '---'."
         ) from error
     if not isinstance(found, dict | None):
-        raise EmoNetError(f"{CARD}: its metadata is no `key: value` YAML; mend or remove the lines between the first two '---'.")
+        raise EmoNetError(
+            f"{CARD}: its metadata is no `key: value` YAML; mend or remove the lines between the first two '---'."
+        )
     return found or {}
 
 
@@ -204,5 +218,7 @@ def _json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (ValueError, RecursionError) as error:
-        raise EmoNetError(f"{path}: no JSON ({error}); the card is made from it. Restore the file or delete it.") from error
+        raise EmoNetError(
+            f"{path}: no JSON ({error}); the card is made from it. Restore the file or delete it."
+        ) from error
     return content if isinstance(content, dict) else {}

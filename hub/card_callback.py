@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from ..run_record import RUN_FILE, run_record, write_json
+from ..checkpoint.run_record import RUN_FILE, run_record, write_json
 from .card import write_card
 
 

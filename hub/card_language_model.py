@@ -3,8 +3,8 @@
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from ..backbones import EMBEDDED_BACKBONES
-from ..configuration_prompted import EXTRACTIVE, PromptedEmoNetConfig
+from ..backbones.embedded import EMBEDDED_BACKBONES
+from ..prompted.configuration import EXTRACTIVE, PromptedEmoNetConfig
 
 if TYPE_CHECKING:
     from .card import RunFiles
@@ -36,10 +36,16 @@ def is_prompted(config: dict[str, Any]) -> bool:
 
 def adapter_fact(files: "RunFiles") -> str:
     """Rank and place of the adapters, and whether the weights hold them; empty where there were none."""
-    training = {f"lora_{name}": value for name, value in files.adapter.items()} or files.run.get("training", {})
+    training = {f"lora_{name}": value for name, value in files.adapter.items()} or files.run.get(
+        "training", {}
+    )
     rank = training.get("lora_rank")
     layers = str(training.get("lora_target_modules", "all-linear")).replace("all-linear", "all linear layers")
-    whole = "alone in this repository, which loads with its backbone" if files.adapter else "merged into its weights"
+    whole = (
+        "alone in this repository, which loads with its backbone"
+        if files.adapter
+        else "merged into its weights"
+    )
     return f"LoRA of rank {rank} on {layers} of the backbone, {whole}" if rank else ""
 
 
@@ -55,7 +61,11 @@ def speaker_fact(config: dict[str, Any]) -> str:
 def _backbone_fact(config: dict[str, Any]) -> str:
     name, text = config.get("backbone") or "", config.get("text_config", {})
     known = EMBEDDED_BACKBONES.get(name)
-    family = f" ({text['model_type']}, {text.get('num_hidden_layers')} layers used)" if text.get("model_type") else ""
+    family = (
+        f" ({text['model_type']}, {text.get('num_hidden_layers')} layers used)"
+        if text.get("model_type")
+        else ""
+    )
     return f"{known.hub_id if known else name}{family}"
 
 
@@ -69,9 +79,15 @@ def _prompt_fact(prompts: dict[str, Any]) -> str:
     if prompts.get("future_window"):
         held.append(f"{prompts['future_window']} later turns")
     if prompts.get("trajectory"):
-        held.append(f"the speaker's last {prompts['trajectory']} turns with their emotions, as the model itself named them")
+        held.append(
+            f"the speaker's last {prompts['trajectory']} turns with their emotions, as the model itself named them"
+        )
     if prompts.get("biography"):
-        whole = ", written from the whole dialogue, later turns included" if prompts.get("biography_of_dialogue") else ""
+        whole = (
+            ", written from the whole dialogue, later turns included"
+            if prompts.get("biography_of_dialogue")
+            else ""
+        )
         held.append(f"the speaker's biography{whole}")
     if prompts.get("label_statement"):
         held.append("the labels once more")
@@ -115,7 +131,10 @@ def _provenance(prompts: dict[str, Any], biographies: dict[str, Any]) -> str:
     else:
         rows = [(*key, groups[key], utterances[key]) for key in groups]
     if rows:
-        lines = [f"| {kind} | {model} | {digest} | {persons:,} | {count:,} |" for kind, model, digest, persons, count in rows]
+        lines = [
+            f"| {kind} | {model} | {digest} | {persons:,} | {count:,} |"
+            for kind, model, digest, persons, count in rows
+        ]
         header = "| kind | writer | prompt digest | persons | utterances |\n|---|---|---|---:|---:|"
         parts.append("\n".join([header, *lines]))
     return "\n\n".join(parts)

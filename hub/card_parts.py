@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ..backbones import EMBEDDED_BACKBONES
+from ..backbones.embedded import EMBEDDED_BACKBONES
+from ..checkpoint.run_record import is_public
 from ..configuration_emonet import EmoNetConfig
-from ..run_record import is_public
 from .card_language_model import adapter_fact, is_prompted, speaker_fact
 
 if TYPE_CHECKING:
@@ -98,13 +98,21 @@ def summary(files: "RunFiles") -> str:
         ("Preset", f"`{preset}`" if preset else ""),
         ("Backbone", _base_model(files) or PurePath(backbone or "").name),
         ("Adapters", adapter_fact(files)),
-        ("Sees", "earlier turns only" if files.config.get("causal", True) else "earlier and later turns (not for live use)"),
+        (
+            "Sees",
+            "earlier turns only"
+            if files.config.get("causal", True)
+            else "earlier and later turns (not for live use)",
+        ),
         ("Speakers", speaker_fact(files.config) if is_prompted(files.config) else _speaker_fact(files)),
         ("Trained on", _corpus_title(files.config.get("dataset_version"))),
     ]
     parts.append("\n".join(f"- **{name}:** {value}" for name, value in facts if value))
     if "weighted_f1" in files.figures:
-        score, corpus = 100 * files.figures["weighted_f1"], _corpus_title(files.figures.get("dataset_version"))
+        score, corpus = (
+            100 * files.figures["weighted_f1"],
+            _corpus_title(files.figures.get("dataset_version")),
+        )
         parts.append(f"**Weighted F1 {score:.2f} %** on the {_split(files)} set of {corpus}, in one run.")
     return "\n\n".join(parts)
 
@@ -135,7 +143,11 @@ def results(files: "RunFiles") -> str:
     turns = f"{figures['n']:,} turns" if "n" in figures else ""
     scope = ", ".join(filter(None, (_corpus_title(figures.get("dataset_version")), turns, "in percent")))
     heading = f"## Results on {_split(files)}\n\n{scope}."
-    overall = [(title, f"{100 * figures[key]:.2f}") for key, (title, _) in METRICS.items() if figures.get(key) is not None]
+    overall = [
+        (title, f"{100 * figures[key]:.2f}")
+        for key, (title, _) in METRICS.items()
+        if figures.get(key) is not None
+    ]
     by_class = [
         (name, *(f"{100 * row[key]:.2f}" for key in ("f1", "precision", "recall")), f"{row['support']:,}")
         for name, row in figures.get("per_class", {}).items()
@@ -147,12 +159,15 @@ def results(files: "RunFiles") -> str:
             f"fitted on validation. The expected calibration error here is {100 * figures['ece']:.1f} %."
         )
     if files.run.get("class_bias"):
-        parts.append(f"A bias for every class, added to the logits, was fitted to weighted F1 on {_fitted_on(files.run)}.")
+        parts.append(
+            f"A bias for every class, added to the logits, was fitted to weighted F1 on {_fitted_on(files.run)}."
+        )
     if by_class:
         parts.append(_table(("emotion", "F1", "precision", "recall", "turns"), by_class))
     if figures.get("confusion_matrix"):
         rows = [
-            (f"**{name}**", *map(str, row)) for name, row in zip(figures["per_class"], figures["confusion_matrix"], strict=True)
+            (f"**{name}**", *map(str, row))
+            for name, row in zip(figures["per_class"], figures["confusion_matrix"], strict=True)
         ]
         parts += ["Annotated emotion by row, predicted by column:", _table(("", *figures["per_class"]), rows)]
     if files.plot_split:
@@ -190,20 +205,36 @@ def training(files: "RunFiles") -> str:
     parts = ["## Training"]
     if run.get("epochs"):
         keys = [key for key in ("train_loss", "loss", *METRICS) if any(key in row for row in run["epochs"])]
-        titles = {"train_loss": "training loss", "loss": "validation loss", **{key: title for key, (title, _) in METRICS.items()}}
+        titles = {
+            "train_loss": "training loss",
+            "loss": "validation loss",
+            **{key: title for key, (title, _) in METRICS.items()},
+        }
         rows = []
         for row in run["epochs"]:
             cells = [str(row["epoch"]), *(_figure(key, row.get(key)) for key in keys)]
-            rows.append([f"**{cell}**" if cell and row["epoch"] == run.get("best_epoch") else cell for cell in cells])
-        parts += ["Validation by epoch; the kept one is bold.", _table(("epoch", *(titles[key] for key in keys)), rows)]
+            rows.append(
+                [f"**{cell}**" if cell and row["epoch"] == run.get("best_epoch") else cell for cell in cells]
+            )
+        parts += [
+            "Validation by epoch; the kept one is bold.",
+            _table(("epoch", *(titles[key] for key in keys)), rows),
+        ]
     settings = {**run.get("training", {}), **run.get("config", {})}
     defaults = _defaults()
     shown = {name: settings.get(name, defaults[name]) for name in _ALWAYS_SHOWN}
-    shown |= dict(sorted(item for item in settings.items() if item not in defaults.items() and is_public(*item)))
+    shown |= dict(
+        sorted(item for item in settings.items() if item not in defaults.items() and is_public(*item))
+    )
     if run.get("seed") is not None:
         shown = {"seed": run["seed"], **shown}
     lines = [(f"`{name}`", f"`{value}`") for name, value in shown.items()]
-    parts.append(_folded("Settings: the usual four, and what differs from the defaults", _table(("setting", "value"), lines)))
+    parts.append(
+        _folded(
+            "Settings: the usual four, and what differs from the defaults",
+            _table(("setting", "value"), lines),
+        )
+    )
     sizes = [(name, f"{run[key]:,}") for key, name in _SIZES.items() if isinstance(run.get(key), int)]
     seconds = [(f"seconds, {name}", f"{value:g}") for name, value in (run.get("seconds") or {}).items()]
     versions = [(name, str(value)) for name, value in run.get("versions", {}).items()]
@@ -225,7 +256,10 @@ def _defaults() -> dict[str, Any]:
     """Default of every configuration field and training argument."""
     from ..train_trainer import EmoNetTrainingArguments  # which imports the card
 
-    config = {name: parameter.default for name, parameter in inspect.signature(EmoNetConfig.__init__).parameters.items()}
+    config = {
+        name: parameter.default
+        for name, parameter in inspect.signature(EmoNetConfig.__init__).parameters.items()
+    }
     training = {field.name: field.default for field in dataclasses.fields(EmoNetTrainingArguments)}
     return {**training, **config}
 
@@ -243,7 +277,10 @@ def _index_entry(files: "RunFiles") -> dict[str, Any]:
         if files.figures.get(key) is not None
     ]
     by_class = files.figures.get("per_class", {})
-    metrics += [{"type": "f1", "name": f"F1 of {name}", "value": round(row["f1"], 6)} for name, row in by_class.items()]
+    metrics += [
+        {"type": "f1", "name": f"F1 of {name}", "value": round(row["f1"], 6)}
+        for name, row in by_class.items()
+    ]
     return {
         "task": {"type": "text-classification", "name": "Emotion recognition in conversation"},
         "dataset": {

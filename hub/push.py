@@ -7,18 +7,25 @@ from pathlib import Path
 from huggingface_hub import CommitInfo, HfApi
 from huggingface_hub.errors import EntryNotFoundError
 
-from ..adapter_files import ADAPTER_FILE, ADAPTER_WEIGHTS
-from ..concepts import CONCEPTS_FILE, ConceptTable
-from ..demonstrations import BANK_FILE
-from ..disk import file_in
+from ..checkpoint.adapters import ADAPTER_FILE, ADAPTER_WEIGHTS
 from ..errors import EmoNetError, loading
-from ..processing_prompted import BIOGRAPHIES_FILE
+from ..files.disk import file_in
+from ..knowledge.concepts import CONCEPTS_FILE, ConceptTable
+from ..prompted.demonstrations import BANK_FILE
+from ..prompted.processing import BIOGRAPHIES_FILE
 from .card import CARD, card_text, merge_card
 from .commit import asking, commit_files
 from .export import write_companions
 
 WEIGHTS = "model.safetensors"
-NEEDED = ("config.json", WEIGHTS, "tokenizer.json", "speakers.json", "modeling_emonet.py", "pipeline_emonet.py")
+NEEDED = (
+    "config.json",
+    WEIGHTS,
+    "tokenizer.json",
+    "speakers.json",
+    "modeling_emonet.py",
+    "pipeline_emonet.py",
+)
 # What a repository holds. Predictions stay at home: they quote the corpus, whose licence may not allow it.
 PUBLISHED = (
     "*.py",
@@ -88,12 +95,18 @@ def push_run(
 
 def published_files(folder: Path) -> dict[str, Path]:
     """The files of a run folder that a repository holds, but for the card."""
-    return {path.name: path for pattern in PUBLISHED for path in sorted(folder.glob(pattern)) if path.is_file()}
+    return {
+        path.name: path for pattern in PUBLISHED for path in sorted(folder.glob(pattern)) if path.is_file()
+    }
 
 
 def _decides(name: str) -> bool:
     """Whether a file left over from an earlier version would change what is loaded: code, weights, adapters in place of them."""
-    return name.endswith(".py") or name in (ADAPTER_FILE, ADAPTER_WEIGHTS) or fnmatchcase(name, "model*.safetensors*")
+    return (
+        name.endswith(".py")
+        or name in (ADAPTER_FILE, ADAPTER_WEIGHTS)
+        or fnmatchcase(name, "model*.safetensors*")
+    )
 
 
 def check_complete(folder: Path) -> None:
@@ -102,7 +115,9 @@ def check_complete(folder: Path) -> None:
         raise EmoNetError(f"{folder}: no such folder; give the run folder that `emonet train` wrote.")
     weights = ADAPTER_WEIGHTS if (folder / ADAPTER_FILE).is_file() else WEIGHTS
     needed = [weights if name == WEIGHTS else name for name in NEEDED]
-    config = json.loads((folder / "config.json").read_text("utf-8")) if (folder / "config.json").is_file() else {}
+    config = (
+        json.loads((folder / "config.json").read_text("utf-8")) if (folder / "config.json").is_file() else {}
+    )
     if config.get("prompts", {}).get("biography"):
         needed.append(BIOGRAPHIES_FILE)
     missing = [name for name in needed if not (folder / name).is_file()]
@@ -112,7 +127,9 @@ def check_complete(folder: Path) -> None:
             shards = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
         for name in shards:
             file_in(folder, name)
-        missing = [name for name in [*missing, *sorted(shards)] if name != WEIGHTS and not (folder / name).is_file()]
+        missing = [
+            name for name in [*missing, *sorted(shards)] if name != WEIGHTS and not (folder / name).is_file()
+        ]
     if missing:
         raise EmoNetError(
             f"{folder} lacks {', '.join(missing)}: save it with model.save_pretrained(folder), the processor attached "

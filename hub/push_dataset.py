@@ -42,7 +42,9 @@ def push_dataset(
         licence = LICENCES[corpus]
     elif corpus is not None:
         allowed = ", ".join(LICENCES)
-        raise EmoNetError(f"{dataset}: its licence does not let us publish it anew; {allowed} and your own files can be.")
+        raise EmoNetError(
+            f"{dataset}: its licence does not let us publish it anew; {allowed} and your own files can be."
+        )
     with tempfile.TemporaryDirectory() as folder:
         write_dataset(dataset, Path(folder), repo_id, data_dir=data_dir, licence=licence)
         api = HfApi()
@@ -56,7 +58,9 @@ def push_dataset(
         }
         stale = [name for name in there if name.endswith(".parquet") and name not in files]
         message = f"emonet: {Path(dataset).name}"
-        return commit_files(api, repo_id, files, message, delete=stale, repo_type="dataset", revision=revision)
+        return commit_files(
+            api, repo_id, files, message, delete=stale, repo_type="dataset", revision=revision
+        )
 
 
 def write_dataset(
@@ -82,7 +86,9 @@ def dataset_card(conversations: Conversations, repo_id: str, licence: str | None
     configs: list[dict[str, Any]] = []
     for view in VIEWS:
         files = [{"split": split, "path": f"{view}/{split}-*.parquet"} for split in conversations]
-        configs.append({"config_name": view, "data_files": files, **({"default": True} if view == VIEWS[0] else {})})
+        configs.append(
+            {"config_name": view, "data_files": files, **({"default": True} if view == VIEWS[0] else {})}
+        )
     metadata = DatasetCardData(
         license=licence,
         language="en" if licence in LICENCES.values() else None,
@@ -93,9 +99,16 @@ def dataset_card(conversations: Conversations, repo_id: str, licence: str | None
     )
     rows = []
     for split, turns in conversations.items():
-        counts = [sum(1 for emotion in turns["emotion"] if emotion == number) for number in range(len(conversations.labels))]
+        counts = [
+            sum(1 for emotion in turns["emotion"] if emotion == number)
+            for number in range(len(conversations.labels))
+        ]
         dialogues = len(set(turns["dialogue_id"]))
-        rows.append(f"| {split} | {dialogues:,} | {len(turns):,} | " + " | ".join(f"{count:,}" for count in counts) + " |")
+        rows.append(
+            f"| {split} | {dialogues:,} | {len(turns):,} | "
+            + " | ".join(f"{count:,}" for count in counts)
+            + " |"
+        )
     info = next(iter(conversations.values())).info
     return Template(Path(__file__).with_name("dataset_card_template.md").read_text("utf-8")).substitute(
         metadata=metadata.to_yaml(),

@@ -19,7 +19,9 @@ _TEMPLATES = Path(__file__).with_name("space")
 _DEMO = ("fastapi", "gradio", "uvicorn")
 
 
-def push_space(model: str, repo_id: str, *, private: bool | None = None, token: str | None = None) -> CommitInfo:
+def push_space(
+    model: str, repo_id: str, *, private: bool | None = None, token: str | None = None
+) -> CommitInfo:
     """Publish the demo page of a checkpoint (a run folder or a Hub id) as the Space `repo_id`, in one commit.
 
     Files of an earlier version that this one no longer has are removed.
@@ -30,13 +32,17 @@ def push_space(model: str, repo_id: str, *, private: bool | None = None, token: 
     with tempfile.TemporaryDirectory() as scratch:
         folder = write_space(model, Path(scratch) / "space")
         api = HfApi(token=token)
-        repo_id = api.create_repo(repo_id, repo_type="space", space_sdk="gradio", private=private, exist_ok=True).repo_id
+        repo_id = api.create_repo(
+            repo_id, repo_type="space", space_sdk="gradio", private=private, exist_ok=True
+        ).repo_id
         files: dict[str, Path | bytes] = {
             path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()
         }
         there = api.list_repo_files(repo_id, repo_type="space")
         stale = [name for name in there if name.startswith(("emonet/", "models/")) and name not in files]
-        return commit_files(api, repo_id, files, f"emonet {PACKAGE_VERSION}: {model}", delete=stale, repo_type="space")
+        return commit_files(
+            api, repo_id, files, f"emonet {PACKAGE_VERSION}: {model}", delete=stale, repo_type="space"
+        )
 
 
 def write_space(model: str, folder: Path) -> Path:
@@ -51,7 +57,9 @@ def write_space(model: str, folder: Path) -> Path:
     if folder.exists():
         raise EmoNetError(f"{folder} exists already; name a new folder.")
     run = Path(model)
-    if not re.fullmatch(r"[\w.-]+", run.resolve().name) or not (run.is_dir() or re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", model)):
+    if not re.fullmatch(r"[\w.-]+", run.resolve().name) or not (
+        run.is_dir() or re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", model)
+    ):
         raise EmoNetError(
             f"{model}: neither a run folder, with letters, digits, _, . and - in its name, nor a Hub id (user/name)."
         )
@@ -75,7 +83,9 @@ def write_space(model: str, folder: Path) -> Path:
     }
     for template in sorted(_TEMPLATES.iterdir()):
         if template.is_file():
-            (folder / template.name).write_text(Template(template.read_text("utf-8")).substitute(words), "utf-8")
+            (folder / template.name).write_text(
+                Template(template.read_text("utf-8")).substitute(words), "utf-8"
+            )
     return folder
 
 

@@ -53,7 +53,9 @@ class PushingTrainer(Trainer):
         write_card(Path(self.args.output_dir or "."), self.hub_model_id)
 
     def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
-        if self.args.hub_strategy != HubStrategy.EVERY_SAVE:  # the other strategies push optimizer states too, or nothing
+        if (
+            self.args.hub_strategy != HubStrategy.EVERY_SAVE
+        ):  # the other strategies push optimizer states too, or nothing
             super()._push_from_checkpoint(checkpoint_folder)
             return
         busy = self.push_in_progress is not None and not self.push_in_progress.is_done()
@@ -79,4 +81,6 @@ class PushingTrainer(Trainer):
 
 def _tell_of_failure(job: Future) -> None:
     if job.exception() is not None:
-        logger.warning(f"A push in the midst of training failed; the next one follows the next checkpoint. {job.exception()}")
+        logger.warning(
+            f"A push in the midst of training failed; the next one follows the next checkpoint. {job.exception()}"
+        )

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..cache import cache_root
-from ..digests import file_digest
+from ..backbones.wheels import download_wheel_of
 from ..errors import EmoNetError
-from ..wheels import download_wheel_of
+from ..files.cache import cache_root
+from ..files.digests import file_digest
 
 _VADER, _VADER_VERSION = "vaderSentiment", "3.3.2"
 _VADER_MEMBER = "vaderSentiment/vader_lexicon.txt"
@@ -28,7 +28,10 @@ class AffectLexicon:
 
     def intensities(self, concepts: Sequence[str]) -> list[float]:
         """‖[V - ½, A / 2]‖ of each concept, scaled to 0 to 1 over them (KET, section 3.3)."""
-        raw = [math.hypot(v - 0.5, a / 2) for v, a in (self.values.get(concept, self.neutral) for concept in concepts)]
+        raw = [
+            math.hypot(v - 0.5, a / 2)
+            for v, a in (self.values.get(concept, self.neutral) for concept in concepts)
+        ]
         low, high = (min(raw), max(raw)) if raw else (0.0, 0.0)
         return [round((value - low) / (high - low), 6) if high > low else 0.0 for value in raw]
 
@@ -64,7 +67,12 @@ def _vader(cache_dir: Path | None) -> AffectLexicon:
     for line in file.read_text("utf-8").splitlines():
         word, mean, *_ = line.split("\t")
         values[word.lower().replace(" ", "_")] = ((float(mean) + 4) / 8, 0.0)
-    source = {"lexicon": f"VADER {_VADER_VERSION}", "licence": "MIT", "shareable": True, "sha256": file_digest(file)}
+    source = {
+        "lexicon": f"VADER {_VADER_VERSION}",
+        "licence": "MIT",
+        "shareable": True,
+        "sha256": file_digest(file),
+    }
     return AffectLexicon(values, (0.5, 0.0), source)
 
 
@@ -97,10 +105,17 @@ def _nrc_vad(path: Path) -> AffectLexicon:
             values[fields[0].lower().replace(" ", "_")] = (float(fields[1]), float(fields[2]))
         except (IndexError, ValueError) as error:
             if number > 1 and line.strip():  # the first line may be a header
-                raise EmoNetError(f"{path}, line {number}: no word, valence and arousal with tabs between.") from error
+                raise EmoNetError(
+                    f"{path}, line {number}: no word, valence and arousal with tabs between."
+                ) from error
     if values and min(min(pair) for pair in values.values()) < 0:  # the second edition counts from -1 to 1
         values = {word: ((valence + 1) / 2, (arousal + 1) / 2) for word, (valence, arousal) in values.items()}
     if not values:
         raise EmoNetError(f"{path}: no word in it.")
-    source = {"lexicon": f"NRC-VAD ({path.name})", "licence": "research only", "shareable": False, "sha256": file_digest(path)}
+    source = {
+        "lexicon": f"NRC-VAD ({path.name})",
+        "licence": "research only",
+        "shareable": False,
+        "sha256": file_digest(path),
+    }
     return AffectLexicon(values, (0.5, 0.5), source)

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..digests import file_digest
 from ..errors import EmoNetError
+from ..files.digests import file_digest
 
 WORDNET_FOLDERS = ("/usr/share/wordnet", "/usr/local/WordNet-3.0/dict", "/usr/local/share/wordnet")
 _PARTS = ("noun", "verb", "adj", "adv")
@@ -53,7 +53,9 @@ def read_graph(source: str, words: set[str]) -> ConceptGraph:
         return _wordnet(path, words)
     if path.is_file():
         return _conceptnet(path, words)
-    raise EmoNetError(f"--concepts {source}: neither `wordnet` nor a WordNet folder nor a file of ConceptNet assertions.")
+    raise EmoNetError(
+        f"--concepts {source}: neither `wordnet` nor a WordNet folder nor a file of ConceptNet assertions."
+    )
 
 
 def base_forms(word: str) -> Iterator[str]:
@@ -68,7 +70,10 @@ def base_forms(word: str) -> Iterator[str]:
 
 
 def _installed_wordnet() -> Path:
-    folders = [*filter(None, (os.environ.get("EMONET_WORDNET"), os.environ.get("WNSEARCHDIR"))), *WORDNET_FOLDERS]
+    folders = [
+        *filter(None, (os.environ.get("EMONET_WORDNET"), os.environ.get("WNSEARCHDIR"))),
+        *WORDNET_FOLDERS,
+    ]
     for folder in folders:
         if Path(folder, "data.noun").is_file():
             return Path(folder)
@@ -81,7 +86,9 @@ def _installed_wordnet() -> Path:
 
 def _wordnet(folder: Path, words: set[str]) -> ConceptGraph:
     """Synonyms and one step along the relations; a sense counts by its rank, the first being the most frequent."""
-    missing = [name for part in _PARTS for name in (f"index.{part}", f"data.{part}") if not (folder / name).is_file()]
+    missing = [
+        name for part in _PARTS for name in (f"index.{part}", f"data.{part}") if not (folder / name).is_file()
+    ]
     if missing:
         raise EmoNetError(f"{folder}: no WordNet database, it lacks {', '.join(missing)}.")
     senses: dict[str, list[tuple[int, str, str]]] = {}  # lemma → (rank, part of speech, offset)
@@ -89,13 +96,17 @@ def _wordnet(folder: Path, words: set[str]) -> ConceptGraph:
         for line in _entries(folder / f"index.{part}"):
             fields = line.split()
             offsets = fields[-int(fields[2]) :]
-            senses.setdefault(fields[0], []).extend((rank, part, offset) for rank, offset in enumerate(offsets, 1))
+            senses.setdefault(fields[0], []).extend(
+                (rank, part, offset) for rank, offset in enumerate(offsets, 1)
+            )
     irregular = {form: lemma for part in _PARTS for form, lemma in _irregular(folder / f"{part}.exc")}
     synsets = {(part, line[:8]): line for part in _PARTS for line in _entries(folder / f"data.{part}")}
     neighbours = {}
     for word in sorted(words):
         regular = next((form for form in base_forms(word) if form in senses), None)
-        lemmas = {lemma for lemma in (irregular.get(word), regular) if lemma in senses}  # `felt` is a cloth, and of `feel`
+        lemmas = {
+            lemma for lemma in (irregular.get(word), regular) if lemma in senses
+        }  # `felt` is a cloth, and of `feel`
         if not lemmas:
             continue
         found: dict[str, float] = {}
@@ -109,9 +120,13 @@ def _wordnet(folder: Path, words: set[str]) -> ConceptGraph:
         neighbours[word] = _sorted(found)
     header = (folder / "data.noun").read_text("utf-8", errors="replace")[:2000]
     version = re.search(r"WordNet (\d[\d.]*)", header)
-    digest = hashlib.sha256("".join(file_digest(folder / f"data.{part}") for part in _PARTS).encode()).hexdigest()
+    digest = hashlib.sha256(
+        "".join(file_digest(folder / f"data.{part}") for part in _PARTS).encode()
+    ).hexdigest()
     name = f"WordNet {version[1].rstrip('.')}" if version else "WordNet"
-    return ConceptGraph(neighbours, {"graph": name, "licence": "WordNet licence", "shareable": True, "sha256": digest})
+    return ConceptGraph(
+        neighbours, {"graph": name, "licence": "WordNet licence", "shareable": True, "sha256": digest}
+    )
 
 
 def _entries(file: Path) -> Iterator[str]:
@@ -134,7 +149,11 @@ def _synset(line: str) -> tuple[list[str], list[tuple[str, str]]]:
     members = [re.sub(r"\(\w+\)$", "", word).lower() for word in fields[4 : 4 + 2 * count : 2]]
     pointers = fields[5 + 2 * count :]
     links = zip(pointers[::4], pointers[1::4], pointers[2::4], strict=False)
-    return members, [(_LETTERS[letter], offset) for symbol, offset, letter in links if symbol in _POINTERS and letter in _LETTERS]
+    return members, [
+        (_LETTERS[letter], offset)
+        for symbol, offset, letter in links
+        if symbol in _POINTERS and letter in _LETTERS
+    ]
 
 
 def _conceptnet(file: Path, words: set[str]) -> ConceptGraph:
@@ -150,13 +169,21 @@ def _conceptnet(file: Path, words: set[str]) -> ConceptGraph:
             forms.setdefault(form, []).append(word)
     weights: dict[str, dict[str, float]] = {}
     english = 0
-    with gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else file.open(encoding="utf-8") as lines:
+    with (
+        gzip.open(file, "rt", encoding="utf-8")
+        if file.suffix == ".gz"
+        else file.open(encoding="utf-8") as lines
+    ):
         for row in csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE):
             if len(row) < 5 or not (row[2].startswith("/c/en/") and row[3].startswith("/c/en/")):
                 continue
             english += 1
             first, second = (uri.split("/")[3] for uri in row[2:4])
-            if first == second or row[1] in ("/r/ExternalURL", "/r/Antonym", "/r/DistinctFrom") or row[1].startswith("/r/Not"):
+            if (
+                first == second
+                or row[1] in ("/r/ExternalURL", "/r/Antonym", "/r/DistinctFrom")
+                or row[1].startswith("/r/Not")
+            ):
                 continue
             weight = float(json.loads(row[4]).get("weight", 1.0))
             for here, there in ((first, second), (second, first)):
@@ -171,7 +198,12 @@ def _conceptnet(file: Path, words: set[str]) -> ConceptGraph:
         word: _sorted({concept: weight / max(found.values()) for concept, weight in found.items()})
         for word, found in weights.items()
     }
-    source = {"graph": f"ConceptNet ({file.name})", "licence": "CC BY-SA 4.0", "shareable": True, "sha256": file_digest(file)}
+    source = {
+        "graph": f"ConceptNet ({file.name})",
+        "licence": "CC BY-SA 4.0",
+        "shareable": True,
+        "sha256": file_digest(file),
+    }
     return ConceptGraph(neighbours, source)
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-from ..concepts import ConceptTable, words_of
 from .affect import read_affect
+from .concepts import ConceptTable, words_of
 from .graphs import read_graph
 
 PER_WORD = 8
@@ -25,7 +25,9 @@ def build_concepts(
     Raises:
         EmoNetError: where a source is missing, with the ways out.
     """
-    words = {word for text in texts for word in words_of(text) if len(word) > 2 and word not in ENGLISH_STOP_WORDS}
+    words = {
+        word for text in texts for word in words_of(text) if len(word) > 2 and word not in ENGLISH_STOP_WORDS
+    }
     lexicon = read_affect(affect, cache_dir)
     found = read_graph(graph, words)
     kept = {word: rows[:PER_WORD] for word, rows in sorted(found.neighbours.items()) if rows}
@@ -33,7 +35,9 @@ def build_concepts(
     if not concepts:
         return None
     number = {concept: place for place, concept in enumerate(concepts)}
-    table = {word: [(number[concept], round(weight, 6)) for concept, weight in rows] for word, rows in kept.items()}
+    table = {
+        word: [(number[concept], round(weight, 6)) for concept, weight in rows] for word, rows in kept.items()
+    }
     sources = [found.source, {**lexicon.source, "knows_concepts": round(lexicon.coverage(concepts), 4)}]
     return ConceptTable(concepts, lexicon.intensities(concepts), table, sources)
 

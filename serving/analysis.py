@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..dialogue.names import is_crowd, is_role
 from ..processing_emonet import clean_text
-from ..prompts import FeltTurn
-from ..speaker_names import is_crowd, is_role
+from ..prompted.prompts import FeltTurn
 from .palette import Look, looks
 
 TURNS_A_PART = 100
@@ -50,9 +50,17 @@ class Analysis:
         """What the speaker of a turn said and felt before it, oldest first, with the turn's place; None in earlier dialogues."""
         turns = self.dialogues[dialogue][1]
         name = clean_text(turns[place]["speaker"])
-        before = [] if is_role(name) else [(None, turn) for _, earlier in self.dialogues[:dialogue] for turn in earlier]
+        before = (
+            []
+            if is_role(name)
+            else [(None, turn) for _, earlier in self.dialogues[:dialogue] for turn in earlier]
+        )
         said = [*before, *enumerate(turns[:place])]
-        return [(number, FeltTurn(turn["text"], turn["label"])) for number, turn in said if clean_text(turn["speaker"]) == name]
+        return [
+            (number, FeltTurn(turn["text"], turn["label"]))
+            for number, turn in said
+            if clean_text(turn["speaker"]) == name
+        ]
 
     def speakers(self) -> list[str]:
         """All speakers, in order of appearance."""
@@ -71,7 +79,9 @@ class Part:
 
     def title(self, dialogues: int) -> str:
         """What to choose it by."""
-        title = f"Dialogue {self.dialogue + 1} of {dialogues}" + ("" if self.name.isdigit() else f" ({self.name})")
+        title = f"Dialogue {self.dialogue + 1} of {dialogues}" + (
+            "" if self.name.isdigit() else f" ({self.name})"
+        )
         if len(self.turns) < self.whole:
             title += f", turns {self.first + 1}–{self.first + len(self.turns)} of {self.whole}"
         return title

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from ..dialogue_input import as_history
+from ..dialogue.turns import as_history
 from ..version import PACKAGE_VERSION
 from .batching import Batcher
 from .limits import Limits
@@ -23,8 +23,12 @@ said before and who speaks. Request and answer are those of `handler.py` on Infe
 
 
 # Bounds on length also keep halves of characters out, which JSON can write and UTF-8 can't.
-Name = Annotated[str, Field(min_length=1, max_length=200, description="A person's name, or a role.", examples=["Monica"])]
-Text = Annotated[str, Field(max_length=20_000, description="What is said; may be empty.", examples=["We had a deal!"])]
+Name = Annotated[
+    str, Field(min_length=1, max_length=200, description="A person's name, or a role.", examples=["Monica"])
+]
+Text = Annotated[
+    str, Field(max_length=20_000, description="What is said; may be empty.", examples=["We had a deal!"])
+]
 
 
 def _whole(value: Any) -> Any:
@@ -94,7 +98,9 @@ def create_api(predictor: Predictor, limits: Limits) -> FastAPI:
 
     Time and requests are limited by `LimitRequests` around it.
     """
-    app = FastAPI(title="emonet", version=PACKAGE_VERSION, description=_DESCRIPTION, max_body_size=limits.body)
+    app = FastAPI(
+        title="emonet", version=PACKAGE_VERSION, description=_DESCRIPTION, max_body_size=limits.body
+    )
     batcher = Batcher(predictor)
     refused: dict[int | str, dict[str, Any]] = {
         400: {"model": Problem, "description": "The body is not JSON."},
@@ -102,8 +108,14 @@ def create_api(predictor: Predictor, limits: Limits) -> FastAPI:
             "model": Problem,
             "description": f"The body has over {limits.body} bytes, or the dialogue over {limits.turns} turns.",
         },
-        422: {"model": Problem, "description": "The body is not such a dialogue; the reason names the field."},
-        503: {"model": Problem, "description": "Too many requests at a time, or no answer in time. Try again."},
+        422: {
+            "model": Problem,
+            "description": "The body is not such a dialogue; the reason names the field.",
+        },
+        503: {
+            "model": Problem,
+            "description": "Too many requests at a time, or no answer in time. Try again.",
+        },
     }
 
     @app.post(f"{PREFIX}emotions", summary="The emotion of every turn", responses=refused)
@@ -113,7 +125,10 @@ def create_api(predictor: Predictor, limits: Limits) -> FastAPI:
         turns = [{"speaker": turn.speaker, "text": turn.text} for turn in request.inputs]
         size = len(turns) + sum(map(len, history.values()))
         if size > limits.turns:
-            raise HTTPException(413, f"{size} turns, history included; the limit is {limits.turns}. Send the dialogue in parts.")
+            raise HTTPException(
+                413,
+                f"{size} turns, history included; the limit is {limits.turns}. Send the dialogue in parts.",
+            )
         rows = await batcher.predict(turns, history) if turns else []
         return [LabelledTurn(**{**row, **highest_first(row, parameters.top_k)}) for row in rows]
 
@@ -129,7 +144,9 @@ def create_api(predictor: Predictor, limits: Limits) -> FastAPI:
     @app.exception_handler(StarletteHTTPException)
     async def refuse(request: Request, error: StarletteHTTPException) -> JSONResponse:
         reason = error.detail
-        if error.status_code == 413 and not isinstance(error, HTTPException):  # the framework's own, which says no more
+        if error.status_code == 413 and not isinstance(
+            error, HTTPException
+        ):  # the framework's own, which says no more
             reason = limits.too_large
         return JSONResponse({"detail": reason}, error.status_code, error.headers)
 

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..inference import Report, predict_logits
-from ..prefix_reader import PrefixReader
+from ..inference.predict import Report, predict_logits
 from ..processing_emonet import EmoNetProcessor, clean_text, dialogue_memory_index, turn_text
-from ..processing_prompted import PromptedProcessor
-from ..prompts import FeltTurn
+from ..prompted.prefix_reader import PrefixReader
+from ..prompted.processing import PromptedProcessor
+from ..prompted.prompts import FeltTurn
 
 REACH = 40  # turns before the explained one that are tried
 _NOTHING = -1  # no turn's place
@@ -75,9 +75,15 @@ def occlusion(
 
     memory = processor.encode_memory(dialogue.texts) if processor.config.speaker_memory != "none" else None
     logits = predict_logits(model, processor, [[window] for window, _ in windows], memory, report=report)
-    scores = [processor.labels_of(rows[row : row + 1])[0]["scores"] for rows, (_, row) in zip(logits, windows, strict=True)]
+    scores = [
+        processor.labels_of(rows[row : row + 1])[0]["scores"]
+        for rows, (_, row) in zip(logits, windows, strict=True)
+    ]
     label = max(scores[0], key=scores[0].__getitem__)
-    influences = [Influence(other, scores[0][label] - without[label]) for other, without in zip(places, scores[1:], strict=True)]
+    influences = [
+        Influence(other, scores[0][label] - without[label])
+        for other, without in zip(places, scores[1:], strict=True)
+    ]
     return Attribution(place, label, scores[0][label], first, influences)
 
 
@@ -131,17 +137,25 @@ class _Dialogue:
     """The window that reads out one turn of a dialogue, whole and with parts left out."""
 
     def __init__(
-        self, processor: EmoNetProcessor, turns: Sequence[Mapping[str, Any]], place: int, history: Mapping[str, Sequence[str]]
+        self,
+        processor: EmoNetProcessor,
+        turns: Sequence[Mapping[str, Any]],
+        place: int,
+        history: Mapping[str, Sequence[str]],
     ):
         self.processor, self.turns, self.place, self.history = processor, turns, place, history
-        self.texts = [text for said in history.values() for text in said] + [turn_text(turn) for turn in turns]
+        self.texts = [text for said in history.values() for text in said] + [
+            turn_text(turn) for turn in turns
+        ]
         self.whole, self.row = self._reading(turns, place, self._memory(list(range(len(turns))), history))
 
     def window(self, without: int | None = None, forgotten: bool = False) -> tuple[dict[str, Any], int]:
         """An example for `collate`, and the explained turn's row among those that it reads."""
         kept = [turn for turn in range(len(self.turns)) if turn != without]
         memory = self._memory(kept, {} if forgotten else self.history)
-        if self.processor.config.context_mode == "per_turn":  # each turn's sequence is put together from those before it
+        if (
+            self.processor.config.context_mode == "per_turn"
+        ):  # each turn's sequence is put together from those before it
             return self._reading([self.turns[turn] for turn in kept], kept.index(self.place), memory)
         window, first = dict(self.whole), self.whole["first_turn"]
         turns = range(first, first + len(window["speaker_ids"]))
@@ -170,7 +184,9 @@ class _Dialogue:
         for name, utterances in self.history.items():
             said[name] = list(range(start, start + len(utterances))) if name in history else []
             start += len(utterances)
-        index = dialogue_memory_index([self.turns[turn] for turn in kept], self.processor.config.memory_window, start, said)
+        index = dialogue_memory_index(
+            [self.turns[turn] for turn in kept], self.processor.config.memory_window, start, said
+        )
         return [[row if row < start else start + kept[row - start] for row in rows] for rows in index]
 
 

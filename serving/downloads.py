@@ -12,7 +12,9 @@ from .timeline import timeline_picture
 
 def csv_text(analysis: Analysis) -> str:
     """One row a turn: where it stands, what was said, the label and a probability for each emotion."""
-    times = ["start", "end"] if any("start" in turn for _, turns in analysis.dialogues for turn in turns) else []
+    times = (
+        ["start", "end"] if any("start" in turn for _, turns in analysis.dialogues for turn in turns) else []
+    )
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer)
     writer.writerow(["dialogue_id", "turn", *times, "speaker", "text", "label", "score", *analysis.labels])
@@ -21,19 +23,32 @@ def csv_text(analysis: Analysis) -> str:
             row = [turn.get(field, "") for field in times]
             scores = [f"{turn['scores'][label]:.6f}" for label in analysis.labels]
             words = [_cell(turn["speaker"]), _cell(turn["text"])]
-            writer.writerow([_cell(name), place, *row, *words, turn["label"], f"{turn['score']:.6f}", *scores])
+            writer.writerow(
+                [_cell(name), place, *row, *words, turn["label"], f"{turn['score']:.6f}", *scores]
+            )
     return buffer.getvalue()
 
 
 def _cell(text: str) -> str:
     """A spreadsheet runs what begins like a formula; an apostrophe in front keeps it text (OWASP, CSV injection)."""
-    return f"'{text}" if text[:1] in ("=", "+", "@", "\t", "\r") or (text[:1] == "-" and text[1:2].isdigit()) else text
+    return (
+        f"'{text}"
+        if text[:1] in ("=", "+", "@", "\t", "\r") or (text[:1] == "-" and text[1:2].isdigit())
+        else text
+    )
 
 
 def json_text(analysis: Analysis, model: str) -> str:
     """The model's name, the labels, and the dialogues with their turns."""
-    dialogues: list[dict[str, Any]] = [{"dialogue_id": name, "turns": turns} for name, turns in analysis.dialogues]
-    return json.dumps({"model": model, "labels": analysis.labels, "dialogues": dialogues}, ensure_ascii=False, indent=1) + "\n"
+    dialogues: list[dict[str, Any]] = [
+        {"dialogue_id": name, "turns": turns} for name, turns in analysis.dialogues
+    ]
+    return (
+        json.dumps(
+            {"model": model, "labels": analysis.labels, "dialogues": dialogues}, ensure_ascii=False, indent=1
+        )
+        + "\n"
+    )
 
 
 def links(analysis: Analysis, model: str) -> str:
@@ -41,7 +56,12 @@ def links(analysis: Analysis, model: str) -> str:
     files = (
         ("emotions.csv", "text/csv;charset=utf-8", b"\xef\xbb\xbf" + csv_text(analysis).encode(), "CSV"),
         ("emotions.json", "application/json", json_text(analysis, model).encode(), "JSON"),
-        ("timeline.png", "image/png", timeline_picture(analysis, f"Emotions by turn, predicted by {model}"), "PNG timeline"),
+        (
+            "timeline.png",
+            "image/png",
+            timeline_picture(analysis, f"Emotions by turn, predicted by {model}"),
+            "PNG timeline",
+        ),
     )
     anchors = " ".join(
         f'<a class="emo-file" download="{name}" href="data:{kind};base64,{base64.b64encode(content).decode()}">{title}</a>'

@@ -60,4 +60,6 @@ class Job:
         if self._stop.is_set():
             raise Stopped
         if time.monotonic() > self._deadline:
-            raise EmoNetError(f"Not done within {self._seconds:g} seconds, which is the limit; cut the script into parts.")
+            raise EmoNetError(
+                f"Not done within {self._seconds:g} seconds, which is the limit; cut the script into parts."
+            )

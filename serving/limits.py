@@ -45,7 +45,9 @@ class LimitRequests:
         """One connection, as ASGI calls it."""
         declared = dict(scope.get("headers", ())).get(b"content-length", b"")
         if scope["type"] == "http" and declared.isdigit() and int(declared[:20]) > self.limits.body:
-            await JSONResponse({"detail": self.limits.too_large}, 413, {"connection": "close"})(scope, receive, send)
+            await JSONResponse({"detail": self.limits.too_large}, 413, {"connection": "close"})(
+                scope, receive, send
+            )
             return
         if scope["type"] != "http" or not scope["path"].startswith(self.prefix):
             await self.app(scope, receive, send)
@@ -68,9 +70,7 @@ class LimitRequests:
         finally:
             self.under_way -= 1
         if timer.cancelled_caught and not answering:
-            reason = (
-                f"No answer within {self.limits.seconds:g} seconds, which is the limit; send fewer turns, or try again later."
-            )
+            reason = f"No answer within {self.limits.seconds:g} seconds, which is the limit; send fewer turns, or try again later."
             await _try_again(reason)(scope, receive, send)
 
 

@@ -11,9 +11,9 @@ import gradio as gr
 from fastapi import FastAPI
 
 from ..data import DataFormatError
+from ..dialogue.subtitles import UNKNOWN
+from ..dialogue.transcripts import parse_script
 from ..errors import EmoNetError
-from ..scripts import parse_script
-from ..subtitles import UNKNOWN
 from .analysis import Analysis, Part
 from .downloads import links
 from .explanation import explanation
@@ -40,13 +40,18 @@ _ASK_WHY = """element.addEventListener('click', event => {
   const button = event.target.closest('[data-why]');
   if (button) trigger('select', {place: Number(button.dataset.why)});
 });"""
-_SPOKEN_BY_ENTER = """() => setTimeout(() => document.querySelector('#chat-text textarea, #chat-text input')?.focus(), 50)"""
+_SPOKEN_BY_ENTER = (
+    """() => setTimeout(() => document.querySelector('#chat-text textarea, #chat-text input')?.focus(), 50)"""
+)
 
 
 def mount_page(app: FastAPI, predictor: Predictor, limits: Limits) -> FastAPI:
     """Put the page under `/` of an application."""
     theme = gr.themes.Default(
-        primary_hue="blue", neutral_hue="slate", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+        primary_hue="blue",
+        neutral_hue="slate",
+        font=["system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
     )
     return gr.mount_gradio_app(
         app,
@@ -76,7 +81,10 @@ class Page:
         self._jobs: dict[str, Job] = {}
         # What visitors upload is read once; Gradio's copies are deleted after ten minutes.
         with gr.Blocks(
-            title="emonet: emotions in conversation", analytics_enabled=False, delete_cache=(300, 600), fill_width=True
+            title="emonet: emotions in conversation",
+            analytics_enabled=False,
+            delete_cache=(300, 600),
+            fill_width=True,
         ) as self.blocks:
             self._layout()
             self._events()
@@ -89,7 +97,11 @@ class Page:
             f"from what is said, what was said before, and who speaks. Model: <b>{escape(predictor.name)}</b>. "
             "It reads words, not minds.</p></header>"
         )
-        self.analysis, self.session, self.part = gr.State(None, time_to_live=3600), gr.State(None, time_to_live=3600), gr.State(0)
+        self.analysis, self.session, self.part = (
+            gr.State(None, time_to_live=3600),
+            gr.State(None, time_to_live=3600),
+            gr.State(0),
+        )
         with gr.Tabs():
             with gr.Tab("Script"):
                 self.script = gr.Textbox(
@@ -101,14 +113,26 @@ class Page:
                     elem_id="script",
                 )
                 with gr.Row():
-                    self.analyse = gr.Button("Name the emotions", variant="primary", scale=3, elem_id="analyse")
-                    self.upload = gr.UploadButton("Upload a file instead", file_types=ENDINGS, scale=1, elem_id="upload")
-                    self.cancel = gr.Button("Cancel", variant="stop", visible=False, scale=1, elem_id="cancel")
+                    self.analyse = gr.Button(
+                        "Name the emotions", variant="primary", scale=3, elem_id="analyse"
+                    )
+                    self.upload = gr.UploadButton(
+                        "Upload a file instead", file_types=ENDINGS, scale=1, elem_id="upload"
+                    )
+                    self.cancel = gr.Button(
+                        "Cancel", variant="stop", visible=False, scale=1, elem_id="cancel"
+                    )
             with gr.Tab("Chat, turn by turn"):
                 with gr.Row(elem_id="chat"):
-                    self.speaker = gr.Textbox("Ann", label="Speaker", scale=1, min_width=140, max_lines=1, elem_id="chat-speaker")
+                    self.speaker = gr.Textbox(
+                        "Ann", label="Speaker", scale=1, min_width=140, max_lines=1, elem_id="chat-speaker"
+                    )
                     self.text = gr.Textbox(
-                        label="Says (Enter adds the turn)", scale=4, min_width=240, max_lines=1, elem_id="chat-text"
+                        label="Says (Enter adds the turn)",
+                        scale=4,
+                        min_width=240,
+                        max_lines=1,
+                        elem_id="chat-text",
                     )
                 with gr.Row():
                     self.say = gr.Button("Add the turn", variant="primary", elem_id="say")
@@ -148,11 +172,21 @@ class Page:
         self.cancel.click(self._cancel, None, None, queue=False, **quiet)
         chatting = [self.speaker, self.text, self.session, self.analysis]
         for event in (self.say.click, self.text.submit):
-            event(self._say, chatting, [*shown, self.session, self.text], **quiet).then(None, js=_SPOKEN_BY_ENTER)
+            event(self._say, chatting, [*shown, self.session, self.text], **quiet).then(
+                None, js=_SPOKEN_BY_ENTER
+            )
         self.new_chat.click(
-            lambda: (None, gr.Column(visible=False), ""), None, [self.session, self.results, self.status], **quiet
+            lambda: (None, gr.Column(visible=False), ""),
+            None,
+            [self.session, self.results, self.status],
+            **quiet,
         )
-        self.choice.input(self._choose, [self.analysis, self.choice], [self.part, self.timeline, self.turns, self.asked], **quiet)
+        self.choice.input(
+            self._choose,
+            [self.analysis, self.choice],
+            [self.part, self.timeline, self.turns, self.asked],
+            **quiet,
+        )
         explained = [self.views, self.asked, self.explanation]
         self.turns.select(self._ask, [self.analysis, self.part], explained, **quiet)
         self.asked.input(self._explain, [self.analysis, self.part, self.asked], self.explanation, **quiet)
@@ -171,12 +205,16 @@ class Page:
         try:
             dialogues = parse_script(raw, name)
             if sum(len(turns) for _, turns in dialogues) > self.limits.turns:
-                raise EmoNetError(f"{name}: over {self.limits.turns} turns, which is the limit; cut it into parts.")
+                raise EmoNetError(
+                    f"{name}: over {self.limits.turns} turns, which is the limit; cut it into parts."
+                )
         except (DataFormatError, EmoNetError) as error:
             yield {self.status: _alert(str(error))}
             return
         key = str(request.session_hash)
-        self._jobs[key] = job = Job(self.predictor, [turns for _, turns in dialogues], self.limits.page_seconds)
+        self._jobs[key] = job = Job(
+            self.predictor, [turns for _, turns in dialogues], self.limits.page_seconds
+        )
         try:
             yield self._working(True)
             while not job.stopped and not job.done(wait=0.3):
@@ -192,13 +230,20 @@ class Page:
             if not isinstance(job.error, EmoNetError):
                 logger.error("A script failed", exc_info=job.error)
             problem = (
-                str(job.error) if isinstance(job.error, EmoNetError) else "The server failed at this script; its log says why."
+                str(job.error)
+                if isinstance(job.error, EmoNetError)
+                else "The server failed at this script; its log says why."
             )
             yield {self.status: _alert(problem), **self._working(False)}
             return
         labelled = [(name, rows) for (name, _), rows in zip(dialogues, job.answer, strict=True)]
         analysis = Analysis(self.predictor.labels, labelled)
-        yield {self.status: _note(_counts(analysis)), **self._show(analysis, 0), **self._working(False), self.session: None}
+        yield {
+            self.status: _note(_counts(analysis)),
+            **self._show(analysis, 0),
+            **self._working(False),
+            self.session: None,
+        }
 
     def _working(self, working: bool) -> dict[Any, Any]:
         return {
@@ -213,7 +258,9 @@ class Page:
 
     # -- chat -----------------------------------------------------------------------------------------------------------
 
-    def _say(self, speaker: str, text: str, session: Session | None, analysis: Analysis | None) -> dict[Any, Any]:
+    def _say(
+        self, speaker: str, text: str, session: Session | None, analysis: Analysis | None
+    ) -> dict[Any, Any]:
         """One more turn; the first one begins a new dialogue."""
         if not speaker.strip():
             return {self.status: _alert("Who speaks? Give a name.")}  # what was typed stays
@@ -228,7 +275,9 @@ class Page:
             return {self.status: _alert(f"{len(turns)} turns, which is the limit. Begin a new chat.")}
         turns.append(self.predictor.add(session, speaker.strip()[:200], text[:20_000]))
         last = len(analysis.parts()) - 1
-        status = _note(f"{speaker.strip()}: {turns[-1]['label']} {turns[-1]['score']:.0%}. {_counts(analysis)}")
+        status = _note(
+            f"{speaker.strip()}: {turns[-1]['label']} {turns[-1]['score']:.0%}. {_counts(analysis)}"
+        )
         return {self.status: status, **self._show(analysis, last), self.session: session, self.text: ""}
 
     # -- results --------------------------------------------------------------------------------------------------------

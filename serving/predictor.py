@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from ..engines.load import load_engine
-from ..inference import Report, predict_dialogues
-from ..modeling_prompted import PromptedEmoNet
-from ..prompted_session import PromptedSession
-from ..streaming import EmoNetSession
+from ..inference.predict import Report, predict_dialogues
+from ..inference.session import EmoNetSession
+from ..prompted.modeling import PromptedEmoNet
+from ..prompted.session import PromptedSession
 from .analysis import Analysis
 from .attribution import Attribution, occlusion, prompted_occlusion
 
@@ -64,7 +64,9 @@ class Predictor:
                 report(what, done, whole)
 
         with self.alone():
-            results = predict_dialogues(self.model, self.processor, dialogues, histories, report=between_passes)
+            results = predict_dialogues(
+                self.model, self.processor, dialogues, histories, report=between_passes
+            )
         return [
             [{**turn, **highest_first(result)} for turn, result in zip(turns, rows, strict=True)]
             for turns, rows in zip(dialogues, results, strict=True)
@@ -86,7 +88,9 @@ class Predictor:
             if self.prompted:
                 felt = analysis.felt_before(dialogue, place)
                 return prompted_occlusion(self.model, self.processor, turns, place, felt, self._hand_over)
-            return occlusion(self.model, self.processor, turns, place, analysis.said_before(dialogue), self._hand_over)
+            return occlusion(
+                self.model, self.processor, turns, place, analysis.said_before(dialogue), self._hand_over
+            )
 
     def add(self, session: Session, speaker: str, text: str) -> dict[str, Any]:
         """The next turn of a session, labelled."""

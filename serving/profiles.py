@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from ..dialogue.names import is_role
 from ..processing_emonet import clean_text
-from ..processing_prompted import PromptedProcessor
-from ..speaker_names import is_role
+from ..prompted.processing import PromptedProcessor
 from .analysis import Analysis, identity_of
 from .turn_list import bars, chip
 
@@ -55,7 +55,11 @@ def _biography(name: str, processor: Any) -> str:
         writer = processor.config.prompt_settings.biography_writer
         return f'<p class="emo-note">The model is told a biography that {escape(writer)} writes from the whole dialogue.</p>'
     text = processor.biographies.get(clean_text(name), {}).get("text", "")
-    return f"<details><summary>Biography that the model is told</summary><p>{escape(text)}</p></details>" if text else ""
+    return (
+        f"<details><summary>Biography that the model is told</summary><p>{escape(text)}</p></details>"
+        if text
+        else ""
+    )
 
 
 def _memory(name: str, analysis: Analysis, processor: Any) -> str:

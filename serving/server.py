@@ -44,7 +44,9 @@ def serve(
         EmoNetError: for several workers with the page, whose visitors must stay with the process that knows them.
     """
     if page and workers > 1:
-        raise EmoNetError("The page keeps its visitors in one process: give --workers 1, or --no-page for JSON alone.")
+        raise EmoNetError(
+            "The page keeps its visitors in one process: give --workers 1, or --no-page for JSON alone."
+        )
     application: Callable[[], Any] = partial(create_app, model, limits or Limits(), page)
     config = uvicorn.Config(
         application,  # type: ignore[arg-type]

@@ -18,21 +18,26 @@ def timeline(analysis: Analysis, part: Part) -> str:
     looks = analysis.looks
     speakers = list(dict.fromkeys(turn["speaker"] for turn in part.turns))
     names = "".join(
-        f'<span class="emo-lane" style="grid-row:{row}">{escape(name)}</span>' for row, name in enumerate(speakers, start=2)
+        f'<span class="emo-lane" style="grid-row:{row}">{escape(name)}</span>'
+        for row, name in enumerate(speakers, start=2)
     )
     ticks = "".join(
         f'<span class="emo-tick" style="grid-column:{place + 2}">{part.first + place + 1}</span>'
         for place in range(len(part.turns))
         if place == 0 or (part.first + place + 1) % 5 == 0
     )
-    cells = "".join(_cell(turn, part.first + place, place, speakers, looks) for place, turn in enumerate(part.turns))
+    cells = "".join(
+        _cell(turn, part.first + place, place, speakers, looks) for place, turn in enumerate(part.turns)
+    )
     return (
         '<div class="emo-scroll" role="region" tabindex="0" aria-label="Timeline of each speaker\'s emotions">'
         f'<div class="emo-timeline" style="--turns:{len(part.turns)}">{ticks}{names}{cells}</div></div>'
     )
 
 
-def _cell(turn: Mapping[str, Any], number: int, column: int, speakers: list[str], looks: Mapping[str, Look]) -> str:
+def _cell(
+    turn: Mapping[str, Any], number: int, column: int, speakers: list[str], looks: Mapping[str, Look]
+) -> str:
     look = looks[turn["label"]]
     said = escape(f"{number + 1}. {turn['speaker']}: {turn['label']} {turn['score']:.0%}")
     place = f"grid-row:{speakers.index(turn['speaker']) + 2};grid-column:{column + 2}"
@@ -56,10 +61,22 @@ def timeline_picture(analysis: Analysis, title: str) -> bytes:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for label, look in looks.items():
-        points = [(place, speakers.index(turn["speaker"])) for place, turn in enumerate(turns, start=1) if turn["label"] == label]
+        points = [
+            (place, speakers.index(turn["speaker"]))
+            for place, turn in enumerate(turns, start=1)
+            if turn["label"] == label
+        ]
         x, y = zip(*points, strict=True) if points else ((), ())
         axes.scatter(
-            x, y, s=marker, c=look.colour, marker=look.marker, edgecolors="#222222", linewidths=0.6, label=label, zorder=3
+            x,
+            y,
+            s=marker,
+            c=look.colour,
+            marker=look.marker,
+            edgecolors="#222222",
+            linewidths=0.6,
+            label=label,
+            zorder=3,
         )
     border = 0.5
     for _, dialogue in analysis.dialogues[:-1]:
@@ -80,7 +97,12 @@ def timeline_picture(analysis: Analysis, title: str) -> bytes:
     for handle in handles:
         handle.set_sizes([70])  # type: ignore[attr-defined]
     figure.legend(
-        handles, names, loc="outside lower center", ncols=min(len(names), max(3, int(width))), frameon=False, fontsize=9
+        handles,
+        names,
+        loc="outside lower center",
+        ncols=min(len(names), max(3, int(width))),
+        frameon=False,
+        fontsize=9,
     )
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI)

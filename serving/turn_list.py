@@ -17,7 +17,11 @@ def turn_list(analysis: Analysis, part: Part, explain: bool = True) -> str:
 
 def legend(looks: Mapping[str, Look]) -> str:
     """Symbol and colour of each label."""
-    return '<p class="emo-legend" aria-label="Emotions">' + " ".join(chip(label, look) for label, look in looks.items()) + "</p>"
+    return (
+        '<p class="emo-legend" aria-label="Emotions">'
+        + " ".join(chip(label, look) for label, look in looks.items())
+        + "</p>"
+    )
 
 
 def chip(label: str, look: Look, score: float | None = None) -> str:

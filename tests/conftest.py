@@ -11,7 +11,9 @@ from transformers import PreTrainedTokenizerFast
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-if (workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))) > 1:  # they share the cores, with the processes they start
+if (
+    workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+) > 1:  # they share the cores, with the processes they start
     threads = max(1, torch.get_num_threads() // workers)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     torch.set_num_threads(threads)

@@ -24,13 +24,19 @@ assert len(pipeline("emotion-in-conversation", model=FOLDER)("Ann: hello\\nBob: 
 def run(code: str, folder: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", f"FOLDER = {str(folder)!r}\n{code}"], env=environment, capture_output=True, text=True
+        [sys.executable, "-c", f"FOLDER = {str(folder)!r}\n{code}"],
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
 
 
 def test_the_package_and_the_command_line_need_no_torch(tmp_path: Path) -> None:
-    run("import sys, emonet.cli\nassert not {'torch', 'transformers', 'datasets'} & set(sys.modules)", tmp_path)
+    run(
+        "import sys, emonet.cli.main\nassert not {'torch', 'transformers', 'datasets'} & set(sys.modules)",
+        tmp_path,
+    )
 
 
 @pytest.mark.parametrize(
@@ -42,7 +48,9 @@ def test_the_package_and_the_command_line_need_no_torch(tmp_path: Path) -> None:
         "from emonet import EmoNetPipeline",
     ],
 )
-def test_transformers_knows_the_package_whichever_is_imported_first(first: str, tokenizer: Any, tmp_path: Path) -> None:
+def test_transformers_knows_the_package_whichever_is_imported_first(
+    first: str, tokenizer: Any, tmp_path: Path
+) -> None:
     model, model.processor = build(tokenizer, "emonet-thesis")
     model.save_pretrained(tmp_path)
     run(f"{first}\n{KNOWN}", tmp_path)

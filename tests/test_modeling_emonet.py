@@ -9,10 +9,10 @@ import torch
 from tiny import DIALOGUE, FAMILIES, LABEL_MAPS, OTHER, build, logits, text_config
 
 from emonet.configuration_emonet import EmoNetConfig
-from emonet.inference import predict_dialogues
+from emonet.inference.predict import predict_dialogues
 from emonet.modeling_emonet import EmoNetForSequenceClassification, EmoNetModel
-from emonet.presets import PRESETS, preset_config
 from emonet.processing_emonet import EmoNetProcessor
+from emonet.training.presets import PRESETS, preset_config
 
 CAUSAL = [name for name, preset in PRESETS.items() if not preset.sees_future]
 
@@ -26,7 +26,9 @@ def test_earlier_logits_do_not_see_later_turns(tokenizer: Any, family: str, pres
         changed[place] = {"speaker": "Zed", "text": "i hate news very much fool"}
         later = logits(model, processor, changed)[0]
         assert torch.allclose(whole[:place], later[:place], atol=1e-5), f"turn {place} reaches back"
-        assert not torch.allclose(whole[place], later[place], atol=1e-5), "the changed turn itself must change"
+        assert not torch.allclose(whole[place], later[place], atol=1e-5), (
+            "the changed turn itself must change"
+        )
 
 
 @pytest.mark.parametrize(("family", "preset"), list(itertools.product(FAMILIES, PRESETS)))
@@ -46,7 +48,9 @@ def test_a_model_that_sees_the_future_says_so(tokenizer: Any) -> None:
     assert model.config.causal is False
 
 
-@pytest.mark.parametrize(("family", "preset"), [(f, p) for f in ("bert", "llama") for p in PRESETS if p not in CAUSAL])
+@pytest.mark.parametrize(
+    ("family", "preset"), [(f, p) for f in ("bert", "llama") for p in PRESETS if p not in CAUSAL]
+)
 def test_a_preset_that_looks_ahead_does(tokenizer: Any, family: str, preset: str) -> None:
     model, processor = build(tokenizer, preset, family)
     whole = logits(model, processor, DIALOGUE)[0]
@@ -62,7 +66,9 @@ def test_a_model_in_bfloat16_predicts_nearly_the_same(tokenizer: Any, family: st
     model.to(torch.bfloat16)
     found = predict_dialogues(model, processor, dialogues)
     for turn, other in zip(
-        (turn for turns in expected for turn in turns), (turn for turns in found for turn in turns), strict=True
+        (turn for turns in expected for turn in turns),
+        (turn for turns in found for turn in turns),
+        strict=True,
     ):
         assert all(abs(turn["scores"][label] - other["scores"][label]) < 0.1 for label in turn["scores"])
 
@@ -145,7 +151,9 @@ def test_a_backbone_only_checkpoint_leaves_no_garbage(backbone: Path, preset: st
     from transformers import AutoConfig
 
     fields = preset_config(preset, False, 3)
-    config = EmoNetConfig(text_config=AutoConfig.from_pretrained(backbone), num_speakers=3, **LABEL_MAPS, **fields)
+    config = EmoNetConfig(
+        text_config=AutoConfig.from_pretrained(backbone), num_speakers=3, **LABEL_MAPS, **fields
+    )
     mapping = {r"^(embeddings|encoder|pooler)\.": r"emonet.encoder.\1."}
     for _ in range(3):  # uninitialised memory may look harmless once
         model = EmoNetForSequenceClassification.from_pretrained(backbone, config=config, key_mapping=mapping)
@@ -161,14 +169,18 @@ def test_from_backbone_takes_the_backbones_weights(backbone: Path, preset: str) 
     from transformers import AutoModel
 
     source = AutoModel.from_pretrained(backbone, add_pooling_layer=False).state_dict()
-    model = EmoNetForSequenceClassification.from_backbone(str(backbone), **LABEL_MAPS, **preset_config(preset, False, 3))
+    model = EmoNetForSequenceClassification.from_backbone(
+        str(backbone), **LABEL_MAPS, **preset_config(preset, False, 3)
+    )
     for encoder in filter(None, (model.emonet.encoder, model.emonet.memory_encoder)):
         assert all(torch.equal(tensor, source[name]) for name, tensor in encoder.state_dict().items())
     assert str(backbone) not in model.config.to_json_string(), "a path of the machine in the config"
 
 
 def test_readout_layer_drops_the_layers_above(backbone: Path, tokenizer: Any) -> None:
-    model = EmoNetModel.from_backbone(str(backbone), readout_layer=2, speaker_memory="none", speaker_identity="none")
+    model = EmoNetModel.from_backbone(
+        str(backbone), readout_layer=2, speaker_memory="none", speaker_identity="none"
+    )
     assert len(model.encoder.encoder.layer) == 2
     with pytest.raises(ValueError, match="has 3 layers"):
         EmoNetModel.from_backbone(str(backbone), readout_layer=9, speaker_memory="none")
@@ -191,14 +203,18 @@ def test_auto_classes_know_the_model(tokenizer: Any, tmp_path: Path) -> None:
 
     model, _ = build(tokenizer, "emonet-thesis")
     model.save_pretrained(tmp_path)
-    assert type(AutoModelForSequenceClassification.from_pretrained(tmp_path)) is EmoNetForSequenceClassification
+    assert (
+        type(AutoModelForSequenceClassification.from_pretrained(tmp_path)) is EmoNetForSequenceClassification
+    )
 
 
 def test_memory_order_and_identity_matter(tokenizer: Any) -> None:
     model, processor = build(tokenizer, "identity-memory", memory_encoder="shared")
     known = logits(model, processor, DIALOGUE)[0]
     stranger = [{**turn, "speaker": turn["speaker"].replace("Ann", "Eve")} for turn in DIALOGUE]
-    assert not torch.allclose(known[0], logits(model, processor, stranger)[0, 0], atol=1e-4), "global identity has no effect"
+    assert not torch.allclose(known[0], logits(model, processor, stranger)[0, 0], atol=1e-4), (
+        "global identity has no effect"
+    )
     batch = processor([DIALOGUE])
     reordered = {**batch, "memory_index": batch["memory_index"].clone()}
     last = reordered["memory_index"][0, -1]
@@ -208,7 +224,9 @@ def test_memory_order_and_identity_matter(tokenizer: Any) -> None:
 
 
 def test_a_nested_config_cannot_turn_remote_code_on() -> None:
-    config = EmoNetConfig(text_config={"model_type": "bert", "trust_remote_code": True, "auto_map": {"AutoModel": "evil.Evil"}})
+    config = EmoNetConfig(
+        text_config={"model_type": "bert", "trust_remote_code": True, "auto_map": {"AutoModel": "evil.Evil"}}
+    )
     assert "trust_remote_code" not in config.to_json_string() and "evil" not in config.to_json_string()
     with pytest.raises(ValueError, match="code of their own are refused"):
         EmoNetConfig(text_config={"model_type": "evil-model", "auto_map": {"AutoModel": "evil.Evil"}})
@@ -243,7 +261,11 @@ def test_members_are_averaged_and_trained_apart(tokenizer: Any, tmp_path: Path) 
     for number, member in enumerate(model.classifier.members):
         alone.load_state_dict(
             {
-                **{name: weight for name, weight in model.state_dict().items() if not name.startswith("classifier")},
+                **{
+                    name: weight
+                    for name, weight in model.state_dict().items()
+                    if not name.startswith("classifier")
+                },
                 **{f"classifier.{name}": weight for name, weight in member.state_dict().items()},
             }
         )

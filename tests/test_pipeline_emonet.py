@@ -10,7 +10,7 @@ from tiny import DIALOGUE, LABELS, OTHER, build
 from transformers import pipeline
 from transformers.pipelines.pt_utils import KeyDataset
 
-from emonet.inference import predict_dialogues
+from emonet.inference.predict import predict_dialogues
 from emonet.pipeline_emonet import EmoNetPipeline
 
 PLAIN = [{"speaker": turn["speaker"], "text": turn["text"]} for turn in DIALOGUE]
@@ -36,7 +36,9 @@ def same(left: Any, right: Any) -> bool:
 
 def test_one_row_a_turn_with_all_scores(pipe: Any) -> None:
     rows = pipe(PLAIN)
-    assert [(row["speaker"], row["text"]) for row in rows] == [(turn["speaker"], turn["text"]) for turn in PLAIN]
+    assert [(row["speaker"], row["text"]) for row in rows] == [
+        (turn["speaker"], turn["text"]) for turn in PLAIN
+    ]
     for row in rows:
         assert list(row) == ["speaker", "text", "label", "score", "scores"]
         assert sorted(row["scores"]) == LABELS and sum(row["scores"].values()) == pytest.approx(1)
@@ -105,7 +107,9 @@ def test_history_of_the_same_dialogue_is_what_came_before(pipe: Any) -> None:
 
 def test_top_k(pipe: Any) -> None:
     for given in (pipe(PLAIN, top_k=2), EmoNetPipeline(pipe.model, top_k=2)(PLAIN)):
-        assert [list(row["scores"].items()) for row in given] == [list(row["scores"].items())[:2] for row in pipe(PLAIN)]
+        assert [list(row["scores"].items()) for row in given] == [
+            list(row["scores"].items())[:2] for row in pipe(PLAIN)
+        ]
     with pytest.raises(ValueError, match="top_k=0"):
         pipe(PLAIN, top_k=0)
 

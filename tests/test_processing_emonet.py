@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny import DIALOGUE, OTHER, build, logits
 
-from emonet.inference import predict_dialogues, predict_logits
+from emonet.inference.predict import predict_dialogues, predict_logits
 from emonet.processing_emonet import EmoNetProcessor, clean_text, dialogue_memory_index
 
 
@@ -50,7 +50,9 @@ def test_ten_thousand_turns_are_encoded(tokenizer: Any) -> None:
     assert sum(len(w["speaker_ids"]) - w["read_from"] for w in windows) == 10_000
 
 
-def test_an_overlong_turn_is_cut_with_a_warning_and_stays(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_overlong_turn_is_cut_with_a_warning_and_stays(
+    tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model, processor = build(tokenizer, "emonet-thesis")
     warnings: list[str] = []
     monkeypatch.setattr("emonet.processing_emonet.logger.warning", warnings.append)
@@ -73,14 +75,20 @@ def test_collation_holds_each_history_utterance_once(tokenizer: Any) -> None:
     pointed = batch["memory_index"][batch["memory_index"] >= 0]
     assert batch["memory_input_ids"].shape[0] == len(set(pointed.tolist())) == 6
     ann = batch["memory_index"][0, 5]
-    rows = [batch["memory_input_ids"][row][batch["memory_attention_mask"][row].bool()].tolist() for row in ann if row >= 0]
+    rows = [
+        batch["memory_input_ids"][row][batch["memory_attention_mask"][row].bool()].tolist()
+        for row in ann
+        if row >= 0
+    ]
     assert rows == processor.encode_memory([DIALOGUE[0]["text"], DIALOGUE[2]["text"]])
 
 
 def test_markers_follow_the_identity(tokenizer: Any) -> None:
     def text(**changes: Any) -> str:
         _, processor = build(tokenizer, "context", **changes)
-        return processor.tokenizer.decode(processor.encode(DIALOGUE[:1])[0]["input_ids"], skip_special_tokens=False)
+        return processor.tokenizer.decode(
+            processor.encode(DIALOGUE[:1])[0]["input_ids"], skip_special_tokens=False
+        )
 
     assert "[UNK] hello" in text(speaker_identity="local")  # `<s1>` is no word of the tiny vocabulary
     assert text(speaker_identity="none").startswith("[CLS] hello")
@@ -100,7 +108,10 @@ def test_the_marker_can_be_left_unread(tokenizer: Any, family: str) -> None:
     words = tokenizer.convert_ids_to_tokens(unread)
     # An empty turn keeps one token that is read: the separator, or where there is none the marker's last.
     assert words == (["leave", "me"] * 2 if family == "bert" else ["leave", "me", "leave"])
-    assert set(turn for turn, read in zip(window["turn_ids"], window["read_mask"], strict=True) if read) == {0, 1}
+    assert set(turn for turn, read in zip(window["turn_ids"], window["read_mask"], strict=True) if read) == {
+        0,
+        1,
+    }
 
 
 def test_unknown_speakers_are_id_zero_and_apart_in_the_dialogue(tokenizer: Any) -> None:
@@ -111,7 +122,17 @@ def test_unknown_speakers_are_id_zero_and_apart_in_the_dialogue(tokenizer: Any) 
 
 
 @pytest.mark.parametrize(
-    "text", ["", "   ", "😀😀😀", "a\x00b", "tab\there", "line\nbreak", "\ud800 lone surrogate", "\u202eright to left"]
+    "text",
+    [
+        "",
+        "   ",
+        "😀😀😀",
+        "a\x00b",
+        "tab\there",
+        "line\nbreak",
+        "\ud800 lone surrogate",
+        "\u202eright to left",
+    ],
 )
 @pytest.mark.parametrize("preset", ["emonet-thesis", "compm", "emonet-fast"])
 def test_strange_text_gets_a_finite_answer(tokenizer: Any, text: str, preset: str) -> None:
@@ -167,7 +188,9 @@ def test_memory_reaches_over_dialogues_for_persons_only(tokenizer: Any) -> None:
     for name, carried in (("Ann", True), ("The Waiter", False)):
         later = [{"speaker": name, "text": "great we won"}]
         alone = predict_dialogues(model, processor, [later])[0][0]["scores"]
-        after = predict_dialogues(model, processor, [[{"speaker": name, "text": "leave me alone"}], later])[1][0]["scores"]
+        after = predict_dialogues(model, processor, [[{"speaker": name, "text": "leave me alone"}], later])[
+            1
+        ][0]["scores"]
         same = all(abs(alone[label] - after[label]) < 1e-6 for label in alone)
         assert same is not carried
 

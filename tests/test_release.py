@@ -18,7 +18,9 @@ EXTRAS = [Requirement(line) for extra in SETUP["options.extras_require"].values(
 
 
 def pins(file: str) -> dict[str, str]:
-    lines = [line for line in (ROOT / file).read_text("utf-8").splitlines() if line and not line.startswith("#")]
+    lines = [
+        line for line in (ROOT / file).read_text("utf-8").splitlines() if line and not line.startswith("#")
+    ]
     return {normal(name): version for name, _, version in (line.partition("==") for line in lines)}
 
 
@@ -38,14 +40,18 @@ def test_the_lowest_versions_are_those_of_the_bounds(requirement: Requirement) -
         return  # .ci/lowest says why
     found = pins(".ci/lowest.txt").get(normal(requirement.name))
     same = found is not None and (found == bound(requirement) or found.startswith(f"{bound(requirement)}."))
-    assert same, f".ci/lowest.txt has {requirement.name}=={found}, setup.cfg {requirement}: make the file anew, as it says"
+    assert same, (
+        f".ci/lowest.txt has {requirement.name}=={found}, setup.cfg {requirement}: make the file anew, as it says"
+    )
 
 
 @pytest.mark.parametrize("requirement", DIRECT + EXTRAS, ids=str)
 def test_every_requirement_has_a_tested_version(requirement: Requirement) -> None:
     version = pins("constraints.txt").get(normal(requirement.name))
     assert version, f"constraints.txt: pin {requirement.name}"
-    assert requirement.specifier.contains(version), f"constraints.txt: {requirement.name}=={version} is below {requirement}"
+    assert requirement.specifier.contains(version), (
+        f"constraints.txt: {requirement.name}=={version} is below {requirement}"
+    )
 
 
 def test_the_citation_has_the_packages_version() -> None:
@@ -54,7 +60,9 @@ def test_the_citation_has_the_packages_version() -> None:
     assert f"## [{PACKAGE_VERSION}]" in (ROOT / "CHANGELOG.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / ".github" / "workflows").glob("*.yml")), ids=lambda file: file.name)
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / ".github" / "workflows").glob("*.yml")), ids=lambda file: file.name
+)
 def test_a_workflow_is_whole(file: Path) -> None:
     workflow = yaml.safe_load(file.read_text("utf-8"))
     assert workflow["permissions"] == {"contents": "read"}, "more is asked for by the job that needs it"

@@ -11,15 +11,21 @@ import pytest
 import torch
 from tiny_training import WEIGHTS, encoded, first_step, trainer_for
 
-from emonet.classifier_heads import weighted_cross_entropy
 from emonet.errors import EmoNetError
+from emonet.layers.heads import weighted_cross_entropy
 from emonet.train_trainer import EmoNetTrainer, EmoNetTrainingArguments, class_weights
 
 
-@pytest.mark.parametrize(("preset", "smoothing"), [("dialogue-memory", 0.0), ("dialogue-memory", 0.1), ("hitrans", 0.1)])
-def test_accumulation_does_not_change_the_step(tokenizer: Any, tmp_path: Path, preset: str, smoothing: float) -> None:
+@pytest.mark.parametrize(
+    ("preset", "smoothing"), [("dialogue-memory", 0.0), ("dialogue-memory", 0.1), ("hitrans", 0.1)]
+)
+def test_accumulation_does_not_change_the_step(
+    tokenizer: Any, tmp_path: Path, preset: str, smoothing: float
+) -> None:
     results = [
-        first_step(tokenizer, tmp_path / str(batch), batch, 16 // batch, preset, label_smoothing_factor=smoothing)[:2]
+        first_step(
+            tokenizer, tmp_path / str(batch), batch, 16 // batch, preset, label_smoothing_factor=smoothing
+        )[:2]
         for batch in (16, 4, 2)
     ]
     for norm, loss in results[1:]:
@@ -39,9 +45,13 @@ def test_a_modules_own_loss_joins_in_training_alone(tokenizer: Any, tmp_path: Pa
     kept = batch["labels"] != -100
     own = (outputs.auxiliary_losses[kept] * torch.tensor(WEIGHTS)[batch["labels"][kept]]).sum()
     assert own > 0 and float(loss) == pytest.approx(float((plain + own) / weight), rel=1e-5)
-    assert float(loss) == pytest.approx(float(model(**batch).loss), rel=1e-3)  # SPCL's queue is one step further
+    assert float(loss) == pytest.approx(
+        float(model(**batch).loss), rel=1e-3
+    )  # SPCL's queue is one step further
     evaluated, outputs = trainer.compute_loss(model.eval(), batch, return_outputs=True)
-    assert outputs.auxiliary_losses is None and float(evaluated) == pytest.approx(float(plain / weight), rel=1e-5)
+    assert outputs.auxiliary_losses is None and float(evaluated) == pytest.approx(
+        float(plain / weight), rel=1e-5
+    )
 
 
 def test_the_loss_is_torchs_weighted_mean() -> None:
@@ -78,7 +88,9 @@ def test_two_processes_take_the_step_of_one(tokenizer: Any, tmp_path: Path) -> N
     command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
                "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0", str(script)]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    result = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    result = subprocess.run(
+        command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=240
+    )
     assert result.returncode == 0, result.stderr[-3000:]
     norm, loss, figures = json.loads((tmp_path / "result.json").read_text())
     alone = first_step(tokenizer, tmp_path / "alone", 16, 1)
@@ -110,7 +122,9 @@ def test_training_resumes_to_the_same_weights(tokenizer: Any, tmp_path: Path) ->
     whole = trainer_for(encoded(tokenizer), tmp_path / "whole", **settings)
     whole.train()
     again = trainer_for(encoded(tokenizer), tmp_path / "again", **settings)
-    first = sorted((tmp_path / "whole").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))[0]
+    first = sorted((tmp_path / "whole").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))[
+        0
+    ]
     again.train(resume_from_checkpoint=str(first))
     for left, right in zip(whole.model.parameters(), again.model.parameters(), strict=True):
         assert torch.allclose(left, right, atol=1e-6)
@@ -138,14 +152,21 @@ def test_a_second_trainer_computes_in_its_own_precision(tokenizer: Any, tmp_path
 
 def test_early_stopping_without_checkpoints(tokenizer: Any, tmp_path: Path) -> None:
     trainer = trainer_for(
-        encoded(tokenizer), tmp_path, eval_strategy="epoch", num_train_epochs=50, learning_rate=0.0, early_stopping_patience=2
+        encoded(tokenizer),
+        tmp_path,
+        eval_strategy="epoch",
+        num_train_epochs=50,
+        learning_rate=0.0,
+        early_stopping_patience=2,
     )
     trainer.train()
     assert trainer.state.epoch == 3
 
 
 def test_learning_rate_mapping(tokenizer: Any, tmp_path: Path) -> None:
-    trainer = trainer_for(encoded(tokenizer), tmp_path, learning_rate_mapping={"^classifier": 0.5}, learning_rate=0.1)
+    trainer = trainer_for(
+        encoded(tokenizer), tmp_path, learning_rate_mapping={"^classifier": 0.5}, learning_rate=0.1
+    )
     groups = trainer.create_optimizer().param_groups
     fast = {id(parameter) for group in groups if group["lr"] == 0.5 for parameter in group["params"]}
     assert fast == {id(parameter) for parameter in trainer.model.classifier.parameters()}
@@ -162,7 +183,11 @@ def test_class_weights() -> None:
     root = class_weights(labels, 2, "sqrt_inverse")
     assert root is not None and root[1] / root[0] == pytest.approx(2, rel=1e-4)
     effective = class_weights(labels, 2, "effective")
-    assert effective is not None and effective[1] > effective[0] and np.mean(effective) == pytest.approx(1, abs=1e-5)
+    assert (
+        effective is not None
+        and effective[1] > effective[0]
+        and np.mean(effective) == pytest.approx(1, abs=1e-5)
+    )
     with pytest.raises(EmoNetError, match="not one of"):
         class_weights(labels, 2, "balanced")
 

@@ -15,12 +15,12 @@ from emonet.benchmarks.published_loop import PublishedLoop
 from emonet.benchmarks.run import run_benchmarks
 from emonet.benchmarks.table import RATIOS, ratios_of
 from emonet.benchmarks.workload import dialogues_of, write_workload
-from emonet.compm import convert_state_dict
+from emonet.checkpoint.compm import convert_state_dict
 from emonet.configuration_emonet import EmoNetConfig
 from emonet.errors import EmoNetError
 from emonet.modeling_emonet import EmoNetForSequenceClassification
-from emonet.presets import preset_config
 from emonet.processing_emonet import EmoNetProcessor
+from emonet.training.presets import preset_config
 
 TURNS = [turn for turn in DIALOGUE if turn["text"]]
 
@@ -43,9 +43,20 @@ def test_the_workload_is_spread_over_the_lengths(tmp_path: Path) -> None:
 def test_the_restated_loop_computes_what_the_compm_preset_does(backbone: Path, tokenizer: Any) -> None:
     loop = PublishedLoop(str(backbone), 7)
     loop.parts.eval()
-    parts = {"context_model": loop.context, "speaker_model": loop.memory, "speakerGRU": loop.gru, "W": loop.head}
-    state = {f"{part}.{name}": weight for part, module in parts.items() for name, weight in module.state_dict().items()}
-    config = EmoNetConfig(AutoConfig.from_pretrained(backbone), **LABEL_MAPS, **preset_config("compm", False, 3))
+    parts = {
+        "context_model": loop.context,
+        "speaker_model": loop.memory,
+        "speakerGRU": loop.gru,
+        "W": loop.head,
+    }
+    state = {
+        f"{part}.{name}": weight
+        for part, module in parts.items()
+        for name, weight in module.state_dict().items()
+    }
+    config = EmoNetConfig(
+        AutoConfig.from_pretrained(backbone), **LABEL_MAPS, **preset_config("compm", False, 3)
+    )
     model = EmoNetForSequenceClassification(config).eval()
     model.load_state_dict(convert_state_dict(state))
     with torch.no_grad():
@@ -64,7 +75,9 @@ def test_the_restated_loop_learns(backbone: Path) -> None:
     assert [LABELS[label] for label in loop.predict([TURNS])] == [turn["emotion"] for turn in TURNS]
 
 
-def test_all_forms_train_on_the_same_turns_and_packing_reads_each_token_once(workload: Path, backbone: Path) -> None:
+def test_all_forms_train_on_the_same_turns_and_packing_reads_each_token_once(
+    workload: Path, backbone: Path
+) -> None:
     names = ("train_emonet", "train_per_turn", "train_published", "train_bare_backbone")
     figures = {name: CASES[name](workload, str(backbone)) for name in names}
     assert {row["turns"] for row in figures.values()} == {sum(map(len, dialogues_of(workload)))}
@@ -73,9 +86,13 @@ def test_all_forms_train_on_the_same_turns_and_packing_reads_each_token_once(wor
     assert all(row["seconds"] > 0 for row in figures.values())
 
 
-def test_evaluation_reads_the_dialogue_alone_and_prediction_from_text_its_memory_too(workload: Path, backbone: Path) -> None:
+def test_evaluation_reads_the_dialogue_alone_and_prediction_from_text_its_memory_too(
+    workload: Path, backbone: Path
+) -> None:
     names = ("train_emonet", "evaluate_emonet", "evaluate_emonet_bf16", "predict_text", "evaluate_published")
-    trained, evaluated, in_bfloat16, from_text, published = (CASES[name](workload, str(backbone))["tokens"] for name in names)
+    trained, evaluated, in_bfloat16, from_text, published = (
+        CASES[name](workload, str(backbone))["tokens"] for name in names
+    )
     assert trained == evaluated == in_bfloat16 < from_text < published
 
 
@@ -92,10 +109,18 @@ def test_streaming_and_pipeline_figures_are_whole(workload: Path, backbone: Path
 
 
 def test_ratios_pair_the_rounds_and_know_their_targets() -> None:
-    ours, theirs = {"seconds": 1.0, "turns": 10, "peak_mb": 400}, {"seconds": 30.0, "turns": 10, "peak_mb": 1000}
+    ours, theirs = (
+        {"seconds": 1.0, "turns": 10, "peak_mb": 400},
+        {"seconds": 30.0, "turns": 10, "peak_mb": 1000},
+    )
     rows = ratios_of({"train_emonet": [ours, {**ours, "seconds": 2.0}], "train_published": [theirs, theirs]})
     speed, memory = rows
-    assert speed["rounds"] == [30.0, 15.0] and speed["median"] == 22.5 and speed["met"] and speed["target"] == ">= 20"
+    assert (
+        speed["rounds"] == [30.0, 15.0]
+        and speed["median"] == 22.5
+        and speed["met"]
+        and speed["target"] == ">= 20"
+    )
     assert memory["median"] == 0.4 and memory["met"]
     slow = ratios_of({"train_emonet": [{**ours, "seconds": 3.0}], "train_published": [theirs]})[0]
     assert slow["median"] == pytest.approx(10) and not slow["met"]
@@ -103,10 +128,15 @@ def test_ratios_pair_the_rounds_and_know_their_targets() -> None:
 
 
 def test_one_case_in_a_process_of_its_own_leaves_its_files(tmp_path: Path, backbone: Path) -> None:
-    table = run_benchmarks(tmp_path / "out", backbone=str(backbone), dialogues=2, rounds=1, only=["evaluate_emonet"])
+    table = run_benchmarks(
+        tmp_path / "out", backbone=str(backbone), dialogues=2, rounds=1, only=["evaluate_emonet"]
+    )
     result = json.loads((tmp_path / "out" / "benchmark.json").read_text())
     (row,) = result["rounds"]["evaluate_emonet"]
-    assert row["turns"] == result["workload"]["turns"] and row["peak_mb"] > row["peak_mb_after_imports"] * 0.99 > 50
+    assert (
+        row["turns"] == result["workload"]["turns"]
+        and row["peak_mb"] > row["peak_mb_after_imports"] * 0.99 > 50
+    )
     assert "evaluate_emonet" in table and table == (tmp_path / "out" / "benchmark.md").read_text()
 
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from tiny import DIALOGUE, build, logits
 
-from emonet.context_modules import CONTEXT_MODULES
-from emonet.streaming import EmoNetSession
+from emonet.context.base import CONTEXT_MODULES
+from emonet.inference.session import EmoNetSession
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding_a_system.md"
 
@@ -34,7 +34,9 @@ def test_the_example_trains_is_causal_and_streams(example: str, tokenizer: Any) 
     model, processor = build(tokenizer, "emonet-fast", context_module=example)
     whole = logits(model, processor, DIALOGUE)[0]
     changed = logits(model, processor, [*DIALOGUE[:-1], {"speaker": "Zed", "text": "leave"}])[0]
-    assert torch.allclose(whole[:-1], changed[:-1], atol=1e-6) and not torch.allclose(whole[-1], changed[-1], atol=1e-4)
+    assert torch.allclose(whole[:-1], changed[:-1], atol=1e-6) and not torch.allclose(
+        whole[-1], changed[-1], atol=1e-4
+    )
     session = EmoNetSession(model, processor)
     streamed = [session.add(turn["speaker"], turn["text"])["score"] for turn in DIALOGUE]
     assert streamed == pytest.approx(whole.softmax(-1).max(-1).values.tolist(), abs=1e-5)

@@ -9,10 +9,10 @@ import torch
 from context_references import REFERENCES
 from torch import nn
 
-from emonet.context_modules import CONTEXT_MODULES, TurnConcepts
-from emonet.context_registry import build_context_module
-from emonet.context_spcl import contrastive_losses
-from emonet.presets import PRESETS
+from emonet.context.base import CONTEXT_MODULES, TurnConcepts
+from emonet.context.registry import build_context_module
+from emonet.context.spcl import contrastive_losses
+from emonet.training.presets import PRESETS
 
 SIZE = 24
 SPEAKERS = {
@@ -73,7 +73,9 @@ def test_every_system_of_the_field_is_here() -> None:
 @torch.no_grad()
 def test_the_same_as_a_plain_computation(name: str, speakers: list[int]) -> None:
     module, vectors = build(name), turns(speakers)
-    assert torch.allclose(run(module, vectors, speakers), REFERENCES[name](module, vectors, speakers), atol=1e-6)
+    assert torch.allclose(
+        run(module, vectors, speakers), REFERENCES[name](module, vectors, speakers), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -87,9 +89,9 @@ def test_padding_and_company_change_nothing(name: str) -> None:
     together = module(vectors, ids, ids >= 0)
     assert together.isfinite().all()
     for row, speakers in enumerate(SPEAKERS.values()):
-        assert torch.allclose(together[row, : len(speakers)], run(module, turns(speakers), speakers), atol=1e-6), list(SPEAKERS)[
-            row
-        ]
+        assert torch.allclose(
+            together[row, : len(speakers)], run(module, turns(speakers), speakers), atol=1e-6
+        ), list(SPEAKERS)[row]
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -103,12 +105,16 @@ def test_the_flag_about_the_future_is_true(name: str) -> None:
         changed = vectors.clone()
         changed[place] = torch.randn(SIZE)
         other = run(module, changed, [*speakers[:place], 3, *speakers[place + 1 :]])
-        assert not torch.allclose(whole[place], other[place], atol=1e-6), "the changed turn itself must change"
+        assert not torch.allclose(whole[place], other[place], atol=1e-6), (
+            "the changed turn itself must change"
+        )
         reaches_back.append(not torch.allclose(whole[:place], other[:place], atol=1e-7))
     assert all(reaches_back) if module.sees_future else not any(reaches_back)
 
 
-@pytest.mark.parametrize("name", [name for name in EVERY if CONTEXT_MODULES[name].uses_speakers and name != "hitrans"])
+@pytest.mark.parametrize(
+    "name", [name for name in EVERY if CONTEXT_MODULES[name].uses_speakers and name != "hitrans"]
+)
 @torch.no_grad()
 def test_speakers_matter_and_their_numbers_do_not_where_there_is_no_table_of_them(name: str) -> None:
     module, speakers = build(name), SPEAKERS["several"]
@@ -148,7 +154,10 @@ def test_every_parameter_learns(name: str) -> None:
 def test_concepts_are_weighed_by_relatedness_and_affect() -> None:
     module, speakers = build("ket", num_concepts=9), SPEAKERS["several"]
     module.set_concepts(torch.randn(9, SIZE), torch.rand(9))
-    given = [([], []) if place == 2 else ([place % 9, (place + 4) % 9], [1.0, 0.25]) for place in range(len(speakers))]
+    given = [
+        ([], []) if place == 2 else ([place % 9, (place + 4) % 9], [1.0, 0.25])
+        for place in range(len(speakers))
+    ]
     ids, confidences = torch.full((1, len(speakers), 3), -1), torch.zeros(1, len(speakers), 3)
     for place, (numbers, weights) in enumerate(given):
         ids[0, place, : len(numbers)] = torch.tensor(numbers, dtype=torch.long)
@@ -168,16 +177,22 @@ def test_speaker_verification_is_a_mean_over_a_turns_pairs() -> None:
     losses = module.auxiliary_losses(states, ids, ids >= 0, torch.zeros_like(ids))
     for row, count in ((0, 14), (1, 3)):
         first, second = (
-            nn.functional.pad(part(states[row, :count]), (0, 1), value=1.0) for part in (module.first, module.second)
+            nn.functional.pad(part(states[row, :count]), (0, 1), value=1.0)
+            for part in (module.first, module.second)
         )
         for i in range(count):
             pairs = []
             for j in range(count):
                 scores = torch.stack(
-                    [first[i] @ matrix @ second[j] for matrix in module.biaffine.weight.unflatten(0, (2, -1)).mT]
+                    [
+                        first[i] @ matrix @ second[j]
+                        for matrix in module.biaffine.weight.unflatten(0, (2, -1)).mT
+                    ]
                 )
                 pairs.append(-scores.log_softmax(0)[int(ids[row, i] == ids[row, j])])
-            expected = 0.5 * (torch.stack(pairs).mean() * torch.exp(-module.log_variance) + module.log_variance)
+            expected = 0.5 * (
+                torch.stack(pairs).mean() * torch.exp(-module.log_variance) + module.log_variance
+            )
             assert losses[row, i] == pytest.approx(float(expected), rel=1e-3)
 
 
@@ -191,7 +206,9 @@ def test_the_contrastive_loss_is_the_papers() -> None:
         near = lambda vector, i=i: torch.exp(vectors[i] @ vector / 0.08)  # noqa: E731  the paper's F
         own = [j for j in range(6) if j != i and emotions[j] == emotions[i]]
         top = sum(near(vectors[j]) for j in own) + near(prototypes[emotions[i]])
-        bottom = sum(near(vectors[j]) for j in range(6) if j != i) + sum(near(prototypes[k]) for k in (0, 1, 3))
+        bottom = sum(near(vectors[j]) for j in range(6) if j != i) + sum(
+            near(prototypes[k]) for k in (0, 1, 3)
+        )
         assert losses[i] == pytest.approx(float(-torch.log(top / (len(own) + 1) / bottom)), rel=1e-4)
 
 
@@ -205,5 +222,7 @@ def test_prototypes_are_means_of_the_last_states_of_an_emotion() -> None:
     assert module.filled.tolist() == [0, 0, 256, 0, 1]
     unit = nn.functional.normalize(states[0], dim=-1)
     last = nn.functional.normalize(unit[1:257].mean(0), dim=-1)
-    assert torch.allclose(module.prototypes()[2], last, atol=1e-7) and torch.allclose(module.prototypes()[4], unit[0], atol=1e-5)
+    assert torch.allclose(module.prototypes()[2], last, atol=1e-7) and torch.allclose(
+        module.prototypes()[4], unit[0], atol=1e-5
+    )
     assert not any(name.startswith(("queue", "filled")) for name in module.state_dict())

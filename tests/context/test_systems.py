@@ -9,11 +9,11 @@ import torch
 from tiny import DIALOGUE, OTHER, build, logits
 from without_emonet import run_without_emonet
 
-from emonet.cli import main
-from emonet.concepts import ConceptTable
-from emonet.context_registry import CONTEXT_MODULES
-from emonet.evaluation.published import PUBLISHED
-from emonet.presets import PRESETS
+from emonet.cli.main import main
+from emonet.context.registry import CONTEXT_MODULES
+from emonet.knowledge.concepts import ConceptTable
+from emonet.studies.published import PUBLISHED
+from emonet.training.presets import PRESETS
 
 SYSTEMS = sorted(name for name in CONTEXT_MODULES if name in PRESETS)
 SPEAKERS = {"speaker_identity": "global", "speaker_memory": "corpus"}
@@ -43,7 +43,9 @@ def test_every_published_system_is_a_preset_in_both_regimes() -> None:
     field = {"ket", "dialoguegcn", "rgat", "dialogxl", "hitrans", "tucore-gcn", "s-page", "dag-erc", "spcl"}
     assert field | {"compm"} <= {*PUBLISHED} and {*PUBLISHED} - {"compm"} <= {*SYSTEMS}
     for name in SYSTEMS:
-        assert PRESETS[name].config["freeze_backbone"] and not PRESETS[f"{name}-finetuned"].config.get("freeze_backbone")
+        assert PRESETS[name].config["freeze_backbone"] and not PRESETS[f"{name}-finetuned"].config.get(
+            "freeze_backbone"
+        )
         assert PRESETS[name].paper == PRESETS[f"{name}-finetuned"].paper == CONTEXT_MODULES[name].paper
 
 
@@ -51,15 +53,23 @@ def test_every_published_system_is_a_preset_in_both_regimes() -> None:
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_global_speaker_knowledge_combines_with_every_system(tokenizer: Any, name: str, family: str) -> None:
     weights = [1.0, 2, 3, 4, 5, 6, 7]
-    model, processor = build(tokenizer, name, family, class_weights=weights, **SPEAKERS, **with_concepts(name))
+    model, processor = build(
+        tokenizer, name, family, class_weights=weights, **SPEAKERS, **with_concepts(name)
+    )
     if name == "ket":
         model.emonet.context.set_concepts(torch.randn(3, 32), torch.tensor(CONCEPTS.affect))
     known = logits(model, processor, DIALOGUE)[0]
     stranger = [{**turn, "speaker": turn["speaker"].replace("Ann", "Eve")} for turn in DIALOGUE]
-    assert not torch.allclose(known[0], logits(model, processor, stranger)[0, 0], atol=1e-4), "who speaks has no effect"
+    assert not torch.allclose(known[0], logits(model, processor, stranger)[0, 0], atol=1e-4), (
+        "who speaks has no effect"
+    )
     model.train()
     model(**processor([DIALOGUE, OTHER])).loss.backward()
-    still = [key for key, p in model.named_parameters() if p.requires_grad and (p.grad is None or p.grad.abs().sum() == 0)]
+    still = [
+        key
+        for key, p in model.named_parameters()
+        if p.requires_grad and (p.grad is None or p.grad.abs().sum() == 0)
+    ]
     assert not still
 
 
@@ -76,13 +86,17 @@ def test_half_precision(tokenizer: Any, name: str) -> None:
 
 @pytest.mark.parametrize("name", SYSTEMS)
 @pytest.mark.parametrize(
-    "turns", [DIALOGUE[:1], [{**turn, "speaker": "Ann"} for turn in DIALOGUE]], ids=["one turn", "one speaker"]
+    "turns",
+    [DIALOGUE[:1], [{**turn, "speaker": "Ann"} for turn in DIALOGUE]],
+    ids=["one turn", "one speaker"],
 )
 def test_odd_dialogues(tokenizer: Any, name: str, turns: Any) -> None:
     model, processor = build(tokenizer, name, **with_concepts(name))
     alone = logits(model, processor, turns)[0]
     assert alone.isfinite().all()
-    assert torch.allclose(alone, logits(model, processor, DIALOGUE + OTHER, turns)[1, : len(turns)], atol=1e-5)
+    assert torch.allclose(
+        alone, logits(model, processor, DIALOGUE + OTHER, turns)[1, : len(turns)], atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
@@ -101,7 +115,9 @@ def test_checkpoints_work_without_the_package(tokenizer: Any, tmp_path: Path) ->
         if name == "ket":
             model.emonet.context.set_concepts(torch.randn(3, 32), torch.tensor(CONCEPTS.affect))
         model.save_pretrained(tmp_path / f"model-{name}")
-        expected[f"model-{name}"] = [pytest.approx(row["scores"], abs=1e-5) for row in model.predict(DIALOGUE)]
+        expected[f"model-{name}"] = [
+            pytest.approx(row["scores"], abs=1e-5) for row in model.predict(DIALOGUE)
+        ]
     (tmp_path / "turns.json").write_text(json.dumps(DIALOGUE))
     assert run_without_emonet(LOAD, tmp_path) == expected
 
@@ -120,14 +136,39 @@ def test_a_checkpoint_without_its_concepts_is_refused(tokenizer: Any, tmp_path: 
         type(model.processor)(tokenizer, model.config)
 
 
-def test_the_command_line_takes_them_together(backbone: Path, tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+def test_the_command_line_takes_them_together(
+    backbone: Path, tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
     monkeypatch.setenv("EMONET_CACHE", str(tmp_path / "cache"))
-    common = ["train", "--dataset", "sample", "--backbone", str(backbone), "--epochs", "1", "--output-dir", str(tmp_path / "run")]
+    common = [
+        "train",
+        "--dataset",
+        "sample",
+        "--backbone",
+        str(backbone),
+        "--epochs",
+        "1",
+        "--output-dir",
+        str(tmp_path / "run"),
+    ]
     ideas = ["--speaker-memory", "corpus", "--speaker-identity", "global", "--class-weighting", "inverse"]
     assert main([*common, "--preset", "emonet-fast", "--context-module", "rgat", *ideas]) == 2
     assert "set causal=False (--non-causal)" in capsys.readouterr().err
     assert main([*common, "--preset", "emonet-fast", "--context-module", "rgat", "--non-causal", *ideas]) == 0
-    assert main(["evaluate", "--model", str(tmp_path / "run"), "--dataset", "sample", "--json", str(tmp_path / "test.json")]) == 0
+    assert (
+        main(
+            [
+                "evaluate",
+                "--model",
+                str(tmp_path / "run"),
+                "--dataset",
+                "sample",
+                "--json",
+                str(tmp_path / "test.json"),
+            ]
+        )
+        == 0
+    )
     assert json.loads((tmp_path / "test.json").read_text())["causal"] is False
     assert "not for live use" in (tmp_path / "run" / "README.md").read_text()
     for variable in ("EMONET_WORDNET", "WNSEARCHDIR"):

@@ -23,9 +23,13 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", [*SIZES, "sample"])
 def test_histories_never_cross_splits_or_time(name: str, corpora: Path, cache: Path) -> None:
-    corpus = load_conversations(name, None if name == "sample" else corpora, cache_dir=cache, history_window=7)
+    corpus = load_conversations(
+        name, None if name == "sample" else corpora, cache_dir=cache, history_window=7
+    )
     if name in SIZES:
-        assert {split: (len(rows), sum(len(row["turns"]) for row in rows)) for split, rows in corpus.items()} == SIZES[name]
+        assert {
+            split: (len(rows), sum(len(row["turns"]) for row in rows)) for split, rows in corpus.items()
+        } == SIZES[name]
     owner: dict[int, tuple[str, str]] = {}
     for split, rows in corpus.items():
         for row in rows:
@@ -79,7 +83,10 @@ def test_labels_of_other_splits_change_no_input(corpora: Path, cache: Path, tmp_
     changed = load_conversations("emorynlp", folder, verify_counts=False, **options)
     for split in original:
         inputs = [name for name in original[split].column_names if name != "emotion"]
-        assert original[split].select_columns(inputs).to_list() == changed[split].select_columns(inputs).to_list()
+        assert (
+            original[split].select_columns(inputs).to_list()
+            == changed[split].select_columns(inputs).to_list()
+        )
 
 
 def test_scopes(corpora: Path, cache: Path) -> None:
@@ -97,7 +104,9 @@ def test_ids_follow_first_appearance_and_roles_are_nobody(corpora: Path, cache: 
     assert corpus.speakers.id_of("nobody at all") == 0 and list(ids.values()) == list(range(1, len(ids) + 1))
     assert "#ALL#" not in ids and "The Waiter" not in ids and "Monica Geller" in ids
     seen: list[str] = []
-    turns = sorted((turn for row in corpus["train"] for turn in row["turns"]), key=lambda turn: turn["utterance_index"])
+    turns = sorted(
+        (turn for row in corpus["train"] for turn in row["turns"]), key=lambda turn: turn["utterance_index"]
+    )
     for turn in turns:
         if turn["speaker_id"] and turn["speaker"] not in seen:
             seen.append(turn["speaker"])

@@ -33,8 +33,13 @@ def test_histories_equal_the_plain_computation(scope: str, seed: int) -> None:
     rng = random.Random(seed)
     dialogues = []
     for number in range(30):
-        turns = [Turn((rng.choice(["Ann", "Bob", "Cat", "Man"]),), f"{number}.{n}") for n in range(rng.randint(1, 6))]
-        dialogues.append(Dialogue(f"d{number}", rng.choice(["train", "train", "validation", "test"]), (number,), turns))
+        turns = [
+            Turn((rng.choice(["Ann", "Bob", "Cat", "Man"]),), f"{number}.{n}")
+            for n in range(rng.randint(1, 6))
+        ]
+        dialogues.append(
+            Dialogue(f"d{number}", rng.choice(["train", "train", "validation", "test"]), (number,), turns)
+        )
     window = rng.randint(1, 5)
     assert speaker_histories(dialogues, window, scope) == brute_force(dialogues, window, scope)
 

@@ -7,7 +7,7 @@ import pytest
 
 from emonet.data.history import speaker_histories
 from emonet.data.schema import DataFormatError, Dialogue, Turn
-from emonet.speaker_names import identity
+from emonet.dialogue.names import identity
 
 NAMES = ["Ann", "Bob", "Cat", "Man", "#ALL#", "The Waiter"]
 
@@ -19,7 +19,10 @@ def random_corpus(seed: int, size: int = 25) -> list[Dialogue]:
             f"d{number}",
             rng.choice(["train", "train", "validation", "test"]),
             (number,),
-            [Turn(tuple(rng.sample(NAMES, rng.choice([1, 1, 2]))), f"{number}") for _ in range(rng.randint(0, 6))],
+            [
+                Turn(tuple(rng.sample(NAMES, rng.choice([1, 1, 2]))), f"{number}")
+                for _ in range(rng.randint(0, 6))
+            ],
         )
         for number in range(size)
     ]
@@ -54,7 +57,10 @@ def test_train_never_sees_another_split_and_roles_stay_in_their_dialogue() -> No
     def dialogue(name: str, split: str) -> Dialogue:
         return Dialogue(name, split, (name,), [Turn(("Ann",), "x"), Turn(("Man",), "y"), Turn(("Man",), "z")])
 
-    corpus = [dialogue(f"d{number}", split) for number, split in enumerate(["test", "train", "validation", "test", "train"])]
+    corpus = [
+        dialogue(f"d{number}", split)
+        for number, split in enumerate(["test", "train", "validation", "test", "train"])
+    ]
     histories = speaker_histories(corpus, 10, "corpus")
     assert [rows[0] for rows in histories] == [[], [], [3], [0, 3], [3]]
     assert [rows[1] for rows in histories] == [[]] * 5

@@ -15,7 +15,7 @@ import pytest
 
 from emonet.data import MELD, Conversations, DataFormatError, EmoryNLP, load_conversations
 from emonet.data.emorynlp_aligned import EmoryNLPAligned
-from emonet.speaker_names import identity
+from emonet.dialogue.names import identity
 
 COUNTS = {
     "emorynlp": ((713, 9934), (99, 1344), (85, 1328)),
@@ -78,7 +78,9 @@ def test_ids_follow_time_in_train(corpus: tuple[str, Conversations]) -> None:
 def test_meld_dialogues_of_an_episode_stand_in_order_of_time(corpora: Path) -> None:
     folder = corpora / "meld"
     dialogues = MELD.dialogues({split: folder / name for split, name in MELD.files.items()})
-    assert all(isinstance(dialogue.order[2], float) for dialogue in dialogues)  # as text, 0:36:59 sorts behind 00:50:00
+    assert all(
+        isinstance(dialogue.order[2], float) for dialogue in dialogues
+    )  # as text, 0:36:59 sorts behind 00:50:00
     assert len({dialogue.dialogue_id for dialogue in dialogues}) == 1432
     assert {turn.speakers for dialogue in dialogues for turn in dialogue.turns} >= {("Joey", "Chandler")}
 
@@ -128,14 +130,20 @@ def test_a_changed_file_is_noticed(tmp_path: Path, corpora: Path) -> None:
     assert "Wait?" in list(builder.as_dataset(split="validation")["text"])
     file.write_text(changed.replace("surprise", "joy", 1), "utf-8", newline="")
     with pytest.raises(
-        DataFormatError, match=r"meld validation: expected 114 dialogues .*'surprise': 150.*found.*'surprise': 149"
+        DataFormatError,
+        match=r"meld validation: expected 114 dialogues .*'surprise': 150.*found.*'surprise': 149",
     ):
         MELD.dialogues({split: folder / name for split, name in MELD.files.items()})
-    assert len(load_conversations("meld", folder, cache_dir=tmp_path / "cache", verify_counts=False)["test"]) == 280
+    assert (
+        len(load_conversations("meld", folder, cache_dir=tmp_path / "cache", verify_counts=False)["test"])
+        == 280
+    )
 
 
 def test_wrong_names_say_what_there_is(tmp_path: Path) -> None:
-    with pytest.raises(DataFormatError, match=r"'emorynpl' is neither a corpus \(emorynlp, emorynlp-full, .*meld, sample\)"):
+    with pytest.raises(
+        DataFormatError, match=r"'emorynpl' is neither a corpus \(emorynlp, emorynlp-full, .*meld, sample\)"
+    ):
         load_conversations("emorynpl")
     with pytest.raises(DataFormatError, match=r"emotion-detection-trn\.json"):
         load_conversations("emorynlp", tmp_path)
@@ -147,7 +155,9 @@ def test_wrong_names_say_what_there_is(tmp_path: Path) -> None:
         load_conversations("sample", history_scope="all", cache_dir=tmp_path)
 
 
-def test_public_files_are_fetched_or_the_way_out_is_named(tmp_path: Path, corpora: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_public_files_are_fetched_or_the_way_out_is_named(
+    tmp_path: Path, corpora: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("EMONET_DATA", raising=False)
     monkeypatch.setattr(MELD, "url", f"{corpora.resolve()}/meld/")
     assert load_conversations("meld", cache_dir=tmp_path).dataset_version == "meld-1.0.0"
@@ -209,7 +219,9 @@ def test_the_builders_load_as_scripts_under_datasets_3(tmp_path: Path, corpora: 
     if not python:
         venv.create(tmp_path / "venv", with_pip=True)
         python = str(tmp_path / "venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python")
-        if subprocess.run([python, "-m", "pip", "install", "-q", "datasets<4"], capture_output=True).returncode:
+        if subprocess.run(
+            [python, "-m", "pip", "install", "-q", "datasets<4"], capture_output=True
+        ).returncode:
             pytest.skip("datasets 3 cannot be installed here")
     data = Path(sys.modules[EmoryNLP.__module__].__file__ or "").resolve().parent
     environment = {**os.environ, "HF_HOME": str(tmp_path / "home"), "PYTHONPATH": ""}

@@ -8,7 +8,7 @@ import pytest
 
 from emonet.data import DataFormatError, SpeakerRegistry, load_conversations
 from emonet.data.own import read_conversation_file
-from emonet.speaker_names import is_role
+from emonet.dialogue.names import is_role
 
 ROWS = [
     {"dialogue_id": "a", "speaker": "Ann", "text": "None", "emotion": "Joyful"},
@@ -19,13 +19,17 @@ ROWS = [
 
 def jsonl(folder: Path, rows: list[Any], name: str = "train.jsonl") -> Path:
     path = folder / name
-    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows), "utf-8")
+    path.write_text(
+        "".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows), "utf-8"
+    )
     return path
 
 
 def test_jsonl_and_csv_hold_the_same(tmp_path: Path) -> None:
     jsonl(tmp_path, ROWS)
-    (tmp_path / "dev.csv").write_text('dialogue_id,speaker,text,emotion\nc,Ann,None,Joyful\nc,Bob,"a, b",Sad\nc,Ann,NA,Mad\n')
+    (tmp_path / "dev.csv").write_text(
+        'dialogue_id,speaker,text,emotion\nc,Ann,None,Joyful\nc,Bob,"a, b",Sad\nc,Ann,NA,Mad\n'
+    )
     corpus = load_conversations(tmp_path, cache_dir=tmp_path / "cache")
     assert corpus.labels == ["Joyful", "Mad", "Sad"] and set(corpus) == {"train", "validation"}
     assert [turn["text"] for row in corpus["train"] for turn in row["turns"]] == ["None", "NA", ""]
@@ -56,10 +60,16 @@ def test_unlabelled_turns_and_turn_numbers(tmp_path: Path) -> None:
     ("rows", "message"),
     [
         (["{nonsense"], r"train\.jsonl, line 1: not JSON"),
-        ([ROWS[0], {"dialogue_id": "a", "speaker": "Ann"}], r"line 2: no 'text'; its fields are dialogue_id, speaker"),
+        (
+            [ROWS[0], {"dialogue_id": "a", "speaker": "Ann"}],
+            r"line 2: no 'text'; its fields are dialogue_id, speaker",
+        ),
         ([{"speaker": "Ann", "text": "hi"}], r"line 1: no 'dialogue_id'"),
         ([{"dialogue_id": "a", "text": "hi"}], r"line 1: no 'speaker'"),
-        ([{**ROWS[0], "turn": 1}, {**ROWS[1], "turn": 1}], r"line 2: dialogue 'a' has turn 1 twice \(first on line 1\)"),
+        (
+            [{**ROWS[0], "turn": 1}, {**ROWS[1], "turn": 1}],
+            r"line 2: dialogue 'a' has turn 1 twice \(first on line 1\)",
+        ),
         ([{**ROWS[0], "turn": "x"}], r"line 1, turn: 'x' is no number"),
         ([{**ROWS[0], "emotion": 3}], r"line 1, emotion: 3 is no label name"),
         (["[1, 2]"], r"line 1: expected an object"),
@@ -107,7 +117,10 @@ def test_registry_round_trip_and_roles(tmp_path: Path) -> None:
 
 def test_one_dialogue_may_begin_without_a_label_and_another_with(tmp_path: Path) -> None:
     labels = [None, None, "Mad", "Sad", None, "Mad"]
-    rows = [{"dialogue_id": str(k // 3), "speaker": "Ann", "text": "x", "emotion": label} for k, label in enumerate(labels)]
+    rows = [
+        {"dialogue_id": str(k // 3), "speaker": "Ann", "text": "x", "emotion": label}
+        for k, label in enumerate(labels)
+    ]
     (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
     for view in ("dialogues", "utterances"):
         loaded = load_conversations(tmp_path, view=view, cache_dir=tmp_path / "cache")["train"]

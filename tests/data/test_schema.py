@@ -9,14 +9,17 @@ from emonet.data.schema import EMORYNLP_LABELS, MELD_LABELS, DataFormatError, vi
 def test_the_views_have_the_documented_columns() -> None:
     utterances = view_features("utterances", EMORYNLP_LABELS)
     assert {
-        name: getattr(utterances[name], "dtype", None) for name in ("dialogue_id", "turn", "speaker_id", "utterance_index")
+        name: getattr(utterances[name], "dtype", None)
+        for name in ("dialogue_id", "turn", "speaker_id", "utterance_index")
     } == {
         "dialogue_id": "string",
         "turn": "int32",
         "speaker_id": "int32",
         "utterance_index": "int64",
     }
-    assert {"speaker", "speakers", "text", "emotion", "speaker_history", "speaker_history_index"} < set(utterances)
+    assert {"speaker", "speakers", "text", "emotion", "speaker_history", "speaker_history_index"} < set(
+        utterances
+    )
     dialogues = view_features("dialogues", MELD_LABELS)
     assert set(dialogues) == {"dialogue_id", "turns"}
     # A list of dicts, not a dict of lists.

@@ -18,12 +18,12 @@ import pytest
 from tiny import build
 from turn_files import predicted, rows_of, write_jsonl, write_parquet
 
-from emonet.cli import main
+from emonet.cli.main import main
 from emonet.engines import bulk, bulk_output
 from emonet.engines.bulk import ChunkWork, predict_files
 from emonet.engines.bulk_input import Chunk, input_files, plan_chunks
 from emonet.errors import EmoNetError
-from emonet.inference import predict_dialogues
+from emonet.inference.predict import predict_dialogues
 
 
 @pytest.fixture
@@ -47,8 +47,14 @@ def test_every_row_comes_out_once_in_order_with_its_columns(
 ) -> None:
     done = predict_files(checkpoint, source, tmp_path / "out", turns_a_part=turns_a_part)
     rows = predicted(tmp_path / "out")
-    assert [{name: row[name] for name in ("dialogue_id", "speaker", "text", "line")} for row in rows] == written(source)
-    assert done["complete"] and done["rows"] == len(rows) and done["parts"] == len(list((tmp_path / "out").glob("part-*")))
+    assert [
+        {name: row[name] for name in ("dialogue_id", "speaker", "text", "line")} for row in rows
+    ] == written(source)
+    assert (
+        done["complete"]
+        and done["rows"] == len(rows)
+        and done["parts"] == len(list((tmp_path / "out").glob("part-*")))
+    )
     assert all(max(row["scores"], key=row["scores"].get) == row["label"] for row in rows)
     assert all(row["score"] == row["scores"][row["label"]] for row in rows)
 
@@ -64,7 +70,10 @@ def test_a_dialogue_stands_alone_and_scores_are_those_of_the_model(
     results = predict_dialogues(model, processor, list(dialogues.values()), [{} for _ in dialogues])
     expected = [turn for turns in results for turn in turns]
     found = predicted(tmp_path / "out")
-    assert all(row["score"] == pytest.approx(turn["score"], abs=1e-5) for row, turn in zip(found, expected, strict=True))
+    assert all(
+        row["score"] == pytest.approx(turn["score"], abs=1e-5)
+        for row, turn in zip(found, expected, strict=True)
+    )
 
 
 class Stops(ChunkWork):
@@ -87,7 +96,10 @@ def test_a_stopped_run_goes_on_with_what_is_missing(source: Path, checkpoint: Pa
     predict_files(checkpoint, source, whole, turns_a_part=15)
     with pytest.raises(KeyboardInterrupt):
         predict_files(checkpoint, source, out, runner=stopping, turns_a_part=15)
-    assert len(list(out.glob("part-*.parquet"))) == 2 and not json.loads((out / "predictions.json").read_text())["complete"]
+    assert (
+        len(list(out.glob("part-*.parquet"))) == 2
+        and not json.loads((out / "predictions.json").read_text())["complete"]
+    )
     (out / "part-00000001.parquet").write_bytes((out / "part-00000001.parquet").read_bytes()[:-20])
     (out / "part-00000007.99.writing").write_bytes(b"half")
     first = (out / "part-00000000.parquet").stat().st_mtime_ns
@@ -97,7 +109,9 @@ def test_a_stopped_run_goes_on_with_what_is_missing(source: Path, checkpoint: Pa
 
 
 @pytest.mark.parametrize("changed", ["model", "input"])
-def test_files_that_change_during_the_run_leave_nothing(changed: str, source: Path, checkpoint: Path, tmp_path: Path) -> None:
+def test_files_that_change_during_the_run_leave_nothing(
+    changed: str, source: Path, checkpoint: Path, tmp_path: Path
+) -> None:
     model, out = tmp_path / "model", tmp_path / "out"
     shutil.copytree(checkpoint, model)
     name = "speakers.json" if changed == "model" else "b.jsonl"
@@ -108,13 +122,17 @@ def test_files_that_change_during_the_run_leave_nothing(changed: str, source: Pa
             work(chunk)
         path.write_text(path.read_text().replace("Ann", "Eve"))
 
-    with pytest.raises(EmoNetError, match=f"{name} changed during the run, so its parts were deleted: run the command again"):
+    with pytest.raises(
+        EmoNetError, match=f"{name} changed during the run, so its parts were deleted: run the command again"
+    ):
         predict_files(model, source, out, runner=changing)
     assert not list(out.iterdir())
     assert predict_files(model, source, out)["complete"]
 
 
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes")])
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes")]
+)
 def test_too_little_memory_is_said_with_the_rows(
     error: Exception, source: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,7 +140,9 @@ def test_too_little_memory_is_said_with_the_rows(
         raise error
 
     monkeypatch.setattr(bulk, "predict_dialogues", fails)
-    with pytest.raises(EmoNetError, match=r"a.parquet, rows 1 to 15: out of memory. Run again with a lower --batch-size"):
+    with pytest.raises(
+        EmoNetError, match=r"a.parquet, rows 1 to 15: out of memory. Run again with a lower --batch-size"
+    ):
         predict_files(checkpoint, source, tmp_path / "out", turns_a_part=15)
 
 
@@ -132,25 +152,38 @@ def test_a_killed_process_leaves_nothing_half_valid(source: Path, checkpoint: Pa
     words = ["predict", "--model", str(checkpoint), str(source), "--output", str(out), "--engine", "datasets"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen(
-        [sys.executable, "-m", "emonet.cli", *words, "--turns-a-part", "5"], env=environment, stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "emonet.cli.main", *words, "--turns-a-part", "5"],
+        env=environment,
+        stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 120
-    while len(list(out.glob("part-*.parquet"))) < 3 and time.monotonic() < deadline and process.poll() is None:
+    while (
+        len(list(out.glob("part-*.parquet"))) < 3 and time.monotonic() < deadline and process.poll() is None
+    ):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
     left = len(list(out.glob("part-*.parquet")))
     assert left >= 3 and not json.loads((out / "predictions.json").read_text())["complete"]
     done = predict_files(checkpoint, source, out, turns_a_part=5)
-    ids = [json.loads(line) for name in ("b.jsonl", "c.jsonl") for line in (source / name).read_text().splitlines()]
+    ids = [
+        json.loads(line)
+        for name in ("b.jsonl", "c.jsonl")
+        for line in (source / name).read_text().splitlines()
+    ]
     assert [row["dialogue_id"] for row in predicted(out)][-len(ids) :] == [row["dialogue_id"] for row in ids]
     assert done["rows"] == len(predicted(out)) and done["parts"] > left
 
 
-def test_two_processes_give_the_same(source: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_processes_give_the_same(
+    source: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     predict_files(checkpoint, source, tmp_path / "one", turns_a_part=15)
     words = ["--engine", "datasets", "--workers", "2", "--turns-a-part", "15"]
-    assert main(["predict", "--model", str(checkpoint), str(source), "--output", str(tmp_path / "two"), *words]) == 0
+    assert (
+        main(["predict", "--model", str(checkpoint), str(source), "--output", str(tmp_path / "two"), *words])
+        == 0
+    )
     assert f"{len(written(source))} turns" in capsys.readouterr().out
     for ours, theirs in zip(predicted(tmp_path / "two"), predicted(tmp_path / "one"), strict=True):
         assert {**ours, "score": 0, "scores": 0} == {**theirs, "score": 0, "scores": 0}
@@ -161,7 +194,9 @@ def test_a_folder_of_other_predictions_is_refused(source: Path, checkpoint: Path
     out = tmp_path / "out"
     predict_files(checkpoint, source, out)
     before = predicted(out)
-    with pytest.raises(EmoNetError, match=r"made otherwise \(turns_a_part differ\). Take another --output, or delete"):
+    with pytest.raises(
+        EmoNetError, match=r"made otherwise \(turns_a_part differ\). Take another --output, or delete"
+    ):
         predict_files(checkpoint, source, out, turns_a_part=15)
     write_jsonl(source / "b.jsonl", rows_of(3, start=20))
     with pytest.raises(EmoNetError, match=r"made otherwise \(input differ\)"):
@@ -205,15 +240,27 @@ GOOD = '{"dialogue_id": "x", "speaker": "Ann", "text": "hello"}\n'
         (GOOD + "{oops\n", r"in.jsonl, line 2: no JSON"),
         (GOOD + "[]\n", r"in.jsonl, line 2: expected an object"),
         (GOOD + '{"dialogue_id": "x", "speaker": "Ann"}\n', r"in.jsonl, line 2: lacks text"),
-        (GOOD + '{"dialogue_id": null, "speaker": "Ann", "text": "a"}\n', r"in.jsonl, row 2, dialogue_id: is empty"),
-        (GOOD + '{"dialogue_id": "x", "speaker": null, "text": "a"}\n', r"in.jsonl, row 2, speaker: expected text, found None"),
+        (
+            GOOD + '{"dialogue_id": null, "speaker": "Ann", "text": "a"}\n',
+            r"in.jsonl, row 2, dialogue_id: is empty",
+        ),
+        (
+            GOOD + '{"dialogue_id": "x", "speaker": null, "text": "a"}\n',
+            r"in.jsonl, row 2, speaker: expected text, found None",
+        ),
         (GOOD + GOOD.replace('"x"', '"y"') + GOOD, r"in.jsonl, row 3: dialogue 'x' has ended before"),
         (
             GOOD.replace('"x"', '"x", "turn": 2') + GOOD.replace('"x"', '"x", "turn": 1'),
             r"in.jsonl, row 2, turn: 1 behind 2 in dialogue .x.: sort the rows",
         ),
-        (GOOD.replace('"text"', '"label": "Sad", "text"'), r"column 'label', which the predictions are written to"),
-        (GOOD + GOOD.replace('"hello"', '"a", "n": [1]') + GOOD.replace('"hello"', '"a", "n": {"b": 1}'), "several types"),
+        (
+            GOOD.replace('"text"', '"label": "Sad", "text"'),
+            r"column 'label', which the predictions are written to",
+        ),
+        (
+            GOOD + GOOD.replace('"hello"', '"a", "n": [1]') + GOOD.replace('"hello"', '"a", "n": {"b": 1}'),
+            "several types",
+        ),
         ("", r"there are no turns in the input"),
     ],
 )
@@ -231,7 +278,9 @@ def test_corrupt_parquet_is_named(checkpoint: Path, tmp_path: Path) -> None:
     start = column.dictionary_page_offset or column.data_page_offset
     content[start : start + 12] = b"\xff" * 12
     path.write_bytes(content)
-    with pytest.raises(EmoNetError, match=r"in.parquet, row group 7, from row 71 on: can't be read .*Write the file again"):
+    with pytest.raises(
+        EmoNetError, match=r"in.parquet, row group 7, from row 71 on: can't be read .*Write the file again"
+    ):
         predict_files(checkpoint, path, tmp_path / "out", turns_a_part=1000)
     path.write_bytes(content[:-9])
     with pytest.raises(EmoNetError, match=r"is no readable Parquet file"):
@@ -253,7 +302,9 @@ def test_columns_of_all_files_go_together(checkpoint: Path, tmp_path: Path) -> N
 
 def test_chunks_are_whole_dialogues(source: Path) -> None:
     plan = plan_chunks(input_files(source), 10)
-    assert plan.rows == len(written(source)) and [chunk.number for chunk in plan.chunks] == list(range(len(plan.chunks)))
+    assert plan.rows == len(written(source)) and [chunk.number for chunk in plan.chunks] == list(
+        range(len(plan.chunks))
+    )
     rows = {"a.parquet": pq.read_table(source / "a.parquet").to_pylist()}
     rows["b.jsonl"] = written(source)[len(rows["a.parquet"]) :]
     for chunk in plan.chunks:
@@ -281,14 +332,18 @@ def test_files_of_one_name_in_two_folders_are_both_watched(checkpoint: Path, tmp
         predict_files(checkpoint, tmp_path / "in", tmp_path / "out")
 
 
-def test_a_part_with_other_rows_under_a_good_footer_is_made_again(source: Path, checkpoint: Path, tmp_path: Path) -> None:
+def test_a_part_with_other_rows_under_a_good_footer_is_made_again(
+    source: Path, checkpoint: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     predict_files(checkpoint, source, out, turns_a_part=15)
     expected, part = predicted(out), out / "part-00000002.parquet"
     table = pq.read_table(part)
     ids = pa.array(["other"] * table.num_rows)
     pq.write_table(table.set_column(0, "dialogue_id", ids), part)  # keeps the metadata
-    with pytest.raises(EmoNetError, match=r"part-00000002.parquet was missing or not whole: run the same command again"):
+    with pytest.raises(
+        EmoNetError, match=r"part-00000002.parquet was missing or not whole: run the same command again"
+    ):
         predict_files(checkpoint, source, out, turns_a_part=15)
     predict_files(checkpoint, source, out, turns_a_part=15)
     assert predicted(out) == expected
@@ -302,19 +357,34 @@ def test_other_files_are_never_skipped_silently(source: Path, checkpoint: Path, 
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_turns_need_no_more_memory_than_a_fifth_of_them(checkpoint: Path, tmp_path: Path) -> None:
+def test_a_hundred_thousand_turns_need_no_more_memory_than_a_fifth_of_them(
+    checkpoint: Path, tmp_path: Path
+) -> None:
     peaks, turns = [], []
     for dialogues in (5_000, 25_000):
         source = write_parquet(tmp_path / f"{dialogues}.parquet", rows_of(dialogues), group=50_000)
         out = tmp_path / str(dialogues)
-        words = ["predict", "--model", str(checkpoint), str(source), "--output", str(out), "--engine", "datasets"]
+        words = [
+            "predict",
+            "--model",
+            str(checkpoint),
+            str(source),
+            "--output",
+            str(out),
+            "--engine",
+            "datasets",
+        ]
         code = (
-            "import resource, sys; from emonet.cli import main; main(sys.argv[1:]); "
+            "import resource, sys; from emonet.cli.main import main; main(sys.argv[1:]); "
             "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
         )
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         printed = subprocess.run(
-            [sys.executable, "-c", code, *words], env=environment, check=True, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", code, *words],
+            env=environment,
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
         ).stdout
         peaks.append(int(printed.splitlines()[-1]))
         turns.append(json.loads((out / "predictions.json").read_text())["rows"])

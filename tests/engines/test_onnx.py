@@ -9,15 +9,15 @@ import torch
 from tiny import DIALOGUE, OTHER, build
 
 from emonet.choices import CHOICES
-from emonet.cli import main
+from emonet.cli.main import main
 from emonet.errors import EmoNetError
-from emonet.inference import predict_dialogues
-from emonet.presets import PRESETS
+from emonet.inference.predict import predict_dialogues
 from emonet.processing_emonet import EmoNetProcessor
+from emonet.training.presets import PRESETS
 
 pytest.importorskip("onnxruntime", reason="the onnx extra is not installed")
 
-from emonet.context_registry import CONTEXT_MODULES
+from emonet.context.registry import CONTEXT_MODULES
 from emonet.engines.load import RECORD_FILE
 from emonet.engines.onnx_engine import OnnxEmoNet
 from emonet.engines.onnx_export import export_onnx
@@ -29,11 +29,24 @@ LONG = [
 CALLS = [[DIALOGUE], [DIALOGUE, OTHER, LONG], [OTHER[:1]], [LONG, [{"speaker": "New", "text": "hello"}]]]
 EXPORTED = ["none", *(name for name, module in CONTEXT_MODULES.items() if module.exports)]
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
-    **{name: (name, {}) for name, preset in PRESETS.items() if preset.config.get("context_module", "gru") in EXPORTED},
+    **{
+        name: (name, {})
+        for name, preset in PRESETS.items()
+        if preset.config.get("context_module", "gru") in EXPORTED
+    },
     "decay": ("corpus-memory", {"memory_pooling": "decay", "memory_fusion": "concat"}),
-    "attention": ("corpus-memory", {"memory_pooling": "attention", "memory_encoder": "shared", "memory_fusion": "gated"}),
-    "local ids behind the backbone": ("emonet-fast", {"speaker_identity": "local", "speaker_memory": "dialogue"}),
-    "a window, no markers read": ("context", {"context_window": 2, "pool_marker": False, "speaker_identity": "name"}),
+    "attention": (
+        "corpus-memory",
+        {"memory_pooling": "attention", "memory_encoder": "shared", "memory_fusion": "gated"},
+    ),
+    "local ids behind the backbone": (
+        "emonet-fast",
+        {"speaker_identity": "local", "speaker_memory": "dialogue"},
+    ),
+    "a window, no markers read": (
+        "context",
+        {"context_window": 2, "pool_marker": False, "speaker_identity": "name"},
+    ),
     "not causal": ("context", {"causal": False, "pooling": "first"}),
     "per turn with ids": ("emonet-thesis", {"context_mode": "per_turn", "pooling": "mean"}),
 }
@@ -94,7 +107,9 @@ def test_a_changed_or_missing_file_is_noticed(exported: Any, tokenizer: Any, tmp
     folder = export_onnx(model, processor, tmp_path)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "context_window": 1}))
-    with pytest.raises(EmoNetError, match=r"config.json was changed since model.onnx was exported.*emonet export --model"):
+    with pytest.raises(
+        EmoNetError, match=r"config.json was changed since model.onnx was exported.*emonet export --model"
+    ):
         OnnxEmoNet.from_folder(folder)
     (folder / "config.json").write_text(json.dumps(config))
     content = (folder / "model.onnx").read_bytes()
@@ -128,17 +143,24 @@ def test_computed_vectors_are_refused(exported: Any) -> None:
         OnnxEmoNet.from_folder(folder)(turn_embeds=torch.zeros(1, 1, 32))
 
 
-def test_the_commands_export_score_and_predict(tokenizer: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_commands_export_score_and_predict(
+    tokenizer: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     model, model.processor = build(tokenizer, "emonet-thesis")
     model.save_pretrained(tmp_path / "run")
     assert main(["export", "--model", str(tmp_path / "run"), "--output", str(tmp_path / "onnx")]) == 0
     assert "model.onnx" in capsys.readouterr().out
     (tmp_path / "script.txt").write_text("Ann: hello there\nBob: great we won\n")
     printed = []
-    for words in (["--model", str(tmp_path / "run")], ["--model", str(tmp_path / "onnx"), "--engine", "onnx"]):
+    for words in (
+        ["--model", str(tmp_path / "run")],
+        ["--model", str(tmp_path / "onnx"), "--engine", "onnx"],
+    ):
         assert main(["predict", *words, str(tmp_path / "script.txt")]) == 0
         rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-        assert main(["evaluate", *words, "--dataset", "sample", "--json", str(tmp_path / "figures.json")]) == 0
+        assert (
+            main(["evaluate", *words, "--dataset", "sample", "--json", str(tmp_path / "figures.json")]) == 0
+        )
         capsys.readouterr()
         printed.append(([row["label"] for row in rows], json.loads((tmp_path / "figures.json").read_text())))
     assert printed[0] == printed[1] and len(printed[0][0]) == 2

@@ -75,8 +75,12 @@ def dying(work: ChunkWork, chunks: Sequence[Chunk], workers: int) -> None:
     run_with_ray(Dies(work.checkpoint, work.output, work.schema, work.batch_size), chunks, workers)
 
 
-def test_a_worker_that_always_dies_ends_in_advice(cluster: None, source: Path, checkpoint: Path, tmp_path: Path) -> None:
-    with pytest.raises(EmoNetError, match=r"A worker died .* most likely out of memory: run again with a lower --batch-size"):
+def test_a_worker_that_always_dies_ends_in_advice(
+    cluster: None, source: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        EmoNetError, match=r"A worker died .* most likely out of memory: run again with a lower --batch-size"
+    ):
         predict_files(checkpoint, source, tmp_path / "out", runner=dying, workers=1, turns_a_part=200)
 
 
@@ -84,5 +88,12 @@ def test_a_bad_row_is_named_by_the_worker(cluster: None, checkpoint: Path, tmp_p
     rows: list[Any] = [*rows_of(9), {"dialogue_id": "z", "speaker": "Ann", "text": None, "line": 0}]
     write_jsonl(tmp_path / "in.jsonl", rows)
     with pytest.raises(EmoNetError, match=rf"in.jsonl, row {len(rows)}, text: expected text, found None"):
-        predict_files(checkpoint, tmp_path / "in.jsonl", tmp_path / "out", runner=run_with_ray, workers=2, turns_a_part=5)
+        predict_files(
+            checkpoint,
+            tmp_path / "in.jsonl",
+            tmp_path / "out",
+            runner=run_with_ray,
+            workers=2,
+            turns_a_part=5,
+        )
     assert not json.loads((tmp_path / "out" / "predictions.json").read_text())["complete"]

@@ -23,7 +23,13 @@ LABELS = ["Joyful", "Neutral", "Powerful", "Sad"]
 
 
 def turn(dialogue: str, place: int, speaker: str, emotion: str | None, predicted: str) -> dict[str, Any]:
-    return {"dialogue_id": dialogue, "turn": place, "speaker": speaker, "emotion": emotion, "predicted": predicted}
+    return {
+        "dialogue_id": dialogue,
+        "turn": place,
+        "speaker": speaker,
+        "emotion": emotion,
+        "predicted": predicted,
+    }
 
 
 ROWS = [
@@ -31,7 +37,9 @@ ROWS = [
     turn("a", 1, "Bob", "Joyful", "Joyful"),
     turn("a", 2, "Ann", "Sad", "Joyful"),  # the same as Ann's before, another than Bob's
     turn("a", 3, "Bob", None, "Sad"),
-    turn("a", 4, "Bob", "Powerful", "Joyful"),  # a shift from Bob's Joyful, across the turn without an emotion
+    turn(
+        "a", 4, "Bob", "Powerful", "Joyful"
+    ),  # a shift from Bob's Joyful, across the turn without an emotion
     turn("a", 5, "Ann", "Powerful", "Powerful"),  # a shift of Ann's, the same as Bob's
     turn("b", 0, "Ann", "Powerful", "Sad"),  # another dialogue begins anew
     turn("b", 1, "The Waiter", "Joyful", "Powerful"),
@@ -63,7 +71,10 @@ def test_first_turns_open_a_dialogue() -> None:
 
 
 def test_speakers_are_seen_by_the_registry() -> None:
-    assert speaker_groups(ROWS, ["Ann"])[:2] == ["seen", "unseen"] and speaker_groups(ROWS, ["Ann", "Bob"])[-1] == "unseen"
+    assert (
+        speaker_groups(ROWS, ["Ann"])[:2] == ["seen", "unseen"]
+        and speaker_groups(ROWS, ["Ann", "Bob"])[-1] == "unseen"
+    )
 
 
 def test_groups_are_scored_apart_and_unannotated_turns_left_out() -> None:
@@ -86,7 +97,12 @@ def test_speakers_come_by_how_much_they_say() -> None:
 def test_a_pair_of_emotions_is_confused_both_ways() -> None:
     pair = pair_confusion(ROWS, "Joyful", "Powerful")
     assert pair["first"] == {"emotion": "Joyful", "n": 2, "right": 0.5, "as_other": 0.5}
-    assert pair["second"] == {"emotion": "Powerful", "n": 3, "right": pytest.approx(1 / 3), "as_other": pytest.approx(1 / 3)}
+    assert pair["second"] == {
+        "emotion": "Powerful",
+        "n": 3,
+        "right": pytest.approx(1 / 3),
+        "as_other": pytest.approx(1 / 3),
+    }
     assert pair["confused"] == pytest.approx(2 / 5)
     assert pair_confusion(ROWS, "Neutral", "Neutral")["confused"] == 0
     assert most_confused_pair(ROWS, LABELS) == ("Joyful", "Powerful")

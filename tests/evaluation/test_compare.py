@@ -7,14 +7,19 @@ from typing import Any
 
 import pytest
 
+from emonet.cli.evaluation import add_commands
 from emonet.errors import EmoNetError
-from emonet.evaluation.cli import add_commands
 from emonet.evaluation.compare import compare_runs, comparison_text
 from emonet.evaluation.predictions import read_predictions, write_without_text
 from emonet.evaluation.report import write_predictions
 from emonet.evaluation.scored_runs import find_runs
 
-GOLD = [["Sad", "Mad", "Neutral"], ["Neutral", None, "Sad"], ["Mad", "Neutral"], ["Sad", "Sad", "Mad", "Neutral"]]
+GOLD = [
+    ["Sad", "Mad", "Neutral"],
+    ["Neutral", None, "Sad"],
+    ["Mad", "Neutral"],
+    ["Sad", "Sad", "Mad", "Neutral"],
+]
 RIGHT = [[emotion or "Sad" for emotion in dialogue] for dialogue in GOLD]
 SCORES = {"Mad": 0.2, "Neutral": 0.3, "Sad": 0.5}
 
@@ -62,30 +67,48 @@ def test_two_files_have_a_difference_and_the_turns_behind_it(tmp_path: Path, cap
     a, b = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
     write_predictions(a, rows(wrong_at((0, 0), (0, 1), (3, 0))))
     write_predictions(b, reversed(rows(wrong_at((3, 0), (3, 3)))))  # another order of rows
-    compare(str(a), str(b), "--changes", str(tmp_path / "changes.jsonl"), "--json", str(tmp_path / "new" / "figures.json"))
+    compare(
+        str(a),
+        str(b),
+        "--changes",
+        str(tmp_path / "changes.jsonl"),
+        "--json",
+        str(tmp_path / "new" / "figures.json"),
+    )
     printed = capsys.readouterr().out
     assert "turns  2 fixed, 1 broken" in printed and "4 dialogues, 11 turns" in printed
-    assert "d0 0  Sad: Mad → Sad  | A: line 0" in printed and "d3 3  Neutral: Neutral → Sad  | B: line 3" in printed
+    assert (
+        "d0 0  Sad: Mad → Sad  | A: line 0" in printed
+        and "d3 3  Neutral: Neutral → Sad  | B: line 3" in printed
+    )
     changes = [json.loads(line) for line in (tmp_path / "changes.jsonl").read_text().splitlines()]
     assert [(row["kind"], row["dialogue_id"], row["turn"]) for row in changes] == [
         ("fixed", "d0", 0), ("fixed", "d0", 1), ("broken", "d3", 3),
     ]  # fmt: skip
     figures = json.loads((tmp_path / "new" / "figures.json").read_text())
-    assert figures["difference"]["difference"] == pytest.approx(figures["second"]["value"] - figures["first"]["value"])
+    assert figures["difference"]["difference"] == pytest.approx(
+        figures["second"]["value"] - figures["first"]["value"]
+    )
     assert figures["difference"]["p_permutation"] > 0.1
 
 
 def test_a_list_is_cut_at_its_limit(tmp_path: Path, capsys: Any) -> None:
     a = run_folder(tmp_path / "a", wrong_at((0, 0), (0, 1), (0, 2)))
     compare(str(a), str(run_folder(tmp_path / "b", RIGHT)), "--limit", "2")
-    assert "fixed: 2 of 3" in (printed := capsys.readouterr().out) and "d0 1" in printed and "d0 2" not in printed
+    assert (
+        "fixed: 2 of 3" in (printed := capsys.readouterr().out)
+        and "d0 1" in printed
+        and "d0 2" not in printed
+    )
 
 
 def test_identical_runs_do_not_differ(tmp_path: Path, capsys: Any) -> None:
     folder = run_folder(tmp_path / "a", wrong_at((0, 0)))
     compare(str(folder), str(folder))
     printed = capsys.readouterr().out
-    assert "+0.00 [+0.00, +0.00]" in printed and "p = 1.000 (permutation)" in printed and "fixed:" not in printed
+    assert (
+        "+0.00 [+0.00, +0.00]" in printed and "p = 1.000 (permutation)" in printed and "fixed:" not in printed
+    )
 
 
 def test_seeds_are_paired_whatever_names_them(tmp_path: Path) -> None:
@@ -125,7 +148,10 @@ def test_text_comes_from_the_corpus_where_the_predictions_hold_none(tmp_path: Pa
 
     corpus = load_conversations("sample", view="utterances", history_scope="none")["test"]
     for name, guess in (("a", "Sad"), ("b", "Neutral")):
-        lines = [{"dialogue_id": r["dialogue_id"], "turn": r["turn"], "emotion": "Neutral", "predicted": guess} for r in corpus]
+        lines = [
+            {"dialogue_id": r["dialogue_id"], "turn": r["turn"], "emotion": "Neutral", "predicted": guess}
+            for r in corpus
+        ]
         write_without_text(tmp_path / f"{name}.jsonl.gz", lines)
     compare(str(tmp_path / "a.jsonl.gz"), str(tmp_path / "b.jsonl.gz"), "--dataset", "sample", "--limit", "1")
     assert corpus[0]["text"] in capsys.readouterr().out
@@ -141,19 +167,28 @@ def test_text_comes_from_the_corpus_where_the_predictions_hold_none(tmp_path: Pa
             rows(RIGHT, [["Mad", "Mad", "Neutral"], *GOLD[1:]]),
             "the annotations of 1 of 12 turns .dialogue d0, turn 0: Sad in",
         ),
-        ([{**row, "scores": {"Sad": 1.0}} for row in rows(RIGHT)], "the labels are Mad, Neutral, Sad in the first and Sad in"),
+        (
+            [{**row, "scores": {"Sad": 1.0}} for row in rows(RIGHT)],
+            "the labels are Mad, Neutral, Sad in the first and Sad in",
+        ),
     ],
 )
-def test_different_test_sets_are_refused_and_the_message_says_why(tmp_path: Path, other: list[Any], message: str) -> None:
+def test_different_test_sets_are_refused_and_the_message_says_why(
+    tmp_path: Path, other: list[Any], message: str
+) -> None:
     write_predictions(tmp_path / "a.jsonl", rows(RIGHT))
     write_predictions(tmp_path / "b.jsonl", other)
-    with pytest.raises(EmoNetError, match=rf"a.jsonl and .*b.jsonl are results on different test sets .*: {message}"):
+    with pytest.raises(
+        EmoNetError, match=rf"a.jsonl and .*b.jsonl are results on different test sets .*: {message}"
+    ):
         compare_runs(find_runs(str(tmp_path / "a.jsonl")), find_runs(str(tmp_path / "b.jsonl")))
 
 
 def test_different_versions_of_a_corpus_are_refused(tmp_path: Path) -> None:
     a, b = (run_folder(tmp_path / version, RIGHT, version=version) for version in ("toy-1.0.0", "toy-2.0.0"))
-    with pytest.raises(EmoNetError, match=r"the dataset is toy-1\.0\.0 in the first and toy-2\.0\.0 in the second"):
+    with pytest.raises(
+        EmoNetError, match=r"the dataset is toy-1\.0\.0 in the first and toy-2\.0\.0 in the second"
+    ):
         compare_runs(find_runs(str(a)), find_runs(str(b)))
 
 
@@ -176,7 +211,10 @@ def test_runs_that_are_not_there_are_named(tmp_path: Path) -> None:
     for argument, message in (
         (str(tmp_path / "no"), "no such file or folder"),
         (str(tmp_path / "no*"), "nothing matches"),
-        (str(tmp_path / "empty"), "neither it nor a folder in it holds test_predictions.jsonl; `emonet evaluate"),
+        (
+            str(tmp_path / "empty"),
+            "neither it nor a folder in it holds test_predictions.jsonl; `emonet evaluate",
+        ),
     ):
         with pytest.raises(EmoNetError, match=message):
             find_runs(argument)
@@ -187,17 +225,25 @@ def test_runs_that_are_not_there_are_named(tmp_path: Path) -> None:
     [
         (b"{oops", "line 1: not JSON"),
         (b'{"dialogue_id": "d", "turn": 0, "emotion": "Sad"}', "line 1: no predicted"),
-        (b'{"dialogue_id": "d", "turn": "0", "emotion": "Sad", "predicted": "Sad"}', "turn is '0', not a whole number"),
+        (
+            b'{"dialogue_id": "d", "turn": "0", "emotion": "Sad", "predicted": "Sad"}',
+            "turn is '0', not a whole number",
+        ),
         (
             2 * b'{"dialogue_id": "d", "turn": 0, "emotion": "Sad", "predicted": "Sad"}\n',
             "line 2: dialogue 'd', turn 0 is there twice",
         ),
-        (b'{"dialogue_id": "d", "turn": 0, "emotion": null, "predicted": "Sad"}', "no turn with an annotated emotion"),
+        (
+            b'{"dialogue_id": "d", "turn": 0, "emotion": null, "predicted": "Sad"}',
+            "no turn with an annotated emotion",
+        ),
         (b"\xff\xfe", "not a file of JSON lines"),
     ],
 )
 def test_wrong_prediction_files_are_named(tmp_path: Path, raw: bytes, message: str) -> None:
     for name, content in (("a.jsonl", raw), ("a.jsonl.gz", b"no gzip")):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(EmoNetError, match=f"{name}.*{message if content == raw else 'not a file of JSON lines'}"):
+        with pytest.raises(
+            EmoNetError, match=f"{name}.*{message if content == raw else 'not a file of JSON lines'}"
+        ):
             read_predictions(tmp_path / name)

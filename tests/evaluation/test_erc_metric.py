@@ -12,7 +12,9 @@ evaluate = pytest.importorskip("evaluate")
 
 
 @pytest.fixture(params=["import", "path"])
-def metric(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "evaluate.Metric":
+def metric(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> "evaluate.Metric":
     from emonet.evaluation import erc_metric
 
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

@@ -19,7 +19,9 @@ def test_figures_equal_scikit_learn(seed: int) -> None:
     hidden = rng.random(200) < 0.2
     metrics = emotion_metrics(np.where(hidden, -100, gold), guess, LABELS)
     gold, guess = gold[~hidden], guess[~hidden]
-    report = classification_report(gold, guess, labels=range(7), target_names=LABELS, output_dict=True, zero_division=0)
+    report = classification_report(
+        gold, guess, labels=range(7), target_names=LABELS, output_dict=True, zero_division=0
+    )
     assert metrics["n"] == len(gold)
     assert metrics["weighted_f1"] == pytest.approx(report["weighted avg"]["f1-score"])
     assert metrics["macro_f1"] == pytest.approx(report["macro avg"]["f1-score"])
@@ -39,14 +41,19 @@ def test_three_classes_merge_sides() -> None:
     assert metrics["weighted_f1"] == 0 and metrics["weighted_f1_3class"] == 1
     sides = metrics["per_class_3"]
     assert list(sides) == ["positive", "neutral", "negative"]
-    assert sides["positive"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 1} and sides["neutral"]["support"] == 0
+    assert (
+        sides["positive"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 1}
+        and sides["neutral"]["support"] == 0
+    )
     surprised = emotion_metrics([0], [0], ["neutral", "surprise"])
     assert surprised["weighted_f1_3class"] is None and surprised["per_class_3"] is None
 
 
 def test_neutral_is_known_in_any_case_of_letters() -> None:
     for name in ("neutral", "Neutral", "NEUTRAL"):
-        assert emotion_metrics([0, 1, 1], [0, 1, 0], [name, "joy"])["micro_f1_no_neutral"] == pytest.approx(2 / 3)
+        assert emotion_metrics([0, 1, 1], [0, 1, 0], [name, "joy"])["micro_f1_no_neutral"] == pytest.approx(
+            2 / 3
+        )
 
 
 def test_a_class_that_never_occurs_counts_as_zero_in_macro_f1() -> None:
@@ -62,7 +69,9 @@ def test_trainer_metrics_mask_padding() -> None:
         labels[row, turn] = label
     labels[1, 0] = 0
     figures = trainer_metrics(LABELS)(SimpleNamespace(predictions=logits, label_ids=labels))
-    assert figures["accuracy"] == pytest.approx(2 / 3) and all(isinstance(value, float) for value in figures.values())
+    assert figures["accuracy"] == pytest.approx(2 / 3) and all(
+        isinstance(value, float) for value in figures.values()
+    )
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,9 @@ def is_drawn(path: Path) -> bool:
 
 def test_a_report_is_complete(tmp_path: Path, metrics: dict[str, Any]) -> None:
     write_run_report(tmp_path / "new", metrics, LABELS, [LOSS, SCORE], "validation")
-    assert is_drawn(tmp_path / "new" / "confusion_matrix.png") and is_drawn(tmp_path / "new" / "learning_curves.png")
+    assert is_drawn(tmp_path / "new" / "confusion_matrix.png") and is_drawn(
+        tmp_path / "new" / "learning_curves.png"
+    )
     written = json.loads((tmp_path / "new" / "metrics.json").read_text("utf-8"))
     assert written == {"split": "validation", **metrics}
 
@@ -41,7 +43,9 @@ def test_without_a_history_there_are_no_curves(tmp_path: Path, metrics: dict[str
 
 
 @pytest.mark.parametrize("history", [[LOSS], [SCORE], [{"epoch": 1.0, "train_runtime": 3.0}]])
-def test_a_partial_history_draws_without_warnings(tmp_path: Path, metrics: dict[str, Any], history: list[Any]) -> None:
+def test_a_partial_history_draws_without_warnings(
+    tmp_path: Path, metrics: dict[str, Any], history: list[Any]
+) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         write_run_report(tmp_path, metrics, LABELS, history)
@@ -58,7 +62,15 @@ def test_the_table_holds_the_figures(metrics: dict[str, Any]) -> None:
 
 
 def test_predictions_are_json_lines_as_they_were_said(tmp_path: Path) -> None:
-    row = {"dialogue_id": "d1", "turn": 0, "speaker": "Zoë", "text": "Où?", "emotion": None, "predicted": "Sad", "scores": [0.5]}
+    row = {
+        "dialogue_id": "d1",
+        "turn": 0,
+        "speaker": "Zoë",
+        "text": "Où?",
+        "emotion": None,
+        "predicted": "Sad",
+        "scores": [0.5],
+    }
     write_predictions(tmp_path / "new" / "predictions.jsonl", [row, row])
     text = (tmp_path / "new" / "predictions.jsonl").read_text("utf-8")
     assert [json.loads(line) for line in text.splitlines()] == [row, row] and "Zoë" in text

@@ -33,8 +33,12 @@ def system(
     return np.where(rng.random(len(gold)) < chance, gold, rng.integers(0, CLASSES, len(gold)))
 
 
-def counts(rng: np.random.Generator, owner: np.ndarray, gold: np.ndarray, skill: float, seeds: int = 1) -> np.ndarray:
-    return np.stack([dialogue_counts(gold, system(rng, owner, gold, skill), owner, CLASSES) for _ in range(seeds)])
+def counts(
+    rng: np.random.Generator, owner: np.ndarray, gold: np.ndarray, skill: float, seeds: int = 1
+) -> np.ndarray:
+    return np.stack(
+        [dialogue_counts(gold, system(rng, owner, gold, skill), owner, CLASSES) for _ in range(seeds)]
+    )
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -45,8 +49,12 @@ def test_metrics_of_counts_equal_scikit_learn(seed: int) -> None:
     guess = rng.integers(0, CLASSES, len(gold))
     total = dialogue_counts(gold, guess, owner, CLASSES).sum(0)
     options = {"labels": range(CLASSES), "zero_division": 0}
-    assert metric_of_counts(total, "weighted_f1") == pytest.approx(f1_score(gold, guess, average="weighted", **options))
-    assert metric_of_counts(total, "macro_f1") == pytest.approx(f1_score(gold, guess, average="macro", **options))
+    assert metric_of_counts(total, "weighted_f1") == pytest.approx(
+        f1_score(gold, guess, average="weighted", **options)
+    )
+    assert metric_of_counts(total, "macro_f1") == pytest.approx(
+        f1_score(gold, guess, average="macro", **options)
+    )
     assert metric_of_counts(total, "accuracy") == pytest.approx(accuracy_score(gold, guess))
 
 
@@ -83,7 +91,9 @@ def test_seeds_are_pooled_as_the_mean_of_their_differences() -> None:
     first, second = counts(rng, owner, gold, 0.4, seeds=5), counts(rng, owner, gold, 0.45, seeds=5)
     pooled = compare_counts(first, second, resamples=1000)
     alone = [compare_counts(first[seed], second[seed], resamples=1000) for seed in range(5)]
-    assert pooled.seeds == 5 and pooled.difference == pytest.approx(np.mean([one.difference for one in alone]))
+    assert pooled.seeds == 5 and pooled.difference == pytest.approx(
+        np.mean([one.difference for one in alone])
+    )
     assert pooled.high - pooled.low < np.mean([one.high - one.low for one in alone])
 
 
@@ -106,14 +116,19 @@ def test_the_permutation_test_of_a_few_dialogues_is_exact(seeds: int) -> None:
     def difference(swap: tuple[bool, ...]) -> float:
         moved = np.array(swap)[owner]
         scores = [
-            [f1_score(gold, np.where(moved, b, a), average="weighted"), f1_score(gold, np.where(moved, a, b), average="weighted")]
+            [
+                f1_score(gold, np.where(moved, b, a), average="weighted"),
+                f1_score(gold, np.where(moved, a, b), average="weighted"),
+            ]
             for a, b in pairs
         ]
         return float(np.mean([second - first for first, second in scores]))
 
     observed = abs(difference((False,) * 7))
     ways = [abs(difference(swap)) >= observed - 1e-12 for swap in product((False, True), repeat=7)]
-    first, second = (np.stack([dialogue_counts(gold, pair[k], owner, CLASSES) for pair in pairs]) for k in (0, 1))
+    first, second = (
+        np.stack([dialogue_counts(gold, pair[k], owner, CLASSES) for pair in pairs]) for k in (0, 1)
+    )
     assert compare_counts(first, second, resamples=128).p_permutation == np.mean(ways)
     sampled = compare_counts(first, second, resamples=127).p_permutation
     assert sampled == pytest.approx(np.mean(ways), abs=0.12) and sampled != np.mean(ways)

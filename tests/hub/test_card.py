@@ -31,11 +31,22 @@ RUN = {
     "seed": 7,
     "dataset_version": VERSION,
     "config": {"pooling": "mean", "memory_hidden_size": 128},
-    "training": {"learning_rate": 5e-05, "learning_rate_mapping": {r"^(a|b)\b": 0.0005}, "class_weighting": "inverse"},
+    "training": {
+        "learning_rate": 5e-05,
+        "learning_rate_mapping": {r"^(a|b)\b": 0.0005},
+        "class_weighting": "inverse",
+    },
     "best_epoch": 2,
     "epochs": [
         {"epoch": 1, "train_loss": 1.9, "loss": 1.8, "weighted_f1": 0.3, "macro_f1": 0.21, "accuracy": 0.25},
-        {"epoch": 2, "train_loss": 1.7, "loss": 1.7, "weighted_f1": 0.3512, "macro_f1": 0.24, "accuracy": 0.31},
+        {
+            "epoch": 2,
+            "train_loss": 1.7,
+            "loss": 1.7,
+            "weighted_f1": 0.3512,
+            "macro_f1": 0.24,
+            "accuracy": 0.31,
+        },
         {"epoch": 3, "train_loss": 1.5, "loss": 1.9, "weighted_f1": 0.34, "macro_f1": 0.25, "accuracy": 0.32},
     ],
     "parameters": 45_456_007,
@@ -43,7 +54,10 @@ RUN = {
     "seconds": {"train": 1558.0},
     "versions": {"emonet": "0.1.0", "torch": "2.13.0"},
 }
-VALIDATION = {"split": "validation", **emotion_metrics([0, 1, 2, 3, 4, 5, 6, 2], [0, 1, 2, 2, 4, 5, 6, 1], LABELS)}
+VALIDATION = {
+    "split": "validation",
+    **emotion_metrics([0, 1, 2, 3, 4, 5, 6, 2], [0, 1, 2, 2, 4, 5, 6, 1], LABELS),
+}
 TEST = {**emotion_metrics([0, 1, 2, 3, 4, 5, 6], [0, 1, 2, 2, 3, 5, 5], LABELS), "split": "test"}
 FILES = {
     "config.json": CONFIG,
@@ -83,7 +97,10 @@ def body(card: str) -> str:
 def tables(card: str) -> list[list[list[str]]]:
     """Every table as rows of cells, as GitHub's Markdown reads them."""
     blocks = re.findall(r"(?:^\|.*\n?)+", card, re.MULTILINE)
-    return [[[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in block.splitlines()] for block in blocks]
+    return [
+        [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in block.splitlines()]
+        for block in blocks
+    ]
 
 
 def table(card: str, *first_column: str) -> dict[str, list[str]]:
@@ -106,11 +123,15 @@ def test_calibration_is_said_where_there_is_one(folder: Path) -> None:
     assert "calibrat" not in card_text(folder, "user/name")
     change(folder, "config.json", calibration_temperature=1.374)
     change(folder, "test_metrics.json", ece=0.0312)
-    assert "a temperature of 1.37, fitted on validation. The expected calibration error here is 3.1 %" in card_text(folder, "a/b")
+    assert (
+        "a temperature of 1.37, fitted on validation. The expected calibration error here is 3.1 %"
+        in card_text(folder, "a/b")
+    )
 
 
 @pytest.mark.parametrize(
-    ("adjustment", "where"), [("validation", "validation, whose own figures it flatters"), ("out_of_fold", "training dialogues")]
+    ("adjustment", "where"),
+    [("validation", "validation, whose own figures it flatters"), ("out_of_fold", "training dialogues")],
 )
 def test_the_card_says_what_the_class_bias_was_fitted_to(folder: Path, adjustment: str, where: str) -> None:
     assert "bias for every class" not in card_text(folder, "a/b")
@@ -160,7 +181,9 @@ def test_the_metadata_is_what_the_hub_library_reads(folder: Path) -> None:
         (None, None),
     ],
 )
-def test_the_base_model_is_a_hub_id_or_not_there(folder: Path, backbone: str | None, base: str | None) -> None:
+def test_the_base_model_is_a_hub_id_or_not_there(
+    folder: Path, backbone: str | None, base: str | None
+) -> None:
     change(folder, "config.json", backbone=backbone)
     card = card_text(folder)
     assert metadata(card).get("base_model") == base
@@ -173,7 +196,9 @@ def test_the_tables_hold_every_figure(folder: Path) -> None:
     assert {percent(TEST[key]) for key in OVERALL} <= set(overall)
     by_class = table(card, *LABELS)
     for name, row in TEST["per_class"].items():
-        assert {*map(percent, (row["f1"], row["precision"], row["recall"])), str(row["support"])} <= set(by_class[name])
+        assert {*map(percent, (row["f1"], row["precision"], row["recall"])), str(row["support"])} <= set(
+            by_class[name]
+        )
     matrix = [[row[1:] for row in rows[2:]] for rows in tables(card) if rows[0][1:] == LABELS]
     assert matrix == [[[str(count) for count in row] for row in TEST["confusion_matrix"]]]
 
@@ -226,7 +251,11 @@ def test_what_is_missing_leaves_no_trace(tmp_path: Path, count: int) -> None:
         text = re.sub(r"<!--.*?-->", "", body(card_text(folder)), flags=re.DOTALL)
         assert "None" not in text and "nan" not in text
         assert not re.search(r"^#+ [^\n]*\n\s*(?=#+ |\Z)", text, re.MULTILINE), names
-        assert "config.json" in names or VERSION not in text or {"run.json", "metrics.json", "test_metrics.json"} & set(names)
+        assert (
+            "config.json" in names
+            or VERSION not in text
+            or {"run.json", "metrics.json", "test_metrics.json"} & set(names)
+        )
 
 
 def test_figures_without_a_known_metric_or_class_do_no_harm(folder: Path) -> None:
@@ -302,7 +331,9 @@ def test_what_was_written_by_hand_survives_new_figures(folder: Path) -> None:
     write_card(folder, "user/name")
     card = (folder / "README.md").read_text("utf-8")
     changed = re.sub(r"^## Limits.*?$", "## Caveats of mine", card, count=1, flags=re.MULTILINE) + PROSE
-    assert changed.count("Caveats of mine") == 1, "the template's own headings are outside the generated parts"
+    assert changed.count("Caveats of mine") == 1, (
+        "the template's own headings are outside the generated parts"
+    )
     (folder / "README.md").write_text(changed, "utf-8")
     change(folder, "test_metrics.json", weighted_f1=0.987654)
     text = write_card(folder, "user/name").read_text("utf-8")
@@ -329,17 +360,32 @@ def test_a_deleted_part_stays_deleted(folder: Path, name: str) -> None:
 def test_metadata_by_hand_survives(folder: Path) -> None:
     generated = card_text(folder)
     front = metadata(generated)
-    front |= {"license": "cc-by-4.0", "language": ["en", "de"], "thumbnail": "x.png", "tags": [*front["tags"], "mine"]}
+    front |= {
+        "license": "cc-by-4.0",
+        "language": ["en", "de"],
+        "thumbnail": "x.png",
+        "tags": [*front["tags"], "mine"],
+    }
     front |= {"model-index": [{"name": "old", "results": []}], "datasets": [*front["datasets"], "user/extra"]}
     edited = f"---\n{yaml.safe_dump(front)}---\n{body(generated)}"
     merged = metadata(merge_card(edited, generated))
-    assert (merged["license"], merged["language"], merged["thumbnail"]) == ("cc-by-4.0", ["en", "de"], "x.png")
-    assert "mine" in merged["tags"] and "emonet" in merged["tags"] and len(merged["tags"]) == len(set(merged["tags"]))
+    assert (merged["license"], merged["language"], merged["thumbnail"]) == (
+        "cc-by-4.0",
+        ["en", "de"],
+        "x.png",
+    )
+    assert (
+        "mine" in merged["tags"]
+        and "emonet" in merged["tags"]
+        and len(merged["tags"]) == len(set(merged["tags"]))
+    )
     assert set(merged["datasets"]) == {VERSION, "user/extra"}
     assert merged["model-index"] == metadata(generated)["model-index"]
 
 
-@pytest.mark.parametrize("front", ["", "---\nlicense: mit\n---\n", "---\n---\n", "---\r\nlicense: mit\r\n---\r\n"])
+@pytest.mark.parametrize(
+    "front", ["", "---\nlicense: mit\n---\n", "---\n---\n", "---\r\nlicense: mit\r\n---\r\n"]
+)
 def test_a_card_of_another_hand_stays_whole(folder: Path, front: str) -> None:
     text = "# My own\n\n---\n\nAll by hand.\n"
     merged = merge_card(front + text, card_text(folder))
@@ -383,7 +429,9 @@ def test_whether_a_card_was_edited(folder: Path) -> None:
     assert not is_edited(generated, generated) and not is_edited(inside, generated)
     assert not is_edited(generated.replace("\n", "\r\n"), generated)
     assert is_edited(generated + PROSE, generated) and is_edited("# By hand\n", generated)
-    assert is_edited(re.sub(rf"<!-- emonet:begin {part}.*?end {part} -->", "", generated, flags=re.DOTALL), generated)
+    assert is_edited(
+        re.sub(rf"<!-- emonet:begin {part}.*?end {part} -->", "", generated, flags=re.DOTALL), generated
+    )
 
 
 def test_a_card_is_replaced_whole_or_not_at_all(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -427,7 +475,12 @@ def test_a_trainer_leaves_a_card_with_its_history(tokenizer: Any, tmp_path: Path
     record = json.loads((folder / "run.json").read_text("utf-8"))
     assert record["training"]["max_grad_norm"] == 0.5 and record["seed"] == trainer.args.seed
     for text in (card, (folder / "run.json").read_text("utf-8")):
-        assert str(tmp_path) not in text and "machine" not in text and "hf_s" not in text and "elsewhere" not in text
+        assert (
+            str(tmp_path) not in text
+            and "machine" not in text
+            and "hf_s" not in text
+            and "elsewhere" not in text
+        )
         assert socket.gethostname() not in text and str(Path.home()) + "/" not in text
 
 
@@ -458,9 +511,13 @@ def test_an_evaluation_alone_writes_nothing(tokenizer: Any, tmp_path: Path) -> N
         ({"save_strategy": "epoch", "load_best_model_at_end": False}, "last"),
     ],
 )
-def test_the_bold_row_is_the_one_that_is_saved(tokenizer: Any, tmp_path: Path, arguments: Any, kept: str) -> None:
+def test_the_bold_row_is_the_one_that_is_saved(
+    tokenizer: Any, tmp_path: Path, arguments: Any, kept: str
+) -> None:
     trainer = trained(tokenizer, tmp_path / "run", learning_rate=0.01, **arguments)
     losses = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
-    rows = next(rows for rows in tables((tmp_path / "run" / "README.md").read_text("utf-8")) if rows[0][0] == "epoch")
+    rows = next(
+        rows for rows in tables((tmp_path / "run" / "README.md").read_text("utf-8")) if rows[0][0] == "epoch"
+    )
     bold = [number for number, row in enumerate(rows[2:]) if row[0].startswith("**")]
     assert bold == [losses.index(min(losses)) if kept == "lowest loss" else 2]

@@ -37,11 +37,15 @@ def handler(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_one_dialogue(handler: Any, body: dict[str, Any]) -> None:
     rows = handler(body)
     assert [row["speaker"] for row in rows] == [turn["speaker"] for turn in PLAIN]
-    assert [row["scores"] for row in rows] == [pytest.approx(row["scores"], abs=1e-6) for row in handler({"inputs": PLAIN})]
+    assert [row["scores"] for row in rows] == [
+        pytest.approx(row["scores"], abs=1e-6) for row in handler({"inputs": PLAIN})
+    ]
 
 
 def test_several_dialogues_and_parameters(handler: Any) -> None:
-    answers = handler({"inputs": [PLAIN, PLAIN[:2]], "parameters": {"top_k": 2, "history": {"Ann": ["i hate this"]}}})
+    answers = handler(
+        {"inputs": [PLAIN, PLAIN[:2]], "parameters": {"top_k": 2, "history": {"Ann": ["i hate this"]}}}
+    )
     assert [len(rows) for rows in answers] == [len(PLAIN), 2]
     assert all(len(row["scores"]) == 2 for rows in answers for row in rows)
 

@@ -28,7 +28,12 @@ def test_a_run_folder_goes_along(run: Path, tmp_path: Path) -> None:
     metadata = yaml.safe_load((folder / "README.md").read_text("utf-8").split("---\n")[1])
     assert metadata["sdk"] == "gradio" and metadata["app_file"] == "app.py" and "models" not in metadata
     assert 'serve("models/albatross"' in (folder / "app.py").read_text()
-    for name in ("models/albatross/model.safetensors", "emonet/py.typed", "emonet/serving/page.css", "emonet/hub/space/app.py"):
+    for name in (
+        "models/albatross/model.safetensors",
+        "emonet/py.typed",
+        "emonet/serving/page.css",
+        "emonet/hub/space/app.py",
+    ):
         assert (folder / name).is_file(), name
     assert not (folder / "emonet" / "tests").exists() and not list(folder.rglob("__pycache__"))
     needed = (folder / "requirements.txt").read_text()
@@ -37,7 +42,9 @@ def test_a_run_folder_goes_along(run: Path, tmp_path: Path) -> None:
 
 def test_a_hub_id_is_named_and_nothing_is_copied(tmp_path: Path) -> None:
     folder = write_space("user/model", tmp_path / "space")
-    assert yaml.safe_load((folder / "README.md").read_text("utf-8").split("---\n")[1])["models"] == ["user/model"]
+    assert yaml.safe_load((folder / "README.md").read_text("utf-8").split("---\n")[1])["models"] == [
+        "user/model"
+    ]
     assert 'serve("user/model"' in (folder / "app.py").read_text() and not (folder / "models").exists()
 
 

@@ -19,7 +19,7 @@ from tiny import DIALOGUE, build, logits
 from tiny_training import encoded, trainer_for
 from without_emonet import run_without_emonet
 
-from emonet.cli import main
+from emonet.cli.main import main
 from emonet.data import load_conversations
 from emonet.errors import EmoNetError
 from emonet.hub.push import push_run
@@ -83,7 +83,9 @@ class World:
 
     def __init__(self, hub: FakeHub, root: Path):
         self.hub = hub
-        self.run, self.second, self.third, self.reader = (root / name for name in ("run", "second", "third", "reader"))
+        self.run, self.second, self.third, self.reader = (
+            root / name for name in ("run", "second", "third", "reader")
+        )
         self.root = root
         self.expected: dict[str, Any] = {}
         self.trained: dict[str, Any] = {}
@@ -127,8 +129,19 @@ def train_and_push(world: World) -> dict[str, Any]:
     tests = Path(__file__).parents[1]
     env = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
     env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(tests), env.get("PYTHONPATH")]))
-    env.update(world.hub.environment, HF_HOME=str(world.root / "trainer"), HF_HUB_DISABLE_XET="1", OMP_NUM_THREADS="1")
-    command = [sys.executable, str(Path(__file__).with_name("train_and_push.py")), str(world.run), MODEL, DATASET]
+    env.update(
+        world.hub.environment,
+        HF_HOME=str(world.root / "trainer"),
+        HF_HUB_DISABLE_XET="1",
+        OMP_NUM_THREADS="1",
+    )
+    command = [
+        sys.executable,
+        str(Path(__file__).with_name("train_and_push.py")),
+        str(world.run),
+        MODEL,
+        DATASET,
+    ]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-4000:]
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
@@ -153,10 +166,17 @@ def scores(rows: list[dict[str, Any]]) -> list[Any]:
 
 def test_every_push_of_the_trainer_is_a_whole_repository(world: World) -> None:
     messages = [commit.message for commit in world.hub.repository(MODEL).history()]
-    assert messages[:4] == ["initial commit", "Training in progress, epoch 1", "Training in progress, epoch 2", "End of training"]
+    assert messages[:4] == [
+        "initial commit",
+        "Training in progress, epoch 1",
+        "Training in progress, epoch 2",
+        "End of training",
+    ]
     for message in messages[1:]:
         assert set(world.commits[message].files) >= WHOLE, message
-    first, second, end = (world.commits[message].files["model.safetensors"].sha256 for message in messages[1:4])
+    first, second, end = (
+        world.commits[message].files["model.safetensors"].sha256 for message in messages[1:4]
+    )
     assert first != second and end == first  # at the end the best epoch's, which is the first here
 
 
@@ -169,7 +189,9 @@ def test_loading_without_the_package_gives_the_same_scores(world: World, loaded:
     assert loaded["tokens"] == model.processor.tokenizer("great we won")["input_ids"]
 
 
-def test_earlier_revisions_and_the_pull_request_give_their_own_scores(world: World, loaded: dict[str, Any]) -> None:
+def test_earlier_revisions_and_the_pull_request_give_their_own_scores(
+    world: World, loaded: dict[str, Any]
+) -> None:
     assert len(loaded["revisions"]) >= 3
     for revision, found in {**loaded["revisions"], **loaded["pipeline"]}.items():
         assert found == world.expected[revision], revision
@@ -179,7 +201,10 @@ def test_the_pull_request_left_main_alone(world: World) -> None:
     repository = world.hub.repository(MODEL)
     assert repository.commit_at("refs/pr/1").parent == repository.commit_at("main").sha
     assert world.hub.files(MODEL)["model.safetensors"] == (world.second / "model.safetensors").read_bytes()
-    assert world.hub.files(MODEL, "refs/pr/1")["model.safetensors"] == (world.third / "model.safetensors").read_bytes()
+    assert (
+        world.hub.files(MODEL, "refs/pr/1")["model.safetensors"]
+        == (world.third / "model.safetensors").read_bytes()
+    )
 
 
 def test_an_edit_of_the_card_on_the_hub_survives(world: World) -> None:
@@ -207,7 +232,9 @@ def test_all_of_it_works_offline_after_the_first_time(world: World, loaded: dict
 def test_the_token_is_in_no_file(world: World, loaded: dict[str, Any]) -> None:
     written = [path for path in world.root.rglob("*") if path.is_file()]
     contents = [*world.hub.all_blobs(), *(path.read_bytes() for path in written)]
-    assert sum(b"EmoNetForSequenceClassification" in content for content in contents) > 10  # the scan does find things
+    assert (
+        sum(b"EmoNetForSequenceClassification" in content for content in contents) > 10
+    )  # the scan does find things
     assert any(path.name == "training_args.bin" for path in written)
     token = world.hub.token.encode()
     assert not [path for path in written if token in path.read_bytes()]
@@ -240,7 +267,9 @@ def versions(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     return root / "old", root / "new"
 
 
-def test_the_trainer_keeps_an_edit_of_the_card_on_the_hub(hub: FakeHub, tokenizer: Any, tmp_path: Path) -> None:
+def test_the_trainer_keeps_an_edit_of_the_card_on_the_hub(
+    hub: FakeHub, tokenizer: Any, tmp_path: Path
+) -> None:
     trainer = trainer_for(encoded(tokenizer, "emonet-thesis"), tmp_path / "run", hub_model_id=MODEL)
     trainer.push_to_hub()
     card = hub.files(MODEL)["README.md"].decode() + EDIT
@@ -297,7 +326,9 @@ def test_an_interrupted_push_leaves_the_old_version_or_the_new_one(
     except CLEAR_ERRORS as error:
         assert str(error) and (times > 1 or step == "commit")
         # A commit whose answer was lost is there.
-        assert repository.commit_at("main").files == (after if (step, fault) == ("commit", "lost") else before)
+        assert repository.commit_at("main").files == (
+            after if (step, fault) == ("commit", "lost") else before
+        )
     hub.heal()
     push_run(versions[1], MODEL)
     assert repository.commit_at("main").files == after
@@ -318,7 +349,9 @@ def test_the_command_reports_an_interrupted_push_in_one_line(
 
 
 @pytest.mark.parametrize("step", list(STEPS))
-def test_an_interrupted_push_of_the_trainer_changes_nothing(hub: FakeHub, tokenizer: Any, tmp_path: Path, step: str) -> None:
+def test_an_interrupted_push_of_the_trainer_changes_nothing(
+    hub: FakeHub, tokenizer: Any, tmp_path: Path, step: str
+) -> None:
     trainer = trainer_for(encoded(tokenizer, "emonet-thesis"), tmp_path / "run", hub_model_id=MODEL)
     trainer.push_to_hub()
     before = hub.repository(MODEL).commit_at("main")
@@ -343,7 +376,9 @@ def test_no_trouble_splits_a_push_of_the_trainer(
     for number in range(30):
         (tmp_path / "run" / f"part_{number}.py").write_text("PART = True\n")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", False)
-    monkeypatch.setattr("fake_hub.endpoints.needs_lfs", lambda path, sample: False)  # there is no Xet server here
+    monkeypatch.setattr(
+        "fake_hub.endpoints.needs_lfs", lambda path, sample: False
+    )  # there is no Xet server here
     hub.fail("POST", "/commit/", "500", times=36)
     with suppress(*CLEAR_ERRORS):
         trainer.push_to_hub()

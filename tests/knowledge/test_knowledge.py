@@ -10,13 +10,13 @@ import pytest
 import torch
 from tiny import DIALOGUE, build
 
-from emonet.concepts import ConceptTable, collate_concepts, words_of
-from emonet.digests import file_digest
+from emonet.data.features import set_concept_vectors
 from emonet.errors import EmoNetError
-from emonet.features import set_concept_vectors
+from emonet.files.digests import file_digest
 from emonet.hub.push import check_complete
 from emonet.knowledge import affect as affect_module
 from emonet.knowledge.affect import read_affect
+from emonet.knowledge.concepts import ConceptTable, collate_concepts, words_of
 from emonet.knowledge.graphs import base_forms, read_graph
 from emonet.knowledge.table import build_concepts, coverage
 
@@ -67,16 +67,22 @@ def nrc(tmp_path: Path) -> str:
 def test_wordnet_gives_synonyms_and_one_step_by_the_rank_of_the_sense(wordnet: str) -> None:
     graph = read_graph(wordnet, {"news", "felt", "great", "nothing"})
     assert graph.neighbours["news"] == [("tidings", 1.0), ("information", 0.5)]
-    assert graph.neighbours["felt"] == [("experience", 1.0), ("sense", 0.5)], "as a form of `feel`; antonyms are left out"
+    assert graph.neighbours["felt"] == [("experience", 1.0), ("sense", 0.5)], (
+        "as a form of `feel`; antonyms are left out"
+    )
     assert graph.neighbours["great"] == [("wonderful", 0.5)] and "nothing" not in graph.neighbours
     assert graph.source["graph"] == "WordNet 3.0" and graph.source["shareable"]
 
 
 @pytest.mark.parametrize("ending", ["csv", "csv.gz"])
 def test_conceptnet_gives_english_assertions_scaled_by_word(tmp_path: Path, ending: str) -> None:
-    lines = [f"/a\t{relation}\t{a}\t{b}\t{json.dumps({'weight': weight})}" for relation, a, b, weight in ASSERTIONS]
+    lines = [
+        f"/a\t{relation}\t{a}\t{b}\t{json.dumps({'weight': weight})}" for relation, a, b, weight in ASSERTIONS
+    ]
     file = tmp_path / f"assertions.{ending}"
-    file.write_bytes(gzip.compress("\n".join(lines).encode()) if ending.endswith("gz") else "\n".join(lines).encode())
+    file.write_bytes(
+        gzip.compress("\n".join(lines).encode()) if ending.endswith("gz") else "\n".join(lines).encode()
+    )
     graph = read_graph(str(file), {"news", "great", "greater"})
     assert graph.neighbours["news"] == [("paper", 1.0), ("information", 0.5)]
     assert graph.neighbours["great"] == graph.neighbours["greater"] == [("joy", 1.0)]
@@ -99,14 +105,18 @@ def test_vader_is_taken_out_of_its_wheel_once(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(EmoNetError, match="not the file it should be: expected SHA-256"):
         read_affect("vader", tmp_path)
     monkeypatch.setattr(affect_module, "_VADER_WHEEL_SHA256", file_digest(wheel))
-    assert read_affect("vader", tmp_path).intensities(["great", "hate", "of"]) == pytest.approx([1.0, 0.625, 0.0])
+    assert read_affect("vader", tmp_path).intensities(["great", "hate", "of"]) == pytest.approx(
+        [1.0, 0.625, 0.0]
+    )
 
     def unreachable(requirement: str, folder: Path) -> Path:
         raise OSError("no index")
 
     monkeypatch.setattr(affect_module, "download_wheel_of", unreachable)
     assert read_affect("vader", tmp_path).values["hate"] == (0.25, 0.0)
-    with pytest.raises(EmoNetError, match=r"could not be downloaded .no index.*vader_lexicon.txt there.*--affect FILE"):
+    with pytest.raises(
+        EmoNetError, match=r"could not be downloaded .no index.*vader_lexicon.txt there.*--affect FILE"
+    ):
         read_affect("vader", tmp_path / "empty")
 
 
@@ -126,7 +136,11 @@ def test_what_is_missing_or_wrong_is_named(tmp_path: Path, nrc: str) -> None:
 
 def test_the_table_of_a_corpus_and_its_reach(wordnet: str, nrc: str, tmp_path: Path) -> None:
     table = build_concepts(["Great NEWS, and", "no"], wordnet, nrc)
-    assert table is not None and table.concepts == ["information", "tidings", "wonderful"] and table.affect == [0.0, 1.0, 0.0]
+    assert (
+        table is not None
+        and table.concepts == ["information", "tidings", "wonderful"]
+        and table.affect == [0.0, 1.0, 0.0]
+    )
     assert table.of("The news!") == ([1, 0], [1.0, 0.5])
     assert table.of("felt") == ([], []), "not a word of training"
     assert coverage(table, ["great news is here", "no"]) == {"words": 0.4, "content_words": 1.0, "turns": 0.5}
@@ -138,7 +152,11 @@ def test_the_table_of_a_corpus_and_its_reach(wordnet: str, nrc: str, tmp_path: P
 
 def test_words_and_forms() -> None:
     assert words_of("Don’t call Ms. Geller-Bing 2 times…") == ["don't", "call", "ms", "geller-bing", "times"]
-    assert {"cry", "cries"} <= set(base_forms("cries")) and "make" in base_forms("making") and list(base_forms("is")) == ["is"]
+    assert (
+        {"cry", "cries"} <= set(base_forms("cries"))
+        and "make" in base_forms("making")
+        and list(base_forms("is")) == ["is"]
+    )
 
 
 def test_turns_without_concepts_are_padding() -> None:
@@ -160,7 +178,9 @@ def test_the_backbone_gives_the_concepts_their_vectors(tokenizer: Any, tmp_path:
 
 
 def test_knowledge_that_may_not_be_shared_is_not_published(tokenizer: Any, tmp_path: Path) -> None:
-    table = ConceptTable(["joy"], [1.0], {}, [{"lexicon": "NRC-VAD", "licence": "research only", "shareable": False}])
+    table = ConceptTable(
+        ["joy"], [1.0], {}, [{"lexicon": "NRC-VAD", "licence": "research only", "shareable": False}]
+    )
     model, model.processor = build(tokenizer, "ket", num_concepts=1, concepts=table)
     model.save_pretrained(tmp_path)
     with pytest.raises(EmoNetError, match=r"parts of NRC-VAD, whose licence .research only. does not allow"):
@@ -171,7 +191,9 @@ def test_the_real_wordnet_reaches_most_turns(corpora: Path, tmp_path: Path, nrc:
     from emonet.data import load_conversations
 
     corpus = load_conversations("emorynlp", corpora, history_scope="none", cache_dir=tmp_path)
-    texts = {split: [turn["text"] for row in corpus[split] for turn in row["turns"]] for split in ("train", "test")}
+    texts = {
+        split: [turn["text"] for row in corpus[split] for turn in row["turns"]] for split in ("train", "test")
+    }
     try:
         table = build_concepts(texts["train"], "wordnet", nrc)
     except EmoNetError as error:

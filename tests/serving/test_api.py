@@ -91,7 +91,11 @@ def test_a_dialogue_is_answered_as_by_the_pipeline() -> None:
         (b'{"inputs": [], "parameters": {"top_k": NaN}}', 422, "top_k"),
         (b'{"inputs": [], "parameters": {"temperature": 1}}', 422, "temperature"),
         (json.dumps({"inputs": [TURN] * 51}).encode(), 413, "51 turns"),
-        (json.dumps({"inputs": [TURN], "parameters": {"history": {"Ann": ["a"] * 50}}}).encode(), 413, "51 turns"),
+        (
+            json.dumps({"inputs": [TURN], "parameters": {"history": {"Ann": ["a"] * 50}}}).encode(),
+            413,
+            "51 turns",
+        ),
         (b" " * 20_001, 413, "20000 bytes"),
     ],
     ids=range(18),
@@ -114,7 +118,11 @@ def test_a_failure_of_the_server_keeps_its_reasons_to_itself(monkeypatch: pytest
     predictor = tiny_predictor()
     monkeypatch.setattr(predictor, "predict", lambda *_: 1 / 0)
     response = post(limited(predictor, LIMITS), json={"inputs": [TURN]})
-    assert response.status_code == 500 and "ZeroDivision" not in response.text and "log" in response.json()["detail"]
+    assert (
+        response.status_code == 500
+        and "ZeroDivision" not in response.text
+        and "log" in response.json()["detail"]
+    )
 
 
 def test_one_request_too_many_and_one_too_slow_get_503() -> None:
@@ -124,7 +132,9 @@ def test_one_request_too_many_and_one_too_slow_get_503() -> None:
     async def storm() -> list[httpx.Response]:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
             with predictor.alone():  # so that nobody is answered
-                return await asyncio.gather(*(client.post("/v1/emotions", json={"inputs": [TURN]}) for _ in range(5)))
+                return await asyncio.gather(
+                    *(client.post("/v1/emotions", json={"inputs": [TURN]}) for _ in range(5))
+                )
 
     responses = asyncio.run(storm())
     reasons = sorted(response.json()["detail"][:20] for response in responses)

@@ -44,11 +44,18 @@ def page(request: Any, browser: Any, server: RunningServer) -> Iterator[Any]:
     wrong: list[str] = []
     page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("request", lambda asked: None if asked.url.startswith((server.url, "data:", "blob:")) else wrong.append(asked.url))
+    page.on(
+        "request",
+        lambda asked: (
+            None if asked.url.startswith((server.url, "data:", "blob:")) else wrong.append(asked.url)
+        ),
+    )
     page.goto(server.url)
     page.wait_for_selector("#analyse")
     yield page
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out at the side"
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (
+        "nothing sticks out at the side"
+    )
     context.close()
     assert not wrong
 
@@ -67,7 +74,9 @@ def test_paste_result_timeline_why_download(page: Any) -> None:
     assert page.locator(".emo-turn b").all_inner_texts() == [speaker for speaker, _ in lines]
     assert page.locator(".emo-lane").all_inner_texts() == ["Ann", "Bob", "Cat"]
     assert page.locator(".emo-cell").count() == 6
-    assert all(text.strip() for text in page.locator(".emo-cell").all_inner_texts()), "symbols, not colour alone"
+    assert all(text.strip() for text in page.locator(".emo-cell").all_inner_texts()), (
+        "symbols, not colour alone"
+    )
 
     rows = list(csv.DictReader(io.StringIO(download(page, "CSV").decode("utf-8-sig"), newline="")))
     assert [(row["speaker"], row["text"]) for row in rows] == lines
@@ -92,7 +101,9 @@ def test_by_keyboard_alone(page: Any) -> None:
     reached = []
     for _ in range(40):
         page.keyboard.press("Tab")
-        reached.append(page.evaluate("document.activeElement.className + ' ' + document.activeElement.tagName"))
+        reached.append(
+            page.evaluate("document.activeElement.className + ' ' + document.activeElement.tagName")
+        )
     for part in ("emo-file", "emo-scroll", "SUMMARY", "emo-why"):
         assert any(part in element for element in reached), part
     page.get_by_role("button", name="Why turn 2?").focus()
@@ -114,7 +125,9 @@ def test_a_wrong_script_is_told_why_and_a_long_one_is_cancelled(page: Any, tmp_p
     page.fill("#script textarea", "no speaker")
     page.click("#analyse")
     assert "line 1" in page.inner_text(".emo-alert")
-    (tmp_path / "long.txt").write_text("\n".join(f"{'ABC'[place % 3]}: hello there how are you {place}" for place in range(4900)))
+    (tmp_path / "long.txt").write_text(
+        "\n".join(f"{'ABC'[place % 3]}: hello there how are you {place}" for place in range(4900))
+    )
     page.set_input_files("input[type=file]", tmp_path / "long.txt")
     page.wait_for_selector("#status progress")
     page.click("#cancel")

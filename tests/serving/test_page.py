@@ -50,7 +50,9 @@ def test_an_uploaded_file_is_read_by_its_ending(page: Page, tmp_path: Path) -> N
 )
 def test_a_wrong_script_gets_its_reason(page: Page, script: str, reason: str) -> None:
     shown = last(page, script)
-    assert reason in shown[page.status] and 'role="alert"' in shown[page.status] and set(shown) == {page.status}
+    assert (
+        reason in shown[page.status] and 'role="alert"' in shown[page.status] and set(shown) == {page.status}
+    )
 
 
 def test_a_script_can_be_cancelled_while_it_waits_or_runs(page: Page) -> None:

@@ -11,12 +11,25 @@ from emonet.serving.palette import contrast, linear_rgb, looks
 # Machado, Oliveira & Fernandes (2009), "A Physiologically-based Model for Simulation of Color Vision Deficiency", severity 1.
 SIGHT = {
     "normal": np.eye(3),
-    "protanopia": np.array([[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]),
-    "deuteranopia": np.array([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]]),
-    "tritanopia": np.array([[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]]),
+    "protanopia": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+    ),
+    "deuteranopia": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]]
+    ),
+    "tritanopia": np.array(
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]]
+    ),
 }
-XYZ = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.072175], [0.0193339, 0.119192, 0.9503041]])
-LABEL_SETS = [EMORYNLP_LABELS, MELD_LABELS, ["happy", "sad", "angry", "neutral", "excited", "frustrated"], list("abcdefgh")]
+XYZ = np.array(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.072175], [0.0193339, 0.119192, 0.9503041]]
+)
+LABEL_SETS = [
+    EMORYNLP_LABELS,
+    MELD_LABELS,
+    ["happy", "sad", "angry", "neutral", "excited", "frustrated"],
+    list("abcdefgh"),
+]
 
 
 def lab(colour: str, sight: np.ndarray) -> np.ndarray:
@@ -34,7 +47,9 @@ def test_no_two_emotions_look_alike(labels: list[str], sight: str) -> None:
         assert np.linalg.norm(seen[one] - seen[other]) > 15, (one, other)
 
 
-@pytest.mark.parametrize("labels", [*LABEL_SETS, [f"emotion {number}" for number in range(30)]], ids=lambda labels: labels[0])
+@pytest.mark.parametrize(
+    "labels", [*LABEL_SETS, [f"emotion {number}" for number in range(30)]], ids=lambda labels: labels[0]
+)
 def test_every_label_is_legible_and_symbols_are_its_own(labels: list[str]) -> None:
     chosen = looks(labels)
     assert list(chosen) == labels
@@ -45,5 +60,11 @@ def test_every_label_is_legible_and_symbols_are_its_own(labels: list[str]) -> No
 
 def test_a_family_looks_the_same_under_its_names() -> None:
     emory, meld = looks(EMORYNLP_LABELS), looks(MELD_LABELS)
-    for one, other in (("Joyful", "joy"), ("Mad", "anger"), ("Neutral", "neutral"), ("Sad", "sadness"), ("Scared", "fear")):
+    for one, other in (
+        ("Joyful", "joy"),
+        ("Mad", "anger"),
+        ("Neutral", "neutral"),
+        ("Sad", "sadness"),
+        ("Scared", "fear"),
+    ):
         assert emory[one] == meld[other]

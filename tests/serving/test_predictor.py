@@ -28,7 +28,9 @@ def test_a_session_and_whole_dialogues_do_not_disturb_each_other() -> None:
     def read() -> None:
         try:
             for _ in range(15):
-                assert [row["scores"] for row in predictor.predict([TURNS] * 3)[2]] == scores(predictor.predict([TURNS] * 3)[2])
+                assert [row["scores"] for row in predictor.predict([TURNS] * 3)[2]] == scores(
+                    predictor.predict([TURNS] * 3)[2]
+                )
         except Exception as error:
             failures.append(error)
 
@@ -99,7 +101,9 @@ def test_what_fails_together_is_tried_alone() -> None:
 
     async def ask() -> list[Any]:
         batcher = Batcher(predictor)
-        requests = [batcher.predict(turns, {}) for turns in (SHORT, [{"speaker": "Ann"}], TURNS)]  # the second has no text
+        requests = [
+            batcher.predict(turns, {}) for turns in (SHORT, [{"speaker": "Ann"}], TURNS)
+        ]  # the second has no text
         return await asyncio.gather(*requests, return_exceptions=True)
 
     good, bad, other = asyncio.run(ask())

@@ -8,9 +8,9 @@ import pytest
 from tiny import DIALOGUE, OTHER
 from tiny_prompted import prompted
 
-from emonet.configuration_prompted import PromptSettings
-from emonet.prefix_reader import PrefixReader
-from emonet.prompts import FeltTurn
+from emonet.prompted.configuration import PromptSettings
+from emonet.prompted.prefix_reader import PrefixReader
+from emonet.prompted.prompts import FeltTurn
 from emonet.serving.analysis import Analysis
 from emonet.serving.attribution import prompted_occlusion
 from emonet.serving.limits import Limits
@@ -28,17 +28,23 @@ def predictor_of(decoder: Path, **settings: Any) -> Predictor:
 
 
 def analysis_of(predictor: Predictor, *dialogues: Any) -> Analysis:
-    return Analysis(predictor.labels, [(str(number), rows) for number, rows in enumerate(predictor.predict(dialogues))])
+    return Analysis(
+        predictor.labels, [(str(number), rows) for number, rows in enumerate(predictor.predict(dialogues))]
+    )
 
 
 @pytest.mark.parametrize("place", [1, 4, 5])
 @pytest.mark.parametrize("settings", [{}, {"trajectory": 0}, {"future_window": 2}], ids=str)
-def test_each_influence_is_the_change_without_the_turn(settings: dict[str, Any], place: int, decoder: Path) -> None:
+def test_each_influence_is_the_change_without_the_turn(
+    settings: dict[str, Any], place: int, decoder: Path
+) -> None:
     predictor = predictor_of(decoder, **settings)
     analysis = analysis_of(predictor, EARLIER, TURNS)
     found = predictor.explain(analysis, 1, place)
     shown = analysis.dialogues[1][1][place]
-    assert found.label == shown["label"] and found.score == pytest.approx(shown["score"], abs=1e-4), "what is explained is shown"
+    assert found.label == shown["label"] and found.score == pytest.approx(shown["score"], abs=1e-4), (
+        "what is explained is shown"
+    )
     future = settings.get("future_window", 0)
     tried = [influence.place for influence in found.influences if influence.place is not None]
     assert tried == [other for other in range(min(len(TURNS), place + 1 + future)) if other != place]
@@ -47,7 +53,9 @@ def test_each_influence_is_the_change_without_the_turn(settings: dict[str, Any],
     before, processor = place - 1, predictor.processor
     felt = [turn for number, turn in analysis.felt_before(1, place) if number != before]
     turns = [*TURNS[max(0, place - 3) : before], *TURNS[place : place + 1 + future]]
-    model = prompted(decoder, PromptSettings(**{**processor.config.prompts, "window": len(turns), "future_window": future}))
+    model = prompted(
+        decoder, PromptSettings(**{**processor.config.prompts, "window": len(turns), "future_window": future})
+    )
     model.processor.biographies = processor.biographies
     ids = model.processor.prompt(turns, before - max(0, place - 3), TURNS[place]["speaker"], felt)
     scores = PrefixReader(model.language_model, model.tree).log_probabilities(ids).exp()
@@ -74,7 +82,10 @@ def test_the_page_chats_explains_and_tells_what_the_model_is_told(decoder: Path)
         session, analysis = shown[page.session], shown[page.analysis]
     [whole] = page.predictor.predict([TURNS])
     assert [row["label"] for row in analysis.dialogues[0][1]] == [row["label"] for row in whole]
-    assert "great &lt;news&gt;" in shown[page.profiles] and "which emotion the model named" in shown[page.profiles]
+    assert (
+        "great &lt;news&gt;" in shown[page.profiles]
+        and "which emotion the model named" in shown[page.profiles]
+    )
     _, choice, text = page._ask(analysis, 0, SimpleNamespace(place=4))  # type: ignore[arg-type]
     assert choice["value"] == 4 and text.count('class="emo-influence') == 5
 

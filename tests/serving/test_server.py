@@ -13,7 +13,7 @@ import pytest
 from running_server import RunningServer, running_server
 from tiny_serving import save_tiny_model
 
-from emonet.cli import main
+from emonet.cli.main import main
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,10 @@ def ask(server: RunningServer, requests: int) -> list[Any]:
         async with aiohttp.ClientSession(server.url, connector=connector, timeout=timeout) as session:
 
             async def one(number: int) -> Any:
-                turns = [{"speaker": "Ann", "text": f"hello {number}"}, {"speaker": "Bob", "text": "great we won"}]
+                turns = [
+                    {"speaker": "Ann", "text": f"hello {number}"},
+                    {"speaker": "Bob", "text": "great we won"},
+                ]
                 async with session.post("/v1/emotions", json={"inputs": turns}) as response:
                     return response.status, (await response.json())[0]["text"]
 
@@ -53,7 +56,9 @@ def test_a_thousand_requests_at_once_lose_none(server: RunningServer) -> None:
 def test_a_killed_worker_is_replaced_and_nobody_is_refused_meanwhile(server: RunningServer) -> None:
     [before] = server.workers()
     os.kill(before, signal.SIGKILL)
-    assert ask(server, 20) == [(200, f"hello {number}") for number in range(20)], "connections wait for the new worker"
+    assert ask(server, 20) == [(200, f"hello {number}") for number in range(20)], (
+        "connections wait for the new worker"
+    )
     [after] = server.workers()
     assert after != before
 
@@ -78,7 +83,9 @@ def test_what_can_not_be_served_is_said_in_one_line(capsys: Any) -> None:
     assert "--no-page" in error and error.count("\n") == 1
 
 
-@pytest.mark.parametrize("option", ["--workers", "--max-body", "--max-turns", "--max-seconds", "--max-requests"])
+@pytest.mark.parametrize(
+    "option", ["--workers", "--max-body", "--max-turns", "--max-seconds", "--max-requests"]
+)
 def test_limits_are_positive_numbers(option: str, capsys: Any) -> None:
     with pytest.raises(SystemExit):
         main(["serve", "--model", "RUN", f"{option}=0"])

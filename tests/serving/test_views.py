@@ -48,7 +48,9 @@ def test_text_and_names_stay_text() -> None:
     part = seen.parts()[0]
     for page in (turn_list(seen, part), timeline(seen, part), profiles(seen, tiny_predictor().processor)):
         found = Tags(page)
-        assert not {"script", "img"} & set(found.tags) and not any(name.startswith("on") for name, _ in found.attributes)
+        assert not {"script", "img"} & set(found.tags) and not any(
+            name.startswith("on") for name, _ in found.attributes
+        )
         assert "alert(1)" in page
     assert timeline_picture(seen, EVIL)
 
@@ -76,7 +78,9 @@ def test_colour_is_never_alone() -> None:
 
 
 def test_csv_and_json_hold_everything() -> None:
-    seen = analysis([row("Ann", 'a, "b"\nc', start=1.5, end=2.0), row("Bob", "")], [row("Ann", "=SUM(A1)", "Sad")])
+    seen = analysis(
+        [row("Ann", 'a, "b"\nc', start=1.5, end=2.0), row("Bob", "")], [row("Ann", "=SUM(A1)", "Sad")]
+    )
     rows = list(csv.DictReader(io.StringIO(csv_text(seen), newline="")))
     assert [(line["dialogue_id"], line["turn"], line["speaker"], line["text"], line["label"]) for line in rows] == [
         ("0", "0", "Ann", 'a, "b"\nc', "Joyful"), ("0", "1", "Bob", "", "Joyful"), ("1", "0", "Ann", "'=SUM(A1)", "Sad"),
@@ -91,11 +95,15 @@ def test_csv_and_json_hold_everything() -> None:
 
 @pytest.mark.parametrize("turns", [1, 40, 3000])
 def test_the_picture_has_bounds(turns: int) -> None:
-    picture = timeline_picture(analysis([row(f"S{place % 4}", "", LABELS[place % 7]) for place in range(turns)]), "title")
+    picture = timeline_picture(
+        analysis([row(f"S{place % 4}", "", LABELS[place % 7]) for place in range(turns)]), "title"
+    )
     width, height = Image.open(io.BytesIO(picture)).size
     assert 900 < width <= 4500 and 300 < height < 1000
     colours = Image.open(io.BytesIO(picture)).convert("RGB").getcolors(2**20)
-    assert colours is not None and any(colour == (240, 228, 66) for _, colour in colours), "Joyful's yellow is there"
+    assert colours is not None and any(colour == (240, 228, 66) for _, colour in colours), (
+        "Joyful's yellow is there"
+    )
 
 
 def test_profiles_show_what_the_memory_would_hold() -> None:

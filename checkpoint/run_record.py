@@ -1,0 +1,130 @@
+"""`run.json`: what was run, and every epoch's figures."""
+
+import dataclasses
+import json
+import platform
+import re
+from pathlib import Path
+from typing import Any
+
+import datasets
+import torch
+import transformers
+
+from ..version import PACKAGE_VERSION
+
+RUN_FILE = "run.json"
+# Training arguments that say where and how something is written, and nothing about what is learnt.
+_NOT_LEARNING = (
+    "output_dir", "run_name", "report_to", "disable_tqdm", "push_to_hub", "use_cpu", "project", "trackio_space_id",
+    "resume_from_checkpoint", "deepspeed",
+)  # fmt: skip
+_BACKBONE_KEYS = ("text_config", "id2label", "label2id", "class_weights")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    return {
+        "emonet": PACKAGE_VERSION,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "datasets": datasets.__version__,
+    }
+
+
+def run_record(model: Any, args: Any, state: Any, **facts: Any) -> dict[str, Any]:
+    """The content of `run.json` from a trainer's model, arguments and state; `facts` replace or join what is found there."""
+    config = model.config
+    default = type(config)().to_dict()
+    fields = {
+        key: value
+        for key, value in config.to_diff_dict().items()
+        if key in default and key not in _BACKBONE_KEYS
+    }
+    return {
+        "preset": None,
+        "backbone": config.backbone,
+        "seed": args.seed,
+        "dataset_version": config.dataset_version,
+        "config": {key: value for key, value in fields.items() if value != default[key]},
+        "training": changed_arguments(args),
+        "best_epoch": kept_epoch(args, state.log_history),
+        "epochs": epoch_rows(state.log_history),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "trainable_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "versions": versions(),
+        **facts,
+    }
+
+
+def changed_arguments(args: Any) -> dict[str, Any]:
+    """Training arguments that differ from their defaults and may be published."""
+    changed = {}
+    for field in dataclasses.fields(args):
+        default = (
+            field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
+        )
+        value = getattr(args, field.name)
+        value = getattr(value, "value", value)
+        if (
+            field.init
+            and value is not None
+            and value != getattr(default, "value", default)
+            and is_public(field.name, value)
+        ):
+            changed[field.name] = value
+    return changed
+
+
+def is_public(name: str, value: Any) -> bool:
+    """Whether a setting may be published: it is about learning, and neither a token nor a place on this machine."""
+    if name in _NOT_LEARNING or "token" in name or name.startswith(("hub_", "logging_", "save_")):
+        return False
+    values = value.values() if isinstance(value, dict) else [value]
+    return not any(
+        re.search(r"[/\\]", item) if isinstance(item, str) else not isinstance(item, int | float | None)
+        for item in values
+    )
+
+
+def epoch_rows(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row an evaluation from a Trainer's log: training loss and every validation figure.
+
+    Evaluations in the midst of an epoch have rows of their own; without any evaluation, every logged loss has one.
+    """
+    rows: dict[float, dict[str, Any]] = {}
+    loss: dict[str, Any] = {}
+    for entry in history:
+        figures = {key[5:]: round(value, 4) for key, value in entry.items() if key.startswith("eval_")}
+        if "epoch" not in entry or not ("loss" in entry or figures):
+            continue
+        if "loss" in entry:
+            loss = {"train_loss": round(entry["loss"], 4)}
+        epoch = round(entry["epoch"], 2)
+        epoch = int(epoch) if epoch == int(epoch) else epoch
+        rows[epoch] = {"epoch": epoch, **loss, **figures}
+    return [row for row in rows.values() if "loss" in row] or list(rows.values())
+
+
+def best_epoch(
+    history: list[dict[str, Any]], metric: str = "weighted_f1", greater: bool = True
+) -> float | None:
+    """The epoch of the best validation figure, the first of equals."""
+    scored = [row for row in epoch_rows(history) if metric in row]
+    choose = max if greater else min
+    return choose(scored, key=lambda row: row[metric])["epoch"] if scored else None
+
+
+def kept_epoch(args: Any, history: list[dict[str, Any]]) -> float | None:
+    """The epoch whose weights a training with these arguments ends with: the best where it goes back to it, else the last."""
+    metric = (args.metric_for_best_model or "loss").removeprefix("eval_")
+    if getattr(args, "saves_nothing", False) or args.load_best_model_at_end:
+        return best_epoch(history, metric, bool(args.greater_is_better))
+    rows = epoch_rows(history)
+    return rows[-1]["epoch"] if rows else None
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` as indented JSON."""
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n", "utf-8")

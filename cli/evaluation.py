@@ -1,0 +1,132 @@
+"""The `emonet` commands that compare systems and run studies."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..errors import EmoNetError
+from .arguments import whole
+
+
+def add_commands(commands: argparse._SubParsersAction) -> None:
+    """Add `compare`, `ablate` and `benchmark`."""
+    compare = commands.add_parser(
+        "compare", help="is run B better than run A? difference, interval, p, and what changed"
+    )
+    either = "prediction file, run folder, folder of seeds, glob, or several with commas; several are paired by seed"
+    compare.add_argument("first", metavar="RUN_A", help=either)
+    compare.add_argument("second", metavar="RUN_B", help="the same")
+    compare.add_argument(
+        "--split", choices=("test", "validation"), default="test", help="which predictions of a run folder"
+    )
+    compare.add_argument("--metric", choices=("weighted_f1", "macro_f1", "accuracy"), default="weighted_f1")
+    compare.add_argument("--resamples", type=whole(1), default=10_000)
+    compare.add_argument(
+        "--limit", type=whole(0), default=10, help="how many fixed and broken turns to list (default: 10)"
+    )
+    compare.add_argument(
+        "--changes", type=Path, metavar="FILE", help="write all changed turns there as JSON lines"
+    )
+    compare.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    compare.add_argument(
+        "--dataset", help="corpus with the text of the turns, where the predictions hold none"
+    )
+    compare.add_argument(
+        "--data-dir", help="folder with the corpus's files (default: $EMONET_DATA, then the public home)"
+    )
+    compare.set_defaults(run=_compare)
+
+    ablate = commands.add_parser("ablate", help="run a study: rows × seeds × datasets, and its report")
+    shipped = ", ".join(sorted(path.stem for path in Path(__file__).with_name("studies").glob("*.json")))
+    ablate.add_argument("study", help=f"a JSON file, or a study of the package: {shipped}")
+    _study_arguments(ablate)
+    benchmark = commands.add_parser(
+        "benchmark", help="the systems of the field on the same data, backbone and protocol, in one table"
+    )
+    benchmark.add_argument(
+        "--study",
+        default="benchmark_cached",
+        help="benchmark_speakers, benchmark_finetuned, or a study file (default: benchmark_cached)",
+    )
+    _study_arguments(benchmark)
+
+
+def _study_arguments(command: argparse.ArgumentParser) -> None:
+    """What both commands that run a study take."""
+    command.add_argument(
+        "--output-dir", required=True, type=Path, help="results folder; finished cells in it are kept"
+    )
+    command.add_argument("--jobs", type=whole(1), default=1, help="processes at a time (default: 1)")
+    cell = "a cell, or several by a pattern: emorynlp/context/seed-1, emorynlp/context, */seed-1"
+    command.add_argument("--only", action="append", default=[], metavar="CELL", help=f"run no others; {cell}")
+    command.add_argument(
+        "--fresh", action="append", default=[], metavar="CELL", help="delete and run anew, in the same words"
+    )
+    command.add_argument(
+        "--report-only", action="store_true", help="run nothing, write the report of the finished cells"
+    )
+    command.set_defaults(run=_ablate)
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    import dataclasses
+    import json
+
+    from ..evaluation.compare import compare_runs, comparison_text, with_texts
+    from ..evaluation.report import write_predictions
+    from ..evaluation.scored_runs import find_runs
+
+    first, second = (find_runs(name, arguments.split) for name in (arguments.first, arguments.second))
+    result = compare_runs(first, second, arguments.metric, arguments.resamples)
+    if arguments.dataset:
+        result = with_texts(result, _texts(arguments.dataset, arguments.data_dir, arguments.split))
+    print(comparison_text(result, (arguments.first, arguments.second), arguments.limit))
+    if arguments.changes:
+        write_predictions(arguments.changes, map(dataclasses.asdict, result.changes))
+    if arguments.json:
+        figures = {name: value for name, value in dataclasses.asdict(result).items() if name != "changes"}
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(
+            json.dumps({"a": arguments.first, "b": arguments.second, **figures}, indent=2) + "\n", "utf-8"
+        )
+
+
+def _ablate(arguments: argparse.Namespace) -> None:
+    from ..studies.study import read_study
+
+    study = read_study(arguments.study)
+    failures: dict[str, str] = {}
+    if not arguments.report_only:
+        from ..studies.runner import run_study
+
+        failures = run_study(
+            study,
+            arguments.output_dir,
+            jobs=arguments.jobs,
+            only=arguments.only,
+            fresh=arguments.fresh,
+            progress=sys.stderr.isatty(),
+        )
+    if failures and len(failures) == len(study.cells()):
+        raise EmoNetError(
+            f"Every cell failed; the first, {next(iter(failures))}: {next(iter(failures.values()))}"
+        )
+    from ..studies.report import write_study_report
+
+    tables = write_study_report(study, arguments.output_dir)
+    finished = sum(len(row.cells) for table in tables for row in table.rows.values())
+    print(f"{arguments.output_dir / 'report.html'}: {finished} of {len(study.cells())} cells")
+    if failures:
+        listed = "; ".join(f"{path}: {reason}" for path, reason in failures.items())
+        raise EmoNetError(f"{len(failures)} cells failed, the same command tries them again. {listed}")
+
+
+def _texts(dataset: str, data_dir: str | None, split: str) -> dict[tuple[str, int], str]:
+    from ..data import load_conversations
+
+    rows: Any = load_conversations(dataset, data_dir, view="utterances", history_scope="none")[split]
+    return {
+        (row["dialogue_id"], row["turn"]): row["text"]
+        for row in rows.select_columns(["dialogue_id", "turn", "text"])
+    }

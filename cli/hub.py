@@ -1,0 +1,86 @@
+"""The `emonet` commands that talk to the Hub."""
+
+import argparse
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+
+from ..errors import EmoNetError
+
+
+def add_commands(commands: argparse._SubParsersAction) -> None:
+    """Add `push`, `push-dataset` and `push-space`."""
+    push = commands.add_parser("push", help="publish a run as a Hub repository")
+    push.add_argument("--model", required=True, type=Path, help="run folder")
+    _repository_arguments(push)
+    push.add_argument("--create-pr", action="store_true", help="open a pull request instead of committing")
+    push.set_defaults(run=_push)
+
+    dataset = commands.add_parser("push-dataset", help="publish a built corpus as a Hub dataset")
+    dataset.add_argument("--dataset", required=True, help="emorynlp, sample, or a file or folder of your own")
+    dataset.add_argument("--data-dir", help="folder with the corpus's files (default: $EMONET_DATA)")
+    dataset.add_argument("--licence", help="licence of your own data, by its Hub id (cc-by-4.0)")
+    _repository_arguments(dataset)
+    dataset.set_defaults(run=_push_dataset)
+
+    space = commands.add_parser("push-space", help="publish the demo page of a model as a Space")
+    space.add_argument("--model", required=True, help="run folder, which goes along, or Hub id")
+    target = space.add_mutually_exclusive_group(required=True)
+    target.add_argument("--repo-id", help="user/name; log in with `hf auth login` or set HF_TOKEN")
+    target.add_argument(
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help="write its files there instead: `python app.py` serves it",
+    )
+    space.add_argument("--private", action="store_true", default=None, help="if the Space is new")
+    space.set_defaults(run=_push_space)
+
+
+def _repository_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--repo-id", required=True, help="user/name; log in with `hf auth login` or set HF_TOKEN"
+    )
+    parser.add_argument("--private", action="store_true", default=None, help="if the repository is new")
+    parser.add_argument("--revision", help="branch to commit to (default: main)")
+
+
+def _push(arguments: argparse.Namespace) -> None:
+    from ..hub.push import push_run
+
+    commit = push_run(
+        arguments.model,
+        arguments.repo_id,
+        private=arguments.private,
+        revision=arguments.revision,
+        create_pr=arguments.create_pr,
+    )
+    print(commit.pr_url or commit)
+
+
+def _push_dataset(arguments: argparse.Namespace) -> None:
+    from ..hub.push_dataset import push_dataset
+
+    print(
+        push_dataset(
+            arguments.dataset,
+            arguments.repo_id,
+            data_dir=arguments.data_dir,
+            private=arguments.private,
+            revision=arguments.revision,
+            licence=arguments.licence,
+        )
+    )
+
+
+def _push_space(arguments: argparse.Namespace) -> None:
+    try:
+        from ..hub.push_space import push_space, write_space
+
+        if arguments.output:
+            print(write_space(arguments.model, arguments.output))
+        else:
+            print(push_space(arguments.model, arguments.repo_id, private=arguments.private))
+    except PackageNotFoundError as error:
+        raise EmoNetError(
+            f"A Space states the version of {error.name}: pip install 'emonet[demo]'."
+        ) from error

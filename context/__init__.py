@@ -1,0 +1,1 @@
+"""Context modules: what runs over a dialogue's turn vectors."""

@@ -1,0 +1,145 @@
+"""Cached features: what a frozen backbone computes is computed once per corpus and memory-mapped from disk."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from ..checkpoint.adapters import weights_digest
+from ..files.cache import cache_root
+from ..files.disk import room_on_disk
+from ..inference.predict import TOKENS_PER_PASS, batches_by_length, memory_vectors
+from ..modeling_emonet import EmoNetForSequenceClassification, EmoNetModel
+from ..processing_emonet import EmoNetProcessor
+
+# The fields that decide what a frozen backbone's read-out of a turn is.
+_TURN_FIELDS = ("context_mode", "causal", "context_window", "pooling", "pool_marker", "readout_layer")
+
+
+def cached_turn_features(
+    model: EmoNetModel,
+    processor: EmoNetProcessor,
+    windows: Sequence[Mapping[str, Any]],
+    cache_dir: Path | None = None,
+    progress: bool = True,
+) -> list[np.ndarray]:
+    """Turn vectors (T, H) of each window by the frozen backbone, from the cache where they are there already."""
+
+    def compute(out: np.memmap) -> None:
+        starts = np.cumsum([0] + [len(window["speaker_ids"]) for window in windows])
+        for places in _passes(windows, progress, "turn features"):
+            batch = processor.collate([{**windows[place], "memory_index": []} for place in places])
+            names = ("input_ids", "attention_mask", "turn_ids", "speaker_ids", "sequence_index", "read_mask")
+            vectors = model.encode_turns(**{name: batch[name] for name in names if name in batch})
+            for row, place in enumerate(places):
+                turns = len(windows[place]["speaker_ids"])
+                out[starts[place] : starts[place] + turns] = vectors[row, :turns].float().cpu().numpy()
+
+    key = _key(model, [model.encoder], _TURN_FIELDS, ((w["input_ids"], w["turn_ids"]) for w in windows))
+    sizes = [len(window["speaker_ids"]) for window in windows]
+    table = _cached(key, (sum(sizes), model.config.hidden_size), compute, cache_dir)
+    return np.split(table, np.cumsum(sizes)[:-1])
+
+
+def cached_memory_features(
+    model: EmoNetModel,
+    processor: EmoNetProcessor,
+    texts: Sequence[str],
+    cache_dir: Path | None = None,
+    progress: bool = True,
+) -> np.ndarray:
+    """Vectors (N, H) of the utterances `texts` by the frozen memory encoder; equal texts are encoded once."""
+    distinct = list(dict.fromkeys(texts))
+    tokens = processor.encode_memory(distinct)
+
+    def compute(out: np.memmap) -> None:
+        for places, vectors in memory_vectors(model, processor, tokens, progress):
+            out[places] = vectors
+
+    encoder = model.encoder if model.memory_encoder is None else model.memory_encoder
+    key = _key(model, [encoder], ("pooling", "readout_layer"), tokens)
+    table = _cached(key, (len(distinct), model.config.hidden_size), compute, cache_dir)
+    row = {text: place for place, text in enumerate(distinct)}
+    return table[np.array([row[text] for text in texts], dtype=np.int64)] if len(texts) else table
+
+
+def set_concept_vectors(
+    model: EmoNetForSequenceClassification,
+    processor: EmoNetProcessor,
+    cache_dir: Path | None = None,
+    progress: bool = True,
+) -> None:
+    """Give the context module its concepts' vectors: each read by the backbone as an utterance, standardised as turns are."""
+    assert processor.concepts is not None
+    base: Any = model.emonet
+    names = [concept.replace("_", " ") for concept in processor.concepts.concepts]
+    vectors = torch.from_numpy(np.array(cached_memory_features(base, processor, names, cache_dir, progress)))
+    if base.standardizer is not None:
+        vectors = base.standardizer(vectors.to(model.device))
+    base.context.set_concepts(vectors, torch.tensor(processor.concepts.affect))
+
+
+def _passes(examples: Sequence[Mapping[str, Any]], progress: bool, title: str) -> Iterable[list[int]]:
+    batches = batches_by_length(examples, 256, TOKENS_PER_PASS)
+    with torch.inference_mode(), tqdm(total=len(examples), desc=title, disable=not progress) as bar:
+        for places in batches:
+            yield places
+            bar.update(len(places))
+
+
+def _key(
+    model: EmoNetModel, encoders: Sequence[torch.nn.Module], fields: Sequence[str], tokens: Iterable[Any]
+) -> str:
+    digest = hashlib.sha256(b"1")  # the layout of the cached file
+    for encoder in encoders:
+        digest.update(weights_digest(encoder).encode())
+    said = {name: getattr(model.config, name) for name in fields}
+    if model.config.context_window == 0 or model.config.is_decoder_backbone:
+        said.update(
+            {"causal": True} if "causal" in said else {}
+        )  # the backbone reads no later turn either way
+    digest.update(json.dumps(said).encode())
+    for item in tokens:
+        digest.update(json.dumps(item).encode())
+    return digest.hexdigest()[:32]
+
+
+def _cached(
+    key: str, shape: tuple[int, int], compute: Callable[[np.memmap], None], cache_dir: Path | None
+) -> np.ndarray:
+    """The float32 table under `key`, memory-mapped; computed into a temporary file and moved there when complete."""
+    folder = (cache_dir or cache_root()) / "features"
+    path = folder / f"{key}.npy"
+    if path.is_file():
+        with suppress(ValueError, EOFError):  # what is no table is made anew
+            table = np.load(path, mmap_mode="r", allow_pickle=False)
+            if table.shape == shape:
+                return table
+    with room_on_disk(folder, "run the same command again, or set EMONET_CACHE to another folder"):
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(suffix=".npy", dir=folder)
+        os.close(handle)
+        try:
+            table = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
+            _reserve(temporary)
+            compute(table)
+            table.flush()
+            os.replace(temporary, path)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+    return np.load(path, mmap_mode="r")
+
+
+def _reserve(path: str) -> None:
+    """Take a mapped file's room on the disk: where there is none, writing to the map would kill the process (SIGBUS)."""
+    if hasattr(os, "posix_fallocate"):
+        with open(path, "r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)

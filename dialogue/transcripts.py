@@ -1,0 +1,113 @@
+"""Reading what people want predicted: `Name: text` lines, subtitles, a chat as JSON, JSONL or CSV, from a file or stdin."""
+
+import json
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ..data import DataFormatError
+from ..data.own import collect_dialogues, parse_turn
+from ..data.schema import Turn
+from ..files.text import csv_rows, decode, json_lines
+from .subtitles import is_subtitles, subtitle_turns
+from .turns import script_line
+
+Dialogue = tuple[str, list[dict[str, Any]]]
+
+_COLUMNS = (("speaker", "role"), ("text", "content"))
+
+
+def read_script(source: str) -> list[Dialogue]:
+    """(dialogue id, turns) of every dialogue of a file, or of stdin for `-`, in order of appearance.
+
+    Raises:
+        DataFormatError: naming file and line, for a line without a speaker, wrong JSON, a missing column or an empty input.
+    """
+    if source == "-":
+        return parse_script(sys.stdin.buffer.read(), "stdin")
+    path = Path(source)
+    if not path.is_file():
+        raise DataFormatError(
+            f"{source}: no such file; give a script, JSONL, CSV or SRT file, or - for stdin."
+        )
+    return parse_script(path.read_bytes(), path.name)
+
+
+def parse_script(raw: bytes, name: str) -> list[Dialogue]:
+    """As `read_script`, from bytes; `name` stands in messages, and its ending `.csv`, `.tsv` or `.srt` says its form."""
+    text = decode(raw, name)
+    ending = name.lower()
+    if ending.endswith((".csv", ".tsv")) or _is_csv(text):
+        dialogues = _grouped(csv_rows(text, name, _COLUMNS), name)
+    elif ending.endswith(".srt") or is_subtitles(text):
+        turns = [{**turn, **_turn(turn, name)} for turn in subtitle_turns(text, name)]
+        dialogues = [("0", turns)] if turns else []
+    elif text.lstrip()[:1] in ("{", "["):
+        dialogues = _json_dialogues(text, name)
+    else:
+        dialogues = _script_dialogues(text, name)
+    if not dialogues or not all(turns for _, turns in dialogues):
+        raise DataFormatError(f"{name}: an empty dialogue; give at least one turn, as `Name: text`.")
+    return dialogues
+
+
+def _is_csv(text: str) -> bool:
+    """Whether the first line names the columns of a CSV file; a `Name: text` line has no such cells."""
+    cells = {cell.strip(' \r"') for cell in re.split("[,;\t]", text.partition("\n")[0])}
+    return all(cells.intersection(names) for names in _COLUMNS)
+
+
+def _script_dialogues(text: str, name: str) -> list[Dialogue]:
+    """`Name: text` lines; a blank line ends a dialogue."""
+    dialogues: list[list[dict[str, Any]]] = [[]]
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            if dialogues[-1]:
+                dialogues.append([])
+            continue
+        turn = script_line(line)
+        if turn is None:
+            raise DataFormatError(f"{name}, line {number}: no `Name: text` in {line.strip()[:60]!r}.")
+        dialogues[-1].append(_turn(turn, f"{name}, line {number}"))
+    return [(str(number), turns) for number, turns in enumerate(dialogues) if turns]
+
+
+def _json_dialogues(text: str, name: str) -> list[Dialogue]:
+    """A chat list, a list of chats, rows or whole dialogues as a list, or JSON lines of either."""
+    try:
+        whole = json.loads(text)
+    except RecursionError as error:
+        raise DataFormatError(
+            f"{name}: lists and objects in it are too deep; give a list of turns."
+        ) from error
+    except ValueError:
+        return _grouped(json_lines(text, name), name)
+    if isinstance(whole, dict):
+        return _grouped([(1, whole)], name)
+    if whole and all(isinstance(item, list) for item in whole):
+        return [
+            (str(number), [_turn(turn, f"{name}, dialogue {number}") for turn in turns])
+            for number, turns in enumerate(whole)
+        ]
+    for number, item in enumerate(whole, 1):
+        if not isinstance(item, dict):
+            raise DataFormatError(
+                f"{name}, turn {number}: a turn must be an object, got {type(item).__name__}."
+            )
+    return _grouped(enumerate(whole, 1), name, "turn")
+
+
+def _grouped(rows: Iterable[tuple[int, dict[str, Any]]], name: str, unit: str = "line") -> list[Dialogue]:
+    """Rows of turns (or of whole dialogues) → dialogues by `dialogue_id`, in order of first appearance."""
+    dialogues, _ = collect_dialogues(rows, name, unit, only="0")
+    return [(key, [_plain(turn) for turn in turns]) for key, turns in dialogues.items()]
+
+
+def _turn(row: Any, place: str) -> dict[str, Any]:
+    return _plain(parse_turn(row, place)[0])
+
+
+def _plain(turn: Turn) -> dict[str, Any]:
+    return {"speaker": turn.speakers[0], "text": turn.text}

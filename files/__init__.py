@@ -1,0 +1,1 @@
+"""Files and folders: text, digests, the cache and full disks."""

@@ -1,0 +1,1 @@
+"""Predictions for whole dialogues and turn by turn."""

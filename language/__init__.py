@@ -1,1 +1,0 @@
-"""The language-model form: LoRA, speaker store, biographies, prompts. Heavy libraries are imported where they are used."""

@@ -1,0 +1,90 @@
+"""The Speaker Behaviour module: a GRU over what this person said before (CoMPM, Lee & Lee 2022, section 3.3)."""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from ..configuration_emonet import EmoNetConfig
+
+
+class SpeakerMemory(nn.Module):
+    """Merges each turn vector with what a GRU made of its speaker's earlier utterances.
+
+    A turn without history is left as it is (`add`, `gated`) or merged with a zero vector (`concat`).
+    """
+
+    def __init__(self, config: EmoNetConfig):
+        super().__init__()
+        size = config.memory_hidden_size or config.hidden_size
+        self.pooling = config.memory_pooling
+        self.half_life = config.memory_half_life
+        self.fusion = config.memory_fusion
+        self.gru = nn.GRU(
+            config.hidden_size,
+            size,
+            num_layers=config.memory_layers,
+            dropout=config.memory_dropout if config.memory_layers > 1 else 0.0,
+            batch_first=True,
+        )
+        if not config.memory_projection and size != config.hidden_size:
+            raise ValueError(
+                "memory_projection=False needs memory_hidden_size equal to the backbone's width."
+            )
+        self.query = nn.Linear(config.hidden_size, size) if self.pooling == "attention" else None
+        self.projection = nn.Linear(size, config.hidden_size) if config.memory_projection else None
+        self.merge = nn.Linear(2 * config.hidden_size, config.hidden_size) if self.fusion != "add" else None
+
+    def forward(self, states: torch.Tensor, memory: torch.Tensor, memory_index: torch.Tensor) -> torch.Tensor:
+        """(B, T, H) turn vectors, (U, H) memory rows, (B, T, K) their places → (B, T, H)."""
+        return self.merged(states, self.behaviour(states, memory, memory_index))
+
+    def merged(self, states: torch.Tensor, behaviour: torch.Tensor) -> torch.Tensor:
+        """(B, T, H) turn vectors and k_t (B, T, H) → (B, T, H)."""
+        if self.merge is None:
+            return states + behaviour
+        merged = self.merge(torch.cat([states, behaviour], dim=-1))
+        if self.fusion == "concat":
+            return merged
+        return states + torch.sigmoid(merged) * behaviour
+
+    def behaviour(
+        self, states: torch.Tensor, memory: torch.Tensor, memory_index: torch.Tensor
+    ) -> torch.Tensor:
+        """k_t (B, T, H): what is read off each turn's history, projected; zero where there is none."""
+        batch, turns, _ = memory_index.shape
+        lengths = (memory_index >= 0).sum(-1).reshape(-1)
+        some = torch.nonzero(lengths, as_tuple=True)[0]
+        size = self.gru.input_size if self.projection is not None else self.gru.hidden_size
+        result = memory.new_zeros(batch * turns, size)
+        if memory.shape[0] == 0 or some.numel() == 0:
+            return result.view(batch, turns, size)
+        rows = memory_index.reshape(batch * turns, -1)[some]
+        read = self.read(memory[rows.clamp(min=0)], lengths[some], states.reshape(batch * turns, -1)[some])
+        return result.index_copy(0, some, read.to(result.dtype)).view(batch, turns, size)
+
+    def read(self, history: torch.Tensor, lengths: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+        """(N, K, H) histories, (N,) their lengths from 1 on, (N, H) turn vectors → (N, H)."""
+        pooled = self._pooled(self._gru_states(history, lengths), lengths, states)
+        return pooled if self.projection is None else self.projection(pooled)
+
+    def _gru_states(self, history: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """(N, K, H) histories → (N, K, S) GRU states; those behind a history's last utterance mean nothing."""
+        if torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export():  # ONNX knows no packed sequences
+            return self.gru(history)[0]
+        # Most histories are shorter than the longest: packed, the GRU doesn't read the padding.
+        packed = pack_padded_sequence(history, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        return pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=history.shape[1])[0]
+
+    def _pooled(self, outputs: torch.Tensor, lengths: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+        """(N, K, S) GRU states, (N,) lengths, (N, H) turn vectors → (N, S)."""
+        if self.pooling == "last":
+            return outputs[torch.arange(outputs.shape[0], device=outputs.device), lengths - 1]
+        age = lengths[:, None] - 1 - torch.arange(outputs.shape[1], device=outputs.device)
+        if self.query is None:
+            scores = -math.log(2) / self.half_life * age.to(outputs.dtype)
+        else:
+            scores = (outputs @ self.query(states)[:, :, None]).squeeze(-1) / outputs.shape[-1] ** 0.5
+        weights = scores.masked_fill(age < 0, -torch.inf).softmax(-1)
+        return (weights[:, None] @ outputs).squeeze(1)

@@ -1,0 +1,1 @@
+"""Who speaks: the registry, the store of utterances, biographies."""

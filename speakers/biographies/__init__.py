@@ -1,0 +1,1 @@
+"""Biographies of speakers: extracted or written."""

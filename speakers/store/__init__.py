@@ -1,0 +1,1 @@
+"""The store of utterances and biographies, in LanceDB."""

@@ -1,0 +1,203 @@
+"""Building a speaker store from a corpus, and bringing it up to date: only what is new is embedded."""
+
+import hashlib
+import secrets
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from tqdm.auto import tqdm
+
+from ...dialogue.names import identity, is_role
+from ...errors import EmoNetError
+from ...processing_emonet import NO_LABEL, clean_text
+from .store import SpeakerStore, check_facts
+from .tables import BIOGRAPHIES, FACTS, SPEAKERS, UTTERANCES, StoreTables, any_of, rows_where, schemas
+
+PORTION = 2048  # utterances of one commit: what an interrupted build loses at most
+
+
+def build_store(
+    uri: str | Path, conversations: Any, embedder: Any, *, update: bool = False, progress: bool = False
+) -> SpeakerStore:
+    """Put a corpus into a store. Where the store is there already, it goes on from what is in it.
+
+    Emotions are kept of training turns only. Speakers that were forgotten stay out.
+
+    Args:
+        uri: A folder, or an object store's address.
+        conversations: What `load_conversations` gives (the `dialogues` view, all splits).
+        embedder: An [`UtteranceEmbedder`].
+        update: Take a newer version of the same corpus: new and changed utterances are embedded, those that are gone go.
+
+    Raises:
+        EmoNetError: for a store of another embedding model, of another corpus, or (without `update`) of another version.
+    """
+    tables = StoreTables(uri)
+    version = conversations.dataset_version
+    with tables.writing():
+        facts = _facts(tables, conversations, embedder, update)
+        tables.write_facts({**facts, "complete": False})
+        for name in (UTTERANCES, BIOGRAPHIES):
+            if name not in tables.names():
+                tables.replace(name, [], schemas(embedder.size)[name])
+        rows = [
+            row
+            for row in corpus_rows(conversations)
+            if forgotten_mark(facts, row["speaker"]) not in facts["forgotten"]
+        ]
+        _write_utterances(tables, rows, embedder, progress)
+        tables.replace(SPEAKERS, speaker_rows(rows, conversations.labels), schemas(1)[SPEAKERS])
+        index_speakers(tables)
+        tables.write_facts({**facts, "complete": True})
+    return SpeakerStore(uri, embedder, version)
+
+
+def corpus_rows(conversations: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """One row an utterance of every split, without its vector."""
+    labels = conversations.labels  # type: ignore[attr-defined]
+    for split, dialogues in conversations.items():
+        for dialogue in dialogues:
+            for place, turn in enumerate(dialogue["turns"]):
+                name, text, emotion = clean_text(turn["speaker"]), clean_text(turn["text"]), turn["emotion"]
+                known = split == "train" and emotion is not None and emotion not in (-1, NO_LABEL)
+                row = {
+                    "split": split,
+                    "dialogue_id": dialogue["dialogue_id"],
+                    "turn": place,
+                    "speaker": identity(name, dialogue["dialogue_id"]),
+                    "name": name,
+                    "text": text,
+                    "emotion": labels[emotion] if known else None,
+                }
+                yield {
+                    "key": f"{dialogue['dialogue_id']}#{place}",
+                    "digest": hashlib.sha256(repr(sorted(row.items())).encode()).hexdigest()[:16],
+                    "position": turn["utterance_index"],
+                    **row,
+                }
+
+
+def speaker_rows(rows: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> list[dict[str, Any]]:
+    """Totals of every speaker; emotions count training labels."""
+    said: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        said[row["speaker"]].append(row)
+    totals = []
+    for speaker, own in said.items():
+        counts = Counter(row["emotion"] for row in own)
+        totals.append(
+            {
+                "speaker": speaker,
+                "name": own[0]["name"],
+                "is_person": not is_role(own[0]["name"]),
+                "utterances": len(own),
+                "training_utterances": sum(row["split"] == "train" for row in own),
+                "dialogues": len({row["dialogue_id"] for row in own}),
+                "emotions": [counts[label] for label in labels],
+            }
+        )
+    return totals
+
+
+def forgotten_mark(facts: Mapping[str, Any], speaker: str) -> str:
+    """What the store keeps of a forgotten speaker: a salted digest, by which a later build leaves them out again."""
+    return hashlib.sha256(f"{facts['salt']}\0{speaker}".encode()).hexdigest()
+
+
+def index_speakers(tables: StoreTables) -> None:
+    """Few files and an index on who speaks, so that a query reads one speaker's rows and not everybody's."""
+    from lancedb.index import BTree
+
+    table = tables.open(UTTERANCES)
+    with tables.plain_errors():
+        if table.count_rows():
+            table.optimize(
+                cleanup_older_than=timedelta(hours=1)
+            )  # a reader may still be at the version before
+            table.create_index("speaker", config=BTree(), replace=True)
+
+
+def _facts(tables: StoreTables, conversations: Any, embedder: Any, update: bool) -> dict[str, Any]:
+    fresh = {
+        "embedder": embedder.name,
+        "vector_size": embedder.size,
+        "dataset_version": conversations.dataset_version,
+        "labels": list(conversations.labels),
+        "salt": secrets.token_hex(16),
+        "forgotten": [],
+    }
+    if FACTS not in tables.names():
+        return fresh
+    facts = tables.facts()
+    check_facts(tables.uri, facts, embedder, None if update else conversations.dataset_version)
+    corpora = [
+        version.rpartition("-")[0] for version in (facts["dataset_version"], conversations.dataset_version)
+    ]
+    if corpora[0] != corpora[1]:
+        raise EmoNetError(
+            f"{tables.uri}: holds {corpora[0]}, not {corpora[1]}; each corpus needs a store of its own."
+        )
+    return {**fresh, "salt": facts["salt"], "forgotten": facts["forgotten"]}
+
+
+def _write_utterances(tables: StoreTables, rows: list[dict[str, Any]], embedder: Any, progress: bool) -> None:
+    """Bring the utterances to `rows`, portion by portion; a portion is written whole or not at all."""
+    table = tables.open(UTTERANCES)
+    with tables.plain_errors():
+        there = {
+            row["key"]: row
+            for row in table.search().select(["key", "digest", "position"]).to_arrow().to_pylist()
+        }
+        gone = sorted(set(there) - {row["key"] for row in rows})
+        for start in range(0, len(gone), PORTION):
+            table.delete(any_of("key", gone[start : start + PORTION]))
+    todo = [row for row in rows if (row["digest"], row["position"]) != _state(there.get(row["key"]))]
+    merge = table.merge_insert("key").when_matched_update_all().when_not_matched_insert_all()
+    with tqdm(total=len(todo), disable=not progress, desc="utterances") as bar:
+        for start in range(0, len(todo), PORTION):
+            portion = todo[start : start + PORTION]
+            vectors = _vectors(tables, table, portion, there, embedder)
+            with tables.plain_errors():
+                merge.execute(_with_vectors(portion, vectors))
+            bar.update(len(portion))
+
+
+def _state(row: Mapping[str, Any] | None) -> tuple[Any, Any]:
+    return (None, None) if row is None else (row["digest"], row["position"])
+
+
+def _vectors(
+    tables: StoreTables,
+    table: Any,
+    portion: Sequence[Mapping[str, Any]],
+    there: Mapping[str, Any],
+    embedder: Any,
+) -> np.ndarray:
+    """Vectors of a portion: the store's own where only the place in time has changed, else new ones."""
+    moved = [row["key"] for row in portion if there.get(row["key"], {}).get("digest") == row["digest"]]
+    known: dict[str, Any] = {}
+    if moved:
+        with tables.plain_errors():
+            found = rows_where(table, any_of("key", moved), ["key", "embedding"])
+        known = {row["key"]: row["embedding"] for row in found}
+    new = [row["text"] for row in portion if row["key"] not in known]
+    fresh = iter(embedder(new) if new else ())
+    return np.stack([known[row["key"]] if row["key"] in known else next(fresh) for row in portion]).astype(
+        np.float32
+    )
+
+
+def _with_vectors(rows: Sequence[Mapping[str, Any]], vectors: np.ndarray) -> pa.Table:
+    schema = schemas(vectors.shape[1])[UTTERANCES]
+    embedding = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
+    columns = {
+        name: pa.array([row[name] for row in rows], schema.field(name).type)
+        for name in schema.names
+        if name != "embedding"
+    }
+    return pa.table({**columns, "embedding": embedding}, schema=schema)

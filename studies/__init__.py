@@ -1,0 +1,1 @@
+"""Studies: rows × seeds × datasets, their tables and reports."""

@@ -1,0 +1,186 @@
+"""The pictures of a study's report, as PNG: in percent, in colours that the colour-blind tell apart (Okabe & Ito 2008)."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..evaluation.calibration import Calibration
+from ..evaluation.compare import p_text
+from ..evaluation.pictures import save_picture
+from .table import DatasetTable
+
+BLUE, ORANGE, GREY, SKY = "#0072B2", "#D55E00", "#7F7F7F", "#56B4E9"
+_DPI = 100
+_COLUMNS = 4
+
+
+def plot_forest(path: Path, table: DatasetTable, reference: str) -> None:
+    """Every row's difference from the reference with its interval; filled where p is below 0.05 after Holm's correction."""
+    found = [
+        (row.name, row.against, row.p_holm)
+        for row in table.rows.values()
+        if row.against and row.p_holm is not None
+    ]
+    figure, axes = _figure(10.5, 1.3 + 0.32 * len(found))
+    axes.axvline(0, color=GREY, linewidth=1)
+    for place, (_, each, p) in enumerate(found):
+        middle, low, high = (100 * value for value in (each.difference, each.low, each.high))
+        axes.plot([low, high], [place, place], color=BLUE, linewidth=1.8, solid_capstyle="butt")
+        axes.plot(middle, place, "o", color=BLUE, markerfacecolor=BLUE if p < 0.05 else "white", markersize=7)
+        text = f"{middle:+6.2f} [{low:+6.2f}, {high:+6.2f}]  p {p_text(p)}"
+        axes.annotate(
+            text,
+            (1.01, place),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize=9,
+            family="monospace",
+        )
+    axes.set_yticks(range(len(found)), [name for name, _, _ in found])
+    axes.set_ylim(len(found) - 0.4, -0.6)
+    axes.grid(axis="x", color="#E5E5E5")
+    axes.set_axisbelow(True)
+    axes.set(
+        xlabel=f"weighted F1 minus that of “{reference}” (points)",
+        title=f"{table.version}, test: difference, 95 % interval, p (Holm)",
+    )
+    save_picture(figure, path, _DPI)
+
+
+def plot_per_class(
+    path: Path, figures: Mapping[str, np.ndarray], labels: Sequence[str], reference: str
+) -> None:
+    """Bars of every row's F1 by emotion; `figures` is row → (S, C), fractions; the line is the reference's mean."""
+    names = list(figures)
+    figure, panels = _figure(
+        2.2 + 1.55 * len(labels), 1.3 + 0.3 * len(names), 1, len(labels), sharey=True, sharex=True
+    )
+    for number, (axes, label) in enumerate(zip(panels.flat, labels, strict=True)):
+        means = [100 * figures[name][:, number].mean() for name in names]
+        colours = [GREY if name == reference else BLUE for name in names]
+        axes.barh(range(len(names)), means, color=colours, height=0.72)
+        if reference in figures:
+            axes.axvline(100 * figures[reference][:, number].mean(), color=ORANGE, linewidth=1.2)
+        for place, value in enumerate(means):
+            axes.text(value + 1, place, f"{value:.0f}", va="center", fontsize=8)
+        axes.set_title(label, fontsize=11)
+        axes.spines[["top", "right"]].set_visible(False)
+    highest = max(100 * float(values.mean(0).max()) for values in figures.values())
+    panels.flat[0].set_xlim(0, highest + 12)
+    panels.flat[0].set_yticks(range(len(names)), names)
+    panels.flat[0].set_ylim(len(names) - 0.4, -0.6)
+    figure.supxlabel("F1 on test (%), mean over seeds", fontsize=10)
+    save_picture(figure, path, _DPI)
+
+
+def plot_confusions(path: Path, counts: Mapping[str, np.ndarray], labels: Sequence[str]) -> None:
+    """A confusion matrix a row: percent of the annotated emotion's turns, over all seeds; `counts` is row → (C, C)."""
+    figure, panels = _grid(len(counts), 2.9, 2.9, sharex=True, sharey=True)
+    for axes, (name, matrix) in zip(panels, counts.items(), strict=False):
+        shares = 100 * matrix / np.maximum(matrix.sum(-1, keepdims=True), 1)
+        axes.imshow(shares, cmap="cividis", vmin=0, vmax=100)
+        for (row, column), share in np.ndenumerate(shares):
+            colour = "white" if share < 55 else "black"
+            axes.text(column, row, f"{share:.0f}", ha="center", va="center", fontsize=8, color=colour)
+        axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=8)
+        axes.set_yticks(range(len(labels)), labels, fontsize=8)
+        axes.set_title(_wrapped(name), fontsize=9.5)
+    figure.supxlabel("predicted", fontsize=10)
+    figure.supylabel("annotated (each line sums to 100 %)", fontsize=10)
+    save_picture(figure, path, _DPI)
+
+
+def plot_learning_curves(
+    path: Path,
+    epochs: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]],
+    reference: str,
+    key: str,
+    title: str,
+    scale: float = 1,
+) -> None:
+    """Validation by epoch, a panel a row: every seed thin, their mean thick, the reference's mean dashed.
+
+    Args:
+        epochs: Row → for each seed the `epochs` of its run.json. key: The figure drawn, times `scale`.
+    """
+    curves = {name: [_curve(seed, key, scale) for seed in seeds] for name, seeds in epochs.items()}
+    figure, panels = _grid(len(curves), 2.7, 2.0, sharex=True, sharey=True)
+    for axes, (name, seeds) in zip(panels, curves.items(), strict=False):
+        for points in seeds:
+            axes.plot(*points, color=SKY, linewidth=0.8)
+        if reference in curves and name != reference:
+            axes.plot(*_mean_curve(curves[reference]), color=ORANGE, linewidth=1.3, linestyle="--")
+        axes.plot(*_mean_curve(seeds), color=BLUE, linewidth=2)
+        axes.set_title(_wrapped(name), fontsize=9.5)
+        axes.grid(color="#EEEEEE")
+    figure.supxlabel("epoch", fontsize=10)
+    figure.supylabel(title, fontsize=10)
+    save_picture(figure, path, _DPI)
+
+
+def plot_reliability(path: Path, results: Mapping[str, Calibration]) -> None:
+    """How often a confidence is right, a panel a system; the diagonal is what it should be, the grey bars are where turns lie."""
+    figure, panels = _grid(len(results), 3.4, 3.4, sharex=True, sharey=True)
+    for axes, (name, result) in zip(panels, results.items(), strict=False):
+        middles, width = 100 * (result.edges[:-1] + result.edges[1:]) / 2, 100 * np.diff(result.edges)
+        axes.bar(middles, 100 * result.n / result.n.sum(), width, color="#D9D9D9", label="share of turns")
+        some = result.n > 0
+        axes.plot([0, 100], [0, 100], color=GREY, linewidth=1, linestyle="--", label="calibrated")
+        axes.plot(
+            100 * result.confidence[some],
+            100 * result.accuracy[some],
+            "o-",
+            color=BLUE,
+            markersize=5,
+            label="model",
+        )
+        axes.set(xlim=(0, 100), ylim=(0, 100), aspect="equal")
+        axes.set_title(f"{_wrapped(name)}\nECE {100 * result.ece:.1f} %", fontsize=9.5)
+    panels[0].legend(fontsize=8, loc="upper left")
+    figure.supxlabel("confidence (%)", fontsize=10)
+    figure.supylabel("turns that are right (%)", fontsize=10)
+    save_picture(figure, path, _DPI)
+
+
+def _figure(width: float, height: float, *shape: int, **options: Any) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(*shape, squeeze=False, **options) if shape else figure.subplots()
+
+
+def _grid(panels: int, width: float, height: float, **options: Any) -> tuple[Any, list[Any]]:
+    """A figure with at least `panels` panels, row by row; those that are left over are hidden."""
+    columns = min(panels, _COLUMNS)
+    lines = math.ceil(panels / columns)
+    figure, axes = _figure(0.6 + width * columns, 0.6 + (height + 0.35) * lines, lines, columns, **options)
+    places = list(axes.flat)
+    for left in places[panels:]:
+        left.set_visible(False)
+    for above in places[
+        max(panels - columns, 0) : panels
+    ]:  # the last panel of a column says what its ticks are
+        above.tick_params(labelbottom=True)
+    return figure, places[:panels]
+
+
+def _curve(epochs: Sequence[Mapping[str, Any]], key: str, scale: float) -> tuple[list[float], list[float]]:
+    points = [(row["epoch"], scale * row[key]) for row in epochs if key in row]
+    return [point[0] for point in points], [point[1] for point in points]
+
+
+def _mean_curve(curves: Sequence[tuple[list[float], list[float]]]) -> tuple[list[float], list[float]]:
+    """The mean over seeds at the epochs that all of them have."""
+    shared = min(curves, key=lambda curve: len(curve[0]))[0]
+    tables = [dict(zip(*curve, strict=True)) for curve in curves]
+    kept = [epoch for epoch in shared if all(epoch in table for table in tables)]
+    return kept, [float(np.mean([table[epoch] for table in tables])) for epoch in kept]
+
+
+def _wrapped(name: str, width: int = 30) -> str:
+    import textwrap
+
+    return "\n".join(textwrap.wrap(name, width))

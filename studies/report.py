@@ -1,0 +1,189 @@
+"""A study's report from its finished cells: `report.md`, `report.html` (self-contained), `table.json` and `plots/`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ..checkpoint.run_record import write_json
+from ..evaluation.compare import p_text
+from ..evaluation.significance import RESAMPLES, Comparison
+from ..version import PACKAGE_VERSION
+from .document import Block, Heading, Picture, Table, Text, as_html, as_markdown
+from .plots import plot_forest
+from .sections import calibration_section, curves_section, emotions_section, groups_section, percent
+from .study import STUDY_FILE, Study, slug
+from .systems import system_facts, systems_section
+from .table import DatasetTable, RowResult, as_json, dataset_table
+
+PLOTS = "plots"
+
+
+def write_study_report(
+    study: Study, output_dir: str | Path, resamples: int = RESAMPLES
+) -> list[DatasetTable]:
+    """Write the report of the cells that are finished; what is missing is said in it. Nothing is trained, no corpus is read.
+
+    Raises:
+        EmoNetError: for cells that are not the study's, or of different versions; see [`dataset_table`].
+    """
+    root = Path(output_dir)
+    (root / PLOTS).mkdir(parents=True, exist_ok=True)
+    begun = {cell.dataset for cell in study.cells() if (root / cell.path).exists()}
+    tables = [
+        dataset_table(study, dataset, root, resamples)
+        for dataset in study.datasets
+        if dataset in begun or not begun
+    ]
+    blocks: list[Block] = [
+        Heading(1, study.name),
+        *([Text(study.note)] if study.note else []),
+        _method(study, resamples),
+    ]
+    if absent := [dataset for dataset in study.datasets if dataset not in begun]:
+        blocks.append(Text(f"**Missing:** no finished cell of {', '.join(absent)}."))
+    for table in tables:
+        blocks += _dataset_blocks(study, table, root)
+    blocks += _rows_blocks(study)
+    write_json(
+        root / STUDY_FILE, study.source
+    )  # its note or reference may be another than when the cells were run
+    (root / "report.md").write_text(as_markdown(blocks), "utf-8")
+    (root / "report.html").write_text(as_html(blocks, study.name, root), "utf-8")
+    document = {
+        "study": study.name,
+        "emonet": PACKAGE_VERSION,
+        "backbone": study.backbone,
+        "reference": study.reference,
+    }
+    content = {**document, "datasets": [_as_json(study, table) for table in tables]}
+    (root / "table.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    return tables
+
+
+def _as_json(study: Study, table: DatasetTable) -> dict[str, Any]:
+    content = as_json(table)
+    for line in content["rows"]:
+        line.update(system_facts(study, table.rows[line["row"]], table.version))
+    return content
+
+
+def _method(study: Study, resamples: int) -> Text:
+    return Text(
+        "Figures are percent on the test set, mean ± standard deviation over seeds; the epoch was chosen on validation. "
+        f"Intervals are 95 % percentile intervals of a bootstrap over dialogues ({resamples:,} resamples, the mean over seeds in "
+        f"each). Differences are from “{study.reference}” with the same seeds on the same dialogues: their intervals are of the "
+        "paired bootstrap, p is of the paired permutation test over dialogues (two-sided), and p (Holm) is corrected over the "
+        "rows of a table. They speak of these trained models on new dialogues; how much a seed changes is the deviation."
+    )
+
+
+def _dataset_blocks(study: Study, table: DatasetTable, root: Path) -> list[Block]:
+    prefix, plots = slug(table.dataset), root / PLOTS
+    blocks: list[Block] = [Heading(2, table.version), Text(_facts(study, table)), *_missing(study, table)]
+    blocks.append(Table(_HEADER, [_table_row(row, study.reference) for row in table.rows.values()]))
+    if any(row.against for row in table.rows.values()):
+        plot_forest(plots / f"{prefix}-forest.png", table, study.reference)
+        caption = f"Differences from “{study.reference}” in points of weighted F1; filled where p (Holm) is below 0.05."
+        blocks.append(Picture(f"{PLOTS}/{prefix}-forest.png", caption))
+    if table.pairs:
+        lines = [
+            [
+                pair.first,
+                pair.second,
+                _difference(pair.difference),
+                *map(_p, (pair.difference.p_permutation, pair.p_holm)),
+            ]
+            for pair in table.pairs
+        ]
+        about = "One row minus another, in points of weighted F1; p (Holm) is corrected over these pairs."
+        header = ["row", "minus", "difference [95 %]", "p", "p (Holm)"]
+        blocks += [
+            Heading(3, "Pairs of rows"),
+            Text(about),
+            Table(header, lines, text_columns=2),
+        ]
+    blocks += systems_section(study, table)
+    blocks += emotions_section(table, study.reference, plots, prefix)
+    blocks += groups_section(table, study.reference, root / prefix)
+    blocks += calibration_section(table, study.reference, plots, prefix)
+    return blocks + curves_section(table, study.reference, plots, prefix)
+
+
+_HEADER = (
+    "row", "seeds", "weighted F1", "95 % interval", "difference [95 %]", "p", "p (Holm)", "macro F1", "accuracy",
+    "weighted F1, validation",
+)  # fmt: skip
+
+
+def _table_row(row: RowResult, reference: str) -> list[str]:
+    low, high = 100 * row.interval.low, 100 * row.interval.high
+    seeds = str(len(row.cells)) + (f" (without {', '.join(map(str, row.missing))})" if row.missing else "")
+    if row.against is None or row.p_holm is None:
+        compared = ["reference" if row.name == reference else "–", "–", "–"]
+    else:
+        compared = [_difference(row.against), _p(row.against.p_permutation), _p(row.p_holm)]
+    figures = [percent(row.figures[name]) for name in ("macro_f1", "accuracy", "validation")]
+    return [
+        row.name,
+        seeds,
+        percent(row.figures["weighted_f1"]),
+        f"[{low:.2f}, {high:.2f}]",
+        *compared,
+        *figures,
+    ]
+
+
+def _facts(study: Study, table: DatasetTable) -> str:
+    rows = list(table.rows.values())
+    interval, cells = rows[0].interval, [cell for row in rows for cell in row.cells.values()]
+    versions = sorted(
+        {f"{name} {cell.run['versions'][name]}" for cell in cells for name in ("torch", "transformers")}
+    )
+    return (
+        f"Test set of `{table.version}`: {interval.n_dialogues} dialogues, {interval.n_turns} annotated turns. Backbone "
+        f"`{cells[0].run['cell']['backbone']}`, {len(cells)} cells, seeds {', '.join(map(str, study.seeds))}; "
+        f"emonet {cells[0].run['cell']['emonet']}, {', '.join(versions)}."
+    )
+
+
+def _missing(study: Study, table: DatasetTable) -> list[Block]:
+    """What the study asks for and isn't there, stated."""
+    lines = [
+        f"“{row.name}” lacks seed {', '.join(map(str, row.missing))}"
+        for row in table.rows.values()
+        if row.missing
+    ]
+    lines += [f"“{name}” has no finished cell" for name in table.absent]
+    if not lines:
+        return []
+    note = "" if study.reference in table.rows else " Without the reference there are no differences."
+    return [
+        Text(f"**Missing:** {'; '.join(lines)}. Differences are over the seeds that both rows have.{note}")
+    ]
+
+
+def _rows_blocks(study: Study) -> list[Block]:
+    """What each row is."""
+    lines = [
+        [row.name, f"`{row.preset}`", _settings(row.config), _settings(row.training)]
+        for row in study.rows.values()
+    ]
+    about = "Preset and what differs from it. Each cell's `run.json` has all of it."
+    return [
+        Heading(2, "The rows"),
+        Text(about),
+        Table(["row", "preset", "config", "training"], lines, text_columns=4),
+    ]
+
+
+def _settings(fields: dict[str, object]) -> str:
+    return " ".join(f"`{name}={value}`" for name, value in fields.items()) or "–"
+
+
+def _difference(result: Comparison) -> str:
+    return f"{100 * result.difference:+.2f} [{100 * result.low:+.2f}, {100 * result.high:+.2f}]"
+
+
+def _p(p: float) -> str:
+    """A p value for a table's cell."""
+    return p_text(p).removeprefix("= ")

@@ -1,0 +1,253 @@
+"""Running a study: every cell trained and scored once, in several processes; a kill at any moment costs only the open cells."""
+
+import contextlib
+import copy
+import io
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from tqdm.auto import tqdm
+from transformers import AutoConfig
+from transformers.utils import logging
+
+from ..backbones.embedded import resolve_backbone
+from ..checkpoint.run_record import write_json
+from ..configuration_emonet import EmoNetConfig, is_decoder_type
+from ..data import Conversations, load_conversations
+from ..errors import EmoNetError
+from ..evaluation.predictions import read_predictions, write_without_text
+from ..prompted.configuration import PromptedEmoNetConfig
+from ..runs.prompted.presets import PROMPTED_PRESETS, PROMPTED_TRAINING
+from ..runs.train import evaluate_run, train_run
+from ..train_trainer import EmoNetTrainingArguments
+from .cells import PREDICTIONS, RUN, TEST, VALIDATION, matching, read_cell, recipe_of
+from .study import STUDY_FILE, Cell, Study, slug
+
+_OPEN = ".running"  # inside the results: cells in the making, and the lock
+
+
+def run_study(
+    study: Study,
+    output_dir: str | Path,
+    *,
+    jobs: int = 1,
+    fresh: Sequence[str] = (),
+    only: Sequence[str] = (),
+    progress: bool = True,
+) -> dict[str, str]:
+    """Run the cells that are not finished yet; see [`read_cell`] for what counts as finished.
+
+    Everything is checked before the first training: rows against the backbone, datasets, and the finished cells, which are
+    never mixed with others. The folder then holds `study.json`, a `speakers.json` by dataset, and a folder by cell.
+
+    Args:
+        jobs: Processes at a time; the cores are shared out among them.
+        fresh / only: Patterns of cells (`emorynlp/context`, `*/seed-3`) to run anew, or to run alone.
+
+    Returns:
+        Cell → reason for the cells that failed; the others are finished.
+
+    Raises:
+        EmoNetError: for anything that is wrong beforehand, or a worker that was killed.
+    """
+    root = Path(output_dir)
+    if jobs < 1:
+        raise EmoNetError(f"jobs={jobs}: at least one process is needed.")
+    cells = matching(study.cells(), only) if only else study.cells()
+    renewed = matching(cells, fresh) if fresh else []
+    with _alone_in(root) as scratch:
+        corpora = {cell.dataset: _corpus(cell) for cell in cells}
+        recipes = _recipes(study, cells, corpora)
+        for cell in renewed:
+            _remove(root / cell.path, scratch)
+        done = [cell for cell in cells if read_cell(root, cell, recipes[cell.path])]
+        write_json(root / STUDY_FILE, study.source)
+        for dataset, corpus in corpora.items():
+            folder = root / slug(dataset)
+            folder.mkdir(exist_ok=True)
+            corpus.speakers.save(folder)
+        tasks = [(cell, recipes[cell.path], root / cell.path, scratch) for cell in cells if cell not in done]
+        failures: dict[str, str] = {}
+        with tqdm(total=len(cells), initial=len(done), desc="cells", disable=not progress) as bar:
+            for path, outcome, failed in _outcomes(tasks, jobs):
+                tqdm.write(f"{path}: {outcome}", file=sys.stderr)
+                bar.update()
+                if failed:
+                    failures[path] = outcome.strip().splitlines()[-1]
+    return failures
+
+
+def run_cell(cell: Cell, recipe: Mapping[str, Any], target: Path, scratch: Path) -> str:
+    """Train and score one cell; its folder `target` appears at once and whole. Returns its figures as text.
+
+    Weights are made and deleted inside `scratch`, which is on the same file system as `target`.
+    """
+    with tempfile.TemporaryDirectory(dir=scratch) as temporary:
+        run, ready = Path(temporary, "run"), Path(temporary, "cell")
+        with _quiet():
+            record = train_run(
+                cell.dataset,
+                run,
+                data_dir=cell.data_dir,
+                preset=cell.row.preset,
+                backbone=cell.backbone,
+                seed=cell.seed,
+                config_overrides=cell.row.config,
+                training_overrides=cell.row.training,
+                progress=False,
+                calibrate=False,  # the report shows what calibration changes
+            )
+            predictions = run / PREDICTIONS["test"].removesuffix(".gz")
+            metrics = evaluate_run(
+                run, cell.dataset, data_dir=cell.data_dir, predictions=predictions, progress=False
+            )
+        ready.mkdir()
+        write_json(ready / RUN, {**record, "cell": recipe})
+        write_json(ready / TEST, metrics)
+        shutil.copy(run / VALIDATION, ready / VALIDATION)
+        for name in PREDICTIONS.values():
+            write_without_text(ready / name, read_predictions(run / name.removesuffix(".gz")))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        ready.rename(target)
+    seconds = sum(record["seconds"].values())
+    return f"weighted F1 {100 * metrics['weighted_f1']:.2f} on test, {seconds:.0f} s"
+
+
+def _outcomes(
+    tasks: Sequence[tuple[Cell, Mapping[str, Any], Path, Path]], jobs: int
+) -> Iterator[tuple[str, str, bool]]:
+    """(cell, what came out, whether it failed) of each task, as they finish."""
+    if jobs == 1:
+        for task in tasks:
+            yield _outcome(*task)
+        return
+    threads = max(1, torch.get_num_threads() // jobs)
+    others = set(multiprocessing.active_children())
+    with ProcessPoolExecutor(
+        min(jobs, len(tasks) or 1),
+        multiprocessing.get_context("spawn"),
+        initializer=_set_up_worker,
+        initargs=(threads,),
+    ) as pool:
+        futures: list[Future[tuple[str, str, bool]]] = [pool.submit(_outcome, *task) for task in tasks]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException as error:  # Ctrl-C as well: the open cells are not waited for
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()
+            if isinstance(error, BrokenProcessPool):
+                raise EmoNetError(
+                    f"A process of the {jobs} was killed, perhaps for memory. Run the same command again with fewer --jobs: "
+                    "finished cells are kept."
+                ) from error
+            raise
+
+
+def _outcome(cell: Cell, recipe: Mapping[str, Any], target: Path, scratch: Path) -> tuple[str, str, bool]:
+    try:
+        return cell.path, run_cell(cell, recipe, target, scratch), False
+    except EmoNetError as error:
+        return cell.path, str(error), True
+    except Exception:
+        return cell.path, traceback.format_exc(), True
+
+
+def _set_up_worker(threads: int) -> None:
+    """A worker: with its share of the cores, deaf to Ctrl-C (its parent ends it), and gone when its parent is."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(threads)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _recipes(
+    study: Study, cells: Iterable[Cell], corpora: Mapping[str, Conversations]
+) -> dict[str, dict[str, Any]]:
+    """Every cell's recipe by its path, after each row was tried as a configuration of the backbone."""
+    text_config = AutoConfig.from_pretrained(resolve_backbone(study.backbone), trust_remote_code=False)
+    kind = is_decoder_type(text_config.model_type), text_config.num_hidden_layers
+    recipes = {cell.path: recipe_of(cell, corpora[cell.dataset].dataset_version, *kind) for cell in cells}
+    for cell in {cell.row.name: cell for cell in cells}.values():
+        fields, training = (recipes[cell.path][part] for part in ("config", "training"))
+        try:
+            if cell.row.preset in PROMPTED_PRESETS:
+                PromptedEmoNetConfig(text_config=copy.deepcopy(text_config), prompts=fields)
+                training = {name: value for name, value in training.items() if name not in PROMPTED_TRAINING}
+            else:
+                EmoNetConfig(text_config=copy.deepcopy(text_config), **fields)
+            EmoNetTrainingArguments(seed=cell.seed, **training)
+        except (TypeError, ValueError) as error:
+            raise EmoNetError(f"Row {cell.row.name!r} on {study.backbone}: {error}") from error
+    return recipes
+
+
+def _corpus(cell: Cell) -> Conversations:
+    """A cell's dataset, which must have all three splits."""
+    corpus = load_conversations(cell.dataset, cell.data_dir, history_scope="none")
+    for split in ("train", "validation", "test"):
+        if split not in corpus:
+            raise EmoNetError(
+                f"{cell.dataset!r} has no {split} split, which a study needs; it has {', '.join(corpus)}."
+            )
+    return corpus
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the log that a Trainer prints where it has no bar, and without the bars of loading and saving."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def _alone_in(root: Path) -> Iterator[Path]:
+    """A scratch folder inside `root`, emptied of what a killed run left, for one `run_study` at a time."""
+    scratch = root / _OPEN
+    scratch.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(scratch / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise EmoNetError(
+            f"Another `emonet ablate` is at work in {root}: wait for it, or stop it."
+        ) from error
+    try:
+        for left in scratch.iterdir():
+            if left.is_dir():
+                shutil.rmtree(left)
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        lock.release()
+
+
+def _remove(folder: Path, scratch: Path) -> None:
+    """Take a cell away at once: half a cell must not be left where a whole one was."""
+    if folder.exists():
+        shutil.rmtree(folder.rename(Path(tempfile.mkdtemp(dir=scratch)) / "old"))

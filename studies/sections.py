@@ -1,0 +1,256 @@
+"""The sections of a study's report that look inside the scores: emotions, groups of turns, speakers, calibration."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..evaluation.analysis import (
+    by_speaker,
+    figures_by,
+    most_confused_pair,
+    pair_confusion,
+    place_groups,
+    score_matrix,
+    shift_groups,
+    speaker_groups,
+)
+from ..evaluation.calibration import Calibration, calibration, fit_temperature, with_temperature
+from ..evaluation.predictions import Row, annotated, label_ids
+from .cells import FinishedCell
+from .document import Block, Heading, Picture, Table, Text
+from .plots import plot_confusions, plot_learning_curves, plot_per_class, plot_reliability
+from .table import DatasetTable, RowResult, mean_sd
+
+_NAMED_PAIR = ("Joyful", "Powerful")
+_TOP_SPEAKERS = 10
+
+
+def percent(values: Sequence[float], digits: int = 2) -> str:
+    """Fractions as their mean ± deviation in percent."""
+    mean, sd = mean_sd(values)
+    return f"{100 * mean:.{digits}f}" + ("" if sd is None else f" ± {100 * sd:.{digits}f}")
+
+
+def emotions_section(table: DatasetTable, reference: str, folder: Path, prefix: str) -> list[Block]:
+    """F1 by emotion and confusion matrices."""
+    f1 = {
+        row.name: np.array(
+            [[cell.test["per_class"][label]["f1"] for label in table.labels] for cell in row.cells.values()]
+        )
+        for row in table.rows.values()
+    }
+    support = next(iter(next(iter(table.rows.values())).cells.values())).test["per_class"]
+    plot_per_class(folder / f"{prefix}-emotions.png", f1, table.labels, reference)
+    plot_confusions(
+        folder / f"{prefix}-confusion.png",
+        {row.name: row.counts.sum((0, 1)) for row in table.rows.values()},
+        table.labels,
+    )
+    turns = ", ".join(f"{label} {support[label]['support']}" for label in table.labels)
+    line = f"; the line is “{reference}”" if reference in table.rows else ""
+    return [
+        Heading(3, "Emotions"),
+        Picture(f"{folder.name}/{prefix}-emotions.png", f"F1 by emotion{line}. Annotated turns: {turns}."),
+        Picture(
+            f"{folder.name}/{prefix}-confusion.png",
+            "Confusion matrices, percent of each annotated emotion's turns, all seeds.",
+        ),
+    ]
+
+
+def curves_section(table: DatasetTable, reference: str, folder: Path, prefix: str) -> list[Block]:
+    """Learning curves on validation."""
+    epochs = {row.name: [cell.run["epochs"] for cell in row.cells.values()] for row in table.rows.values()}
+    plot_learning_curves(
+        folder / f"{prefix}-curves.png",
+        epochs,
+        reference,
+        "weighted_f1",
+        "weighted F1 on validation (%)",
+        100,
+    )
+    plot_learning_curves(folder / f"{prefix}-losses.png", epochs, reference, "loss", "loss on validation")
+    about = "every seed thin, their mean thick" + (
+        f"; dashed is “{reference}”." if reference in table.rows else "."
+    )
+    return [
+        Heading(3, "Learning curves"),
+        Picture(f"{folder.name}/{prefix}-curves.png", f"Weighted F1 on validation by epoch, {about}"),
+        Picture(
+            f"{folder.name}/{prefix}-losses.png",
+            f"Loss on validation by epoch, {about} Weighted losses have another scale.",
+        ),
+    ]
+
+
+def groups_section(table: DatasetTable, reference: str, root: Path) -> list[Block]:
+    """Weighted F1 by kinds of turns, the confused pair, and the speakers who say most; nothing where no speakers are named."""
+    rows = {row.name: [cell.predictions() for cell in row.cells.values()] for row in table.rows.values()}
+    sample = next(iter(rows.values()))[0]
+    if not all(row.get("speaker") for row in sample):
+        return []
+    known = (
+        json.loads((root / "speakers.json").read_text("utf-8"))["speakers"]
+        if (root / "speakers.json").is_file()
+        else []
+    )
+    groupings = {
+        "emotion shift": (shift_groups(sample), "shift"),
+        "same emotion": (shift_groups(sample), "same"),
+        "first turn": (place_groups(sample), "first"),
+        "later turn": (place_groups(sample), "later"),
+        "seen speaker": (speaker_groups(sample, known), "seen"),
+        "unseen speaker": (speaker_groups(sample, known), "unseen"),
+    }
+    counts = {
+        title: sum(g == name and row["emotion"] is not None for g, row in zip(groups, sample, strict=True))
+        for title, (groups, name) in groupings.items()
+    }
+    shown = {title: value for title, value in groupings.items() if counts[title]}
+    lines = []
+    for name, seeds in rows.items():
+        cells = [
+            percent(
+                [
+                    figures_by(_like(seed, sample), groups, table.labels)[group]["weighted_f1"]
+                    for seed in seeds
+                ],
+                1,
+            )
+            for groups, group in shown.values()
+        ]
+        lines.append([name, *cells])
+    best = table.best
+    return [
+        Heading(3, "Kinds of turns"),
+        Text(
+            "Weighted F1 in percent, mean ± deviation over seeds. **Emotion shift**: the speaker's annotated emotion is another "
+            "than in their own previous turn in the dialogue; **same emotion**: it isn't (a speaker's first turn is neither). "
+            "**First turn**: it opens its dialogue. **Seen speaker**: has an id from the training turns; roles such as "
+            "`The Waiter` never do."
+        ),
+        Table(["row", *(f"{title} (n = {counts[title]})" for title in shown)], lines),
+        *_pair_blocks(rows, table.labels, reference if reference in rows else best.name),
+        *_speaker_blocks(
+            {name: rows[name] for name in dict.fromkeys((reference, best.name)) if name in rows}, table.labels
+        ),
+    ]
+
+
+def calibration_section(table: DatasetTable, reference: str, folder: Path, prefix: str) -> list[Block]:
+    """Expected calibration error as trained and after temperature scaling, and the reliability of two rows."""
+    lines, shown = [], {}
+    for row in table.rows.values():
+        results = [_calibrated(cell, table.labels) for cell in row.cells.values()]
+        before, after, temperature = zip(*results, strict=True)
+        mean, sd = mean_sd(temperature)
+        lines.append(
+            [
+                row.name,
+                percent([each.ece for each in before], 1),
+                f"{mean:.2f}" + ("" if sd is None else f" ± {sd:.2f}"),
+                percent([each.ece for each in after], 1),
+            ]
+        )
+        if row.name in (reference, table.best.name):
+            shown[row.name] = _pooled(row, table.labels)
+    plot_reliability(folder / f"{prefix}-reliability.png", shown)
+    return [
+        Heading(3, "Calibration"),
+        Text(
+            "Expected calibration error on test in percent (Guo et al. 2017; 15 bins of equal width). The temperature is fitted "
+            "on each seed's validation turns; above 1, the model is too sure of itself."
+        ),
+        Table(["row", "ECE (%)", "temperature", "ECE with it (%)"], lines),
+        Picture(
+            f"{folder.name}/{prefix}-reliability.png",
+            "Reliability on test, the turns of all seeds together, without temperature.",
+        ),
+    ]
+
+
+def _pair_blocks(
+    rows: dict[str, list[list[dict[str, Any]]]], labels: Sequence[str], reference: str
+) -> list[Block]:
+    """Two emotions that are taken for each other: the pair the thesis names, or the reference's most confused one."""
+    named = all(label in labels for label in _NAMED_PAIR)
+    together = [row for seed in rows[reference] for row in seed]
+    first, second = _NAMED_PAIR if named else most_confused_pair(together, labels)
+    lines = []
+    for name, seeds in rows.items():
+        pairs = [pair_confusion(seed, first, second) for seed in seeds]
+        lines.append(
+            [
+                name,
+                percent([pair["first"]["as_other"] for pair in pairs], 1),
+                percent([pair["second"]["as_other"] for pair in pairs], 1),
+                percent([pair["first"]["right"] for pair in pairs], 1),
+                percent([pair["second"]["right"] for pair in pairs], 1),
+            ]
+        )
+    why = "the pair that the thesis names" if named else f"the pair that “{reference}” confuses most"
+    header = [
+        "row",
+        f"{first} taken for {second} (%)",
+        f"{second} taken for {first} (%)",
+        f"{first} right (%)",
+        f"{second} right (%)",
+    ]
+    return [
+        Heading(3, f"{first} and {second}"),
+        Text(f"Percent of the annotated turns, {why}."),
+        Table(header, lines),
+    ]
+
+
+def _speaker_blocks(rows: dict[str, list[list[dict[str, Any]]]], labels: Sequence[str]) -> list[Block]:
+    """Weighted F1 of those who say most."""
+    figures = {name: [by_speaker(seed, labels) for seed in seeds] for name, seeds in rows.items()}
+    first = next(iter(figures.values()))[0]
+    speakers = list(first)[:_TOP_SPEAKERS]
+    lines = [
+        [
+            speaker,
+            str(first[speaker]["n"]),
+            *(percent([seed[speaker]["weighted_f1"] for seed in seeds], 1) for seeds in figures.values()),
+        ]
+        for speaker in speakers
+    ]
+    what = (
+        "the reference and the row that is best on validation"
+        if len(rows) > 1
+        else "the row that is best on validation"
+    )
+    return [
+        Heading(3, "Speakers"),
+        Text(f"Weighted F1 in percent of the {len(speakers)} who say most on test: {what}."),
+        Table(["speaker", "turns", *figures], lines),
+    ]
+
+
+def _calibrated(cell: FinishedCell, labels: Sequence[str]) -> tuple[Calibration, Calibration, float]:
+    """Calibration on test as trained and with the temperature of validation, and that temperature."""
+    test, gold = _scores(cell.predictions("test"), labels)
+    temperature = fit_temperature(*_scores(cell.predictions("validation"), labels))
+    return calibration(test, gold), calibration(with_temperature(test, temperature), gold), temperature
+
+
+def _pooled(row: RowResult, labels: Sequence[str]) -> Calibration:
+    parts = [_scores(cell.predictions("test"), labels) for cell in row.cells.values()]
+    return calibration(
+        np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+    )
+
+
+def _scores(rows: Sequence[Row], labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    scored = annotated(rows)
+    return score_matrix(scored, labels), label_ids(scored, labels)[0]
+
+
+def _like(rows: Sequence[Row], sample: Sequence[Row]) -> list[Row]:
+    """`rows` in the order of `sample`."""
+    table = {(row["dialogue_id"], row["turn"]): row for row in rows}
+    return [table[row["dialogue_id"], row["turn"]] for row in sample]

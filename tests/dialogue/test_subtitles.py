@@ -1,0 +1,141 @@
+"""Subtitles: every cue becomes a turn, names are read where they stand, and nobody is invented."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_serving import save_tiny_model
+
+from emonet.cli.main import main
+from emonet.data import DataFormatError
+from emonet.dialogue.subtitles import UNKNOWN, is_subtitles, subtitle_turns
+from emonet.dialogue.transcripts import parse_script
+
+TIMES = "00:00:01,000 --> 00:00:02,500"
+SRT = f"""1
+{TIMES}
+<i>MONICA: We had
+a deal!</i>
+
+2
+00:00:03,000 --> 00:00:04,000 X1:40 X2:600
+- I know, I know.
+- Listen: stop it.
+
+3
+01:01:00.5 --> 01:01:02
+{{\\an8}}MAN 2 (on the phone): Hello?
+ROSS: Hi. It's 10:30.
+
+4
+01:01:03,000 --> 01:01:04,000
+[door slams]
+"""
+
+
+def said(text: str) -> list[tuple[str, str]]:
+    return [(turn["speaker"], turn["text"]) for turn in subtitle_turns(text, "x.srt")]
+
+
+@pytest.mark.parametrize("name", ["film.srt", "stdin"])
+@pytest.mark.parametrize("text", [SRT, SRT.replace("\n", "\r\n"), "\ufeff" + SRT, "\n\n" + SRT])
+def test_names_dashes_markup_and_times(name: str, text: str) -> None:
+    [(_, turns)] = parse_script(text.encode(), name)
+    assert [(turn["speaker"], turn["text"]) for turn in turns] == [
+        ("MONICA", "We had a deal!"),
+        (UNKNOWN, "I know, I know."),
+        (UNKNOWN, "Listen: stop it."),
+        ("MAN 2", "(on the phone) Hello?"),
+        ("ROSS", "Hi. It's 10:30."),
+        (UNKNOWN, "[door slams]"),
+    ]
+    assert [(turn["start"], turn["end"]) for turn in turns][2:5] == [
+        (3.0, 4.0),
+        (3660.5, 3662.0),
+        (3660.5, 3662.0),
+    ]
+
+
+def test_names_in_small_letters_count_where_they_are_the_custom_and_come_again() -> None:
+    def script(*lines: str) -> str:
+        return "\n\n".join(f"{number}\n{TIMES}\n{line}" for number, line in enumerate(lines, 1))
+
+    custom = script("Monica: hi", "Ross: hello", "Monica: so", "Ross: yes", "Listen: go on")
+    assert said(custom) == [
+        ("Monica", "hi"),
+        ("Ross", "hello"),
+        ("Monica", "so"),
+        ("Ross", "yes"),
+        (UNKNOWN, "Listen: go on"),
+    ]
+    film = script("Look: a bird", "Look: a plane", "what", "where", "who", "there it goes: up")
+    assert {speaker for speaker, _ in said(film)} == {UNKNOWN}
+    assert said(script("it's 10:30: late", "http://x.y", "♪")) == [
+        (UNKNOWN, "it's 10:30: late"),
+        (UNKNOWN, "http://x.y"),
+        (UNKNOWN, "♪"),
+    ]
+
+
+def test_a_turn_without_a_name_is_not_given_to_who_spoke_before() -> None:
+    assert said(f"1\n{TIMES}\nANN: hi\n\n2\n{TIMES}\nand more") == [("ANN", "hi"), (UNKNOWN, "and more")]
+
+
+def test_an_empty_cue_and_blank_lines_inside_one_are_kept() -> None:
+    assert said(f"1\n{TIMES}\n\n\n2\n{TIMES}\none\n\ntwo\n") == [(UNKNOWN, ""), (UNKNOWN, "one two")]
+
+
+WORDS = st.text("abc -:.!ÄN", max_size=12).filter(lambda text: "-->" not in text)
+
+
+@given(st.lists(st.lists(WORDS, min_size=1, max_size=3), min_size=1, max_size=5))
+def test_no_letter_is_lost(cues: list[list[str]]) -> None:
+    text = "\n\n".join("\n".join([str(number), TIMES, *lines]) for number, lines in enumerate(cues, 1))
+    turns = subtitle_turns(text, "x.srt")
+    letters = "".join(turn["speaker"].replace(UNKNOWN, "") + turn["text"] for turn in turns)
+    wanted = "".join(letter for lines in cues for line in lines for letter in line if letter.isalpha())
+    assert "".join(letter for letter in letters if letter.isalpha()) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"hello\n1\n{TIMES}\nx", "line 1: 'hello' stands outside"),
+        ("1\n00:00:01 -> 00:00:02\nx", "line 2: '00:00:01 -> 00:00:02' stands outside"),
+        (f"1\n{TIMES}\nx\n\n2\n00:01 --> oo\ny", "line 6: no times"),
+    ],
+)
+def test_what_is_no_subtitle_is_named(text: str, message: str) -> None:
+    with pytest.raises(DataFormatError, match=f"x.srt, {message}"):
+        parse_script(text.encode(), "x.srt")
+
+
+def test_other_scripts_are_not_taken_for_subtitles() -> None:
+    assert not is_subtitles("Ann: hi\nBob: it starts at 00:00:01,000 --> so what")
+    assert is_subtitles(f"{TIMES}\nx")
+
+
+def test_a_pasted_csv_is_known_by_its_header() -> None:
+    assert parse_script(b"speaker;text\nAnn;a: b\n", "the script") == [
+        ("0", [{"speaker": "Ann", "text": "a: b"}])
+    ]
+    assert parse_script(b"text: speaker, text\n", "the script") == [
+        ("0", [{"speaker": "text", "text": "speaker, text"}])
+    ]
+
+
+def test_predict_takes_subtitles_and_keeps_their_times(tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "film.srt").write_text(SRT, "utf-8")
+    assert (
+        main(["predict", "--model", str(save_tiny_model(tmp_path / "run")), str(tmp_path / "film.srt")]) == 0
+    )
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (
+        len(rows) == 6
+        and rows[3]["start"] == 3660.5
+        and rows[0]["speaker"] == "MONICA"
+        and "label" in rows[5]
+    )

@@ -1,0 +1,235 @@
+"""Every code block of the README and the documentation runs as it stands there.
+
+The blocks of a section run in order, in a folder where what they name is at hand: `RUN`, `RUN_A` and `RUN_B` (trained checkpoints
+with test predictions), `DIR`, `FOLDER` (conversations of one's own), `script.txt`, `turns.parquet`. In the cache, tiny models
+stand for the embedded backbones; a small corpus stands for those that are not here, a study of two rows for the long ones; and
+`pip` finds everything installed.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from command_server import install_client
+from document_blocks import MARKS, Block, blocks
+from fake_hub import FakeHub
+from tiny_study import tiny_study
+
+from emonet.backbones.embedded import EMBEDDED_BACKBONES
+
+ROOT = Path(__file__).parents[1]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+BLOCKS = [block for page in PAGES for block in blocks(page, ROOT)]
+RUNNABLE, DATA, SHOWN = ("bash", "python"), ("csv", "json", "jsonl", "yaml"), ("mermaid", "text")
+
+SCENES = [
+    [
+        ("Monica Geller", "we had a deal", "Mad"),
+        ("Ross Geller", "i love fossils", "Joyful"),
+        ("Monica Geller", "no", "Mad"),
+    ],
+    [
+        ("Ross Geller", "leave me alone", "Sad"),
+        ("The Waiter", "hello there", "Neutral"),
+        ("Ross Geller", "great", "Peaceful"),
+    ],
+    [
+        ("Phoebe Buffay", "hello there", "Joyful"),
+        ("Monica Geller", "how are you", "Neutral"),
+        ("Ross Geller", "we won", "Powerful"),
+    ],
+    [
+        ("Monica Geller", "i hate this so very much", "Scared"),
+        ("Phoebe Buffay", "that is wonderful news", "Joyful"),
+    ],
+]
+
+
+@dataclass(frozen=True)
+class World:
+    """Where sections run: a folder to start from, and the environment of their shell."""
+
+    given: Path
+    environment: dict[str, str]
+
+    def shell(self, script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+        words = ["bash", "-euo", "pipefail", "-c", script]
+        return subprocess.run(
+            words, cwd=folder, env=self.environment, capture_output=True, text=True, timeout=300
+        )
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Iterator[World]:
+    root = tmp_path_factory.mktemp("documents")
+    given, programs = root / "given", root / "bin"
+    for folder in (programs, given / "DIR", given / "FOLDER", root / "cache"):
+        folder.mkdir(parents=True)
+    write_conversations(given / "FOLDER")
+    install_backbones(root / "cache" / "backbones", tokenizer)
+    study = root / "study.json"
+    study.write_text(json.dumps({**tiny_study(Path("minilm")), "seeds": [1]}))
+    words = dict.fromkeys(("emorynlp", "meld"), str(given / "FOLDER"))
+    words |= dict.fromkeys(("emorynlp_cached", "emorynlp_finetuned"), str(study))
+    install_client(programs, root / "socket")
+    (programs / "pip").write_text("#!/bin/sh\nexit 0\n")
+    (programs / "pip").chmod(0o755)
+    server = [
+        sys.executable,
+        str(Path(__file__).with_name("command_server.py")),
+        str(root / "socket"),
+        json.dumps(words),
+    ]
+    with FakeHub() as hub:
+        environment = {
+            **os.environ,
+            **hub.environment,
+            "HF_HUB_DISABLE_XET": "1",
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "HF_HOME": str(root / "hf"),
+            "EMONET_CACHE": str(root / "cache"),
+            "OMP_NUM_THREADS": "1",
+        }
+        with subprocess.Popen(server, env=environment) as process:
+            try:
+                wait_for(root / "socket", process)
+                world = World(given, environment)
+                train(world)
+                yield world
+            finally:
+                process.kill()
+
+
+def wait_for(socket: Path, process: subprocess.Popen) -> None:
+    while not socket.exists():
+        assert process.poll() is None, "the server of commands did not start"
+        time.sleep(0.05)
+
+
+def write_conversations(folder: Path) -> None:
+    """Three splits with the same people, in the form of one's own files."""
+    for split, times in (("train", 3), ("validation", 1), ("test", 1)):
+        rows = [
+            {"dialogue_id": f"{split}-{number}-{again}", "speaker": speaker, "text": text, "emotion": emotion}
+            for again in range(times)
+            for number, scene in enumerate(SCENES)
+            for speaker, text, emotion in scene
+        ]
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+
+
+def install_backbones(folder: Path, tokenizer: Any) -> None:
+    """Tiny models in the place of the embedded ones, with the manifest of a whole install."""
+    import torch
+    from tiny import LABELS, text_config
+    from transformers import BertModel, LlamaForCausalLM
+
+    tokenizer = deepcopy(tokenizer)
+    tokenizer.add_tokens(LABELS)  # a prompted model's answers are words that it knows
+    for name, family, made in (("minilm", "bert", BertModel), ("smollm2", "llama", LlamaForCausalLM)):
+        torch.manual_seed(0)
+        target = folder / f"{name}-{EMBEDDED_BACKBONES[name].version}"
+        made(text_config(family, vocab_size=len(tokenizer))).save_pretrained(target)
+        tokenizer.save_pretrained(target)
+        files = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in target.iterdir()}
+        manifest = {"name": name, "sha256": files["model.safetensors"], "files": files}
+        (target / "emonet_backbone.json").write_text(json.dumps(manifest))
+
+
+def train(world: World) -> None:
+    """The checkpoints and files that sections start with."""
+    done = world.shell(
+        "emonet train --dataset FOLDER --preset emonet-fast --head-members 1 --epochs 2 --speaker-memory corpus "
+        "--output-dir RUN\n"
+        "emonet evaluate --model RUN --dataset FOLDER --predictions RUN/test_predictions.jsonl\n"
+        "cp -r RUN RUN_A; cp -r RUN RUN_B",
+        world.given,
+    )
+    assert done.returncode == 0, done.stderr
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (world.given / "script.txt").write_text("Monica: We had a deal!\nRoss: I know, I know.\n")
+    rows = [{"dialogue_id": str(place // 3), "speaker": "Ann", "text": "hello there"} for place in range(12)]
+    pq.write_table(pa.Table.from_pylist(rows), world.given / "turns.parquet")
+
+
+def sections(slow: bool) -> list[Any]:
+    """(page, section) with something to run, as parameters of a test."""
+    wanted = ("slow",) if slow else ("",)
+    found = {
+        (block.page, block.section) for block in BLOCKS if block.language in RUNNABLE and block.mark in wanted
+    }
+    return [pytest.param(*each, id=": ".join(each)) for each in sorted(found)]
+
+
+def run_section(world: World, page: str, section: str, folder: Path, slow: bool = False) -> None:
+    shutil.copytree(world.given, folder, dirs_exist_ok=True)
+    own = [block for block in BLOCKS if block.page == page]
+    for block in own:
+        if block.mark == "file":
+            (folder / block.said).parent.mkdir(parents=True, exist_ok=True)
+            (folder / block.said).write_text(block.text, "utf-8")
+    for block in own:
+        runs = block.language in RUNNABLE and (block.mark == "" or (block.mark == "slow" and slow))
+        if block.section != section or not runs:
+            continue
+        script = block.text
+        if block.language == "python":
+            (folder / "block.py").write_text(block.text, "utf-8")
+            script = "python block.py"
+        done = world.shell(script, folder)
+        assert done.returncode == 0, (
+            f"{page}, line {block.line}: status {done.returncode}\n{done.stdout}\n{done.stderr}"
+        )
+
+
+@pytest.mark.parametrize(("page", "section"), sections(slow=False))
+def test_the_blocks_of_a_section_run(world: World, page: str, section: str, tmp_path: Path) -> None:
+    run_section(world, page, section, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("page", "section"), sections(slow=True))
+def test_the_slow_blocks_of_a_section_run(world: World, page: str, section: str, tmp_path: Path) -> None:
+    run_section(world, page, section, tmp_path, slow=True)
+
+
+@pytest.mark.parametrize("block", [pytest.param(b, id=f"{b.page}:{b.line}") for b in BLOCKS])
+def test_a_block_is_of_a_known_kind(block: Block) -> None:
+    assert block.language in (*RUNNABLE, *DATA, *SHOWN), "name the block's language"
+    assert not block.mark or block.mark in MARKS, (
+        f"<!-- {block.mark}: … -->: the marks are {', '.join(MARKS)}"
+    )
+    assert not block.mark or len(block.said) > 3, "say why"
+    if block.language == "json":
+        json.loads(block.text)
+    elif block.language == "jsonl":
+        [json.loads(line) for line in block.text.splitlines()]
+    elif block.language == "yaml":
+        yaml.safe_load(block.text)
+
+
+def test_a_broken_block_is_seen(world: World, tmp_path: Path) -> None:
+    for script in (
+        "emonet train --no-such-flag",
+        "printf 'no speaker' | emonet predict --model RUN",
+        "python missing.py",
+    ):
+        assert world.shell(script, world.given).returncode not in (0, None), script

@@ -1,0 +1,309 @@
+"""Builders and the reader of scripts: whatever the files hold, every turn of them comes out, or it is said what is wrong."""
+
+import ast
+import csv
+import io
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from knocks import clear_errors
+from strategies import (
+    damaged,
+    dialogues,
+    file_bytes,
+    json_lines,
+    json_text,
+    json_values,
+    names,
+    nested,
+    numbers,
+    texts,
+)
+
+from emonet.data import (
+    MELD,
+    EmoryNLP,
+    EmoryNLPAligned,
+    conversation_from_chat,
+    load_conversations,
+    read_conversation_file,
+)
+from emonet.data.conversations import ConversationBuilder, ConversationConfig
+from emonet.data.own import own_builder
+from emonet.dialogue.transcripts import parse_script
+from emonet.files.text import clean
+
+IDS = st.one_of(st.sampled_from(["d1", "d2", "d3", "../d", "d\0"]), st.integers(-3, 3), texts(), numbers())
+EMOTIONS = st.one_of(st.none(), st.sampled_from(["Joyful", "Mad", "Neutral"]), texts())
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Any:
+    """That control characters were replaced is said by a warning, which is not the matter here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("doors")
+
+
+def rows_of(builder: type[ConversationBuilder], paths: dict[str, Path]) -> list[dict[str, Any]]:
+    """The rows as the builder gives them to `datasets`, encoded as its writer does."""
+    config = ConversationConfig(name="utterances", view="utterances", verify_counts=False)
+    rows = [row for _, row in builder.rows(paths, config)]
+    for row in rows:
+        row["text"].encode(), row["dialogue_id"].encode(), [name.encode() for name in row["speakers"]]
+        assert row["speaker"] == row["speakers"][0] and isinstance(row["text"], str)
+    assert [row["utterance_index"] for row in rows] == list(range(len(rows)))
+    return rows
+
+
+# -- your own files -----------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def own_rows(draw: st.DrawFn) -> list[dict[str, Any]]:
+    row = {
+        "dialogue_id": draw(IDS) if draw(st.booleans()) else "d1",
+        "speaker": draw(st.one_of(names(), st.lists(names(), max_size=3))),
+        "text": draw(texts()),
+        "emotion": draw(EMOTIONS),
+    }
+    count = draw(st.integers(1, 4))
+    rows = [{**row, "text": draw(texts()), "speaker": draw(names())} for _ in range(count)]
+    if draw(st.booleans()):
+        rows = [
+            {**row, "turn": draw(st.one_of(st.just(place), numbers(), texts()))}
+            for place, row in enumerate(rows)
+        ]
+    if draw(st.integers(0, 4)) == 4:
+        rows = [{"dialogue_id": "whole", "turns": rows}]
+    return rows
+
+
+@given(file_bytes(st.one_of(damaged(own_rows()), st.lists(json_values(), max_size=3)).map(json_lines)))
+def test_own_json_lines(folder: Path, raw: bytes) -> None:
+    path = folder / "train.jsonl"
+    path.write_bytes(raw)
+    with clear_errors():
+        found = read_conversation_file(path, "train")
+        builder = own_builder(
+            {"train": path}, sorted({str(t.emotion) for d in found for t in d.turns if t.emotion}), "own"
+        )
+        rows = rows_of(builder, {"train": path})
+        lines = [json.loads(line) for line in raw.decode("utf-8-sig").split("\n") if line.strip()]
+        assert len(rows) == sum(len(line.get("turns", [line])) for line in lines)
+
+
+def csv_lines(
+    columns: list[str], rows: list[Any], separator: str, quoting: Any = csv.QUOTE_MINIMAL
+) -> list[str]:
+    file = io.StringIO()
+    writer = csv.writer(file, delimiter=separator, lineterminator="\n", quoting=quoting)
+    writer.writerow(columns)
+    writer.writerows(
+        [[row.get(name, "") for name in columns] if isinstance(row, dict) else [row] for row in rows]
+    )
+    return [file.getvalue().removesuffix("\n")]
+
+
+COLUMNS = st.one_of(
+    st.just(["dialogue_id", "speaker", "text", "emotion"]),
+    st.just(["dialogue_id", "speaker", "text", "turn"]),
+    st.lists(st.one_of(st.sampled_from(["dialogue_id", "role", "content", "turn"]), texts()), max_size=5),
+)
+
+
+@given(
+    file_bytes(
+        st.builds(
+            csv_lines,
+            COLUMNS,
+            damaged(own_rows()).filter(lambda v: isinstance(v, list)),
+            st.sampled_from(",;\t"),
+        )
+    )
+)
+def test_own_csv(folder: Path, raw: bytes) -> None:
+    path = folder / "train.csv"
+    path.write_bytes(raw)
+    with clear_errors():
+        found = read_conversation_file(path, "train")
+        builder = own_builder(
+            {"train": path}, sorted({str(t.emotion) for d in found for t in d.turns if t.emotion}), "own"
+        )
+        assert len(rows_of(builder, {"train": path})) == sum(len(dialogue.turns) for dialogue in found) > 0
+
+
+@given(dialogues(), st.sampled_from(["jsonl", "csv"]))
+def test_right_own_files_lose_nothing(folder: Path, turns: list[dict[str, Any]], kind: str) -> None:
+    path = folder / f"right.{kind}"
+    rows = [
+        {"dialogue_id": "d", "speaker": "Ann " + t.get("speaker", "B"), "text": t.get("text", "x")}
+        for t in turns
+    ]
+    if kind == "jsonl":
+        path.write_text("\n".join(map(json.dumps, rows)))
+    else:
+        rows = [{name: clean(value) for name, value in row.items()} for row in rows]
+        path.write_text(csv_lines(list(rows[0]), rows, ",", csv.QUOTE_ALL)[0], "utf-8", newline="")
+    (found,) = read_conversation_file(path, "train")
+    assert [turn.text for turn in found.turns] == [clean(row["text"]) for row in rows]
+    assert [turn.speakers for turn in found.turns] == [(clean(row["speaker"]).strip(),) for row in rows]
+
+
+@given(st.one_of(damaged(dialogues(most=3)), json_values()))
+def test_chat_lists(turns: Any) -> None:
+    with clear_errors():
+        assert len(conversation_from_chat(turns).turns) == len(turns)
+
+
+@given(
+    st.sampled_from(["train", "dev", "test", "TRAIN", "one", "two words", "a[b]c*", "ü"]),
+    st.lists(own_rows(), min_size=1, max_size=2),
+    st.one_of(st.none(), st.just(["Joyful", "Mad", "Neutral"]), st.lists(texts(), max_size=2)),
+)
+def test_own_files_through_the_front_door(
+    tmp_path_factory: pytest.TempPathFactory,
+    stem: str,
+    dialogues: list[list[dict[str, Any]]],
+    labels: list[str] | None,
+) -> None:
+    folder = tmp_path_factory.mktemp("own")
+    path = folder / f"{stem}.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for rows in dialogues for row in rows))
+    with clear_errors():
+        loaded = load_conversations(path, view="utterances", labels=labels, cache_dir=folder / "cache")
+        count = sum(len(row.get("turns", [row])) for rows in dialogues for row in rows)
+        assert sum(map(len, loaded.values())) == count == len(loaded.utterance_texts())
+
+
+# -- known corpora ------------------------------------------------------------------------------------------------------
+
+
+def emory(dialogues: Any) -> dict[str, Any]:
+    scenes = [
+        {
+            "scene_id": f"s01_e01_c{number:02d}",
+            "utterances": [
+                {
+                    "utterance_id": f"s01_e01_c{number:02d}_u{place:03d}",
+                    "speakers": [turn.get("speaker", "Ann")],
+                    "transcript": turn.get("text", ""),
+                    "emotion": "Neutral",
+                }
+                for place, turn in enumerate(turns)
+            ],
+        }
+        for number, turns in enumerate(dialogues)
+    ]
+    return {"season_id": "s01", "episodes": [{"episode_id": "s01_e01", "scenes": scenes}]}
+
+
+EMORY = damaged(st.lists(dialogues(most=3), max_size=3).map(emory))
+
+
+@given(file_bytes(st.one_of(EMORY.map(lambda value: [json_text(value)]), st.just([nested(50_000)]))))
+def test_emorynlp(folder: Path, raw: bytes) -> None:
+    path = folder / "emory.json"
+    path.write_bytes(raw)
+    with clear_errors():
+        rows = rows_of(EmoryNLP, {"train": path})
+        scenes = [
+            scene
+            for episode in json.loads(raw.decode("utf-8-sig"))["episodes"]
+            for scene in episode["scenes"]
+        ]
+        assert len(rows) == sum(len(scene["utterances"]) for scene in scenes)
+
+
+CELLS = st.one_of(
+    st.sampled_from(["0", "1", "2", "00:16:16,059", "0:36:59,425", "['Ann', 'Bob']"]),
+    texts(),
+    numbers().map(str),
+)
+
+
+def corpus_csv(columns: list[str], right: dict[str, Any]) -> st.SearchStrategy[bytes]:
+    row = st.fixed_dictionaries(
+        {name: st.one_of(st.just(right[name]), st.just(right[name]), CELLS) for name in columns}
+    )
+    return file_bytes(st.builds(csv_lines, st.just(columns), st.lists(row, max_size=4), st.just(",")))
+
+
+MELD_ROW = {"Utterance": "hi", "Speaker": "Ann", "Emotion": "joy", "Dialogue_ID": "0", "Utterance_ID": "0", "Season": "1",
+            "Episode": "2", "StartTime": "00:16:16,059"}  # fmt: skip
+ALIGNED_ROW = {"Utterance": "hi", "Speaker": "['Ann']", "Emotion": "Mad", "Scene_ID": "0", "Utterance_ID": "0", "Season": "1",
+               "Episode": "2"}  # fmt: skip
+
+
+@given(corpus_csv(list(MELD_ROW), MELD_ROW))
+def test_meld(folder: Path, raw: bytes) -> None:
+    path = folder / "meld.csv"
+    path.write_bytes(raw)
+    with clear_errors():
+        rows_of(MELD, {"train": path})
+
+
+NAME_LISTS = st.one_of(
+    json_values().map(repr), st.sampled_from(["-" * 60_000 + "1", "[" * 300 + "]" * 300, "{[]}", "f''", "()"])
+)
+
+
+@given(corpus_csv(list(ALIGNED_ROW), ALIGNED_ROW), NAME_LISTS)
+def test_emorynlp_aligned(folder: Path, raw: bytes, cell: str) -> None:
+    path = folder / "aligned.csv"
+    path.write_bytes(raw)
+    with clear_errors():
+        rows_of(EmoryNLPAligned, {"train": path})
+    named = csv_lines(list(ALIGNED_ROW), [{**ALIGNED_ROW, "Speaker": cell}], ",")[0]
+    path.write_text(clean(named), "utf-8")
+    with clear_errors():
+        (row,) = rows_of(EmoryNLPAligned, {"train": path})
+        assert row["speakers"] == [clean(name) for name in ast.literal_eval(clean(cell))]
+
+
+# -- scripts ------------------------------------------------------------------------------------------------------------
+
+SCRIPT = st.lists(
+    st.one_of(st.builds(lambda name, text: f"{name}: {text}", names(), texts()), texts()), max_size=5
+)
+SCRIPT_JSON = st.one_of(damaged(own_rows()), damaged(st.lists(dialogues(most=2), max_size=2)), json_values())
+SCRIPTS = st.one_of(
+    SCRIPT,
+    SCRIPT_JSON.map(lambda value: [json_text(value)]),
+    own_rows().map(json_lines),
+    st.sampled_from([[nested(50_000)], [nested(50_000, "{")]]),
+)
+
+
+@given(file_bytes(SCRIPTS), st.sampled_from(["a.txt", "a.csv", "a.jsonl", "a.json", "stdin"]))
+def test_scripts(raw: bytes, name: str) -> None:
+    with clear_errors():
+        found = parse_script(raw, name)
+        assert found and all(turns for _, turns in found)
+        json.dumps(found, ensure_ascii=False).encode()
+
+
+@given(dialogues(), st.sampled_from(["script", "chat", "lines"]))
+def test_right_scripts_lose_nothing(turns: list[dict[str, Any]], form: str) -> None:
+    pairs = [
+        ("Ann " + clean(t.get("speaker", ""))[:60].replace(":", ""), clean(t.get("text", ""))) for t in turns
+    ]
+    pairs = [(" ".join(name.split()), " ".join(text.split())) for name, text in pairs]
+    chat = [{"speaker": name, "text": text} for name, text in pairs]
+    raw = {
+        "script": "\n".join(f"{name}: {text}" for name, text in pairs),
+        "chat": json.dumps(chat),
+        "lines": "\n".join(map(json.dumps, chat)),
+    }[form]
+    ((_, found),) = parse_script(raw.encode(), "a.txt")
+    assert [(turn["speaker"], turn["text"]) for turn in found] == pairs

@@ -1,0 +1,137 @@
+"""How every door must answer what comes in: with a result, or with an error that the package raises on purpose."""
+
+import contextlib
+import io
+import linecache
+import os
+import signal
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub.errors import HFValidationError
+
+import emonet
+from emonet.cli import main as cli
+
+ROOT = str(Path(emonet.__file__).parent)
+PATIENCE = 120  # seconds; a case takes milliseconds, so what reaches it hangs
+
+
+@contextlib.contextmanager
+def no_hang() -> Iterator[None]:
+    """Within, what does not come to an end fails the test."""
+
+    def fail(*_: Any) -> None:
+        pytest.fail(f"no end after {PATIENCE} seconds")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(PATIENCE)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def fork(work: Callable[[], object]) -> int:
+    """Start `work` in a fork of this process, and give the process's number."""
+    child = os.fork()
+    if child:
+        return child
+    status = 1
+    try:
+        work()
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def end_of(child: int) -> int:
+    """Wait for a fork: 0 where its work was done, 1 where that raised, and minus the signal that killed it."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def is_clear(error: BaseException) -> bool:
+    """Whether the package itself says what is wrong: a `raise` of its own, or a file error with the file's name."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return True
+    if isinstance(error, HFValidationError):  # names the repository and the rule
+        return True
+    if (
+        not isinstance(error, (ValueError, TypeError))
+        or isinstance(error, UnicodeError)
+        or len(str(error)) < 12
+    ):
+        return False
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return False
+    file = trace.tb_frame.f_code.co_filename
+    return file.startswith(ROOT) and linecache.getline(file, trace.tb_lineno).strip().startswith("raise")
+
+
+@contextlib.contextmanager
+def clear_errors() -> Iterator[None]:
+    """Within, an error of the package's own ends the case; any other fails it, and so does a hang."""
+    try:
+        with no_hang():
+            yield
+    except Exception as error:
+        if not is_clear(error):
+            raise
+
+
+@dataclass
+class Answer:
+    """What a command said; `error` is what it was refused for."""
+
+    status: int
+    out: str
+    err: str
+    error: BaseException | None
+
+
+def command(*arguments: str, stdin: bytes = b"") -> Answer:
+    """`emonet` in this process, whose output must be writable as UTF-8; fails unless it ends as a command should."""
+    out, err = (
+        io.TextIOWrapper(io.BytesIO(), "utf-8", errors=errors) for errors in ("strict", "backslashreplace")
+    )
+    refused: list[BaseException] = []
+    say = cli._refuse
+    with pytest.MonkeyPatch.context() as patch, no_hang():
+        patch.setattr(cli, "_refuse", lambda error: refused.append(error) or say(error))
+        patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        patch.setattr("sys.stdout", out)
+        patch.setattr("sys.stderr", err)
+        try:
+            status = cli.main(arguments)
+        except SystemExit as usage:  # argparse: usage and one line
+            status = int(usage.code or 0)
+        said = []
+        for stream in (out, err):
+            stream.flush()
+            said.append(stream.buffer.getvalue().decode())
+    answer = Answer(status, *said, refused[0] if refused else None)
+    check(answer)
+    return answer
+
+
+def check(answer: Answer) -> None:
+    assert "Traceback" not in answer.err
+    if answer.status == 0:
+        return
+    assert answer.status == 2
+    last = answer.err.rstrip("\n").split("\n")[-1]
+    assert last.startswith("emonet"), answer.err
+    if answer.error is not None:
+        assert last.startswith("emonet: ") and len(last) <= 2100
+        if not is_clear(answer.error):
+            raise AssertionError(f"not a clear error: {answer.error!r}") from answer.error

@@ -1,0 +1,43 @@
+"""A study that takes seconds, and the command that runs it."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from emonet.cli.evaluation import add_commands
+
+SEEDS, ROWS = (1, 2), ("context", "emonet")
+CELLS = [f"sample/{row}/seed-{seed}" for seed in SEEDS for row in ROWS]
+
+
+def tiny_study(backbone: Path) -> dict[str, Any]:
+    """Two rows and two seeds on the sample corpus; a cell takes about a second."""
+    return {
+        "name": "tiny",
+        "note": "A note on the study.",
+        "datasets": [{"name": "sample"}],
+        "backbone": str(backbone),
+        "seeds": list(SEEDS),
+        "reference": "context",
+        "defaults": {
+            "preset": "emonet-fast",
+            "config": {"speaker_identity": "none", "head_members": 1},
+            "training": {"num_train_epochs": 2, "learning_rate": 0.003},
+        },
+        "rows": {
+            "context": {},
+            "EmoNet": {"config": {"speaker_identity": "global", "speaker_memory": "corpus"}},
+        },
+        "pairs": [["context", "EmoNet"]],
+    }
+
+
+def ablate(study: dict[str, Any], folder: Path, *words: str) -> None:
+    """`emonet ablate` on a study file beside the results."""
+    file = folder.with_suffix(".json")
+    file.write_text(json.dumps(study))
+    parser = argparse.ArgumentParser()
+    add_commands(parser.add_subparsers())
+    arguments = parser.parse_args(["ablate", str(file), "--output-dir", str(folder), *words])
+    arguments.run(arguments)

@@ -1,0 +1,83 @@
+"""A small training run whose every step can be compared: 16 dialogues, no dropout."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from tiny import DIALOGUE, OTHER, build
+
+from emonet.data.collator import EmoNetCollator, EncodedSplit
+from emonet.train_trainer import EmoNetTrainer, EmoNetTrainingArguments
+
+WEIGHTS = [1.0, 3.0, 0.5, 2.0, 4.0, 1.5, 2.5]
+
+
+def encoded(
+    tokenizer: Any, preset: str = "context", **changes: Any
+) -> tuple[Any, Any, EncodedSplit, EmoNetCollator]:
+    """16 dialogues of different lengths and labels, a model without dropout, and a collator over their memory."""
+    changes = {"class_weights": WEIGHTS, "head_dropout": 0.0, **changes}
+    model, processor = build(tokenizer, preset, **changes)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        if hasattr(module, "attention_dropout"):
+            module.attention_dropout = 0.0
+    rows, texts = [], []
+    for number in range(16):
+        turns = (DIALOGUE + OTHER)[number % 5 : number % 5 + 1 + number % 4]
+        turns = [{**turn, "utterance_index": len(texts) + place} for place, turn in enumerate(turns)]
+        for place, turn in enumerate(turns):
+            turn["speaker_history_index"] = [
+                len(texts) + k for k in range(place) if turns[k]["speaker"] == turn["speaker"]
+            ]
+        texts += [turn["text"] for turn in turns]
+        rows.append({"dialogue_id": str(number), "turns": turns})
+    split = EncodedSplit(rows, processor)
+    return model, processor, split, EmoNetCollator(processor, processor.encode_memory(texts))
+
+
+def trainer_for(parts: Any, folder: Path, **arguments: Any) -> EmoNetTrainer:
+    model, processor, split, collator = parts
+    defaults = {
+        "save_strategy": "no",
+        "eval_strategy": "no",
+        "num_train_epochs": 1,
+        "train_sampling_strategy": "sequential",
+    }
+    args = EmoNetTrainingArguments(
+        output_dir=str(folder), use_cpu=True, disable_tqdm=True, **{**defaults, **arguments}
+    )
+    has_eval = str(args.eval_strategy) != "no" and args.eval_strategy.value != "no"
+    return EmoNetTrainer(
+        model=model,
+        args=args,
+        train_dataset=split,
+        eval_dataset=split if has_eval else None,
+        data_collator=collator,
+        processing_class=processor,
+    )
+
+
+def first_step(
+    tokenizer: Any, folder: Path, batch: int, steps: int, preset: str = "dialogue-memory", **arguments: Any
+) -> tuple[float, float, dict[str, float]]:
+    """One optimizer step on all 16 dialogues without moving: gradient norm, loss, and the evaluation's figures."""
+    trainer = trainer_for(
+        encoded(tokenizer, preset),
+        folder,
+        per_device_train_batch_size=batch,
+        gradient_accumulation_steps=steps,
+        max_grad_norm=1e9,
+        learning_rate=0.0,
+        logging_strategy="steps",
+        logging_steps=1,
+        eval_strategy="epoch",
+        per_device_eval_batch_size=3,  # does not divide 16: repeated rows would show
+        **arguments,
+    )
+    trainer.train()
+    entry = next(entry for entry in trainer.state.log_history if "grad_norm" in entry)
+    evaluation = next(entry for entry in trainer.state.log_history if "eval_weighted_f1" in entry)
+    figures = {name: float(evaluation[f"eval_{name}"]) for name in ("weighted_f1", "macro_f1", "accuracy")}
+    return float(entry["grad_norm"]), float(entry["loss"]), figures

@@ -1,0 +1,140 @@
+"""Annotations: written once, found again by their circumstances, with where they are from."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny import LABELS
+from tiny_store import TinyEmbedder, corpus
+
+from emonet.errors import EmoNetError
+from emonet.files.cache import cache_root
+from emonet.prompted.configuration import PromptSettings
+from emonet.prompted.prompts import PromptBuilder
+from emonet.runs.prompted.characteristics import CharacteristicWriter
+from emonet.speakers.biographies.annotator import Annotator, TextWriter
+from emonet.speakers.biographies.choose import MemoryStore, biographer_for, dialogue_biographer
+from emonet.speakers.biographies.written import LlmBiographer
+from emonet.speakers.store.build import build_store
+from emonet.speakers.store.store import View
+
+CHAT = [
+    {"role": "system", "content": "a b"},
+    {"role": "user", "content": "c d"},
+    {"role": "assistant", "content": "e"},
+]
+
+
+def test_it_is_written_once_and_found_again_by_another_process(
+    chat_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Annotator(str(chat_model), tmp_path)
+    first = write("oReact", CHAT, 8, ["d1#0", "d1#1"])
+    assert first.text.startswith("e") and first.kind == "oReact" and first.sources == ("d1#0", "d1#1")
+    assert (
+        first.model.startswith("chat-")
+        and write.written == 1
+        and write("oReact", CHAT, 8, ["d1#0", "d1#1"]) == first
+    )
+    (file,) = tmp_path.glob("*.jsonl")
+    kept = json.loads(file.read_text())
+    assert kept["text"] == first.text and kept["model"] == first.model and kept["sources"] == ["d1#0", "d1#1"]
+    monkeypatch.setattr(TextWriter, "write", lambda *_: pytest.fail("written again"))
+    again = Annotator(str(chat_model), tmp_path)
+    assert again("oReact", CHAT, 8, ["d1#0", "d1#1"]) == first and again.written == 0
+    other_words = [*CHAT[:1], {"role": "user", "content": "c f"}, CHAT[2]]
+    for kind, chat, tokens in (("xIntent", CHAT, 8), ("oReact", other_words, 8), ("oReact", CHAT, 9)):
+        with pytest.raises(pytest.fail.Exception, match="written again"):
+            again(kind, chat, tokens)
+
+
+def test_other_weights_are_another_writer(chat_model: Path, tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    folder = tmp_path / "chat"
+    shutil.copytree(chat_model, folder)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    with torch.no_grad():
+        model.lm_head.weight.mul_(-1)
+    model.save_pretrained(folder)
+    first, second = Annotator(str(chat_model), tmp_path / "a"), Annotator(str(folder), tmp_path / "a")
+    assert first.name != second.name and first("text", CHAT, 8).digest != second("text", CHAT, 8).digest
+    assert len(list((tmp_path / "a").glob("*.jsonl"))) == 2
+
+
+def test_a_torn_line_costs_one_annotation(chat_model: Path, tmp_path: Path, caplog: Any) -> None:
+    write = Annotator(str(chat_model), tmp_path)
+    first, second = write("a", CHAT, 8), write("b", CHAT, 8)
+    lines = write.file.read_bytes().splitlines(keepends=True)
+    write.file.write_bytes(lines[0] + lines[1][:20] + b"\n")
+    again = Annotator(str(chat_model), tmp_path)
+    assert again("a", CHAT, 8) == first and again.written == 0
+    assert again("b", CHAT, 8) == second and again.written == 1
+
+
+def test_a_model_without_a_chat_template_is_refused(decoder: Path) -> None:
+    with pytest.raises(EmoNetError, match="need an instruct model"):
+        Annotator(str(decoder))
+
+
+@pytest.fixture
+def short_sighted(chat_model: Path, tmp_path: Path) -> Path:
+    """The instruct model with room for 128 tokens."""
+    folder = tmp_path / "short"
+    shutil.copytree(chat_model, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 128}))
+    return folder
+
+
+def test_a_question_over_the_context_and_an_answer_without_room_are_refused(short_sighted: Path) -> None:
+    writer = TextWriter(str(short_sighted))
+    assert writer.fits(CHAT, 8) and writer.write(CHAT, 8)
+    long = [CHAT[0], {"role": "user", "content": "c " * 200}, CHAT[2]]
+    assert not writer.fits(long, 8)
+    with pytest.raises(EmoNetError, match=r"over the 128 that short-\w+ can read"):
+        writer.write(long, 8)
+    with pytest.raises(EmoNetError, match="no room for an answer behind 'e': give a larger budget"):
+        writer.write(CHAT, 1)
+
+
+def test_a_writer_with_a_short_context_is_shown_less(short_sighted: Path, tmp_path: Path) -> None:
+    train = [("d1", [("Ann", f"the comet {number} is here again", "Joyful") for number in range(60)])]
+    conversations = corpus(tmp_path / "corpus", train=train)
+    biographer = LlmBiographer(MemoryStore(conversations), str(short_sighted), budget=12, lines=60)
+    biography = biographer("Ann", View("train"))
+    assert biography.text and 1 <= len(biography.utterances) < 60, "spread over all that was said"
+    assert "d1#0" in biography.utterances
+
+    writer = {"biography_writer": str(short_sighted), "biography_budget": 12, "biography_of_dialogue": True}
+    settings = PromptSettings(biography=True, **writer)  # type: ignore[arg-type]
+    turns = [{"speaker": "Ann", "text": "no " * 3} for _ in range(40)]
+    keys = [f"d#{number}" for number in range(40)]
+    written = dialogue_biographer(settings, ["Ann"]).of_dialogue(turns, "Ann", keys)
+    assert written.text and 0 < len(written.sources) < 40 and written.sources[-1] == "d#39", "the oldest go"
+
+    annotator = Annotator(str(short_sighted))
+    builder = PromptBuilder(annotator.tokenizer, LABELS, PromptSettings(window=30), 4000)
+    annotation = CharacteristicWriter(annotator, builder, ["oReact"]).annotate(
+        {"dialogue_id": "d", "turns": turns}, 39, "oReact"
+    )
+    assert 1 < len(annotation.sources) < 31 and annotation.sources[-1] == "d#39"
+
+
+def test_biographies_from_a_corpus_are_kept_there_and_those_of_a_store_are_not(
+    chat_model: Path, tmp_path: Path
+) -> None:
+    """What a store keeps can be forgotten in it, so it lies nowhere else."""
+    conversations = corpus(tmp_path / "corpus")
+    settings = PromptSettings(biography=True, biography_writer=str(chat_model), biography_budget=8)
+    build_store(tmp_path / "store", conversations, TinyEmbedder())
+    from_store = biographer_for(settings, conversations, tmp_path / "store")("Ann", View("train"))
+    assert not list(cache_root().glob("annotations/*.jsonl"))
+    from_corpus = biographer_for(settings, conversations)("Ann", View("train"))
+    assert from_corpus.text == from_store.text
+    (file,) = cache_root().glob("annotations/*.jsonl")
+    kept = json.loads(file.read_text())
+    assert kept["kind"] == "biography" and kept["sources"] == ["d1#0", "d1#2"]

@@ -1,0 +1,46 @@
+"""The registry of global ids."""
+
+from pathlib import Path
+
+import pytest
+
+from emonet.data.schema import DataFormatError, Dialogue, Turn
+from emonet.speakers.registry import SpeakerRegistry
+
+
+def test_ids_follow_first_appearance_in_train_and_roles_are_unknown() -> None:
+    def dialogue(name: str, split: str, *speakers: str) -> Dialogue:
+        return Dialogue(name, split, (name,), [Turn((speaker,), "x") for speaker in speakers])
+
+    registry = SpeakerRegistry.from_dialogues(
+        [
+            dialogue("1", "test", "Zoe"),
+            dialogue("2", "train", "Bob", "Man", "Ann"),
+            dialogue("3", "train", "Ann", "Cat"),
+        ]
+    )
+    assert registry.ids() == {"Bob": 1, "Ann": 2, "Cat": 3}
+    assert len(registry) == 4
+    assert [registry.id_of(name) for name in ("Zoe", "Man", "Cat")] == [0, 0, 3]
+    assert [registry.name_of(number) for number in range(4)] == [None, "Bob", "Ann", "Cat"]
+    for wrong in (-1, 4):
+        with pytest.raises(IndexError):
+            registry.name_of(wrong)
+
+
+@pytest.mark.parametrize("target", ["", "my speakers.json"])
+def test_a_saved_registry_comes_back_the_same(tmp_path: Path, target: str) -> None:
+    registry = SpeakerRegistry(["Ines Calderón", "李", "Bob"])
+    file = registry.save(tmp_path / target)
+    assert file.name == (target or "speakers.json")
+    assert SpeakerRegistry.load(tmp_path / target).ids() == registry.ids()
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"speakers": "Bob"}', '{"speakers": ["A", "A"]}', '{"speakers": [1]}', None]
+)
+def test_a_broken_registry_is_named(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "speakers.json").write_text(content)
+    with pytest.raises(DataFormatError, match=r"speakers\.json"):
+        SpeakerRegistry.load(tmp_path)

@@ -1,0 +1,295 @@
+"""`emonet ablate` on the sample corpus with a tiny backbone: what is run, what is kept, what is refused, what is reported."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+from tiny_study import CELLS, ablate
+
+from emonet.errors import EmoNetError
+from emonet.evaluation.predictions import read_predictions
+
+FILES = {"run.json", "metrics.json", "test_metrics.json", "predictions.jsonl.gz", "test_predictions.jsonl.gz"}
+
+
+def times(folder: Path) -> dict[str, int]:
+    """When each cell's record was written, by the cells that are there."""
+    return {
+        cell: (folder / cell / "run.json").stat().st_mtime_ns for cell in CELLS if (folder / cell).exists()
+    }
+
+
+def figures(folder: Path) -> dict[str, bytes]:
+    return {cell: (folder / cell / "test_predictions.jsonl.gz").read_bytes() for cell in CELLS}
+
+
+def edit(file: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+
+
+def test_every_cell_holds_its_figures_and_neither_weights_nor_text(finished: Path) -> None:
+    assert {path.name for path in finished.iterdir()} == {
+        "sample",
+        "study.json",
+        "report.md",
+        "report.html",
+        "table.json",
+        "plots",
+    }
+    for cell in CELLS:
+        assert {path.name for path in (finished / cell).iterdir()} == FILES
+        record = json.loads((finished / cell / "run.json").read_text())
+        assert len(record["epochs"]) == 2 and {"weighted_f1", "macro_f1", "loss"} <= set(record["epochs"][0])
+        assert record["cell"]["dataset_version"].startswith("sample-") and record["cell"]["seed"] == int(
+            cell[-1]
+        )
+        rows = read_predictions(finished / cell / "test_predictions.jsonl.gz")
+        assert len(rows) == 66 and set(rows[0]) == {
+            "dialogue_id",
+            "turn",
+            "speaker",
+            "emotion",
+            "predicted",
+            "scores",
+        }
+        assert json.loads((finished / cell / "test_metrics.json").read_text())["n"] == 66
+    assert sum(path.stat().st_size for path in finished.rglob("seed-*/*")) < 20_000 * len(CELLS)
+    assert str(finished.parent) not in "".join(path.read_text() for path in finished.rglob("run.json"))
+
+
+def test_a_finished_study_runs_nothing_and_says_the_same(study: dict[str, Any], results: Path) -> None:
+    before, table = times(results), (results / "table.json").read_bytes()
+    ablate(study, results)
+    assert times(results) == before and (results / "table.json").read_bytes() == table
+
+
+def test_a_deleted_cell_is_recomputed_alone_and_comes_out_the_same(
+    study: dict[str, Any], results: Path
+) -> None:
+    before, predicted = times(results), figures(results)
+    shutil.rmtree(results / CELLS[2])
+    ablate(study, results)
+    after = times(results)
+    assert [cell for cell in CELLS if after[cell] != before[cell]] == [CELLS[2]] and figures(
+        results
+    ) == predicted
+
+
+def test_fresh_cells_are_run_anew_by_pattern(study: dict[str, Any], results: Path) -> None:
+    before = times(results)
+    ablate(study, results, "--fresh", "sample/emonet")
+    after = times(results)
+    assert [cell for cell in CELLS if after[cell] != before[cell]] == [
+        "sample/emonet/seed-1",
+        "sample/emonet/seed-2",
+    ]
+    with pytest.raises(
+        EmoNetError,
+        match="'sample/emonett' matches no cell of the study; a cell is, for example, sample/context/seed-1",
+    ):
+        ablate(study, results, "--fresh", "sample/emonett")
+
+
+@pytest.mark.usefixtures("cached")
+def test_a_part_alone_is_run_and_the_report_says_what_is_missing(
+    study: dict[str, Any], tmp_path: Path, capsys: Any
+) -> None:
+    folder = tmp_path / "results"
+    ablate(study, folder, "--only", "*/seed-1")
+    assert set(times(folder)) == {CELLS[0], CELLS[1]} and "2 of 4 cells" in capsys.readouterr().out
+    report = (folder / "report.md").read_text()
+    assert (
+        "**Missing:** “context” lacks seed 2; “EmoNet” lacks seed 2" in report and "1 (without 2)" in report
+    )
+    assert "dashed is “context”" in report and "the line is “context”" in report
+    shutil.rmtree(folder / CELLS[0])
+    ablate(study, folder, "--report-only")
+    report = (folder / "report.md").read_text()
+    assert (
+        "“context” has no finished cell" in report
+        and "Without the reference there are no differences" in report
+    )
+    assert "dashed is" not in report and "the line is" not in report, "the pictures have no reference to name"
+
+
+def test_processes_side_by_side_give_the_same(study: dict[str, Any], results: Path, finished: Path) -> None:
+    for cell in CELLS[2:]:
+        shutil.rmtree(results / cell)
+    ablate(study, results, "--jobs", "2")
+    assert not (results / ".running").exists()
+    for cell in CELLS:  # up to rounding: a process alone computes with more threads
+        ours, theirs = (
+            read_predictions(folder / cell / "test_predictions.jsonl.gz") for folder in (results, finished)
+        )
+        for one, other in zip(ours, theirs, strict=True):
+            assert one["scores"] == pytest.approx(other["scores"], abs=2e-3)
+
+
+COMMAND = """
+import argparse, sys
+from emonet.cli.evaluation import add_commands
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    add_commands(parser.add_subparsers())
+    arguments = parser.parse_args()
+    arguments.run(arguments)
+"""
+
+
+def killed_midway(study: dict[str, Any], folder: Path, jobs: int) -> str:
+    """The command in a process of its own, killed as soon as a first cell is finished; returns that cell."""
+    script, file = folder.with_name("command.py"), folder.with_suffix(".json")
+    script.write_text(COMMAND)
+    file.write_text(json.dumps({**study, "seeds": list(range(1, 30))}))
+    words = [
+        sys.executable,
+        str(script),
+        "ablate",
+        str(file),
+        "--output-dir",
+        str(folder),
+        "--jobs",
+        str(jobs),
+    ]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 300
+        while not times(folder) and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.02)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    if jobs > 1:  # the workers notice by themselves
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                os.killpg(process.pid, 0)
+            except ProcessLookupError:
+                break
+            time.sleep(0.1)
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+            pytest.fail("workers outlive the killed command")
+    return next(iter(times(folder)))
+
+
+@pytest.mark.usefixtures("cached")
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_killed_run_goes_on_where_it_stopped(
+    study: dict[str, Any], finished: Path, tmp_path: Path, jobs: int
+) -> None:
+    folder = tmp_path / "results"
+    first = killed_midway(study, folder, jobs)
+    for cell in folder.glob("*/*/seed-*"):
+        assert {path.name for path in cell.iterdir()} == FILES, "half a cell"
+    before = times(folder)
+    ablate(study, folder)
+    assert times(folder)[first] == before[first] and figures(folder) == figures(finished)
+    assert not (folder / ".running").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("emonet", "0.0.9", "emonet is '0.0.9' there and '.*' here"),
+        ("dataset_version", "sample-0", "dataset_version is 'sample-0' there and 'sample-.*' here"),
+        ("backbone", "bert", "backbone is 'bert' there and 'tiny-bert"),
+        ("config", {}, "config.freeze_backbone is 'not set' there and True here"),
+    ],
+)
+def test_cells_made_otherwise_are_never_mixed_in(
+    study: dict[str, Any], results: Path, key: str, value: Any, message: str
+) -> None:
+    edit(results / CELLS[3] / "run.json", lambda run: run["cell"].update({key: value}))
+    before = times(results)
+    with pytest.raises(
+        EmoNetError, match=rf"cell {CELLS[3]} is another than .*{message}.*--fresh '{CELLS[3]}', or delete"
+    ):
+        ablate(study, results)
+    assert times(results) == before
+
+
+def test_what_is_mixed_in_goes_in_the_words_of_its_error(study: dict[str, Any], results: Path) -> None:
+    edit(results / CELLS[3] / "run.json", lambda run: run["cell"].update(emonet="0.0.9"))
+    before = times(results)
+    ablate(study, results, "--fresh", CELLS[3])
+    assert [cell for cell, when in times(results).items() if when != before[cell]] == [CELLS[3]]
+
+
+def test_a_row_that_changed_is_refused_until_its_cells_go(study: dict[str, Any], results: Path) -> None:
+    other = json.loads(json.dumps(study))
+    other["rows"]["EmoNet"]["config"]["memory_window"] = 3
+    for words in ([], ["--report-only"]):
+        with pytest.raises(
+            EmoNetError,
+            match=r"sample/emonet/seed-1 .*: config.memory_window is (10|'not set') there and 3 here",
+        ):
+            ablate(other, results, *words)
+
+
+def test_half_a_cell_is_refused(study: dict[str, Any], results: Path) -> None:
+    (results / CELLS[0] / "test_metrics.json").unlink()
+    with pytest.raises(
+        EmoNetError, match=rf"{CELLS[0]} is not whole: it lacks test_metrics.json. Run it anew with --fresh"
+    ):
+        ablate(study, results)
+
+
+@pytest.mark.parametrize(("key", "what"), [("dataset_version", "the dataset"), ("emonet", "emonet")])
+def test_a_report_does_not_mix_versions_either(
+    study: dict[str, Any], results: Path, key: str, what: str
+) -> None:
+    edit(results / CELLS[3] / "run.json", lambda run: run["cell"].update({key: "another"}))
+    with pytest.raises(
+        EmoNetError, match=f"different versions of {what} never stand in one table.*another in .*{CELLS[3]}"
+    ):
+        ablate(study, results, "--report-only")
+
+
+def test_rows_that_the_backbone_cannot_be_are_refused_first(study: dict[str, Any], tmp_path: Path) -> None:
+    other = {**study, "rows": {**study["rows"], "deep": {"config": {"readout_layer": 9}}}}
+    with pytest.raises(
+        EmoNetError, match=r"Row 'deep' on .*: readout_layer=9, but the backbone has 3 layers"
+    ):
+        ablate(other, tmp_path / "results")
+    assert not list((tmp_path / "results").rglob("run.json"))
+
+
+def test_a_cell_that_fails_leaves_the_others(study: dict[str, Any], results: Path) -> None:
+    broken = {"training": {"learning_rate_mapping": {"no_such_weight": 0.1}}}
+    other = {**study, "rows": {**study["rows"], "broken": broken}, "seeds": [1]}
+    with pytest.raises(
+        EmoNetError, match=r"1 cells failed, .* sample/broken/seed-1: .*no parameter matches 'no_such_weight'"
+    ):
+        ablate(other, results)
+    assert "“broken” has no finished cell" in (results / "report.md").read_text()
+    with pytest.raises(EmoNetError, match="Every cell failed; the first, sample/broken/seed-1"):
+        ablate({**other, "rows": {"broken": broken}, "reference": "broken", "pairs": []}, results)
+
+
+def test_one_run_at_a_time_works_in_a_folder(study: dict[str, Any], results: Path) -> None:
+    (results / ".running").mkdir()
+    with (
+        FileLock(results / ".running" / "lock"),
+        pytest.raises(EmoNetError, match="Another `emonet ablate` is at work"),
+    ):
+        ablate(study, results)
+
+
+def test_a_dataset_without_a_test_split_is_refused(study: dict[str, Any], tmp_path: Path) -> None:
+    row = {"dialogue_id": "a", "speaker": "Ann", "text": "hello", "emotion": "Sad"}
+    (tmp_path / "train.jsonl").write_text(json.dumps(row))
+    with pytest.raises(EmoNetError, match="has no validation split, which a study needs; it has train"):
+        ablate({**study, "datasets": [{"name": str(tmp_path)}]}, tmp_path / "results")

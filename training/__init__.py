@@ -1,0 +1,1 @@
+"""What a training is given: arguments, presets, adjusted logits."""

@@ -9,6 +9,10 @@ class EmoNetError(ValueError):
     """Bad input or a bad state that the user can mend; the message says what, where and how."""
 
 
+class DataFormatError(EmoNetError):
+    """A file that does not hold what it should; the message names file, line or field, and the fix."""
+
+
 class BackboneError(EmoNetError):
     """An embedded backbone is missing, corrupted or not the file it should be."""
 

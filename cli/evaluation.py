@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import EmoNetError
+from ..studies import DEFINITIONS
 from .arguments import whole
 
 
@@ -38,7 +39,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     compare.set_defaults(run=_compare)
 
     ablate = commands.add_parser("ablate", help="run a study: rows × seeds × datasets, and its report")
-    shipped = ", ".join(sorted(path.stem for path in Path(__file__).with_name("studies").glob("*.json")))
+    shipped = ", ".join(sorted(path.stem for path in DEFINITIONS.glob("*.json")))
     ablate.add_argument("study", help=f"a JSON file, or a study of the package: {shipped}")
     _study_arguments(ablate)
     benchmark = commands.add_parser(

@@ -1,5 +1,6 @@
 """Corpora: builders, global speakers, histories, and `load_conversations` in front of them."""
 
+from ..errors import DataFormatError
 from ..speakers.registry import SpeakerRegistry
 from .conversations import ConversationBuilder
 from .emorynlp import EmoryNLP
@@ -7,7 +8,6 @@ from .emorynlp_aligned import EmoryNLPAligned
 from .loading import Conversations, load_conversations
 from .meld import MELD
 from .own import conversation_from_chat, read_conversation_file
-from .schema import DataFormatError
 
 __all__ = [
     "MELD",

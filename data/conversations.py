@@ -9,9 +9,11 @@ from typing import Any
 
 import datasets
 
+from ..dialogue.rows import Dialogue
+from ..errors import DataFormatError
 from ..speakers.registry import SpeakerRegistry
 from .history import speaker_histories
-from .schema import SPLITS, DataFormatError, Dialogue, view_features
+from .schema import SPLITS, view_features
 
 _SPLIT_NAMES = {
     "train": datasets.Split.TRAIN,

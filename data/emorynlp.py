@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ..dialogue.rows import Dialogue, Turn
+from ..errors import DataFormatError
 from ..files.text import clean, decode, parse_json, short
 from ..speakers.registry import SPEAKERS_FILE
 
@@ -12,7 +14,7 @@ from ..speakers.registry import SPEAKERS_FILE
 # its siblings need are imported here too.
 from .conversations import ConversationBuilder, by_label
 from .history import SCOPES
-from .schema import EMORYNLP_LABELS, DataFormatError, Dialogue, Turn
+from .schema import EMORYNLP_LABELS
 
 _ORDER = ("Neutral", "Joyful", "Scared", "Mad", "Peaceful", "Powerful", "Sad")
 

@@ -3,6 +3,8 @@
 import ast
 from pathlib import Path
 
+from ..dialogue.rows import Dialogue, Turn
+from ..errors import DataFormatError
 from ..files.text import clean, read_csv_rows, short, whole_number
 from ..speakers.registry import SPEAKERS_FILE
 
@@ -11,7 +13,7 @@ from ..speakers.registry import SPEAKERS_FILE
 # its siblings need are imported here too.
 from .conversations import ConversationBuilder, by_label
 from .history import SCOPES
-from .schema import EMORYNLP_LABELS, DataFormatError, Dialogue, Turn
+from .schema import EMORYNLP_LABELS
 
 _COLUMNS = ("Utterance", "Speaker", "Emotion", "Scene_ID", "Utterance_ID", "Season", "Episode")
 _ORDER = ("Neutral", "Joyful", "Scared", "Mad", "Peaceful", "Powerful", "Sad")

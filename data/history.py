@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from ..dialogue.names import identity
-from .schema import DataFormatError, Dialogue
+from ..dialogue.rows import Dialogue
+from ..errors import DataFormatError
 
 SCOPES = ("corpus", "dialogue", "none")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import datasets
 
+from ..errors import DataFormatError
 from ..files.text import clean, short
 from ..speakers.registry import SpeakerRegistry
 from .conversations import ConversationBuilder, digest_of, source_files
@@ -16,7 +17,7 @@ from .emorynlp import EmoryNLP
 from .emorynlp_aligned import EmoryNLPAligned
 from .meld import MELD
 from .own import ENDINGS, own_builder, read_conversation_file
-from .schema import EMORYNLP_LABELS, SPLITS, DataFormatError
+from .schema import EMORYNLP_LABELS, SPLITS
 
 CORPORA: dict[str, tuple[type[ConversationBuilder], str]] = {
     "emorynlp": (EmoryNLP, "emorynlp"),

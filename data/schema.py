@@ -1,6 +1,5 @@
-"""The one schema: features of the two views, label sets, and the plain dialogues that builders read files into."""
+"""The schema of all corpora: features of the two views, label sets and splits."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import datasets
@@ -11,29 +10,6 @@ SPLITS = ("train", "validation", "test")
 
 # datasets 3 has no List; there a Sequence of a plain feature is the same.
 ListOf: Any = getattr(datasets, "List", datasets.Sequence)
-
-
-class DataFormatError(ValueError):
-    """A file that does not hold what it should; the message names file, line or field, and the fix."""
-
-
-@dataclass
-class Turn:
-    """One turn: everyone who speaks it (the first is the primary speaker), the text and its label or None."""
-
-    speakers: tuple[str, ...]
-    text: str
-    emotion: str | None = None
-
-
-@dataclass
-class Dialogue:
-    """One dialogue; `order` sorts dialogues in time (season, episode, scene ...)."""
-
-    dialogue_id: str
-    split: str
-    order: tuple[Any, ...]
-    turns: list[Turn] = field(default_factory=list)
 
 
 def turn_features(labels: list[str]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from ..data import DataFormatError
+from ..errors import DataFormatError
 
 UNKNOWN = "#UNKNOWN#"
 

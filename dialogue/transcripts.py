@@ -7,16 +7,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ..data import DataFormatError
-from ..data.own import collect_dialogues, parse_turn
-from ..data.schema import Turn
+from ..errors import DataFormatError
 from ..files.text import csv_rows, decode, json_lines
+from .rows import SPEAKER, TEXT, Turn, collect_dialogues, parse_turn
 from .subtitles import is_subtitles, subtitle_turns
 from .turns import script_line
 
 Dialogue = tuple[str, list[dict[str, Any]]]
 
-_COLUMNS = (("speaker", "role"), ("text", "content"))
+_COLUMNS = (SPEAKER, TEXT)
 
 
 def read_script(source: str) -> list[Dialogue]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..data.schema import DataFormatError
+from ..errors import DataFormatError
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # tab and line breaks are text
 _SURROGATE = re.compile(r"[\ud800-\udfff]")  # half a character: cannot be written as UTF-8

@@ -10,10 +10,9 @@ from typing import Any
 import gradio as gr
 from fastapi import FastAPI
 
-from ..data import DataFormatError
 from ..dialogue.subtitles import UNKNOWN
 from ..dialogue.transcripts import parse_script
-from ..errors import EmoNetError
+from ..errors import DataFormatError, EmoNetError
 from .analysis import Analysis, Part
 from .downloads import links
 from .explanation import explanation

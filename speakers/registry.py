@@ -4,8 +4,9 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ..data.schema import DataFormatError, Dialogue
 from ..dialogue.names import is_role
+from ..dialogue.rows import Dialogue
+from ..errors import DataFormatError
 
 SPEAKERS_FILE = "speakers.json"
 

@@ -20,9 +20,9 @@ from ..runs.prompted.presets import PROMPTED_PRESETS, PROMPTED_TRAINING
 from ..train_trainer import CLASS_WEIGHTINGS, EmoNetTrainingArguments
 from ..training.logit_adjustment import LOGIT_ADJUSTMENTS
 from ..training.presets import PRESETS
+from . import DEFINITIONS
 
 STUDY_FILE = "study.json"
-SHIPPED = Path(__file__).parent / "studies"
 _KEYS = ("name", "note", "datasets", "backbone", "seeds", "reference", "defaults", "rows", "pairs")
 _ROW_KEYS = ("preset", "config", "training")
 _DATASET_KEYS = ("name", "data_dir")
@@ -143,7 +143,7 @@ def _find(path: str | Path) -> Path:
     file = Path(path)
     if file.is_file():
         return file
-    shipped = {known.stem: known for known in sorted(SHIPPED.glob("*.json"))}
+    shipped = {known.stem: known for known in sorted(DEFINITIONS.glob("*.json"))}
     if str(path) in shipped:
         return shipped[str(path)]
     raise EmoNetError(f"{path}: neither a study file nor a study of the package ({', '.join(shipped)}).")

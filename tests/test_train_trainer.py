@@ -82,7 +82,7 @@ def test_two_processes_take_the_step_of_one(tokenizer: Any, tmp_path: Path) -> N
     import json
 
     script = tmp_path / "run.py"
-    root = str(Path(__file__).parent)
+    root = str(Path(__file__).parent / "helpers")
     script.write_text(TWO_PROCESSES.format(root=root, folder=str(tmp_path)))
     # accelerate starts several local processes through this flag only; use_cpu makes them talk over gloo.
     command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from emonet.cli.main import main
-from emonet.data import DataFormatError, load_conversations
+from emonet.data import load_conversations
 from emonet.data.collator import EncodedSplit
 from emonet.dialogue.transcripts import parse_script
+from emonet.errors import DataFormatError
 from emonet.evaluation.analysis import score_matrix
 from emonet.evaluation.calibration import calibration, fit_temperature
 from emonet.evaluation.predictions import label_ids

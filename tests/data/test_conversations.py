@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from emonet.data import DataFormatError, load_conversations
+from emonet.data import load_conversations
+from emonet.errors import DataFormatError
 
 SIZES = {
     "emorynlp": {"train": (713, 9934), "validation": (99, 1344), "test": (85, 1328)},

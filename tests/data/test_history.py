@@ -5,7 +5,8 @@ import random
 import pytest
 
 from emonet.data.history import speaker_histories
-from emonet.data.schema import DataFormatError, Dialogue, Turn
+from emonet.dialogue.rows import Dialogue, Turn
+from emonet.errors import DataFormatError
 
 
 def brute_force(dialogues: list[Dialogue], window: int, scope: str) -> list[list[list[int]]]:

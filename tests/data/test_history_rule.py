@@ -6,8 +6,9 @@ import time
 import pytest
 
 from emonet.data.history import speaker_histories
-from emonet.data.schema import DataFormatError, Dialogue, Turn
 from emonet.dialogue.names import identity
+from emonet.dialogue.rows import Dialogue, Turn
+from emonet.errors import DataFormatError
 
 NAMES = ["Ann", "Bob", "Cat", "Man", "#ALL#", "The Waiter"]
 

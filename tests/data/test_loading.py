@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from emonet.data import MELD, Conversations, DataFormatError, EmoryNLP, load_conversations
+from emonet.data import MELD, Conversations, EmoryNLP, load_conversations
 from emonet.data.emorynlp_aligned import EmoryNLPAligned
 from emonet.dialogue.names import identity
+from emonet.errors import DataFormatError
 
 COUNTS = {
     "emorynlp": ((713, 9934), (99, 1344), (85, 1328)),

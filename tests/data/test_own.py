@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from emonet.data import DataFormatError, SpeakerRegistry, load_conversations
+from emonet.data import SpeakerRegistry, load_conversations
 from emonet.data.own import read_conversation_file
 from emonet.dialogue.names import is_role
+from emonet.errors import DataFormatError
 
 ROWS = [
     {"dialogue_id": "a", "speaker": "Ann", "text": "None", "emotion": "Joyful"},

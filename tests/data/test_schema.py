@@ -3,7 +3,8 @@
 import datasets
 import pytest
 
-from emonet.data.schema import EMORYNLP_LABELS, MELD_LABELS, DataFormatError, view_features
+from emonet.data.schema import EMORYNLP_LABELS, MELD_LABELS, view_features
+from emonet.errors import DataFormatError
 
 
 def test_the_views_have_the_documented_columns() -> None:

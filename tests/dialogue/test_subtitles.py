@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from tiny_serving import save_tiny_model
 
 from emonet.cli.main import main
-from emonet.data import DataFormatError
 from emonet.dialogue.subtitles import UNKNOWN, is_subtitles, subtitle_turns
 from emonet.dialogue.transcripts import parse_script
+from emonet.errors import DataFormatError
 
 TIMES = "00:00:01,000 --> 00:00:02,500"
 SRT = f"""1

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import document_blocks
 import pytest
 import yaml
 from command_server import install_client
@@ -28,7 +29,7 @@ from tiny_study import tiny_study
 
 from emonet.backbones.embedded import EMBEDDED_BACKBONES
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
@@ -92,7 +93,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Iterator[
     (programs / "pip").chmod(0o755)
     server = [
         sys.executable,
-        str(Path(__file__).with_name("command_server.py")),
+        str(Path(document_blocks.__file__).with_name("command_server.py")),
         str(root / "socket"),
         json.dumps(words),
     ]

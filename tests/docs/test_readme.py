@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tiny import build
 
-README = Path(__file__).parents[1] / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 
 
 def run(usage: str) -> Any:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from emonet.data import DataFormatError, conversation_from_chat, load_conversations, read_conversation_file
+from emonet.data import conversation_from_chat, load_conversations, read_conversation_file
+from emonet.errors import DataFormatError
 
 HEAD = "dialogue_id,speaker,text,emotion\n"
 TURNS = "dialogue_id,turn,speaker,text\n"

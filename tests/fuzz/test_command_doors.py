@@ -181,7 +181,7 @@ def test_compare(
     )
 
 
-STUDIES = [json.loads(path.read_text()) for path in sorted(studies.SHIPPED.glob("*.json"))[:2]]
+STUDIES = [json.loads(path.read_text()) for path in sorted(studies.DEFINITIONS.glob("*.json"))[:2]]
 
 
 @given(

@@ -1,7 +1,7 @@
-"""Make the checkpoint in `tests/dummy_checkpoint`: `python tests/make_dummy_checkpoint.py`.
+"""Make the checkpoint in `tests/checkpoint/dummy_checkpoint`: `python tests/helpers/make_dummy_checkpoint.py`.
 
 It is a tiny EmoNet with random weights, as this version saves it, and the scores it gives. It is committed and not made anew with
-later versions: `tests/test_dummy_checkpoint.py` checks that they still load it and get the same scores.
+later versions: `tests/checkpoint/test_dummy_checkpoint.py` checks that they still load it and get the same scores.
 """
 
 import json
@@ -10,7 +10,7 @@ from shutil import rmtree
 
 from tiny import DIALOGUE, build, make_tokenizer
 
-FOLDER = Path(__file__).with_name("dummy_checkpoint")
+FOLDER = Path(__file__).parents[1] / "checkpoint" / "dummy_checkpoint"
 TURNS = [{"speaker": turn["speaker"], "text": turn["text"]} for turn in DIALOGUE]
 
 

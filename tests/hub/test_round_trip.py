@@ -126,7 +126,7 @@ def loaded(world: World) -> dict[str, Any]:
 
 def train_and_push(world: World) -> dict[str, Any]:
     """Run `train_and_push.py` in a process whose Hub is the fake one."""
-    tests = Path(__file__).parents[1]
+    tests = Path(__file__).parents[1] / "helpers"
     env = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
     env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(tests), env.get("PYTHONPATH")]))
     env.update(

@@ -13,7 +13,7 @@ import torch
 import yaml
 from tiny_training import encoded
 
-DOCUMENT = (Path(__file__).parents[1] / "docs" / "scaling.md").read_text("utf-8")
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "scaling.md").read_text("utf-8")
 
 SHARDED = """
 import json, os, sys
@@ -65,7 +65,7 @@ def loss_and_norm(tokenizer: Any, rank: int = 0, processes: int = 1) -> tuple[fl
 @pytest.mark.slow
 def test_fsdp_takes_the_step_of_one_process(tokenizer: Any, tmp_path: Path) -> None:
     script = tmp_path / "run.py"
-    script.write_text(SHARDED.format(root=str(Path(__file__).parent), folder=str(tmp_path)))
+    script.write_text(SHARDED.format(root=str(Path(__file__).parents[1] / "helpers"), folder=str(tmp_path)))
     command = [
         sys.executable,
         "-m",

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from emonet.data.schema import DataFormatError, Dialogue, Turn
+from emonet.dialogue.rows import Dialogue, Turn
+from emonet.errors import DataFormatError
 from emonet.speakers.registry import SpeakerRegistry
 
 

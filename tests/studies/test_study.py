@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from emonet.errors import EmoNetError
-from emonet.studies.study import SHIPPED, read_study, slug
+from emonet.studies import DEFINITIONS
+from emonet.studies.study import read_study, slug
 from emonet.training.presets import PRESETS, preset_config
 
 STUDY: dict[str, Any] = {
@@ -67,7 +68,7 @@ def test_slugs_are_folders() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("file", sorted(SHIPPED.glob("*.json")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted(DEFINITIONS.glob("*.json")), ids=lambda file: file.stem)
 def test_shipped_studies_are_known_by_name(file: Path) -> None:
     study = read_study(file.stem)
     rows = study.rows.values()

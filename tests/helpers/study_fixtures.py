@@ -1,0 +1,42 @@
+"""One finished study for all tests of the reports, and copies of it to change."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_study import ablate, tiny_study
+
+
+@pytest.fixture(scope="session")
+def study(backbone: Path) -> dict[str, Any]:
+    return tiny_study(backbone)
+
+
+@pytest.fixture(scope="session")
+def feature_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def cached(feature_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The cache of features is a folder of the tests."""
+    monkeypatch.setenv("EMONET_CACHE", str(feature_cache))
+    yield
+
+
+@pytest.fixture(scope="session")
+def finished(study: dict[str, Any], feature_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The study's results folder; not to be changed."""
+    folder = tmp_path_factory.mktemp("study") / "results"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EMONET_CACHE", str(feature_cache))
+        ablate(study, folder)
+    return folder
+
+
+@pytest.fixture
+def results(finished: Path, cached: None, tmp_path: Path) -> Path:
+    """A copy of the finished study."""
+    return Path(shutil.copytree(finished, tmp_path / "results"))

@@ -1,31 +1,31 @@
-"""The README's usage runs as it stands there."""
+"""The README stays a first screen, and its commands for a fresh machine are the ones that CI runs."""
 
-import re
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tiny import build
+from document_blocks import blocks
 
-README = Path(__file__).parents[2] / "README.md"
-
-
-def run(usage: str) -> Any:
-    """The value of the last line of a block."""
-    *lines, last = usage.strip().splitlines()
-    scope: dict[str, Any] = {}
-    exec("\n".join([*lines, f"result = {last}"]), scope)
-    return scope["result"]
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
 
 
-def test_the_usage_of_the_readme_runs(
-    tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    usage, streaming = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
-    model, model.processor = build(tokenizer, "emonet-thesis")
-    model.save_pretrained(tmp_path / "RUN")
-    monkeypatch.chdir(tmp_path)
-    rows = run(usage)
-    assert [row["speaker"] for row in rows] == ["Monica", "Ross"]
-    assert all(set(row) == {"speaker", "text", "label", "score", "scores"} for row in rows)
-    assert run(streaming) == rows[0]["label"]
+def test_it_fits_a_first_screen() -> None:
+    assert len(README.read_text("utf-8").splitlines()) <= 150
+
+
+def test_the_two_commands_come_first_and_set_everything_up() -> None:
+    first = [block for block in blocks(README, ROOT) if block.section == "First minute"]
+    demo, tests = (block.text for block in first)
+    for command in (demo, tests):
+        assert command.count("\n") == 1 and "venv" in command and "-c constraints.txt" in command
+    assert "emonet demo" in demo and "pytest" in tests
+    if not (ROOT / ".ci").is_dir():
+        pytest.skip("a source distribution has no .ci")
+    assert ".ci/readme" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_every_link_leads_somewhere() -> None:
+    import re
+
+    for target in re.findall(r"\]\(([^)#]+)", README.read_text("utf-8")):
+        assert (ROOT / target).exists(), target

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import torch
 from datasets import Dataset as HFDataset
 from datasets import DatasetDict
 from torch.utils.data import Sampler
-from transformers import TrainerCallback, TrainingArguments
+from transformers import TrainerCallback
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from .adapters.checkpoints import AdapterCheckpoints
@@ -23,82 +22,14 @@ from .hub.pushing_trainer import PushingTrainer
 from .inference.predict import window_tokens
 from .layers.heads import weighted_auxiliary, weighted_cross_entropy
 from .processing_emonet import EmoNetProcessor
-from .training.logit_adjustment import LOGIT_ADJUSTMENTS, member_labels
+from .training.arguments import EmoNetTrainingArguments, class_weights
+from .training.logit_adjustment import member_labels
+
+__all__ = ["BestWeights", "EmoNetTrainer", "EmoNetTrainingArguments", "class_weights"]
 
 _DAMAGED = (
     " Delete that folder, and run the same command again: it goes on from the one before, or from the start."
 )
-CLASS_WEIGHTINGS = ("none", "inverse", "sqrt_inverse", "effective")
-
-
-@dataclass
-class EmoNetTrainingArguments(TrainingArguments):
-    """`TrainingArguments` with EmoNet's defaults: evaluation each epoch, the best epoch on validation kept.
-
-    Args:
-        class_weighting: How `class_weights` were made (`none`, `inverse`, `sqrt_inverse`, `effective`); see
-            [`class_weights`].
-        learning_rate_mapping: Regular expression on parameter names → learning rate; the first that matches wins.
-        early_stopping_patience: Epochs without a better validation score before training stops; 0 for never.
-        logit_adjustment: After training a bias for every class is fitted, to what cross-fitted heads say of training dialogues
-            (`out_of_fold`) or to `validation`; see `logit_adjustment.py`.
-        lora_rank: Rank of LoRA adapters on the backbone, whose own weights are then not trained; 0 for none.
-        lora_alpha / lora_dropout / lora_target_modules: See [`LoraSettings`].
-        head_epochs: With adapters, the head first learns this long on the frozen backbone's cached read-outs.
-    """
-
-    class_weighting: str = field(default="none", metadata={"help": f"One of {', '.join(CLASS_WEIGHTINGS)}."})
-    learning_rate_mapping: dict[str, float] | str = field(default_factory=dict)
-    early_stopping_patience: int = field(
-        default=0, metadata={"help": "Epochs without gain before stopping; 0: never."}
-    )
-    logit_adjustment: str = field(
-        default="none", metadata={"help": f"One of {', '.join(LOGIT_ADJUSTMENTS)}."}
-    )
-    lora_rank: int = field(default=0, metadata={"help": "Rank of LoRA adapters on the backbone; 0: none."})
-    lora_alpha: float | None = field(
-        default=None, metadata={"help": "Scale of the adapters times their rank."}
-    )
-    lora_dropout: float = field(default=0.05)
-    lora_target_modules: str = field(
-        default="all-linear", metadata={"help": "Names of layers with commas, or all-linear."}
-    )
-    head_epochs: float = field(default=0, metadata={"help": "Epochs of the head alone, before the adapters."})
-    output_dir: str | None = field(default="emonet-run")
-    eval_strategy: str = field(default="epoch")
-    save_strategy: str = field(default="epoch")
-    save_total_limit: int | None = field(default=1)
-    load_best_model_at_end: bool = field(default=True)
-    metric_for_best_model: str | None = field(default="weighted_f1")
-    greater_is_better: bool | None = field(default=None)  # a loss is better lower, everything else higher
-    logging_strategy: str = field(default="epoch")
-    train_sampling_strategy: str = field(default="group_by_length")
-    remove_unused_columns: bool = field(default=False)
-    dataloader_pin_memory: bool = field(default_factory=torch.cuda.is_available)
-
-    @property
-    def saves_nothing(self) -> bool:
-        """Whether no checkpoint is written, so that the best weights are kept in memory ([`BestWeights`])."""
-        return str(getattr(self.save_strategy, "value", self.save_strategy)) == "no"
-
-    def __post_init__(self) -> None:
-        if self.class_weighting not in CLASS_WEIGHTINGS:
-            raise EmoNetError(
-                f"class_weighting={self.class_weighting!r} is not one of {', '.join(CLASS_WEIGHTINGS)}."
-            )
-        if self.logit_adjustment not in LOGIT_ADJUSTMENTS:
-            raise EmoNetError(
-                f"logit_adjustment={self.logit_adjustment!r} is not one of {', '.join(LOGIT_ADJUSTMENTS)}."
-            )
-        if self.saves_nothing:
-            self.load_best_model_at_end = False
-        if self.bf16 and not torch.accelerator.is_available():
-            self.use_cpu = True  # which the base class wants said where a processor computes in bfloat16
-        super().__post_init__()
-        if self.hub_token:
-            raise EmoNetError(
-                "hub_token would be pickled into training_args.bin: log in, or set HF_TOKEN, instead."
-            )
 
 
 class EmoNetTrainer(AdapterCheckpoints, PushingTrainer):
@@ -271,30 +202,6 @@ class BestWeights(TrainerCallback):
         for name, parameter in model.named_parameters():
             if name in self.weights:
                 parameter.copy_(self.weights[name])
-
-
-def class_weights(labels: Sequence[int] | np.ndarray, num_labels: int, scheme: str) -> list[float] | None:
-    """Class weights from training labels, with mean 1; None for `none`.
-
-    `inverse`: 1/n_c. `sqrt_inverse`: 1/√n_c. `effective`: (1 - β)/(1 - β^n_c) with β = 0.999 (Cui et al. 2019, eq. 2). A class
-    without a training label takes the largest weight of the others.
-    """
-    if scheme not in CLASS_WEIGHTINGS:
-        raise EmoNetError(f"Class weighting {scheme!r} is not one of {', '.join(CLASS_WEIGHTINGS)}.")
-    if scheme == "none":
-        return None
-    labels = np.asarray(labels)
-    counts = np.bincount(labels[labels >= 0], minlength=num_labels).astype(float)
-    if not counts.any():
-        raise EmoNetError("Class weights need labelled training turns, and there are none.")
-    present = counts > 0
-    raw = np.zeros(num_labels)
-    if scheme == "effective":
-        raw[present] = (1 - 0.999) / (1 - 0.999 ** counts[present])
-    else:
-        raw[present] = counts[present] ** (-1.0 if scheme == "inverse" else -0.5)
-    raw[~present] = raw.max()
-    return [round(float(value), 6) for value in raw / raw.mean()]
 
 
 def _without_preparation(model: Any) -> Any:

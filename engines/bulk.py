@@ -17,7 +17,8 @@ from ..errors import EmoNetError
 from ..inference.predict import predict_dialogues
 from .bulk_input import Chunk, Plan, input_files, plan_chunks, read_chunk
 from .bulk_output import OutputFolder, facts_of
-from .load import RECORD_FILE, load_engine
+from .load import load_engine
+from .onnx_export import RECORD_FILE
 
 LESS_MEMORY = "Run again with a lower --batch-size, --turns-a-part or --workers; finished parts are kept."
 

@@ -15,7 +15,6 @@ from ..prompted.modeling import PromptedEmoNet
 MODELS: dict[str, Any] = {
     model.config_class.model_type: model for model in (EmoNetForSequenceClassification, PromptedEmoNet)
 }
-RECORD_FILE = "onnx.json"  # marks a folder of `export_onnx`
 
 
 def load_engine(checkpoint: str | Path, engine: str = "torch", load_in_4bit: bool = False) -> tuple[Any, Any]:

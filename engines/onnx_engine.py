@@ -11,8 +11,7 @@ from ..errors import EmoNetError
 from ..files.digests import file_digest
 from ..files.disk import file_in
 from ..modeling_emonet import EmoNetOutput
-from .load import RECORD_FILE
-from .onnx_export import MEMORY_GRAPH, MODEL_GRAPH, config_digest
+from .onnx_export import MEMORY_GRAPH, MODEL_GRAPH, RECORD_FILE, config_digest
 
 
 class OnnxEmoNet:

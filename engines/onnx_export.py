@@ -23,8 +23,8 @@ from ..files.digests import file_digest
 from ..layers.turn_attention import pool_last_turn, run_encoder
 from ..modeling_emonet import EmoNetForSequenceClassification
 from ..processing_emonet import EmoNetProcessor
-from .load import RECORD_FILE
 
+RECORD_FILE = "onnx.json"  # marks a folder of `export_onnx`
 MODEL_GRAPH, MEMORY_GRAPH = "model", "memory"
 OPSET = 18
 _AXES = {

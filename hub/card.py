@@ -1,20 +1,17 @@
 """The model card of a run: made from its files, and merged into a card that was edited by hand."""
 
-import json
 import os
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
 from typing import Any
 
 import yaml
 
-from ..checkpoint.adapters import ADAPTER_FILE
 from ..errors import EmoNetError
-from ..prompted.processing import BIOGRAPHIES_FILE
 from .card_language_model import language_model
-from .card_parts import METRICS, citation, data_notes, metadata, results, summary, training, usage
+from .card_parts import citation, data_notes, metadata, results, summary, training, usage
+from .run_files import RunFiles
 
 CARD = "README.md"
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
@@ -28,53 +25,6 @@ _PARTS = {
     "summary": summary, "usage": usage, "results": results, "data": data_notes, "language_model": language_model,
     "training": training, "citation": citation,
 }  # fmt: skip
-
-
-@dataclass
-class RunFiles:
-    """What a run folder says about itself; what it does not hold is empty.
-
-    Attributes:
-        config: `config.json`. run: `run.json`. figures: Test figures where there are some, else validation's (without classes
-            where a plain Trainer ran). speakers: Names of known persons. name: Hub id, or the folder's name. plot_split: The
-            split of the confusion matrix that lies there as a picture. adapter: Facts of adapters that lie there without their
-        backbone. biographies: By name, those that a prompted model is told.
-    """
-
-    name: str
-    config: dict[str, Any] = field(default_factory=dict)
-    run: dict[str, Any] = field(default_factory=dict)
-    figures: dict[str, Any] = field(default_factory=dict)
-    speakers: list[str] = field(default_factory=list)
-    plot_split: str | None = None
-    adapter: dict[str, Any] = field(default_factory=dict)
-    biographies: dict[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, folder: Path, repo_id: str | None = None) -> "RunFiles":
-        """The files of `folder`."""
-        test, validation = _json(folder / "test_metrics.json"), _json(folder / "metrics.json")
-        config, run = _json(folder / "config.json"), _json(folder / "run.json")
-        figures = test or validation
-        if not figures:  # a plain Trainer leaves the epochs' figures alone
-            kept: dict[str, Any] = next(
-                (row for row in run.get("epochs", []) if row["epoch"] == run.get("best_epoch")), {}
-            )
-            figures = {key: kept[key] for key in METRICS if key in kept}
-            if figures:
-                figures |= {"split": "validation", "dataset_version": config.get("dataset_version")}
-        return cls(
-            name=repo_id or folder.resolve().name,
-            config=config,
-            run=run,
-            figures=figures,
-            speakers=_json(folder / "speakers.json").get("speakers", []),
-            plot_split=validation.get("split", "validation")
-            if (folder / "confusion_matrix.png").is_file()
-            else None,
-            adapter=_json(folder / ADAPTER_FILE),
-            biographies=_json(folder / BIOGRAPHIES_FILE).get("biographies", {}),
-        )
 
 
 def card_text(folder: Path, repo_id: str | None = None) -> str:
@@ -210,15 +160,3 @@ def _merged_metadata(existing: dict[str, Any], generated: dict[str, Any]) -> dic
             stale = [item for item in old if key == "datasets" and _VERSIONED.search(str(item))]
             merged[key] = [*new, *(item for item in old if item not in [*new, *stale])]
     return merged
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (ValueError, RecursionError) as error:
-        raise EmoNetError(
-            f"{path}: no JSON ({error}); the card is made from it. Restore the file or delete it."
-        ) from error
-    return content if isinstance(content, dict) else {}

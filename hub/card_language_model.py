@@ -1,16 +1,14 @@
 """The card's part on the language model: what was adapted and how, and where the biographies in its prompts are from."""
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..backbones.embedded import EMBEDDED_BACKBONES
 from ..prompted.configuration import EXTRACTIVE, PromptedEmoNetConfig
-
-if TYPE_CHECKING:
-    from .card import RunFiles
+from .run_files import RunFiles
 
 
-def language_model(files: "RunFiles") -> str:
+def language_model(files: RunFiles) -> str:
     """Language model, adapters, prompts and provenance of biographies; empty for other models."""
     prompted = is_prompted(files.config)
     adapters = adapter_fact(files)
@@ -34,7 +32,7 @@ def is_prompted(config: dict[str, Any]) -> bool:
     return config.get("model_type") == PromptedEmoNetConfig.model_type
 
 
-def adapter_fact(files: "RunFiles") -> str:
+def adapter_fact(files: RunFiles) -> str:
     """Rank and place of the adapters, and whether the weights hold them; empty where there were none."""
     training = {f"lora_{name}": value for name, value in files.adapter.items()} or files.run.get(
         "training", {}

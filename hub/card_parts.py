@@ -5,25 +5,17 @@ import inspect
 import json
 import re
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from ..backbones.embedded import EMBEDDED_BACKBONES
 from ..checkpoint.run_record import is_public
 from ..configuration_emonet import EmoNetConfig
+from ..training.arguments import EmoNetTrainingArguments
 from .card_language_model import adapter_fact, is_prompted, speaker_fact
+from .run_files import METRICS, RunFiles
 
-if TYPE_CHECKING:
-    from .card import RunFiles
-
-METRICS = {
-    "weighted_f1": ("weighted F1", "f1"),
-    "macro_f1": ("macro F1", "f1"),
-    "micro_f1_no_neutral": ("micro F1 without neutral", "f1"),
-    "accuracy": ("accuracy", "accuracy"),
-    "weighted_f1_3class": ("weighted F1, three classes", "f1"),
-}
 _EMORY_LABELS = """
 
 Labels: seven emotions of Willcox's feeling wheel, one a turn, from four crowd workers. Their agreement is low (κ about 0.14,
@@ -254,8 +246,6 @@ def citation(files: "RunFiles") -> str:
 
 def _defaults() -> dict[str, Any]:
     """Default of every configuration field and training argument."""
-    from ..train_trainer import EmoNetTrainingArguments  # which imports the card
-
     config = {
         name: parameter.default
         for name, parameter in inspect.signature(EmoNetConfig.__init__).parameters.items()

@@ -32,7 +32,7 @@ from ..evaluation.predictions import read_predictions, write_without_text
 from ..prompted.configuration import PromptedEmoNetConfig
 from ..runs.prompted.presets import PROMPTED_PRESETS, PROMPTED_TRAINING
 from ..runs.train import evaluate_run, train_run
-from ..train_trainer import EmoNetTrainingArguments
+from ..training.arguments import EmoNetTrainingArguments
 from .cells import PREDICTIONS, RUN, TEST, VALIDATION, matching, read_cell, recipe_of
 from .study import STUDY_FILE, Cell, Study, slug
 

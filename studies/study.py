@@ -17,8 +17,7 @@ from ..data.loading import CORPORA
 from ..errors import EmoNetError
 from ..prompted.configuration import PromptSettings
 from ..runs.prompted.presets import PROMPTED_PRESETS, PROMPTED_TRAINING
-from ..train_trainer import CLASS_WEIGHTINGS, EmoNetTrainingArguments
-from ..training.logit_adjustment import LOGIT_ADJUSTMENTS
+from ..training.arguments import CLASS_WEIGHTINGS, LOGIT_ADJUSTMENTS, EmoNetTrainingArguments
 from ..training.presets import PRESETS
 from . import DEFINITIONS
 

@@ -1,1 +1,1 @@
-"""What a training is given: arguments, presets, adjusted logits."""
+"""What a training is asked for: arguments and class weights, below the Trainer that reads them."""

@@ -17,7 +17,6 @@ from ..evaluation.significance import dialogue_counts, metric_of_counts
 from ..inference.predict import batches_by_length, predict_logits
 from ..processing_emonet import NO_LABEL
 
-LOGIT_ADJUSTMENTS = ("none", "out_of_fold", "validation")
 _STEPS = np.linspace(-1, 1, 21)  # a bias of 1 multiplies a class's odds by 2.7
 _SWEEPS = 4
 

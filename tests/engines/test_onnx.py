@@ -18,9 +18,8 @@ from emonet.training.presets import PRESETS
 pytest.importorskip("onnxruntime", reason="the onnx extra is not installed")
 
 from emonet.context.registry import CONTEXT_MODULES
-from emonet.engines.load import RECORD_FILE
 from emonet.engines.onnx_engine import OnnxEmoNet
-from emonet.engines.onnx_export import export_onnx
+from emonet.engines.onnx_export import RECORD_FILE, export_onnx
 
 LONG = [
     {"speaker": ["Ann", "Bob", "Cat", "Zed"][place % 4], "text": turn["text"]}

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from emonet.processing_emonet import EmoNetProcessor
     from emonet.prompted.modeling import PromptedEmoNet
     from emonet.prompted.session import PromptedSession
-    from emonet.runs.train import evaluate_run, train_run
+    from emonet.runs.evaluate import evaluate_run
+    from emonet.runs.train import train_run
     from emonet.train_trainer import EmoNetTrainer, EmoNetTrainingArguments
 
 register_when_imported()
@@ -38,7 +39,7 @@ _LAZY = {
     "EncodedCorpus": "emonet.data.collator",
     "PromptedEmoNet": "emonet.prompted.modeling",
     "PromptedSession": "emonet.prompted.session",
-    "evaluate_run": "emonet.runs.train",
+    "evaluate_run": "emonet.runs.evaluate",
     "load_conversations": "emonet.data",
     "predict_dialogues": "emonet.inference.predict",
     "train_run": "emonet.runs.train",

@@ -1,4 +1,4 @@
-"""Training with adapters: checkpoints that resume, and the head's start on the frozen backbone."""
+"""Checkpoints of a training with adapters, which resume from the adapters alone."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from transformers import Trainer
 
-from .lora import ADAPTER_WEIGHTS, LoraSettings, add_adapters, has_adapters, load_trained_state, trained_state
+from .lora import ADAPTER_WEIGHTS, has_adapters, load_trained_state, trained_state
 
 
 class AdapterCheckpoints(Trainer):
@@ -33,39 +33,3 @@ class AdapterCheckpoints(Trainer):
             return False
         load_trained_state(model, load_file(Path(checkpoint, ADAPTER_WEIGHTS)), checkpoint)
         return True
-
-
-def start_on_frozen(
-    model: Any,
-    corpus: Any,
-    arguments: Any,
-    head_arguments: Any,
-    cache_dir: Path | None = None,
-    progress: bool = True,
-) -> None:
-    """What comes before training with adapters: standardiser and head from the frozen backbone, then the adapters.
-
-    A new head's gradients would first pull the adapters about; a head that has learnt what the frozen read-outs hold starts them
-    where `emonet-fast` ends. Its features are cached, so this costs one pass over the corpus, once.
-
-    Args:
-        corpus: An `EncodedCorpus` with train and validation. arguments: `EmoNetTrainingArguments` with `lora_rank`.
-        head_arguments: The head's own training; `num_train_epochs` is `arguments.head_epochs`.
-    """
-    from ..train_trainer import EmoNetTrainer
-
-    if model.config.standardize or arguments.head_epochs:
-        corpus.attach_turn_features(model, cache_dir, progress)
-        corpus.fit_standardizers(model)
-    if arguments.head_epochs:
-        model.emonet.encoder.requires_grad_(False)
-        EmoNetTrainer(
-            model=model,
-            args=head_arguments,
-            train_dataset=corpus["train"],
-            eval_dataset=corpus["validation"],
-            data_collator=corpus.collator,
-            processing_class=corpus.processor,
-        ).train()
-    corpus.drop_turn_features()
-    add_adapters(model, LoraSettings.of(arguments))

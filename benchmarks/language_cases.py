@@ -6,23 +6,21 @@ from pathlib import Path
 from typing import Any
 
 from ..data import load_conversations
-from ..data.collator import EncodedCorpus
 from ..inference.predict import predict_logits
 from ..prompted.modeling import PromptedEmoNet
 from ..runs.prompted.presets import PROMPTED_PRESETS
 from ..runs.prompted.trainer import PromptedSplit, predict_split
 from ..runs.prompted.trajectory import EmotionRecord
-from ..runs.train import prepare_run
 from ..speakers.biographies.choose import biographer_for
-from .workload import tokens_of
+from .workload import encoded, tokens_of
 
 _PROMPTED = "emonet-lm-prompted"
 
 
 def lm_packed(folder: Path, backbone: str) -> dict[str, Any]:
     """`emonet-lm`: one causal pass a dialogue, at two thirds of the model's depth."""
-    model, processor, conversations, _ = prepare_run(str(folder), None, "emonet-lm", backbone, {})
-    split = EncodedCorpus(conversations.restricted_to(["train"]), processor)["train"]
+    model, corpus = encoded(folder, backbone, "emonet-lm")
+    split, processor = corpus["train"], corpus.processor
     tokens = sum(tokens_of([processor.collate([window])]) for windows in split.windows for window in windows)
     return {
         **_measured(lambda: predict_logits(model, processor, split.windows)),

@@ -7,7 +7,8 @@ from typing import Any
 
 from ..data import load_conversations
 from ..data.collator import EncodedCorpus
-from ..runs.train import prepare_run
+from ..runs.options import TrainOptions
+from ..runs.packed import build_model
 
 
 def write_workload(dataset: str, data_dir: str | None, dialogues: int, folder: Path) -> dict[str, Any]:
@@ -38,11 +39,24 @@ def write_workload(dataset: str, data_dir: str | None, dialogues: int, folder: P
 
 def prepared(folder: Path, backbone: str, preset: str, **config: Any) -> tuple[Any, EncodedCorpus]:
     """A model of that preset on the workload, and the encoded train split with what is frozen cached."""
-    model, processor, conversations, _ = prepare_run(str(folder), None, preset, backbone, config)
-    corpus = EncodedCorpus(conversations.restricted_to(["train"]), processor)
+    model, corpus = encoded(folder, backbone, preset, **config)
     corpus.cache_features(model, folder / "cache", progress=False)
     corpus.fit_standardizers(model)
     return model, corpus
+
+
+def encoded(folder: Path, backbone: str, preset: str, **config: Any) -> tuple[Any, EncodedCorpus]:
+    """A model of that preset on the workload, and the encoded train split."""
+    options = TrainOptions(
+        dataset=str(folder),
+        output_dir=folder,
+        preset=preset,
+        backbone=backbone,
+        config_overrides=config,
+        knowledge=("none", "none"),
+    )
+    model, processor, conversations, _ = build_model(options)
+    return model, EncodedCorpus(conversations.restricted_to(["train"]), processor)
 
 
 def dialogues_of(folder: Path) -> list[list[dict[str, Any]]]:

@@ -151,7 +151,7 @@ def _train(arguments: argparse.Namespace) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from ..evaluation.report import metrics_table
-    from ..runs.train import add_to_run, evaluate_run
+    from ..runs.evaluate import add_to_run, evaluate_run
 
     metrics = evaluate_run(
         arguments.model,

@@ -23,10 +23,15 @@ class RunFiles:
     """What a run folder says about itself; what it does not hold is empty.
 
     Attributes:
-        config: `config.json`. run: `run.json`. figures: Test figures where there are some, else validation's (without classes
-            where a plain Trainer ran). speakers: Names of known persons. name: Hub id, or the folder's name. plot_split: The
-            split of the confusion matrix that lies there as a picture. adapter: Facts of adapters that lie there without their
-        backbone. biographies: By name, those that a prompted model is told.
+        name: Hub id, or the folder's name.
+        config: `config.json`.
+        run: `run.json`.
+        figures: Test figures where there are some, else validation's (without classes where a plain
+            Trainer ran).
+        speakers: Names of known persons.
+        plot_split: The split of the confusion matrix that lies there as a picture.
+        adapter: Facts of adapters that lie there without their backbone.
+        biographies: By name, those that a prompted model is told.
     """
 
     name: str
@@ -45,21 +50,19 @@ class RunFiles:
         config, run = _json(folder / "config.json"), _json(folder / "run.json")
         figures = test or validation
         if not figures:  # a plain Trainer leaves the epochs' figures alone
-            kept: dict[str, Any] = next(
-                (row for row in run.get("epochs", []) if row["epoch"] == run.get("best_epoch")), {}
-            )
+            best = (row for row in run.get("epochs", []) if row["epoch"] == run.get("best_epoch"))
+            kept: dict[str, Any] = next(best, {})
             figures = {key: kept[key] for key in METRICS if key in kept}
             if figures:
                 figures |= {"split": "validation", "dataset_version": config.get("dataset_version")}
+        plotted = (folder / "confusion_matrix.png").is_file()
         return cls(
             name=repo_id or folder.resolve().name,
             config=config,
             run=run,
             figures=figures,
             speakers=_json(folder / "speakers.json").get("speakers", []),
-            plot_split=validation.get("split", "validation")
-            if (folder / "confusion_matrix.png").is_file()
-            else None,
+            plot_split=validation.get("split", "validation") if plotted else None,
             adapter=_json(folder / ADAPTER_FILE),
             biographies=_json(folder / BIOGRAPHIES_FILE).get("biographies", {}),
         )
@@ -71,7 +74,6 @@ def _json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (ValueError, RecursionError) as error:
-        raise EmoNetError(
-            f"{path}: no JSON ({error}); the card is made from it. Restore the file or delete it."
-        ) from error
+        mend = "the card is made from it. Restore the file or delete it."
+        raise EmoNetError(f"{path}: no JSON ({error}); {mend}") from error
     return content if isinstance(content, dict) else {}

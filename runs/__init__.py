@@ -1,1 +1,1 @@
-"""Runs: a training from corpus to folder, an evaluation from folder to figures."""
+"""Training and evaluation runs, in the same steps for every family of models."""

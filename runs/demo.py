@@ -5,7 +5,8 @@ import time
 from pathlib import Path
 
 from ..evaluation.report import metrics_table
-from .train import add_to_run, evaluate_run, train_run
+from .evaluate import add_to_run, evaluate_run
+from .train import train_run
 
 DIALOGUE = "s01e09_c03"  # of the test episode
 

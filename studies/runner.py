@@ -30,8 +30,9 @@ from ..data import Conversations, load_conversations
 from ..errors import EmoNetError
 from ..evaluation.predictions import read_predictions, write_without_text
 from ..prompted.configuration import PromptedEmoNetConfig
+from ..runs.evaluate import evaluate_run
 from ..runs.prompted.presets import PROMPTED_PRESETS, PROMPTED_TRAINING
-from ..runs.train import evaluate_run, train_run
+from ..runs.train import train_run
 from ..training.arguments import EmoNetTrainingArguments
 from .cells import PREDICTIONS, RUN, TEST, VALIDATION, matching, read_cell, recipe_of
 from .study import STUDY_FILE, Cell, Study, slug

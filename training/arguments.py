@@ -13,39 +13,51 @@ CLASS_WEIGHTINGS = ("none", "inverse", "sqrt_inverse", "effective")
 LOGIT_ADJUSTMENTS = ("none", "out_of_fold", "validation")
 
 
+def _help(text: str) -> dict[str, str]:
+    return {"help": text}
+
+
+def _one_of(choices: Sequence[str]) -> dict[str, str]:
+    return _help(f"One of {', '.join(choices)}.")
+
+
 @dataclass
 class EmoNetTrainingArguments(TrainingArguments):
-    """`TrainingArguments` with EmoNet's defaults: evaluation each epoch, the best epoch on validation kept.
+    """`TrainingArguments` that evaluate each epoch and keep the best epoch on validation.
 
     Args:
-        class_weighting: How `class_weights` were made (`none`, `inverse`, `sqrt_inverse`, `effective`); see
-            [`class_weights`].
-        learning_rate_mapping: Regular expression on parameter names → learning rate; the first that matches wins.
-        early_stopping_patience: Epochs without a better validation score before training stops; 0 for never.
-        logit_adjustment: After training a bias for every class is fitted, to what cross-fitted heads say of training dialogues
-            (`out_of_fold`) or to `validation`; see `logit_adjustment.py`.
-        lora_rank: Rank of LoRA adapters on the backbone, whose own weights are then not trained; 0 for none.
-        lora_alpha / lora_dropout / lora_target_modules: See [`LoraSettings`].
-        head_epochs: With adapters, the head first learns this long on the frozen backbone's cached read-outs.
+        class_weighting: How `class_weights` were made (`none`, `inverse`, `sqrt_inverse`, `effective`);
+            see [`class_weights`].
+        learning_rate_mapping: Regular expression on parameter names → learning rate; the first that
+            matches wins.
+        early_stopping_patience: Epochs without a better validation score before training stops; 0 for
+            never.
+        logit_adjustment: After training a bias for every class is fitted, to what cross-fitted heads say
+            of training dialogues (`out_of_fold`) or to `validation`; see `logit_adjustment.py`.
+        lora_rank: Rank of LoRA adapters on the backbone, whose own weights are then not trained; 0 for
+            none.
+        lora_alpha: See [`LoraSettings`].
+        lora_dropout: See [`LoraSettings`].
+        lora_target_modules: See [`LoraSettings`].
+        head_epochs: With adapters, the head first learns this long on the frozen backbone's cached
+            read-outs.
     """
 
-    class_weighting: str = field(default="none", metadata={"help": f"One of {', '.join(CLASS_WEIGHTINGS)}."})
+    class_weighting: str = field(default="none", metadata=_one_of(CLASS_WEIGHTINGS))
     learning_rate_mapping: dict[str, float] | str = field(default_factory=dict)
     early_stopping_patience: int = field(
-        default=0, metadata={"help": "Epochs without gain before stopping; 0: never."}
+        default=0,
+        metadata=_help("Epochs without gain before stopping; 0: never."),
     )
-    logit_adjustment: str = field(
-        default="none", metadata={"help": f"One of {', '.join(LOGIT_ADJUSTMENTS)}."}
-    )
-    lora_rank: int = field(default=0, metadata={"help": "Rank of LoRA adapters on the backbone; 0: none."})
-    lora_alpha: float | None = field(
-        default=None, metadata={"help": "Scale of the adapters times their rank."}
-    )
+    logit_adjustment: str = field(default="none", metadata=_one_of(LOGIT_ADJUSTMENTS))
+    lora_rank: int = field(default=0, metadata=_help("Rank of LoRA adapters on the backbone; 0: none."))
+    lora_alpha: float | None = field(default=None, metadata=_help("Scale of the adapters times their rank."))
     lora_dropout: float = field(default=0.05)
     lora_target_modules: str = field(
-        default="all-linear", metadata={"help": "Names of layers with commas, or all-linear."}
+        default="all-linear",
+        metadata=_help("Names of layers with commas, or all-linear."),
     )
-    head_epochs: float = field(default=0, metadata={"help": "Epochs of the head alone, before the adapters."})
+    head_epochs: float = field(default=0, metadata=_help("Epochs of the head alone, before the adapters."))
     output_dir: str | None = field(default="emonet-run")
     eval_strategy: str = field(default="epoch")
     save_strategy: str = field(default="epoch")
@@ -60,34 +72,36 @@ class EmoNetTrainingArguments(TrainingArguments):
 
     @property
     def saves_nothing(self) -> bool:
-        """Whether no checkpoint is written, so that the best weights are kept in memory ([`BestWeights`])."""
+        """Whether no checkpoint is written: the best weights are kept in memory ([`BestWeights`])."""
         return str(getattr(self.save_strategy, "value", self.save_strategy)) == "no"
 
     def __post_init__(self) -> None:
-        if self.class_weighting not in CLASS_WEIGHTINGS:
-            raise EmoNetError(
-                f"class_weighting={self.class_weighting!r} is not one of {', '.join(CLASS_WEIGHTINGS)}."
-            )
-        if self.logit_adjustment not in LOGIT_ADJUSTMENTS:
-            raise EmoNetError(
-                f"logit_adjustment={self.logit_adjustment!r} is not one of {', '.join(LOGIT_ADJUSTMENTS)}."
-            )
+        for name, choices in (("class_weighting", CLASS_WEIGHTINGS), ("logit_adjustment", LOGIT_ADJUSTMENTS)):
+            if getattr(self, name) not in choices:
+                raise EmoNetError(f"{name}={getattr(self, name)!r} is not one of {', '.join(choices)}.")
         if self.saves_nothing:
             self.load_best_model_at_end = False
         if self.bf16 and not torch.accelerator.is_available():
             self.use_cpu = True  # which the base class wants said where a processor computes in bfloat16
-        super().__post_init__()
+        super().__post_init__()  # type: ignore[no-untyped-call]
         if self.hub_token:
-            raise EmoNetError(
-                "hub_token would be pickled into training_args.bin: log in, or set HF_TOKEN, instead."
-            )
+            mend = "log in, or set HF_TOKEN, instead"
+            raise EmoNetError(f"hub_token would be pickled into training_args.bin: {mend}.")
 
 
 def class_weights(labels: Sequence[int] | np.ndarray, num_labels: int, scheme: str) -> list[float] | None:
     """Class weights from training labels, with mean 1; None for `none`.
 
-    `inverse`: 1/n_c. `sqrt_inverse`: 1/√n_c. `effective`: (1 - β)/(1 - β^n_c) with β = 0.999 (Cui et al. 2019, eq. 2). A class
-    without a training label takes the largest weight of the others.
+    `inverse`: 1/n_c. `sqrt_inverse`: 1/√n_c. `effective`: (1 - β)/(1 - β^n_c) with β = 0.999 (Cui et al.
+    2019, eq. 2). A class without a training label takes the largest weight of the others.
+
+    Args:
+        labels: (N,) label ids; negative ones do not count.
+        num_labels: How many weights are needed.
+        scheme: One of `CLASS_WEIGHTINGS`.
+
+    Raises:
+        EmoNetError: for an unknown scheme, or without any label.
     """
     if scheme not in CLASS_WEIGHTINGS:
         raise EmoNetError(f"Class weighting {scheme!r} is not one of {', '.join(CLASS_WEIGHTINGS)}.")

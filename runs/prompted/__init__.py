@@ -1,1 +1,1 @@
-"""Training of the prompted form."""
+"""Runs of prompted models."""

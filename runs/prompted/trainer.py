@@ -1,50 +1,27 @@
-"""Training and evaluation of the prompted read-out: prompts of a corpus, LoRA, the weighted loss, trajectories of its own."""
+"""The Trainer of prompted models: prompts of a corpus, the weighted loss, trajectories of its own."""
 
-import shutil
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
-from transformers import TrainerCallback, set_seed
+from transformers import TrainerCallback
 
-from ...adapters.four_bit import four_bits, on_whole_weights
-from ...adapters.lora import LoraSettings, add_adapters, has_adapters, save_adapter
-from ...checkpoint.resuming import last_whole_checkpoint, mean_loss
-from ...checkpoint.run_record import RUN_FILE, run_record, write_json
 from ...dialogue.names import identity
-from ...errors import EmoNetError
 from ...evaluation.metrics import emotion_metrics
-from ...evaluation.report import write_predictions, write_run_report
-from ...evaluation.scoring import score_dialogues, temperature_of
-from ...hub.card import write_card
 from ...hub.card_callback import CardCallback
 from ...layers.heads import weighted_cross_entropy
 from ...processing_emonet import NO_LABEL, clean_text, pad_rows
-from ...prompted.configuration import PromptSettings
-from ...prompted.demonstrations import DemonstrationBank
 from ...prompted.modeling import PromptedEmoNet
 from ...prompted.prefix_reader import PrefixReader
 from ...prompted.prompts import FeltTurn
-from ...speakers.biographies.choose import Biographer, biographies_of
+from ...speakers.biographies.choose import Biographer
 from ...speakers.biographies.extractive import dialogue_view
-from ...speakers.biographies.of_dialogue import DialogueBiographer
-from ...train_trainer import EmoNetTrainer, EmoNetTrainingArguments, class_weights
-from .first_stage import learn_first_stage
+from ...train_trainer import EmoNetTrainer
 from .tasks import TaskSettings, impact_prompt
 from .trajectory import EmotionRecord
-
-_TRAINING: dict[str, Any] = {
-    "learning_rate": 2e-4,
-    "num_train_epochs": 3,
-    "save_strategy": "no",
-    "lora_rank": 16,
-}
 
 
 class PromptedSplit(Dataset):
@@ -202,128 +179,6 @@ class OwnTrajectories(TrainerCallback):
         self.split.record.own_share = self.share * min(1.0, epoch / max(1.0, args.num_train_epochs - 1))
         self.split.record.seed = epoch
         self.model.train()
-
-
-def train_prompted(
-    conversations: Any,
-    backbone: str,
-    output_dir: str | Path,
-    settings: PromptSettings,
-    *,
-    lora: LoraSettings | None = None,
-    biographer: Biographer | None = None,
-    own_share: float = 0.5,
-    class_weighting: str = "inverse",
-    seed: int = 1,
-    load_in_4bit: bool = False,
-    preset: str | None = None,
-    calibrate: bool = True,
-    resume: bool = False,
-    progress: bool = True,
-    **training: Any,
-) -> PromptedEmoNet:
-    """Train the prompted read-out with LoRA, keep the best epoch on validation, and write the run folder.
-
-    It holds the model with its adapters merged, the adapters alone in `adapter`, `run.json`, and validation's `metrics.json`,
-    `predictions.jsonl` and plots.
-
-    Args:
-        conversations: `load_conversations(..., history_window=K)`, K at least the trajectory's length.
-        lora: In place of the fields of `training` that begin with `lora_`.
-        biographer: Writes the biographies that `settings` asks for; see [`biographer_for`].
-        own_share: The largest share of training turns that a trajectory tells by the model's own predictions.
-        load_in_4bit: The frozen weights in 4 bits while the adapters learn; what is saved is whole.
-        calibrate: Fit the temperature of the scores on validation.
-        training: Further `EmoNetTrainingArguments`, and fields of [`TaskSettings`].
-    """
-    started = time.perf_counter()
-    set_seed(seed)
-    output = Path(output_dir)
-    tasks = TaskSettings.taken_from(training)
-    if lora is not None:
-        training |= {f"lora_{name}": value for name, value in asdict(lora).items()}
-    arguments = EmoNetTrainingArguments(
-        output_dir=str(output / "checkpoints"), seed=seed, disable_tqdm=not progress, class_weighting=class_weighting,
-        **{**_TRAINING, **training},
-    )  # fmt: skip
-    if arguments.head_epochs or arguments.logit_adjustment != "none":
-        raise EmoNetError(
-            "A prompted model has no head of its own: head_epochs and logit_adjustment are for packed models."
-        )
-    if load_in_4bit and not arguments.lora_rank:
-        raise EmoNetError("Weights in 4 bits are not trained: load_in_4bit needs adapters (lora_rank).")
-    model = PromptedEmoNet.from_backbone(
-        backbone, conversations.labels, settings, dataset_version=conversations.dataset_version,
-        speakers=conversations.speakers.ids(), **(four_bits() if load_in_4bit else {}),
-    )  # fmt: skip
-    emotions = EmotionRecord(conversations["train"], conversations.utterance_texts(), conversations.labels)
-    if settings.demonstrations:
-        model.processor.demonstrations = DemonstrationBank.from_training(
-            conversations["train"], model.labels, tasks.embedder
-        )
-    splits = {
-        name: PromptedSplit(
-            name, conversations[name], model, emotions, biographer, tasks if name == "train" else None
-        )
-        for name in ("train", "validation")
-    }
-    # Before the training: a store that is gone or locked by then must not cost it.
-    model.processor.biographies = biographies_of(list(conversations.speakers), biographer)
-    if isinstance(biographer, DialogueBiographer):
-        model.processor.be_told_by(biographer)
-    model.config.class_weights = class_weights(splits["train"].labels(), len(model.labels), class_weighting)
-    if arguments.lora_rank:
-        add_adapters(model, LoraSettings.of(arguments))
-        # The head's rows are the label words' own: what is trained is the transformer below it.
-        model.language_model.get_output_embeddings().requires_grad_(False)
-    first_stage = learn_first_stage(model, splits["train"].dialogues, tasks, arguments, progress)
-    trainer = PromptedTrainer(
-        impact_weight=tasks.impact_weight,
-        model=model,
-        args=arguments,
-        train_dataset=splits["train"],
-        eval_dataset=splits["validation"],
-        data_collator=lambda examples: collate(examples, model.tokenizer.pad_token_id),
-        compute_metrics=lambda _: {},
-        callbacks=[OwnTrajectories(model, splits["train"], own_share if settings.trajectory else 0.0)],
-    )
-    prepared = time.perf_counter()
-    checkpoint = last_whole_checkpoint(output / "checkpoints") if resume else None
-    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-    seconds = {"prepare": round(prepared - started, 1), "train": round(time.perf_counter() - prepared, 1)}
-    record = run_record(
-        model, arguments, trainer.state, preset=preset, config=asdict(settings), own_share=own_share,
-        load_in_4bit=load_in_4bit, train_loss=mean_loss(trainer.state.log_history), seconds=seconds,
-        training_turns=len(splits["train"]), tasks=asdict(tasks), first_stage=first_stage,
-    )  # fmt: skip
-    if load_in_4bit:
-        model = on_whole_weights(model, backbone)
-    return _write_run(output, model.eval(), splits["validation"], trainer, record, calibrate)
-
-
-def _write_run(
-    output: Path,
-    model: PromptedEmoNet,
-    validation: PromptedSplit,
-    trainer: PromptedTrainer,
-    record: dict,
-    calibrate: bool,
-) -> PromptedEmoNet:
-    scores = validation.by_dialogue(predict_split(model, validation)[0])
-    if calibrate:
-        model.config.calibration_temperature = temperature_of(scores, validation.labels())
-    model.save_pretrained(output)
-    if has_adapters(model):
-        save_adapter(model, output / "adapter", record)
-    metrics, rows = score_dialogues(model.processor, validation.dialogues, validation.labels(), scores)
-    metrics["dataset_version"] = model.config.dataset_version
-    write_run_report(output, metrics, model.labels, history=trainer.state.log_history, split="validation")
-    write_predictions(output / "predictions.jsonl", rows)
-    write_json(output / RUN_FILE, record)
-    write_card(output)
-    if trainer.args.saves_nothing:
-        shutil.rmtree(output / "checkpoints", ignore_errors=True)
-    return model
 
 
 def collate(examples: Sequence[Mapping[str, Any]], pad: int) -> dict[str, torch.Tensor]:

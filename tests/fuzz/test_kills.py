@@ -106,7 +106,7 @@ def train_and_die(point: str, folder: Path, backbone: Path, after: int = 1) -> b
     def work() -> None:
         patch = pytest.MonkeyPatch()
         if point == "after training":
-            patch.setattr("emonet.runs.train.write_run_report", die)
+            patch.setattr("emonet.runs.pipeline.write_run_report", die)
         elif point.startswith("step"):
             patch.setattr(EmoNetTrainer, "__init__", dying_at_step(int(point.split()[1])))
         else:

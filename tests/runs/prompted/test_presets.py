@@ -12,9 +12,10 @@ from emonet.errors import EmoNetError
 from emonet.prompted.configuration import PromptSettings
 from emonet.prompted.demonstrations import DemonstrationBank
 from emonet.prompted.modeling import PromptedEmoNet
+from emonet.runs.prompted.family import train_prompted
 from emonet.runs.prompted.presets import PROMPTED_PRESETS
 from emonet.runs.prompted.tasks import TaskSettings
-from emonet.runs.prompted.trainer import PromptedSplit, train_prompted
+from emonet.runs.prompted.trainer import PromptedSplit
 from emonet.runs.prompted.trajectory import EmotionRecord
 from emonet.speakers.biographies.annotator import Annotator
 from emonet.speakers.biographies.choose import biographer_for, dialogue_biographer

@@ -18,7 +18,7 @@ from emonet.cli.main import main
 from emonet.errors import EmoNetError
 from emonet.evaluation.predictions import read_predictions
 from emonet.prompted.configuration import PromptSettings
-from emonet.runs.prompted.trainer import train_prompted
+from emonet.runs.prompted.family import train_prompted
 from emonet.speakers.biographies.choose import MemoryStore, biographer_for
 from emonet.speakers.biographies.extractive import ExtractiveBiographer
 from emonet.speakers.store.build import build_store

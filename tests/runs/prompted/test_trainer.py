@@ -14,7 +14,8 @@ from tiny_store import TEST, VALIDATION, TinyEmbedder
 from emonet.adapters.lora import LoraSettings
 from emonet.prompted.modeling import PromptedEmoNet
 from emonet.prompted.prompts import PromptSettings
-from emonet.runs.prompted.trainer import PromptedSplit, predict_split, train_prompted
+from emonet.runs.prompted.family import train_prompted
+from emonet.runs.prompted.trainer import PromptedSplit, predict_split
 from emonet.runs.prompted.trajectory import EmotionRecord
 from emonet.speakers.biographies.extractive import ExtractiveBiographer
 from emonet.speakers.store.build import build_store

@@ -1,0 +1,175 @@
+"""Runs of packed models, which read a dialogue as one sequence and label all its turns at once."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import AutoConfig
+
+from ..backbones.embedded import backbone_name, resolve_backbone
+from ..configuration_emonet import is_decoder_type
+from ..context.registry import context_module_class
+from ..data import Conversations, load_conversations
+from ..data.collator import EncodedCorpus
+from ..data.features import set_concept_vectors
+from ..engines.load import computing_in
+from ..errors import EmoNetError, loading
+from ..inference.predict import predict_logits
+from ..knowledge.concepts import ConceptTable
+from ..knowledge.table import build_concepts
+from ..modeling_emonet import EmoNetForSequenceClassification
+from ..processing_emonet import EmoNetProcessor
+from ..prompted.configuration import PromptSettings
+from ..train_trainer import EmoNetTrainer
+from ..training.arguments import class_weights
+from ..training.logit_adjustment import adjust_logits, prepare_adjustment
+from ..training.presets import preset_config, preset_training
+from .families import PreparedRun, ScoredSplit, check_trainable
+from .head_start import start_on_frozen
+from .options import EvaluateOptions, TrainOptions
+from .prompted.presets import PROMPTED_PRESETS, PROMPTED_TRAINING
+
+
+@dataclass
+class PackedRun(PreparedRun):
+    """A prepared training of a packed model.
+
+    Attributes:
+        corpus: Its train and validation splits.
+    """
+
+    corpus: EncodedCorpus
+
+    def adjust(self) -> dict[str, Any]:
+        adjustment = self.trainer.args.logit_adjustment
+        if adjustment == "none":
+            return {}
+        return {"class_bias": adjust_logits(self.model, self.corpus, adjustment)}
+
+    def score(self) -> ScoredSplit:
+        self.model = self.trainer.accelerator.unwrap_model(self.trainer.model)
+        split, processor = self.corpus["validation"], self.corpus.processor
+        logits = predict_logits(self.model, processor, split.windows, self.corpus.collator.memory)
+        return ScoredSplit(split.rows, split.labels(), logits)
+
+
+class PackedFamily:
+    """The [`Family`] of packed presets and models."""
+
+    def prepare(self, options: TrainOptions) -> PackedRun:
+        _refuse_prompted(options)
+        model, processor, conversations, fields = build_model(options)
+        corpus = EncodedCorpus(conversations.restricted_to(("train", "validation")), processor)
+        training = preset_training(options.preset, model.config.is_decoder_backbone)
+        training |= options.training_overrides or {}
+        turns = corpus["train"].labels()
+        scheme = training.get("class_weighting", "none")
+        model.config.class_weights = class_weights(turns, len(conversations.labels), scheme)
+        corpus.cache_features(model, options.cache_dir, options.progress)
+        facts: dict[str, Any] = {}
+        if processor.concepts is not None:
+            set_concept_vectors(model, processor, options.cache_dir, options.progress)
+            facts["knowledge"] = processor.concepts.sources
+        if not training.get("lora_rank"):
+            corpus.fit_standardizers(model)
+        arguments = options.training_arguments(training)
+        prepare_adjustment(arguments.logit_adjustment, corpus["train"], model.config.head_members)
+        if arguments.lora_rank:
+            start_on_frozen(model, corpus, options, arguments)
+            # Anew: accelerate was set up for the head's precision.
+            arguments = options.training_arguments(training)
+        trainer = EmoNetTrainer(
+            model=model,
+            args=arguments,
+            train_dataset=corpus["train"],
+            eval_dataset=corpus["validation"],
+            data_collator=corpus.collator,
+            processing_class=processor,
+        )
+        training = {"early_stopping_patience": 0, **training}
+        settings = {"preset": options.preset, "config": fields, "training": training}
+        return PackedRun(options, model, trainer, len(turns), settings, facts, corpus)
+
+    def load(self, dataset: str, data_dir: str | None, config: Any) -> Conversations:
+        return load_conversations(
+            dataset,
+            data_dir,
+            history_window=config.memory_window,
+            history_scope=config.speaker_memory,
+            labels=config.label_names,
+        )
+
+    def score(
+        self, model: Any, processor: EmoNetProcessor, conversations: Conversations, options: EvaluateOptions
+    ) -> ScoredSplit:
+        corpus = EncodedCorpus(conversations.restricted_to((options.split,)), processor)
+        if options.engine == "torch":  # an exported graph reads tokens
+            corpus.cache_features(model, options.cache_dir, options.progress)
+        model, split = computing_in(model, options.dtype), corpus[options.split]
+        memory, progress = corpus.collator.memory, options.progress
+        logits = predict_logits(model, processor, split.windows, memory, progress=progress)
+        return ScoredSplit(split.rows, split.labels(), logits)
+
+
+def build_model(
+    options: TrainOptions,
+) -> tuple[EmoNetForSequenceClassification, EmoNetProcessor, Conversations, dict[str, Any]]:
+    """Build what a training of a packed preset starts from.
+
+    Returns:
+        A new model on the backbone, its processor, the corpus with histories, and the configuration as
+        `run.json` states it.
+    """
+    backbone = options.backbone
+    path = resolve_backbone(backbone)
+    with loading(backbone, "backbone"):
+        text_config = AutoConfig.from_pretrained(path, trust_remote_code=False)
+    decoder = is_decoder_type(text_config.model_type)
+    fields = preset_config(options.preset, decoder, text_config.num_hidden_layers)
+    fields |= options.config_overrides or {}
+    conversations = load_conversations(
+        options.dataset,
+        options.data_dir,
+        history_window=fields.get("memory_window", 10),
+        history_scope=fields["speaker_memory"],
+    )
+    check_trainable(conversations, options.dataset)
+    labels = conversations.labels
+    registry = conversations.speakers
+    concepts = _concepts(conversations, fields.get("context_module", "none"), *options.knowledge)
+    model = EmoNetForSequenceClassification.from_backbone(
+        backbone,
+        num_speakers=len(registry) if fields["speaker_identity"] == "global" else 1,
+        id2label=dict(enumerate(labels)),
+        label2id={label: index for index, label in enumerate(labels)},
+        dataset_version=conversations.dataset_version,
+        num_concepts=0 if concepts is None else len(concepts.concepts),
+        **fields,
+    )
+    processor = EmoNetProcessor.from_backbone(backbone, model.config, registry.ids(), concepts)
+    return model, processor, conversations, {**fields, "backbone": backbone_name(path)}
+
+
+def _refuse_prompted(options: TrainOptions) -> None:
+    """Raise an EmoNetError for what only prompts have, which a packed preset would not read."""
+    alien = [
+        *(set(options.config_overrides or {}) & set(PromptSettings.__dataclass_fields__)),
+        *(set(PROMPTED_TRAINING) & set(options.training_overrides or {})),
+        *(name for name in ("store", "load_in_4bit") if getattr(options, name)),
+    ]
+    if alien:
+        known = ", ".join(PROMPTED_PRESETS)
+        raise EmoNetError(f"{options.preset!r} takes no {alien[0]}, which is for prompted presets: {known}.")
+
+
+def _concepts(
+    conversations: Conversations,
+    context_module: str,
+    graph: str,
+    affect: str,
+) -> ConceptTable | None:
+    """The concepts beside the words of the training turns, for a module that reads them."""
+    module = context_module_class(context_module)
+    if module is None or not module.uses_concepts or graph == "none":
+        return None
+    texts = [turn["text"] for row in conversations["train"] for turn in row["turns"]]
+    return build_concepts(texts, graph, affect)

@@ -1,0 +1,85 @@
+"""The steps of a training run, whatever the family of its model: prepare, fit, score, write."""
+
+import shutil
+import time
+from collections.abc import Callable
+from typing import Any
+
+from transformers import set_seed
+
+from ..adapters.lora import has_adapters, save_adapter
+from ..checkpoint.resuming import last_whole_checkpoint, mean_loss
+from ..checkpoint.run_record import RUN_FILE, run_record, write_json
+from ..evaluation.report import write_predictions, write_run_report
+from ..evaluation.scoring import score_dialogues, temperature_of
+from ..files.disk import room_on_disk
+from ..hub.card import write_card
+from .families import PreparedRun, ScoredSplit
+from .options import TrainOptions
+
+
+def run_training(
+    options: TrainOptions,
+    prepare: Callable[[TrainOptions], PreparedRun],
+) -> tuple[PreparedRun, dict[str, Any]]:
+    """Take a training through all its steps.
+
+    Args:
+        prepare: The family's first step.
+
+    Returns:
+        The run with its finished model, and the content of `run.json`.
+    """
+    started = time.perf_counter()
+    set_seed(options.seed)
+    run = prepare(options)
+    prepared = time.perf_counter()
+    fit(run)
+    trained = time.perf_counter()
+    record = record_of(run, prepare=round(prepared - started, 1), train=round(trained - prepared, 1))
+    if run.trainer.is_world_process_zero():
+        write(run, run.score(), record)
+    run.trainer.accelerator.end_training()
+    return run, record
+
+
+def fit(run: PreparedRun) -> None:
+    """Train, from the last whole checkpoint where the run is resumed, and fit what is fitted after it."""
+    checkpoint = last_whole_checkpoint(run.options.checkpoints) if run.options.resume else None
+    run.trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    run.facts |= run.adjust()
+
+
+def record_of(run: PreparedRun, **seconds: float) -> dict[str, Any]:
+    """The content of `run.json`; `seconds` are those of the steps."""
+    state = run.trainer.state
+    return run_record(
+        run.model,
+        run.trainer.args,
+        state,
+        **run.settings,
+        train_loss=mean_loss(state.log_history),
+        seconds=seconds,
+        training_turns=run.training_turns,
+        **run.facts,
+    )
+
+
+def write(run: PreparedRun, scored: ScoredSplit, record: dict[str, Any]) -> None:
+    """Write the run folder: the checkpoint, the record, and validation's figures, predictions and plots."""
+    output, model, args = run.options.output_dir, run.model, run.trainer.args
+    if run.options.calibrate:
+        model.config.calibration_temperature = temperature_of(scored.logits, scored.labels)
+    with room_on_disk(output, "run the same command again with --resume"):
+        model.save_pretrained(output)
+        if has_adapters(model):
+            save_adapter(model, output / "adapter", record)
+    metrics, rows = score_dialogues(model.processor, scored.dialogues, scored.labels, scored.logits)
+    metrics["dataset_version"] = model.config.dataset_version
+    history = run.trainer.state.log_history
+    write_run_report(output, metrics, model.config.label_names, history=history, split="validation")
+    write_predictions(output / "predictions.jsonl", rows)
+    write_json(output / RUN_FILE, record)
+    write_card(output)
+    if args.saves_nothing:
+        shutil.rmtree(run.options.checkpoints, ignore_errors=True)

@@ -1,0 +1,246 @@
+"""Runs of prompted models, which answer one prompt a turn."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ...adapters.four_bit import four_bits, on_whole_weights
+from ...adapters.lora import LoraSettings, add_adapters
+from ...data import Conversations, load_conversations
+from ...engines.load import computing_in
+from ...errors import EmoNetError
+from ...prompted.configuration import PromptSettings
+from ...prompted.demonstrations import DemonstrationBank
+from ...prompted.modeling import PromptedEmoNet
+from ...speakers.biographies.choose import Biographer, biographer_for, biographies_of
+from ...speakers.biographies.of_dialogue import DialogueBiographer
+from ...training.arguments import EmoNetTrainingArguments, class_weights
+from ..families import PreparedRun, ScoredSplit, check_trainable
+from ..options import EvaluateOptions, TrainOptions
+from ..pipeline import run_training
+from .first_stage import learn_first_stage
+from .presets import PROMPTED_PRESETS, preset_settings
+from .tasks import TaskSettings
+from .trainer import (
+    OwnTrajectories,
+    PromptedSplit,
+    PromptedTrainer,
+    collate,
+    predict_split,
+)
+from .trajectory import EmotionRecord
+
+_DEFAULTS: dict[str, Any] = {
+    "learning_rate": 2e-4,
+    "num_train_epochs": 3,
+    "save_strategy": "no",
+    "lora_rank": 16,
+    "class_weighting": "inverse",
+    "own_share": 0.5,
+}
+
+
+@dataclass
+class PromptedRun(PreparedRun):
+    """A prepared training of a prompted model.
+
+    Attributes:
+        validation: The turns that choose the epoch.
+    """
+
+    validation: PromptedSplit
+
+    def score(self) -> ScoredSplit:
+        if self.options.load_in_4bit:
+            self.model = on_whole_weights(self.model, self.options.backbone)
+        scores, _ = predict_split(self.model.eval(), self.validation)
+        return _scored(self.validation, scores)
+
+
+class PromptedFamily:
+    """The [`Family`] of prompted presets and models."""
+
+    def prepare(self, options: TrainOptions) -> PromptedRun:
+        settings = preset_settings(options.preset, options.config_overrides)
+        conversations = _load(options.dataset, options.data_dir, settings)
+        check_trainable(conversations, options.dataset)
+        visible = conversations.restricted_to(("train", "validation"))
+        biographer = biographer_for(settings, visible, options.store)
+        training = {**PROMPTED_PRESETS[options.preset].training, **(options.training_overrides or {})}
+        return prepare_prompted(options, conversations, settings, biographer, training)
+
+    def load(self, dataset: str, data_dir: str | None, config: Any) -> Conversations:
+        return _load(dataset, data_dir, config.prompt_settings, config.label_names)
+
+    def score(
+        self,
+        model: Any,
+        processor: Any,
+        conversations: Conversations,
+        options: EvaluateOptions,
+    ) -> ScoredSplit:
+        """Score a split turn by turn.
+
+        A turn's biographies are written anew from what the turn may see; trajectories are the model's own
+        predictions, and training labels.
+        """
+        model = computing_in(model, options.dtype)
+        visible = [name for name in ("train", options.split) if name in conversations]
+        biographer = biographer_for(
+            model.config.prompt_settings,
+            conversations.restricted_to(visible),
+            options.store,
+            list(processor.speakers),
+        )
+        if isinstance(biographer, DialogueBiographer):
+            processor.be_told_by(biographer)
+        train = conversations.get("train", ())
+        emotions = EmotionRecord(train, conversations.utterance_texts(), conversations.labels)
+        split = PromptedSplit(options.split, conversations[options.split], model, emotions, biographer)
+        scores, reader = predict_split(model, split, options.progress)
+        return _scored(split, scores, tokens={"prompts": reader.tokens, "computed": reader.computed})
+
+
+def prepare_prompted(
+    options: TrainOptions,
+    conversations: Conversations,
+    settings: PromptSettings,
+    biographer: Biographer | None,
+    training: Mapping[str, Any],
+) -> PromptedRun:
+    """Set up model, splits and trainer; a first stage is learnt here.
+
+    Args:
+        conversations: With histories at least as long as the trajectory.
+        settings: What a prompt holds.
+        biographer: Writes the biographies that `settings` asks for.
+        training: `own_share`, fields of [`TaskSettings`] and `EmoNetTrainingArguments`.
+    """
+    training = {**_DEFAULTS, **training}
+    own_share, tasks = training.pop("own_share"), TaskSettings.taken_from(training)
+    arguments = options.training_arguments(training)
+    _check_arguments(arguments, options)
+    model = PromptedEmoNet.from_backbone(
+        options.backbone,
+        conversations.labels,
+        settings,
+        dataset_version=conversations.dataset_version,
+        speakers=conversations.speakers.ids(),
+        **(four_bits() if options.load_in_4bit else {}),
+    )
+    train = conversations["train"]
+    emotions = EmotionRecord(train, conversations.utterance_texts(), conversations.labels)
+    if settings.demonstrations:
+        bank = DemonstrationBank.from_training(train, model.labels, tasks.embedder)
+        model.processor.demonstrations = bank
+    turns = PromptedSplit("train", train, model, emotions, biographer, tasks)
+    validation = PromptedSplit("validation", conversations["validation"], model, emotions, biographer)
+    # Before the training: a store that is gone or locked by then must not cost it.
+    model.processor.biographies = biographies_of(list(conversations.speakers), biographer)
+    if isinstance(biographer, DialogueBiographer):
+        model.processor.be_told_by(biographer)
+    model.config.class_weights = class_weights(turns.labels(), len(model.labels), arguments.class_weighting)
+    if arguments.lora_rank:
+        add_adapters(model, LoraSettings.of(arguments))
+        # The head's rows are the label words' own: what is trained is the transformer below it.
+        model.language_model.get_output_embeddings().requires_grad_(False)
+    first_stage = learn_first_stage(model, turns.dialogues, tasks, arguments, options.progress)
+    trainer = PromptedTrainer(
+        impact_weight=tasks.impact_weight,
+        model=model,
+        args=arguments,
+        train_dataset=turns,
+        eval_dataset=validation,
+        data_collator=lambda examples: collate(examples, model.tokenizer.pad_token_id),
+        compute_metrics=lambda _: {},
+        callbacks=[OwnTrajectories(model, turns, own_share if settings.trajectory else 0.0)],
+    )
+    asked = {
+        "preset": options.preset or None,
+        "config": asdict(settings),
+        "own_share": own_share,
+        "load_in_4bit": options.load_in_4bit,
+    }
+    facts = {"tasks": asdict(tasks), "first_stage": first_stage}
+    return PromptedRun(options, model, trainer, len(turns), asked, facts, validation)
+
+
+def train_prompted(
+    conversations: Conversations,
+    backbone: str,
+    output_dir: str | Path,
+    settings: PromptSettings,
+    *,
+    lora: LoraSettings | None = None,
+    biographer: Biographer | None = None,
+    seed: int = 1,
+    load_in_4bit: bool = False,
+    preset: str | None = None,
+    calibrate: bool = True,
+    resume: bool = False,
+    progress: bool = True,
+    **training: Any,
+) -> PromptedEmoNet:
+    """Train a prompted model on a loaded corpus, with any settings and biographer, and write the run folder.
+
+    It holds the model with its adapters merged, the adapters alone in `adapter`, `run.json`, and
+    validation's `metrics.json`, `predictions.jsonl` and plots.
+
+    Args:
+        conversations: `load_conversations(..., history_window=K)`, K at least the trajectory's length.
+        settings: What a prompt holds.
+        lora: In place of the fields of `training` that begin with `lora_`.
+        biographer: Writes the biographies that `settings` asks for; see [`biographer_for`].
+        load_in_4bit: The frozen weights in 4 bits while the adapters learn; what is saved is whole.
+        calibrate: Fit the temperature of the scores on validation.
+        training: `own_share` (the largest share of training turns that a trajectory tells by the model's
+            own predictions), `EmoNetTrainingArguments` and fields of [`TaskSettings`].
+    """
+    if lora is not None:
+        training |= {f"lora_{name}": value for name, value in asdict(lora).items()}
+    options = TrainOptions(
+        dataset=conversations.dataset_version,
+        output_dir=Path(output_dir),
+        preset=preset or "",
+        backbone=backbone,
+        seed=seed,
+        load_in_4bit=load_in_4bit,
+        calibrate=calibrate,
+        resume=resume,
+        progress=progress,
+    )
+
+    def prepare(options: TrainOptions) -> PromptedRun:
+        return prepare_prompted(options, conversations, settings, biographer, training)
+
+    run, _ = run_training(options, prepare)
+    model: PromptedEmoNet = run.model
+    return model
+
+
+def _check_arguments(arguments: EmoNetTrainingArguments, options: TrainOptions) -> None:
+    if arguments.head_epochs or arguments.logit_adjustment != "none":
+        packed = "head_epochs and logit_adjustment are for packed models"
+        raise EmoNetError(f"A prompted model has no head of its own: {packed}.")
+    if options.load_in_4bit and not arguments.lora_rank:
+        raise EmoNetError("Weights in 4 bits are not trained: load_in_4bit needs adapters (lora_rank).")
+
+
+def _scored(split: PromptedSplit, scores: Any, **facts: Any) -> ScoredSplit:
+    return ScoredSplit(split.dialogues, split.labels(), split.by_dialogue(scores), facts)
+
+
+def _load(
+    dataset: str,
+    data_dir: str | None,
+    settings: PromptSettings,
+    labels: list[str] | None = None,
+) -> Conversations:
+    return load_conversations(
+        dataset,
+        data_dir,
+        history_window=max(1, settings.trajectory),
+        history_scope="corpus" if settings.trajectory else "none",
+        labels=labels,
+    )

@@ -1,0 +1,120 @@
+"""Training runs: both families go through the same steps and leave the same files."""
+
+import errno
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_prompted import load
+
+from emonet.checkpoint.base import EmoNetCheckpoint
+from emonet.errors import EmoNetError
+from emonet.runs.evaluate import evaluate_run
+from emonet.runs.train import train_run
+from emonet.train_trainer import EmoNetTrainer
+
+# The last weights are kept, so that a resumed run shows what it learnt.
+TRAINING = {
+    "num_train_epochs": 2,
+    "save_strategy": "epoch",
+    "save_total_limit": 5,
+    "load_best_model_at_end": False,
+}
+FAMILIES: dict[str, dict[str, Any]] = {
+    "packed": {"preset": "context", "training_overrides": {**TRAINING, "per_device_train_batch_size": 1}},
+    "prompted": {
+        "preset": "emonet-lm-prompted",
+        "config_overrides": {"window": 1, "trajectory": 0, "biography_budget": 20},
+        "training_overrides": {**TRAINING, "lora_rank": 2, "per_device_train_batch_size": 4},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small corpus as files."""
+    path = tmp_path_factory.mktemp("corpus")
+    load(path)
+    return path
+
+
+def train(family: str, folder: Path, decoder: Path, output: Path, **options: Any) -> dict[str, Any]:
+    return train_run(
+        str(folder), output, backbone=str(decoder), progress=False, **{**FAMILIES[family], **options}
+    )
+
+
+def test_both_families_leave_the_same_files_and_record(folder: Path, decoder: Path, tmp_path: Path) -> None:
+    nothing = {"num_train_epochs": 1, "save_strategy": "no", "lora_rank": 2}
+    records, files = [], []
+    for family in FAMILIES:
+        record = train(family, folder, decoder, tmp_path / family, training_overrides=nothing)
+        assert json.loads((tmp_path / family / "run.json").read_text()) == record
+        assert record["preset"] == FAMILIES[family]["preset"] and set(record["seconds"]) == {
+            "prepare",
+            "train",
+        }
+        records.append(set(record))
+        files.append({path.name for path in (tmp_path / family).iterdir() if path.suffix != ".py"})
+    assert records[0] - records[1] == set()
+    assert records[1] - records[0] == {"own_share", "load_in_4bit", "tasks", "first_stage"}
+    assert files[0] - files[1] == set() and files[1] - files[0] == {"biographies.json"}
+    assert {"adapter", "metrics.json", "predictions.jsonl", "README.md", "model.safetensors"} <= files[0]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_resumed_run_goes_on_and_ends_as_a_whole_one(
+    family: str, folder: Path, decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[int] = []
+    step = EmoNetTrainer.training_step
+    monkeypatch.setattr(
+        EmoNetTrainer, "training_step", lambda self, *args: steps.append(1) or step(self, *args)
+    )
+    train(family, folder, decoder, tmp_path / "whole")
+    expected, taken = load_file(tmp_path / "whole" / "model.safetensors"), len(steps)
+    shutil.copytree(tmp_path / "whole" / "checkpoints", tmp_path / "cut" / "checkpoints")
+    checkpoints = (tmp_path / "cut" / "checkpoints").glob("checkpoint-*")
+    shutil.rmtree(max(checkpoints, key=lambda path: int(path.name.split("-")[1])))
+    train(family, folder, decoder, tmp_path / "cut", resume=True)
+    assert len(steps) - taken == taken / 2
+    weights = load_file(tmp_path / "cut" / "model.safetensors")
+    assert weights.keys() == expected.keys()
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_disk_that_fills_up_at_the_end_is_named_with_the_way_on(
+    family: str, folder: Path, decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Any, target: Any, *args: Any, **kwargs: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    nothing = {**FAMILIES[family]["training_overrides"], "num_train_epochs": 1, "save_strategy": "no"}
+    monkeypatch.setattr(EmoNetCheckpoint, "save_pretrained", full)
+    with pytest.raises(EmoNetError, match="again with --resume"):
+        train(family, folder, decoder, tmp_path / "run", training_overrides=nothing)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_validations_figures_are_those_of_an_evaluation(
+    family: str, folder: Path, decoder: Path, tmp_path: Path
+) -> None:
+    train(family, folder, decoder, tmp_path / "run")
+    kept = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    figures = evaluate_run(tmp_path / "run", str(folder), split="validation", progress=False)
+    assert {name: figures[name] for name in kept} == kept
+    assert figures["trained_on"] == kept["dataset_version"] and ("tokens" in figures) == (
+        family == "prompted"
+    )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_misspelt_option_is_refused(family: str, folder: Path, decoder: Path, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="'sed'"):
+        train(family, folder, decoder, tmp_path / "run", sed=3)
+    assert not (tmp_path / "run").exists()

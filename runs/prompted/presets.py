@@ -61,7 +61,7 @@ class PromptedPreset:
         """
         if not causal and self.non_causal is None:
             raise EmoNetError("This preset has no form that sees later turns: leave causal=True.")
-        return replace(self.settings, **({} if causal else self.non_causal or {}), **changes)
+        return replace(self.settings, **{**({} if causal else self.non_causal or {}), **changes})
 
 
 # LoRA of rank 16 on queries, keys and values, at 2e-4, as InstructERC has it and those after it.

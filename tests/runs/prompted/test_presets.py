@@ -13,7 +13,7 @@ from emonet.prompted.configuration import PromptSettings
 from emonet.prompted.demonstrations import DemonstrationBank
 from emonet.prompted.modeling import PromptedEmoNet
 from emonet.runs.prompted.family import train_prompted
-from emonet.runs.prompted.presets import PROMPTED_PRESETS
+from emonet.runs.prompted.presets import PROMPTED_PRESETS, preset_settings
 from emonet.runs.prompted.tasks import TaskSettings
 from emonet.runs.prompted.trainer import PromptedSplit
 from emonet.runs.prompted.trajectory import EmotionRecord
@@ -81,6 +81,11 @@ def test_a_later_turn_and_every_label_leave_earlier_prompts_as_they_are(
         for name, validation in (("as-it-is", VALIDATION), ("changed", later))
     ]
     assert prompts[0][:2] == prompts[1][:2] and prompts[0][2] != prompts[1][2]
+
+
+def test_what_a_non_causal_form_sets_can_be_changed() -> None:
+    settings = preset_settings("bioserc", {"causal": False, "future_window": 2})
+    assert settings.future_window == 2 and settings.biography_of_dialogue and not settings.causal
 
 
 def test_bioserc_sees_what_follows_where_causal_is_false_and_nobody_else_does(

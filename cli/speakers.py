@@ -94,7 +94,7 @@ def _embedder(parser: argparse.ArgumentParser) -> None:
 def _build(arguments: argparse.Namespace) -> None:
     from ..data import load_conversations
     from ..speakers.store.build import build_store
-    from ..speakers.store.embedding import UtteranceEmbedder
+    from ..inference.embedding import UtteranceEmbedder
 
     conversations = load_conversations(arguments.dataset, arguments.data_dir, history_scope="none")
     embedder = UtteranceEmbedder(arguments.embedder)
@@ -139,7 +139,7 @@ def _show(arguments: argparse.Namespace) -> None:
 
 
 def _query(arguments: argparse.Namespace) -> None:
-    from ..speakers.store.embedding import UtteranceEmbedder
+    from ..inference.embedding import UtteranceEmbedder
     from ..speakers.store.store import SpeakerStore, View
 
     store = SpeakerStore(arguments.store, UtteranceEmbedder(arguments.embedder))

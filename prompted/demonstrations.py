@@ -147,7 +147,7 @@ class DemonstrationBank:
 
 def _encoder(model: str) -> Any:
     try:
-        from emonet.speakers.store.embedding import UtteranceEmbedder
+        from emonet.inference.embedding import UtteranceEmbedder
     except ModuleNotFoundError as error:
         raise EmoNetError(
             f"Demonstrations are found by emonet's sentence encoder, and {error.name} is not installed."

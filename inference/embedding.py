@@ -8,10 +8,10 @@ import torch
 from tqdm.auto import tqdm
 from transformers import AutoModel, AutoTokenizer
 
-from ...backbones.embedded import backbone_name, resolve_backbone
-from ...checkpoint.adapters import weights_digest
-from ...inference.predict import batches_by_length
-from ...processing_emonet import clean_text
+from ..backbones.embedded import backbone_name, resolve_backbone
+from ..checkpoint.adapters import weights_digest
+from ..processing_emonet import clean_text
+from .predict import batches_by_length
 
 _LONGEST, _TOKENS_PER_PASS = 128, 4096
 

@@ -1,14 +1,26 @@
 """The words that fields and options may hold, apart from what reads them so that a command line needs no PyTorch."""
 
+from typing import Literal, get_args
+
+ContextMode = Literal["packed", "per_turn"]
+SpeakerIdentity = Literal["none", "local", "global", "name"]
+IdentityPosition = Literal["marker", "turn"]
+SpeakerMemory = Literal["none", "dialogue", "corpus"]
+MemoryEncoder = Literal["frozen", "shared", "trained"]
+MemoryPooling = Literal["last", "decay", "attention"]
+MemoryFusion = Literal["add", "concat", "gated"]
+Pooling = Literal["mean", "first", "last"]
+
+# By the field of `EmoNetConfig` that holds one of them.
 CHOICES: dict[str, tuple[str, ...]] = {
-    "context_mode": ("packed", "per_turn"),
-    "speaker_identity": ("none", "local", "global", "name"),
-    "identity_position": ("marker", "turn"),
-    "speaker_memory": ("none", "dialogue", "corpus"),
-    "memory_encoder": ("frozen", "shared", "trained"),
-    "memory_pooling": ("last", "decay", "attention"),
-    "memory_fusion": ("add", "concat", "gated"),
-    "pooling": ("mean", "first", "last"),
+    "context_mode": get_args(ContextMode),
+    "speaker_identity": get_args(SpeakerIdentity),
+    "identity_position": get_args(IdentityPosition),
+    "speaker_memory": get_args(SpeakerMemory),
+    "memory_encoder": get_args(MemoryEncoder),
+    "memory_pooling": get_args(MemoryPooling),
+    "memory_fusion": get_args(MemoryFusion),
+    "pooling": get_args(Pooling),
 }
 
 # What runs a trained model; the bulk engines predict files of any size into a folder.

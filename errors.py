@@ -25,8 +25,10 @@ def loading(name: str | Path, what: str = "checkpoint", remedy: str = "") -> Ite
     """
     try:
         yield
-    except EmoNetError:
-        raise
+    except EmoNetError as error:
+        if str(name) in str(error) or type(error) is not EmoNetError:
+            raise
+        raise EmoNetError(f"{name}: {error}") from error
     except Exception as error:
         kind = "" if isinstance(error, (OSError, ValueError)) else f"{type(error).__name__}: "
         reason = " ".join(str(error).split())

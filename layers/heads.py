@@ -1,6 +1,7 @@
 """What stands behind the context: standardisation with training-set statistics, the classifiers, and the loss of their logits."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -69,7 +70,7 @@ class HeadEnsemble(nn.Module):
 def weighted_cross_entropy(
     logits: torch.Tensor,
     labels: torch.Tensor,
-    class_weights: list[float] | None,
+    class_weights: Sequence[float] | None,
     label_smoothing: float = 0.0,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Sum of the weighted losses and sum of the labels' weights, apart: their quotient over any set of batches is exact.
@@ -92,7 +93,7 @@ def weighted_cross_entropy(
 
 
 def weighted_auxiliary(
-    losses: torch.Tensor, labels: torch.Tensor, class_weights: list[float] | None
+    losses: torch.Tensor, labels: torch.Tensor, class_weights: Sequence[float] | None
 ) -> torch.Tensor:
     """Sum of (B, T) auxiliary losses of the labelled turns, each with the weight of its label.
 

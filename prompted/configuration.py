@@ -3,46 +3,44 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..configuration_emonet import CheckpointConfig, backbone_config, is_decoder_type
+from ..configuration_emonet import CheckpointConfig, at_least, check_fields, is_decoder_type, strict_config
 from ..errors import EmoNetError
-from ..version import PACKAGE_VERSION
 
 EXTRACTIVE = "extractive"
 
 
 @dataclass(frozen=True)
 class PromptSettings:
-    """What a prompt holds.
+    """What a prompt holds; the comment above each field says what it is.
 
-    Args:
-        window: How many earlier turns of the dialogue stand in front of the turn.
-        future_window: How many later turns stand behind it; more than 0 is not causal.
-        trajectory: How many of the speaker's latest turns are shown with their emotions (K); 0 for none.
-        biography: Whether the speaker's biography stands in it, where there is one.
-        biography_writer: What writes it: `extractive` (no model), or an instruct model (`smollm2`, a Hub id or a folder).
-        biography_budget: Most words (extractive) or tokens of a biography.
-        biography_of_dialogue: It is written by that model from the whole dialogue, later turns included: not causal.
-        anonymous: Persons are numbers in place of names, in all that a prompt holds.
-        label_statement: The question tells the labels once more (InstructERC).
-        demonstrations: How many labelled training turns like this one stand behind the question.
+    Raises:
+        EmoNetError: for a value that a field can't hold or an impossible combination.
     """
 
-    window: int = 12
-    future_window: int = 0
-    trajectory: int = 0
+    # How many earlier turns of the dialogue stand in front of the turn.
+    window: int = at_least(0, 12)
+    # How many later turns stand behind it; more than 0 is not causal.
+    future_window: int = at_least(0, 0)
+    # How many of the speaker's latest turns are shown with their emotions (K); 0 for none.
+    trajectory: int = at_least(0, 0)
+    # Whether the speaker's biography stands in it, where there is one.
     biography: bool = False
+    # What writes it: `extractive` (no model), or an instruct model (`smollm2`, a Hub id or a
+    # folder).
     biography_writer: str = EXTRACTIVE
-    biography_budget: int = 80
+    # Most words (extractive) or tokens of a biography.
+    biography_budget: int = at_least(0, 80)
+    # It is written by that model from the whole dialogue, later turns included: not causal.
     biography_of_dialogue: bool = False
+    # Persons are numbers in place of names, in all that a prompt holds.
     anonymous: bool = False
+    # The question tells the labels once more (InstructERC).
     label_statement: bool = False
-    demonstrations: int = 0
+    # How many labelled training turns like this one stand behind the question.
+    demonstrations: int = at_least(0, 0)
 
     def __post_init__(self) -> None:
-        if min(value for value in asdict(self).values() if not isinstance(value, str)) < 0:
-            raise EmoNetError(
-                "window, future_window, trajectory, biography_budget and demonstrations of a prompt must be 0 and more."
-            )
+        check_fields(self)
         if self.biography_of_dialogue and (not self.biography or self.biography_writer == EXTRACTIVE):
             raise EmoNetError(
                 "biography_of_dialogue needs biography=True and a biography_writer that is a model."
@@ -54,48 +52,34 @@ class PromptSettings:
         return self.future_window == 0 and not self.biography_of_dialogue
 
 
+@strict_config
 class PromptedEmoNetConfig(CheckpointConfig):
-    """Configuration of [`PromptedEmoNet`].
-
-    Args:
-        text_config: The causal language model's own configuration; a dict needs `model_type`.
-        backbone: Its public name (Hub id, `smollm2` or a folder's name), for cards and adapters.
-        prompts: Fields of [`PromptSettings`].
-        class_weights / calibration_temperature / dataset_version: As in `EmoNetConfig`.
+    """Configuration of [`PromptedEmoNet`], whose `text_config` is that of a causal language model.
 
     Raises:
-        ValueError: for settings of prompts that do not exist.
+        EmoNetError: for settings of prompts that do not exist, or a backbone that is an encoder.
     """
 
     model_type = "emonet_prompted"
+    default_backbone = "llama"
 
-    def __init__(
-        self,
-        text_config: Any = None,
-        backbone: str | None = None,
-        prompts: dict[str, Any] | None = None,
-        class_weights: list[float] | None = None,
-        calibration_temperature: float = 1.0,
-        dataset_version: str | None = None,
-        emonet_version: str = PACKAGE_VERSION,
-        **kwargs: Any,
-    ):
-        self.text_config = backbone_config(text_config, "llama")
+    # Fields of [`PromptSettings`].
+    prompts: dict[str, Any] | None = None
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        self.prompts = asdict(prompt_settings(self.prompts or {}))
+        super().__post_init__(**kwargs)
+
+    def validate_backbone(self) -> None:
+        """Prompts are read by decoders."""
         if not is_decoder_type(self.text_config.model_type):
             raise EmoNetError(
                 f"A prompt needs a causal language model; {self.text_config.model_type!r} is an encoder."
             )
-        self.backbone = backbone
-        self.prompts = asdict(prompt_settings(prompts or {}))
-        self.class_weights = list(class_weights) if class_weights is not None else None
-        self.calibration_temperature = calibration_temperature
-        self.dataset_version = dataset_version
-        self.emonet_version = emonet_version
-        super().__init__(**kwargs)
 
     @property
     def prompt_settings(self) -> PromptSettings:
-        return prompt_settings(self.prompts)
+        return prompt_settings(self.prompts or {})
 
     @property
     def causal(self) -> bool:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import difflib
-import inspect
 import json
 import re
 from collections.abc import Collection, Iterable
@@ -27,8 +26,7 @@ _ROW_KEYS = ("preset", "config", "training")
 _DATASET_KEYS = ("name", "data_dir")
 # What corpus, backbone and cell decide, and what changes nothing that is learnt.
 _OWN_CONFIG = (
-    "self", "text_config", "backbone", "num_speakers", "num_concepts", "class_weights", "dataset_version", "emonet_version",
-    "kwargs",
+    "text_config", "backbone", "num_speakers", "num_concepts", "class_weights", "dataset_version", "emonet_version",
 )  # fmt: skip
 _OWN_TRAINING = (
     "output_dir",
@@ -42,9 +40,7 @@ _OWN_TRAINING = (
     "debug",
 )
 _OWN_TRAINING_PREFIXES = ("_", "do_", "hub_", "log_", "logging_", "trackio_")
-CONFIG_FIELDS = tuple(
-    name for name in inspect.signature(EmoNetConfig.__init__).parameters if name not in _OWN_CONFIG
-)
+CONFIG_FIELDS = tuple(name for name in EmoNetConfig.own_defaults() if name not in _OWN_CONFIG)
 TRAINING_FIELDS = tuple(
     item.name
     for item in dataclasses.fields(EmoNetTrainingArguments)

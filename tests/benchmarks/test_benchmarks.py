@@ -55,7 +55,7 @@ def test_the_restated_loop_computes_what_the_compm_preset_does(backbone: Path, t
         for name, weight in module.state_dict().items()
     }
     config = EmoNetConfig(
-        AutoConfig.from_pretrained(backbone), **LABEL_MAPS, **preset_config("compm", False, 3)
+        text_config=AutoConfig.from_pretrained(backbone), **LABEL_MAPS, **preset_config("compm", False, 3)
     )
     model = EmoNetForSequenceClassification(config).eval()
     model.load_state_dict(convert_state_dict(state))

@@ -16,9 +16,8 @@ WIDTH = 8
 
 def memory_module(**fields: Any) -> SpeakerMemory:
     torch.manual_seed(0)
-    config = EmoNetConfig(
-        {"model_type": "bert", "hidden_size": WIDTH, "num_attention_heads": 2}, memory_hidden_size=6, **fields
-    )
+    backbone = {"model_type": "bert", "hidden_size": WIDTH, "num_attention_heads": 2}
+    config = EmoNetConfig(text_config=backbone, memory_hidden_size=6, **fields)
     module = SpeakerMemory(config).eval()
     for weight in module.parameters():
         nn.init.normal_(weight, std=0.5)
@@ -74,5 +73,5 @@ def test_attention_asks_with_the_turn(inputs: dict[str, torch.Tensor]) -> None:
 
 
 def test_a_half_life_is_positive() -> None:
-    with pytest.raises(ValueError, match="memory_half_life must be positive"):
+    with pytest.raises(ValueError, match="memory_half_life=0 must be positive"):
         EmoNetConfig(memory_half_life=0)

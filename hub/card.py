@@ -10,7 +10,7 @@ import yaml
 
 from ..errors import EmoNetError
 from .card_language_model import language_model
-from .card_parts import citation, data_notes, metadata, results, summary, training, usage
+from .card_parts import as_yaml, citation, data_notes, metadata, results, summary, training, usage
 from .run_files import RunFiles
 
 CARD = "README.md"
@@ -37,7 +37,7 @@ def card_text(folder: Path, repo_id: str | None = None) -> str:
     part = "files"
     try:
         files = RunFiles.read(Path(folder), repo_id)
-        parts = {"metadata": metadata(files).strip()}
+        parts = {"metadata": metadata(files)}
         for part, write in _PARTS.items():
             parts[part] = write(files).replace(
                 "<!-- emonet:", "&lt;!-- emonet:"
@@ -68,7 +68,7 @@ def merge_card(existing: str, generated: str) -> str:
     if metadata == front:
         return merged  # its comments and order are someone's
     body = _FRONT_MATTER.sub("", merged, count=1)
-    return f"---\n{yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=120).strip()}\n---\n{body}"
+    return f"---\n{as_yaml(metadata)}\n---\n{body}"
 
 
 def is_edited(card: str, generated: str) -> bool:

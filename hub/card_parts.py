@@ -1,13 +1,13 @@
 """The generated parts of a model card, each from the files of a run (`RunFiles`); a part without facts is an empty string."""
 
 import dataclasses
-import inspect
 import json
 import re
 from pathlib import PurePath
 from typing import Any
 
 import yaml
+from huggingface_hub import EvalResult, ModelCardData
 
 from ..backbones.embedded import EMBEDDED_BACKBONES
 from ..checkpoint.run_record import is_public
@@ -60,22 +60,25 @@ _OWN = "The user's own conversations; ask whoever trained the model where they c
 
 def metadata(files: "RunFiles") -> str:
     """The YAML in front: what the Hub shows, filters by, and lists as results."""
-    front: dict[str, Any] = {
-        "language": "en",
-        "license": "apache-2.0",
-        "library_name": "transformers",
-        "pipeline_tag": "text-classification",
-        "tags": ["emotion-recognition-in-conversation", "emotion", "dialogue", "speaker-aware", "emonet"],
-    }
-    base = _base_model(files)
-    if base:
-        front["base_model"] = base
-    if files.config.get("dataset_version"):
-        front["datasets"] = [files.config["dataset_version"]]
-    if files.figures:
-        front["metrics"] = ["f1", "accuracy"]
-        front["model-index"] = [{"name": files.name.rpartition("/")[2], "results": [_index_entry(files)]}]
-    return yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=120)
+    version, eval_results = files.config.get("dataset_version"), _eval_results(files)
+    data = ModelCardData(
+        language="en",
+        license="apache-2.0",
+        library_name="transformers",
+        pipeline_tag="text-classification",
+        tags=["emotion-recognition-in-conversation", "emotion", "dialogue", "speaker-aware", "emonet"],
+        base_model=_base_model(files),
+        datasets=[version] if version else None,
+        metrics=["f1", "accuracy"] if files.figures else None,
+        model_name=files.name.rpartition("/")[2] if eval_results else None,
+        eval_results=eval_results or None,
+    )
+    return as_yaml(data.to_dict())
+
+
+def as_yaml(front: dict[str, Any]) -> str:
+    """Metadata as it stands between the first two lines of dashes."""
+    return yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=120).strip()
 
 
 def summary(files: "RunFiles") -> str:
@@ -246,41 +249,37 @@ def citation(files: "RunFiles") -> str:
 
 def _defaults() -> dict[str, Any]:
     """Default of every configuration field and training argument."""
-    config = {
-        name: parameter.default
-        for name, parameter in inspect.signature(EmoNetConfig.__init__).parameters.items()
-    }
     training = {field.name: field.default for field in dataclasses.fields(EmoNetTrainingArguments)}
-    return {**training, **config}
+    return {**training, **EmoNetConfig.own_defaults()}
 
 
 _ALWAYS_SHOWN = ("learning_rate", "num_train_epochs", "per_device_train_batch_size")
 _SIZES = {"parameters": "parameters", "trainable_parameters": "trained parameters"}
 
 
-def _index_entry(files: "RunFiles") -> dict[str, Any]:
-    version = str(files.figures.get("dataset_version") or "own")
+def _eval_results(files: "RunFiles") -> list[EvalResult]:
+    """The figures as the Hub lists them: overall, then F1 by class."""
+    figures = files.figures
+    version = str(figures.get("dataset_version") or "own")
     corpus, _, revision = version.rpartition("-")
-    metrics = [
-        {"type": kind, "name": title, "value": round(files.figures[key], 6)}
-        for key, (title, kind) in METRICS.items()
-        if files.figures.get(key) is not None
+    scores = [
+        (title, kind, figures[key]) for key, (title, kind) in METRICS.items() if figures.get(key) is not None
     ]
-    by_class = files.figures.get("per_class", {})
-    metrics += [
-        {"type": "f1", "name": f"F1 of {name}", "value": round(row["f1"], 6)}
-        for name, row in by_class.items()
+    scores += [(f"F1 of {name}", "f1", row["f1"]) for name, row in figures.get("per_class", {}).items()]
+    return [
+        EvalResult(
+            task_type="text-classification",
+            task_name="Emotion recognition in conversation",
+            dataset_type=corpus or version,
+            dataset_name=(_corpus(version) or (version,))[0],
+            dataset_split=_split(files),
+            dataset_revision=revision,
+            metric_type=kind,
+            metric_name=title,
+            metric_value=round(score, 6),
+        )
+        for title, kind, score in scores
     ]
-    return {
-        "task": {"type": "text-classification", "name": "Emotion recognition in conversation"},
-        "dataset": {
-            "type": corpus or version,
-            "name": (_corpus(version) or (version,))[0],
-            "split": _split(files),
-            "revision": revision,
-        },
-        "metrics": metrics,
-    }
 
 
 def _base_model(files: "RunFiles") -> str | None:

@@ -14,9 +14,11 @@ from transformers import AutoModel
 from transformers.utils import ModelOutput, logging
 
 from .checkpoint.base import EmoNetCheckpoint, resolve_backbone
+from .checkpoint.files import hub_options
 from .configuration_emonet import EmoNetConfig
 from .context.base import ContextModule, ContextPart, TurnConcepts
 from .context.registry import build_context_module
+from .errors import EmoNetError
 from .layers.heads import (
     HeadEnsemble,
     Standardizer,
@@ -86,26 +88,24 @@ class EmoNetPreTrainedModel(EmoNetCheckpoint):
         Args:
             backbone: A Hub id, a folder, or an embedded backbone (`minilm`, `smollm2`).
             config: A full configuration; without it, the remaining keywords make one around the backbone's.
-            kwargs: `EmoNetConfig` fields, and loading options (`dtype`, `attn_implementation`, `revision`, `cache_dir`,
-                `token`, `local_files_only`).
+            kwargs: `EmoNetConfig` fields, and loading options (`dtype`, `attn_implementation`, and where files
+                are fetched from: `revision`, `cache_dir`, `token`, `local_files_only` …).
 
         Raises:
             ValueError: if the checkpoint lacks encoder weights (the model would be random there).
         """
-        options = ("attn_implementation", "revision", "cache_dir", "token", "local_files_only")
-        load = {key: kwargs.pop(key) for key in options if key in kwargs}
-        load["dtype"] = kwargs.pop("dtype", torch.float32)
+        source = hub_options(kwargs)
+        load = {"dtype": torch.float32, **source}
+        load |= {key: kwargs[key] for key in ("dtype", "attn_implementation") if key in kwargs}
+        fields = {key: value for key, value in kwargs.items() if key not in load}
         path, name = resolve_backbone(backbone)
         if config is None:
-            source = {
-                key: value for key, value in load.items() if key not in ("attn_implementation", "dtype")
-            }
             text_config = EmoNetConfig.sub_configs["text_config"].from_pretrained(
                 path, trust_remote_code=False, **source
             )
-            config = EmoNetConfig(text_config=text_config, backbone=name, **kwargs)
-        elif kwargs:
-            raise ValueError(f"Pass config or its fields, not both: {', '.join(sorted(kwargs))}.")
+            config = EmoNetConfig(text_config=text_config, backbone=name, **fields)
+        elif fields:
+            raise EmoNetError(f"Pass config or its fields, not both: {', '.join(sorted(fields))}.")
         model = cls._from_config(
             config, dtype=load["dtype"], attn_implementation=load.get("attn_implementation")
         )

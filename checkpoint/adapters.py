@@ -13,9 +13,9 @@ from transformers.pytorch_utils import Conv1D
 from transformers.utils import cached_file
 
 from ..errors import EmoNetError
+from .files import hub_options
 
 ADAPTER_FILE, ADAPTER_WEIGHTS = "emonet_adapter.json", "emonet_adapter.safetensors"
-_HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "revision", "token")
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,6 @@ class Adapter:
     facts: dict[str, Any]
     state: dict[str, torch.Tensor]
 
-    @staticmethod
-    def hub_options(kwargs: dict[str, Any]) -> dict[str, Any]:
-        """Those of `from_pretrained`'s options that say where files are fetched from."""
-        return {name: kwargs[name] for name in _HUB_OPTIONS if kwargs.get(name) is not None}
-
     @classmethod
     def find(cls, checkpoint: Any, kwargs: dict[str, Any]) -> "Adapter | None":
         """The adapters of a folder or a repository; None where it holds a whole model.
@@ -42,13 +37,11 @@ class Adapter:
         Raises:
             EmoNetError: for adapters that can't be read.
         """
-        if not is_adapter(checkpoint, **cls.hub_options(kwargs)):
+        options = hub_options(kwargs)
+        if not is_adapter(checkpoint, **options):
             return None
         try:
-            paths = [
-                fetched(checkpoint, name, **cls.hub_options(kwargs))
-                for name in (ADAPTER_FILE, ADAPTER_WEIGHTS)
-            ]
+            paths = [fetched(checkpoint, name, **options) for name in (ADAPTER_FILE, ADAPTER_WEIGHTS)]
             facts = json.loads(Path(str(paths[0])).read_text("utf-8"))
             adapter = cls(facts, load_file(str(paths[1])))
             adapter.scale, adapter.backbone, adapter.base_dtype, facts["base_digest"]
@@ -102,9 +95,9 @@ class Adapter:
             raise EmoNetError(f"{source}: adapters of another model; they lack {missing[0]!r}.")
 
 
-def is_adapter(checkpoint: Any, **hub_options: Any) -> bool:
+def is_adapter(checkpoint: Any, **options: Any) -> bool:
     """Whether a folder or a repository is what `save_adapter` wrote, rather than a whole checkpoint."""
-    return fetched(checkpoint, ADAPTER_FILE, **hub_options) is not None
+    return fetched(checkpoint, ADAPTER_FILE, **options) is not None
 
 
 def weights_digest(module: torch.nn.Module) -> str:
@@ -116,10 +109,14 @@ def weights_digest(module: torch.nn.Module) -> str:
     return digest.hexdigest()
 
 
-def fetched(checkpoint: Any, name: str, **hub_options: Any) -> str | None:
-    """The path of a file of a folder or a repository, None where it has none."""
+def fetched(checkpoint: Any, name: str, **options: Any) -> str | None:
+    """The path of a file of a folder or a repository, None where it has none.
+
+    Args:
+        options: Those of `hub_options`.
+    """
     if Path(checkpoint).is_dir():
-        path = Path(checkpoint, name)
+        path = Path(checkpoint, options.get("subfolder") or "", name)
         return str(path) if path.is_file() else None
     return cached_file(
         str(checkpoint),
@@ -127,5 +124,5 @@ def fetched(checkpoint: Any, name: str, **hub_options: Any) -> str | None:
         _raise_exceptions_for_gated_repo=False,
         _raise_exceptions_for_missing_entries=False,
         _raise_exceptions_for_connection_errors=False,
-        **hub_options,
+        **options,
     )

@@ -12,6 +12,7 @@ from transformers.utils import logging
 from ..errors import EmoNetError
 from .adapters import Adapter, fetched
 from .digests import DIGESTS_FILE, check_digests, write_digests
+from .files import hub_options
 
 logger = logging.get_logger(__name__)
 
@@ -48,7 +49,7 @@ class EmoNetCheckpoint(PreTrainedModel):
             return cls._from_adapter(str(checkpoint), adapter, backbone_path, kwargs)
         loaded = super().from_pretrained(*args, **{"use_safetensors": True, **kwargs})
         if checkpoint is not None and not Path(checkpoint).is_dir():
-            digests = fetched(checkpoint, DIGESTS_FILE, **Adapter.hub_options(kwargs))
+            digests = fetched(checkpoint, DIGESTS_FILE, **hub_options(kwargs))
             if digests is not None:
                 check_digests(Path(digests).parent)
         (loaded[0] if isinstance(loaded, tuple) else loaded).freeze()
@@ -63,9 +64,7 @@ class EmoNetCheckpoint(PreTrainedModel):
                 f"{checkpoint}: adapters are merged into whole weights; load a merged checkpoint in 4 bits."
             )
         config_class: Any = cls.config_class
-        config = kwargs.get("config") or config_class.from_pretrained(
-            checkpoint, **Adapter.hub_options(kwargs)
-        )
+        config = kwargs.get("config") or config_class.from_pretrained(checkpoint, **hub_options(kwargs))
         load = {"dtype": adapter.base_dtype}
         if kwargs.get("attn_implementation") is not None:
             load["attn_implementation"] = kwargs["attn_implementation"]

@@ -19,6 +19,8 @@ from emonet.adapters.lora import (
     save_adapter,
     trained_state,
 )
+from emonet.checkpoint.adapters import fetched
+from emonet.checkpoint.files import hub_options
 from emonet.cli.main import main
 from emonet.engines.load import load_engine
 from emonet.errors import EmoNetError
@@ -243,3 +245,12 @@ def lm_on(decoder: Path, tokenizer: Any) -> tuple[Any, Any]:
     model = EmoNetForSequenceClassification.from_backbone(str(decoder), **LABEL_MAPS, **fields)
     model.processor = EmoNetProcessor(tokenizer, model.config, {"Ann": 1})
     return model, model.processor
+
+
+def test_a_file_is_looked_for_where_the_options_say(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "note.json").write_text("{}")
+    options = hub_options({"subfolder": "run", "revision": None, "dtype": "float32"})
+    assert options == {"subfolder": "run", "revision": None}
+    assert fetched(tmp_path, "note.json") is None
+    assert fetched(tmp_path, "note.json", **options) == str(tmp_path / "run" / "note.json")

@@ -4,6 +4,7 @@ B dialogues, T turns, L tokens, S sequences (S = B when packed, one a turn in pe
 utterances of M tokens, K history places, H the backbone's width, C emotions.
 """
 
+import inspect
 from dataclasses import dataclass
 from typing import Any
 
@@ -183,6 +184,7 @@ class EmoNetModel(EmoNetPreTrainedModel):
     def forward(
         self,
         speaker_ids: torch.Tensor,
+        *,
         input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
         turn_ids: torch.Tensor | None = None,
@@ -372,42 +374,14 @@ class EmoNetForSequenceClassification(EmoNetPreTrainedModel):
         self.emonet.set_input_embeddings(value)
 
     def forward(
-        self,
-        speaker_ids: torch.Tensor,
-        input_ids: torch.Tensor | None = None,
-        attention_mask: torch.Tensor | None = None,
-        turn_ids: torch.Tensor | None = None,
-        read_mask: torch.Tensor | None = None,
-        sequence_index: torch.Tensor | None = None,
-        local_speaker_ids: torch.Tensor | None = None,
-        turn_embeds: torch.Tensor | None = None,
-        memory_input_ids: torch.Tensor | None = None,
-        memory_attention_mask: torch.Tensor | None = None,
-        memory_embeds: torch.Tensor | None = None,
-        memory_index: torch.Tensor | None = None,
-        concept_ids: torch.Tensor | None = None,
-        concept_confidences: torch.Tensor | None = None,
-        labels: torch.Tensor | None = None,
-        **kwargs: Any,
+        self, speaker_ids: torch.Tensor, *, labels: torch.Tensor | None = None, **inputs: torch.Tensor | None
     ) -> EmoNetOutput:
-        """As [`EmoNetModel.forward`], then logits (B, T, C); `labels` (B, T) hold -100 where nothing is to be learnt."""
-        outputs = self.emonet(
-            speaker_ids=speaker_ids,
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            turn_ids=turn_ids,
-            read_mask=read_mask,
-            sequence_index=sequence_index,
-            local_speaker_ids=local_speaker_ids,
-            turn_embeds=turn_embeds,
-            memory_input_ids=memory_input_ids,
-            memory_attention_mask=memory_attention_mask,
-            memory_embeds=memory_embeds,
-            memory_index=memory_index,
-            concept_ids=concept_ids,
-            concept_confidences=concept_confidences,
-            labels=labels,
-        )
+        """As [`EmoNetModel.forward`], with the same tensors, then logits (B, T, C).
+
+        Args:
+            labels: (B, T), -100 where nothing is to be learnt.
+        """
+        outputs = self.emonet(speaker_ids, labels=labels, **inputs)
         states, auxiliary = outputs.turn_states, outputs.auxiliary_losses
         if isinstance(self.classifier, HeadEnsemble):
             members = self.classifier.member_logits(states)
@@ -425,6 +399,9 @@ class EmoNetForSequenceClassification(EmoNetPreTrainedModel):
         return EmoNetOutput(
             loss=loss, logits=logits, turn_states=states, member_logits=members, auxiliary_losses=auxiliary
         )
+
+    # Names every tensor, for who reads it: the Trainer keeps the columns of a dataset that it names.
+    forward.__signature__ = inspect.signature(EmoNetModel.forward)  # type: ignore[attr-defined]
 
     def predict(self, dialogue: Any, **options: Any) -> Any:
         """Emotion of every turn, as the pipeline gives it: see [`EmoNetPipeline.__call__`] for input and options.

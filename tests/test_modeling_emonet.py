@@ -1,12 +1,16 @@
 """Properties every preset keeps on every backbone family: causality, batch invariance, gradients, round trips."""
 
+import inspect
 import itertools
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from datasets import Dataset
 from tiny import DIALOGUE, FAMILIES, LABEL_MAPS, OTHER, build, logits, text_config
+from torch import nn
+from transformers import Trainer, TrainingArguments
 
 from emonet.configuration_emonet import EmoNetConfig
 from emonet.inference.predict import predict_dialogues
@@ -278,3 +282,27 @@ def test_members_are_averaged_and_trained_apart(tokenizer: Any, tmp_path: Path) 
     with torch.no_grad():
         again = EmoNetForSequenceClassification.from_pretrained(tmp_path)(**batch)
     assert torch.equal(again.logits, outputs.logits)
+
+
+def test_the_head_takes_the_tensors_of_the_model_by_name(tokenizer: Any) -> None:
+    model, processor = build(tokenizer, "emonet")
+    names = list(inspect.signature(model.forward).parameters)
+    assert names == list(inspect.signature(model.emonet.forward).parameters)
+    batch = dict(processor([DIALOGUE, OTHER]))
+    assert set(batch) < set(names)
+    expected = model(**batch).logits
+    assert torch.equal(nn.DataParallel(model)(**batch).logits, expected)
+    exported = torch.export.export(model, (), kwargs=batch).module()
+    assert torch.allclose(exported(**batch).logits, expected, atol=1e-5)
+
+
+def test_a_trainer_keeps_the_columns_that_forward_names(tokenizer: Any, tmp_path: Path) -> None:
+    model, processor = build(tokenizer, "emonet")
+    columns = {name: tensor.tolist() for name, tensor in processor([DIALOGUE]).items()}
+    dataset = Dataset.from_dict({**columns, "labels": [[0] * len(DIALOGUE)], "scene": ["Central Perk"]})
+    arguments = TrainingArguments(
+        output_dir=str(tmp_path), max_steps=1, report_to=[], use_cpu=True, disable_tqdm=True
+    )
+    trainer = Trainer(model, arguments, train_dataset=dataset)
+    assert set(next(iter(trainer.get_train_dataloader()))) == {*columns, "labels"}
+    assert trainer.train().training_loss > 0

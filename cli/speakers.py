@@ -93,8 +93,8 @@ def _embedder(parser: argparse.ArgumentParser) -> None:
 
 def _build(arguments: argparse.Namespace) -> None:
     from ..data import load_conversations
-    from ..speakers.store.build import build_store
     from ..inference.embedding import UtteranceEmbedder
+    from ..speakers.store.build import build_store
 
     conversations = load_conversations(arguments.dataset, arguments.data_dir, history_scope="none")
     embedder = UtteranceEmbedder(arguments.embedder)

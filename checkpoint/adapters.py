@@ -1,7 +1,6 @@
 """Adapters on disk: what a folder or a repository without a backbone's weights holds, and how it is made whole, without peft."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from transformers.pytorch_utils import Conv1D
 from transformers.utils import cached_file
 
 from ..errors import EmoNetError
+from ..files.json_reading import read_json
 from .files import hub_options
 
 ADAPTER_FILE, ADAPTER_WEIGHTS = "emonet_adapter.json", "emonet_adapter.safetensors"
@@ -42,7 +42,7 @@ class Adapter:
             return None
         try:
             paths = [fetched(checkpoint, name, **options) for name in (ADAPTER_FILE, ADAPTER_WEIGHTS)]
-            facts = json.loads(Path(str(paths[0])).read_text("utf-8"))
+            facts = read_json(str(paths[0]))
             adapter = cls(facts, load_file(str(paths[1])))
             adapter.scale, adapter.backbone, adapter.base_dtype, facts["base_digest"]
         except (OSError, AttributeError, KeyError, TypeError, ValueError, SafetensorError) as error:

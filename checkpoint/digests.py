@@ -8,6 +8,7 @@ from transformers.utils import logging
 
 from ..errors import EmoNetError
 from ..files.digests import file_digest
+from ..files.json_reading import read_json
 
 logger = logging.get_logger(__name__)
 
@@ -44,7 +45,7 @@ def check_digests(folder: str | os.PathLike[str]) -> None:
     if not file.is_file():
         return
     try:
-        digests = json.loads(file.read_text("utf-8"))
+        digests = read_json(file)
         names = [name for name in digests if Path(folder, Path(name).name).is_file()]
     except (ValueError, TypeError) as error:
         raise EmoNetError(

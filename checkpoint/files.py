@@ -10,6 +10,8 @@ import numpy as np
 from transformers import AutoTokenizer
 from transformers.utils import cached_file
 
+from ..files.json_reading import read_json
+
 SPEAKERS_FILE = "speakers.json"
 _HUB_OPTIONS = (
     "cache_dir",
@@ -65,7 +67,7 @@ def speakers_of(checkpoint: str, **options: Any) -> dict[str, int]:
 def read_speakers(path: str | os.PathLike[str]) -> dict[str, int]:
     """Names → global ids from a `speakers.json` (names in order of their ids, which start at 1)."""
     try:
-        names = json.loads(Path(path).read_text("utf-8"))["speakers"]
+        names = read_json(path)["speakers"]
         return {str(name): number for number, name in enumerate(names, start=1)}
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(

@@ -1,12 +1,12 @@
 """Where an interrupted training goes on: at the last checkpoint that was written to its end."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 from transformers.trainer import TRAINER_STATE_NAME
 
+from ..files.json_reading import read_json
 from .digests import check_digests
 
 
@@ -32,7 +32,7 @@ def mean_loss(history: list[dict[str, Any]]) -> float | None:
 
 def _is_whole(checkpoint: Path) -> bool:
     try:
-        json.loads((checkpoint / TRAINER_STATE_NAME).read_text("utf-8"))  # the Trainer writes it last
+        read_json(checkpoint / TRAINER_STATE_NAME)  # the Trainer writes it last
         check_digests(checkpoint)
     except (OSError, ValueError):
         return False

@@ -1,13 +1,13 @@
 """Reading what people want predicted: `Name: text` lines, subtitles, a chat as JSON, JSONL or CSV, from a file or stdin."""
 
-import json
 import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ..errors import DataFormatError
+from ..errors import DataFormatError, EmoNetError
+from ..files.json_reading import parse_json
 from ..files.text import csv_rows, decode, json_lines
 from .rows import SPEAKER, TEXT, Turn, collect_dialogues, parse_turn
 from .subtitles import is_subtitles, subtitle_turns
@@ -76,8 +76,8 @@ def _script_dialogues(text: str, name: str) -> list[Dialogue]:
 def _json_dialogues(text: str, name: str) -> list[Dialogue]:
     """A chat list, a list of chats, rows or whole dialogues as a list, or JSON lines of either."""
     try:
-        whole = json.loads(text)
-    except RecursionError as error:
+        whole = parse_json(text)
+    except EmoNetError as error:
         raise DataFormatError(
             f"{name}: lists and objects in it are too deep; give a list of turns."
         ) from error

@@ -1,7 +1,7 @@
 """What people hand over as a dialogue or as a history → plain turns, with errors that name the place."""
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .names import is_role
@@ -87,6 +87,23 @@ def as_history(value: Any) -> dict[str, list[str]]:
             if not is_role(turn["speaker"]):
                 said.setdefault(turn["speaker"], []).append(turn["text"])
     return said
+
+
+def recent_history(
+    history: Mapping[str, Sequence[str]] | None, window: int, speakers: Iterable[str] | None = None
+) -> dict[str, list[str]]:
+    """Of a history what can be read: each speaker's last `window` utterances, under the cleaned name.
+
+    Args:
+        speakers: Cleaned names of those who speak; by default everyone.
+    """
+    said: dict[str, list[str]] = {}
+    wanted = None if speakers is None else set(speakers)
+    for name, texts in (history or {}).items():
+        name = clean_text(name)
+        if wanted is None or name in wanted:
+            said.setdefault(name, []).extend(texts[-window:])
+    return {name: texts[-window:] for name, texts in said.items()}
 
 
 def _turn(turn: Any, place: int) -> dict[str, str]:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import torch
 
 from ..errors import EmoNetError
+from ..files.json_reading import read_json
 from ..inference.predict import predict_dialogues
 from .bulk_input import Chunk, Plan, input_files, plan_chunks, read_chunk
 from .bulk_output import OutputFolder, facts_of
@@ -109,7 +110,7 @@ def predict_files(
     if left:
         (runner or run_with_datasets)(work, left, workers)
     folder.finish(facts, plan, facts_of(checkpoint, Path(source), files, turns_a_part))
-    return json.loads((folder.folder / "predictions.json").read_text("utf-8"))
+    return read_json(folder.folder / "predictions.json")
 
 
 def run_with_datasets(work: ChunkWork, chunks: Sequence[Chunk], workers: int) -> None:

@@ -2,7 +2,6 @@
 
 import codecs
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import EmoNetError
+from ..files.json_reading import parse_json
 
 COLUMNS = ("dialogue_id", "speaker", "text")
 ENDINGS = (".parquet", ".jsonl")
@@ -216,8 +216,8 @@ def _json_rows(path: Path, offset: int = 0, first: int = 0) -> Iterator[tuple[in
             if start == 0:
                 line = line.removeprefix(codecs.BOM_UTF8)
             try:
-                record = json.loads(line)
-            except (ValueError, RecursionError) as error:
+                record = parse_json(line)
+            except ValueError as error:
                 raise EmoNetError(
                     f"{path.name}, line {row + 1}: no JSON ({error}). Mend or take out the line."
                 ) from error

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from ..errors import EmoNetError
 from ..files.digests import file_digest
+from ..files.json_reading import read_json
 from ..version import PACKAGE_VERSION
 from .bulk_input import COLUMNS, Chunk, Plan, ids_digest
 
@@ -86,7 +87,7 @@ class OutputFolder:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / MANIFEST
         if path.is_file():
-            found = json.loads(path.read_text("utf-8"))
+            found = read_json(path)
             differing = [name for name in facts if found.get(name) != facts[name]]
             if differing:
                 raise EmoNetError(

@@ -1,6 +1,5 @@
 """OnnxEmoNet: an exported model in the place of the PyTorch one."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from ..configuration_emonet import EmoNetConfig
 from ..errors import EmoNetError
 from ..files.digests import file_digest
 from ..files.disk import file_in
+from ..files.json_reading import read_json
 from ..modeling_emonet import EmoNetOutput
 from .onnx_export import MEMORY_GRAPH, MODEL_GRAPH, RECORD_FILE, config_digest
 
@@ -46,7 +46,7 @@ class OnnxEmoNet:
         again = f"Export the model again: emonet export --model RUN --output {folder}."
         if not (folder / RECORD_FILE).is_file():
             raise EmoNetError(f"{folder} has no {RECORD_FILE}: it is no exported model. {again}")
-        record = json.loads((folder / RECORD_FILE).read_text("utf-8"))
+        record = read_json(folder / RECORD_FILE)
         paths = {name: file_in(folder, entry["file"]) for name, entry in record["files"].items()}
         for name, path in paths.items():
             if not path.is_file():

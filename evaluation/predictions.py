@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import EmoNetError
+from ..files.json_reading import parse_json
 from .significance import dialogue_counts
 
 Row = Mapping[str, Any]
@@ -27,8 +28,8 @@ def read_predictions(path: str | Path) -> list[dict[str, Any]]:
     seen: set[tuple[str, int]] = set()
     for number, line in enumerate(_lines(path), 1):
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            row = parse_json(line)
+        except ValueError as error:
             raise EmoNetError(f"{path}, line {number}: not JSON ({error}).") from error
         missing = [name for name in _REQUIRED if not isinstance(row, dict) or name not in row]
         if missing:

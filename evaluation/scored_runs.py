@@ -2,7 +2,6 @@
 
 import glob
 import itertools
-import json
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import EmoNetError
+from ..files.json_reading import parse_json
 from .predictions import label_names, read_predictions, turn_key
 
 # Where a run keeps a split's predictions, and the figures that say which version of the corpus they are on.
@@ -179,8 +179,8 @@ def _json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        content = json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError) as error:
+        content = parse_json(path.read_text("utf-8"))
+    except ValueError as error:
         raise EmoNetError(f"{path}: no JSON ({error}); restore the file or delete it.") from error
     if not isinstance(content, dict) or not isinstance(content.get("seed", 0), int | None):
         raise EmoNetError(f"{path} is not as a run writes it; restore the file or delete it.")

@@ -1,12 +1,12 @@
 """Mean and deviation over seeds: `python -m emonet.evaluation.summary results/emonet-fast-minilm/*.json`."""
 
-import json
 import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import EmoNetError
+from ..files.json_reading import read_json
 
 KEYS = ("weighted_f1", "macro_f1", "accuracy")
 
@@ -17,7 +17,7 @@ def summarize(paths: Sequence[Path]) -> str:
     Raises:
         EmoNetError: for files of different dataset versions, splits or sizes; they are never averaged.
     """
-    rows = [json.loads(path.read_text("utf-8")) for path in paths]
+    rows = [read_json(path) for path in paths]
     kinds = {(row["dataset_version"], row["split"], row["n"]) for row in rows}
     if len(kinds) != 1:
         raise EmoNetError(

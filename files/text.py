@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataFormatError
+from . import json_reading
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # tab and line breaks are text
 _SURROGATE = re.compile(r"[\ud800-\udfff]")  # half a character: cannot be written as UTF-8
@@ -39,12 +40,12 @@ def short(value: Any) -> str:
 def parse_json(content: str, name: str, remedy: str) -> Any:
     """The value of a file that is JSON as a whole; DataFormatError names the place and the remedy."""
     try:
-        return json.loads(content)
+        return json_reading.parse_json(content)
     except json.JSONDecodeError as error:
         raise DataFormatError(
             f"{name}, line {error.lineno}, column {error.colno}: not JSON ({error.msg}); {remedy}."
         ) from error
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, thousands of brackets
+    except ValueError as error:  # a number of thousands of digits, thousands of brackets
         raise DataFormatError(f"{name}: JSON that can't be read ({error}); {remedy}.") from error
 
 
@@ -108,8 +109,8 @@ def json_lines(content: str, name: str) -> list[tuple[int, dict[str, Any]]]:
         if not text.strip():
             continue
         try:
-            row = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            row = json_reading.parse_json(text)
+        except ValueError as error:
             reason = (
                 f"{error.msg} at column {error.colno}"
                 if isinstance(error, json.JSONDecodeError)

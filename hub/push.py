@@ -1,6 +1,5 @@
 """A run folder → a Hub repository, in one commit."""
 
-import json
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from huggingface_hub.errors import EntryNotFoundError
 from ..checkpoint.adapters import ADAPTER_FILE, ADAPTER_WEIGHTS
 from ..errors import EmoNetError, loading
 from ..files.disk import file_in
+from ..files.json_reading import read_json
 from ..knowledge.concepts import CONCEPTS_FILE, ConceptTable
 from ..prompted.demonstrations import BANK_FILE
 from ..prompted.processing import BIOGRAPHIES_FILE
@@ -115,16 +115,14 @@ def check_complete(folder: Path) -> None:
         raise EmoNetError(f"{folder}: no such folder; give the run folder that `emonet train` wrote.")
     weights = ADAPTER_WEIGHTS if (folder / ADAPTER_FILE).is_file() else WEIGHTS
     needed = [weights if name == WEIGHTS else name for name in NEEDED]
-    config = (
-        json.loads((folder / "config.json").read_text("utf-8")) if (folder / "config.json").is_file() else {}
-    )
+    config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
     if config.get("prompts", {}).get("biography"):
         needed.append(BIOGRAPHIES_FILE)
     missing = [name for name in needed if not (folder / name).is_file()]
     index = folder / "model.safetensors.index.json"
     if index.is_file():
         with loading(index, "index of shards"):
-            shards = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+            shards = set(read_json(index)["weight_map"].values())
         for name in shards:
             file_in(folder, name)
         missing = [

@@ -1,12 +1,12 @@
 """The files of a run folder that its card is made from, and the metrics that it shows."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..checkpoint.adapters import ADAPTER_FILE
 from ..errors import EmoNetError
+from ..files.json_reading import parse_json
 from ..prompted.processing import BIOGRAPHIES_FILE
 
 METRICS = {
@@ -70,10 +70,10 @@ class RunFiles:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = parse_json(path.read_text("utf-8"))
     except FileNotFoundError:
         return {}
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         mend = "the card is made from it. Restore the file or delete it."
         raise EmoNetError(f"{path}: no JSON ({error}); {mend}") from error
     return content if isinstance(content, dict) else {}

@@ -8,7 +8,8 @@ import torch
 from tqdm.auto import tqdm
 
 from ..dialogue.names import is_role
-from ..processing_emonet import EmoNetProcessor, clean_text, dialogue_memory_index, pad_rows, turn_text
+from ..dialogue.turns import clean_text, recent_history, turn_speaker, turn_text
+from ..processing_emonet import EmoNetProcessor, dialogue_memory_index, pad_rows
 
 TOKENS_PER_PASS = 4096  # of a frozen encoder, padding included
 
@@ -160,7 +161,11 @@ def predict_dialogues(
     texts: list[str] = []
     for number, turns in enumerate(dialogues):
         if histories is not None:
-            said = _place(histories[number], texts) if corpus_scope else {}
+            said = (
+                _place(histories[number], turns, processor.config.memory_window, texts)
+                if corpus_scope
+                else {}
+            )
         index = dialogue_memory_index(
             turns, processor.config.memory_window, len(texts), said if corpus_scope else None
         )
@@ -173,10 +178,13 @@ def predict_dialogues(
     return [processor.labels_of(rows) for rows in logits]
 
 
-def _place(history: Mapping[str, Sequence[str]], texts: list[str]) -> dict[str, list[int]]:
-    """Append a history's utterances to the table `texts` → their places by speaker."""
+def _place(
+    history: Mapping[str, Sequence[str]], turns: Sequence[Mapping[str, Any]], window: int, texts: list[str]
+) -> dict[str, list[int]]:
+    """Append what the speakers of `turns` said last to the table `texts` → its places by speaker."""
+    speakers = {clean_text(turn_speaker(turn, place)) for place, turn in enumerate(turns)}
     said = {}
-    for name, utterances in history.items():
-        said[clean_text(name)] = list(range(len(texts), len(texts) + len(utterances)))
+    for name, utterances in recent_history(history, window, speakers).items():
+        said[name] = list(range(len(texts), len(texts) + len(utterances)))
         texts.extend(map(clean_text, utterances))
     return said

@@ -1,20 +1,24 @@
 """EmoNetSession: a dialogue that grows turn by turn, each turn at about the cost of its own tokens."""
 
 import json
+import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from ..dialogue.turns import as_history, raw_text, turn_speaker
+from ..dialogue.turns import as_history, clean_text, raw_text, recent_history, turn_speaker
 from ..errors import EmoNetError
 from ..layers.kv_cache import Layers
-from ..processing_emonet import EmoNetProcessor, clean_text, pad_rows
+from ..processing_emonet import EmoNetProcessor, pad_rows
 from .session_encoding import encode_new_turns
+from .session_state import VERSION, expect, read_state, strings_by_name, whole, wholes
 
 STATE_FILE, TENSOR_FILE = "session.json", "session.safetensors"
 
@@ -34,7 +38,8 @@ class EmoNetSession:
 
     The results are those of the batch pass over the whole dialogue. Memory is bounded: the context is the backbone's window,
     which starts anew with the latest turns (up to half of it) when it is full, and each speaker's memory holds the last
-    `memory_window` utterances. What the window has let go is counted by `dropped_turns`.
+    `memory_window` utterances. What the window has let go is counted by `dropped_turns`. Of a history no more than that window
+    is kept, and it is encoded when its speaker first speaks. Threads that share a session wait for each other.
 
     Args:
         model: An `EmoNetForSequenceClassification`. processor: Its processor; by default the one it was saved with.
@@ -71,13 +76,9 @@ class EmoNetSession:
         self.context_state: torch.Tensor | None = None
         self.local_ids: dict[str, int] = {}
         self.memory: dict[str, deque[torch.Tensor]] = {}
-        if history is not None and self.config.speaker_memory == "corpus":
-            said = [
-                (clean_text(name), clean_text(text))
-                for name, texts in as_history(history).items()
-                for text in texts
-            ]
-            _remember([self] * len(said), [name for name, _ in said], [text for _, text in said])
+        corpus = self.config.speaker_memory == "corpus"
+        self.said = recent_history(as_history(history), self.config.memory_window) if corpus else {}
+        self.lock = threading.RLock()
 
     def add(self, speaker: str, text: str) -> dict[str, Any]:
         """The next turn → `{"speaker", "text", "label", "score", "scores"}`."""
@@ -92,27 +93,29 @@ class EmoNetSession:
         """Write the session's state; `restore` goes on from it, in another process too."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        tensors = {
-            f"layer.{n}.{kind}": t
-            for n, pair in enumerate(self.layers)
-            for kind, t in zip("kv", pair, strict=True)
-        }
-        if self.context_state is not None:
-            tensors["context"] = self.context_state
-        spoken = {name: rows for name, rows in self.memory.items() if rows}
-        for number, rows in enumerate(spoken.values()):
-            tensors[f"memory.{number}"] = torch.stack(list(rows))
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / TENSOR_FILE)
-        state = {
-            "version": 1,
-            "model": _fingerprint(self.model),
-            "turns": self.turns,
-            "window": [asdict(turn) for turn in self.window],
-            "local_ids": self.local_ids,
-            "memory": list(spoken),
-            "layers": len(self.layers),
-        }
-        (folder / STATE_FILE).write_text(json.dumps(state, ensure_ascii=False) + "\n", "utf-8")
+        with self.lock:
+            tensors = {
+                f"layer.{n}.{kind}": t
+                for n, pair in enumerate(self.layers)
+                for kind, t in zip("kv", pair, strict=True)
+            }
+            if self.context_state is not None:
+                tensors["context"] = self.context_state
+            spoken = {name: rows for name, rows in self.memory.items() if rows}
+            for number, rows in enumerate(spoken.values()):
+                tensors[f"memory.{number}"] = torch.stack(list(rows))
+            state = {
+                "version": VERSION,
+                "model": _fingerprint(self.model),
+                "turns": self.turns,
+                "window": [asdict(turn) for turn in self.window],
+                "local_ids": self.local_ids,
+                "memory": list(spoken),
+                "said": self.said,
+                "layers": len(self.layers),
+            }
+            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / TENSOR_FILE)
+            (folder / STATE_FILE).write_text(json.dumps(state, ensure_ascii=False) + "\n", "utf-8")
 
     @classmethod
     def restore(
@@ -121,29 +124,96 @@ class EmoNetSession:
         """The session that `save` wrote, on the same model.
 
         Raises:
-            EmoNetError: for a folder without one, or the state of another model, whose keys and values mean nothing here.
+            EmoNetError: for a folder without one, the state of another model, whose keys and values mean nothing here, or files
+                that hold other names, shapes, types or numbers than `save` writes.
         """
-        session = cls(model, processor)
+        session, made_here = cls(model, processor), cls(model, processor)
+        keys = ("turns", "window", "local_ids", "memory", "layers")
+        state = read_state(Path(folder, STATE_FILE), _fingerprint(model), keys, optional=("said",))
+        session._restore_turns(state)
+        made_here.add("someone", "a")  # what shapes and types this model's own state has
         try:
-            state = json.loads(Path(folder, STATE_FILE).read_text("utf-8"))
             tensors = load_file(Path(folder, TENSOR_FILE), device=str(model.device))
-            saved_by = state["model"]
-            session.turns, session.local_ids = state["turns"], state["local_ids"]
-            session.window = [WindowTurn(**turn) for turn in state["window"]]
-            session.encoded = len(session.window)
-            session.layers = [
-                (tensors[f"layer.{n}.k"], tensors[f"layer.{n}.v"]) for n in range(state["layers"])
-            ]
-            session.context_state = tensors.get("context")
-            for number, name in enumerate(state["memory"]):
-                session.memory_of(name).extend(tensors[f"memory.{number}"])
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise EmoNetError(f"{folder}: no saved session ({error!r}).") from error
-        if saved_by != _fingerprint(model):
-            raise EmoNetError(
-                f"{folder}: the session of another model; restore it on the one it was saved with."
-            )
+        except (OSError, SafetensorError) as error:
+            raise EmoNetError(f"{folder}: no saved session ({error}).") from error
+        session._restore_tensors(state, tensors, made_here)
         return session
+
+    def _restore_turns(self, state: Mapping[str, Any]) -> None:
+        expect(isinstance(state["local_ids"], dict), "local_ids is no object")
+        self.local_ids = {
+            name: whole(number, f"the number of {name!r:.40}") for name, number in state["local_ids"].items()
+        }
+        people = len(self.local_ids)
+        expect(sorted(self.local_ids.values()) == list(range(people)), "local_ids are not numbered from 0 on")
+        expect(isinstance(state["window"], list), "window is no list")
+        vocabulary = self.model.get_input_embeddings().weight.shape[0]
+        for turn in state["window"]:
+            fields = set(WindowTurn.__dataclass_fields__)
+            expect(
+                isinstance(turn, dict) and set(turn) == fields,
+                f"a turn of the window has not the fields {sorted(fields)}",
+            )
+            piece, read = wholes(turn["piece"], "piece", vocabulary), wholes(turn["read"], "read", 2)
+            expect(len(piece) == len(read), "piece and read differ in length")
+            speaker = whole(turn["speaker_id"], "speaker_id", 0, self.config.num_speakers)
+            self.window.append(
+                WindowTurn(piece, read, speaker, whole(turn["local_id"], "local_id", 0, people))
+            )
+        self.encoded = len(self.window)
+        self.turns = whole(state["turns"], "turns", self.encoded)
+        expect(self.turns == 0 or self.encoded > 0, "turns, but no window")
+        self.said = recent_history(strings_by_name(state.get("said", {}), "said"), self.config.memory_window)
+
+    def _restore_tensors(
+        self, state: Mapping[str, Any], tensors: dict[str, torch.Tensor], made_here: "EmoNetSession"
+    ) -> None:
+        """Take the tensors whose shapes, types and numbers are as in a session that the model has just made."""
+
+        def taken(name: str, like: torch.Tensor, **sizes: range) -> torch.Tensor:
+            expect(name in tensors, f"{TENSOR_FILE} has no {name!r}")
+            tensor = tensors.pop(name)
+            allowed = [
+                sizes.get(f"dim{place}", range(size, size + 1)) for place, size in enumerate(like.shape)
+            ]
+            fits = tensor.dim() == like.dim() and all(
+                size in sizes for size, sizes in zip(tensor.shape, allowed, strict=True)
+            )
+            expect(fits and tensor.dtype == like.dtype, f"{name!r} is {list(tensor.shape)} {tensor.dtype}")
+            expect(bool(tensor.isfinite().all()), f"{name!r} holds what is no finite number")
+            return tensor
+
+        tokens = sum(len(turn.piece) for turn in self.window)
+        tokens += len(self.processor.sink) if self.window else 0
+        count = len(made_here.layers) if tokens else 0
+        expect(state["layers"] == count, f"layers is {state['layers']!r:.40}, and it has {count}")
+        seen = range(tokens, tokens + 1)
+        for place, (key, value) in enumerate(made_here.layers[:count]):
+            pair = taken(f"layer.{place}.k", key, dim1=seen), taken(f"layer.{place}.v", value, dim1=seen)
+            self.layers.append(pair)
+        if made_here.context_state is not None and self.window:
+            self.context_state = taken("context", made_here.context_state, dim1=range(1, self.turns + 1))
+            if (
+                self.context_state.shape[-1] == self.config.hidden_size + 1
+            ):  # the speakers are its last column
+                speakers = self.context_state[..., -1]
+                known = (speakers == speakers.long()) & (speakers >= 0) & (speakers < len(self.local_ids))
+                expect(bool(known.all()), "'context' holds speakers that nobody is")
+        names = state["memory"]
+        expect(
+            isinstance(names, list) and all(isinstance(name, str) for name in names),
+            "memory is no list of names",
+        )
+        expect(
+            len(set(names)) == len(names) and (not names or "someone" in made_here.memory),
+            "memory holds what it can't",
+        )
+        for place, name in enumerate(names):
+            rows = torch.stack(list(made_here.memory["someone"]))
+            self.memory_of(name).extend(
+                taken(f"memory.{place}", rows, dim0=range(1, self.config.memory_window + 1))
+            )
+        expect(not tensors, f"{TENSOR_FILE} has an unknown {next(iter(tensors), '')!r:.80}")
 
     def memory_of(self, name: str) -> deque[torch.Tensor]:
         """Vectors (H) of what the speaker said, oldest first."""
@@ -206,21 +276,43 @@ def add_turns(sessions: Sequence[EmoNetSession], turns: Sequence[Mapping[str, st
     for place, turn in enumerate(turns):
         names.append(clean_text(turn_speaker(turn, place)))
         texts.append(clean_text(raw_text(turn, place)))
-    for session, name, text in zip(sessions, names, texts, strict=True):
-        session.take(name, text)
+    with _locked(sessions):
+        for session, name, text in zip(sessions, names, texts, strict=True):
+            session.take(name, text)
+        logits = _logits(sessions, names, texts)
+    results = sessions[0].processor.labels_of(logits.float().cpu().numpy())
+    said = [{"speaker": turn_speaker(turn), "text": raw_text(turn)} for turn in turns]
+    return [{**turn, **result} for turn, result in zip(said, results, strict=True)]
 
-    model, processor = sessions[0].model, sessions[0].processor
+
+@contextmanager
+def _locked(sessions: Sequence[EmoNetSession]) -> Iterator[None]:
+    """Hold all their locks, taken in one order everywhere, so that no two threads wait for each other."""
+    with ExitStack() as locks:
+        for session in sorted(sessions, key=id):
+            locks.enter_context(session.lock)
+        yield
+
+
+def _logits(sessions: Sequence[EmoNetSession], names: Sequence[str], texts: Sequence[str]) -> torch.Tensor:
+    """Logits (B, C) of the turns that the sessions have just taken."""
+    model = sessions[0].model
     read_outs = encode_new_turns(sessions)
     states = torch.stack(
         [session.in_context(rows) for session, rows in zip(sessions, read_outs, strict=True)]
     )
     states = states.unsqueeze(1)  # one turn a session
     if model.emonet.memory is not None:
+        _remember(
+            [
+                (session, name, text)
+                for session, name in zip(sessions, names, strict=True)
+                for text in session.said.pop(name, ())
+            ]
+        )
         states = model.emonet.with_memory(states, *_memory_rows(sessions, names, states))
-        _remember(sessions, names, texts)
-    results = processor.labels_of(model.classifier(states)[:, 0].float().cpu().numpy())
-    said = [{"speaker": turn_speaker(turn), "text": raw_text(turn)} for turn in turns]
-    return [{**turn, **result} for turn, result in zip(said, results, strict=True)]
+        _remember(list(zip(sessions, names, texts, strict=True)))
+    return model.classifier(states)[:, 0]
 
 
 def _memory_rows(
@@ -237,17 +329,16 @@ def _memory_rows(
     return (torch.stack(rows) if rows else states.new_zeros(0, states.shape[-1])), index
 
 
-@torch.inference_mode()
-def _remember(sessions: Sequence[EmoNetSession], names: Sequence[str], texts: Sequence[str]) -> None:
-    """Encode utterances, each alone, and append them to their speakers' memories."""
-    if not texts:
+def _remember(said: Sequence[tuple[EmoNetSession, str, str]]) -> None:
+    """Encode utterances (of a session, by a speaker), each alone, and append them to their speakers' memories."""
+    if not said:
         return
-    model, processor = sessions[0].model, sessions[0].processor
-    tokens = processor.encode_memory(texts)
+    model, processor = said[0][0].model, said[0][0].processor
+    tokens = processor.encode_memory([text for _, _, text in said])
     length = max(*map(len, tokens), 1)
     ids = pad_rows(tokens, length, processor.tokenizer.pad_token_id).to(model.device)
     mask = pad_rows([[1] * len(row) for row in tokens], length, 0).to(model.device)
-    for session, name, vector in zip(sessions, names, model.emonet.encode_memory(ids, mask), strict=True):
+    for (session, name, _), vector in zip(said, model.emonet.encode_memory(ids, mask), strict=True):
         session.memory_of(name).append(vector)
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from ..files.json_reading import read_json
+
 CONCEPTS_FILE = "concepts.json"
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 
@@ -67,7 +69,7 @@ class ConceptTable:
             ValueError: for a file that is none.
         """
         try:
-            content = json.loads(Path(path).read_text("utf-8"))
+            content = read_json(path)
             words = {word: [(int(i), float(w)) for i, w in rows] for word, rows in content["words"].items()}
             return cls(content["concepts"], content["affect"], words, content["sources"], content["per_turn"])
         except (ValueError, KeyError, TypeError) as error:

@@ -3,7 +3,6 @@
 import csv
 import gzip
 import hashlib
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from ..errors import EmoNetError
 from ..files.digests import file_digest
+from ..files.json_reading import parse_json
 
 WORDNET_FOLDERS = ("/usr/share/wordnet", "/usr/local/WordNet-3.0/dict", "/usr/local/share/wordnet")
 _PARTS = ("noun", "verb", "adj", "adv")
@@ -185,7 +185,7 @@ def _conceptnet(file: Path, words: set[str]) -> ConceptGraph:
                 or row[1].startswith("/r/Not")
             ):
                 continue
-            weight = float(json.loads(row[4]).get("weight", 1.0))
+            weight = float(parse_json(row[4]).get("weight", 1.0))
             for here, there in ((first, second), (second, first)):
                 for word in forms.get(here, ()):
                     found = weights.setdefault(word, {})

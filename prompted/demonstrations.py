@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from transformers.utils import cached_file
 
 from ..errors import EmoNetError
+from ..files.json_reading import read_json
 
 BANK_FILE, BANK_VECTORS = "demonstrations.json", "demonstrations.safetensors"
 
@@ -121,7 +122,7 @@ class DemonstrationBank:
         """
         try:
             paths = [str(cached_file(str(checkpoint), name, **options)) for name in (BANK_FILE, BANK_VECTORS)]
-            document = json.loads(Path(paths[0]).read_text("utf-8"))
+            document = read_json(paths[0])
             turns = [Demonstration(*row) for row in document["turns"]]
             vectors = load_file(paths[1])["vectors"].numpy()
             if len(turns) != len(vectors):

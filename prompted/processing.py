@@ -19,6 +19,7 @@ from ..checkpoint.files import (
 )
 from ..dialogue.turns import raw_text, turn_speaker
 from ..errors import EmoNetError
+from ..files.json_reading import read_json
 from .configuration import PromptedEmoNetConfig
 from .demonstrations import DemonstrationBank
 from .label_tree import LabelTree
@@ -178,7 +179,7 @@ def _biographies_of(checkpoint: str, **options: Any) -> dict[str, Any]:
     """The document, whose `biographies` are there."""
     try:
         path = str(cached_file(checkpoint, BIOGRAPHIES_FILE, **options))
-        document = json.loads(Path(path).read_text("utf-8"))
+        document = read_json(path)
         return {**document, "biographies": document["biographies"]}
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(

@@ -1,14 +1,16 @@
 """Turns labelled one after the other by a prompted model, whose own earlier predictions are the speakers' trajectories."""
 
 import json
+import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..dialogue.names import is_role
-from ..dialogue.turns import as_history, clean_text, raw_text, turn_speaker
+from ..dialogue.turns import as_history, clean_text, raw_text, recent_history, turn_speaker
 from ..errors import EmoNetError
+from ..inference.session_state import VERSION, expect, read_state, strings_by_name, whole
 from .prefix_reader import PrefixReader
 from .prompts import FeltTurn
 
@@ -35,9 +37,7 @@ class TurnLabeller:
     def start(self, history: Mapping[str, Sequence[str]] | None) -> None:
         """Begin a dialogue that stands alone with its own history."""
         self.felt = {}
-        self.said = (
-            {clean_text(name): list(texts) for name, texts in (history or {}).items()} if self.depth else {}
-        )
+        self.said = recent_history(history, self.depth) if self.depth else {}
 
     def end_dialogue(self) -> None:
         """`The Waiter` of the next dialogue is another person."""
@@ -47,7 +47,7 @@ class TurnLabeller:
     def label(self, turns: Sequence[Mapping[str, Any]], place: int) -> dict[str, Any]:
         """`label`, `score` and `scores` of a turn."""
         name, text = clean_text(turn_speaker(turns[place], place)), raw_text(turns[place], place)
-        for earlier in self.said.pop(name, [])[-self.depth :]:
+        for earlier in self.said.pop(name, []):
             self.label([{"speaker": name, "text": earlier}], 0)
         own = self.felt.setdefault(name, deque(maxlen=self.depth))
         scores = self.reader.log_probabilities(self.processor.prompt(turns, place, name, tuple(own)))
@@ -60,6 +60,7 @@ class PromptedSession:
     """One dialogue in progress on a prompted model, with the interface of `EmoNetSession`.
 
     The results are those of the whole dialogue. Memory is bounded: the prompt's window of turns, and each speaker's trajectory.
+    Threads that share a session wait for each other.
 
     Args:
         model: A [`PromptedEmoNet`]. processor: Its processor; by default the one it was saved with.
@@ -84,13 +85,15 @@ class PromptedSession:
         self.turns = 0
         self.window: deque[dict[str, str]] = deque(maxlen=settings.window + 1)
         self.labeller = TurnLabeller(model, self.processor, as_history(history))
+        self.lock = threading.RLock()
 
     def add(self, speaker: str, text: str) -> dict[str, Any]:
         """The next turn → `{"speaker", "text", "label", "score", "scores"}`."""
         turn = {"speaker": turn_speaker({"speaker": speaker}), "text": raw_text({"text": text})}
-        self.window.append(turn)
-        self.turns += 1
-        return {**turn, **self.labeller.label(list(self.window), len(self.window) - 1)}
+        with self.lock:
+            self.window.append(turn)
+            self.turns += 1
+            return {**turn, **self.labeller.label(list(self.window), len(self.window) - 1)}
 
     @property
     def dropped_turns(self) -> int:
@@ -100,41 +103,61 @@ class PromptedSession:
     def save(self, folder: str | Path) -> None:
         """Write the session's state; `restore` goes on from it, in another process too."""
         Path(folder).mkdir(parents=True, exist_ok=True)
-        state = {
-            "version": 1,
-            "model": _name(self.model),
-            "turns": self.turns,
-            "window": list(self.window),
-            "felt": {
-                name: [[turn.text, turn.emotion] for turn in turns]
-                for name, turns in self.labeller.felt.items()
-            },
-            "said": self.labeller.said,
-        }
-        Path(folder, STATE_FILE).write_text(json.dumps(state, ensure_ascii=False) + "\n", "utf-8")
+        with self.lock:
+            state = {
+                "version": VERSION,
+                "model": _name(self.model),
+                "turns": self.turns,
+                "window": list(self.window),
+                "felt": {
+                    name: [[turn.text, turn.emotion] for turn in turns]
+                    for name, turns in self.labeller.felt.items()
+                },
+                "said": self.labeller.said,
+            }
+            Path(folder, STATE_FILE).write_text(json.dumps(state, ensure_ascii=False) + "\n", "utf-8")
 
     @classmethod
     def restore(cls, folder: str | Path, model: Any, processor: Any = None) -> "PromptedSession":
         """The session that `save` wrote, on the same model.
 
         Raises:
-            EmoNetError: for a folder without one, or the state of another model.
+            EmoNetError: for a folder without one, the state of another model, or what `save` does not write.
         """
         session = cls(model, processor)
-        try:
-            state = json.loads(Path(folder, STATE_FILE).read_text("utf-8"))
-            saved_by, session.turns, session.labeller.said = state["model"], state["turns"], state["said"]
-            session.window.extend(state["window"])
-            for name, turns in state["felt"].items():
-                session.labeller.felt[name] = deque(
-                    (FeltTurn(*turn) for turn in turns), session.labeller.depth
-                )
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise EmoNetError(f"{folder}: no saved session ({error!r}).") from error
-        if saved_by != _name(model):
-            raise EmoNetError(
-                f"{folder}: the session of another model; restore it on the one it was saved with."
+        state = read_state(Path(folder, STATE_FILE), _name(model), ("turns", "window", "felt", "said"))
+        labeller, window = session.labeller, state["window"]
+        expect(
+            isinstance(window, list) and len(window) <= (session.window.maxlen or 0),
+            "window is no list that fits",
+        )
+        for turn in window:
+            fits = (
+                isinstance(turn, dict)
+                and set(turn) == {"speaker", "text"}
+                and all(isinstance(x, str) for x in turn.values())
             )
+            expect(fits, "a turn of the window is no speaker and text")
+            session.window.append(turn)
+        session.turns = whole(state["turns"], "turns", len(window))
+        expect(isinstance(state["felt"], dict), "felt is no object")
+        for name, turns in state["felt"].items():
+            expect(
+                isinstance(turns, list) and len(turns) <= labeller.depth,
+                f"{name!r:.40} felt more than is kept",
+            )
+            for turn in turns:
+                holds = (
+                    isinstance(turn, list)
+                    and len(turn) == 2
+                    and isinstance(turn[0], str)
+                    and turn[1] in model.labels
+                )
+                expect(holds, f"{name!r:.40} felt {turn!r:.80}")
+            labeller.felt[name] = deque((FeltTurn(*turn) for turn in turns), labeller.depth)
+        labeller.said = (
+            recent_history(strings_by_name(state["said"], "said"), labeller.depth) if labeller.depth else {}
+        )
         return session
 
 

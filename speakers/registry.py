@@ -7,6 +7,7 @@ from pathlib import Path
 from ..dialogue.names import is_role
 from ..dialogue.rows import Dialogue
 from ..errors import DataFormatError
+from ..files.json_reading import read_json
 
 SPEAKERS_FILE = "speakers.json"
 
@@ -66,7 +67,7 @@ class SpeakerRegistry:
         """Read the file that `save` wrote to `path`, or to the folder `path`."""
         file = _registry_file(path)
         try:
-            names = json.loads(file.read_text("utf-8"))["speakers"]
+            names = read_json(file)["speakers"]
             if (
                 not isinstance(names, list)
                 or len(set(names)) != len(names)

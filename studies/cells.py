@@ -11,6 +11,7 @@ from ..backbones.embedded import backbone_name
 from ..errors import EmoNetError
 from ..evaluation.predictions import read_predictions
 from ..evaluation.scored_runs import FILES
+from ..files.json_reading import read_json
 from ..runs.prompted.presets import PROMPTED_PRESETS, preset_settings
 from ..training.presets import preset_config, preset_training
 from ..version import PACKAGE_VERSION
@@ -81,9 +82,7 @@ def read_cell(root: Path, cell: Cell, recipe: Mapping[str, Any] | None = None) -
     missing = [name for name in CELL_FILES if not (folder / name).is_file()]
     if missing:
         raise EmoNetError(f"The cell {cell.path} is not whole: it lacks {', '.join(missing)}. {out}")
-    run, validation, test = (
-        json.loads((folder / name).read_text("utf-8")) for name in (RUN, VALIDATION, TEST)
-    )
+    run, validation, test = (read_json(folder / name) for name in (RUN, VALIDATION, TEST))
     found = run.get("cell", {})
     expected = asked_of(cell) if recipe is None else recipe
     if reasons := _differences(json.loads(json.dumps(expected)), found, whole=recipe is not None):

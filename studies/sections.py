@@ -1,6 +1,5 @@
 """The sections of a study's report that look inside the scores: emotions, groups of turns, speakers, calibration."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from ..evaluation.analysis import (
 )
 from ..evaluation.calibration import Calibration, calibration, fit_temperature, with_temperature
 from ..evaluation.predictions import Row, annotated, label_ids
+from ..files.json_reading import read_json
 from .cells import FinishedCell
 from .document import Block, Heading, Picture, Table, Text
 from .plots import plot_confusions, plot_learning_curves, plot_per_class, plot_reliability
@@ -92,11 +92,7 @@ def groups_section(table: DatasetTable, reference: str, root: Path) -> list[Bloc
     sample = next(iter(rows.values()))[0]
     if not all(row.get("speaker") for row in sample):
         return []
-    known = (
-        json.loads((root / "speakers.json").read_text("utf-8"))["speakers"]
-        if (root / "speakers.json").is_file()
-        else []
-    )
+    known = read_json(root / "speakers.json")["speakers"] if (root / "speakers.json").is_file() else []
     groupings = {
         "emotion shift": (shift_groups(sample), "shift"),
         "same emotion": (shift_groups(sample), "same"),

@@ -2,7 +2,6 @@
 
 import dataclasses
 import difflib
-import json
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from ..configuration_emonet import EmoNetConfig
 from ..context.registry import CONTEXT_MODULES
 from ..data.loading import CORPORA
 from ..errors import EmoNetError
+from ..files.json_reading import parse_json
 from ..prompted.configuration import PromptSettings
 from ..runs.prompted.presets import PROMPTED_PRESETS, PROMPTED_TRAINING
 from ..training.arguments import CLASS_WEIGHTINGS, LOGIT_ADJUSTMENTS, EmoNetTrainingArguments
@@ -120,7 +120,7 @@ def read_study(path: str | Path) -> Study:
     """
     file = _find(path)
     try:
-        source = json.loads(file.read_text("utf-8"), object_pairs_hook=_without_twins)
+        source = parse_json(file.read_text("utf-8"), object_pairs_hook=_without_twins)
     except ValueError as error:
         raise EmoNetError(f"{file}: {error}") from error
     try:

@@ -18,6 +18,7 @@ from ...backbones.embedded import backbone_name, resolve_backbone
 from ...checkpoint.adapters import weights_digest
 from ...errors import EmoNetError
 from ...files.cache import cache_root
+from ...files.json_reading import parse_json
 from ...prompted.chat import chat_text
 from ...version import PACKAGE_VERSION
 
@@ -176,7 +177,7 @@ def _read(file: Path) -> dict[str, Annotation]:
     lines = file.read_text("utf-8", errors="replace").split("\n")[:-1] if file.is_file() else []
     for number, line in enumerate(lines, 1):
         try:
-            row = json.loads(line)
+            row = parse_json(line)
             annotation = Annotation(**{**row, "sources": tuple(row["sources"])})
         except (ValueError, TypeError, KeyError):
             logger.warning(f"{file}:{number}: no annotation; what it held is written anew when it is needed.")

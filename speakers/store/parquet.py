@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ...errors import EmoNetError
+from ...files.json_reading import read_json
 from .build import index_speakers
 from .store import SpeakerStore
 from .tables import BIOGRAPHIES, FACTS, SPEAKERS, UTTERANCES, StoreTables
@@ -47,7 +48,7 @@ def import_store(folder: str | Path, uri: str | Path) -> SpeakerStore:
         raise EmoNetError(f"{folder} lacks {', '.join(missing)}; `emonet speakers export` writes them.")
     if FACTS in tables.names() and tables.facts()["complete"]:
         raise EmoNetError(f"{tables.uri}: there is a speaker store already; import into another folder.")
-    facts = json.loads((folder / _FACTS_FILE).read_text("utf-8"))
+    facts = read_json(folder / _FACTS_FILE)
     with tables.writing():
         tables.write_facts({**facts, "complete": False})
         for name in _TABLES:

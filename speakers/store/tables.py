@@ -10,6 +10,7 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from ...errors import EmoNetError
+from ...files.json_reading import parse_json
 
 UTTERANCES, SPEAKERS, BIOGRAPHIES, FACTS = "utterances", "speakers", "biographies", "facts"
 LAYOUT = 1  # of the tables; another one is refused
@@ -121,7 +122,7 @@ class StoreTables:
                 f"{self.uri}: no speaker store; make it: emonet speakers build --store {self.uri} --dataset ..."
             )
         with self.plain_errors():
-            facts = json.loads(self.open(FACTS).to_arrow()["document"][0].as_py())
+            facts = parse_json(self.open(FACTS).to_arrow()["document"][0].as_py())
         if facts.get("layout") != LAYOUT:
             raise EmoNetError(
                 f"{self.uri}: a store of layout {facts.get('layout')}, this emonet reads {LAYOUT}; build it anew."

@@ -1,0 +1,88 @@
+"""JSON of a hundred thousand brackets: every door that reads JSON refuses it with a clear error."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import build
+from tiny_prompted import prompted
+
+from emonet.checkpoint.adapters import Adapter
+from emonet.checkpoint.digests import check_digests
+from emonet.checkpoint.files import read_speakers
+from emonet.configuration_emonet import EmoNetConfig
+from emonet.data import load_conversations
+from emonet.dialogue.transcripts import read_script
+from emonet.errors import EmoNetError
+from emonet.evaluation.predictions import read_predictions
+from emonet.evaluation.summary import summarize
+from emonet.files.json_reading import DEEPEST, parse_json
+from emonet.hub.push import check_complete
+from emonet.inference.session import EmoNetSession
+from emonet.knowledge.concepts import ConceptTable
+from emonet.prompted.configuration import PromptSettings
+from emonet.prompted.demonstrations import DemonstrationBank
+from emonet.prompted.processing import _biographies_of
+from emonet.prompted.session import PromptedSession
+from emonet.speakers.registry import SpeakerRegistry
+
+# The parser stops at the first; the second passes it and breaks what walks over it; the third holds objects.
+BOMBS = ("[" * 100_000 + "]" * 100_000, "[" * 900 + "]" * 900, '{"a":' * 900 + "1" + "}" * 900)
+
+DOORS: dict[str, tuple[str, Callable[[Path], Any]]] = {
+    "adapters": ("emonet_adapter.json", lambda folder: Adapter.find(folder, {})),
+    "configuration": ("config.json", EmoNetConfig.from_pretrained),
+    "digests": ("digests.json", check_digests),
+    "speakers": ("speakers.json", lambda folder: read_speakers(folder / "speakers.json")),
+    "registry": ("speakers.json", SpeakerRegistry.load),
+    "concepts": ("concepts.json", lambda folder: ConceptTable.read(folder / "concepts.json")),
+    "biographies": ("biographies.json", lambda folder: _biographies_of(str(folder))),
+    "demonstrations": ("demonstrations.json", lambda folder: DemonstrationBank.load(folder)),
+    "predictions": ("predictions.jsonl", lambda folder: read_predictions(folder / "predictions.jsonl")),
+    "figures": ("metrics.json", lambda folder: summarize([folder / "metrics.json"])),
+    "push": ("config.json", check_complete),
+    "a corpus": ("train.jsonl", lambda folder: load_conversations(str(folder))),
+    "a script": ("chat.json", lambda folder: read_script(str(folder / "chat.json"))),
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS, ids=("parser", "walker", "objects"))
+@pytest.mark.parametrize("door", DOORS)
+def test_a_nesting_bomb_is_refused(tmp_path: Path, door: str, bomb: str) -> None:
+    name, read = DOORS[door]
+    (tmp_path / name).write_text(bomb, "utf-8")
+    if door in ("adapters", "demonstrations"):
+        (tmp_path / name).with_suffix(".safetensors").write_bytes(b"")
+    with pytest.raises(ValueError):  # EmoNetError and DataFormatError are
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("bomb", BOMBS, ids=("parser", "walker", "objects"))
+def test_a_nesting_bomb_is_no_session(tmp_path: Path, tokenizer: Any, decoder: Path, bomb: str) -> None:
+    for name in ("session.json", "prompted_session.json"):
+        (tmp_path / name).write_text(bomb, "utf-8")
+    with pytest.raises(EmoNetError, match="nested deeper"):
+        EmoNetSession.restore(tmp_path, *build(tokenizer, "emonet-thesis"))
+    with pytest.raises(EmoNetError, match="nested deeper"):
+        PromptedSession.restore(tmp_path, prompted(decoder, PromptSettings(window=1)))
+
+
+def test_brackets_in_strings_and_long_flat_lists_are_no_depth() -> None:
+    assert parse_json('["' + "[" * 1000 + '"]') == ["[" * 1000]
+    assert parse_json(str([[]] * 10_000)) == [[]] * 10_000
+    assert parse_json("[" * DEEPEST + "]" * DEEPEST)
+
+
+@given(depth=st.integers(1, 200), opening=st.sampled_from(["[", '{"k":']))
+def test_the_bound_is_exact(depth: int, opening: str) -> None:
+    closing = "]" if opening == "[" else "}"
+    inner = "" if opening == "[" else "1"
+    document = opening * depth + inner + closing * depth
+    if depth <= DEEPEST:
+        parse_json(document), parse_json(document.encode())
+    else:
+        with pytest.raises(EmoNetError, match="nested deeper"):
+            parse_json(document)

@@ -16,6 +16,7 @@ from transformers.utils import ModelOutput, logging
 
 from .checkpoint.base import EmoNetCheckpoint, resolve_backbone
 from .checkpoint.files import hub_options
+from .checkpoint.weights_header import WeightsHeader, config_of
 from .configuration_emonet import EmoNetConfig
 from .context.base import ContextModule, ContextPart, TurnConcepts
 from .context.registry import build_context_module
@@ -101,12 +102,12 @@ class EmoNetPreTrainedModel(EmoNetCheckpoint):
         fields = {key: value for key, value in kwargs.items() if key not in load}
         path, name = resolve_backbone(backbone)
         if config is None:
-            text_config = EmoNetConfig.sub_configs["text_config"].from_pretrained(
-                path, trust_remote_code=False, **source
-            )
-            config = EmoNetConfig(text_config=text_config, backbone=name, **fields)
+            config = EmoNetConfig(text_config=config_of(path, **source), backbone=name, **fields)
         elif fields:
             raise EmoNetError(f"Pass config or its fields, not both: {', '.join(sorted(fields))}.")
+        header = WeightsHeader.find(path, load)
+        if header is not None:
+            header.check(config.text_config, AutoModel.from_config)
         model = cls._from_config(
             config, dtype=load["dtype"], attn_implementation=load.get("attn_implementation")
         )

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 from transformers.dynamic_module_utils import custom_object_save
 from transformers.utils import logging
 
@@ -13,6 +13,7 @@ from ..errors import EmoNetError
 from .adapters import Adapter, fetched
 from .digests import DIGESTS_FILE, check_digests, write_digests
 from .files import hub_options
+from .weights_header import WeightsHeader
 
 logger = logging.get_logger(__name__)
 
@@ -38,8 +39,8 @@ class EmoNetCheckpoint(PreTrainedModel):
             backbone_path: Where the backbone of adapters lies now, if not under the name it had in training.
 
         Raises:
-            EmoNetError: for files that are not the ones that were saved (`digests.json`), or adapters whose backbone has other
-                weights than those they were trained on.
+            EmoNetError: for files that are not the ones that were saved (`digests.json`), a configuration that asks for more
+                than the weights hold, or adapters whose backbone has other weights than those they were trained on.
         """
         checkpoint = args[0] if args else kwargs.get("pretrained_model_name_or_path")
         if checkpoint is not None and Path(checkpoint).is_dir():
@@ -47,6 +48,8 @@ class EmoNetCheckpoint(PreTrainedModel):
         adapter = None if checkpoint is None else Adapter.find(checkpoint, kwargs)
         if adapter is not None:
             return cls._from_adapter(str(checkpoint), adapter, backbone_path, kwargs)
+        if checkpoint is not None:
+            cls._check_header(checkpoint, kwargs)
         loaded = super().from_pretrained(*args, **{"use_safetensors": True, **kwargs})
         if checkpoint is not None and not Path(checkpoint).is_dir():
             digests = fetched(checkpoint, DIGESTS_FILE, **hub_options(kwargs))
@@ -54,6 +57,28 @@ class EmoNetCheckpoint(PreTrainedModel):
                 check_digests(Path(digests).parent)
         (loaded[0] if isinstance(loaded, tuple) else loaded).freeze()
         return loaded
+
+    @classmethod
+    def _check_header(cls, checkpoint: Any, kwargs: dict[str, Any]) -> None:
+        if (
+            kwargs.get("state_dict") is not None
+            or kwargs.get("gguf_file") is not None
+            or kwargs.get("use_safetensors") is False
+        ):
+            return
+        header = WeightsHeader.find(checkpoint, kwargs)
+        if header is None:
+            return
+        config = kwargs.get("config")
+        if not isinstance(config, PretrainedConfig):
+            config_class: Any = cls.config_class
+            options = {name: value for name, value in kwargs.items() if name == "subfolder"}
+            config = config_class.from_pretrained(
+                config or checkpoint, **options, **hub_options(kwargs)
+            )
+        renamed = kwargs.get("key_mapping") is not None or kwargs.get("ignore_mismatched_sizes", False)
+        exact = not renamed and getattr(config, "quantization_config", None) is None
+        header.check(config, cls._from_config, exact)
 
     @classmethod
     def _from_adapter(
@@ -69,6 +94,9 @@ class EmoNetCheckpoint(PreTrainedModel):
         if kwargs.get("attn_implementation") is not None:
             load["attn_implementation"] = kwargs["attn_implementation"]
         try:
+            header = WeightsHeader.find(resolve_backbone(backbone_path or adapter.backbone)[0], {})
+            if header is not None:
+                header.beside(adapter.state).check(config, cls._from_config, own=True)
             model = cls.on_backbone(backbone_path or adapter.backbone, config, **load)
         except OSError as error:
             reason = " ".join(str(error).split())

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig
 
 from ..adapters.four_bit import four_bits
+from ..checkpoint.weights_header import config_of
 from ..errors import EmoNetError, loading
 from ..modeling_emonet import EmoNetForSequenceClassification
 from ..processing_emonet import EmoNetProcessor
@@ -34,7 +34,7 @@ def load_engine(checkpoint: str | Path, engine: str = "torch", load_in_4bit: boo
             from .onnx_engine import OnnxEmoNet
 
             return OnnxEmoNet.from_folder(checkpoint), EmoNetProcessor.from_pretrained(checkpoint)
-        kind = AutoConfig.from_pretrained(checkpoint, trust_remote_code=False).model_type
+        kind = config_of(str(checkpoint)).model_type
         if kind not in MODELS:
             raise EmoNetError(
                 f"{checkpoint}: a model of the kind {kind!r}, not a checkpoint of emonet; `emonet train` writes one."

@@ -7,15 +7,18 @@ from typing import Any
 from ..errors import EmoNetError
 
 # The widest that are in use have 126 layers, 512 experts, 262,144 tokens and 10 million positions.
-_LIMITS = (
-    (re.compile(r"(^|_)(layers?|n_layer|num_layers|blocks|groups|depths?|members|inner_group_num)$"), 10_000),
-    (re.compile(r"experts"), 10_000),
-    (re.compile(r"(^|_)labels$"), 100_000),
-    (re.compile(r"(positions?|position_embeddings)$"), 100_000_000),
-    (re.compile(r"size|dim$|speakers|concepts|window|tokens|heads"), 1_000_000_000),
-)
 # What makes modules one after the other: a file of weights holds a tensor at least for each.
-_MODULES = _LIMITS[0][0]
+_MODULES = re.compile(
+    r"(num_|n_|encoder_|decoder_|memory_)?(hidden_|encoder_|decoder_)?(layers?|blocks)|num_hidden_groups|inner_group_num|depth|"
+    r"head_members"
+)
+_LIMITS = (
+    (_MODULES, 10_000),
+    (re.compile(r".*experts.*"), 10_000),
+    (re.compile(r"num_labels"), 100_000),
+    (re.compile(r".*(positions?|position_embeddings)"), 100_000_000),
+    (re.compile(r".*(size|dim|speakers|concepts|window|tokens|heads)"), 1_000_000_000),
+)
 _NAMES = ("id2label", "label2id")  # their keys are labels, whatever those are called
 
 
@@ -26,7 +29,9 @@ def check_sizes(config: dict[str, Any]) -> None:
         EmoNetError: naming the field.
     """
     for name, value in numbers_in(config):
-        limit = next((limit for pattern, limit in _LIMITS if pattern.search(name.rpartition(".")[2])), None)
+        limit = next(
+            (limit for pattern, limit in _LIMITS if pattern.fullmatch(name.rpartition(".")[2])), None
+        )
         if limit is not None and value > limit:
             raise EmoNetError(
                 f"config.json: {name}={value:,} is more than any model has ({limit:,}); it is not loaded."
@@ -43,7 +48,7 @@ def check_module_counts(config: dict[str, Any], tensors: int, weights: str) -> N
         EmoNetError: naming the field.
     """
     for name, value in numbers_in(config):
-        if _MODULES.search(name.rpartition(".")[2]) and value > tensors:
+        if _MODULES.fullmatch(name.rpartition(".")[2]) and value > tensors:
             raise EmoNetError(
                 f"config.json: {name}={value:,}, and {weights} has {tensors:,} tensors; it is not loaded."
             )

@@ -10,6 +10,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from ..backbones.embedded import backbone_name, resolve_backbone
 from ..checkpoint.adapters import weights_digest
+from ..checkpoint.weights_header import check_backbone
 from ..processing_emonet import clean_text
 from .predict import batches_by_length
 
@@ -30,6 +31,7 @@ class UtteranceEmbedder:
     def __init__(self, model: str = "minilm"):
         path = resolve_backbone(model)
         self.tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+        check_backbone(path, AutoModel)
         self.encoder: Any = AutoModel.from_pretrained(
             path, dtype=torch.float32, trust_remote_code=False
         ).eval()

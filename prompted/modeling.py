@@ -10,6 +10,7 @@ from tqdm.auto import tqdm
 from transformers import AutoModelForCausalLM
 
 from ..checkpoint.base import EmoNetCheckpoint, resolve_backbone
+from ..checkpoint.weights_header import check_backbone, config_of
 from ..errors import EmoNetError
 from ..inference.predict import Report
 from ..layers.heads import weighted_cross_entropy
@@ -75,9 +76,7 @@ class PromptedEmoNet(EmoNetCheckpoint):
         }
         path, name = resolve_backbone(backbone)
         config = PromptedEmoNetConfig(
-            text_config=PromptedEmoNetConfig.sub_configs["text_config"].from_pretrained(
-                path, trust_remote_code=False
-            ),
+            text_config=config_of(path),
             backbone=name,
             prompts=asdict(settings),
             id2label=dict(enumerate(labels)),
@@ -92,6 +91,7 @@ class PromptedEmoNet(EmoNetCheckpoint):
     def on_backbone(cls, backbone: str, config: PromptedEmoNetConfig, **load: Any) -> "PromptedEmoNet":
         path, _ = resolve_backbone(backbone)
         load.setdefault("dtype", torch.float32)
+        check_backbone(path, AutoModelForCausalLM)
         language_model = AutoModelForCausalLM.from_pretrained(path, trust_remote_code=False, **load)
         with torch.device("meta"):  # nothing is made that would be replaced at once
             model = cls._from_config(config, dtype=language_model.dtype)

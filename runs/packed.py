@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from transformers import AutoConfig
-
 from ..backbones.embedded import backbone_name, resolve_backbone
 from ..configuration_emonet import is_decoder_type
 from ..context.registry import context_module_class
@@ -122,7 +120,7 @@ def build_model(
     backbone = options.backbone
     path = resolve_backbone(backbone)
     with loading(backbone, "backbone"):
-        text_config = AutoConfig.from_pretrained(path, trust_remote_code=False)
+        text_config = config_of(path)
     decoder = is_decoder_type(text_config.model_type)
     fields = preset_config(options.preset, decoder, text_config.num_hidden_layers)
     fields |= options.config_overrides or {}

@@ -20,11 +20,11 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
-from transformers import AutoConfig
 from transformers.utils import logging
 
 from ..backbones.embedded import resolve_backbone
 from ..checkpoint.run_record import write_json
+from ..checkpoint.weights_header import config_of
 from ..configuration_emonet import EmoNetConfig, is_decoder_type
 from ..data import Conversations, load_conversations
 from ..errors import EmoNetError
@@ -185,7 +185,7 @@ def _recipes(
     study: Study, cells: Iterable[Cell], corpora: Mapping[str, Conversations]
 ) -> dict[str, dict[str, Any]]:
     """Every cell's recipe by its path, after each row was tried as a configuration of the backbone."""
-    text_config = AutoConfig.from_pretrained(resolve_backbone(study.backbone), trust_remote_code=False)
+    text_config = config_of(resolve_backbone(study.backbone))
     kind = is_decoder_type(text_config.model_type), text_config.num_hidden_layers
     recipes = {cell.path: recipe_of(cell, corpora[cell.dataset].dataset_version, *kind) for cell in cells}
     for cell in {cell.row.name: cell for cell in cells}.values():

@@ -16,6 +16,7 @@ from transformers.utils import logging
 
 from ...backbones.embedded import backbone_name, resolve_backbone
 from ...checkpoint.adapters import weights_digest
+from ...checkpoint.weights_header import check_backbone
 from ...errors import EmoNetError
 from ...files.cache import cache_root
 from ...files.json_reading import parse_json
@@ -71,6 +72,7 @@ class TextWriter:
             raise EmoNetError(
                 f"{model!r} has no chat template: annotations need an instruct model, for example smollm2."
             )
+        check_backbone(path, AutoModelForCausalLM)
         self.model: Any = AutoModelForCausalLM.from_pretrained(
             path, dtype=torch.float32, trust_remote_code=False
         ).eval()

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -232,7 +233,5 @@ def test_any_bytes_in_place_of_a_saved_session_end_in_a_clear_error(
     place = data.draw(st.integers(0, head - 1))
     content[place : place + data.draw(st.integers(0, 4))] = data.draw(st.binary(max_size=4))
     file.write_bytes(content)
-    try:
+    with suppress(EmoNetError):
         EmoNetSession.restore(folder, *packed).add("Ann", "hello")
-    except EmoNetError:
-        pass

@@ -1,4 +1,4 @@
-"""The `emonet speakers` commands."""
+"""The commands about persons: `emonet speakers`, and `emonet forget`."""
 
 import argparse
 import sys
@@ -13,7 +13,16 @@ if TYPE_CHECKING:
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
-    """Add `speakers` with its own commands."""
+    """Add `speakers` with its own commands, and `forget`."""
+    leave = commands.add_parser("forget", help="take a person out of a checkpoint, and say what can't be")
+    leave.add_argument("name", help="as in speakers.json")
+    leave.add_argument("--model", required=True, type=Path, help="run folder, which is changed")
+    leave.add_argument("--dataset", help="training corpus, for a model whose prompts show demonstrations")
+    leave.add_argument(
+        "--data-dir", help="folder with the corpus's files (default: $EMONET_DATA, then the public home)"
+    )
+    leave.set_defaults(run=_forget_in_checkpoint)
+
     parser = commands.add_parser("speakers", help="the speaker store: what each person said and felt")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
 
@@ -182,6 +191,15 @@ def _forget(arguments: argparse.Namespace) -> None:
     )
     if gone.mentions:
         print(f"{gone.mentions} utterances of others hold the name; they are what others said, and stay.")
+
+
+def _forget_in_checkpoint(arguments: argparse.Namespace) -> None:
+    from ..speakers.forgetting.checkpoint import forget_in_checkpoint, training_turns
+
+    turns = (
+        training_turns(arguments.dataset, arguments.data_dir, arguments.name) if arguments.dataset else None
+    )
+    print(forget_in_checkpoint(arguments.model, arguments.name, turns))
 
 
 def _export(arguments: argparse.Namespace) -> None:

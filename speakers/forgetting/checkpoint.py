@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from ...checkpoint.digests import DIGESTS_FILE, check_digests, write_digests
 from ...checkpoint.files import SPEAKERS_FILE, read_speakers, write_speakers
 from ...checkpoint.run_record import write_json
+from ...dialogue.anonymity import any_of_words
 from ...errors import EmoNetError
 from ...files.json_reading import parse_json, read_json
 from ...prompted.demonstrations import BANK_FILE, DemonstrationBank
@@ -80,6 +81,11 @@ def forget_in_checkpoint(
             "are found."
         )
     person = Person(name, known, (config.get("id2label") or {}).values())
+    longer = [other for other in known if other != name and any_of_words([name]).search(other)]
+    if longer and name not in known:
+        raise EmoNetError(
+            f"{folder}: {name!r} is a part of {', '.join(map(repr, longer))}; give the whole name of the one you mean."
+        )
     work = _Work(folder, person, turns or set())
     places = [place for place in work.folders() if (place / SPEAKERS_FILE).is_file()]
     for place in places:
@@ -221,6 +227,9 @@ class _Work:
                     write_card(place)
                 except EmoNetError as error:  # the name is out of it already
                     self.report.stays.append(f"{CARD} could not be brought up to date: {error}")
+                text, named = self.person.without((place / CARD).read_text("utf-8"))
+                if named:  # an example of the template has a name too
+                    _write(place / CARD, text.encode())
 
     def renew_digests(self) -> None:
         for place in self.folders():

@@ -40,15 +40,22 @@ class Person:
         forms = {
             form for word in (name, name.upper(), *parts, *map(str.upper, parts)) for form in _written(word)
         }
-        words = "|".join(map(re.escape, sorted(forms, key=lambda form: (-len(form), form))))
+        words = _any_of(forms)
         loose = r"[\s_.\-]+".join(map(re.escape, name.split()))  # as a name of a file, and in small letters
         whole = f"|(?i:{loose})" if len(name.split()) > 1 else ""
-        self.pattern = re.compile(rf"(?<![^\W_])(?:{words}{whole})(?![^\W_])")
-        self._anywhere = re.compile(f"{words}{whole}")  # between numbers no letter tells where a word begins
+        # `Ann` is not named in `Ann Lee`, who is another known person.
+        longer = {
+            form for other in others if other != name and re.search(words, other) for form in _written(other)
+        }
+        spared = f"(?P<other>{_any_of(longer)})|" if longer else "(?P<other>(?!))|"
+        self.pattern = re.compile(rf"(?<![^\W_])(?:{spared}{words}{whole})(?![^\W_])")
+        self._anywhere = re.compile(
+            f"{spared}{words}{whole}"
+        )  # between numbers no letter tells where a word begins
 
     def in_text(self, text: str) -> int:
         """How often the person is named."""
-        return len(self.pattern.findall(text))
+        return _named(self.pattern, text)
 
     def in_bytes(self, content: bytes) -> int:
         """How often the person is named in a file's content, in that of an archive's members too."""
@@ -57,12 +64,15 @@ class Person:
         except UnicodeDecodeError:
             as_text, pattern = [content.decode("utf-8", "ignore")], self._anywhere
         as_text += [part.decode("utf-16-le", "ignore") for part in (content, content[1:])]
-        found = sum(len(pattern.findall(text)) for text in as_text)
+        found = sum(_named(pattern, text) for text in as_text)
         return found + sum(self.in_bytes(inner) for inner in _inside(content))
 
     def without(self, text: str) -> tuple[str, int]:
         """The text with `someone` in the person's place, and how often it was."""
-        return (text, 0) if text in self.keep else self.pattern.subn(SOMEONE, text)
+        found = 0 if text in self.keep else self.in_text(text)
+        return (
+            (self.pattern.sub(lambda match: match["other"] or SOMEONE, text), found) if found else (text, 0)
+        )
 
     def speaks(self, row: Any) -> bool:
         """Whether a row of a table is about a turn of theirs."""
@@ -133,6 +143,14 @@ def _written(word: str) -> set[str]:
     in_json = {json.dumps(each)[1:-1] for each in forms}
     in_xml = {each.encode("ascii", "xmlcharrefreplace").decode() for each in forms}
     return forms | in_json | in_xml | {html.escape(each) for each in forms}
+
+
+def _any_of(forms: Iterable[str]) -> str:
+    return "|".join(map(re.escape, sorted(forms, key=lambda form: (-len(form), form))))
+
+
+def _named(pattern: re.Pattern[str], text: str) -> int:
+    return sum(match["other"] is None for match in pattern.finditer(text))
 
 
 def _inside(content: bytes) -> list[bytes]:

@@ -291,6 +291,27 @@ def test_a_name_that_is_a_label_leaves_the_labels_alone(tokenizer: Any, tmp_path
     assert again.config.label_names == LABELS and "Sad" not in again.processor.speakers
 
 
+def test_a_name_inside_another_name_is_somebody_else(tokenizer: Any, tmp_path: Path) -> None:
+    model, processor = build(tokenizer, "emonet-thesis")
+    processor.speakers = {"Ann": 1, "Ann Lee": 2}
+    model.processor = processor
+    model.save_pretrained(tmp_path)
+    rows = [
+        {**ROWS[1], "speaker": "Ann Lee", "text": "Ann?"},
+        {**ROWS[1], "speaker": "Ann", "text": "Yes, Ann Lee."},
+    ]
+    write_predictions(tmp_path / "predictions.jsonl", rows)
+    with pytest.raises(EmoNetError, match="is a part of 'Ann Lee'"):
+        forget_in_checkpoint(tmp_path, "Lee")
+    forget_in_checkpoint(tmp_path, "Ann")
+    (row,) = [json.loads(line) for line in (tmp_path / "predictions.jsonl").read_text("utf-8").splitlines()]
+    assert row["speaker"] == "Ann Lee" and row["text"] == "someone?"
+    assert json.loads((tmp_path / "speakers.json").read_text("utf-8"))["speakers"] == [
+        "#FORGOTTEN 1#",
+        "Ann Lee",
+    ]
+
+
 def test_damaged_weights_are_not_made_whole_by_new_digests(run: Path) -> None:
     content = bytearray((run / "model.safetensors").read_bytes())
     content[-1] ^= 1

@@ -19,6 +19,7 @@ from .checkpoint.files import (
 )
 from .configuration_emonet import EmoNetConfig
 from .dialogue.turns import clean_text, turn_speaker, turn_text
+from .files.symbolic_links import refuse_outside_links
 from .knowledge.concepts import CONCEPTS_FILE, ConceptTable, collate_concepts
 
 logger = logging.get_logger(__name__)
@@ -96,6 +97,7 @@ class EmoNetProcessor:
 
     def save_pretrained(self, folder: str | os.PathLike[str], **kwargs: Any) -> None:
         """Write the tokenizer, `speakers.json` and, with knowledge, `concepts.json` into `folder`."""
+        refuse_outside_links(folder)
         Path(folder).mkdir(parents=True, exist_ok=True)
         self.tokenizer.save_pretrained(folder)
         write_speakers(folder, sorted(self.speakers, key=lambda name: self.speakers[name]))

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from ..checkpoint.adapters import ADAPTER_FILE, ADAPTER_WEIGHTS, weights_digest
 from ..checkpoint.run_record import RUN_FILE, write_json
 from ..errors import EmoNetError
+from ..files.symbolic_links import refuse_outside_links
 
 ALL_LINEAR = "all-linear"
 
@@ -125,6 +126,7 @@ def save_adapter(model: Any, folder: str | Path, record: dict[str, Any] | None =
     if not has_adapters(model):
         raise EmoNetError("The model has no adapters: they are merged, or it was trained without.")
     folder = Path(folder)
+    refuse_outside_links(folder)
     folder.mkdir(parents=True, exist_ok=True)
     adapters = model.adapted.emonet_adapters
     save_file(trained_state(model), folder / ADAPTER_WEIGHTS)

@@ -10,6 +10,7 @@ from transformers.dynamic_module_utils import custom_object_save
 from transformers.utils import logging
 
 from ..errors import EmoNetError
+from ..files.symbolic_links import refuse_outside_links
 from .adapters import Adapter, fetched
 from .digests import DIGESTS_FILE, check_digests, write_digests
 from .files import hub_options
@@ -151,7 +152,11 @@ class EmoNetCheckpoint(PreTrainedModel):
 
         That is the code, the entries of the Auto classes and the pipeline in `config.json`, the tokenizer and `speakers.json`;
         and, where the package is installed, the card and the handler for Inference Endpoints.
+
+        Raises:
+            EmoNetError: for a folder with a symbolic link that leads out of it; nothing is written then.
         """
+        refuse_outside_links(save_directory)
         self._set_auto_map()
         push = (
             {"repo_id": kwargs.pop("repo_id", Path(save_directory).name)}
@@ -169,6 +174,7 @@ class EmoNetCheckpoint(PreTrainedModel):
 
     def save_without_weights(self, folder: str | os.PathLike[str]) -> None:
         """Write what `save_pretrained` writes, but for the weights."""
+        refuse_outside_links(folder)
         self._set_auto_map()
         Path(folder).mkdir(parents=True, exist_ok=True)
         config: Any = self.config

@@ -20,6 +20,7 @@ from ..checkpoint.adapters import weights_digest
 from ..configuration_emonet import EmoNetConfig
 from ..errors import EmoNetError
 from ..files.digests import file_digest
+from ..files.symbolic_links import refuse_outside_links
 from ..layers.turn_attention import pool_last_turn, run_encoder
 from ..modeling_emonet import EmoNetForSequenceClassification
 from ..processing_emonet import EmoNetProcessor
@@ -88,6 +89,7 @@ def export_onnx(
     except ImportError as error:
         raise EmoNetError(f"{error.name} is not installed: pip install 'emonet[onnx]'.") from error
     folder = Path(folder)
+    refuse_outside_links(folder)
     folder.mkdir(parents=True, exist_ok=True)
     model.eval()
     model.config.save_pretrained(folder)

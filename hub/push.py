@@ -10,6 +10,7 @@ from ..checkpoint.adapters import ADAPTER_FILE, ADAPTER_WEIGHTS
 from ..errors import EmoNetError, loading
 from ..files.disk import file_in
 from ..files.json_reading import read_json
+from ..files.symbolic_links import refuse_outside_links
 from ..knowledge.concepts import CONCEPTS_FILE, ConceptTable
 from ..prompted.demonstrations import BANK_FILE
 from ..prompted.processing import BIOGRAPHIES_FILE
@@ -110,9 +111,13 @@ def _decides(name: str) -> bool:
 
 
 def check_complete(folder: Path) -> None:
-    """Refuse a folder that lacks what its readers need, whose weights are not whole, or that holds what may not be published."""
+    """Refuse a folder that lacks what its readers need, whose weights are not whole, or that holds what may not be published.
+
+    A file behind a link out of the folder is published by nobody's wish.
+    """
     if not folder.is_dir():
         raise EmoNetError(f"{folder}: no such folder; give the run folder that `emonet train` wrote.")
+    refuse_outside_links(folder, cached=True)
     weights = ADAPTER_WEIGHTS if (folder / ADAPTER_FILE).is_file() else WEIGHTS
     needed = [weights if name == WEIGHTS else name for name in NEEDED]
     config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}

@@ -10,6 +10,7 @@ from transformers import Trainer
 from transformers.trainer_utils import HubStrategy
 from transformers.utils import PushInProgress, logging
 
+from ..files.symbolic_links import refuse_outside_links
 from .card import write_card
 from .push import published_files, push_run
 
@@ -62,6 +63,7 @@ class PushingTrainer(Trainer):
         if not self.is_world_process_zero() or (busy and not self.args.hub_always_push):
             return
         self._finish_current_push()
+        refuse_outside_links(checkpoint_folder)
         for path in published_files(Path(checkpoint_folder)).values():
             copy(path, str(self.args.output_dir))
         job = self._push_in_background(f"Training in progress, epoch {self.state.epoch or 0:g}")

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from ..dialogue.turns import as_history, clean_text, raw_text, recent_history, turn_speaker
 from ..errors import EmoNetError
+from ..files.symbolic_links import refuse_outside_links
 from ..layers.kv_cache import Layers
 from ..processing_emonet import EmoNetProcessor, pad_rows
 from .session_encoding import encode_new_turns
@@ -92,6 +93,7 @@ class EmoNetSession:
     def save(self, folder: str | Path) -> None:
         """Write the session's state; `restore` goes on from it, in another process too."""
         folder = Path(folder)
+        refuse_outside_links(folder)
         folder.mkdir(parents=True, exist_ok=True)
         with self.lock:
             tensors = {

@@ -20,6 +20,7 @@ from ..checkpoint.files import (
 from ..dialogue.turns import raw_text, turn_speaker
 from ..errors import EmoNetError
 from ..files.json_reading import read_json
+from ..files.symbolic_links import refuse_outside_links
 from .configuration import PromptedEmoNetConfig
 from .demonstrations import DemonstrationBank
 from .label_tree import LabelTree
@@ -99,6 +100,7 @@ class PromptedProcessor:
 
     def save_pretrained(self, folder: str | os.PathLike[str], **kwargs: Any) -> None:
         """Write the tokenizer, `speakers.json` and, where prompts hold them, biographies and demonstrations into `folder`."""
+        refuse_outside_links(folder)
         Path(folder).mkdir(parents=True, exist_ok=True)
         self.tokenizer.save_pretrained(folder)
         write_speakers(folder, sorted(self.speakers, key=lambda name: self.speakers[name]))

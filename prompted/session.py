@@ -10,6 +10,7 @@ from typing import Any
 from ..dialogue.names import is_role
 from ..dialogue.turns import as_history, clean_text, raw_text, recent_history, turn_speaker
 from ..errors import EmoNetError
+from ..files.symbolic_links import refuse_outside_links
 from ..inference.session_state import VERSION, expect, read_state, strings_by_name, whole
 from .prefix_reader import PrefixReader
 from .prompts import FeltTurn
@@ -102,6 +103,7 @@ class PromptedSession:
 
     def save(self, folder: str | Path) -> None:
         """Write the session's state; `restore` goes on from it, in another process too."""
+        refuse_outside_links(folder)
         Path(folder).mkdir(parents=True, exist_ok=True)
         with self.lock:
             state = {

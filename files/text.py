@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import DataFormatError
 from . import json_reading
+from .spreadsheet_cells import unescaped
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # tab and line breaks are text
 _SURROGATE = re.compile(r"[\ud800-\udfff]")  # half a character: cannot be written as UTF-8
@@ -59,7 +60,8 @@ def csv_rows(
 ) -> list[tuple[int, dict[str, str]]]:
     """(first line, row) of each row of a CSV file; every cell is text, also `None` and `NA`.
 
-    The separator is the one of `,`, `;` and tab that the header has most of.
+    The separator is the one of `,`, `;` and tab that the header has most of. In a file of predictions (`turn`, `label` and
+    `score` say so) the apostrophes that `csv_of` put before formulas are taken away again.
 
     Args:
         required: Columns that must be there; a tuple lists alternative names.
@@ -72,11 +74,12 @@ def csv_rows(
     separator = max(",;\t", key=content.partition("\n")[0].count)
     reader = csv.reader(io.StringIO(content, newline=""), delimiter=separator, strict=True)
     limit = csv.field_size_limit(max(len(content), 1))  # long texts are legal; put back below
-    rows, line, header = [], 1, None
+    rows, line, header, predicted = [], 1, None, False
     try:
         for cells in reader:
             if header is None:
                 header = _header(name, [cell.strip() for cell in cells], required)
+                predicted = {"turn", "label", "score"} <= set(header)
             elif cells and len(cells) != len(header):
                 where = header[len(cells)] if len(cells) < len(header) else f"{len(header) + 1} (unnamed)"
                 raise DataFormatError(
@@ -84,7 +87,9 @@ def csv_rows(
                     f"({len(header)}), from column {where} on; put cells that hold {separator!r} in quotes."
                 )
             elif cells:
-                rows.append((line, dict(zip(header, cells, strict=True))))
+                rows.append(
+                    (line, dict(zip(header, map(unescaped, cells) if predicted else cells, strict=True)))
+                )
             line = reader.line_num + 1
     except csv.Error as error:
         raise DataFormatError(

@@ -1,11 +1,10 @@
 """What a person takes home: all turns as CSV and JSON, the timeline as PNG. No file is written on the server."""
 
 import base64
-import csv
-import io
 import json
 from typing import Any
 
+from ..files.spreadsheet_cells import Cell, csv_of
 from .analysis import Analysis
 from .timeline import timeline_picture
 
@@ -15,26 +14,27 @@ def csv_text(analysis: Analysis) -> str:
     times = (
         ["start", "end"] if any("start" in turn for _, turns in analysis.dialogues for turn in turns) else []
     )
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer)
-    writer.writerow(["dialogue_id", "turn", *times, "speaker", "text", "label", "score", *analysis.labels])
+    rows: list[list[Cell]] = []
     for name, turns in analysis.dialogues:
         for place, turn in enumerate(turns):
-            row = [turn.get(field, "") for field in times]
-            scores = [f"{turn['scores'][label]:.6f}" for label in analysis.labels]
-            words = [_cell(turn["speaker"]), _cell(turn["text"])]
-            writer.writerow(
-                [_cell(name), place, *row, *words, turn["label"], f"{turn['score']:.6f}", *scores]
+            when, scores = (
+                [turn.get(field) for field in times],
+                [round(turn["scores"][label], 6) for label in analysis.labels],
             )
-    return buffer.getvalue()
-
-
-def _cell(text: str) -> str:
-    """A spreadsheet runs what begins like a formula; an apostrophe in front keeps it text (OWASP, CSV injection)."""
-    return (
-        f"'{text}"
-        if text[:1] in ("=", "+", "@", "\t", "\r") or (text[:1] == "-" and text[1:2].isdigit())
-        else text
+            rows.append(
+                [
+                    name,
+                    place,
+                    *when,
+                    turn["speaker"],
+                    turn["text"],
+                    turn["label"],
+                    round(turn["score"], 6),
+                    *scores,
+                ]
+            )
+    return csv_of(
+        ["dialogue_id", "turn", *times, "speaker", "text", "label", "score", *analysis.labels], rows
     )
 
 

@@ -1,0 +1,179 @@
+"""What people said is never a formula in the CSV that they take home, and comes back as they said it."""
+
+import ast
+import csv
+import io
+import shutil
+import subprocess
+import unicodedata
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from emonet.dialogue.transcripts import parse_script
+from emonet.files.spreadsheet_cells import csv_of, escaped, unescaped
+from emonet.files.text import csv_rows
+from emonet.serving.analysis import Analysis
+from emonet.serving.downloads import csv_text
+
+ROOT = Path(__file__).parents[2]
+SIGNS = "=+-@＝＋－＠﹦﹢﹣﹫⁼⁺⁻−"
+BLANKS = (
+    " \t\r\n\v\f\x00\x1c\x85\xa0\xad\u1680\u2003\u2028\u2029\u202f\u205f\u3000"
+    "\ufeff\u200b\u200c\u200d\u2060\u200e\u180e\u3164\u2800"
+)
+ATTACKS = [
+    "=1+1", "+1+1", "-1+1", "@SUM(1,1)", '=HYPERLINK("http://x.invalid","y")', "=cmd|'/C calc'!A0", "\t=1+1", "\r=1+1", "\n=1+1",
+    "  =1+1", "\ufeff=1+1", "\u200b\xa0=1+1", "＝1+1", "－1+1", "hi;=1+1;", "hi\t=1+1", "hi\n=1+1;", "hi\r\n@SUM(1,1)",
+    'a",=1+1', "'=1+1",
+]  # fmt: skip
+# Texts that are rich in what matters here, and any others.
+texts = st.text(st.sampled_from(SIGNS + BLANKS + "'\";,aé1")) | st.text(st.characters(codec="utf-8"))
+
+
+def analysis(*texts: str, labels: tuple[str, ...] = ("Joyful", "=Sad")) -> Analysis:
+    scores = {label: 1 / len(labels) for label in labels}
+    turn = {"label": labels[-1], "score": 0.5, "scores": scores}
+    return Analysis(
+        list(labels), [(text, [{**turn, "speaker": text, "text": text, "start": -1.5}]) for text in texts]
+    )
+
+
+def begins_a_formula(cell: str) -> bool:
+    """The rule, said in another way than the code says it."""
+    seen = [
+        character
+        for character in cell
+        if not (character.isspace() or unicodedata.category(character) in ("Cc", "Cf", "Mn", "Me"))
+    ]
+    seen = [character for character in seen if character not in "\u115f\u1160\u2800\u3164\uffa0"]
+    return bool(seen) and (
+        seen[0] in SIGNS or unicodedata.normalize("NFKC", seen[0]).startswith(tuple("=+-@"))
+    )
+
+
+@pytest.mark.parametrize("blank", BLANKS, ids=ascii)
+def test_every_sign_behind_every_blank_is_harmless(blank: str) -> None:
+    for sign in SIGNS:
+        for cell in (
+            f"{sign}1",
+            f"{blank}{sign}1",
+            f"{blank * 3}{sign}1",
+            f"say;{blank}{sign}1",
+            f"say\n{blank}{sign}1",
+        ):
+            assert escaped(cell) != cell and unescaped(escaped(cell)) == cell, ascii(cell)
+            assert not any(
+                map(begins_a_formula, [escaped(cell), *escaped(cell).replace("\n", ";").split(";")])
+            ), ascii(cell)
+
+
+@given(texts)
+@example("'=1")
+@example("''\t=1")
+@example("\n'=1;'")
+def test_a_cell_is_harmless_and_no_two_are_the_same(text: str) -> None:
+    cell = escaped(text)
+    assert not begins_a_formula(cell) and cell[:1] not in ("\t", "\r")
+    for part in io.StringIO(cell.replace(";", "\n").replace("\t", "\n")):
+        assert not begins_a_formula(part)
+    assert unescaped(cell) == text
+
+
+def test_what_is_no_formula_stays_as_it_is() -> None:
+    for text in (
+        "",
+        "hello",
+        "it's - well",
+        "'tis",
+        "a=b",
+        "1-2",
+        "Ann; Bob",
+        "…",
+        "—",
+        "#UNKNOWN#",
+        "e@mail",
+    ):
+        assert escaped(text) == text == unescaped(text)
+
+
+@given(st.lists(texts, min_size=1, max_size=3))
+def test_the_download_has_no_formula_and_says_what_was_said(said: list[str]) -> None:
+    header, *rows = csv.reader(io.StringIO(csv_text(analysis(*said)), newline=""))
+    assert not any(begins_a_formula(cell) for cell in header) and header[-1] == "'=Sad"
+    assert [row[0] for row in rows] == [row[4] for row in rows] == list(map(escaped, said))
+    assert all(row[2] == "-1.5" and float(row[7]) == 0.5 for row in rows), "numbers stay numbers"
+
+
+def test_a_download_goes_back_in_as_it_was_said() -> None:
+    said = ["=SUM(A1)", "'@ann", "hi;-x", '- no, "so"', "plain"]
+    (_, turns), *_ = parse_script(b"\xef\xbb\xbf" + csv_text(analysis("=SUM(A1)")).encode(), "emotions.csv")
+    assert turns == [{"speaker": "=SUM(A1)", "text": "=SUM(A1)"}]
+    rows = csv_rows(csv_text(analysis(*said)), "emotions.csv", ("text",))
+    assert [row["text"] for _, row in rows] == said
+    foreign = csv_of(["speaker", "text"], []) + "Ann,'- so he said\r\n"
+    assert csv_rows(foreign, "own.csv", ("text",))[0][1]["text"] == "'- so he said", (
+        "only a download's apostrophes are ours"
+    )
+
+
+def test_no_other_code_writes_csv() -> None:
+    """A second writer would be one without the rule."""
+    for path in (
+        path
+        for path in ROOT.rglob("*.py")
+        if not {"tests", "build", "results", "docs"} & set(path.relative_to(ROOT).parts)
+    ):
+        if path.name == "spreadsheet_cells.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            name = (
+                node.attr
+                if isinstance(node, ast.Attribute)
+                else node.id
+                if isinstance(node, ast.Name)
+                else ""
+            )
+            alone = (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Name)
+                and node.value.id == "csv"
+                and name == "writer"
+            )
+            assert not alone and name not in ("to_csv", "DictWriter", "write_csv"), f"{path}: use csv_of"
+
+
+# In the settings of LibreOffice's import filter: separators, quote, UTF-8, first line, …, formulas are evaluated (the last).
+SEPARATORS = {",": "44", ";": "59", "; and ,": "59/44", "tab": "9"}
+
+
+def formulas(content: str, separator: str, folder: Path) -> list[str]:
+    """What LibreOffice computes in a CSV file."""
+    (folder / "in.csv").write_bytes(b"\xef\xbb\xbf" + content.encode())
+    options = f"CSV:{SEPARATORS[separator]},34,76,1,,0,false,true,false,false,false,0,true"
+    subprocess.run(
+        ["soffice", f"-env:UserInstallation={(folder / 'profile').as_uri()}", "--headless", f"--infilter={options}",
+         "--convert-to", "fods", "--outdir", str(folder), str(folder / "in.csv")], check=True, capture_output=True, timeout=180,
+    )  # fmt: skip
+    cells: list[Any] = list(
+        ElementTree.parse(folder / "in.fods").iter(
+            "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}table-cell"
+        )
+    )
+    assert cells, "the file was opened"
+    found = [cell.get("{urn:oasis:names:tc:opendocument:xmlns:table:1.0}formula") for cell in cells]
+    return [formula for formula in found if formula is not None]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("soffice") is None, reason="LibreOffice is not installed")
+@pytest.mark.parametrize("separator", SEPARATORS)
+def test_libreoffice_computes_nothing(separator: str, tmp_path: Path) -> None:
+    raw = io.StringIO(newline="")
+    csv.writer(raw).writerows([["0", attack, attack] for attack in ATTACKS])
+    assert formulas(raw.getvalue(), separator, tmp_path), "as they are, it computes some"
+    assert formulas(csv_text(analysis(*ATTACKS)), separator, tmp_path) == []

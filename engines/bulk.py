@@ -17,9 +17,11 @@ from ..errors import EmoNetError
 from ..files.json_reading import read_json
 from ..inference.predict import predict_dialogues
 from .bulk_input import Chunk, Plan, input_files, plan_chunks, read_chunk
-from .bulk_output import OutputFolder, facts_of
+from .bulk_output import MANIFEST, OutputFolder, facts_of
 from .load import load_engine
 from .onnx_export import RECORD_FILE
+from .parquet_rows import close_rows
+from .process_watch import ending_with_us
 
 LESS_MEMORY = "Run again with a lower --batch-size, --turns-a-part or --workers; finished parts are kept."
 
@@ -90,7 +92,8 @@ def predict_files(
     Memory: a part's rows a worker, and about 100 bytes a dialogue of the whole input for the check that no dialogue comes twice.
 
     Raises:
-        EmoNetError: for input that can't be read, an output folder of other predictions, and files that change meanwhile.
+        EmoNetError: for input that can't be read, an output folder of other predictions or one that another run writes to, and
+            files that change meanwhile.
     """
     checkpoint = Path(checkpoint)
     if not checkpoint.is_dir():
@@ -104,13 +107,17 @@ def predict_files(
     )
     plan: Plan = plan_chunks(files, turns_a_part)
     _check_names(plan.schema)
-    folder.begin(facts)
-    left = [chunk for chunk in plan.chunks if not folder.is_finished(chunk)]
-    work = ChunkWork(str(checkpoint.absolute()), folder, plan.schema, batch_size)
-    if left:
-        (runner or run_with_datasets)(work, left, workers)
-    folder.finish(facts, plan, facts_of(checkpoint, Path(source), files, turns_a_part))
-    return read_json(folder.folder / "predictions.json")
+    with folder.alone():
+        folder.begin(facts)
+        left = [chunk for chunk in plan.chunks if not folder.is_finished(chunk)]
+        work = ChunkWork(str(checkpoint.absolute()), folder, plan.schema, batch_size)
+        try:
+            if left:
+                (runner or run_with_datasets)(work, left, workers)
+        finally:
+            close_rows()
+        folder.finish(facts, plan, facts_of(checkpoint, Path(source), files, turns_a_part))
+        return read_json(folder.folder / MANIFEST)
 
 
 def run_with_datasets(work: ChunkWork, chunks: Sequence[Chunk], workers: int) -> None:
@@ -125,7 +132,10 @@ def run_with_datasets(work: ChunkWork, chunks: Sequence[Chunk], workers: int) ->
     processes = None if workers == 1 else min(workers, len(chunks))
     given = {"work": work, "chunks": list(chunks), "alone": processes is None}
     try:
-        places.map(_of_place, fn_kwargs=given, num_proc=processes, desc="parts", load_from_cache_file=False)
+        with ending_with_us():
+            places.map(
+                _of_place, fn_kwargs=given, num_proc=processes, desc="parts", load_from_cache_file=False
+            )
     except RuntimeError as error:
         if "abruptly died" not in str(error):
             raise

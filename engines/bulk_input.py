@@ -8,25 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ..errors import EmoNetError
 from ..files.json_reading import parse_json
+from .parquet_rows import DAMAGED, ROWS_AT_ONCE, open_parquet, read_rows, unreadable
 
 COLUMNS = ("dialogue_id", "speaker", "text")
 ENDINGS = (".parquet", ".jsonl")
-_ROWS_AT_ONCE = 4096
 _NOT_FOR_ARROW = (
     pa.ArrowException,
     OverflowError,
     TypeError,
     ValueError,
 )  # mixed types, huge numbers, half characters
-_DAMAGED = (
-    pa.ArrowException,
-    OSError,
-    UnicodeDecodeError,
-)  # what reading a Parquet file with flipped bytes raises
 
 
 @dataclass(frozen=True)
@@ -129,7 +123,8 @@ def read_chunk(chunk: Chunk, schema: pa.Schema) -> pa.Table:
             one before; naming file and row.
     """
     path = Path(chunk.path)
-    table = _read_parquet(path, chunk) if path.suffix == ".parquet" else _read_json(path, chunk, schema)
+    in_columns = path.suffix == ".parquet"
+    table = read_rows(path, chunk.first, chunk.last) if in_columns else _read_json(path, chunk, schema)
     for name in ("speaker", "text"):
         for row, value in enumerate(_values(table, name, path), start=chunk.first):
             if not isinstance(value, str):
@@ -173,21 +168,21 @@ def ids_digest(table: pa.Table) -> str:
 
 
 def _parquet_ids(path: Path, schemas: list[pa.Schema]) -> Iterator[tuple[str, int]]:
-    file = _open_parquet(path)
+    file = open_parquet(path)
     schemas.append(file.schema_arrow.remove_metadata())
     _check_columns(path, file.schema_arrow.names)
     row = 0
     for group in range(file.num_row_groups):
         end = row + file.metadata.row_group(group).num_rows
         try:
-            for batch in file.iter_batches(_ROWS_AT_ONCE, row_groups=[group], columns=[COLUMNS[0]]):
+            for batch in file.iter_batches(ROWS_AT_ONCE, row_groups=[group], columns=[COLUMNS[0]]):
                 for value in batch.column(0).to_pylist():
                     yield _dialogue_id(value, path, row), 0
                     row += 1
-        except _DAMAGED as error:
-            raise _unreadable(path, group, row, error) from error
+        except DAMAGED as error:
+            raise unreadable(path, group, row, error) from error
         if row != end:
-            raise _unreadable(path, group, row, f"it says that it ends with row {end}")
+            raise unreadable(path, group, row, f"it says that it ends with row {end}")
     if row != file.metadata.num_rows:
         raise EmoNetError(
             f"{path.name} holds {row} rows and says {file.metadata.num_rows}: write the file again."
@@ -199,7 +194,7 @@ def _json_ids(path: Path, schemas: list[pa.Schema]) -> Iterator[tuple[str, int]]
     for row, (offset, record) in enumerate(_json_rows(path)):
         _check_columns(path, record, row)
         waiting.append(record)
-        if len(waiting) == _ROWS_AT_ONCE:
+        if len(waiting) == ROWS_AT_ONCE:
             schemas.append(_schema_of(waiting, path, row))
             waiting = []
         yield _dialogue_id(record[COLUMNS[0]], path, row), offset
@@ -240,51 +235,6 @@ def _read_json(path: Path, chunk: Chunk, schema: pa.Schema) -> pa.Table:
         raise EmoNetError(
             f"{path.name}, rows {chunk.first + 1} to {chunk.last}: a value of the wrong type ({error})."
         ) from error
-
-
-def _read_parquet(path: Path, chunk: Chunk) -> pa.Table:
-    file = _open_parquet(path)
-    start = 0
-    parts: list[pa.Table] = []
-    for group in range(file.num_row_groups):
-        stop = start + file.metadata.row_group(group).num_rows
-        if start < chunk.last and stop > chunk.first:
-            parts += _slices(file, path, group, start, chunk)
-        start = stop
-    if sum(map(len, parts)) != chunk.last - chunk.first:  # its columns are not of one length
-        raise EmoNetError(
-            f"{path.name}, rows {chunk.first + 1} to {chunk.last}: can't all be read. Write the file again."
-        )
-    return pa.concat_tables(parts).replace_schema_metadata(None)
-
-
-def _slices(file: pq.ParquetFile, path: Path, group: int, row: int, chunk: Chunk) -> Iterator[pa.Table]:
-    """The chunk's rows of a row group that starts at `row`. A group may hold a million rows, so it is never held whole."""
-    try:
-        for batch in file.iter_batches(_ROWS_AT_ONCE, row_groups=[group]):
-            stop = row + batch.num_rows
-            if row < chunk.last and stop > chunk.first:
-                first = max(row, chunk.first)
-                yield pa.Table.from_batches([batch.slice(first - row, min(stop, chunk.last) - first)])
-            if stop >= chunk.last:
-                return
-            row = stop
-    except _DAMAGED as error:
-        raise _unreadable(path, group, row, error) from error
-
-
-def _open_parquet(path: Path) -> pq.ParquetFile:
-    try:
-        return pq.ParquetFile(path)
-    except _DAMAGED as error:
-        raise EmoNetError(f"{path} is no readable Parquet file ({error}). Write it again.") from error
-
-
-def _unreadable(path: Path, group: int, row: int, error: Exception | str) -> EmoNetError:
-    reason = " ".join(str(error).split())
-    return EmoNetError(
-        f"{path.name}, row group {group}, from row {row + 1} on: can't be read ({reason}). Write the file again."
-    )
 
 
 def _check_columns(path: Path, names: Any, row: int | None = None) -> None:

@@ -4,12 +4,14 @@ import errno
 import json
 import os
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
 
 from ..errors import EmoNetError
 from ..files.digests import file_digest
@@ -18,6 +20,8 @@ from ..version import PACKAGE_VERSION
 from .bulk_input import COLUMNS, Chunk, Plan, ids_digest
 
 MANIFEST = "predictions.json"
+LOCK = ".lock"  # what reads the folder passes over names with a dot
+_PATIENCE = 5  # seconds; the workers of a killed run, which hold its lock too, take one to end
 _TEMPORARY = ".writing"
 _KEY = b"emonet"
 
@@ -32,6 +36,26 @@ class OutputFolder:
     def __init__(self, folder: str | Path, made_by: str):
         self.folder = Path(folder)
         self.made_by = made_by
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Within, no other run writes into the folder. The system gives the lock of a dead process back.
+
+        Raises:
+            EmoNetError: where another one is at work.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder / LOCK)
+        try:
+            lock.acquire(timeout=_PATIENCE)
+        except Timeout as error:
+            raise EmoNetError(
+                f"Another bulk prediction is writing to {self.folder}: wait for it, stop it, or take another --output."
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def part(self, chunk: Chunk) -> Path:
         """A part's file; their names in order are the chunks in order."""
@@ -84,7 +108,6 @@ class OutputFolder:
         Raises:
             EmoNetError: for a folder of other predictions, with what differs.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / MANIFEST
         if path.is_file():
             found = read_json(path)

@@ -126,7 +126,7 @@ def test_files_that_change_during_the_run_leave_nothing(
         EmoNetError, match=f"{name} changed during the run, so its parts were deleted: run the command again"
     ):
         predict_files(model, source, out, runner=changing)
-    assert not list(out.iterdir())
+    assert [path.name for path in out.iterdir()] == [bulk_output.LOCK]
     assert predict_files(model, source, out)["complete"]
 
 
@@ -227,7 +227,7 @@ def test_a_full_disk_is_said_and_leaves_no_part(
         patch.setattr(bulk_output.pq, "write_table", full)
         with pytest.raises(EmoNetError, match=r"No space is left for .*part-00000000.parquet. Free some"):
             predict_files(checkpoint, source, tmp_path / "out")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"predictions.json"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"predictions.json", bulk_output.LOCK}
     assert predict_files(checkpoint, source, tmp_path / "out")["complete"]
 
 

@@ -1,0 +1,150 @@
+"""Bulk runs that get in each other's way, or are killed: one writes at a time, nobody is left behind, no row is read twice."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+from tiny import build
+from turn_files import predicted, rows_of, write_parquet
+
+from emonet.engines import bulk_input, bulk_output
+from emonet.engines.bulk import ChunkWork, predict_files
+from emonet.engines.bulk_input import Chunk, plan_chunks, read_chunk
+from emonet.errors import EmoNetError
+
+PATIENCE = 120
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    model, model.processor = build(tokenizer, "emonet-thesis")
+    model.save_pretrained(folder)
+    return folder
+
+
+def eventually(happens: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while not happens():
+        assert time.monotonic() < end, what
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def running(checkpoint: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path, Path]]:
+    """A bulk run with two workers in a session of its own, some parts in: the process, its input and its output."""
+    source, out = write_parquet(tmp_path / "in.parquet", rows_of(600)), tmp_path / "out"
+    words = ["predict", "--model", str(checkpoint), str(source), "--output", str(out), "--engine", "datasets"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "emonet.cli.main", *words, "--workers", "2", "--turns-a-part", "10"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        eventually(
+            lambda: len(list(out.glob("part-*.parquet"))) > 3 or process.poll() is not None, "no part came"
+        )
+        assert process.poll() is None, "it ended before the test began"
+        yield process, source, out
+    finally:
+        for each in (*of_session(process.pid), process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
+        process.wait()
+
+
+def of_session(leader: int) -> list[int]:
+    """The processes that a run has started, itself not among them."""
+    found = []
+    for number in psutil.pids():
+        try:
+            if (
+                number != leader
+                and os.getsid(number) == leader
+                and psutil.Process(number).status() != psutil.STATUS_ZOMBIE
+            ):
+                found.append(number)
+        except (ProcessLookupError, PermissionError, psutil.Error):
+            pass
+    return found
+
+
+def test_workers_end_with_a_killed_run_and_the_next_one_goes_on(running: Any, checkpoint: Path) -> None:
+    process, source, out = running
+    assert len(of_session(process.pid)) >= 2
+    process.kill()
+    process.wait()
+    eventually(
+        lambda: not of_session(process.pid),
+        f"{len(of_session(process.pid))} processes are left of a killed run",
+    )
+    assert (out / bulk_output.LOCK).exists(), "the dead run's lock"
+    assert predict_files(checkpoint, source, out, turns_a_part=10)["complete"]
+    assert [row["line"] for row in predicted(out)] == [row["line"] for row in rows_of(600)]
+
+
+def test_a_second_run_on_the_same_folder_is_refused(
+    running: Any, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process, source, out = running
+    process.send_signal(signal.SIGSTOP)  # so that it does not come to its end first
+    monkeypatch.setattr(bulk_output, "_PATIENCE", 0.1)
+    with pytest.raises(
+        EmoNetError,
+        match=r"Another bulk prediction is writing to .*out: wait for it, stop it, or take another",
+    ):
+        predict_files(checkpoint, source, out, turns_a_part=10)
+
+
+def test_a_run_that_failed_gives_its_lock_back(checkpoint: Path, tmp_path: Path) -> None:
+    def fails(work: ChunkWork, chunks: Sequence[Chunk], workers: int) -> None:
+        raise KeyboardInterrupt
+
+    source = write_parquet(tmp_path / "in.parquet", rows_of(5))
+    with pytest.raises(KeyboardInterrupt):
+        predict_files(checkpoint, source, tmp_path / "out", runner=fails)
+    assert predict_files(checkpoint, source, tmp_path / "out")["complete"]
+
+
+@pytest.mark.parametrize("group", [100_000, 700])
+def test_a_row_group_is_decoded_once(group: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = rows_of(4000)
+    source = write_parquet(tmp_path / "in.parquet", rows, group)
+    plan = plan_chunks([source], 50)
+    assert len(plan.chunks) > 100
+    decoded, original = [0], pq.ParquetFile.iter_batches
+
+    def counting(self: Any, *args: Any, **options: Any) -> Iterator[Any]:
+        for batch in original(self, *args, **options):
+            decoded[0] += batch.num_rows
+            yield batch
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", counting)
+    assert [row for chunk in plan.chunks for row in read_chunk(chunk, plan.schema).to_pylist()] == rows
+    assert decoded[0] == len(rows)
+    decoded[0] = 0
+    last = plan.chunks[-1]
+    assert read_chunk(last, plan.schema).to_pylist() == rows[last.first :]
+    assert decoded[0] <= group, "what a resumed run lacks is not sought from the file's start"
+
+
+def test_rows_are_right_in_any_order_and_after_a_change(tmp_path: Path) -> None:
+    rows = rows_of(300)
+    source = write_parquet(tmp_path / "in.parquet", rows, 100)
+    plan = plan_chunks([source], 20)
+    for place in (3, 4, 9, 2, 2, 30, 7, 0):
+        chunk = plan.chunks[place]
+        assert read_chunk(chunk, plan.schema).to_pylist() == rows[chunk.first : chunk.last]
+    write_parquet(source, [{**row, "dialogue_id": f"x{row['dialogue_id']}"} for row in rows], 100)
+    with pytest.raises(EmoNetError, match="was changed while it was read"):
+        bulk_input.read_chunk(plan.chunks[1], plan.schema)

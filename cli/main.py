@@ -17,6 +17,7 @@ from .knowledge import add_source_arguments
 from .predict import add_commands as add_engine_commands
 from .serve import add_commands as add_serving_commands
 from .speakers import add_commands as add_speaker_commands
+from .standard_output import CLOSED_PIPE, can_write_anything, drop_output, is_closed
 from .train_flags import add_train_flags, config_of, training_of
 
 # Heavy modules are imported inside the commands, so that `emonet --help` answers at once.
@@ -25,7 +26,20 @@ _SEED = whole(0, 2**32 - 1)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point; returns the exit status. Bad input ends in one line on stderr and status 2."""
+    """Entry point; returns the exit status.
+
+    Bad input ends in one line on stderr and status 2; a reader of the output that goes away (`| head`) ends it without a word,
+    in the status of one that SIGPIPE ended.
+    """
+    can_write_anything()
+    try:
+        return _run(argv)
+    finally:
+        if is_closed():
+            drop_output()
+
+
+def _run(argv: Sequence[str] | None) -> int:
     arguments = _parser().parse_args(argv)
     if not sys.stderr.isatty():
         from transformers.utils import logging
@@ -33,8 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         logging.disable_progress_bar()
     try:
         arguments.run(arguments)
+        sys.stdout.flush()
     except (ValueError, OSError) as error:
-        return _refuse(error)
+        return CLOSED_PIPE if isinstance(error, BrokenPipeError) and is_closed() else _refuse(error)
     return 0
 
 

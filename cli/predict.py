@@ -63,8 +63,10 @@ def _predict(arguments: argparse.Namespace) -> None:
     from ..engines.load import computing_in, load_engine
     from ..files.disk import room_on_disk
     from ..inference.predict import predict_dialogues
+    from .standard_output import is_utf8
 
     dialogues = read_script(arguments.input)
+    escape = arguments.output == "-" and not is_utf8()
     model, processor = load_engine(arguments.model, arguments.engine, arguments.load_in_4bit)
     results = predict_dialogues(
         computing_in(model, arguments.dtype),
@@ -78,7 +80,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     for (dialogue_id, turns), labelled in zip(dialogues, results, strict=True):
         for place, (turn, result) in enumerate(zip(turns, labelled, strict=True)):
             row: dict[str, Any] = {"dialogue_id": dialogue_id, "turn": place, **turn, **result}
-            lines.append(json.dumps(row, ensure_ascii=False))
+            lines.append(json.dumps(row, ensure_ascii=escape))
     text = "\n".join(lines) + "\n"
     if arguments.output == "-":
         sys.stdout.write(text)

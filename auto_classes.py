@@ -7,6 +7,7 @@ first import of one of transformers' modules brings the package's modules along,
 from functools import partial
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 import wrapt
 
@@ -34,10 +35,27 @@ def register_when_imported() -> None:
     ):
         wrapt.register_post_import_hook(register, ours)
         wrapt.register_post_import_hook(partial(_import, ours), before)
+    wrapt.register_post_import_hook(_package_functions, "emonet.checkpoint.files")
 
 
 def _import(name: str, _: ModuleType) -> None:
     import_module(name)
+
+
+def _package_functions(files: ModuleType) -> None:
+    """Give checkpoints what they can do with the package alone; the modules behind it are imported when it is done."""
+    for name, module in (
+        ("resolve_backbone", "emonet.backbones.embedded"),
+        ("backbone_name", "emonet.backbones.embedded"),
+        ("write_companions", "emonet.hub.export"),
+        ("dialogue_biographer", "emonet.speakers.biographies.choose"),
+    ):
+        setattr(files.package, name, partial(_call, module, name))
+    files.package.utterance_embedder = partial(_call, "emonet.inference.embedding", "UtteranceEmbedder")
+
+
+def _call(module: str, name: str, *args: Any, **kwargs: Any) -> Any:
+    return getattr(import_module(module), name)(*args, **kwargs)
 
 
 def _config(name: str, ours: ModuleType) -> None:

@@ -221,7 +221,7 @@ class EmoNetConfig(CheckpointConfig):
     causal: bool = True
     # How many earlier turns a turn may see: None for all, 0 for the turn alone.
     context_window: int | None = at_least(0, None)
-    # Module over turn vectors, behind the backbone: `none`, or one of `context_registry.py`.
+    # Module over turn vectors, behind the backbone: `none`, or a name of `SYSTEMS` in `context/base.py`.
     context_module: str = "none"
     # Dropout inside the context module; None: as `head_dropout`.
     context_dropout: float | int | None = share(None)
@@ -357,7 +357,7 @@ class EmoNetConfig(CheckpointConfig):
     def validate_direction(self) -> None:
         """Who sees later turns, and whether the context module can."""
         # Imported here, so that a configuration without a model needs no PyTorch until it is made.
-        from .context.registry import context_module_class
+        from .context.base import context_module_class
 
         module = context_module_class(self.context_module)
         looks_ahead = module is not None and module.sees_future
@@ -463,6 +463,3 @@ def _set_attention_dropout(text_config: PretrainedConfig, rate: float) -> None:
     for name in ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop"):
         if hasattr(text_config, name):
             setattr(text_config, name, rate)
-
-
-EmoNetConfig.register_for_auto_class()

@@ -5,6 +5,7 @@ utterances of M tokens, K history places, H the backbone's width, C emotions.
 """
 
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +19,7 @@ from .checkpoint.base import EmoNetCheckpoint, resolve_backbone
 from .checkpoint.files import hub_options
 from .checkpoint.weights_header import WeightsHeader, config_of
 from .configuration_emonet import EmoNetConfig
-from .context.base import ContextModule, ContextPart, TurnConcepts
-from .context.registry import build_context_module
+from .context.base import ContextModule, ContextPart, TurnConcepts, build_context_module, import_system
 from .errors import EmoNetError
 from .layers.heads import (
     HeadEnsemble,
@@ -134,6 +134,11 @@ class EmoNetPreTrainedModel(EmoNetCheckpoint):
     def backbone_prefixes(self) -> tuple[str, ...]:
         memory = () if self.config.memory_encoder == "trained" else ("emonet.memory_encoder.",)
         return ("emonet.encoder.", *memory)
+
+    @property
+    def code_lookups(self) -> dict[Callable[..., Any], type]:
+        base: Any = getattr(self, "emonet", self)
+        return {} if base.context is None else {import_system: type(base.context)}
 
     def freeze(self) -> None:
         """Mark as untrainable what the configuration calls frozen (`from_pretrained` forgets `requires_grad`)."""
@@ -441,7 +446,3 @@ def _load_encoder_state(path: str, config: EmoNetConfig, load: dict[str, Any]) -
     if missing:
         raise ValueError(f"{path!r} lacks weights of its backbone, for example {sorted(missing)[0]!r}.")
     return source.state_dict()
-
-
-EmoNetModel.register_for_auto_class("AutoModel")
-EmoNetForSequenceClassification.register_for_auto_class("AutoModelForSequenceClassification")

@@ -1,5 +1,6 @@
 """The `emotion-in-conversation` pipeline: a dialogue in, one labelled row a turn out."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from itertools import islice
 from typing import Any
@@ -38,6 +39,11 @@ class EmoNetPipeline(_Pipeline):
         self.model.eval()  # `pipeline()` leaves a freshly trained model in training mode
         self.processor = processor or self.model.processor
         self.tokenizer = self.processor.tokenizer
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
+        """As `model.save_pretrained`, with this pipeline's processor."""
+        self.model.processor = self.processor
+        self.model.save_pretrained(save_directory, **kwargs)
 
     def __call__(
         self, inputs: Any, batch_size: int | None = None, num_workers: int | None = None, **kwargs: Any

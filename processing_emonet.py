@@ -18,13 +18,14 @@ from .checkpoint.files import (
     write_speakers,
 )
 from .configuration_emonet import EmoNetConfig
+from .context.base import context_module_class
 from .dialogue.turns import clean_text, turn_speaker, turn_text
 from .files.symbolic_links import refuse_outside_links
-from .knowledge.concepts import CONCEPTS_FILE, ConceptTable, collate_concepts
 
 logger = logging.get_logger(__name__)
 
 NO_LABEL = -100
+CONCEPTS_FILE = "concepts.json"
 
 
 class EmoNetProcessor:
@@ -34,7 +35,8 @@ class EmoNetProcessor:
         tokenizer: The backbone's fast tokenizer.
         config: The model's configuration; markers, windows and memory follow it.
         speakers: Global id of each known speaker's name; other names are id 0.
-        concepts: What a knowledge graph says of words, where the model has `num_concepts`.
+        concepts: What a knowledge graph says of words, where the model has `num_concepts`; the context module's
+            `concept_table`.
     """
 
     config_class = EmoNetConfig
@@ -45,7 +47,7 @@ class EmoNetProcessor:
         tokenizer: Any,
         config: EmoNetConfig,
         speakers: Mapping[str, int] | None = None,
-        concepts: ConceptTable | None = None,
+        concepts: Any = None,
     ):
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
@@ -68,7 +70,7 @@ class EmoNetProcessor:
         backbone: str,
         config: EmoNetConfig,
         speakers: Mapping[str, int] | None = None,
-        concepts: ConceptTable | None = None,
+        concepts: Any = None,
         **kwargs: Any,
     ) -> "EmoNetProcessor":
         """The processor of a new model: the backbone's tokenizer (Hub id, folder, `minilm`, `smollm2`)."""
@@ -87,7 +89,9 @@ class EmoNetProcessor:
         concepts = None
         if config.num_concepts:
             try:
-                concepts = ConceptTable.read(str(cached_file(checkpoint, CONCEPTS_FILE, **kwargs)))
+                module: Any = context_module_class(config.context_module)
+                path = cached_file(checkpoint, CONCEPTS_FILE, **kwargs)
+                concepts = module.concept_table.read(str(path))
             except OSError as error:
                 raise ValueError(
                     f"{checkpoint!r} has no {CONCEPTS_FILE}, which holds the concepts of words that its model knows: copy it "
@@ -215,7 +219,7 @@ class EmoNetProcessor:
         if self.config.speaker_memory != "none":
             batch.update(self._collate_memory(examples, turns, memory))
         if self.concepts is not None:
-            batch.update(collate_concepts([example["concepts"] for example in examples], turns))
+            batch.update(self.concepts.collate([example["concepts"] for example in examples], turns))
         return batch
 
     def labels_of(self, logits: np.ndarray) -> list[dict[str, Any]]:

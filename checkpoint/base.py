@@ -1,19 +1,20 @@
 """What every EmoNet checkpoint is: weights, code, tokenizer and speakers, loaded and saved with and without the package."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import PretrainedConfig, PreTrainedModel
-from transformers.dynamic_module_utils import custom_object_save
 from transformers.utils import logging
 
 from ..errors import EmoNetError
 from ..files.symbolic_links import refuse_outside_links
 from .adapters import Adapter, fetched
 from .digests import DIGESTS_FILE, check_digests, write_digests
-from .files import hub_options
+from .export import auto_name, exported_class, source_of, write_code
+from .files import hub_options, package
 from .weights_header import WeightsHeader
 
 logger = logging.get_logger(__name__)
@@ -151,11 +152,15 @@ class EmoNetCheckpoint(PreTrainedModel):
         """As `PreTrainedModel.save_pretrained`, and all else that a repository needs to work for others.
 
         That is the code, the entries of the Auto classes and the pipeline in `config.json`, the tokenizer and `speakers.json`;
-        and, where the package is installed, the card and the handler for Inference Endpoints.
+        and, where the package is installed, the card and the handler for Inference Endpoints. Code that an earlier save left
+        in the folder, and that this model does not use, is deleted.
 
         Raises:
-            EmoNetError: for a folder with a symbolic link that leads out of it; nothing is written then.
+            EmoNetError: for a file in place of the folder, or a folder with a symbolic link that leads out of it; nothing is
+                written then.
         """
+        if Path(save_directory).is_file():
+            raise EmoNetError(f"{save_directory} is a file: name a folder.")
         refuse_outside_links(save_directory)
         self._set_auto_map()
         push = (
@@ -178,35 +183,40 @@ class EmoNetCheckpoint(PreTrainedModel):
         self._set_auto_map()
         Path(folder).mkdir(parents=True, exist_ok=True)
         config: Any = self.config
-        custom_object_save(self, folder, config=config)
         config.save_pretrained(folder)
         self._save_companions(folder)
 
+    @classmethod
+    def register_for_auto_class(cls, auto_class: str = "AutoModel") -> None:
+        """Have transformers save the code of a subclass of your own; that of this class is always saved."""
+        if source_of(cls) is None:
+            super().register_for_auto_class(auto_class)
+
+    @property
+    def code_lookups(self) -> dict[Callable[..., Any], type]:
+        """Functions that import a part of the model by name, and the class of the part: see [`flat_code`]."""
+        return {}
+
+    def save_code(self, folder: str | os.PathLike[str]) -> None:
+        """Write the code that loads this model where emonet is not installed: see [`write_code`]."""
+        file = source_of(exported_class(type(self)))
+        assert file is not None
+        write_code(folder, file, self.code_lookups)
+
     def _set_auto_map(self) -> None:
-        module = type(self).__module__.rpartition(".")[2]
-        self.config.auto_map = {**self.auto_map, "AutoModel": f"{module}.{type(self).__name__}"}
+        self.config.auto_map = {**self.auto_map, "AutoModel": auto_name(exported_class(type(self)))}
 
     def _save_companions(self, folder: str | os.PathLike[str]) -> None:
+        self.save_code(folder)
         try:
             self.processor.save_pretrained(folder)
         except (OSError, ValueError) as error:
             logger.warning(f"{folder}: saved without tokenizer and speakers ({error})")
         write_digests(folder)
-        try:
-            from emonet.hub.export import write_companions
-        except ModuleNotFoundError as error:
-            if error.name != "emonet":
-                raise
-            return  # loaded from the Hub, without the package
-        write_companions(folder)
+        package.write_companions(folder)
 
 
 def resolve_backbone(backbone: str) -> tuple[str, str]:
     """(what `from_pretrained` loads, the public name). The embedded backbones exist only where the package is installed."""
-    try:
-        from emonet.backbones.embedded import backbone_name
-        from emonet.backbones.embedded import resolve_backbone as resolve
-    except ImportError:
-        return backbone, backbone.rstrip("/").rsplit("/", 1)[-1]
-    path = resolve(backbone)
-    return path, backbone_name(path)
+    path = package.resolve_backbone(backbone)
+    return path, package.backbone_name(path)

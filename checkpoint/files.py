@@ -2,9 +2,10 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from transformers import AutoTokenizer
@@ -22,6 +23,40 @@ _HUB_OPTIONS = (
     "subfolder",
     "token",
 )
+
+
+def _not_installed(*args: Any, **kwargs: Any) -> NoReturn:
+    raise ModuleNotFoundError("No module named 'emonet'", name="emonet")
+
+
+def _last_part(name: str) -> str:
+    return name.rstrip("/").rsplit("/", 1)[-1]
+
+
+def _nothing(folder: str | os.PathLike[str]) -> None:
+    pass
+
+
+@dataclass
+class PackageFunctions:
+    """What a checkpoint's code can do only where emonet is installed, which sets these (`auto_classes.py`).
+
+    Attributes:
+        resolve_backbone: A backbone's name → what `from_pretrained` loads; embedded ones are installed.
+        backbone_name: What `resolve_backbone` gave → the public name.
+        write_companions: Write card, handler and requirements into a saved folder.
+        dialogue_biographer: See `speakers.biographies.choose`.
+        utterance_embedder: See `inference.embedding`.
+    """
+
+    resolve_backbone: Callable[[str], str] = str
+    backbone_name: Callable[[str], str] = _last_part
+    write_companions: Callable[[str | os.PathLike[str]], None] = _nothing
+    dialogue_biographer: Callable[..., Any] = _not_installed
+    utterance_embedder: Callable[..., Any] = _not_installed
+
+
+package = PackageFunctions()
 
 
 def hub_options(kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,13 +78,8 @@ def tokenizer_of(checkpoint: str, config: Any, **options: Any) -> Any:
 
 def backbone_tokenizer(backbone: str, **kwargs: Any) -> Any:
     """The tokenizer of a backbone: a Hub id, a folder, `minilm` or `smollm2`."""
-    try:
-        from emonet.backbones.embedded import resolve_backbone
-
-        backbone = resolve_backbone(backbone)
-    except ImportError:
-        pass  # the embedded backbones exist only where the package is installed
-    return AutoTokenizer.from_pretrained(backbone, trust_remote_code=False, **kwargs)
+    path = package.resolve_backbone(backbone)
+    return AutoTokenizer.from_pretrained(path, trust_remote_code=False, **kwargs)
 
 
 def speakers_of(checkpoint: str, **options: Any) -> dict[str, int]:

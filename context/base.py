@@ -1,13 +1,28 @@
-"""Context modules: what runs over a dialogue's turn vectors behind the backbone. The interface, and the plainest one.
+"""Context modules run over a dialogue's turn vectors behind the backbone: interface, table and the plainest one.
 
-A new system is one file with a `ContextModule` and its line in `context_registry.py`; see docs/adding_a_system.md.
+A new system is one file with a `ContextModule` and its line in `SYSTEMS`; see docs/adding_a_system.md.
 """
 
+from importlib import import_module
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import nn
 
+# Each system's file in this folder. It is imported when it is asked for, so that a checkpoint carries its own alone.
+SYSTEMS = {
+    "dag-erc": "dag_erc",
+    "dialoguegcn": "dialoguegcn",
+    "dialogxl": "dialogxl",
+    "gru": "base",
+    "hitrans": "hitrans",
+    "ket": "ket",
+    "rgat": "rgat",
+    "s-page": "s_page",
+    "spcl": "spcl",
+    "tucore-gcn": "tucore_gcn",
+}
+# The classes of those that are imported.
 CONTEXT_MODULES: dict[str, type["ContextModule"]] = {}
 
 
@@ -38,6 +53,7 @@ class ContextModule(ContextPart):
         sees_future: Whether a later turn may change an earlier one; such a module needs `causal=False` in the configuration.
         uses_speakers: Whether it reads `speakers`.
         uses_concepts: Whether `forward` takes `concepts` (`TurnConcepts`, or None without knowledge).
+        concept_table: The class of the table that the concepts are from.
         has_auxiliary_loss: Whether it has `auxiliary_losses`.
         streams: Whether `resume` takes a dialogue turn by turn.
         exports: Whether its ONNX graph takes dialogues of any length.
@@ -49,6 +65,7 @@ class ContextModule(ContextPart):
     sees_future: ClassVar[bool] = False
     uses_speakers: ClassVar[bool] = True
     uses_concepts: ClassVar[bool] = False
+    concept_table: ClassVar[Any] = None
     has_auxiliary_loss: ClassVar[bool] = False
     exports: ClassVar[bool] = False
 
@@ -110,3 +127,46 @@ class GRUContext(ContextModule):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         states, last = self.gru(self.dropout(turn_states), state)
         return turn_states + states, last
+
+
+def import_system(name: str) -> None:
+    """Import the file of a system, which registers its class. A checkpoint's code imports the system it uses."""
+    import_module(f".{SYSTEMS[name]}", __package__)
+
+
+def context_module_class(name: str) -> type[ContextModule] | None:
+    """The class of that name, or None for `none`.
+
+    Raises:
+        ValueError: for an unknown name, with the known ones, and for a system that this code has no file of.
+    """
+    if name == "none":
+        return None
+    if name not in CONTEXT_MODULES and name in SYSTEMS:
+        try:
+            import_system(name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not error.name.endswith(f".{SYSTEMS[name]}"):
+                raise
+        if name not in CONTEXT_MODULES:
+            raise ValueError(
+                f"context_module={name!r} is not in the code of this checkpoint, which holds what its model uses alone: "
+                "install emonet."
+            )
+    if name not in CONTEXT_MODULES:
+        known = ", ".join(["none", *{**SYSTEMS, **CONTEXT_MODULES}])
+        raise ValueError(f"context_module={name!r} is not one of {known}.")
+    return CONTEXT_MODULES[name]
+
+
+def all_context_modules() -> dict[str, type[ContextModule]]:
+    """Every context module by name, all imported."""
+    for name in SYSTEMS:
+        context_module_class(name)
+    return dict(CONTEXT_MODULES)
+
+
+def build_context_module(config: Any) -> ContextModule | None:
+    """The context module that a configuration asks for, or None for `none`."""
+    module = context_module_class(config.context_module)
+    return None if module is None else module(config)

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ..knowledge.concepts import ConceptTable
 from .attention import AttentionBlock, masked_mean, masked_softmax, window_mask
 from .base import ContextModule, TurnConcepts
 
@@ -30,6 +31,7 @@ class KETContext(ContextModule):
     graph = "the last six turns, and by them six more; concepts of a turn's words by relatedness and affect"
     uses_speakers = False
     uses_concepts = True
+    concept_table = ConceptTable
 
     concept_vectors: torch.Tensor
     affect: torch.Tensor

@@ -7,6 +7,7 @@ from huggingface_hub import CommitInfo, HfApi
 from huggingface_hub.errors import EntryNotFoundError
 
 from ..checkpoint.adapters import ADAPTER_FILE, ADAPTER_WEIGHTS
+from ..checkpoint.export import missing_code
 from ..errors import EmoNetError, loading
 from ..files.disk import file_in
 from ..files.json_reading import read_json
@@ -124,6 +125,7 @@ def check_complete(folder: Path) -> None:
     if config.get("prompts", {}).get("biography"):
         needed.append(BIOGRAPHIES_FILE)
     missing = [name for name in needed if not (folder / name).is_file()]
+    missing += [name for name in missing_code(folder) if name not in missing]
     index = folder / "model.safetensors.index.json"
     if index.is_file():
         with loading(index, "index of shards"):

@@ -65,7 +65,9 @@ class PushingTrainer(Trainer):
         self._finish_current_push()
         refuse_outside_links(checkpoint_folder)
         for path in published_files(Path(checkpoint_folder)).values():
-            copy(path, str(self.args.output_dir))
+            if path.suffix != ".py":
+                copy(path, str(self.args.output_dir))
+        self.accelerator.unwrap_model(self.model).save_code(self.args.output_dir)
         job = self._push_in_background(f"Training in progress, epoch {self.state.epoch or 0:g}")
         job.add_done_callback(_tell_of_failure)
         self.push_in_progress = PushInProgress([job])  # type: ignore[arg-type]  # it takes a list, says its own code

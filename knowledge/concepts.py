@@ -47,6 +47,12 @@ class ConceptTable:
         kept = sorted(found, key=lambda concept: (-found[concept], concept))[: self.per_turn]
         return kept, [found[concept] for concept in kept]
 
+    def collate(
+        self, dialogues: Sequence[Sequence[tuple[list[int], list[float]]]], turns: int
+    ) -> dict[str, torch.Tensor]:
+        """See [`collate_concepts`]."""
+        return collate_concepts(dialogues, turns)
+
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write `concepts.json` into `folder`."""
         document = {

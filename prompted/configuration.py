@@ -103,6 +103,3 @@ def prompt_settings(fields: dict[str, Any]) -> PromptSettings:
         known = ", ".join(PromptSettings.__dataclass_fields__)
         raise EmoNetError(f"A prompt has no setting {unknown[0]!r}; the settings are {known}.")
     return PromptSettings(**fields)
-
-
-PromptedEmoNetConfig.register_for_auto_class()

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers.utils import cached_file
 
+from ..checkpoint.files import package
 from ..errors import EmoNetError
 from ..files.json_reading import read_json
 
@@ -148,9 +149,8 @@ class DemonstrationBank:
 
 def _encoder(model: str) -> Any:
     try:
-        from emonet.inference.embedding import UtteranceEmbedder
+        return package.utterance_embedder(model)
     except ModuleNotFoundError as error:
         raise EmoNetError(
             f"Demonstrations are found by emonet's sentence encoder, and {error.name} is not installed."
         ) from error
-    return UtteranceEmbedder(model)

@@ -34,9 +34,9 @@ class PromptedEmoNet(EmoNetCheckpoint):
     config: PromptedEmoNetConfig
     processor_class = PromptedProcessor
     auto_map = {
-        "AutoConfig": "configuration_prompted.PromptedEmoNetConfig",
-        "AutoModelForSequenceClassification": "modeling_prompted.PromptedEmoNet",
-        "AutoProcessor": "processing_prompted.PromptedProcessor",
+        "AutoConfig": "prompted_configuration.PromptedEmoNetConfig",
+        "AutoModelForSequenceClassification": "prompted_modeling.PromptedEmoNet",
+        "AutoProcessor": "prompted_processing.PromptedProcessor",
     }
     base_model_prefix = "language_model"
     supports_gradient_checkpointing = True
@@ -193,6 +193,3 @@ class PromptedEmoNet(EmoNetCheckpoint):
                     report("turns", done, whole)
             labeller.end_dialogue()
         return rows
-
-
-PromptedEmoNet.register_for_auto_class("AutoModelForSequenceClassification")

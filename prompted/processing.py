@@ -13,6 +13,7 @@ from ..checkpoint.files import (
     backbone_tokenizer,
     hub_options,
     labelled,
+    package,
     speakers_of,
     tokenizer_of,
     write_speakers,
@@ -149,13 +150,13 @@ class PromptedProcessor:
         if self.dialogue_biographer is None:
             settings = self.config.prompt_settings
             try:
-                from emonet.speakers.biographies.choose import dialogue_biographer
+                biographer = package.dialogue_biographer(settings, self.speakers)
             except ModuleNotFoundError as error:
                 raise EmoNetError(
                     f"This model is told biographies that {settings.biography_writer!r} writes of each dialogue, and "
                     f"{error.name} is not installed: pip install 'emonet[lm]'."
                 ) from error
-            self.be_told_by(dialogue_biographer(settings, self.speakers))
+            self.be_told_by(biographer)
         return self.dialogue_biographer
 
     def be_told_by(self, biographer: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from ..backbones.embedded import backbone_name, resolve_backbone
 from ..checkpoint.weights_header import config_of
 from ..configuration_emonet import is_decoder_type
-from ..context.registry import context_module_class
+from ..context.base import context_module_class
 from ..data import Conversations, load_conversations
 from ..data.collator import EncodedCorpus
 from ..data.features import set_concept_vectors

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..choices import CHOICES
 from ..configuration_emonet import EmoNetConfig
-from ..context.registry import CONTEXT_MODULES
+from ..context.base import SYSTEMS
 from ..data.loading import CORPORA
 from ..errors import EmoNetError
 from ..files.json_reading import parse_json
@@ -51,7 +51,7 @@ PROMPT_FIELDS = tuple(PromptSettings.__dataclass_fields__)
 ALL_PRESETS = (*PRESETS, *PROMPTED_PRESETS)
 _FIELD_CHOICES = {
     **CHOICES,
-    "context_module": ("none", *CONTEXT_MODULES),
+    "context_module": ("none", *SYSTEMS),
     "class_weighting": CLASS_WEIGHTINGS,
     "logit_adjustment": LOGIT_ADJUSTMENTS,
 }

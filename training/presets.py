@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..context.registry import CONTEXT_MODULES
+from ..context.base import all_context_modules
 from ..errors import EmoNetError
 
 
@@ -99,6 +99,7 @@ _FAST_DECODER = {
 }
 
 
+_CONTEXT_MODULES = all_context_modules()
 # A published system on cached turn vectors: each turn read alone, its module makes the context, and nothing of EmoNet's added.
 _SYSTEM: dict[str, Any] = {
     **_FAST,
@@ -129,7 +130,7 @@ def _system(name: str, summary: str, fine_tuned: dict[str, Any] | None = None) -
     Args:
         name: Of its context module. fine_tuned: What differs where the backbone is trained.
     """
-    module = CONTEXT_MODULES[name]
+    module = _CONTEXT_MODULES[name]
     paper, direction = module.paper, {"context_module": name, "causal": not module.sees_future}
     tuned = {**_SYSTEM_FINE_TUNED, **direction, **(fine_tuned or {})}
     return (

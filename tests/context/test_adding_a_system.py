@@ -1,5 +1,6 @@
 """The example of docs/adding_a_system.md, as it stands there: one file and one line."""
 
+import ast
 import re
 import sys
 import types
@@ -11,7 +12,7 @@ import pytest
 import torch
 from tiny import DIALOGUE, build, logits
 
-from emonet.context.base import CONTEXT_MODULES
+from emonet.context.base import CONTEXT_MODULES, SYSTEMS
 from emonet.inference.session import EmoNetSession
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding_a_system.md"
@@ -21,13 +22,14 @@ PAGE = Path(__file__).parents[2] / "docs" / "adding_a_system.md"
 def example() -> Iterator[str]:
     """The page's file as a module of the package, and its line."""
     source, line = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
-    module = types.ModuleType("emonet.context_mean_past")
-    module.__package__ = "emonet"
+    ((name, file),) = ast.literal_eval(f"{{{line}}}").items()
+    module = types.ModuleType(f"emonet.context.{file}")
+    module.__package__ = "emonet.context"
     sys.modules[module.__name__] = module
     exec(source, module.__dict__)
-    exec(line, {"__package__": "emonet"})
-    yield "mean-past"
-    del sys.modules[module.__name__], CONTEXT_MODULES["mean-past"]
+    SYSTEMS[name] = file
+    yield name
+    del sys.modules[module.__name__], CONTEXT_MODULES[name], SYSTEMS[name]
 
 
 def test_the_example_trains_is_causal_and_streams(example: str, tokenizer: Any) -> None:

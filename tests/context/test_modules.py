@@ -9,8 +9,7 @@ import torch
 from context_references import REFERENCES
 from torch import nn
 
-from emonet.context.base import CONTEXT_MODULES, TurnConcepts
-from emonet.context.registry import build_context_module
+from emonet.context.base import TurnConcepts, all_context_modules, build_context_module
 from emonet.context.spcl import contrastive_losses
 from emonet.training.presets import PRESETS
 
@@ -22,6 +21,7 @@ SPEAKERS = {
     "thirty speakers": list(range(30)),
     "longer than any window": [place % 3 for place in range(40)],
 }
+CONTEXT_MODULES = all_context_modules()
 EVERY = sorted(CONTEXT_MODULES)
 
 

@@ -10,11 +10,12 @@ from tiny import DIALOGUE, OTHER, build, logits
 from without_emonet import run_without_emonet
 
 from emonet.cli.main import main
-from emonet.context.registry import CONTEXT_MODULES
+from emonet.context.base import all_context_modules
 from emonet.knowledge.concepts import ConceptTable
 from emonet.studies.published import PUBLISHED
 from emonet.training.presets import PRESETS
 
+CONTEXT_MODULES = all_context_modules()
 SYSTEMS = sorted(name for name in CONTEXT_MODULES if name in PRESETS)
 SPEAKERS = {"speaker_identity": "global", "speaker_memory": "corpus"}
 CONCEPTS = ConceptTable(

@@ -17,7 +17,7 @@ from emonet.training.presets import PRESETS
 
 pytest.importorskip("onnxruntime", reason="the onnx extra is not installed")
 
-from emonet.context.registry import CONTEXT_MODULES
+from emonet.context.base import all_context_modules
 from emonet.engines.onnx_engine import OnnxEmoNet
 from emonet.engines.onnx_export import RECORD_FILE, export_onnx
 
@@ -26,7 +26,7 @@ LONG = [
     for place, turn in enumerate((DIALOGUE + OTHER) * 3)
 ]
 CALLS = [[DIALOGUE], [DIALOGUE, OTHER, LONG], [OTHER[:1]], [LONG, [{"speaker": "New", "text": "hello"}]]]
-EXPORTED = ["none", *(name for name, module in CONTEXT_MODULES.items() if module.exports)]
+EXPORTED = ["none", *(name for name, module in all_context_modules().items() if module.exports)]
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     **{
         name: (name, {})

@@ -21,7 +21,7 @@ def report(value):
 """
 
 
-def run_without_emonet(code: str, folder: Path, **environment: str) -> Any:
+def run_without_emonet(code: str, folder: Path, timeout: int = 300, **environment: str) -> Any:
     """What `code` gave to `report(...)`; it runs in `folder` with caches of its own there."""
     env = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "PYTHON", "EMONET"))}
     env.update(HF_HOME=str(folder / "hf"), HF_HUB_DISABLE_XET="1", OMP_NUM_THREADS="1", **environment)
@@ -31,7 +31,7 @@ def run_without_emonet(code: str, folder: Path, **environment: str) -> Any:
         env=env,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=timeout,
     )
     assert done.returncode == 0, done.stderr[-4000:]
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]

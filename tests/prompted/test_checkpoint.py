@@ -141,7 +141,7 @@ def test_the_hub_and_back_merged_and_as_adapters_alone(
         "emonet_adapter.json",
         "emonet_adapter.safetensors",
         "biographies.json",
-        "modeling_prompted.py",
+        "prompted_modeling.py",
         "handler.py",
     }
     assert "model.safetensors" not in files

@@ -7,13 +7,7 @@ from typing import Any
 from ..dialogue.rows import Dialogue, Turn
 from ..errors import DataFormatError
 from ..files.text import clean, decode, parse_json, short
-from ..speakers.registry import SPEAKERS_FILE
-
-# ruff: noqa: F401
-# A loading script (datasets 3) finds only the siblings that it imports itself, on lines without a comment: those that
-# its siblings need are imported here too.
 from .conversations import ConversationBuilder, by_label
-from .history import SCOPES
 from .schema import EMORYNLP_LABELS
 
 _ORDER = ("Neutral", "Joyful", "Scared", "Mad", "Peaceful", "Powerful", "Sad")

@@ -6,13 +6,7 @@ from pathlib import Path
 from ..dialogue.rows import Dialogue, Turn
 from ..errors import DataFormatError
 from ..files.text import clean, read_csv_rows, short, whole_number
-from ..speakers.registry import SPEAKERS_FILE
-
-# ruff: noqa: F401
-# A loading script (datasets 3) finds only the siblings that it imports itself, on lines without a comment: those that
-# its siblings need are imported here too.
 from .conversations import ConversationBuilder, by_label
-from .history import SCOPES
 from .schema import EMORYNLP_LABELS
 
 _COLUMNS = ("Utterance", "Speaker", "Emotion", "Scene_ID", "Utterance_ID", "Season", "Episode")

@@ -15,6 +15,7 @@ import pytest
 
 from emonet.data import MELD, Conversations, EmoryNLP, load_conversations
 from emonet.data.emorynlp_aligned import EmoryNLPAligned
+from emonet.data.loading_script import write_loading_script
 from emonet.dialogue.names import identity
 from emonet.errors import DataFormatError
 
@@ -213,6 +214,23 @@ assert isinstance(rows["test"][0]["turns"][0]["speaker_history_index"], list)
 """
 
 
+LOAD_SCRIPT = """
+import datasets, importlib, sys
+builder = importlib.import_module("scripts.meld").MELD(cache_dir="cache", config_name="dialogues", data_dir=sys.argv[1])
+builder.download_and_prepare()
+assert len(builder.as_dataset(split="test")) == 280
+assert not [name for name in sys.modules if name.partition(".")[0] == "emonet"]
+"""
+
+
+def test_a_loading_script_works_without_the_package(tmp_path: Path, corpora: Path) -> None:
+    write_loading_script(MELD, tmp_path / "scripts")
+    command = [sys.executable, "-c", LOAD_SCRIPT, str(corpora.resolve() / "meld")]
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "home"), "PYTHONPATH": ""}
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-3000:]
+
+
 @pytest.mark.slow
 def test_the_builders_load_as_scripts_under_datasets_3(tmp_path: Path, corpora: Path) -> None:
     """Installs datasets 3 beside; set EMONET_DATASETS3_PYTHON to an interpreter that has it to save the time."""
@@ -224,18 +242,18 @@ def test_the_builders_load_as_scripts_under_datasets_3(tmp_path: Path, corpora: 
             [python, "-m", "pip", "install", "-q", "datasets<4"], capture_output=True
         ).returncode:
             pytest.skip("datasets 3 cannot be installed here")
-    data = Path(sys.modules[EmoryNLP.__module__].__file__ or "").resolve().parent
     environment = {**os.environ, "HF_HOME": str(tmp_path / "home"), "PYTHONPATH": ""}
-    for script, folder, turns in (
-        ("emorynlp", "emorynlp", 1328),
-        ("emorynlp_aligned", "emorynlp_aligned", 984),
-        ("meld", "meld", 2610),
+    for builder, folder, turns in (
+        (EmoryNLP, "emorynlp", 1328),
+        (EmoryNLPAligned, "emorynlp_aligned", 984),
+        (MELD, "meld", 2610),
     ):
+        script = write_loading_script(builder, tmp_path / "scripts")
         command = [
             python,
             "-c",
             SCRIPT,
-            str(data / f"{script}.py"),
+            str(script),
             str(corpora.resolve() / folder),
             str(tmp_path / "c"),
             str(turns),

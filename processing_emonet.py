@@ -25,7 +25,6 @@ from .files.symbolic_links import refuse_outside_links
 logger = logging.get_logger(__name__)
 
 NO_LABEL = -100
-CONCEPTS_FILE = "concepts.json"
 
 
 class EmoNetProcessor:
@@ -88,13 +87,13 @@ class EmoNetProcessor:
         tokenizer, speakers = tokenizer_of(checkpoint, config, **kwargs), speakers_of(checkpoint, **kwargs)
         concepts = None
         if config.num_concepts:
+            module: Any = context_module_class(config.context_module)
+            table = module.concept_table
             try:
-                module: Any = context_module_class(config.context_module)
-                path = cached_file(checkpoint, CONCEPTS_FILE, **kwargs)
-                concepts = module.concept_table.read(str(path))
+                concepts = table.read(str(cached_file(checkpoint, table.file_name, **kwargs)))
             except OSError as error:
                 raise ValueError(
-                    f"{checkpoint!r} has no {CONCEPTS_FILE}, which holds the concepts of words that its model knows: copy it "
+                    f"{checkpoint!r} has no {table.file_name}, which holds the concepts of words that its model knows: copy it "
                     "from the training run."
                 ) from error
         return cls(tokenizer, config, speakers, concepts)

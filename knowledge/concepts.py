@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -31,6 +31,8 @@ class ConceptTable:
         sources: Where it is from: name, version and licence of graph and lexicon.
         per_turn: How many concepts a turn may have; those of the highest confidence are kept.
     """
+
+    file_name: ClassVar[str] = CONCEPTS_FILE
 
     concepts: list[str]
     affect: list[float]

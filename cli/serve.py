@@ -1,6 +1,7 @@
 """The `emonet serve` command."""
 
 import argparse
+import os
 from dataclasses import fields
 from typing import Any
 
@@ -38,6 +39,11 @@ def add_commands(commands: Any) -> None:
         metavar="N",
         help="JSON requests under way in a worker (default: 1024)",
     )
+    serve.add_argument(
+        "--auth",
+        metavar="NAME:PASSWORD",
+        help="ask for them (default: $EMONET_AUTH, which no other user of the machine sees)",
+    )
     serve.set_defaults(run=_serve)
 
 
@@ -53,11 +59,6 @@ def _serve(arguments: argparse.Namespace) -> None:
         for field in fields(Limits)
         if given.get(f"max_{field.name}") is not None
     }
-    serve(
-        arguments.model,
-        arguments.host,
-        arguments.port,
-        arguments.workers,
-        Limits(**chosen),
-        page=not arguments.no_page,
-    )
+    login = os.environ.get("EMONET_AUTH") or None if arguments.auth is None else arguments.auth
+    limits, page = Limits(**chosen), not arguments.no_page
+    serve(arguments.model, arguments.host, arguments.port, arguments.workers, limits, page, login=login)

@@ -16,7 +16,7 @@ from .push import check_complete, published_files
 
 _PACKAGE = Path(__file__).parents[1]
 _TEMPLATES = Path(__file__).with_name("space")
-_DEMO = ("fastapi", "gradio", "uvicorn")
+_DEMO = ("fastapi", "fastapi-offline", "gradio", "uvicorn")
 
 
 def push_space(

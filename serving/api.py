@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
@@ -98,8 +99,12 @@ def create_api(predictor: Predictor, limits: Limits) -> FastAPI:
 
     Time and requests are limited by `LimitRequests` around it.
     """
-    app = FastAPI(
-        title="emonet", version=PACKAGE_VERSION, description=_DESCRIPTION, max_body_size=limits.body
+    app = FastAPIOffline(  # its documentation asks nothing of other hosts
+        redoc_url=None,
+        title="emonet",
+        version=PACKAGE_VERSION,
+        description=_DESCRIPTION,
+        max_body_size=limits.body,
     )
     batcher = Batcher(predictor)
     refused: dict[int | str, dict[str, Any]] = {

@@ -1,12 +1,15 @@
-"""What a person takes home: all turns as CSV and JSON, the timeline as PNG. No file is written on the server."""
+"""What a person takes home: all turns as CSV and JSON, the timeline as PNG. Made when asked for, written nowhere."""
 
 import base64
 import json
+from collections.abc import Callable
 from typing import Any
 
 from ..files.spreadsheet_cells import Cell, csv_of
 from .analysis import Analysis
 from .timeline import timeline_picture
+
+_TITLE = "Emotions by turn, predicted by "
 
 
 def csv_text(analysis: Analysis) -> str:
@@ -51,20 +54,24 @@ def json_text(analysis: Analysis, model: str) -> str:
     )
 
 
-def links(analysis: Analysis, model: str) -> str:
-    """The three files as links that hold them."""
-    files = (
-        ("emotions.csv", "text/csv;charset=utf-8", b"\xef\xbb\xbf" + csv_text(analysis).encode(), "CSV"),
-        ("emotions.json", "application/json", json_text(analysis, model).encode(), "JSON"),
-        (
-            "timeline.png",
-            "image/png",
-            timeline_picture(analysis, f"Emotions by turn, predicted by {model}"),
-            "PNG timeline",
-        ),
-    )
-    anchors = " ".join(
-        f'<a class="emo-file" download="{name}" href="data:{kind};base64,{base64.b64encode(content).decode()}">{title}</a>'
-        for name, kind, content, title in files
-    )
-    return f'<nav class="emo-files" aria-label="Download"><span>Download</span> {anchors}</nav>'
+DOWNLOADS: dict[str, tuple[str, str, Callable[[Analysis, str], bytes]]] = {
+    "CSV": (
+        "emotions.csv",
+        "text/csv;charset=utf-8",
+        lambda seen, _: b"\xef\xbb\xbf" + csv_text(seen).encode(),
+    ),
+    "JSON": ("emotions.json", "application/json", lambda seen, model: json_text(seen, model).encode()),
+    "PNG timeline": ("timeline.png", "image/png", lambda seen, model: timeline_picture(seen, _TITLE + model)),
+}
+"""What can be downloaded, by what its button says: the file's name, its type, and what makes it."""
+
+
+def parcel(kind: str, analysis: Analysis, model: str) -> str:
+    """A file as JSON that holds it: `name`, `type` and its `content` in base64, for the browser to save.
+
+    Raises:
+        KeyError: for a kind that is none of `DOWNLOADS`.
+    """
+    name, media_type, make = DOWNLOADS[kind]
+    content = base64.b64encode(make(analysis, model)).decode()
+    return json.dumps({"name": name, "type": media_type, "content": content})

@@ -1,65 +1,66 @@
-"""A prediction that runs beside its page: it tells how far it is, and can be stopped."""
+"""Work that runs beside its page: it tells how far it is, can be stopped, and has a deadline."""
 
 import threading
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Generic, TypeVar
 
-from ..errors import EmoNetError
-from .predictor import Predictor, Stopped, Turns
+from ..inference.predict import Report
+from .predictor import Stopped
 
-_WORDS = {"memory": "Reading what the speakers said before", "turns": "Naming emotions"}
+Answer = TypeVar("Answer")
 
 
-class Job:
-    """The dialogues of a script on their way through the model, in a thread of their own.
+class Job(Generic[Answer]):
+    """Work in a thread of its own.
+
+    Args:
+        work: Called with a report `(what, done, whole)`, which raises [`Stopped`] when nobody wants the answer any more.
+        seconds: Time until it is stopped.
 
     Attributes:
-        answer: The labelled turns of each dialogue once `done`, unless it was stopped or `error` says what went wrong.
-        stopped: Whether somebody stopped it; the pass that is being computed then still ends.
+        answer: What `work` returned. error: What it raised. overdue: Whether the deadline stopped it.
+        progress: What is being done, how much of it is done, and how much there is.
     """
 
-    def __init__(self, predictor: Predictor, dialogues: Sequence[Turns], seconds: float):
-        self.answer: list[list[dict[str, Any]]] | None = None
+    def __init__(self, work: Callable[[Report], Answer], seconds: float):
+        self.answer: Answer | None = None
         self.error: Exception | None = None
-        self._predictor, self._dialogues = predictor, dialogues
-        self._seconds, self._deadline = seconds, time.monotonic() + seconds
-        self._stop = threading.Event()
-        self._progress = ("Preparing", 0, 1)
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+        self.overdue = False
+        self.progress = ("preparing", 0, 1)
+        self._work, self._deadline = work, time.monotonic() + seconds
+        self._stopped, self._ended = threading.Event(), threading.Event()
+        threading.Thread(target=self._run, daemon=True).start()
 
     def stop(self) -> None:
-        """End it after the pass that is being computed."""
-        self._stop.set()
+        """Nobody waits any more; the thread ends with its next report."""
+        self._stopped.set()
+        self._ended.set()
 
     def done(self, wait: float) -> bool:
-        """Whether it has ended, after at most `wait` seconds."""
-        self._thread.join(wait)
-        return not self._thread.is_alive()
+        """Whether it has ended, was stopped or is overdue, after at most `wait` seconds."""
+        left = self._deadline - time.monotonic()
+        if not self._ended.wait(max(0.0, min(wait, left))) and left <= wait:
+            self.overdue = True
+            self.stop()
+        return self._ended.is_set()
 
     @property
     def stopped(self) -> bool:
-        return self._stop.is_set()
-
-    @property
-    def progress(self) -> tuple[str, int, int]:
-        """What is being done, how much of it is done, and how much there is."""
-        return self._progress
+        """Whether it was stopped, by somebody or by its deadline."""
+        return self._stopped.is_set()
 
     def _run(self) -> None:
         try:
-            self.answer = self._predictor.predict(self._dialogues, report=self._report)
+            self.answer = self._work(self._report)
         except Stopped:
             pass
         except Exception as error:
             self.error = error
+        finally:
+            self._ended.set()
 
     def _report(self, what: str, done: int, whole: int) -> None:
-        self._progress = (_WORDS[what], done, whole)
-        if self._stop.is_set():
+        self.progress = (what, done, whole)
+        if self.stopped:
             raise Stopped
-        if time.monotonic() > self._deadline:
-            raise EmoNetError(
-                f"Not done within {self._seconds:g} seconds, which is the limit; cut the script into parts."
-            )

@@ -57,13 +57,8 @@ class Predictor:
 
         Others get the model between two passes, so a long script holds nobody up.
         """
-
-        def between_passes(what: str, done: int, whole: int) -> None:
-            self._hand_over(what, done, whole)
-            if report is not None:
-                report(what, done, whole)
-
         with self.alone():
+            between_passes = self._between_passes(report)
             results = predict_dialogues(
                 self.model, self.processor, dialogues, histories, report=between_passes
             )
@@ -81,20 +76,25 @@ class Predictor:
         """A dialogue that grows turn by turn. EmoNetError for a model that needs whole dialogues."""
         return (PromptedSession if self.prompted else EmoNetSession)(self.model, self.processor)
 
-    def explain(self, analysis: Analysis, dialogue: int, place: int) -> Attribution:
+    def explain(
+        self, analysis: Analysis, dialogue: int, place: int, report: Report | None = None
+    ) -> Attribution:
         """Which other turns the label of a turn rests on, and what its speaker said in earlier dialogues."""
         turns = analysis.dialogues[dialogue][1]
         with self.alone():
+            between_passes = self._between_passes(report)
             if self.prompted:
                 felt = analysis.felt_before(dialogue, place)
-                return prompted_occlusion(self.model, self.processor, turns, place, felt, self._hand_over)
+                return prompted_occlusion(self.model, self.processor, turns, place, felt, between_passes)
             return occlusion(
-                self.model, self.processor, turns, place, analysis.said_before(dialogue), self._hand_over
+                self.model, self.processor, turns, place, analysis.said_before(dialogue), between_passes
             )
 
-    def add(self, session: Session, speaker: str, text: str) -> dict[str, Any]:
-        """The next turn of a session, labelled."""
+    def add(self, session: Session, speaker: str, text: str, report: Report | None = None) -> dict[str, Any]:
+        """The next turn of a session, labelled. A report that raises, before the pass, leaves the session as it is."""
         with self.alone():
+            if report is not None:
+                report("turns", 0, 1)
             turn = session.add(speaker, text)
         return {**turn, **highest_first(turn)}
 
@@ -111,9 +111,16 @@ class Predictor:
         with self._next:  # who waits here is before a thread that hands over and waits again
             self._use.acquire()
 
-    def _hand_over(self, *_: Any) -> None:
-        self._use.release()
-        self._wait()
+    def _between_passes(self, report: Report | None) -> Report:
+        """Others get the model, then `report` is told; it may raise [`Stopped`]."""
+
+        def hand_over(what: str, done: int, whole: int) -> None:
+            self._use.release()
+            self._wait()
+            if report is not None:
+                report(what, done, whole)
+
+        return hand_over
 
 
 def highest_first(result: Mapping[str, Any], top: int | None = None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from ..prompted.processing import PromptedProcessor
 from .analysis import Analysis, identity_of
 from .turn_list import bars, chip
 
+MOST_CARDS = 50
 _SCOPES = {
     "none": "This model keeps no memory of speakers: what a person said earlier counts only as part of the dialogue.",
     "dialogue": "The memory holds what a person said earlier in the same dialogue, as text and nothing else.",
@@ -23,19 +24,37 @@ _PROMPTED_SCOPES = {
 
 
 def profiles(analysis: Analysis, processor: Any) -> str:
-    """A card for every speaker, in order of appearance, with the memory as it stands after the last turn.
+    """A card for each of the `MOST_CARDS` speakers with the most turns, in order of appearance.
+
+    It shows the memory as it stands after the last turn.
 
     Args:
         processor: An `EmoNetProcessor` or a `PromptedProcessor`, whose biographies are shown too.
     """
-    cards = "".join(_card(name, analysis, processor) for name in analysis.speakers())
+    turns_of: dict[str, list[dict[str, Any]]] = {}
+    for _, turns in analysis.dialogues:
+        for turn in turns:
+            turns_of.setdefault(turn["speaker"], []).append(turn)
+    kept = set(sorted(turns_of, key=lambda name: -len(turns_of[name]))[:MOST_CARDS])
+    cleaned = {name: clean_text(name) for name in turns_of}
+    cards = "".join(
+        _card(name, turns_of[name], analysis, processor, cleaned) for name in turns_of if name in kept
+    )
     scopes = _PROMPTED_SCOPES if isinstance(processor, PromptedProcessor) else _SCOPES
-    return f'<p class="emo-note">{scopes[processor.config.speaker_memory]}</p><div class="emo-cards">{cards}</div>'
+    note = scopes[processor.config.speaker_memory]
+    if len(kept) < len(turns_of):
+        note += f" Shown are the {len(kept)} speakers with the most turns, of {len(turns_of)}."
+    return f'<p class="emo-note">{note}</p><div class="emo-cards">{cards}</div>'
 
 
-def _card(name: str, analysis: Analysis, processor: Any) -> str:
+def _card(
+    name: str,
+    mine: Sequence[Mapping[str, Any]],
+    analysis: Analysis,
+    processor: Any,
+    cleaned: Mapping[str, str],
+) -> str:
     looks = analysis.looks
-    mine = [turn for _, turns in analysis.dialogues for turn in turns if turn["speaker"] == name]
     counts = Counter(turn["label"] for turn in mine)
     shares = {label: count / len(mine) for label, count in counts.most_common()}
     usual = chip(*next((label, looks[label]) for label in shares))
@@ -43,7 +62,7 @@ def _card(name: str, analysis: Analysis, processor: Any) -> str:
         f'<section class="emo-card" aria-label="{escape(name)}"><h3>{escape(name)}</h3>'
         f'<p class="emo-note">{escape(identity_of(name, processor))}</p>'
         f"<p>{len(mine)} turn{'s' if len(mine) > 1 else ''}, most often {usual}</p>{bars(shares, looks)}"
-        f"{_biography(name, processor)}{_memory(name, analysis, processor)}</section>"
+        f"{_biography(name, processor)}{_memory(name, analysis, processor, cleaned)}</section>"
     )
 
 
@@ -62,8 +81,8 @@ def _biography(name: str, processor: Any) -> str:
     )
 
 
-def _memory(name: str, analysis: Analysis, processor: Any) -> str:
-    held = remembered(name, analysis, processor)
+def _memory(name: str, analysis: Analysis, processor: Any, cleaned: Mapping[str, str]) -> str:
+    held = remembered(name, analysis, processor, cleaned)
     if not held:
         return ""
     items = "".join(f"<li>{escape(turn['text']) or '<i>(said nothing)</i>'}</li>" for turn in reversed(held))
@@ -71,14 +90,20 @@ def _memory(name: str, analysis: Analysis, processor: Any) -> str:
     return f"<details><summary>In memory: {many}</summary><ol reversed>{items}</ol></details>"
 
 
-def remembered(name: str, analysis: Analysis, processor: Any) -> Sequence[Mapping[str, Any]]:
+def remembered(
+    name: str, analysis: Analysis, processor: Any, cleaned: Mapping[str, str] | None = None
+) -> Sequence[Mapping[str, Any]]:
     """The turns that the model would remember if this speaker went on, oldest first.
 
     A role is another person in every dialogue, so its memory begins with the last one.
+
+    Args:
+        cleaned: Each speaker's name as the model reads it, for a caller that asks for many speakers.
     """
+    cleaned = cleaned or {speaker: clean_text(speaker) for speaker in analysis.speakers()}
     scope, name = processor.config.speaker_memory, clean_text(name)
     if scope == "none":
         return []
     recent = analysis.dialogues if scope == "corpus" and not is_role(name) else analysis.dialogues[-1:]
-    said = [turn for _, turns in recent for turn in turns if clean_text(turn["speaker"]) == name]
+    said = [turn for _, turns in recent for turn in turns if cleaned[turn["speaker"]] == name]
     return said[-processor.config.memory_window :]

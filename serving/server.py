@@ -9,13 +9,15 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from ..errors import EmoNetError
+from .access import Access
 from .limits import LimitRequests, Limits
 
 HEALTH_SECONDS = 60  # a worker that does not even answer its supervisor for so long hangs, and is replaced
 
 
-def create_app(model: str | Path, limits: Limits, page: bool = True) -> Any:
+def create_app(model: str | Path, limits: Limits, page: bool = True, access: Access | None = None) -> Any:
     """The application: the page under `/`, the endpoint under `/v1/`, its schema under `/openapi.json` and `/docs`."""
+    access = access or Access()
     from .api import PREFIX, create_api
     from .predictor import Predictor
 
@@ -24,8 +26,8 @@ def create_app(model: str | Path, limits: Limits, page: bool = True) -> Any:
     if page:
         from .page import mount_page
 
-        app = mount_page(app, predictor, limits)
-    return LimitRequests(app, limits, PREFIX)
+        app = mount_page(app, predictor, limits, access)
+    return access.around(LimitRequests(app, limits, PREFIX))
 
 
 def serve(
@@ -35,10 +37,16 @@ def serve(
     workers: int = 1,
     limits: Limits | None = None,
     page: bool = True,
+    login: str | None = None,
+    frames: tuple[str, ...] = (),
 ) -> None:
     """Serve a checkpoint until the process is told to stop.
 
     The supervisor holds the socket: while a worker that died is replaced, connections wait and none is refused.
+
+    Args:
+        login: `NAME:PASSWORD` that page and endpoint ask for; by default they ask nobody.
+        frames: Origins whose pages may show the page in a frame.
 
     Raises:
         EmoNetError: for several workers with the page, whose visitors must stay with the process that knows them.
@@ -47,7 +55,8 @@ def serve(
         raise EmoNetError(
             "The page keeps its visitors in one process: give --workers 1, or --no-page for JSON alone."
         )
-    application: Callable[[], Any] = partial(create_app, model, limits or Limits(), page)
+    access = Access(login, host, frames)
+    application: Callable[[], Any] = partial(create_app, model, limits or Limits(), page, access)
     config = uvicorn.Config(
         application,  # type: ignore[arg-type]
         factory=True,
@@ -60,6 +69,7 @@ def serve(
         access_log=False,
     )
     raise_file_limit()
+    access.warn()
     socket = config.bind_socket()
     try:
         Multiprocess(config, sockets=[socket]).run()

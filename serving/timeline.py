@@ -1,7 +1,9 @@
 """Each speaker's emotions over the turns: as a grid for the page, and as a picture to keep."""
 
 import io
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -11,36 +13,75 @@ from .turn_list import colours
 
 # A picture is at most 30 inches wide at 150 dots an inch, whatever the length of the script.
 _DPI, _WIDEST = 150, 30.0
+MOST_ROWS = 20
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a timeline, so few that they can be drawn and read.
+
+    Attributes:
+        names: A speaker's name for each of the first rows, in order of appearance.
+        others: How many speakers share the last row; 0 where there is none.
+    """
+
+    names: list[str]
+    others: int
+
+    @classmethod
+    def of(cls, turns: Sequence[Mapping[str, Any]]) -> "Rows":
+        """A row each for the `MOST_ROWS` speakers with the most turns, and one for the others."""
+        counts = Counter(turn["speaker"] for turn in turns)
+        kept = {name for name, _ in counts.most_common(MOST_ROWS)}
+        return cls([name for name in counts if name in kept], len(counts) - len(kept))
+
+    @property
+    def index(self) -> dict[str, int]:
+        """The row of each name; others have row `len(names)`."""
+        return {name: row for row, name in enumerate(self.names)}
+
+    @property
+    def titles(self) -> list[str]:
+        """What stands before each row."""
+        return [*self.names, *([f"{self.others} others"] if self.others else [])]
+
+    @property
+    def note(self) -> str:
+        """What is said where speakers share a row."""
+        if not self.others:
+            return ""
+        who = f"other {self.others} share" if self.others > 1 else "other one has"
+        return f"The {len(self.names)} speakers with the most turns have a row each; the {who} the last row."
 
 
 def timeline(analysis: Analysis, part: Part) -> str:
     """A row for every speaker of a part, a column for every turn; a cell shows its emotion and leads to the turn."""
-    looks = analysis.looks
-    speakers = list(dict.fromkeys(turn["speaker"] for turn in part.turns))
+    looks, rows = analysis.looks, Rows.of(part.turns)
     names = "".join(
         f'<span class="emo-lane" style="grid-row:{row}">{escape(name)}</span>'
-        for row, name in enumerate(speakers, start=2)
+        for row, name in enumerate(rows.titles, start=2)
     )
     ticks = "".join(
         f'<span class="emo-tick" style="grid-column:{place + 2}">{part.first + place + 1}</span>'
         for place in range(len(part.turns))
         if place == 0 or (part.first + place + 1) % 5 == 0
     )
+    index = rows.index
     cells = "".join(
-        _cell(turn, part.first + place, place, speakers, looks) for place, turn in enumerate(part.turns)
+        _cell(turn, part.first + place, place, index.get(turn["speaker"], len(rows.names)), looks)
+        for place, turn in enumerate(part.turns)
     )
+    note = f'<p class="emo-note">{rows.note}</p>' if rows.note else ""
     return (
         '<div class="emo-scroll" role="region" tabindex="0" aria-label="Timeline of each speaker\'s emotions">'
-        f'<div class="emo-timeline" style="--turns:{len(part.turns)}">{ticks}{names}{cells}</div></div>'
+        f'<div class="emo-timeline" style="--turns:{len(part.turns)}">{ticks}{names}{cells}</div></div>{note}'
     )
 
 
-def _cell(
-    turn: Mapping[str, Any], number: int, column: int, speakers: list[str], looks: Mapping[str, Look]
-) -> str:
+def _cell(turn: Mapping[str, Any], number: int, column: int, row: int, looks: Mapping[str, Look]) -> str:
     look = looks[turn["label"]]
     said = escape(f"{number + 1}. {turn['speaker']}: {turn['label']} {turn['score']:.0%}")
-    place = f"grid-row:{speakers.index(turn['speaker']) + 2};grid-column:{column + 2}"
+    place = f"grid-row:{row + 2};grid-column:{column + 2}"
     return (
         f'<a class="emo-cell" href="#turn-{number + 1}" tabindex="-1" style="{place};{colours(look)}" title="{said}" '
         f'aria-label="{said}"><span aria-hidden="true">{look.symbol}</span>'
@@ -49,20 +90,24 @@ def _cell(
 
 
 def timeline_picture(analysis: Analysis, title: str) -> bytes:
-    """The timeline of all dialogues as PNG; a line stands between two dialogues."""
+    """The timeline of all dialogues as PNG; a line stands between two dialogues.
+
+    Its cost is bounded: few speakers have a row of their own (see [`Rows`]), and the picture has a greatest width.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    looks, speakers = analysis.looks, analysis.speakers()
-    turns = [turn for _, dialogue in analysis.dialogues for turn in dialogue]
+    looks, turns = analysis.looks, [turn for _, dialogue in analysis.dialogues for turn in dialogue]
+    rows = Rows.of(turns)
+    index, titles = rows.index, rows.titles
     width = min(max(7.0, 1.8 + 0.24 * len(turns)), _WIDEST)
     marker = max(5.0, min(130.0, (60 * (width - 1.8) / max(len(turns), 1)) ** 2))
-    figure = Figure(figsize=(width, 1.7 + 0.36 * len(speakers)), layout="constrained")
+    figure = Figure(figsize=(width, 1.7 + 0.36 * len(titles)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for label, look in looks.items():
         points = [
-            (place, speakers.index(turn["speaker"]))
+            (place, index.get(turn["speaker"], len(rows.names)))
             for place, turn in enumerate(turns, start=1)
             if turn["label"] == label
         ]
@@ -79,11 +124,13 @@ def timeline_picture(analysis: Analysis, title: str) -> bytes:
             zorder=3,
         )
     border = 0.5
+    borders = []
     for _, dialogue in analysis.dialogues[:-1]:
         border += len(dialogue)
-        axes.axvline(border, color="#888888", linewidth=0.8)
-    axes.set_yticks(range(len(speakers)), [_short(name) for name in speakers], parse_math=False)
-    axes.set_ylim(len(speakers) - 0.4, -0.6)
+        borders.append(border)
+    axes.vlines(borders, -0.6, len(titles) - 0.4, color="#888888", linewidth=0.8)
+    axes.set_yticks(range(len(titles)), [_short(name) for name in titles], parse_math=False)
+    axes.set_ylim(len(titles) - 0.4, -0.6)
     axes.set_xlim(0.3, len(turns) + 0.7)
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)

@@ -1,6 +1,9 @@
-"""The demo page and the JSON endpoint of this Space."""
+"""The demo page and the JSON endpoint of this Space. A secret EMONET_AUTH (NAME:PASSWORD) makes both ask for a login."""
+
+import os
 
 from emonet.serving.server import serve
 
 if __name__ == "__main__":
-    serve("$model", host="0.0.0.0", port=7860)
+    login = os.environ.get("EMONET_AUTH") or None
+    serve("$model", host="0.0.0.0", port=7860, login=login, frames=("https://huggingface.co",))

@@ -1,4 +1,4 @@
-"""`emonet serve` in a process of its own, on a free port of this machine."""
+"""`emonet serve`, or a Space's app.py, in a process of its own, on a free port of this machine."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,11 @@ import psutil
 
 
 @contextmanager
-def running_server(model: Path, *options: str) -> Iterator["RunningServer"]:
+def running_server(
+    model: Path, *options: str, env: Mapping[str, str] | None = None
+) -> Iterator["RunningServer"]:
     """Started, ready, and stopped at the end with all its workers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = _free_port()
     command = [
         sys.executable,
         "-m",
@@ -32,7 +32,32 @@ def running_server(model: Path, *options: str) -> Iterator["RunningServer"]:
         str(port),
         *options,
     ]
-    with subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}) as process:
+    with _running(command, port, {**os.environ, **(env or {})}) as server:
+        yield server
+
+
+@contextmanager
+def running_space(folder: Path, env: Mapping[str, str] | None = None) -> Iterator["RunningServer"]:
+    """What `write_space` wrote into `folder`, started with the package that lies in it, on loopback alone."""
+    port = _free_port()
+    app = folder / "app.py"
+    app.write_text(app.read_text().replace("7860", str(port)).replace("0.0.0.0", "127.0.0.1"))
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    with _running([sys.executable, "app.py"], port, {**environment, **(env or {})}, folder) as server:
+        yield server
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def _running(
+    command: list[str], port: int, env: dict[str, str], cwd: Path | None = None
+) -> Iterator["RunningServer"]:
+    with subprocess.Popen(command, cwd=cwd, env={**env, "OMP_NUM_THREADS": "1"}) as process:
         server = RunningServer(process.pid, port)
         workers: list[Any] = []
         try:

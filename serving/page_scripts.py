@@ -1,0 +1,38 @@
+"""What the page does in the browser: small functions of JavaScript that Gradio takes as text."""
+
+ASK_WHY = """element.addEventListener('click', event => {
+  const button = event.target.closest('[data-why]');
+  if (button) trigger('select', {place: Number(button.dataset.why)});
+});"""
+
+FOCUS_CHAT = (
+    """() => setTimeout(() => document.querySelector('#chat-text textarea, #chat-text input')?.focus(), 50)"""
+)
+
+# A chosen file travels in the event: its name, its size, and its content in base64 where it is not too large.
+READ_FILE = """const input = element.querySelector('input');
+input.addEventListener('change', () => {
+  const file = input.files[0];
+  if (!file) return;
+  const tell = content => trigger('upload', {name: file.name, size: file.size, content});
+  if (file.size > Number(input.dataset.largest)) tell(null);
+  else {
+    const reader = new FileReader();
+    reader.onload = () => tell(reader.result.split(',')[1] ?? '');
+    reader.onerror = () => tell(null);
+    reader.readAsDataURL(file);
+  }
+  input.value = '';
+});"""
+
+# What `downloads.parcel` packed becomes a file of the browser.
+SAVE_PARCEL = """parcel => {
+  if (!parcel) return;
+  const {name, type, content} = JSON.parse(parcel);
+  const bytes = Uint8Array.from(atob(content), character => character.charCodeAt(0));
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(new Blob([bytes], {type}));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+}"""

@@ -1,0 +1,245 @@
+"""No visitor reads, writes or fetches a file through the page: forged events and closed routes, on the running page."""
+
+import os
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+from page_visitor import PageVisitor
+from running_server import RunningServer, running_server, running_space
+from tiny_serving import SCRIPT, save_tiny_model
+
+from emonet.hub.push_space import write_space
+
+SECRET = "kolibri"
+OPEN_ROUTES = {
+    ("GET", "/"),
+    ("HEAD", "/"),
+    ("GET", "/assets/{path:path}"),
+    ("GET", "/static/{path:path}"),
+    ("GET", "/theme.css"),
+    ("GET", "/gradio_api/heartbeat/{session_hash}"),
+    ("GET", "/gradio_api/queue/data"),
+    ("POST", "/gradio_api/queue/join"),
+}
+
+
+class Attacked:
+    """A running page, and what must not come out of its machine or into it.
+
+    Attributes:
+        cache: Where Gradio stores files; stays empty.
+        fetched: Paths that the server asked another web server for; stays empty.
+    """
+
+    def __init__(
+        self, server: RunningServer, folder: Path, cache: Path, elsewhere: HTTPServer, fetched: list[str]
+    ):
+        self.server, self.folder, self.cache, self.fetched = server, folder, cache, fetched
+        self.elsewhere = f"http://127.0.0.1:{elsewhere.server_port}"
+
+    def visitor(self, seconds: float = 20.0) -> PageVisitor:
+        return PageVisitor(self.server.url, seconds)
+
+    def files(self) -> dict[str, str]:
+        """What a forged event may point at."""
+        return {
+            "a script": str(self.folder / "secret.txt"),
+            "a table": str(self.folder / "secret.csv"),
+            "not a script": str(self.folder / "secret.key"),
+            "a link": str(self.folder / "link.txt"),
+            "a relative path": os.path.relpath(self.folder / "secret.txt"),
+            "a folder": str(self.folder),
+            "the environment": "/proc/self/environ",
+            "a pipe": str(self.folder / "pipe"),
+            "no end": "/dev/zero",
+            "a page": f"{self.elsewhere}/page.txt",
+            "Gradio's own route": f"/gradio_api/file={self.folder / 'secret.txt'}",
+        }
+
+    def assert_unharmed(self) -> None:
+        assert not self.fetched, "no page was fetched"
+        assert not [path for path in self.cache.rglob("*") if not path.is_dir()], "nothing is written"
+        status, _, answer = self.visitor().ask("GET", "/v1/health")
+        assert status == 200 and b'"ok"' in answer, "the server answers as before"
+
+
+@pytest.fixture(scope="module", params=["serve", "space"])
+def attacked(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
+    folder, cache = tmp_path_factory.mktemp("secrets"), tmp_path_factory.mktemp("cache")
+    (folder / "secret.txt").write_text(f"Ann: {SECRET}\n")
+    (folder / "secret.csv").write_text(f"speaker,text\nAnn,{SECRET}\n")
+    (folder / "secret.key").write_text(f"{SECRET}\n")
+    (folder / "link.txt").symlink_to(folder / "secret.txt")
+    os.mkfifo(folder / "pipe")
+    fetched: list[str] = []
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            fetched.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(f"Ann: {SECRET}\n".encode())
+
+        do_HEAD = do_GET
+
+    with HTTPServer(("127.0.0.1", 0), Elsewhere) as elsewhere:
+        threading.Thread(target=elsewhere.serve_forever, daemon=True).start()
+        model = save_tiny_model(tmp_path_factory.mktemp("model") / "run")
+        environment = {"GRADIO_TEMP_DIR": str(cache), "EMONET_TEST_SECRET": SECRET}
+        if request.param == "serve":
+            running = running_server(model, env=environment)
+        else:
+            running = running_space(
+                write_space(str(model), tmp_path_factory.mktemp("space") / "space"), environment
+            )
+        with running as server:
+            yield Attacked(server, folder, cache, elsewhere, fetched)
+        elsewhere.shutdown()
+
+
+def forms_of(path: str) -> list[Any]:
+    """The ways in which an event can name a file."""
+    meta = {"_type": "gradio.FileData"}
+    file = {"path": path, "meta": meta}
+    return [
+        file,
+        {**file, "url": path, "orig_name": "script.txt", "size": 20},
+        {**file, "is_stream": True},
+        [file],
+        {"value": file, "__type__": "update"},
+        {"files": [[file]]},
+        {"path": path},
+    ]
+
+
+def test_no_event_takes_a_file(attacked: Attacked) -> None:
+    events = [each for each in attacked.visitor().config()["dependencies"] if each["backend_fn"]]
+    assert len(events) >= 10
+    for event in events:
+        for what, path in attacked.files().items():
+            for form in forms_of(path):
+                visitor = attacked.visitor()
+                inputs = [form] * len(event["inputs"])
+                body = {"fn_index": event["id"], "session_hash": visitor.session, "event_data": None}
+                for forged in (
+                    {**body, "data": inputs},
+                    {**body, "data": [None] * len(inputs), "event_data": form},
+                ):
+                    if forged["event_data"] is None and not inputs:
+                        continue
+                    status, answer = visitor.join(forged)
+                    if status == 200:
+                        answer = str(list(visitor.messages()))
+                    assert SECRET not in answer, f"event {event['id']} gave {what} away"
+                    assert status == 400, f"event {event['id']} took {what}"
+    attacked.assert_unharmed()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"[]", b"null", b"{}", b'{"data": {}, "fn_index": 0, "session_hash": "a"}', b"[" * 100_000,
+        b'{"data": [], "fn_index": "0", "session_hash": "a"}', b'{"data": [], "fn_index": true, "session_hash": "a"}',
+        b'{"data": [], "fn_index": 10000, "session_hash": "a"}', b'{"data": [], "fn_index": -1, "session_hash": "a"}',
+        b'{"data": [], "fn_index": 0, "session_hash": "../a"}', b'{"data": [], "fn_index": 0}',
+        b'{"data": [], "fn_index": 0, "session_hash": "a", "batched": true}', b"\xff\xfe", b'{"data": [NaN',
+        b'{"data": [], "fn_index": 0, "session_hash": "a", "event_data": [1]}',
+    ],
+    ids=range(16),
+)  # fmt: skip
+def test_an_event_that_no_page_sends_is_refused(attacked: Attacked, body: bytes) -> None:
+    visitor = attacked.visitor()
+    status, _, answer = visitor.ask(
+        "POST", "/gradio_api/queue/join", body, {"content-type": "application/json"}
+    )
+    assert status == 400 and b"detail" in answer
+    attacked.assert_unharmed()
+
+
+def test_an_event_from_another_site_is_refused(attacked: Attacked) -> None:
+    """As a browser sends it for a page of another site that its user has open too."""
+    headers = {"content-type": "application/json", "sec-fetch-site": "cross-site"}
+    status, _, _ = attacked.visitor().ask("POST", "/gradio_api/queue/join", b"{}", headers)
+    assert status == 403
+
+
+def routes_of_gradio() -> set[tuple[str, str]]:
+    """Every method and path of Gradio's application, whatever its version."""
+    with gr.Blocks() as blocks:
+        gr.Textbox()
+    blocks.config = blocks.get_config_file()
+    found: set[tuple[str, str]] = set()
+
+    def walk(routes: Any) -> None:
+        for route in routes:
+            path = getattr(route, "path", None)
+            if path is not None and getattr(route, "methods", None):
+                found.update((method, path) for method in route.methods)
+            for inner in (
+                getattr(route, "routes", None),
+                getattr(getattr(route, "original_router", None), "routes", None),
+            ):
+                if inner:
+                    walk(inner)
+
+    walk(gr.routes.App.create_app(blocks).routes)
+    return found
+
+
+def filled(path: str, value: str) -> str:
+    """A path with all its parameters filled."""
+    while "{" in path:
+        before, _, rest = path.partition("{")
+        path = before + value + rest.partition("}")[2]
+    return path
+
+
+def test_only_the_routes_that_the_page_needs_are_open(attacked: Attacked) -> None:
+    routes = routes_of_gradio()
+    assert routes >= OPEN_ROUTES and len(routes) > 60, "Gradio's routes are found"
+    assert {("POST", "/gradio_api/upload"), ("GET", "/gradio_api/file={path_or_url:path}")} <= routes
+    visitor = attacked.visitor()
+    for method, path in sorted(routes - OPEN_ROUTES):
+        if path in ("/docs", "/openapi.json", "/docs/oauth2-redirect", "/redoc"):
+            continue  # the endpoint's own stand before Gradio's
+        for value in (str(attacked.folder / "secret.txt"), f"{attacked.elsewhere}/page.txt", "a"):
+            status, _, answer = visitor.ask(method, filled(path, value))
+            assert status == 404 and SECRET.encode() not in answer, (method, path, value)
+    attacked.assert_unharmed()
+
+
+def test_what_is_uploaded_the_old_way_is_not_stored(attacked: Attacked) -> None:
+    body = f'--x\r\nContent-Disposition: form-data; name="files"; filename="a.txt"\r\n\r\n{SECRET}\r\n--x--\r\n'.encode()
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    for route in (
+        "/gradio_api/upload",
+        "/gradio_api/upload?upload_id=1",
+        "/gradio_api/component_server",
+        "/upload",
+    ):
+        assert attacked.visitor().ask("POST", route, body, headers)[0] == 404
+    attacked.assert_unharmed()
+
+
+@pytest.mark.parametrize("route", ["/assets/", "/static/", "/theme.css/", "/gradio_api/heartbeat/", "/"])
+def test_no_open_route_leads_out_of_its_folder(attacked: Attacked, route: str) -> None:
+    secret = str(attacked.folder / "secret.txt")
+    ups = "../" * 20
+    for path in (secret, "/" + secret, ups + secret, ups.replace("..", "%2e%2e") + secret, ups.replace("/", "%2f") + secret,
+                 ups.replace("/", "%5c") + secret, ".%00/" + secret, "..%252f" * 20 + secret, f"?deep_link={ups}{secret}",
+                 "../frontend/index.html", "../config.json", "%2e%2e/%2e%2e/routes.py"):  # fmt: skip
+        status, _, answer = attacked.visitor().ask("GET", route + path)
+        assert SECRET.encode() not in answer and b"gradio_client" not in answer
+        assert status in (400, 403, 404) or (route == "/" and path.startswith("?")), path
+    attacked.assert_unharmed()
+
+
+def test_what_a_visitor_does_works_and_writes_nothing(attacked: Attacked) -> None:
+    visitor = attacked.visitor(60)
+    assert "6 turns, 3 speakers" in visitor.fire("analyse", "click", [SCRIPT])
+    attacked.assert_unharmed()

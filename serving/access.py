@@ -98,14 +98,21 @@ class SecurityHeaders:
     """
 
     def __init__(self, app: ASGIApp, frames: tuple[str, ...] = ()):
-        policy = (
-            "default-src 'none'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-            "img-src 'self' data:; font-src 'self' data:; connect-src 'self'; base-uri 'self'; form-action 'none'; "
-            f"frame-ancestors {' '.join(frames) or chr(39) + 'none' + chr(39)}"
-        )
+        policy = {
+            "default-src": "'none'",
+            "script-src": "'self' 'unsafe-inline' 'unsafe-eval'",
+            "style-src": "'self' 'unsafe-inline'",
+            "img-src": "'self' data:",
+            "font-src": "'self' data:",
+            "connect-src": "'self'",
+            "manifest-src": "'self'",
+            "base-uri": "'self'",
+            "form-action": "'none'",
+            "frame-ancestors": " ".join(frames) or "'none'",
+        }
         self.app = app
         self.headers = {
-            "content-security-policy": policy,
+            "content-security-policy": "; ".join(f"{name} {sources}" for name, sources in policy.items()),
             "x-content-type-options": "nosniff",
             "referrer-policy": "same-origin",
             "cross-origin-resource-policy": "same-origin",

@@ -20,8 +20,9 @@ from .limits import Limits
 JOIN = "/gradio_api/queue/join"
 _FILE = r"(?:[\w-][\w.-]*/)*[\w-][\w.-]*"  # no segment begins with a dot
 _READ = re.compile(
-    rf"/|/assets/{_FILE}|/static/{_FILE}|/theme\.css|/gradio_api/heartbeat/\w+|/gradio_api/queue/data",
-    re.ASCII,
+    rf"""/ | /assets/{_FILE} | /static/{_FILE} | /theme\.css | /manifest\.json | /favicon\.ico |
+    /gradio_api/heartbeat/\w+ | /gradio_api/queue/data""",
+    re.ASCII | re.VERBOSE,
 )
 _SESSION = re.compile(r"\w{1,64}", re.ASCII)
 _FIELDS = {"data", "event_data", "fn_index", "session_hash", "trigger_id"}

@@ -94,6 +94,7 @@ class Page:
     def __init__(self, predictor: Predictor, limits: Limits, open_to_all: bool = False):
         self.predictor, self.limits, self.open_to_all = predictor, limits, open_to_all
         self._jobs: dict[str, Job[Any]] = {}
+        self.downloads: list[gr.Button] = []
         with gr.Blocks(
             title="emonet: emotions in conversation", analytics_enabled=False, fill_width=True
         ) as self.blocks:
@@ -155,9 +156,11 @@ class Page:
         self.cancel = gr.Button("Cancel", variant="stop", size="sm", visible=False, elem_id="cancel")
         with gr.Column(visible=False, elem_id="results") as self.results:
             with gr.Row(elem_id="files"):
-                self.downloads = [
-                    gr.Button(kind, size="sm", min_width=80, elem_classes="emo-file") for kind in DOWNLOADS
-                ]
+                for kind in DOWNLOADS:
+                    name = f"download-{kind.split()[0].lower()}"
+                    self.downloads.append(
+                        gr.Button(kind, size="sm", min_width=80, elem_id=name, elem_classes="emo-file")
+                    )
             self.choice = gr.Dropdown(label="Show", visible=False, elem_id="part")
             with gr.Tabs() as self.views:
                 with gr.Tab("Turns", id="turns"):

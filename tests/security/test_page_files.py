@@ -1,5 +1,7 @@
 """No visitor reads, writes or fetches a file through the page: forged events and closed routes, on the running page."""
 
+import base64
+import json
 import os
 import threading
 from collections.abc import Iterator
@@ -22,6 +24,8 @@ OPEN_ROUTES = {
     ("GET", "/assets/{path:path}"),
     ("GET", "/static/{path:path}"),
     ("GET", "/theme.css"),
+    ("GET", "/manifest.json"),
+    ("GET", "/favicon.ico"),
     ("GET", "/gradio_api/heartbeat/{session_hash}"),
     ("GET", "/gradio_api/queue/data"),
     ("POST", "/gradio_api/queue/join"),
@@ -239,7 +243,40 @@ def test_no_open_route_leads_out_of_its_folder(attacked: Attacked, route: str) -
     attacked.assert_unharmed()
 
 
+def uploaded(name: str, raw: bytes, **changes: Any) -> dict[str, Any]:
+    """An upload as the page's script tells it."""
+    return {"name": name, "size": len(raw), "content": base64.b64encode(raw).decode(), **changes}
+
+
+@pytest.mark.parametrize(
+    ("sent", "reason"),
+    [
+        (uploaded("run.exe", b"Ann: hello"), "its ending is not one of"),
+        (uploaded("/etc/passwd", b"Ann: hello"), "passwd: its ending is not one of"),
+        (uploaded("a.txt", b"", size=10**9, content=None), "1000000000 bytes, and"),
+        (uploaded("a.txt", b"Ann: hello", size=3), "10 bytes came, of 3"),
+        (uploaded("a.txt", b"", size=4, content="/dev/zero"), "it could not be read"),
+        (uploaded("a.txt", b"", content=None), "it could not be read"),
+        (None, "its ending is not one of"),
+    ],
+    ids=range(7),
+)
+def test_ending_size_and_content_of_an_upload_are_checked(attacked: Attacked, sent: Any, reason: str) -> None:
+    assert reason in attacked.visitor(60).fire("upload", "upload", [], sent)
+    attacked.assert_unharmed()
+
+
 def test_what_a_visitor_does_works_and_writes_nothing(attacked: Attacked) -> None:
     visitor = attacked.visitor(60)
     assert "6 turns, 3 speakers" in visitor.fire("analyse", "click", [SCRIPT])
+    assert "7 turns, 4 speakers" in visitor.fire(
+        "upload", "upload", [], uploaded("a.txt", f"{SCRIPT}\nZed: no".encode())
+    )
+    assert "in percentage points" in visitor.fire("turns", "select", [], {"place": 4})
+    parcel, *_ = [
+        text for text in visitor.fire("download-csv", "click", ["CSV"]).split("\n") if text.startswith("{")
+    ]
+    rows = base64.b64decode(json.loads(parcel)["content"]).decode("utf-8-sig").splitlines()
+    assert len(rows) == 8 and rows[7].startswith("0,6,Zed,no,")
+    assert "Ann: " in visitor.fire("say", "click", ["Ann", "hello"])
     attacked.assert_unharmed()

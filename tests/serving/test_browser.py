@@ -62,7 +62,7 @@ def page(request: Any, browser: Any, server: RunningServer) -> Iterator[Any]:
 
 def download(page: Any, name: str) -> bytes:
     with page.expect_download() as waiting:
-        page.get_by_role("link", name=name, exact=True).click()
+        page.get_by_role("button", name=name, exact=True).click()
     return Path(waiting.value.path()).read_bytes()
 
 

@@ -1,14 +1,17 @@
 """The page's answers without a browser: results, refusals, cancelling, and a chat that agrees with the whole dialogue."""
 
-from pathlib import Path
+import base64
+import json
+import time
 from types import SimpleNamespace
 from typing import Any
 
+import gradio as gr
 import pytest
 from tiny_serving import SCRIPT, tiny_predictor
 
 from emonet.serving.limits import Limits
-from emonet.serving.page import Page
+from emonet.serving.page import JOBS, Page
 
 VISITOR: Any = SimpleNamespace(session_hash="visitor")
 
@@ -22,6 +25,14 @@ def last(page: Page, script: str) -> dict[Any, Any]:
     return list(page._analyse_text(script, VISITOR))[-1]
 
 
+def said(page: Page, speaker: str, text: str, session: Any, analysis: Any) -> dict[Any, Any]:
+    return list(page._say(speaker, text, session, analysis, VISITOR))[-1]
+
+
+def event(**told: Any) -> gr.EventData:
+    return gr.EventData(None, told)
+
+
 def test_a_script_is_shown_whole(page: Page) -> None:
     shown = last(page, SCRIPT + "\n\nZed: no")
     analysis = shown[page.analysis]
@@ -29,12 +40,13 @@ def test_a_script_is_shown_whole(page: Page) -> None:
         tuple(line.split(": ")) for line in SCRIPT.split("\n")
     ]
     assert "7 turns, 4 speakers, 2 dialogues" in shown[page.status]
-    assert shown[page.turns].count('class="emo-turn"') == 6 and "timeline.png" in shown[page.files]
+    assert shown[page.turns].count('class="emo-turn"') == 6
 
 
-def test_an_uploaded_file_is_read_by_its_ending(page: Page, tmp_path: Path) -> None:
-    (tmp_path / "film.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nhello\n")
-    shown = list(page._analyse_file(str(tmp_path / "film.srt"), VISITOR))[-1]
+def test_an_uploaded_file_is_read_by_its_ending(page: Page) -> None:
+    raw = b"1\n00:00:01,000 --> 00:00:02,000\nhello\n"
+    sent = event(name="C:\\films\\film.srt", size=len(raw), content=base64.b64encode(raw).decode())
+    shown = list(page._analyse_file(sent, VISITOR))[-1]
     assert "1 of them don&#x27;t say who speaks" in shown[page.status]
 
 
@@ -51,19 +63,69 @@ def test_an_uploaded_file_is_read_by_its_ending(page: Page, tmp_path: Path) -> N
 def test_a_wrong_script_gets_its_reason(page: Page, script: str, reason: str) -> None:
     shown = last(page, script)
     assert (
-        reason in shown[page.status] and 'role="alert"' in shown[page.status] and set(shown) == {page.status}
+        reason in shown[page.status]
+        and 'role="alert"' in shown[page.status]
+        and set(shown) == {page.status, page.cancel}
     )
 
 
-def test_a_script_can_be_cancelled_while_it_waits_or_runs(page: Page) -> None:
-    with page.predictor.alone():
-        steps = page._analyse_text(SCRIPT, VISITOR)
-        next(steps)
-        assert "<progress" in next(steps)[page.status]
-        page._cancel(VISITOR)
-        end = list(steps)
-    assert "Cancelled" in end[-1][page.status] and page.analysis not in end[-1]
+def test_whatever_a_visitor_starts_can_be_cancelled_while_it_waits(page: Page) -> None:
+    shown = last(page, SCRIPT)
+    analysis = shown[page.analysis]
+    session = page.predictor.session()
+    for steps in (
+        page._analyse_text(SCRIPT, VISITOR),
+        page._say("Ann", "hi", session, analysis, VISITOR),
+        page._explain(analysis, 0, 4, VISITOR),
+        page._ask(analysis, 0, event(place=4), VISITOR),
+    ):
+        with page.predictor.alone():
+            first = next(steps)
+            progress = first if page.cancel in first else next(steps)
+            assert any("<progress" in str(value) for value in progress.values())
+            page._cancel(VISITOR)
+            *_, end = steps
+        assert any("Cancelled" in str(value) for value in end.values()) and page.analysis not in end
+    time.sleep(0.2)
+    assert session.turns == 0 and analysis.size == 6, "a turn that was cancelled before its pass is not heard"
     assert "6 turns" in last(page, SCRIPT)[page.status], "the next one runs"
+
+
+def test_a_new_job_ends_the_one_before_without_a_word(page: Page) -> None:
+    with page.predictor.alone():
+        earlier = page._analyse_text(SCRIPT, VISITOR)
+        next(earlier)
+        later = page._analyse_text("Zed: no", VISITOR)
+        next(later)
+        assert list(earlier) == []
+    assert "1 turn, 1 speaker" in list(later)[-1][page.status]
+
+
+def test_one_visitor_too_many_is_told_at_once(page: Page) -> None:
+    under_way = []
+    with page.predictor.alone():
+        for number in range(JOBS):
+            under_way.append(page._analyse_text("Zed: no", SimpleNamespace(session_hash=str(number))))  # type: ignore[arg-type]
+            next(under_way[-1])
+        [refused] = page._analyse_text(SCRIPT, VISITOR)
+        assert f"{JOBS} visitors" in refused[page.status]
+        for steps in under_way:
+            steps.close()  # type: ignore[attr-defined]
+    assert "6 turns" in last(page, SCRIPT)[page.status], "who closed the page makes room"
+
+
+def test_a_download_is_made_when_it_is_asked_for(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    monkeypatch.setattr(
+        "emonet.serving.page.parcel", lambda kind, *_: made.append(kind) or json.dumps({"name": kind})
+    )
+    shown = said(page, "Ann", "hello", None, None)
+    assert not made, "a chat turn makes none"
+    *_, end = page._download("JSON", shown[page.analysis], VISITOR)
+    assert made == ["JSON"] and json.loads(end[page.parcel]) == {"name": "JSON"}
+    for kind, analysis in (("passwd", shown[page.analysis]), ("JSON", None)):
+        [refused] = page._download(kind, analysis, VISITOR)
+        assert "not there any more" in refused[page.status] and made == ["JSON"]
 
 
 def test_a_failure_of_the_server_says_so_and_no_more(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,30 +137,48 @@ def test_a_failure_of_the_server_says_so_and_no_more(page: Page, monkeypatch: py
 def test_a_script_that_takes_too_long_is_ended() -> None:
     page = Page(tiny_predictor(), Limits(page_seconds=0.0))
     assert "Not done within 0 seconds" in last(page, SCRIPT)[page.status]
+    page = Page(tiny_predictor(), Limits(page_seconds=0.5))
+    with page.predictor.alone():  # which never comes free
+        assert "Not done within 0.5 seconds" in last(page, SCRIPT)[page.status]
 
 
 def test_a_chat_agrees_with_the_whole_dialogue(page: Page) -> None:
     session, analysis = None, None
     for line in SCRIPT.split("\n"):
-        shown = page._say(*line.split(": "), session, analysis)
+        shown = said(page, *line.split(": "), session, analysis)
         session, analysis = shown[page.session], shown[page.analysis]
         assert shown[page.text] == ""
     whole = last(page, SCRIPT)[page.analysis].dialogues[0][1]
     for turn, wanted in zip(analysis.dialogues[0][1], whole, strict=True):
         assert turn["scores"] == pytest.approx(wanted["scores"], abs=1e-5)
-    assert "Give a name" in page._say(" ", "hi", session, analysis)[page.status]
+    assert "Give a name" in said(page, " ", "hi", session, analysis)[page.status]
 
 
 def test_a_model_that_sees_the_future_has_no_chat() -> None:
     page = Page(tiny_predictor(causal=False), Limits())
-    assert "Paste the whole script" in page._say("Ann", "hi", None, None)[page.status]
+    assert "Paste the whole script" in said(page, "Ann", "hi", None, None)[page.status]
 
 
 def test_why_explains_the_turn_that_was_asked_for(page: Page) -> None:
     analysis = last(page, SCRIPT)[page.analysis]
-    _, choice, text = page._ask(analysis, 0, SimpleNamespace(place=4))  # type: ignore[arg-type]
-    assert choice["value"] == 4 and text.count('class="emo-influence') == 5 and "i hate this" in text
-    assert "not there any more" in page._explain(analysis, 0, 99)
+    first, *_, end = page._ask(analysis, 0, event(place=4), VISITOR)
+    text = end[page.explanation]
+    assert (
+        first[page.asked]["value"] == 4 and text.count('class="emo-influence') == 5 and "i hate this" in text
+    )
+    for place in (99, -1, "4", None):
+        [refused] = page._explain(analysis, 0, place, VISITOR)
+        assert "not there any more" in refused[page.explanation]
+    for seen, number in ((None, 0), (analysis, 7), (analysis, "0"), (analysis, None)):
+        assert "not there any more" in page._choose(seen, number)[page.status]
+
+
+def test_a_page_that_is_open_to_all_says_so(page: Page) -> None:
+    def text(page: Page) -> str:
+        return json.dumps(page.blocks.get_config_file(), default=str)
+
+    assert "Anyone who reaches this page may use it" in text(Page(page.predictor, Limits(), open_to_all=True))
+    assert "Anyone who reaches this page" not in text(page)
 
 
 def test_the_page_asks_nothing_of_other_hosts_and_hides_its_functions(page: Page) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import gradio as gr
 import pytest
 from tiny import DIALOGUE, OTHER
 from tiny_prompted import prompted
@@ -17,6 +18,7 @@ from emonet.serving.limits import Limits
 from emonet.serving.page import Page
 from emonet.serving.predictor import Predictor
 
+VISITOR: Any = SimpleNamespace(session_hash="visitor")
 TURNS = [{"speaker": turn["speaker"], "text": turn["text"]} for turn in DIALOGUE]
 EARLIER = [{"speaker": turn["speaker"], "text": turn["text"]} for turn in OTHER]
 
@@ -78,7 +80,7 @@ def test_the_page_chats_explains_and_tells_what_the_model_is_told(decoder: Path)
     page = Page(predictor_of(decoder), Limits())
     session, analysis = None, None
     for turn in TURNS:
-        shown = page._say(turn["speaker"], turn["text"], session, analysis)
+        shown = list(page._say(turn["speaker"], turn["text"], session, analysis, VISITOR))[-1]
         session, analysis = shown[page.session], shown[page.analysis]
     [whole] = page.predictor.predict([TURNS])
     assert [row["label"] for row in analysis.dialogues[0][1]] == [row["label"] for row in whole]
@@ -86,8 +88,8 @@ def test_the_page_chats_explains_and_tells_what_the_model_is_told(decoder: Path)
         "great &lt;news&gt;" in shown[page.profiles]
         and "which emotion the model named" in shown[page.profiles]
     )
-    _, choice, text = page._ask(analysis, 0, SimpleNamespace(place=4))  # type: ignore[arg-type]
-    assert choice["value"] == 4 and text.count('class="emo-influence') == 5
+    first, *_, end = page._ask(analysis, 0, gr.EventData(None, {"place": 4}), VISITOR)
+    assert first[page.asked]["value"] == 4 and end[page.explanation].count('class="emo-influence') == 5
 
 
 def test_a_long_script_tells_how_far_it_is(decoder: Path) -> None:

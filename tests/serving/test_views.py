@@ -1,5 +1,6 @@
 """What people see and take home: nothing is lost on the way, and no text becomes code."""
 
+import base64
 import csv
 import io
 import json
@@ -12,9 +13,9 @@ from tiny import LABELS
 from tiny_serving import tiny_predictor
 
 from emonet.serving.analysis import TURNS_A_PART, Analysis
-from emonet.serving.downloads import csv_text, json_text, links
-from emonet.serving.profiles import profiles, remembered
-from emonet.serving.timeline import timeline, timeline_picture
+from emonet.serving.downloads import DOWNLOADS, csv_text, json_text, parcel
+from emonet.serving.profiles import MOST_CARDS, profiles, remembered
+from emonet.serving.timeline import MOST_ROWS, Rows, timeline, timeline_picture
 from emonet.serving.turn_list import turn_list
 
 EVIL = "\"><script>alert(1)</script><img src=x onerror=alert(1)> $x_1$ & 'q'"
@@ -89,8 +90,11 @@ def test_csv_and_json_hold_everything() -> None:
     whole = json.loads(json_text(seen, "tiny"))
     assert [(dialogue["dialogue_id"], dialogue["turns"]) for dialogue in whole["dialogues"]] == seen.dialogues
     assert whole["labels"] == LABELS and whole["model"] == "tiny"
-    downloads = {value for name, value in Tags(links(seen, "tiny")).attributes if name == "download"}
-    assert downloads == {"emotions.csv", "emotions.json", "timeline.png"}
+    parcels = [json.loads(parcel(kind, seen, "tiny")) for kind in DOWNLOADS]
+    assert [each["name"] for each in parcels] == ["emotions.csv", "emotions.json", "timeline.png"]
+    contents = [base64.b64decode(each["content"]) for each in parcels]
+    assert contents[0].decode("utf-8-sig") == csv_text(seen) and json.loads(contents[1]) == whole
+    assert Image.open(io.BytesIO(contents[2])).size[0] > 900
 
 
 @pytest.mark.parametrize("turns", [1, 40, 3000])
@@ -103,6 +107,33 @@ def test_the_picture_has_bounds(turns: int) -> None:
     colours = Image.open(io.BytesIO(picture)).convert("RGB").getcolors(2**20)
     assert colours is not None and any(colour == (240, 228, 66) for _, colour in colours), (
         "Joyful's yellow is there"
+    )
+
+
+def test_the_most_frequent_speakers_have_rows_and_cards_and_it_says_so() -> None:
+    often = [f"S{number}" for number in range(60)]
+    turns = [row(name, "") for name in ("rare", *often, *often)]
+    rows = Rows.of(turns)
+    assert (
+        rows.names == often[:MOST_ROWS]
+        and rows.others == 41
+        and "the other 41 share the last row" in rows.note
+    )
+    seen = analysis(turns)
+    page = timeline(seen, seen.parts()[0])
+    assert page.count('class="emo-lane"') == MOST_ROWS + 1 and "41 others" in page and rows.note in page
+    assert page.count('class="emo-cell"') == 100, "every turn is there"
+    assert f"grid-row:{MOST_ROWS + 2};grid-column:2;" in page, "who is rare stands in the last row"
+    height = Image.open(io.BytesIO(timeline_picture(seen, "title"))).size[1]
+    assert height == Image.open(io.BytesIO(timeline_picture(analysis(turns * 5), "title"))).size[1] < 1500
+    cards = profiles(seen, tiny_predictor().processor)
+    assert (
+        cards.count('class="emo-card"') == MOST_CARDS
+        and f"{MOST_CARDS} speakers with the most turns, of 61" in cards
+    )
+    assert (
+        Rows.of(turns[:MOST_ROWS]).note == ""
+        and "one has the last row" in Rows.of(turns[: MOST_ROWS + 1]).note
     )
 
 

@@ -55,13 +55,21 @@ def json_text(analysis: Analysis, model: str) -> str:
 
 
 DOWNLOADS: dict[str, tuple[str, str, Callable[[Analysis, str], bytes]]] = {
-    "CSV": (
+    "Download CSV": (
         "emotions.csv",
         "text/csv;charset=utf-8",
         lambda seen, _: b"\xef\xbb\xbf" + csv_text(seen).encode(),
     ),
-    "JSON": ("emotions.json", "application/json", lambda seen, model: json_text(seen, model).encode()),
-    "PNG timeline": ("timeline.png", "image/png", lambda seen, model: timeline_picture(seen, _TITLE + model)),
+    "Download JSON": (
+        "emotions.json",
+        "application/json",
+        lambda seen, model: json_text(seen, model).encode(),
+    ),
+    "Download PNG timeline": (
+        "timeline.png",
+        "image/png",
+        lambda seen, model: timeline_picture(seen, _TITLE + model),
+    ),
 }
 """What can be downloaded, by what its button says: the file's name, its type, and what makes it."""
 

@@ -136,6 +136,7 @@ class Page:
                         f'data-largest="{largest}"></label>',
                         js_on_load=READ_FILE,
                         elem_id="upload",
+                        min_width=200,
                     )
             with gr.Tab("Chat, turn by turn"):
                 with gr.Row(elem_id="chat"):
@@ -157,7 +158,7 @@ class Page:
         with gr.Column(visible=False, elem_id="results") as self.results:
             with gr.Row(elem_id="files"):
                 for kind in DOWNLOADS:
-                    name = f"download-{kind.split()[0].lower()}"
+                    name = f"download-{kind.split()[1].lower()}"
                     self.downloads.append(
                         gr.Button(kind, size="sm", min_width=80, elem_id=name, elem_classes="emo-file")
                     )
@@ -371,7 +372,7 @@ class Page:
         made = yield from self._run(request, work, "Writing the file", self.status)
         if made is not None:
             words = f"{DOWNLOADS[kind][0]} goes to your browser's downloads."
-            if kind == "PNG timeline" and len(analysis.speakers()) > MOST_ROWS:
+            if kind == "Download PNG timeline" and len(analysis.speakers()) > MOST_ROWS:
                 words += " " + Rows.of([turn for _, turns in analysis.dialogues for turn in turns]).note
             yield {self.status: _note(words), self.cancel: gr.Button(visible=False), self.parcel: made}
 

@@ -274,7 +274,9 @@ def test_what_a_visitor_does_works_and_writes_nothing(attacked: Attacked) -> Non
     )
     assert "in percentage points" in visitor.fire("turns", "select", [], {"place": 4})
     parcel, *_ = [
-        text for text in visitor.fire("download-csv", "click", ["CSV"]).split("\n") if text.startswith("{")
+        text
+        for text in visitor.fire("download-csv", "click", ["Download CSV"]).split("\n")
+        if text.startswith("{")
     ]
     rows = base64.b64decode(json.loads(parcel)["content"]).decode("utf-8-sig").splitlines()
     assert len(rows) == 8 and rows[7].startswith("0,6,Zed,no,")

@@ -78,10 +78,10 @@ def test_paste_result_timeline_why_download(page: Any) -> None:
         "symbols, not colour alone"
     )
 
-    rows = list(csv.DictReader(io.StringIO(download(page, "CSV").decode("utf-8-sig"), newline="")))
+    rows = list(csv.DictReader(io.StringIO(download(page, "Download CSV").decode("utf-8-sig"), newline="")))
     assert [(row["speaker"], row["text"]) for row in rows] == lines
-    assert len(json.loads(download(page, "JSON"))["dialogues"][0]["turns"]) == 6
-    assert download(page, "PNG timeline").startswith(b"\x89PNG")
+    assert len(json.loads(download(page, "Download JSON"))["dialogues"][0]["turns"]) == 6
+    assert download(page, "Download PNG timeline").startswith(b"\x89PNG")
 
     page.get_by_role("button", name="Why turn 5?").click()
     page.wait_for_selector(".emo-influence")

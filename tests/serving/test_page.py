@@ -121,11 +121,11 @@ def test_a_download_is_made_when_it_is_asked_for(page: Page, monkeypatch: pytest
     )
     shown = said(page, "Ann", "hello", None, None)
     assert not made, "a chat turn makes none"
-    *_, end = page._download("JSON", shown[page.analysis], VISITOR)
-    assert made == ["JSON"] and json.loads(end[page.parcel]) == {"name": "JSON"}
-    for kind, analysis in (("passwd", shown[page.analysis]), ("JSON", None)):
+    *_, end = page._download("Download JSON", shown[page.analysis], VISITOR)
+    assert made == ["Download JSON"] and json.loads(end[page.parcel]) == {"name": "Download JSON"}
+    for kind, analysis in (("passwd", shown[page.analysis]), ("Download JSON", None)):
         [refused] = page._download(kind, analysis, VISITOR)
-        assert "not there any more" in refused[page.status] and made == ["JSON"]
+        assert "not there any more" in refused[page.status] and made == ["Download JSON"]
 
 
 def test_a_failure_of_the_server_says_so_and_no_more(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:

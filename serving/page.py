@@ -207,8 +207,7 @@ class Page:
             made = button.click(
                 self._download, [button, self.analysis], [self.status, self.cancel, self.parcel], **quiet
             )
-            saved = made.then(None, self.parcel, None, js=SAVE_PARCEL)
-            saved.then(lambda: "", None, self.parcel, **quiet)  # Gradio keeps what it sent
+            made.then(None, self.parcel, self.parcel, js=SAVE_PARCEL)
         chosen = [self.status, self.part, self.timeline, self.turns, self.asked]
         self.choice.input(self._choose, [self.analysis, self.choice], chosen, **quiet)
         explained = [self.cancel, self.views, self.asked, self.explanation]

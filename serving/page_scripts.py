@@ -25,9 +25,9 @@ input.addEventListener('change', () => {
   input.value = '';
 });"""
 
-# What `downloads.parcel` packed becomes a file of the browser.
+# What `downloads.parcel` packed becomes a file of the browser, once.
 SAVE_PARCEL = """parcel => {
-  if (!parcel) return;
+  if (!parcel) return '';
   const {name, type, content} = JSON.parse(parcel);
   const bytes = Uint8Array.from(atob(content), character => character.charCodeAt(0));
   const link = document.createElement('a');
@@ -35,4 +35,5 @@ SAVE_PARCEL = """parcel => {
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+  return '';
 }"""

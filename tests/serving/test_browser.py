@@ -82,6 +82,7 @@ def test_paste_result_timeline_why_download(page: Any) -> None:
     assert [(row["speaker"], row["text"]) for row in rows] == lines
     assert len(json.loads(download(page, "Download JSON"))["dialogues"][0]["turns"]) == 6
     assert download(page, "Download PNG timeline").startswith(b"\x89PNG")
+    assert download(page, "Download PNG timeline").startswith(b"\x89PNG"), "as often as it is asked for"
 
     page.get_by_role("button", name="Why turn 5?").click()
     page.wait_for_selector(".emo-influence")

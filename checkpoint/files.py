@@ -11,7 +11,7 @@ import numpy as np
 from transformers import AutoTokenizer
 from transformers.utils import cached_file
 
-from ..files.json_reading import read_json
+from ..files.guard import read_json
 
 SPEAKERS_FILE = "speakers.json"
 _HUB_OPTIONS = (

@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers.trainer import TRAINER_STATE_NAME
 
-from ..files.json_reading import read_json
+from ..files.guard import read_json
 from .digests import check_digests
 
 

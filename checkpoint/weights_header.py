@@ -16,8 +16,7 @@ from torch import nn
 from transformers import AutoConfig, PretrainedConfig
 
 from ..errors import EmoNetError
-from ..files.configuration_sizes import check_module_counts, check_sizes
-from ..files.json_reading import read_json
+from ..files.guard import check_module_counts, check_sizes, read_json
 from .adapters import fetched
 
 _FETCH_OPTIONS = ("cache_dir", "force_download", "local_files_only", "revision", "token")

@@ -194,7 +194,7 @@ def _forget(arguments: argparse.Namespace) -> None:
 
 
 def _forget_in_checkpoint(arguments: argparse.Namespace) -> None:
-    from ..speakers.forgetting.checkpoint import forget_in_checkpoint, training_turns
+    from ..runs.forget import forget_in_checkpoint, training_turns
 
     turns = (
         training_turns(arguments.dataset, arguments.data_dir, arguments.name) if arguments.dataset else None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataFormatError, EmoNetError
-from ..files.json_reading import parse_json
+from ..files.guard import parse_json
 from ..files.text import csv_rows, decode, json_lines
 from .rows import SPEAKER, TEXT, Turn, collect_dialogues, parse_turn
 from .subtitles import is_subtitles, subtitle_turns

@@ -14,7 +14,7 @@ import pyarrow as pa
 import torch
 
 from ..errors import EmoNetError
-from ..files.json_reading import read_json
+from ..files.guard import read_json
 from ..inference.predict import predict_dialogues
 from .bulk_input import Chunk, Plan, input_files, plan_chunks, read_chunk
 from .bulk_output import MANIFEST, OutputFolder, facts_of

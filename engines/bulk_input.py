@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from ..errors import EmoNetError
-from ..files.json_reading import parse_json
+from ..files.guard import parse_json
 from .parquet_rows import DAMAGED, ROWS_AT_ONCE, open_parquet, read_rows, unreadable
 
 COLUMNS = ("dialogue_id", "speaker", "text")

@@ -14,8 +14,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from ..errors import EmoNetError
-from ..files.digests import file_digest
-from ..files.json_reading import read_json
+from ..files.guard import file_digest, read_json
 from ..version import PACKAGE_VERSION
 from .bulk_input import COLUMNS, Chunk, Plan, ids_digest
 

@@ -7,9 +7,8 @@ import torch
 
 from ..configuration_emonet import EmoNetConfig
 from ..errors import EmoNetError
-from ..files.digests import file_digest
 from ..files.disk import file_in
-from ..files.json_reading import read_json
+from ..files.guard import file_digest, read_json
 from ..modeling_emonet import EmoNetOutput
 from .onnx_export import MEMORY_GRAPH, MODEL_GRAPH, RECORD_FILE, config_digest
 

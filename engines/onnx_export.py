@@ -19,8 +19,7 @@ from torch import nn
 from ..checkpoint.adapters import weights_digest
 from ..configuration_emonet import EmoNetConfig
 from ..errors import EmoNetError
-from ..files.digests import file_digest
-from ..files.symbolic_links import refuse_outside_links
+from ..files.guard import file_digest, refuse_outside_links
 from ..layers.turn_attention import pool_last_turn, run_encoder
 from ..modeling_emonet import EmoNetForSequenceClassification
 from ..processing_emonet import EmoNetProcessor

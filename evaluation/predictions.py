@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import EmoNetError
-from ..files.json_reading import parse_json
+from ..files.guard import parse_json
 from .significance import dialogue_counts
 
 Row = Mapping[str, Any]

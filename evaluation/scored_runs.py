@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import EmoNetError
-from ..files.json_reading import parse_json
+from ..files.guard import parse_json
 from .predictions import label_names, read_predictions, turn_key
 
 # Where a run keeps a split's predictions, and the figures that say which version of the corpus they are on.

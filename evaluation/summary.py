@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import EmoNetError
-from ..files.json_reading import read_json
+from ..files.guard import read_json
 
 KEYS = ("weighted_f1", "macro_f1", "accuracy")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataFormatError
-from . import json_reading
+from . import guard
 from .spreadsheet_cells import unescaped
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # tab and line breaks are text
@@ -41,7 +41,7 @@ def short(value: Any) -> str:
 def parse_json(content: str, name: str, remedy: str) -> Any:
     """The value of a file that is JSON as a whole; DataFormatError names the place and the remedy."""
     try:
-        return json_reading.parse_json(content)
+        return guard.parse_json(content)
     except json.JSONDecodeError as error:
         raise DataFormatError(
             f"{name}, line {error.lineno}, column {error.colno}: not JSON ({error.msg}); {remedy}."
@@ -114,7 +114,7 @@ def json_lines(content: str, name: str) -> list[tuple[int, dict[str, Any]]]:
         if not text.strip():
             continue
         try:
-            row = json_reading.parse_json(text)
+            row = guard.parse_json(text)
         except ValueError as error:
             reason = (
                 f"{error.msg} at column {error.colno}"

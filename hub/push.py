@@ -10,8 +10,7 @@ from ..checkpoint.adapters import ADAPTER_FILE, ADAPTER_WEIGHTS
 from ..checkpoint.export import missing_code
 from ..errors import EmoNetError, loading
 from ..files.disk import file_in
-from ..files.json_reading import read_json
-from ..files.symbolic_links import refuse_outside_links
+from ..files.guard import read_json, refuse_outside_links
 from ..knowledge.concepts import CONCEPTS_FILE, ConceptTable
 from ..prompted.demonstrations import BANK_FILE
 from ..prompted.processing import BIOGRAPHIES_FILE

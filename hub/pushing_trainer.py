@@ -10,7 +10,7 @@ from transformers import Trainer
 from transformers.trainer_utils import HubStrategy
 from transformers.utils import PushInProgress, logging
 
-from ..files.symbolic_links import refuse_outside_links
+from ..files.guard import refuse_outside_links
 from .card import write_card
 from .push import published_files, push_run
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..checkpoint.adapters import ADAPTER_FILE
 from ..errors import EmoNetError
-from ..files.json_reading import parse_json
+from ..files.guard import parse_json
 from ..prompted.processing import BIOGRAPHIES_FILE
 
 METRICS = {

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from ..dialogue.turns import as_history, clean_text, raw_text, recent_history, turn_speaker
 from ..errors import EmoNetError
-from ..files.symbolic_links import refuse_outside_links
+from ..files.guard import refuse_outside_links
 from ..layers.kv_cache import Layers
 from ..processing_emonet import EmoNetProcessor, pad_rows
 from .session_encoding import encode_new_turns

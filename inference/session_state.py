@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import EmoNetError
-from ..files.json_reading import read_json
+from ..files.guard import read_json
 
 VERSION = 1
 

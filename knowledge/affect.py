@@ -11,7 +11,7 @@ from pathlib import Path
 from ..backbones.wheels import download_wheel_of
 from ..errors import EmoNetError
 from ..files.cache import cache_root
-from ..files.digests import file_digest
+from ..files.guard import file_digest
 
 _VADER, _VADER_VERSION = "vaderSentiment", "3.3.2"
 _VADER_MEMBER = "vaderSentiment/vader_lexicon.txt"

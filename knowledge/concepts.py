@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from ..files.json_reading import read_json
+from ..files.guard import read_json
 
 CONCEPTS_FILE = "concepts.json"
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import EmoNetError
-from ..files.digests import file_digest
-from ..files.json_reading import parse_json
+from ..files.guard import file_digest, parse_json
 
 WORDNET_FOLDERS = ("/usr/share/wordnet", "/usr/local/WordNet-3.0/dict", "/usr/local/share/wordnet")
 _PARTS = ("noun", "verb", "adj", "adv")

@@ -14,7 +14,7 @@ from transformers.utils import cached_file
 
 from ..checkpoint.files import package
 from ..errors import EmoNetError
-from ..files.json_reading import read_json
+from ..files.guard import read_json
 
 BANK_FILE, BANK_VECTORS = "demonstrations.json", "demonstrations.safetensors"
 

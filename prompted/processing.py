@@ -20,8 +20,7 @@ from ..checkpoint.files import (
 )
 from ..dialogue.turns import raw_text, turn_speaker
 from ..errors import EmoNetError
-from ..files.json_reading import read_json
-from ..files.symbolic_links import refuse_outside_links
+from ..files.guard import read_json, refuse_outside_links
 from .configuration import PromptedEmoNetConfig
 from .demonstrations import DemonstrationBank
 from .label_tree import LabelTree

@@ -10,7 +10,7 @@ from typing import Any
 from ..dialogue.names import is_role
 from ..dialogue.turns import as_history, clean_text, raw_text, recent_history, turn_speaker
 from ..errors import EmoNetError
-from ..files.symbolic_links import refuse_outside_links
+from ..files.guard import refuse_outside_links
 from ..inference.session_state import VERSION, expect, read_state, strings_by_name, whole
 from .prefix_reader import PrefixReader
 from .prompts import FeltTurn

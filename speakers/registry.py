@@ -7,7 +7,7 @@ from pathlib import Path
 from ..dialogue.names import is_role
 from ..dialogue.rows import Dialogue
 from ..errors import DataFormatError
-from ..files.json_reading import read_json
+from ..files.guard import read_json
 
 SPEAKERS_FILE = "speakers.json"
 

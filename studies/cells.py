@@ -11,7 +11,7 @@ from ..backbones.embedded import backbone_name
 from ..errors import EmoNetError
 from ..evaluation.predictions import read_predictions
 from ..evaluation.scored_runs import FILES
-from ..files.json_reading import read_json
+from ..files.guard import read_json
 from ..runs.prompted.presets import PROMPTED_PRESETS, preset_settings
 from ..training.presets import preset_config, preset_training
 from ..version import PACKAGE_VERSION

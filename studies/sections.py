@@ -18,7 +18,7 @@ from ..evaluation.analysis import (
 )
 from ..evaluation.calibration import Calibration, calibration, fit_temperature, with_temperature
 from ..evaluation.predictions import Row, annotated, label_ids
-from ..files.json_reading import read_json
+from ..files.guard import read_json
 from .cells import FinishedCell
 from .document import Block, Heading, Picture, Table, Text
 from .plots import plot_confusions, plot_learning_curves, plot_per_class, plot_reliability

@@ -13,7 +13,7 @@ from ..configuration_emonet import EmoNetConfig
 from ..context.base import SYSTEMS
 from ..data.loading import CORPORA
 from ..errors import EmoNetError
-from ..files.json_reading import parse_json
+from ..files.guard import parse_json
 from ..prompted.configuration import PromptSettings
 from ..runs.prompted.presets import PROMPTED_PRESETS, PROMPTED_TRAINING
 from ..training.arguments import CLASS_WEIGHTINGS, LOGIT_ADJUSTMENTS, EmoNetTrainingArguments

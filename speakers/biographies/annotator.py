@@ -19,7 +19,7 @@ from ...checkpoint.adapters import weights_digest
 from ...checkpoint.weights_header import check_backbone
 from ...errors import EmoNetError
 from ...files.cache import cache_root
-from ...files.json_reading import parse_json
+from ...files.guard import parse_json
 from ...prompted.chat import chat_text
 from ...version import PACKAGE_VERSION
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ...errors import EmoNetError
-from ...files.json_reading import read_json
+from ...files.guard import read_json
 from .build import index_speakers
 from .store import SpeakerStore
 from .tables import BIOGRAPHIES, FACTS, SPEAKERS, UTTERANCES, StoreTables

@@ -10,7 +10,7 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from ...errors import EmoNetError
-from ...files.json_reading import parse_json
+from ...files.guard import parse_json
 
 UTTERANCES, SPEAKERS, BIOGRAPHIES, FACTS = "utterances", "speakers", "biographies", "facts"
 LAYOUT = 1  # of the tables; another one is refused

@@ -12,7 +12,7 @@ from tiny import DIALOGUE, build
 
 from emonet.data.features import set_concept_vectors
 from emonet.errors import EmoNetError
-from emonet.files.digests import file_digest
+from emonet.files.guard import file_digest
 from emonet.hub.push import check_complete
 from emonet.knowledge import affect as affect_module
 from emonet.knowledge.affect import read_affect

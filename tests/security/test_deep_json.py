@@ -19,7 +19,7 @@ from emonet.dialogue.transcripts import read_script
 from emonet.errors import EmoNetError
 from emonet.evaluation.predictions import read_predictions
 from emonet.evaluation.summary import summarize
-from emonet.files.json_reading import DEEPEST, parse_json
+from emonet.files.guard import DEEPEST, parse_json
 from emonet.hub.push import check_complete
 from emonet.inference.session import EmoNetSession
 from emonet.knowledge.concepts import ConceptTable

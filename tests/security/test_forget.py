@@ -28,8 +28,8 @@ from emonet.hub.card import write_card
 from emonet.modeling_emonet import EmoNetForSequenceClassification
 from emonet.prompted.configuration import PromptSettings
 from emonet.prompted.demonstrations import Demonstration, DemonstrationBank
-from emonet.speakers.forgetting.checkpoint import forget_in_checkpoint
-from emonet.speakers.forgetting.files import Person, scrubber_of
+from emonet.runs.forget import forget_in_checkpoint
+from emonet.runs.forget_files import Person, scrubber_of
 
 NAME = "Zoë Quartzfeld"
 OTHER = "Ann Quartzfeld"  # shares a part of the name, which stays
@@ -221,7 +221,7 @@ def test_forgetting_twice_finds_nothing_and_a_wrong_name_changes_nothing(run: Pa
 def test_an_interrupted_forgetting_is_completed_by_the_same_call(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from emonet.speakers.forgetting import checkpoint as checkpoint_forget
+    from emonet.runs import forget as checkpoint_forget
 
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt

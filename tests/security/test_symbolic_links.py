@@ -12,7 +12,7 @@ from tiny import DIALOGUE, build
 from emonet.adapters.lora import LoraSettings, add_adapters, save_adapter
 from emonet.engines.onnx_export import export_onnx
 from emonet.errors import EmoNetError
-from emonet.files.symbolic_links import refuse_outside_links
+from emonet.files.guard import refuse_outside_links
 from emonet.hub.push import push_run
 from emonet.hub.push_space import write_space
 from emonet.inference.session import EmoNetSession

@@ -11,15 +11,15 @@ from typing import Any
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from ...checkpoint.digests import DIGESTS_FILE, check_digests, write_digests
-from ...checkpoint.files import SPEAKERS_FILE, read_speakers, write_speakers
-from ...checkpoint.run_record import write_json
-from ...dialogue.anonymity import any_of_words
-from ...errors import EmoNetError
-from ...files.json_reading import parse_json, read_json
-from ...prompted.demonstrations import BANK_FILE, DemonstrationBank
-from ...prompted.processing import BIOGRAPHIES_FILE
-from .files import Person, scrubber_of, without_text_chunks
+from ..checkpoint.digests import DIGESTS_FILE, check_digests, write_digests
+from ..checkpoint.files import SPEAKERS_FILE, read_speakers, write_speakers
+from ..checkpoint.run_record import write_json
+from ..dialogue.anonymity import any_of_words
+from ..errors import EmoNetError
+from ..files.guard import parse_json, read_json
+from ..prompted.demonstrations import BANK_FILE, DemonstrationBank
+from ..prompted.processing import BIOGRAPHIES_FILE
+from .forget_files import Person, scrubber_of, without_text_chunks
 
 _PICTURES = (".bmp", ".gif", ".jpeg", ".jpg", ".pdf", ".png", ".svg", ".tif", ".tiff", ".webp")
 _PICTURES_OF_LABELS = (
@@ -219,7 +219,7 @@ class _Work:
 
     def renew_card(self) -> None:
         """Generate the card's parts anew from the files as they are now."""
-        from ...hub.card import CARD, write_card
+        from ..hub.card import CARD, write_card
 
         for place in self.folders():
             if (place / CARD).is_file() and (place / "config.json").is_file():
@@ -344,7 +344,7 @@ class _Work:
 
 def training_turns(dataset: str, data_dir: str | None, name: str) -> set[tuple[str, str]]:
     """(dialogue id, text) of what a person said in a corpus's training split."""
-    from ...data import load_conversations
+    from ..data import load_conversations
 
     train = load_conversations(dataset, data_dir, history_scope="none")["train"]
     return {

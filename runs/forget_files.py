@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from ...dialogue.anonymity import name_parts
-from ...dialogue.names import is_role
-from ...files.json_reading import parse_json
+from ..dialogue.anonymity import name_parts
+from ..dialogue.names import is_role
+from ..files.guard import parse_json
 
 SOMEONE = "someone"  # as in anonymous mode
 _SPEAKER_KEYS = ("speaker", "speakers", "role", "name")

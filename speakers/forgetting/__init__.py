@@ -1,1 +1,0 @@
-"""Taking a person out of a trained checkpoint."""

@@ -17,7 +17,7 @@ from transformers.utils import ModelOutput, logging
 
 from .checkpoint.base import EmoNetCheckpoint, resolve_backbone
 from .checkpoint.files import hub_options
-from .checkpoint.weights_header import WeightsHeader, config_of
+from .checkpoint.integrity import WeightsHeader, config_of
 from .configuration_emonet import EmoNetConfig
 from .context.base import ContextModule, ContextPart, TurnConcepts, build_context_module, import_system
 from .errors import EmoNetError

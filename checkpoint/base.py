@@ -12,10 +12,9 @@ from transformers.utils import logging
 from ..errors import EmoNetError
 from ..files.guard import refuse_outside_links
 from .adapters import Adapter, fetched
-from .digests import DIGESTS_FILE, check_digests, write_digests
 from .export import auto_name, exported_class, source_of, write_code
 from .files import hub_options, package
-from .weights_header import WeightsHeader
+from .integrity import DIGESTS_FILE, WeightsHeader, check_digests, write_digests
 
 logger = logging.get_logger(__name__)
 
@@ -75,9 +74,7 @@ class EmoNetCheckpoint(PreTrainedModel):
         if not isinstance(config, PretrainedConfig):
             config_class: Any = cls.config_class
             options = {name: value for name, value in kwargs.items() if name == "subfolder"}
-            config = config_class.from_pretrained(
-                config or checkpoint, **options, **hub_options(kwargs)
-            )
+            config = config_class.from_pretrained(config or checkpoint, **options, **hub_options(kwargs))
         renamed = kwargs.get("key_mapping") is not None or kwargs.get("ignore_mismatched_sizes", False)
         exact = not renamed and getattr(config, "quantization_config", None) is None
         header.check(config, cls._from_config, exact)

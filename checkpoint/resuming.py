@@ -7,7 +7,7 @@ from typing import Any
 from transformers.trainer import TRAINER_STATE_NAME
 
 from ..files.guard import read_json
-from .digests import check_digests
+from .integrity import check_digests
 
 
 def last_whole_checkpoint(folder: Path) -> Path | None:

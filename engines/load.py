@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from ..adapters.four_bit import four_bits
-from ..checkpoint.weights_header import config_of
+from ..checkpoint.integrity import config_of
 from ..errors import EmoNetError, loading
 from ..modeling_emonet import EmoNetForSequenceClassification
 from ..processing_emonet import EmoNetProcessor

@@ -10,7 +10,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from ..backbones.embedded import backbone_name, resolve_backbone
 from ..checkpoint.adapters import weights_digest
-from ..checkpoint.weights_header import check_backbone
+from ..checkpoint.integrity import check_backbone
 from ..processing_emonet import clean_text
 from .predict import batches_by_length
 

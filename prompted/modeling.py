@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 from transformers import AutoModelForCausalLM
 
 from ..checkpoint.base import EmoNetCheckpoint, resolve_backbone
-from ..checkpoint.weights_header import check_backbone, config_of
+from ..checkpoint.integrity import check_backbone, config_of
 from ..errors import EmoNetError
 from ..inference.predict import Report
 from ..layers.heads import weighted_cross_entropy

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..backbones.embedded import backbone_name, resolve_backbone
-from ..checkpoint.weights_header import config_of
+from ..checkpoint.integrity import config_of
 from ..configuration_emonet import is_decoder_type
 from ..context.base import context_module_class
 from ..data import Conversations, load_conversations

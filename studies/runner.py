@@ -23,8 +23,8 @@ from tqdm.auto import tqdm
 from transformers.utils import logging
 
 from ..backbones.embedded import resolve_backbone
+from ..checkpoint.integrity import config_of
 from ..checkpoint.run_record import write_json
-from ..checkpoint.weights_header import config_of
 from ..configuration_emonet import EmoNetConfig, is_decoder_type
 from ..data import Conversations, load_conversations
 from ..errors import EmoNetError

@@ -16,7 +16,7 @@ from transformers.utils import logging
 
 from ...backbones.embedded import backbone_name, resolve_backbone
 from ...checkpoint.adapters import weights_digest
-from ...checkpoint.weights_header import check_backbone
+from ...checkpoint.integrity import check_backbone
 from ...errors import EmoNetError
 from ...files.cache import cache_root
 from ...files.guard import parse_json

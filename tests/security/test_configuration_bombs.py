@@ -220,7 +220,7 @@ def test_any_size_beyond_the_file_is_refused(
 def test_any_bytes_in_a_header_end_in_a_clear_error(
     checkpoint_bytes: bytes, tmp_path_factory: Any, data: Any
 ) -> None:
-    from emonet.checkpoint.weights_header import WeightsHeader
+    from emonet.checkpoint.integrity import WeightsHeader
 
     content = bytearray(checkpoint_bytes)
     place = data.draw(st.integers(0, 400))

@@ -11,8 +11,8 @@ from tiny import build
 from tiny_prompted import prompted
 
 from emonet.checkpoint.adapters import Adapter
-from emonet.checkpoint.digests import check_digests
 from emonet.checkpoint.files import read_speakers
+from emonet.checkpoint.integrity import check_digests
 from emonet.configuration_emonet import EmoNetConfig
 from emonet.data import load_conversations
 from emonet.dialogue.transcripts import read_script

@@ -1,9 +1,13 @@
-"""What a safetensors file says of itself, before a tensor is read: a configuration that asks for more is refused.
+"""Check that a checkpoint's files are the ones that were saved, and hold what its configuration asks for.
 
-A few bytes in `config.json` could else ask for modules and tensors without end, which a load makes before it misses them.
+A flipped bit in a weight would otherwise be another prediction and nothing said. And a few bytes in `config.json`
+could ask for modules and tensors without end, which a load makes before it misses them: the header of a safetensors
+file says what is there before a tensor is read.
 """
 
 import copy
+import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,10 +18,26 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 from transformers import AutoConfig, PretrainedConfig
+from transformers.utils import logging
 
 from ..errors import EmoNetError
-from ..files.guard import check_module_counts, check_sizes, read_json
+from ..files.guard import check_module_counts, check_sizes, file_digest, read_json
 from .adapters import fetched
+
+logger = logging.get_logger(__name__)
+
+DIGESTS_FILE = "digests.json"
+# Nobody edits these by hand, and none of them shows that it was damaged.
+_BINARY = (".safetensors", "tokenizer.json")
+# These people do edit, so a difference is only told.
+_TEXT = (
+    "config.json",
+    "speakers.json",
+    "concepts.json",
+    "biographies.json",
+    "demonstrations.json",
+    "chat_template.jinja",
+)
 
 _FETCH_OPTIONS = ("cache_dir", "force_download", "local_files_only", "revision", "token")
 _NEW = 1 << 24  # elements that a load may make anew beside a small file's
@@ -175,3 +195,41 @@ def _places(names: list[str], starts: set[str]) -> list[int]:
     """The numbers behind any of the starts."""
     ends = (name[len(start) :] for name in names for start in starts if name.startswith(start))
     return [int(end.partition(".")[0]) for end in ends if end.partition(".")[0].isdigit()] or [-1]
+
+
+def write_digests(folder: str | os.PathLike[str]) -> None:
+    """Write the digests of the files in `folder` that decide a prediction."""
+    files = sorted(
+        path for path in Path(folder).iterdir() if path.name.endswith((*_BINARY, *_TEXT)) and path.is_file()
+    )
+    digests = {path.name: file_digest(path) for path in files}
+    Path(folder, DIGESTS_FILE).write_text(json.dumps(digests, indent=1) + "\n", "utf-8")
+
+
+def check_digests(folder: str | os.PathLike[str]) -> None:
+    """Compare the files of `folder` with the digests that were written beside them; a folder without digests passes.
+
+    Raises:
+        EmoNetError: for weights or a tokenizer that are not the ones that were saved.
+    """
+    file = Path(folder, DIGESTS_FILE)
+    if not file.is_file():
+        return
+    try:
+        digests = read_json(file)
+        names = [name for name in digests if Path(folder, Path(name).name).is_file()]
+    except (ValueError, TypeError) as error:
+        raise EmoNetError(
+            f"{file} can't be read ({error}): copy the checkpoint anew, or delete the file."
+        ) from error
+    for name in names:
+        path = Path(folder, Path(name).name)  # no way out of the folder
+        if file_digest(path) == digests[name]:
+            continue
+        if name.endswith(_TEXT):
+            logger.warning(f"{path} was changed since it was saved.")
+            continue
+        raise EmoNetError(
+            f"{path} is damaged, or was changed after it was saved: its digest is not the one in {DIGESTS_FILE}. Copy the "
+            f"checkpoint anew; if the change is meant, delete {DIGESTS_FILE}."
+        )

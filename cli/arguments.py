@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 
 
-def whole(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
+def integer(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
     """A whole number from `least` to `most`."""
 
     def read(text: str) -> int:
@@ -19,7 +19,7 @@ def whole(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
     return read
 
 
-def real(least: float, most: float) -> Callable[[str], float]:
+def number(least: float, most: float) -> Callable[[str], float]:
     """A number from `least` to `most`."""
 
     def read(text: str) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import EmoNetError
 from ..studies import DEFINITIONS
-from .arguments import whole
+from .arguments import integer
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
@@ -22,9 +22,9 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "--split", choices=("test", "validation"), default="test", help="which predictions of a run folder"
     )
     compare.add_argument("--metric", choices=("weighted_f1", "macro_f1", "accuracy"), default="weighted_f1")
-    compare.add_argument("--resamples", type=whole(1), default=10_000)
+    compare.add_argument("--resamples", type=integer(1), default=10_000)
     compare.add_argument(
-        "--limit", type=whole(0), default=10, help="how many fixed and broken turns to list (default: 10)"
+        "--limit", type=integer(0), default=10, help="how many fixed and broken turns to list (default: 10)"
     )
     compare.add_argument(
         "--changes", type=Path, metavar="FILE", help="write all changed turns there as JSON lines"
@@ -58,7 +58,7 @@ def _study_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--output-dir", required=True, type=Path, help="results folder; finished cells in it are kept"
     )
-    command.add_argument("--jobs", type=whole(1), default=1, help="processes at a time (default: 1)")
+    command.add_argument("--jobs", type=integer(1), default=1, help="processes at a time (default: 1)")
     cell = "a cell, or several by a pattern: emorynlp/context/seed-1, emorynlp/context, */seed-1"
     command.add_argument("--only", action="append", default=[], metavar="CELL", help=f"run no others; {cell}")
     command.add_argument(

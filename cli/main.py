@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..choices import DTYPES, ENGINES
 from ..version import PACKAGE_VERSION
-from .arguments import whole
+from .arguments import integer
 from .bench import add_commands as add_benchmark_commands
 from .evaluation import add_commands as add_evaluation_commands
 from .hub import add_commands as add_hub_commands
@@ -22,7 +22,7 @@ from .train_flags import add_train_flags, config_of, training_of
 
 # Heavy modules are imported inside the commands, so that `emonet --help` answers at once.
 
-_SEED = whole(0, 2**32 - 1)
+_SEED = integer(0, 2**32 - 1)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..choices import BULK_ENGINES, DTYPES, ENGINES
 from ..errors import EmoNetError
-from .arguments import whole
+from .arguments import integer
 
 
 def add_commands(commands: Any) -> None:
@@ -33,12 +33,12 @@ def add_commands(commands: Any) -> None:
     predict.add_argument(
         "--load-in-4bit", action="store_true", help="linear layers in 4 bits, where bitsandbytes runs"
     )
-    predict.add_argument("--batch-size", default=16, type=whole(1), help="dialogues a forward pass")
+    predict.add_argument("--batch-size", default=16, type=integer(1), help="dialogues a forward pass")
     predict.add_argument(
-        "--workers", default=1, type=whole(1), help="bulk: processes, each with a model of its own"
+        "--workers", default=1, type=integer(1), help="bulk: processes, each with a model of its own"
     )
     predict.add_argument(
-        "--turns-a-part", default=2000, type=whole(1), help="bulk: rows of a part, one worker's unit of work"
+        "--turns-a-part", default=2000, type=integer(1), help="bulk: rows of a part, one worker's unit of work"
     )
     predict.set_defaults(run=_predict)
 

@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 from ..errors import EmoNetError
-from .arguments import real, whole
+from .arguments import integer, number
 
 _DEMO = "pip install 'emonet[demo]'"
 
@@ -16,26 +16,26 @@ def add_commands(commands: Any) -> None:
     serve = commands.add_parser("serve", help="a page to try a model on, and the same as JSON over HTTP")
     serve.add_argument("--model", required=True, help="run folder or Hub id")
     serve.add_argument("--host", default="127.0.0.1", help="0.0.0.0 for other machines too")
-    serve.add_argument("--port", default=7860, type=whole(0, 65535))
+    serve.add_argument("--port", default=7860, type=integer(0, 65535))
     serve.add_argument(
         "--workers",
         default=1,
-        type=whole(1),
+        type=integer(1),
         help="processes with a model of their own; several need --no-page",
     )
     serve.add_argument("--no-page", action="store_true", help="JSON alone")
     serve.add_argument(
-        "--max-body", type=whole(1), metavar="BYTES", help="of a request or an upload (default: 2 MiB)"
+        "--max-body", type=integer(1), metavar="BYTES", help="of a request or an upload (default: 2 MiB)"
     )
     serve.add_argument(
-        "--max-turns", type=whole(1), metavar="N", help="of a script or a request (default: 5000)"
+        "--max-turns", type=integer(1), metavar="N", help="of a script or a request (default: 5000)"
     )
     serve.add_argument(
-        "--max-seconds", type=real(1e-3, 1e6), metavar="S", help="for a JSON request (default: 60)"
+        "--max-seconds", type=number(1e-3, 1e6), metavar="S", help="for a JSON request (default: 60)"
     )
     serve.add_argument(
         "--max-requests",
-        type=whole(1),
+        type=integer(1),
         metavar="N",
         help="JSON requests under way in a worker (default: 1024)",
     )

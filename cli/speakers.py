@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import EmoNetError
-from .arguments import whole
+from .arguments import integer
 
 if TYPE_CHECKING:
     from ..speakers.store.store import SpeakerStore
@@ -43,13 +43,13 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     show = _action(actions, "show", "the speakers, or one of them", _show)
     show.add_argument("speaker", nargs="?")
     show.add_argument(
-        "--limit", type=whole(1), default=10, help="how many speakers or utterances (default: 10)"
+        "--limit", type=integer(1), default=10, help="how many speakers or utterances (default: 10)"
     )
 
     query = _action(actions, "query", "what a speaker said that is like a text", _query)
     query.add_argument("speaker")
     query.add_argument("text")
-    query.add_argument("--limit", type=whole(1), default=5)
+    query.add_argument("--limit", type=integer(1), default=5)
     _view(query)
     _embedder(query)
 
@@ -61,7 +61,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "--writer", default="extractive", help="extractive (no model), smollm2, a Hub id or a folder"
     )
     biography.add_argument(
-        "--budget", type=whole(1), default=80, help="most words (extractive) or tokens (default: 80)"
+        "--budget", type=integer(1), default=80, help="most words (extractive) or tokens (default: 80)"
     )
     biography.add_argument("--anonymous", action="store_true", help="numbers in place of names")
     _view(biography)
@@ -91,7 +91,7 @@ def _view(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", help="see only what a turn of this split may see (train and its own)")
     parser.add_argument(
         "--before",
-        type=whole(0, 2**63 - 1),
+        type=integer(0, 2**63 - 1),
         help="see only what is earlier than this place in time (utterance_index)",
     )
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..choices import CHOICES
-from .arguments import real, whole
+from .arguments import integer, number
 
-_COUNT, _SHARE, _ANY = whole(1), real(0, 1), real(0, 1e6)
+_COUNT, _SHARE, _ANY = integer(1), number(0, 1), number(0, 1e6)
 
 
 class _Flag(NamedTuple):
@@ -34,7 +34,7 @@ _MODEL = {
     ),
     "context_dropout": _Flag("context_dropout", _SHARE, "dropout in it"),
     "memory_window": _Flag("memory_window", _COUNT, "most utterances in a speaker's memory"),
-    "context_window": _Flag("context_window", whole(0), "earlier turns that a turn may see"),
+    "context_window": _Flag("context_window", integer(0), "earlier turns that a turn may see"),
     "readout_layer": _Flag(
         "readout_layer", _COUNT, "the backbone's layer that is read; those above are not run"
     ),
@@ -42,7 +42,7 @@ _MODEL = {
     "head_dropout": _Flag("head_dropout", _SHARE, "dropout before and in the classifier"),
 }
 _TRAINING = {
-    "epochs": _Flag("num_train_epochs", real(1e-6, 1e6), "of which the best on validation is kept"),
+    "epochs": _Flag("num_train_epochs", number(1e-6, 1e6), "of which the best on validation is kept"),
     "batch_size": _Flag(
         "per_device_train_batch_size", _COUNT, "dialogues (prompted presets: turns) a pass and device"
     ),
@@ -56,11 +56,11 @@ _TRAINING = {
     ),
     "label_smoothing": _Flag("label_smoothing_factor", _SHARE, "share of a label that is spread over all"),
     "early_stopping": _Flag(
-        "early_stopping_patience", whole(0), "epochs without a better validation score; 0 for never"
+        "early_stopping_patience", integer(0), "epochs without a better validation score; 0 for never"
     ),
 }
 _LANGUAGE_MODELS = {
-    "lora_rank": _Flag("lora_rank", whole(0), "rank of the adapters; 0 for none"),
+    "lora_rank": _Flag("lora_rank", integer(0), "rank of the adapters; 0 for none"),
     "lora_alpha": _Flag("lora_alpha", _ANY, "their scale times the rank (default: twice the rank)"),
     "lora_dropout": _Flag("lora_dropout", _SHARE, "dropout before them"),
     "lora_target_modules": _Flag("lora_target_modules", str, "names of layers with commas, or all-linear"),
@@ -70,13 +70,13 @@ _LANGUAGE_MODELS = {
 }
 # A trajectory of 0 and the switches turn parts of the prompt off.
 _PROMPTS = {
-    "prompt_window": _Flag("window", whole(0), "earlier turns in a prompt"),
-    "trajectory": _Flag("trajectory", whole(0), "the speaker's latest turns with their emotions, 0 for none"),
+    "prompt_window": _Flag("window", integer(0), "earlier turns in a prompt"),
+    "trajectory": _Flag("trajectory", integer(0), "the speaker's latest turns with their emotions, 0 for none"),
     "biography_writer": _Flag(
         "biography_writer", str, "extractive (no model), smollm2, a Hub id or a folder"
     ),
     "biography_budget": _Flag("biography_budget", _COUNT, "most words (extractive) or tokens of a biography"),
-    "demonstrations": _Flag("demonstrations", whole(0), "labelled training turns shown behind the question"),
+    "demonstrations": _Flag("demonstrations", integer(0), "labelled training turns shown behind the question"),
 }
 _PROMPTED_TRAINING = {
     "own_share": _Flag(

@@ -24,7 +24,7 @@ from ..files.guard import read_json, refuse_outside_links
 from .configuration import PromptedEmoNetConfig
 from .demonstrations import DemonstrationBank
 from .label_tree import LabelTree
-from .prompts import FeltTurn, PromptBuilder
+from .prompts import LabelledTurn, PromptBuilder
 
 BIOGRAPHIES_FILE = "biographies.json"
 
@@ -115,27 +115,27 @@ class PromptedProcessor:
             self.demonstrations.save(folder)
 
     def prompt(
-        self, turns: Sequence[Mapping[str, Any]], place: int, name: str, trajectory: Sequence[FeltTurn]
+        self, turns: Sequence[Mapping[str, Any]], place: int, name: str, trajectory: Sequence[LabelledTurn]
     ) -> list[int]:
         """The tokens of the prompt for a turn, with what is known of its speaker `name`."""
-        return self.prompts.tokens(turns, place, trajectory=trajectory, **self.told(turns, place, name))
+        return self.prompts.tokens(turns, place, trajectory=trajectory, **self.prompt_facts(turns, place, name))
 
-    def told(self, turns: Sequence[Mapping[str, Any]], place: int, name: str) -> dict[str, Any]:
+    def prompt_facts(self, turns: Sequence[Mapping[str, Any]], place: int, name: str) -> dict[str, Any]:
         """What a turn's prompt is told besides the dialogue and the trajectory: `biography` and `demonstrations`."""
         settings = self.config.prompt_settings
         if settings.biography_of_dialogue:
             biography = self._dialogue_biographer().of_dialogue(turns, turn_speaker(turns[place], place)).text
         else:
             biography = self.biographies.get(name, {}).get("text", "")
-        shown = self.shown([raw_text(turns[place], place)])[0] if settings.demonstrations else ()
+        shown = self.demonstrations_for([raw_text(turns[place], place)])[0] if settings.demonstrations else ()
         return {"biography": biography, "demonstrations": shown}
 
-    def shown(
+    def demonstrations_for(
         self,
         texts: Sequence[str],
         own_dialogue: str | None = None,
         emotions: Sequence[str | None] | None = None,
-    ) -> list[list[FeltTurn]]:
+    ) -> list[list[LabelledTurn]]:
         """The demonstrations for each of these turns: see [`DemonstrationBank.nearest`]."""
         if self.demonstrations is None:
             raise EmoNetError(
@@ -143,7 +143,7 @@ class PromptedProcessor:
             )
         count = self.config.prompt_settings.demonstrations
         nearest = self.demonstrations.nearest(texts, count, own_dialogue, emotions)
-        return [[FeltTurn(turn.text, turn.emotion) for turn in turns] for turns in nearest]
+        return [[LabelledTurn(turn.text, turn.emotion) for turn in turns] for turns in nearest]
 
     def _dialogue_biographer(self) -> Any:
         if self.dialogue_biographer is None:
@@ -155,10 +155,10 @@ class PromptedProcessor:
                     f"This model is told biographies that {settings.biography_writer!r} writes of each dialogue, and "
                     f"{error.name} is not installed: pip install 'emonet[lm]'."
                 ) from error
-            self.be_told_by(biographer)
+            self.use_biographer(biographer)
         return self.dialogue_biographer
 
-    def be_told_by(self, biographer: Any) -> None:
+    def use_biographer(self, biographer: Any) -> None:
         """Take a [`DialogueBiographer`], in training or the one of training again.
 
         Raises:

@@ -30,7 +30,7 @@ _ROLE = "You are an expert in the emotions of conversations. {material} Answer w
 
 
 @dataclass(frozen=True)
-class FeltTurn:
+class LabelledTurn:
     """An utterance and what was felt, as annotated or as predicted: a line of the trajectory, or a demonstration."""
 
     text: str
@@ -77,8 +77,8 @@ class PromptBuilder:
         turns: Sequence[Mapping[str, Any]],
         place: int,
         biography: str = "",
-        trajectory: Sequence[FeltTurn] = (),
-        demonstrations: Sequence[FeltTurn] = (),
+        trajectory: Sequence[LabelledTurn] = (),
+        demonstrations: Sequence[LabelledTurn] = (),
         window: int | None = None,
         future: int | None = None,
     ) -> str:
@@ -105,8 +105,8 @@ class PromptBuilder:
         turns: Sequence[Mapping[str, Any]],
         place: int,
         biography: str = "",
-        trajectory: Sequence[FeltTurn] = (),
-        demonstrations: Sequence[FeltTurn] = (),
+        trajectory: Sequence[LabelledTurn] = (),
+        demonstrations: Sequence[LabelledTurn] = (),
         window: int | None = None,
     ) -> list[int]:
         """The prompt's tokens, at most `max_tokens`; `window` earlier turns stand in it where it is given."""

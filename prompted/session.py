@@ -13,7 +13,7 @@ from ..errors import EmoNetError
 from ..files.guard import refuse_outside_links
 from ..inference.session_state import VERSION, expect, read_state, strings_by_name, whole
 from .prefix_reader import PrefixReader
-from .prompts import FeltTurn
+from .prompts import LabelledTurn
 
 STATE_FILE = "prompted_session.json"
 
@@ -31,7 +31,7 @@ class TurnLabeller:
         self.processor = processor
         self.reader = PrefixReader(model.language_model, processor.tree)
         self.depth = processor.config.prompt_settings.trajectory
-        self.felt: dict[str, deque[FeltTurn]] = {}
+        self.felt: dict[str, deque[LabelledTurn]] = {}
         self.said: dict[str, list[str]] = {}
         self.start(history)
 
@@ -53,7 +53,7 @@ class TurnLabeller:
         own = self.felt.setdefault(name, deque(maxlen=self.depth))
         scores = self.reader.log_probabilities(self.processor.prompt(turns, place, name, tuple(own)))
         result = self.processor.labels_of(scores.float().cpu().numpy()[None])[0]
-        own.append(FeltTurn(text, result["label"]))
+        own.append(LabelledTurn(text, result["label"]))
         return result
 
 
@@ -156,7 +156,7 @@ class PromptedSession:
                     and turn[1] in model.labels
                 )
                 expect(holds, f"{name!r:.40} felt {turn!r:.80}")
-            labeller.felt[name] = deque((FeltTurn(*turn) for turn in turns), labeller.depth)
+            labeller.felt[name] = deque((LabelledTurn(*turn) for turn in turns), labeller.depth)
         labeller.said = (
             recent_history(strings_by_name(state["said"], "said"), labeller.depth) if labeller.depth else {}
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..dialogue.names import is_crowd, is_role
 from ..processing_emonet import clean_text
-from ..prompted.prompts import FeltTurn
+from ..prompted.prompts import LabelledTurn
 from .palette import Look, looks
 
 TURNS_A_PART = 100
@@ -46,7 +46,7 @@ class Analysis:
                     said.setdefault(clean_text(turn["speaker"]), []).append(clean_text(turn["text"]))
         return said
 
-    def felt_before(self, dialogue: int, place: int) -> list[tuple[int | None, FeltTurn]]:
+    def felt_before(self, dialogue: int, place: int) -> list[tuple[int | None, LabelledTurn]]:
         """What the speaker of a turn said and felt before it, oldest first, with the turn's place; None in earlier dialogues."""
         turns = self.dialogues[dialogue][1]
         name = clean_text(turns[place]["speaker"])
@@ -57,7 +57,7 @@ class Analysis:
         )
         said = [*before, *enumerate(turns[:place])]
         return [
-            (number, FeltTurn(turn["text"], turn["label"]))
+            (number, LabelledTurn(turn["text"], turn["label"]))
             for number, turn in said
             if clean_text(turn["speaker"]) == name
         ]

@@ -12,7 +12,7 @@ from ..inference.predict import Report, predict_logits
 from ..processing_emonet import EmoNetProcessor, clean_text, dialogue_memory_index, turn_text
 from ..prompted.prefix_reader import PrefixReader
 from ..prompted.processing import PromptedProcessor
-from ..prompted.prompts import FeltTurn
+from ..prompted.prompts import LabelledTurn
 
 REACH = 40  # turns before the explained one that are tried
 _NOTHING = -1  # no turn's place
@@ -92,7 +92,7 @@ def prompted_occlusion(
     processor: PromptedProcessor,
     turns: Sequence[Mapping[str, Any]],
     place: int,
-    felt: Sequence[tuple[int | None, FeltTurn]] = (),
+    felt: Sequence[tuple[int | None, LabelledTurn]] = (),
     report: Report | None = None,
 ) -> Attribution:
     """The same for a prompted model: a turn that is left out is gone from the prompt's window and from the trajectory.
@@ -107,7 +107,7 @@ def prompted_occlusion(
         raise IndexError(f"no turn {place} among {len(turns)}")
     settings = processor.config.prompt_settings
     first, end = max(0, place - REACH), min(len(turns), place + 1 + settings.future_window)
-    told = processor.told(turns, place, clean_text(str(turns[place]["speaker"])))
+    told = processor.prompt_facts(turns, place, clean_text(str(turns[place]["speaker"])))
     reader = PrefixReader(model.language_model, processor.tree)
 
     def scores(without: int | None) -> dict[str, float]:

@@ -18,11 +18,11 @@ if (
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     torch.set_num_threads(threads)
 
-# The same few cases every time; `--hypothesis-profile=knocks` tries 10,000 new ones at every door (results/hard_knocks.md).
+# The same few cases every time; `--hypothesis-profile=fuzz` tries 10,000 new ones at every door (results/hard_knocks.md).
 _COMMON = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 settings.register_profile("few", max_examples=25, derandomize=True, **_COMMON)
 settings.register_profile("some", max_examples=500, print_blob=True, **_COMMON)
-settings.register_profile("knocks", max_examples=10_000, print_blob=True, **_COMMON)
+settings.register_profile("fuzz", max_examples=10_000, print_blob=True, **_COMMON)
 settings.load_profile("few")
 
 

@@ -94,7 +94,7 @@ class PromptedFamily:
             list(processor.speakers),
         )
         if isinstance(biographer, DialogueBiographer):
-            processor.be_told_by(biographer)
+            processor.use_biographer(biographer)
         train = conversations.get("train", ())
         emotions = EmotionRecord(train, conversations.utterance_texts(), conversations.labels)
         split = PromptedSplit(options.split, conversations[options.split], model, emotions, biographer)
@@ -139,7 +139,7 @@ def prepare_prompted(
     # Before the training: a store that is gone or locked by then must not cost it.
     model.processor.biographies = biographies_of(list(conversations.speakers), biographer)
     if isinstance(biographer, DialogueBiographer):
-        model.processor.be_told_by(biographer)
+        model.processor.use_biographer(biographer)
     model.config.class_weights = class_weights(turns.labels(), len(model.labels), arguments.class_weighting)
     if arguments.lora_rank:
         add_adapters(model, LoraSettings.of(arguments))

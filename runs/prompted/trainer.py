@@ -16,7 +16,7 @@ from ...layers.heads import weighted_cross_entropy
 from ...processing_emonet import NO_LABEL, clean_text, pad_rows
 from ...prompted.modeling import PromptedEmoNet
 from ...prompted.prefix_reader import PrefixReader
-from ...prompted.prompts import FeltTurn
+from ...prompted.prompts import LabelledTurn
 from ...speakers.biographies.choose import Biographer
 from ...speakers.biographies.extractive import dialogue_view
 from ...train_trainer import EmoNetTrainer
@@ -84,7 +84,7 @@ class PromptedSplit(Dataset):
         names = dict.fromkeys(turn["speaker"] for turn in row["turns"])
         return {name: biographer(identity(clean_text(name), row["dialogue_id"]), view).text for name in names}
 
-    def _shown(self, number: int, processor: Any) -> Sequence[Sequence[FeltTurn]]:
+    def _shown(self, number: int, processor: Any) -> Sequence[Sequence[LabelledTurn]]:
         """The demonstrations of each turn of a dialogue; a training turn's are never of its own."""
         turns = self.dialogues[number]["turns"]
         if not self._prompts.settings.demonstrations:
@@ -93,8 +93,8 @@ class PromptedSplit(Dataset):
         if training and self._tasks.demonstrations_share_label:
             gold = [self.label(number, place) for place in range(len(turns))]
             emotions = [None if label == NO_LABEL else self._prompts.labels[label] for label in gold]
-            return processor.shown(texts, self.dialogues[number]["dialogue_id"], emotions)
-        return processor.shown(texts, self.dialogues[number]["dialogue_id"] if training else None)
+            return processor.demonstrations_for(texts, self.dialogues[number]["dialogue_id"], emotions)
+        return processor.demonstrations_for(texts, self.dialogues[number]["dialogue_id"] if training else None)
 
 
 def predict_split(

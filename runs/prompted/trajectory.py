@@ -8,7 +8,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...prompted.prompts import FeltTurn
+from ...prompted.prompts import LabelledTurn
 
 
 class EmotionRecord:
@@ -38,7 +38,7 @@ class EmotionRecord:
         """Take up what the model says of an utterance."""
         self._predicted[utterance] = label
 
-    def lines(self, turn: Mapping[str, Any], scheduled: bool = False) -> list[FeltTurn]:
+    def lines(self, turn: Mapping[str, Any], scheduled: bool = False) -> list[LabelledTurn]:
         """The trajectory in front of a turn, oldest first.
 
         Args:
@@ -49,7 +49,7 @@ class EmotionRecord:
         """
         felt = [(index, self._emotion(index, scheduled)) for index in turn["speaker_history_index"]]
         return [
-            FeltTurn(self._texts[index], self._labels[emotion])
+            LabelledTurn(self._texts[index], self._labels[emotion])
             for index, emotion in felt
             if emotion is not None
         ]

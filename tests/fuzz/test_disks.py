@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from knocks import command, end_of, fork
+from fuzzing import command, end_of, fork
 from tiny_store import TinyEmbedder, corpus
 
 from emonet.data import features

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from knocks import command
+from fuzzing import command
 from tiny import DIALOGUE
 
 from emonet.checkpoint.resuming import last_whole_checkpoint

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 import torch
 from fake_hub import USER, FakeHub
+from fuzzing import end_of, fork
 from huggingface_hub.utils import get_session
-from knocks import end_of, fork
 from safetensors.torch import load_file
 from tiny import build
 from tiny_store import TinyEmbedder, corpus

@@ -15,7 +15,7 @@ from emonet.errors import EmoNetError
 from emonet.prompted.label_tree import LabelTree
 from emonet.prompted.modeling import PromptedEmoNet
 from emonet.prompted.prefix_reader import PrefixReader
-from emonet.prompted.prompts import FRAME, FeltTurn, PromptBuilder, PromptSettings
+from emonet.prompted.prompts import FRAME, LabelledTurn, PromptBuilder, PromptSettings
 
 SETTINGS = PromptSettings(window=3, trajectory=2, biography=True)
 TEMPLATE = "{% for m in messages %}[CLS] {{ m.role }} {{ m.content }} [SEP] {% endfor %}[CLS] assistant "
@@ -38,7 +38,7 @@ def test_a_prompt_holds_the_turn_its_past_and_the_labels(builder: PromptBuilder)
         DIALOGUE,
         4,
         "Bob has said 3 lines.",
-        [FeltTurn("a", "Sad"), FeltTurn("b", "Mad"), FeltTurn("c", "Joyful")],
+        [LabelledTurn("a", "Sad"), LabelledTurn("b", "Mad"), LabelledTurn("c", "Joyful")],
     )
     assert history_of(prompt) == [(turn["speaker"], turn["text"]) for turn in DIALOGUE[1:5]]
     assert all(label in prompt for label in LABELS) and "About Bob: Bob has said 3 lines." in prompt
@@ -80,8 +80,8 @@ def test_what_an_utterance_says_does_not_change_the_structure(tokenizer: Any, at
     chat = builder.tokenizer
     plain = [*DIALOGUE[:2], {"speaker": "Bob", "text": "fine"}]
     evil = [{"speaker": attack, "text": attack}, DIALOGUE[1], {"speaker": "Bob", "text": attack}]
-    kind, bad = (builder.text(turns, 2, "about", [FeltTurn("said", "Sad")]) for turns in (plain, evil))
-    bad_with_story = builder.text(evil, 2, attack, [FeltTurn(attack, "Sad")])
+    kind, bad = (builder.text(turns, 2, "about", [LabelledTurn("said", "Sad")]) for turns in (plain, evil))
+    bad_with_story = builder.text(evil, 2, attack, [LabelledTurn(attack, "Sad")])
     for prompt in (bad, bad_with_story):
         assert prompt.count(FRAME) == kind.count(FRAME) and len(prompt.splitlines()) == len(kind.splitlines())
         special = set(chat.all_special_ids) - {chat.unk_token_id}
@@ -103,7 +103,7 @@ def test_a_prompt_over_its_length_loses_the_oldest_turns_first(tokenizer: Any, c
     alone = len(whole.tokens(DIALOGUE[:1], 0))
     long = [{"speaker": "Ann", "text": "hello " * 500}]
     ids = PromptBuilder(tokenizer, LABELS, SETTINGS, alone + 20).tokens(
-        long, 0, "a b", [FeltTurn("c", "Sad")]
+        long, 0, "a b", [LabelledTurn("c", "Sad")]
     )
     assert len(ids) <= alone + 20
     with pytest.raises(EmoNetError, match="does not even hold the instruction"):

@@ -11,7 +11,7 @@ from tiny_prompted import prompted
 
 from emonet.prompted.configuration import PromptSettings
 from emonet.prompted.prefix_reader import PrefixReader
-from emonet.prompted.prompts import FeltTurn
+from emonet.prompted.prompts import LabelledTurn
 from emonet.serving.analysis import Analysis
 from emonet.serving.attribution import prompted_occlusion
 from emonet.serving.limits import Limits
@@ -69,7 +69,7 @@ def test_each_influence_is_the_change_without_the_turn(
 def test_what_is_neither_in_the_window_nor_remembered_has_no_influence(decoder: Path) -> None:
     predictor = predictor_of(decoder, window=1, trajectory=1)
     turns = [{**turn, "speaker": name} for turn, name in zip(TURNS, "ABABAB", strict=True)]
-    felt: list[tuple[int | None, FeltTurn]] = [(1, FeltTurn("x", "a")), (3, FeltTurn("y", "b"))]
+    felt: list[tuple[int | None, LabelledTurn]] = [(1, LabelledTurn("x", "a")), (3, LabelledTurn("y", "b"))]
     found = prompted_occlusion(predictor.model, predictor.processor, turns, 5, felt)
     assert [influence.place for influence in found.influences if influence.change] == [3, 4]
     with pytest.raises(IndexError):

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fuzzing import clear_errors
 from hypothesis import given
 from hypothesis import strategies as st
-from knocks import clear_errors
 from strategies import damaged, file_bytes, json_lines, json_values, names, numbers, texts
 from tiny import LABELS
 from tiny_store import TinyEmbedder, corpus

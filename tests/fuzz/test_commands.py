@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from fake_hub import USER, FakeHub
+from fuzzing import command
 from hypothesis import given
 from hypothesis import strategies as st
-from knocks import command
 from strategies import damaged, dialogues, file_bytes, json_lines, json_text, json_values, names, texts
 from tiny import LABELS
 

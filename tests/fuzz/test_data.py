@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fuzzing import clear_errors
 from hypothesis import given
 from hypothesis import strategies as st
-from knocks import clear_errors
 from strategies import (
     damaged,
     dialogues,

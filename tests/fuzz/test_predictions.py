@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fuzzing import clear_errors, no_hang
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from knocks import clear_errors, no_hang
 from strategies import damaged, dialogues, json_values, names, numbers, texts
 from tiny import LABELS, build
 from tiny_prompted import LETTERS, prompted

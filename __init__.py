@@ -1,6 +1,7 @@
 """emonet: emotion recognition in conversation on the Hugging Face stack.
 
-The root imports by absolute names: test runners load this file on its own, without a package around it.
+The root imports by absolute names: test runners load this file on its own, without a
+package around it.
 """
 
 from importlib import import_module

@@ -1,7 +1,8 @@
 """Makes the package known to transformers' Auto classes and `pipeline()`.
 
-Both wait for each other: transformers imports those, and PyTorch, only when asked, and `import emonet` stays as light. The
-first import of one of transformers' modules brings the package's modules along, and their import registers their classes.
+Both wait for each other: transformers imports those, and PyTorch, only when asked, and
+`import emonet` stays as light. The first import of one of transformers' modules brings
+the package's modules along, and their import registers their classes.
 """
 
 from functools import partial
@@ -25,7 +26,8 @@ def register_when_imported() -> None:
         (f"{auto}.processing_auto", "emonet.processing_emonet", partial(_processor, "EmoNetProcessor")),
         (f"{auto}.processing_auto", "emonet.prompted.processing", partial(_processor, "PromptedProcessor")),
         ("transformers.pipelines", "emonet.pipeline_emonet", _pipeline),
-        # They build on ours, which may be what is being imported when transformers' modules are.
+        # They build on ours, which may be what is being imported when transformers'
+        # modules are.
         (
             "emonet.configuration_emonet",
             "emonet.prompted.configuration",
@@ -43,7 +45,9 @@ def _import(name: str, _: ModuleType) -> None:
 
 
 def _package_functions(files: ModuleType) -> None:
-    """Give checkpoints what they can do with the package alone; the modules behind it are imported when it is done."""
+    """Give checkpoints what they can do with the package alone; the modules behind it are
+    imported when it is done.
+    """
     for name, module in (
         ("resolve_backbone", "emonet.backbones.embedded"),
         ("backbone_name", "emonet.backbones.embedded"),

@@ -1,4 +1,6 @@
-"""The words that fields and options may hold, apart from what reads them so that a command line needs no PyTorch."""
+"""The words that fields and options may hold, apart from what reads them so that a
+command line needs no PyTorch.
+"""
 
 from typing import Literal, get_args
 

@@ -30,7 +30,8 @@ from .errors import EmoNetError
 from .files.guard import check_sizes, read_json
 from .version import PACKAGE_VERSION
 
-# Keys of a nested config that could make the loader fetch or run code that nobody asked for.
+# Keys of a nested config that could make the loader fetch or run code that nobody asked
+# for.
 UNTRUSTED_KEYS = ("trust_remote_code", "auto_map", "custom_pipelines")
 # Position ids of these families start behind the padding id.
 OFFSET_POSITION_TYPES = ("roberta", "xlm-roberta", "camembert", "roberta-prelayernorm", "mpnet")
@@ -47,10 +48,11 @@ Config = TypeVar("Config", bound="CheckpointConfig")
 
 
 def strict_config(cls: type[Config]) -> type[Config]:
-    """As `strict`, with errors of the package that name the field, its value and what is allowed.
+    """As `strict`, with errors of the package that name the field, its value and what is
+    allowed.
 
-    A field is checked whenever it is set, and methods `validate_*` after `__init__` and before
-    saving. Strict's own errors are no ValueErrors.
+    A field is checked whenever it is set, and methods `validate_*` after `__init__` and
+    before saving. Strict's own errors are no ValueErrors.
     """
     checked: Any = strict(cls)
     set_checked, validate = checked.__setattr__, checked.validate
@@ -74,7 +76,9 @@ def strict_config(cls: type[Config]) -> type[Config]:
 
 
 def check_fields(instance: Any) -> None:
-    """Check the fields of a frozen dataclass, which `strict` can't, since they are never assigned."""
+    """Check the fields of a frozen dataclass, which `strict` can't, since they are never
+    assigned.
+    """
     for field in fields(instance):
         value = getattr(instance, field.name)
         try:
@@ -125,19 +129,21 @@ class CheckpointConfig(PretrainedConfig):
     """What the configurations of both read-outs share."""
 
     sub_configs = {"text_config": AutoConfig}
-    # Set by the installed package, which registers the pipeline itself: a `custom_pipelines`
-    # entry would send `pipeline()` to the repository's code and so ask for trust_remote_code.
+    # Set by the installed package, which registers the pipeline itself: a
+    # `custom_pipelines` entry would send `pipeline()` to the repository's code and so ask
+    # for trust_remote_code.
     pipeline_is_registered = False
     default_backbone = "bert"
 
     # The backbone's own configuration; a dict needs `model_type`.
     text_config: Any = None
-    # The backbone's public name (Hub id, `minilm`, `smollm2` or a folder's name), for cards,
-    # caches and adapters.
+    # The backbone's public name (Hub id, `minilm`, `smollm2` or a folder's name), for
+    # cards, caches and adapters.
     backbone: str | None = None
     # One positive weight a class for the cross entropy, or None.
     class_weights: Sequence[float | int] | None = None
-    # Logits are divided by it where they become scores (Guo et al. 2017); it changes no label.
+    # Logits are divided by it where they become scores (Guo et al. 2017); it changes no
+    # label.
     calibration_temperature: float | int = positive(1.0)
     # The corpus version that the checkpoint was trained on.
     dataset_version: str | None = None
@@ -164,7 +170,9 @@ class CheckpointConfig(PretrainedConfig):
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """As the base class's, with the pipeline's entry, so that every saved configuration has it."""
+        """As the base class's, with the pipeline's entry, so that every saved
+        configuration has it.
+        """
         return {**super().to_dict(), "custom_pipelines": CUSTOM_PIPELINES}
 
     @classmethod
@@ -173,7 +181,9 @@ class CheckpointConfig(PretrainedConfig):
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
-        """As the base class's; sizes that no model has are refused before lists of that length are made."""
+        """As the base class's; sizes that no model has are refused before lists of that
+        length are made.
+        """
         check_sizes(config_dict)
         return super().from_dict(config_dict, **kwargs)
 
@@ -204,23 +214,26 @@ class EmoNetConfig(CheckpointConfig):
     `text_config` may be of any encoder or decoder of `AutoModel`.
 
     Raises:
-        EmoNetError: for a value that a field can't hold or an impossible combination, naming the
-            field and what is allowed.
+        EmoNetError: for a value that a field can't hold or an impossible combination,
+            naming the field and what is allowed.
     """
 
     model_type = "emonet"
     keys_to_ignore_at_inference = ["turn_states", "member_logits", "auxiliary_losses"]
 
     # --- Context
-    # `packed` (one sequence a dialogue, one read-out a turn) or `per_turn` (one sequence a turn:
-    # the whole past, then the turn; the form of CoMPM, Lee & Lee 2022, section 3).
+    # `packed` (one sequence a dialogue, one read-out a turn) or `per_turn` (one sequence
+    # a turn: the whole past, then the turn; the form of CoMPM, Lee & Lee 2022, section
+    # 3).
     context_mode: ContextMode = "packed"
-    # A turn sees itself and earlier turns only. False lets it see later turns: in a packed
-    # encoder, in a context module that looks ahead (which can't be combined with True), or both.
+    # A turn sees itself and earlier turns only. False lets it see later turns: in a
+    # packed encoder, in a context module that looks ahead (which can't be combined with
+    # True), or both.
     causal: bool = True
     # How many earlier turns a turn may see: None for all, 0 for the turn alone.
     context_window: int | None = at_least(0, None)
-    # Module over turn vectors, behind the backbone: `none`, or a name of `SYSTEMS` in `context/base.py`.
+    # Module over turn vectors, behind the backbone: `none`, or a name of `SYSTEMS` in
+    # `context/base.py`.
     context_module: str = "none"
     # Dropout inside the context module; None: as `head_dropout`.
     context_dropout: float | int | None = share(None)
@@ -228,12 +241,12 @@ class EmoNetConfig(CheckpointConfig):
     num_concepts: int = at_least(0, 0)
 
     # --- Speakers
-    # `none`; `local` (order of appearance in the dialogue); `global` (one id per person for the
-    # whole corpus); `name` (the name as text).
+    # `none`; `local` (order of appearance in the dialogue); `global` (one id per person
+    # for the whole corpus); `name` (the name as text).
     speaker_identity: SpeakerIdentity = "global"
-    # `marker` adds the global id embedding to the turn's speaker marker before the backbone;
-    # `turn` adds an embedding of the (local or global) id to the turn vector behind it (for
-    # frozen backbones).
+    # `marker` adds the global id embedding to the turn's speaker marker before the
+    # backbone; `turn` adds an embedding of the (local or global) id to the turn vector
+    # behind it (for frozen backbones).
     identity_position: IdentityPosition = "marker"
     # Size of the global id table, with id 0 for the unknown speaker.
     num_speakers: int = at_least(1, 1)
@@ -247,39 +260,41 @@ class EmoNetConfig(CheckpointConfig):
     speaker_memory: SpeakerMemory = "corpus"
     # How many of the speaker's earlier utterances the memory holds (K).
     memory_window: int = at_least(1, 10)
-    # `frozen` (the pretrained backbone, never trained), `shared` (the context encoder itself) or
-    # `trained` (a second encoder).
+    # `frozen` (the pretrained backbone, never trained), `shared` (the context encoder
+    # itself) or `trained` (a second encoder).
     memory_encoder: MemoryEncoder = "frozen"
     # The GRU over the memory; hidden size None: as the backbone.
     memory_layers: int = at_least(1, 1)
     memory_dropout: float | int = share(0.0)
     memory_hidden_size: int | None = at_least(1, None)
-    # What is read off the GRU's states: the `last` (CoMPM), their mean with weights that halve
-    # every `memory_half_life` utterances into the past (`decay`), or their mean with softmax
-    # weights by the turn vector (`attention`).
+    # What is read off the GRU's states: the `last` (CoMPM), their mean with weights that
+    # halve every `memory_half_life` utterances into the past (`decay`), or their mean
+    # with softmax weights by the turn vector (`attention`).
     memory_pooling: MemoryPooling = "last"
     # In utterances of that speaker, for `memory_pooling="decay"`.
     memory_half_life: float | int = positive(5.0)
     # A linear projection of what was read off the GRU, before fusion.
     memory_projection: bool = True
-    # `add`, `concat` (then projected back) or `gated` (a learnt gate on the added memory).
+    # `add`, `concat` (then projected back) or `gated` (a learnt gate on the added
+    # memory).
     memory_fusion: MemoryFusion = "add"
 
     # --- Backbone and read-out
     # How a turn vector is read from its tokens: `mean`, `first` or `last`.
     pooling: Pooling = "mean"
-    # The tokens of the speaker's marker are part of what `pooling` reads (packed mode; False
-    # reads the text alone, which has seen the marker).
+    # The tokens of the speaker's marker are part of what `pooling` reads (packed mode;
+    # False reads the text alone, which has seen the marker).
     pool_marker: bool = True
-    # The backbone's layer that is read (1-based); layers above are neither loaded nor run. None:
-    # the last.
+    # The backbone's layer that is read (1-based); layers above are neither loaded nor
+    # run. None: the last.
     readout_layer: int | None = at_least(1, None)
-    # Turn and memory vectors are standardised with training-set statistics (frozen backbones).
+    # Turn and memory vectors are standardised with training-set statistics (frozen
+    # backbones).
     standardize: bool = False
     # The context encoder is not trained.
     freeze_backbone: bool = False
-    # Dropout of the backbone's attention weights in training; None: the backbone's own. With 0
-    # PyTorch's fused attention runs on a CPU too, which takes none.
+    # Dropout of the backbone's attention weights in training; None: the backbone's own.
+    # With 0 PyTorch's fused attention runs on a CPU too, which takes none.
     attention_dropout: float | int | None = limited(None, "from 0 to below 1", lambda rate: 0 <= rate < 1)
 
     # --- Classifier
@@ -310,7 +325,9 @@ class EmoNetConfig(CheckpointConfig):
 
     @property
     def is_decoder_backbone(self) -> bool:
-        """Whether the backbone is a causal language model (LLaMA type) rather than an encoder."""
+        """Whether the backbone is a causal language model (LLaMA type) rather than an
+        encoder.
+        """
         return is_decoder_type(self.text_config.model_type)
 
     @property
@@ -327,7 +344,9 @@ class EmoNetConfig(CheckpointConfig):
 
     @property
     def sequence_limit(self) -> int:
-        """Most tokens of one sequence: the backbone's positions, or `max_sequence_tokens` if smaller."""
+        """Most tokens of one sequence: the backbone's positions, or `max_sequence_tokens`
+        if smaller.
+        """
         positions = getattr(self.text_config, "max_position_embeddings", None) or 0
         if positions <= 0:  # relative positions without an end (XLNet)
             positions = 512
@@ -355,7 +374,8 @@ class EmoNetConfig(CheckpointConfig):
 
     def validate_direction(self) -> None:
         """Who sees later turns, and whether the context module can."""
-        # Imported here, so that a configuration without a model needs no PyTorch until it is made.
+        # Imported here, so that a configuration without a model needs no PyTorch until it
+        # is made.
         from .context.base import context_module_class
 
         module = context_module_class(self.context_module)
@@ -381,8 +401,11 @@ class EmoNetConfig(CheckpointConfig):
 
 
 def is_decoder_type(model_type: str) -> bool:
-    """Whether `model_type` names a decoder-only family: it has a causal LM head and no masked LM head."""
-    # Imported here: that module's import is when the package registers the model, which needs this one.
+    """Whether `model_type` names a decoder-only family: it has a causal LM head and no
+    masked LM head.
+    """
+    # Imported here: that module's import is when the package registers the model, which
+    # needs this one.
     from transformers.models.auto.modeling_auto import (
         MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
         MODEL_FOR_MASKED_LM_MAPPING_NAMES,
@@ -395,10 +418,12 @@ def is_decoder_type(model_type: str) -> bool:
 
 
 def backbone_config(text_config: Any, default: str = "bert") -> PretrainedConfig:
-    """A backbone's configuration out of a dict or an object, without what names code or a place on a machine.
+    """A backbone's configuration out of a dict or an object, without what names code or a
+    place on a machine.
 
     Raises:
-        EmoNetError: for what is none, or is of no model that the installed transformers has.
+        EmoNetError: for what is none, or is of no model that the installed transformers
+            has.
     """
     if text_config is None:
         return CONFIG_MAPPING[default]()

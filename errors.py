@@ -6,11 +6,15 @@ from pathlib import Path
 
 
 class EmoNetError(ValueError):
-    """Bad input or a bad state that the user can mend; the message says what, where and how."""
+    """Bad input or a bad state that the user can mend; the message says what, where and
+    how.
+    """
 
 
 class DataFormatError(EmoNetError):
-    """A file that does not hold what it should; the message names file, line or field, and the fix."""
+    """A file that does not hold what it should; the message names file, line or field,
+    and the fix.
+    """
 
 
 class BackboneError(EmoNetError):
@@ -19,9 +23,11 @@ class BackboneError(EmoNetError):
 
 @contextmanager
 def loading(name: str | Path, what: str = "checkpoint", remedy: str = "") -> Iterator[None]:
-    """Within, whatever stops a load becomes an EmoNetError that names what was to be loaded.
+    """Within, whatever stops a load becomes an EmoNetError that names what was to be
+    loaded.
 
-    Configuration, tokenizer and weights are read by libraries that each have errors of their own, some of no common class.
+    Configuration, tokenizer and weights are read by libraries that each have errors of
+    their own, some of no common class.
     """
     try:
         yield

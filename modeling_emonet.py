@@ -1,7 +1,9 @@
-"""EmoNetModel and EmoNetForSequenceClassification: a speaker-aware emotion model over whole dialogues.
+"""EmoNetModel and EmoNetForSequenceClassification: a speaker-aware emotion model over
+whole dialogues.
 
-B dialogues, T turns, L tokens, S sequences (S = B when packed, one a turn in per_turn mode), U distinct history
-utterances of M tokens, K history places, H the backbone's width, C emotions.
+B dialogues, T turns, L tokens, S sequences (S = B when packed, one a turn in per_turn
+mode), U distinct history utterances of M tokens, K history places, H the backbone's
+width, C emotions.
 """
 
 import inspect
@@ -38,12 +40,16 @@ class EmoNetOutput(ModelOutput):
     """Result of a forward pass.
 
     Attributes:
-        loss: Weighted cross entropy over the labelled turns, and in training what the context module adds to it, normalised by
-            their total weight; None without labels.
-        logits: (B, T, C), one distribution a turn; rows without a turn hold numbers without meaning.
+        loss: Weighted cross entropy over the labelled turns, and in training what the
+            context module adds to it, normalised by their total weight; None without
+            labels.
+        logits: (B, T, C), one distribution a turn; rows without a turn hold numbers
+            without meaning.
         turn_states: (B, T, H), what the classifier read.
-        member_logits: (B, T, M, C), of each classifier where there are several (`head_members`); they are trained apart.
-        auxiliary_losses: (B, T), a context module's own loss of each turn, in training with labels.
+        member_logits: (B, T, M, C), of each classifier where there are several
+            (`head_members`); they are trained apart.
+        auxiliary_losses: (B, T), a context module's own loss of each turn, in training
+            with labels.
     """
 
     loss: torch.Tensor | None = None
@@ -70,7 +76,8 @@ class EmoNetPreTrainedModel(EmoNetCheckpoint):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        # The base class leaves GRUs, bare parameters and buffers as uninitialised memory when a checkpoint lacks them.
+        # The base class leaves GRUs, bare parameters and buffers as uninitialised memory
+        # when a checkpoint lacks them.
         super()._init_weights(module)
         if isinstance(module, (nn.GRU, nn.GRUCell)):
             for name, parameter in module.named_parameters(recurse=False):
@@ -89,12 +96,15 @@ class EmoNetPreTrainedModel(EmoNetCheckpoint):
 
         Args:
             backbone: A Hub id, a folder, or an embedded backbone (`minilm`, `smollm2`).
-            config: A full configuration; without it, the remaining keywords make one around the backbone's.
-            kwargs: `EmoNetConfig` fields, and loading options (`dtype`, `attn_implementation`, and where files
+            config: A full configuration; without it, the remaining keywords make one
+                around the backbone's.
+            kwargs: `EmoNetConfig` fields, and loading options (`dtype`,
+                `attn_implementation`, and where files
                 are fetched from: `revision`, `cache_dir`, `token`, `local_files_only` …).
 
         Raises:
-            ValueError: if the checkpoint lacks encoder weights (the model would be random there).
+            ValueError: if the checkpoint lacks encoder weights (the model would be random
+                there).
         """
         source = hub_options(kwargs)
         load = {"dtype": torch.float32, **source}
@@ -141,7 +151,9 @@ class EmoNetPreTrainedModel(EmoNetCheckpoint):
         return {} if base.context is None else {import_system: type(base.context)}
 
     def freeze(self) -> None:
-        """Mark as untrainable what the configuration calls frozen (`from_pretrained` forgets `requires_grad`)."""
+        """Mark as untrainable what the configuration calls frozen (`from_pretrained`
+        forgets `requires_grad`).
+        """
         base: Any = getattr(self, "emonet", self)
         if self.config.freeze_backbone:
             base.encoder.requires_grad_(False)
@@ -150,7 +162,9 @@ class EmoNetPreTrainedModel(EmoNetCheckpoint):
 
 
 class EmoNetModel(EmoNetPreTrainedModel):
-    """Backbone, global speaker identity, context module and speaker memory: dialogues in, turn vectors out."""
+    """Backbone, global speaker identity, context module and speaker memory: dialogues in,
+    turn vectors out.
+    """
 
     def __init__(self, config: EmoNetConfig):
         super().__init__(config)
@@ -179,7 +193,9 @@ class EmoNetModel(EmoNetPreTrainedModel):
         self.encoder.set_input_embeddings(value)
 
     def train(self, mode: bool = True) -> "EmoNetModel":
-        """Training mode, with dropout off inside frozen encoders: a frozen encoder is a fixed function."""
+        """Training mode, with dropout off inside frozen encoders: a frozen encoder is a
+        fixed function.
+        """
         super().train(mode)
         if self.config.freeze_backbone:
             self.encoder.eval()
@@ -210,17 +226,23 @@ class EmoNetModel(EmoNetPreTrainedModel):
         """Turn vectors of a batch of dialogues.
 
         Args:
-            speaker_ids: (B, T) global speaker ids, 0 for an unknown person, -1 where there is no turn.
+            speaker_ids: (B, T) global speaker ids, 0 for an unknown person, -1 where
+                there is no turn.
             input_ids / attention_mask: (S, L) tokens.
             turn_ids: (S, L) the turn a token belongs to, -1 for none.
-            read_mask: (S, L) 0 for tokens that are not read into their turn's vector (`pool_marker=False`).
-            sequence_index: (B, T) the sequence of each turn in per_turn mode, -1 for none.
+            read_mask: (S, L) 0 for tokens that are not read into their turn's vector
+                (`pool_marker=False`).
+            sequence_index: (B, T) the sequence of each turn in per_turn mode, -1 for
+                none.
             local_speaker_ids: (B, T) order of appearance in the dialogue, -1 for none.
-            turn_embeds: (B, T, H) turn vectors computed before by `encode_turns`, in place of tokens.
-            memory_input_ids / memory_attention_mask: (U, M) the distinct history utterances, or
+            turn_embeds: (B, T, H) turn vectors computed before by `encode_turns`, in
+                place of tokens.
+            memory_input_ids / memory_attention_mask: (U, M) the distinct history
+                utterances, or
             memory_embeds: (U, H) their vectors computed before by `encode_memory`.
             memory_index: (B, T, K) rows of the memory, oldest first, -1 for none.
-            concept_ids / concept_confidences: (B, T, C) concepts of each turn's words, -1 for none (`context_module="ket"`).
+            concept_ids / concept_confidences: (B, T, C) concepts of each turn's words, -1
+                for none (`context_module="ket"`).
             labels: (B, T), for a context module with a loss of its own, in training.
         """
         known_ids = self._with_speaker_dropout(speaker_ids)
@@ -269,7 +291,9 @@ class EmoNetModel(EmoNetPreTrainedModel):
     def with_identity(
         self, turn_embeds: torch.Tensor, speaker_ids: torch.Tensor, local_speaker_ids: torch.Tensor | None
     ) -> torch.Tensor:
-        """(B, T, H) read-outs → standardised, with the speaker's embedding where it is added behind the backbone."""
+        """(B, T, H) read-outs → standardised, with the speaker's embedding where it is
+        added behind the backbone.
+        """
         turn_embeds = turn_embeds.to(self.dtype)  # cached vectors are float32, whatever the model is
         states = turn_embeds if self.standardizer is None else self.standardizer(turn_embeds)
         if self.speaker_embedding is None or self.config.identity_position != "turn":
@@ -282,7 +306,9 @@ class EmoNetModel(EmoNetPreTrainedModel):
     def with_memory(
         self, states: torch.Tensor, memory_embeds: torch.Tensor, memory_index: torch.Tensor
     ) -> torch.Tensor:
-        """(B, T, H) turn states, (U, H) memory rows, (B, T, K) their places → states with the speaker's behaviour."""
+        """(B, T, H) turn states, (U, H) memory rows, (B, T, K) their places → states with
+        the speaker's behaviour.
+        """
         assert self.memory is not None
         memory_embeds = memory_embeds.to(states.dtype)
         if self.memory_standardizer is not None:
@@ -317,12 +343,15 @@ class EmoNetModel(EmoNetPreTrainedModel):
     def encode_memory(
         self, input_ids: torch.Tensor | None, attention_mask: torch.Tensor | None, rows_per_pass: int = 64
     ) -> torch.Tensor:
-        """(U, M) utterances, each alone → (U, H). The CoMPM memory reads the first token, as `pooling` says."""
+        """(U, M) utterances, each alone → (U, H). The CoMPM memory reads the first token,
+        as `pooling` says.
+        """
         if input_ids is None or attention_mask is None:
             raise ValueError("Give memory_input_ids and memory_attention_mask, or memory_embeds.")
         grad = self.config.memory_encoder != "frozen" and torch.is_grad_enabled()
         with torch.set_grad_enabled(grad):
-            # Most utterances are short and few are long: portions of similar length carry less padding.
+            # Most utterances are short and few are long: portions of similar length carry
+            # less padding.
             lengths = attention_mask.sum(1)
             order = lengths.argsort()
             vectors = []
@@ -406,11 +435,13 @@ class EmoNetForSequenceClassification(EmoNetPreTrainedModel):
             loss=loss, logits=logits, turn_states=states, member_logits=members, auxiliary_losses=auxiliary
         )
 
-    # Names every tensor, for who reads it: the Trainer keeps the columns of a dataset that it names.
+    # Names every tensor, for who reads it: the Trainer keeps the columns of a dataset
+    # that it names.
     forward.__signature__ = inspect.signature(EmoNetModel.forward)  # type: ignore[attr-defined]
 
     def predict(self, dialogue: Any, **options: Any) -> Any:
-        """Emotion of every turn, as the pipeline gives it: see [`EmoNetPipeline.__call__`] for input and options.
+        """Emotion of every turn, as the pipeline gives it: see
+        [`EmoNetPipeline.__call__`] for input and options.
 
         Example:
             >>> model = AutoModel.from_pretrained(folder_or_id, trust_remote_code=True)

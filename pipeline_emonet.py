@@ -51,20 +51,24 @@ class EmoNetPipeline(_Pipeline):
         """Label a dialogue, or each of many.
 
         Args:
-            inputs: A dialogue: a list of `{"speaker", "text"}` or `{"role", "content"}`, a string of `Name: text` lines, or
-                `{"turns": [...], "history": ...}`. Many: a list of dialogues, or any iterable (a generator, `KeyDataset`, a
+            inputs: A dialogue: a list of `{"speaker", "text"}` or `{"role", "content"}`,
+                a string of `Name: text` lines, or `{"turns": [...], "history": ...}`.
+                    Many: a list of dialogues, or any iterable (a generator, `KeyDataset`,
+                        a
                 `Dataset` of dialogues), which is read and answered lazily.
             batch_size: Dialogues of one pass; it does not change the scores.
-            history: What the speakers said in earlier dialogues: `{name: [utterance, ...]}`, or those dialogues, oldest first.
-                Each dialogue of a call stands alone. Only models with `speaker_memory="corpus"` read it.
+            history: What the speakers said in earlier dialogues: `{name: [utterance,
+                ...]}`, or those dialogues, oldest first. Each dialogue of a call stands alone. Only models with `speaker_memory="corpus"` read it.
             top_k: How many of the highest scores to give; all by default.
 
         Returns:
-            `{"speaker", "text", "label", "score", "scores"}` for every turn, `scores` by label from the highest down; a list of
-            such lists for a list of dialogues, an iterator of them for an iterable. No turns give no rows.
+            `{"speaker", "text", "label", "score", "scores"}` for every turn, `scores` by
+            label from the highest down; a list of such lists for a list of dialogues, an
+            iterator of them for an iterable. No turns give no rows.
 
         Raises:
-            TypeError, ValueError: for input that is no dialogue, naming the dialogue and the turn.
+            TypeError, ValueError: for input that is no dialogue, naming the dialogue and
+                the turn.
         """
         if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
             raise ValueError(f"batch_size={batch_size!r} must be a whole number of dialogues, at least 1.")

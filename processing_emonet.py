@@ -1,4 +1,6 @@
-"""EmoNetProcessor: turns → tensors (markers, packing, windows, padding) and tensors → turns."""
+"""EmoNetProcessor: turns → tensors (markers, packing, windows, padding) and tensors →
+turns.
+"""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -28,14 +30,15 @@ NO_LABEL = -100
 
 
 class EmoNetProcessor:
-    """Turns dialogues into the tensors of [`EmoNetModel.forward`], and logits back into labelled turns.
+    """Turns dialogues into the tensors of [`EmoNetModel.forward`], and logits back into
+    labelled turns.
 
     Args:
         tokenizer: The backbone's fast tokenizer.
         config: The model's configuration; markers, windows and memory follow it.
         speakers: Global id of each known speaker's name; other names are id 0.
-        concepts: What a knowledge graph says of words, where the model has `num_concepts`; the context module's
-            `concept_table`.
+        concepts: What a knowledge graph says of words, where the model has
+            `num_concepts`; the context module's `concept_table`.
     """
 
     config_class = EmoNetConfig
@@ -61,7 +64,9 @@ class EmoNetProcessor:
 
     @classmethod
     def register_for_auto_class(cls, auto_class: str = "AutoProcessor") -> None:
-        """Called by `AutoProcessor` on a class out of a repository; the code travels with the model that needs it."""
+        """Called by `AutoProcessor` on a class out of a repository; the code travels with
+        the model that needs it.
+        """
 
     @classmethod
     def from_backbone(
@@ -72,7 +77,9 @@ class EmoNetProcessor:
         concepts: Any = None,
         **kwargs: Any,
     ) -> "EmoNetProcessor":
-        """The processor of a new model: the backbone's tokenizer (Hub id, folder, `minilm`, `smollm2`)."""
+        """The processor of a new model: the backbone's tokenizer (Hub id, folder,
+        `minilm`, `smollm2`).
+        """
         return cls(backbone_tokenizer(backbone, **kwargs), config, speakers, concepts)
 
     @classmethod
@@ -80,7 +87,8 @@ class EmoNetProcessor:
         """The processor saved beside a checkpoint (a folder or a Hub id).
 
         Raises:
-            ValueError: where the tokenizer or `speakers.json` is missing, with the way to mend it.
+            ValueError: where the tokenizer or `speakers.json` is missing, with the way to
+                mend it.
         """
         checkpoint, kwargs = str(checkpoint), hub_options(kwargs)
         config = EmoNetConfig.from_pretrained(checkpoint, **kwargs)
@@ -99,7 +107,9 @@ class EmoNetProcessor:
         return cls(tokenizer, config, speakers, concepts)
 
     def save_pretrained(self, folder: str | os.PathLike[str], **kwargs: Any) -> None:
-        """Write the tokenizer, `speakers.json` and, with knowledge, `concepts.json` into `folder`."""
+        """Write the tokenizer, `speakers.json` and, with knowledge, `concepts.json` into
+        `folder`.
+        """
         refuse_outside_links(folder)
         Path(folder).mkdir(parents=True, exist_ok=True)
         self.tokenizer.save_pretrained(folder)
@@ -108,10 +118,11 @@ class EmoNetProcessor:
             self.concepts.save(folder)
 
     def __call__(self, dialogues: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, torch.Tensor]:
-        """A padded batch of dialogues (lists of `{"speaker", "text"}`) that each fit one sequence.
+        """A padded batch of dialogues (lists of `{"speaker", "text"}`) that each fit one
+        sequence.
 
-        Each turn's memory is what its speaker said earlier in the same dialogue. For longer dialogues, or histories from
-        other dialogues, use `encode` and `collate`.
+        Each turn's memory is what its speaker said earlier in the same dialogue. For
+        longer dialogues, or histories from other dialogues, use `encode` and `collate`.
         """
         if not isinstance(dialogues, (list, tuple)) or not dialogues:
             raise ValueError("Give a list with at least one dialogue.")
@@ -133,15 +144,19 @@ class EmoNetProcessor:
     ) -> list[dict[str, Any]]:
         """One dialogue → its windows, each an example for `collate`.
 
-        A dialogue that fits is one window. A longer one is split at turn borders; each later window carries over the
-        latest turns that fill up to half of it, and reads out only its new turns (`read_from` on).
+        A dialogue that fits is one window. A longer one is split at turn borders; each
+        later window carries over the latest turns that fill up to half of it, and reads
+        out only its new turns (`read_from` on).
 
         Args:
-            turns: `{"speaker", "text"}` or `{"role", "content"}`; `speaker_id` and `emotion` (name or id) are optional.
-            memory_index: For each turn, rows of the memory table with its speaker's earlier utterances, oldest first.
+            turns: `{"speaker", "text"}` or `{"role", "content"}`; `speaker_id` and
+                `emotion` (name or id) are optional.
+            memory_index: For each turn, rows of the memory table with its speaker's
+                earlier utterances, oldest first.
 
         Raises:
-            ValueError: for an empty dialogue, a turn without text or speaker, or an unknown label.
+            ValueError: for an empty dialogue, a turn without text or speaker, or an
+                unknown label.
         """
         if not turns:
             raise ValueError('A dialogue needs at least one turn: [{"speaker": "Ann", "text": "Hi."}].')
@@ -196,8 +211,10 @@ class EmoNetProcessor:
         """Examples of `encode` → one padded batch.
 
         Args:
-            examples: Windows; where they hold `turn_embeds` (T, H), these stand in for tokens.
-            memory: The memory table: token ids a row (`encode_memory`), or vectors (N, H) computed before.
+            examples: Windows; where they hold `turn_embeds` (T, H), these stand in for
+                tokens.
+            memory: The memory table: token ids a row (`encode_memory`), or vectors (N, H)
+                computed before.
         """
         turns = max(len(example["speaker_ids"]) for example in examples)
         batch = {
@@ -222,16 +239,21 @@ class EmoNetProcessor:
         return batch
 
     def labels_of(self, logits: np.ndarray) -> list[dict[str, Any]]:
-        """(T, C) logits → for each turn `label`, `score` and all `scores` by label, calibrated."""
+        """(T, C) logits → for each turn `label`, `score` and all `scores` by label,
+        calibrated.
+        """
         return labelled(logits, self.config)
 
-    # -- tokens -----------------------------------------------------------------------------------------------------
+    # -- tokens
+    # -----------------------------------------------------------------------------------------------------
 
     def _tokenize(self, strings: list[str]) -> list[list[int]]:
         return self.tokenizer(strings, add_special_tokens=False, verbose=False)["input_ids"]
 
     def _edges(self) -> tuple[list[int], list[int]]:
-        """Tokens around a packed turn of an encoder: its first-token marker and its separator."""
+        """Tokens around a packed turn of an encoder: its first-token marker and its
+        separator.
+        """
         tokenizer = self.tokenizer
         start = tokenizer.cls_token_id if tokenizer.cls_token_id is not None else tokenizer.bos_token_id
         end = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id
@@ -241,15 +263,18 @@ class EmoNetProcessor:
 
     @property
     def sink(self) -> list[int]:
-        """The token in front of a decoder's sequence. It belongs to no turn: a decoder dumps attention on its first token,
-        whose state could otherwise dominate the mean of the first turn."""
+        """The token in front of a decoder's sequence. It belongs to no turn: a decoder
+        dumps attention on its first token, whose state could otherwise dominate the mean
+        of the first turn."""
         token = self.tokenizer.bos_token_id
         if not self.config.is_decoder_backbone or token is None:
             return []
         return [token]
 
     def _marker(self, name: str, local: int) -> str:
-        """The speaker marker as text. CoMPM's form is `<s1>`, `<s2>` … in order of appearance."""
+        """The speaker marker as text. CoMPM's form is `<s1>`, `<s2>` … in order of
+        appearance.
+        """
         identity = self.config.speaker_identity
         if identity == "name":
             return f"{name}:"
@@ -263,7 +288,9 @@ class EmoNetProcessor:
     def turn_tokens(
         self, texts: list[str], names: list[str], local: list[int], start: int = 0
     ) -> list[list[int]]:
-        """Cleaned texts, speakers' names and local numbers of the turns from `start` on → the tokens of each turn."""
+        """Cleaned texts, speakers' names and local numbers of the turns from `start` on →
+        the tokens of each turn.
+        """
         strings = []
         for place, (text, name, speaker) in enumerate(zip(texts, names, local, strict=True), start):
             string = f"{self._marker(name, speaker)} {text}".strip()
@@ -289,7 +316,9 @@ class EmoNetProcessor:
     def read_masks(
         self, pieces: Sequence[Sequence[int]], names: list[str], local: list[int]
     ) -> list[list[int]]:
-        """For the tokens of each packed turn, 0 where they are its speaker's marker and `pool_marker` is off, else 1."""
+        """For the tokens of each packed turn, 0 where they are its speaker's marker and
+        `pool_marker` is off, else 1.
+        """
         if self.config.pool_marker:
             return [[1] * len(piece) for piece in pieces]
         before = 0 if self.config.is_decoder_backbone else len(self._edges()[0])
@@ -303,8 +332,9 @@ class EmoNetProcessor:
         return masks
 
     def carried_turns(self, pieces: Sequence[Sequence[int]], piece: Sequence[int]) -> int:
-        """How many of a window's turns (`pieces`, as tokens) `piece` sees: all where it still fits; else a new window starts
-        with the latest of them, up to half of it. It depends on earlier turns only, so causality holds."""
+        """How many of a window's turns (`pieces`, as tokens) `piece` sees: all where it
+        still fits; else a new window starts with the latest of them, up to half of it. It
+        depends on earlier turns only, so causality holds."""
         limit = self.config.sequence_limit - len(self.sink)
         if sum(map(len, pieces)) + len(piece) <= limit:
             return len(pieces)
@@ -341,7 +371,8 @@ class EmoNetProcessor:
 
     def _per_turn(self, pieces: list[list[int]]) -> list[dict[str, Any]]:
         """One sequence a turn, see `turn_sequence`."""
-        # Sequences do not see each other: long dialogues go in portions, unless a module runs over all turns.
+        # Sequences do not see each other: long dialogues go in portions, unless a module
+        # runs over all turns.
         portion = 64 if self.config.context_module == "none" else len(pieces)
         windows = []
         for begin in range(0, len(pieces), portion):
@@ -363,7 +394,8 @@ class EmoNetProcessor:
         return windows
 
     def turn_sequence(self, pieces: Sequence[list[int]]) -> tuple[list[int], list[int]]:
-        """Tokens of turns → one sequence with the last turn's past and itself, and the turn that each token belongs to.
+        """Tokens of turns → one sequence with the last turn's past and itself, and the
+        turn that each token belongs to.
 
         It holds the latest tokens that fit (CoMPM: the last 511 behind [CLS]).
         """
@@ -381,14 +413,17 @@ class EmoNetProcessor:
         return start + ids[-room:], [-1] * len(start) + owners[-room:]
 
     def sequence_turns(self, pieces: Sequence[Sequence[int]], piece: Sequence[int]) -> int:
-        """How many of the turns before it the sequence of `piece` reaches, whole or in part."""
+        """How many of the turns before it the sequence of `piece` reaches, whole or in
+        part.
+        """
         room, reached = self.config.sequence_limit - len(piece), 0
         while reached < len(pieces) and room > 0:
             reached += 1
             room -= len(pieces[-reached])
         return reached
 
-    # -- tensors ----------------------------------------------------------------------------------------------------
+    # -- tensors
+    # ----------------------------------------------------------------------------------------------------
 
     def _collate_tokens(self, examples: Sequence[Mapping[str, Any]], turns: int) -> dict[str, torch.Tensor]:
         sequences = [example["input_ids"] for example in examples]
@@ -467,9 +502,11 @@ class EmoNetProcessor:
 def dialogue_memory_index(
     turns: Sequence[Mapping[str, Any]], window: int, start: int = 0, said: dict[str, list[int]] | None = None
 ) -> list[list[int]]:
-    """For each turn, the places (from `start` on) of what its speaker said before, oldest first, at most `window`.
+    """For each turn, the places (from `start` on) of what its speaker said before, oldest
+    first, at most `window`.
 
-    `said` carries what people said in earlier dialogues and is extended; without it the dialogue stands alone.
+    `said` carries what people said in earlier dialogues and is extended; without it the
+    dialogue stands alone.
     """
     said = {} if said is None else said
     index = []

@@ -1,4 +1,6 @@
-"""EmoNetTrainer: weighted cross entropy that is exact under accumulation and processes, and selection on validation."""
+"""EmoNetTrainer: weighted cross entropy that is exact under accumulation and processes,
+and selection on validation.
+"""
 
 import re
 from collections.abc import Sequence
@@ -42,7 +44,8 @@ class EmoNetTrainer(AdapterCheckpoints, PushingTrainer):
         >>> trainer.train()
 
     Raises:
-        EmoNetError: for a dataset that is not encoded, naming what is missing and the call that mends it.
+        EmoNetError: for a dataset that is not encoded, naming what is missing and the
+            call that mends it.
     """
 
     args: EmoNetTrainingArguments
@@ -72,7 +75,9 @@ class EmoNetTrainer(AdapterCheckpoints, PushingTrainer):
             self.add_callback(EarlyStoppingCallback(args.early_stopping_patience))
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> torch.Tensor | None:
-        """Total class weight of all labels of one optimizer step, over every accumulated batch and every process."""
+        """Total class weight of all labels of one optimizer step, over every accumulated
+        batch and every process.
+        """
         if not batch_samples or any("labels" not in batch for batch in batch_samples):
             return None
         total = torch.zeros((), device=device)
@@ -88,10 +93,11 @@ class EmoNetTrainer(AdapterCheckpoints, PushingTrainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """Weighted cross entropy: the sum of this batch's losses over the total weight of the optimizer step.
+        """Weighted cross entropy: the sum of this batch's losses over the total weight of
+        the optimizer step.
 
-        Honours `label_smoothing_factor`, and the loss that a context module adds in training. Without `num_items_in_batch` the
-        batch's own weight is the divisor.
+        Honours `label_smoothing_factor`, and the loss that a context module adds in
+        training. Without `num_items_in_batch` the batch's own weight is the divisor.
         """
         inputs = dict(inputs)
         labels = inputs.pop("labels")
@@ -111,7 +117,8 @@ class EmoNetTrainer(AdapterCheckpoints, PushingTrainer):
         if num_items_in_batch is None:
             loss = loss / weight.clamp(min=torch.finfo(torch.float32).tiny)
         else:
-            # Gradients are averaged over processes, so each one's share is scaled up again.
+            # Gradients are averaged over processes, so each one's share is scaled up
+            # again.
             total = torch.as_tensor(num_items_in_batch, device=loss.device)
             loss = loss / total.clamp(min=torch.finfo(torch.float32).tiny) * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
@@ -129,7 +136,9 @@ class EmoNetTrainer(AdapterCheckpoints, PushingTrainer):
             super()._load_rng_state(checkpoint)
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
-        """As `Trainer`'s; parameters that `learning_rate_mapping` names get a group with their own rate."""
+        """As `Trainer`'s; parameters that `learning_rate_mapping` names get a group with
+        their own rate.
+        """
         first = self.optimizer is None
         optimizer = super().create_optimizer(model)
         target: Any = self.model if model is None else model
@@ -166,9 +175,11 @@ class EmoNetTrainer(AdapterCheckpoints, PushingTrainer):
 
 
 class BestWeights(TrainerCallback):
-    """Keeps the best epoch's trainable weights in memory and puts them back at the end; stops early.
+    """Keeps the best epoch's trainable weights in memory and puts them back at the end;
+    stops early.
 
-    For frozen backbones, where a checkpoint an epoch would write the whole backbone over and over.
+    For frozen backbones, where a checkpoint an epoch would write the whole backbone over
+    and over.
     """
 
     def __init__(self, metric: str, patience: int = 0, greater_is_better: bool = True):
@@ -205,7 +216,9 @@ class BestWeights(TrainerCallback):
 
 
 def _without_preparation(model: Any) -> Any:
-    """The model as it was before another trainer: accelerate prepares none twice, so this one's precision would be ignored."""
+    """The model as it was before another trainer: accelerate prepares none twice, so this
+    one's precision would be ignored.
+    """
     if model is not None:
         vars(model).pop("_is_accelerate_prepared", None)
         if "_original_forward" in vars(model):

@@ -10,8 +10,8 @@ from .lora import ADAPTER_WEIGHTS, has_adapters, load_trained_state, trained_sta
 
 
 class AdapterCheckpoints(Trainer):
-    """Keeps the adapters beside the merged weights of every checkpoint: the weights are a whole model, training goes on from
-    the adapters."""
+    """Keeps the adapters beside the merged weights of every checkpoint: the weights are a
+    whole model, training goes on from the adapters."""
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         super()._save(output_dir, state_dict)

@@ -1,4 +1,6 @@
-"""Weights in 4 bits (Dettmers et al. 2023, QLoRA): less memory for a large language model, where bitsandbytes runs."""
+"""Weights in 4 bits (Dettmers et al. 2023, QLoRA): less memory for a large language
+model, where bitsandbytes runs.
+"""
 
 from typing import Any
 
@@ -9,7 +11,8 @@ from .lora import add_adapters, load_trained_state, trained_state
 
 
 def four_bits() -> dict[str, Any]:
-    """Options of `from_pretrained` that keep linear layers in 4 bits; heads stay as they are.
+    """Options of `from_pretrained` that keep linear layers in 4 bits; heads stay as they
+    are.
 
     Raises:
         EmoNetError: where bitsandbytes is not installed or does not run on this machine.
@@ -41,7 +44,9 @@ def four_bits() -> dict[str, Any]:
 
 
 def on_whole_weights(model: Any, backbone: str) -> Any:
-    """A model with adapters on 4-bit weights → the same adapters on the whole weights of its backbone, which can be merged."""
+    """A model with adapters on 4-bit weights → the same adapters on the whole weights of
+    its backbone, which can be merged.
+    """
     adapters = model.adapted.emonet_adapters
     whole = type(model).on_backbone(backbone, model.config)
     whole.processor = model.processor

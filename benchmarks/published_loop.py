@@ -1,7 +1,9 @@
-"""The published CoMPM training loop, restated: one turn a step, its whole past and its speaker's utterances encoded anew.
+"""The published CoMPM training loop, restated: one turn a step, its whole past and its
+speaker's utterances encoded anew.
 
-Lee & Lee 2022, section 3, and the settings of the published code: two trained encoders, first-token read-outs, a 2-layer GRU,
-one linear layer, batch size 1, AdamW, clipping at 10.
+Lee & Lee 2022, section 3, and the settings of the published code: two trained encoders,
+first-token read-outs, a 2-layer GRU, one linear layer, batch size 1, AdamW, clipping at
+10.
 """
 
 from collections.abc import Iterator, Sequence

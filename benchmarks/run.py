@@ -1,4 +1,6 @@
-"""All cases in turn, round by round, so that a machine that gets slower slows all of them; then ratios and a table."""
+"""All cases in turn, round by round, so that a machine that gets slower slows all of
+them; then ratios and a table.
+"""
 
 import json
 import os
@@ -32,10 +34,12 @@ def run_benchmarks(
     rounds: int = 3,
     only: Sequence[str] | None = None,
 ) -> str:
-    """Measure, write `benchmark.json` and `benchmark.md` into `output_dir`, and give the table.
+    """Measure, write `benchmark.json` and `benchmark.md` into `output_dir`, and give the
+    table.
 
     Raises:
-        EmoNetError: for an unknown case, or one that failed, with the end of what it printed.
+        EmoNetError: for an unknown case, or one that failed, with the end of what it
+            printed.
     """
     import torch
 

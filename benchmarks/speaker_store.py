@@ -1,4 +1,6 @@
-"""What a speaker store of that size costs: `python -m emonet.benchmarks.speaker_store --utterances N` prints it as JSON."""
+"""What a speaker store of that size costs: `python -m emonet.benchmarks.speaker_store
+--utterances N` prints it as JSON.
+"""
 
 import argparse
 import json
@@ -34,7 +36,9 @@ class RandomVectors:
 
 
 class MadeUpCorpus(dict):
-    """Training dialogues of twenty turns by four of the speakers, who speak a thousand times each."""
+    """Training dialogues of twenty turns by four of the speakers, who speak a thousand
+    times each.
+    """
 
     labels = ["Joyful", "Mad", "Neutral"]
     dataset_version = "made-up-1"
@@ -63,7 +67,9 @@ class MadeUpCorpus(dict):
 
 
 def measure(utterances: int, folder: Path) -> dict[str, Any]:
-    """Seconds of building, a query (the median of 20), forgetting a speaker, and the size on disk in megabytes."""
+    """Seconds of building, a query (the median of 20), forgetting a speaker, and the size
+    on disk in megabytes.
+    """
     corpus, embedder = MadeUpCorpus(utterances), RandomVectors()
     store, built = _timed(lambda: build_store(folder, corpus, embedder))
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

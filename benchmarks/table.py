@@ -10,7 +10,9 @@ Figures = dict[str, Any]
 
 @dataclass(frozen=True)
 class Ratio:
-    """A figure of the cases of one round, with what it should be (`>=` or `<=` the target)."""
+    """A figure of the cases of one round, with what it should be (`>=` or `<=` the
+    target).
+    """
 
     title: str
     cases: tuple[str, ...]
@@ -132,7 +134,9 @@ RATIOS = (
 
 
 def ratios_of(rounds: dict[str, list[Figures]]) -> list[dict[str, Any]]:
-    """Each ratio within its round, and the median over rounds; ratios whose cases were not run are left out."""
+    """Each ratio within its round, and the median over rounds; ratios whose cases were
+    not run are left out.
+    """
     found = []
     for ratio in RATIOS:
         if any(case not in rounds for case in ratio.cases):

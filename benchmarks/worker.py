@@ -1,4 +1,6 @@
-"""One case in a process of its own: `python -m emonet.benchmarks.worker CASE FOLDER BACKBONE` prints its figures as JSON."""
+"""One case in a process of its own: `python -m emonet.benchmarks.worker CASE FOLDER
+BACKBONE` prints its figures as JSON.
+"""
 
 import json
 import resource

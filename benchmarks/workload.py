@@ -12,7 +12,9 @@ from ..runs.packed import build_model
 
 
 def write_workload(dataset: str, data_dir: str | None, dialogues: int, folder: Path) -> dict[str, Any]:
-    """A small corpus of `dialogues` training dialogues, spread evenly over the lengths, as files of its own."""
+    """A small corpus of `dialogues` training dialogues, spread evenly over the lengths,
+    as files of its own.
+    """
     corpus = load_conversations(dataset, data_dir)
     rows = sorted(corpus["train"], key=lambda row: len(row["turns"]))
     places = sorted({round(place * (len(rows) - 1) / max(1, dialogues - 1)) for place in range(dialogues)})
@@ -38,7 +40,9 @@ def write_workload(dataset: str, data_dir: str | None, dialogues: int, folder: P
 
 
 def prepared(folder: Path, backbone: str, preset: str, **config: Any) -> tuple[Any, EncodedCorpus]:
-    """A model of that preset on the workload, and the encoded train split with what is frozen cached."""
+    """A model of that preset on the workload, and the encoded train split with what is
+    frozen cached.
+    """
     model, corpus = encoded(folder, backbone, preset, **config)
     corpus.cache_features(model, folder / "cache", progress=False)
     corpus.fit_standardizers(model)

@@ -1,4 +1,6 @@
-"""Adapters on disk: what a folder or a repository without a backbone's weights holds, and how it is made whole, without peft."""
+"""Adapters on disk: what a folder or a repository without a backbone's weights holds, and
+how it is made whole, without peft.
+"""
 
 import hashlib
 from dataclasses import dataclass
@@ -23,7 +25,8 @@ class Adapter:
     """Low-rank updates (Hu et al. 2022) and what stands behind the backbone.
 
     Attributes:
-        facts: `backbone`, `base_digest` and `base_dtype` (of the backbone's weights), `rank`, `alpha` …
+        facts: `backbone`, `base_digest` and `base_dtype` (of the backbone's weights),
+            `rank`, `alpha` …
         state: Tensors by parameter name.
     """
 
@@ -57,7 +60,9 @@ class Adapter:
 
     @property
     def base_dtype(self) -> torch.dtype:
-        """In which the backbone's weights have `base_digest`: they are loaded and merged in it, and cast after that."""
+        """In which the backbone's weights have `base_digest`: they are loaded and merged
+        in it, and cast after that.
+        """
         return getattr(torch, self.facts.get("base_dtype", "float32"))
 
     @property
@@ -68,7 +73,8 @@ class Adapter:
 
     @torch.no_grad()
     def merge_into(self, model: Any, source: str, backbone: str | None = None) -> None:
-        """Add the updates to a model on its pretrained backbone and put what was trained beside them in place.
+        """Add the updates to a model on its pretrained backbone and put what was trained
+        beside them in place.
 
         Raises:
             EmoNetError: for a backbone with other weights, or adapters of another model.
@@ -96,7 +102,9 @@ class Adapter:
 
 
 def is_adapter(checkpoint: Any, **options: Any) -> bool:
-    """Whether a folder or a repository is what `save_adapter` wrote, rather than a whole checkpoint."""
+    """Whether a folder or a repository is what `save_adapter` wrote, rather than a whole
+    checkpoint.
+    """
     return fetched(checkpoint, ADAPTER_FILE, **options) is not None
 
 

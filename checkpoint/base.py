@@ -1,4 +1,6 @@
-"""What every EmoNet checkpoint is: weights, code, tokenizer and speakers, loaded and saved with and without the package."""
+"""What every EmoNet checkpoint is: weights, code, tokenizer and speakers, loaded and
+saved with and without the package.
+"""
 
 import os
 from collections.abc import Callable
@@ -20,10 +22,12 @@ logger = logging.get_logger(__name__)
 
 
 class EmoNetCheckpoint(PreTrainedModel):
-    """A model that brings its processor, and whose folder works for people who have not the package.
+    """A model that brings its processor, and whose folder works for people who have not
+    the package.
 
     Attributes:
-        auto_map: What `config.json` says to them, but for `AutoModel`, which gives the class that was saved.
+        auto_map: What `config.json` says to them, but for `AutoModel`, which gives the
+            class that was saved.
         processor_class: Of the processor that is saved beside the weights.
     """
 
@@ -34,14 +38,17 @@ class EmoNetCheckpoint(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, *args: Any, backbone_path: str | None = None, **kwargs: Any) -> Any:
-        """As `PreTrainedModel.from_pretrained`, from safetensors; adapters alone are merged into their backbone.
+        """As `PreTrainedModel.from_pretrained`, from safetensors; adapters alone are
+        merged into their backbone.
 
         Args:
-            backbone_path: Where the backbone of adapters lies now, if not under the name it had in training.
+            backbone_path: Where the backbone of adapters lies now, if not under the name
+                it had in training.
 
         Raises:
-            EmoNetError: for files that are not the ones that were saved (`digests.json`), a configuration that asks for more
-                than the weights hold, or adapters whose backbone has other weights than those they were trained on.
+            EmoNetError: for files that are not the ones that were saved (`digests.json`),
+                a configuration that asks for more than the weights hold, or adapters
+                whose backbone has other weights than those they were trained on.
         """
         checkpoint = args[0] if args else kwargs.get("pretrained_model_name_or_path")
         if checkpoint is not None and Path(checkpoint).is_dir():
@@ -117,15 +124,20 @@ class EmoNetCheckpoint(PreTrainedModel):
 
     @property
     def backbone_prefixes(self) -> tuple[str, ...]:
-        """How the names of those weights begin that come from the backbone and that adapters leave as they are."""
+        """How the names of those weights begin that come from the backbone and that
+        adapters leave as they are.
+        """
         raise NotImplementedError
 
     def freeze(self) -> None:
-        """Mark as untrainable what the configuration calls frozen (`from_pretrained` forgets `requires_grad`)."""
+        """Mark as untrainable what the configuration calls frozen (`from_pretrained`
+        forgets `requires_grad`).
+        """
 
     @property
     def processor(self) -> Any:
-        """The processor of this model: the one attached to it, or the one saved beside its checkpoint.
+        """The processor of this model: the one attached to it, or the one saved beside
+        its checkpoint.
 
         Raises:
             ValueError: where there is neither.
@@ -146,15 +158,17 @@ class EmoNetCheckpoint(PreTrainedModel):
         self._processor = value
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
-        """As `PreTrainedModel.save_pretrained`, and all else that a repository needs to work for others.
+        """As `PreTrainedModel.save_pretrained`, and all else that a repository needs to
+        work for others.
 
-        That is the code, the entries of the Auto classes and the pipeline in `config.json`, the tokenizer and `speakers.json`;
-        and, where the package is installed, the card and the handler for Inference Endpoints. Code that an earlier save left
-        in the folder, and that this model does not use, is deleted.
+        That is the code, the entries of the Auto classes and the pipeline in
+        `config.json`, the tokenizer and `speakers.json`; and, where the package is
+        installed, the card and the handler for Inference Endpoints. Code that an earlier
+        save left in the folder, and that this model does not use, is deleted.
 
         Raises:
-            EmoNetError: for a file in place of the folder, or a folder with a symbolic link that leads out of it; nothing is
-                written then.
+            EmoNetError: for a file in place of the folder, or a folder with a symbolic
+                link that leads out of it; nothing is written then.
         """
         if Path(save_directory).is_file():
             raise EmoNetError(f"{save_directory} is a file: name a folder.")
@@ -185,17 +199,23 @@ class EmoNetCheckpoint(PreTrainedModel):
 
     @classmethod
     def register_for_auto_class(cls, auto_class: str = "AutoModel") -> None:
-        """Have transformers save the code of a subclass of your own; that of this class is always saved."""
+        """Have transformers save the code of a subclass of your own; that of this class
+        is always saved.
+        """
         if source_of(cls) is None:
             super().register_for_auto_class(auto_class)
 
     @property
     def code_lookups(self) -> dict[Callable[..., Any], type]:
-        """Functions that import a part of the model by name, and the class of the part: see [`flat_code`]."""
+        """Functions that import a part of the model by name, and the class of the part:
+        see [`flat_code`].
+        """
         return {}
 
     def save_code(self, folder: str | os.PathLike[str]) -> None:
-        """Write the code that loads this model where emonet is not installed: see [`write_code`]."""
+        """Write the code that loads this model where emonet is not installed: see
+        [`write_code`].
+        """
         file = source_of(exported_class(type(self)))
         assert file is not None
         write_code(folder, file, self.code_lookups)
@@ -214,6 +234,8 @@ class EmoNetCheckpoint(PreTrainedModel):
 
 
 def resolve_backbone(backbone: str) -> tuple[str, str]:
-    """(what `from_pretrained` loads, the public name). The embedded backbones exist only where the package is installed."""
+    """(what `from_pretrained` loads, the public name). The embedded backbones exist only
+    where the package is installed.
+    """
     path = package.resolve_backbone(backbone)
     return path, package.backbone_name(path)

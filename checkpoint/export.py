@@ -1,8 +1,9 @@
-"""Write the code of a model or a builder as flat files, which loaders of remote code follow.
+"""Write the code of a model or a builder as flat files, which loaders of remote code
+follow.
 
-transformers copies `from .name import …` from a repository and knows no folders: the source's
-`context/rgat.py` is `context_rgat.py` there. This file travels too, so that a model that was
-loaded from a repository is saved again with the code it came with.
+transformers copies `from .name import …` from a repository and knows no folders: the
+source's `context/rgat.py` is `context_rgat.py` there. This file travels too, so that a
+model that was loaded from a repository is saved again with the code it came with.
 """
 
 import os
@@ -36,7 +37,9 @@ def source_of(item: Any) -> Path | None:
 
 
 def exported_class(cls: type) -> type:
-    """The class to name in a repository: `cls`, or the first of its bases whose code travels."""
+    """The class to name in a repository: `cls`, or the first of its bases whose code
+    travels.
+    """
     return next(base for base in cls.__mro__ if source_of(base) is not None)
 
 
@@ -52,8 +55,9 @@ def flat_code(file: str | Path, lookups: Mapping[Callable[..., Any], type] | Non
 
     Args:
         file: The file to begin with.
-        lookups: Functions that import a module by a name that only they know, and the class that
-            the checkpoint needs of it. In the repository the function imports that class.
+        lookups: Functions that import a module by a name that only they know, and the
+            class that the checkpoint needs of it. In the repository the function imports
+            that class.
 
     Returns:
         Content by file name.
@@ -104,9 +108,11 @@ def write_code(
     file: str | Path,
     lookups: Mapping[Callable[..., Any], type] | None = None,
 ) -> None:
-    """Write [`flat_code`] into `folder`, and delete what an earlier save left there of other code.
+    """Write [`flat_code`] into `folder`, and delete what an earlier save left there of
+    other code.
 
-    A file of the user's own stays; one in the way of a file that is needed is kept beside it as `.bak`.
+    A file of the user's own stays; one in the way of a file that is needed is kept beside
+    it as `.bak`.
     """
     folder = Path(folder)
     code = flat_code(file, lookups)

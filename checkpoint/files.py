@@ -1,4 +1,6 @@
-"""The files beside a checkpoint's weights that processors read and write, and scores as the rows that people get."""
+"""The files beside a checkpoint's weights that processors read and write, and scores as
+the rows that people get.
+"""
 
 import json
 import os
@@ -39,10 +41,12 @@ def _nothing(folder: str | os.PathLike[str]) -> None:
 
 @dataclass
 class PackageFunctions:
-    """What a checkpoint's code can do only where emonet is installed, which sets these (`auto_classes.py`).
+    """What a checkpoint's code can do only where emonet is installed, which sets these
+    (`auto_classes.py`).
 
     Attributes:
-        resolve_backbone: A backbone's name → what `from_pretrained` loads; embedded ones are installed.
+        resolve_backbone: A backbone's name → what `from_pretrained` loads; embedded ones
+            are installed.
         backbone_name: What `resolve_backbone` gave → the public name.
         write_companions: Write card, handler and requirements into a saved folder.
         dialogue_biographer: See `speakers.biographies.choose`.
@@ -67,7 +71,8 @@ def hub_options(kwargs: Mapping[str, Any]) -> dict[str, Any]:
 def tokenizer_of(checkpoint: str, config: Any, **options: Any) -> Any:
     """The tokenizer saved beside a checkpoint; ValueError where none is."""
     try:
-        # With the backbone's config AutoTokenizer could pick that family's class over the one that was saved.
+        # With the backbone's config AutoTokenizer could pick that family's class over the
+        # one that was saved.
         return AutoTokenizer.from_pretrained(checkpoint, config=config, trust_remote_code=False, **options)
     except (OSError, ValueError) as error:
         raise ValueError(
@@ -83,7 +88,9 @@ def backbone_tokenizer(backbone: str, **kwargs: Any) -> Any:
 
 
 def speakers_of(checkpoint: str, **options: Any) -> dict[str, int]:
-    """Names → global ids of the `speakers.json` beside a checkpoint; ValueError where there is none."""
+    """Names → global ids of the `speakers.json` beside a checkpoint; ValueError where
+    there is none.
+    """
     try:
         path = cached_file(checkpoint, SPEAKERS_FILE, **options)
     except OSError as error:
@@ -95,7 +102,9 @@ def speakers_of(checkpoint: str, **options: Any) -> dict[str, int]:
 
 
 def read_speakers(path: str | os.PathLike[str]) -> dict[str, int]:
-    """Names → global ids from a `speakers.json` (names in order of their ids, which start at 1)."""
+    """Names → global ids from a `speakers.json` (names in order of their ids, which start
+    at 1).
+    """
     try:
         names = read_json(path)["speakers"]
         return {str(name): number for number, name in enumerate(names, start=1)}
@@ -112,7 +121,9 @@ def write_speakers(folder: str | os.PathLike[str], names: Iterable[str]) -> None
 
 
 def labelled(logits: np.ndarray, config: Any) -> list[dict[str, Any]]:
-    """(T, C) logits → for each turn `label`, `score` and all `scores` by label, calibrated."""
+    """(T, C) logits → for each turn `label`, `score` and all `scores` by label,
+    calibrated.
+    """
     logits = logits / config.calibration_temperature
     exps = np.exp(logits - logits.max(-1, keepdims=True))
     names = config.label_names

@@ -1,8 +1,10 @@
-"""Check that a checkpoint's files are the ones that were saved, and hold what its configuration asks for.
+"""Check that a checkpoint's files are the ones that were saved, and hold what its
+configuration asks for.
 
-A flipped bit in a weight would otherwise be another prediction and nothing said. And a few bytes in `config.json`
-could ask for modules and tensors without end, which a load makes before it misses them: the header of a safetensors
-file says what is there before a tensor is read.
+A flipped bit in a weight would otherwise be another prediction and nothing said. And a
+few bytes in `config.json` could ask for modules and tensors without end, which a load
+makes before it misses them: the header of a safetensors file says what is there before a
+tensor is read.
 """
 
 import copy
@@ -57,10 +59,12 @@ class WeightsHeader:
 
     @classmethod
     def find(cls, checkpoint: Any, options: Mapping[str, Any]) -> "WeightsHeader | None":
-        """The header of a folder or a repository, of all its shards; None where it has no safetensors.
+        """The header of a folder or a repository, of all its shards; None where it has no
+        safetensors.
 
         Args:
-            options: Of `from_pretrained`, those that say which file and where from among them.
+            options: Of `from_pretrained`, those that say which file and where from among
+                them.
 
         Raises:
             EmoNetError: for a file or an index that can't be read.
@@ -93,14 +97,18 @@ class WeightsHeader:
         )
 
     def check(self, config: Any, build: Callable[[Any], Any], exact: bool = True, own: bool = False) -> None:
-        """Refuse a configuration whose model is beyond these weights; nothing is allocated.
+        """Refuse a configuration whose model is beyond these weights; nothing is
+        allocated.
 
         Args:
-            build: Makes the model of a configuration. exact: Whether names and shapes are those of the file, not mapped or
-                quantized. own: Whether only what is not the backbone's is compared (adapters, whose backbone is elsewhere).
+            build: Makes the model of a configuration. exact: Whether names and shapes are
+                those of the file, not mapped or
+                quantized. own: Whether only what is not the backbone's is compared
+                    (adapters, whose backbone is elsewhere).
 
         Raises:
-            EmoNetError: for more layers or members than the file has, another shape, or parts that it lacks.
+            EmoNetError: for more layers or members than the file has, another shape, or
+                parts that it lacks.
         """
         check_module_counts(config.to_dict(), len(self.shapes), self.file)
         with torch.device("meta"):
@@ -133,14 +141,18 @@ class WeightsHeader:
                 )
 
     def _name(self, name: str, model: Any) -> str | None:
-        """What the file calls a tensor of the model, which is saved with or without the part around its base model."""
+        """What the file calls a tensor of the model, which is saved with or without the
+        part around its base model.
+        """
         prefix = f"{getattr(model, 'base_model_prefix', '')}."
         return next(
             (each for each in (name, prefix + name, name.removeprefix(prefix)) if each in self.shapes), None
         )
 
     def _lacks(self, name: str, model: Any, backbone: tuple[str, ...]) -> bool:
-        """Whether a missing tensor is of a part that the file has: a longer list, or a part of ours that would be half random."""
+        """Whether a missing tensor is of a part that the file has: a longer list, or a
+        part of ours that would be half random.
+        """
         prefix = f"{getattr(model, 'base_model_prefix', '')}."
         if name in getattr(model, "all_tied_weights_keys", {}):
             return False
@@ -157,7 +169,8 @@ class WeightsHeader:
 
 
 def check_backbone(path: str, auto_class: Any, **options: Any) -> Any:
-    """The configuration of a backbone (a folder or a Hub id) whose weights are as it says.
+    """The configuration of a backbone (a folder or a Hub id) whose weights are as it
+    says.
 
     Args:
         auto_class: What makes its model. options: Where it is fetched from.
@@ -174,7 +187,9 @@ def check_backbone(path: str, auto_class: Any, **options: Any) -> Any:
 
 
 def config_of(path: str, **options: Any) -> Any:
-    """As `AutoConfig.from_pretrained`, once its file is known to state no size that no model has."""
+    """As `AutoConfig.from_pretrained`, once its file is known to state no size that no
+    model has.
+    """
     try:
         fields, _ = PretrainedConfig.get_config_dict(path, **options)
     except RecursionError as error:
@@ -207,7 +222,8 @@ def write_digests(folder: str | os.PathLike[str]) -> None:
 
 
 def check_digests(folder: str | os.PathLike[str]) -> None:
-    """Compare the files of `folder` with the digests that were written beside them; a folder without digests passes.
+    """Compare the files of `folder` with the digests that were written beside them; a
+    folder without digests passes.
 
     Raises:
         EmoNetError: for weights or a tokenizer that are not the ones that were saved.

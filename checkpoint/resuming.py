@@ -1,4 +1,6 @@
-"""Where an interrupted training goes on: at the last checkpoint that was written to its end."""
+"""Where an interrupted training goes on: at the last checkpoint that was written to its
+end.
+"""
 
 import shutil
 from pathlib import Path
@@ -11,7 +13,9 @@ from .integrity import check_digests
 
 
 def last_whole_checkpoint(folder: Path) -> Path | None:
-    """The latest whole checkpoint in `folder`, None where there is none. Half ones, which a kill leaves, are deleted."""
+    """The latest whole checkpoint in `folder`, None where there is none. Half ones, which
+    a kill leaves, are deleted.
+    """
     checkpoints = [path for path in folder.glob("checkpoint-*") if path.name.partition("-")[2].isdigit()]
     for path in sorted(checkpoints, key=lambda path: -int(path.name.partition("-")[2])):
         if _is_whole(path):
@@ -21,7 +25,9 @@ def last_whole_checkpoint(folder: Path) -> Path | None:
 
 
 def mean_loss(history: list[dict[str, Any]]) -> float | None:
-    """The training loss over all steps, from a Trainer's log, which checkpoints keep: its own sum starts anew on resuming."""
+    """The training loss over all steps, from a Trainer's log, which checkpoints keep: its
+    own sum starts anew on resuming.
+    """
     total, before = 0.0, 0
     for entry in history:
         if "loss" in entry:

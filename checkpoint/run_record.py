@@ -14,7 +14,8 @@ import transformers
 from ..version import PACKAGE_VERSION
 
 RUN_FILE = "run.json"
-# Training arguments that say where and how something is written, and nothing about what is learnt.
+# Training arguments that say where and how something is written, and nothing about what
+# is learnt.
 _NOT_LEARNING = (
     "output_dir", "run_name", "report_to", "disable_tqdm", "push_to_hub", "use_cpu", "project", "trackio_space_id",
     "resume_from_checkpoint", "deepspeed",
@@ -34,7 +35,9 @@ def versions() -> dict[str, str]:
 
 
 def run_record(model: Any, args: Any, state: Any, **facts: Any) -> dict[str, Any]:
-    """The content of `run.json` from a trainer's model, arguments and state; `facts` replace or join what is found there."""
+    """The content of `run.json` from a trainer's model, arguments and state; `facts`
+    replace or join what is found there.
+    """
     config = model.config
     default = type(config)().to_dict()
     fields = {
@@ -78,7 +81,9 @@ def changed_arguments(args: Any) -> dict[str, Any]:
 
 
 def is_public(name: str, value: Any) -> bool:
-    """Whether a setting may be published: it is about learning, and neither a token nor a place on this machine."""
+    """Whether a setting may be published: it is about learning, and neither a token nor a
+    place on this machine.
+    """
     if name in _NOT_LEARNING or "token" in name or name.startswith(("hub_", "logging_", "save_")):
         return False
     values = value.values() if isinstance(value, dict) else [value]
@@ -89,9 +94,11 @@ def is_public(name: str, value: Any) -> bool:
 
 
 def epoch_rows(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row an evaluation from a Trainer's log: training loss and every validation figure.
+    """One row an evaluation from a Trainer's log: training loss and every validation
+    figure.
 
-    Evaluations in the midst of an epoch have rows of their own; without any evaluation, every logged loss has one.
+    Evaluations in the midst of an epoch have rows of their own; without any evaluation,
+    every logged loss has one.
     """
     rows: dict[float, dict[str, Any]] = {}
     loss: dict[str, Any] = {}
@@ -117,7 +124,9 @@ def best_epoch(
 
 
 def kept_epoch(args: Any, history: list[dict[str, Any]]) -> float | None:
-    """The epoch whose weights a training with these arguments ends with: the best where it goes back to it, else the last."""
+    """The epoch whose weights a training with these arguments ends with: the best where
+    it goes back to it, else the last.
+    """
     metric = (args.metric_for_best_model or "loss").removeprefix("eval_")
     if getattr(args, "saves_nothing", False) or args.load_best_model_at_end:
         return best_epoch(history, metric, bool(args.greater_is_better))

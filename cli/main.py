@@ -28,8 +28,8 @@ _SEED = integer(0, 2**32 - 1)
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status.
 
-    Bad input ends in one line on stderr and status 2; a reader of the output that goes away (`| head`) ends it without a word,
-    in the status of one that SIGPIPE ended.
+    Bad input ends in one line on stderr and status 2; a reader of the output that goes
+    away (`| head`) ends it without a word, in the status of one that SIGPIPE ended.
     """
     can_write_anything()
     try:
@@ -54,7 +54,9 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def _refuse(error: Exception) -> int:
-    """Say in one line what was wrong; names in it may hold line breaks, and a wrong value may be a whole document."""
+    """Say in one line what was wrong; names in it may hold line breaks, and a wrong value
+    may be a whole document.
+    """
     said = " ".join(str(error).split())
     print(f"emonet: {said if len(said) <= 2000 else said[:2000] + ' …'}", file=sys.stderr)
     return 2

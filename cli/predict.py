@@ -38,7 +38,10 @@ def add_commands(commands: Any) -> None:
         "--workers", default=1, type=integer(1), help="bulk: processes, each with a model of its own"
     )
     predict.add_argument(
-        "--turns-a-part", default=2000, type=integer(1), help="bulk: rows of a part, one worker's unit of work"
+        "--turns-a-part",
+        default=2000,
+        type=integer(1),
+        help="bulk: rows of a part, one worker's unit of work",
     )
     predict.set_defaults(run=_predict)
 

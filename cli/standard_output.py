@@ -1,4 +1,6 @@
-"""Standard output that writes every name and text, whatever the locale, and readers of it that go away."""
+"""Standard output that writes every name and text, whatever the locale, and readers of it
+that go away.
+"""
 
 import codecs
 import io
@@ -10,7 +12,9 @@ CLOSED_PIPE = 128 + 13  # what a shell says of a program that SIGPIPE ended
 
 
 def can_write_anything() -> None:
-    """Let standard output and error write UTF-8 where they were to write ASCII, and escape what another encoding lacks."""
+    """Let standard output and error write UTF-8 where they were to write ASCII, and
+    escape what another encoding lacks.
+    """
     for stream in (sys.stdout, sys.stderr):
         if not isinstance(stream, io.TextIOWrapper):
             continue
@@ -29,7 +33,9 @@ def is_utf8() -> bool:
 
 
 def is_closed() -> bool:
-    """Whether the reader of standard output is gone; an error that was raised does not say which pipe broke."""
+    """Whether the reader of standard output is gone; an error that was raised does not
+    say which pipe broke.
+    """
     try:
         output = sys.stdout.fileno()
     except (AttributeError, OSError, ValueError):  # none, or one in memory
@@ -42,7 +48,9 @@ def is_closed() -> bool:
 
 
 def drop_output() -> None:
-    """Send nowhere what is still to be written, or the interpreter complains on its way out."""
+    """Send nowhere what is still to be written, or the interpreter complains on its way
+    out.
+    """
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

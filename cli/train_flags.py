@@ -1,4 +1,6 @@
-"""The flags of `emonet train`: every choice of a preset that can be made anew, and what each of them is."""
+"""The flags of `emonet train`: every choice of a preset that can be made anew, and what
+each of them is.
+"""
 
 import argparse
 from collections.abc import Callable
@@ -71,12 +73,16 @@ _LANGUAGE_MODELS = {
 # A trajectory of 0 and the switches turn parts of the prompt off.
 _PROMPTS = {
     "prompt_window": _Flag("window", integer(0), "earlier turns in a prompt"),
-    "trajectory": _Flag("trajectory", integer(0), "the speaker's latest turns with their emotions, 0 for none"),
+    "trajectory": _Flag(
+        "trajectory", integer(0), "the speaker's latest turns with their emotions, 0 for none"
+    ),
     "biography_writer": _Flag(
         "biography_writer", str, "extractive (no model), smollm2, a Hub id or a folder"
     ),
     "biography_budget": _Flag("biography_budget", _COUNT, "most words (extractive) or tokens of a biography"),
-    "demonstrations": _Flag("demonstrations", integer(0), "labelled training turns shown behind the question"),
+    "demonstrations": _Flag(
+        "demonstrations", integer(0), "labelled training turns shown behind the question"
+    ),
 }
 _PROMPTED_TRAINING = {
     "own_share": _Flag(

@@ -6,7 +6,9 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 
 def same_speaker(speakers: torch.Tensor) -> torch.Tensor:
-    """(B, T) ids → (B, T, T) bool: are turn i (row) and turn j (column) one person's? Every turn is with itself."""
+    """(B, T) ids → (B, T, T) bool: are turn i (row) and turn j (column) one person's?
+    Every turn is with itself.
+    """
     return speakers.unsqueeze(2) == speakers.unsqueeze(1)
 
 
@@ -17,7 +19,9 @@ def distances(turns: int, device: torch.device) -> torch.Tensor:
 
 
 def window_mask(turn_mask: torch.Tensor, past: int | None, future: int | None) -> torch.Tensor:
-    """(B, T, T) bool: may turn i see turn j, at most `past` turns back and `future` ahead, itself included? None: all of them."""
+    """(B, T, T) bool: may turn i see turn j, at most `past` turns back and `future`
+    ahead, itself included? None: all of them.
+    """
     away = distances(turn_mask.shape[1], turn_mask.device)
     allowed = turn_mask.unsqueeze(2) & turn_mask.unsqueeze(1)
     if past is not None:
@@ -28,22 +32,28 @@ def window_mask(turn_mask: torch.Tensor, past: int | None, future: int | None) -
 
 
 def masked_softmax(scores: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
-    """Softmax over the last dimension of what is allowed; zero everywhere in a row that allows nothing."""
+    """Softmax over the last dimension of what is allowed; zero everywhere in a row that
+    allows nothing.
+    """
     weights = scores.masked_fill(~allowed, torch.finfo(scores.dtype).min).softmax(-1)
     return weights * allowed.to(weights.dtype)
 
 
 def masked_mean(states: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
-    """(B, T, H) and (B, S, T) bool → (B, S, H): the mean over what each row allows, zero where that is nothing."""
+    """(B, T, H) and (B, S, T) bool → (B, S, H): the mean over what each row allows, zero
+    where that is nothing.
+    """
     weights = allowed.to(states.dtype)
     return (weights @ states) / weights.sum(-1, keepdim=True).clamp(min=1)
 
 
 class MaskedAttention(nn.Module):
-    """Multi-head attention among turns, each head with a mask of its own if need be. A turn that may see none gets zero.
+    """Multi-head attention among turns, each head with a mask of its own if need be. A
+    turn that may see none gets zero.
 
     Args:
-        heads: They share out `size`, rounded down where it does not divide. reach: With it, each head has a learnt bias by
+        heads: They share out `size`, rounded down where it does not divide. reach: With
+            it, each head has a learnt bias by
         relative
             distance, clipped to so many turns either way.
     """
@@ -63,7 +73,9 @@ class MaskedAttention(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, queries: torch.Tensor, keys: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
-        """(B, T, H) queries and keys, and what each head's query may see, (B, T, T) or (B, heads, T, T) → (B, T, H)."""
+        """(B, T, H) queries and keys, and what each head's query may see, (B, T, T) or
+        (B, heads, T, T) → (B, T, H).
+        """
         query, key, value = (
             self._split(self.query(queries)),
             self._split(self.key(keys)),
@@ -83,7 +95,9 @@ class MaskedAttention(nn.Module):
 
 
 class AttentionBlock(nn.Module):
-    """One layer of a transformer: attention, then a feed-forward net, each added to its input and normalised."""
+    """One layer of a transformer: attention, then a feed-forward net, each added to its
+    input and normalised.
+    """
 
     def __init__(self, size: int, heads: int, inner: int, dropout: float, reach: int = 0):
         super().__init__()
@@ -97,14 +111,18 @@ class AttentionBlock(nn.Module):
     def forward(
         self, states: torch.Tensor, allowed: torch.Tensor, keys: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """(B, T, H) and what may be seen → (B, T, H); with `keys`, cross-attention to them."""
+        """(B, T, H) and what may be seen → (B, T, H); with `keys`, cross-attention to
+        them.
+        """
         seen = self.attention(states, states if keys is None else keys, allowed)
         states = self.attention_norm(states + self.dropout(seen))
         return self.output_norm(states + self.dropout(self.feed_forward(states)))
 
 
 def run_both_ways(rnn: nn.RNNBase, states: torch.Tensor, turn_mask: torch.Tensor) -> torch.Tensor:
-    """A bidirectional recurrent net over (B, T, H), which starts at each dialogue's own last turn and not in the padding."""
+    """A bidirectional recurrent net over (B, T, H), which starts at each dialogue's own
+    last turn and not in the padding.
+    """
     packed = pack_padded_sequence(
         states, turn_mask.sum(1).clamp(min=1).cpu(), batch_first=True, enforce_sorted=False
     )

@@ -1,4 +1,6 @@
-"""DAG-ERC (Shen et al., ACL 2021): a graph without cycles, from each turn back to its speaker's last one."""
+"""DAG-ERC (Shen et al., ACL 2021): a graph without cycles, from each turn back to its
+speaker's last one.
+"""
 
 from typing import Any
 
@@ -14,12 +16,14 @@ LAYERS = 2
 class DAGERCContext(ContextModule):
     """Directed acyclic graph network over turns (sections 3.2 and 3.3).
 
-    A turn's predecessors are the turns since its speaker's last one, that one included (all earlier turns where there is none; ω
-    = 1). In a layer turns are taken in order, so that a turn reads its predecessors' states of the same layer: their
-    attention-weighted sum by relation (same speaker or not), then two gated units, for the node and for what it received. The
-    states of all layers are concatenated and projected to H. Differs: the half of the attention's score that comes from the turn
-    itself is left out, because it is the same for all its predecessors, which a softmax does not see; the width is the
-    backbone's, where the paper has 300.
+    A turn's predecessors are the turns since its speaker's last one, that one included
+    (all earlier turns where there is none; ω = 1). In a layer turns are taken in order,
+    so that a turn reads its predecessors' states of the same layer: their
+    attention-weighted sum by relation (same speaker or not), then two gated units, for
+    the node and for what it received. The states of all layers are concatenated and
+    projected to H. Differs: the half of the attention's score that comes from the turn
+    itself is left out, because it is the same for all its predecessors, which a softmax
+    does not see; the width is the backbone's, where the paper has 300.
 
     The loop over turns is what the recurrence asks for; it is batched over dialogues.
     """
@@ -64,7 +68,8 @@ class DAGLayer(nn.Module):
             below = states[:, place]
             message = torch.zeros_like(below)
             if place:
-                # Turns of the padding have no predecessors: theirs is a plain mean that nobody reads.
+                # Turns of the padding have no predecessors: theirs is a plain mean that
+                # nobody reads.
                 hidden = ~allowed[:, place, :place]
                 score = torch.cat(scores, dim=1)
                 score = score.masked_fill(hidden, torch.finfo(score.dtype).min)
@@ -79,7 +84,9 @@ class DAGLayer(nn.Module):
 
 
 def predecessors(speakers: torch.Tensor, turn_mask: torch.Tensor) -> torch.Tensor:
-    """(B, T) → (B, T, T) bool: is turn j (column) between turn i's speaker's last turn, included, and turn i (row)?"""
+    """(B, T) → (B, T, T) bool: is turn j (column) between turn i's speaker's last turn,
+    included, and turn i (row)?
+    """
     earlier = distances(speakers.shape[1], speakers.device) < 0
     places = torch.arange(speakers.shape[1], device=speakers.device)
     last_own = torch.where(same_speaker(speakers) & earlier, places, -1).amax(-1, keepdim=True)

@@ -1,4 +1,6 @@
-"""DialogueGCN (Ghosal et al., EMNLP-IJCNLP 2019): recurrence over turns, then a graph by speaker pair and direction."""
+"""DialogueGCN (Ghosal et al., EMNLP-IJCNLP 2019): recurrence over turns, then a graph by
+speaker pair and direction.
+"""
 
 from typing import Any
 
@@ -13,13 +15,17 @@ BASES = 30
 
 
 class DialogueGCNContext(ContextModule):
-    """BiGRU, R-GCN over speaker pairs with attention as edge weights, then a plain graph convolution (sections 3.2 to 3.4).
+    """BiGRU, R-GCN over speaker pairs with attention as edge weights, then a plain graph
+    convolution (sections 3.2 to 3.4).
 
-    As in the paper: windows of 10 turns either way and the turn itself; a relation for each (speaker of i, speaker of j, whether
-    j is earlier), 2·M² of them, in 30 bases; edge weights softmax_j(g_iᵀ W g_j); both graph layers; the concatenation of the
-    sequential and the graph's vector. Differs: the widths follow the backbone (H, then H/2) where the paper has 200 and 100; the
-    concatenation is projected to H, since the classifier is the package's; there is no attention over the dialogue in front of
-    it, which is an option of the code. Speakers beyond `num_local_speakers` share the last number.
+    As in the paper: windows of 10 turns either way and the turn itself; a relation for
+    each (speaker of i, speaker of j, whether j is earlier), 2·M² of them, in 30 bases;
+    edge weights softmax_j(g_iᵀ W g_j); both graph layers; the concatenation of the
+    sequential and the graph's vector. Differs: the widths follow the backbone (H, then
+    H/2) where the paper has 200 and 100; the concatenation is projected to H, since the
+    classifier is the package's; there is no attention over the dialogue in front of it,
+    which is an option of the code. Speakers beyond `num_local_speakers` share the last
+    number.
     """
 
     name = "dialoguegcn"
@@ -60,7 +66,9 @@ class DialogueGCNContext(ContextModule):
     def related_turns(
         self, states: torch.Tensor, weights: torch.Tensor, speakers: torch.Tensor, window: torch.Tensor
     ) -> torch.Tensor:
-        """(B, T, H) → (B, T, H/2): Σ_r Σ_j∈N_r(i) α_ij / |N_r(i)| · W_r g_j, with W_r = Σ_b a_rb V_b."""
+        """(B, T, H) → (B, T, H/2): Σ_r Σ_j∈N_r(i) α_ij / |N_r(i)| · W_r g_j, with W_r =
+        Σ_b a_rb V_b.
+        """
         relation = self.relations(speakers)
         counts = torch.zeros(
             *relation.shape[:2], self.coefficients.num_embeddings, dtype=states.dtype, device=states.device
@@ -72,7 +80,9 @@ class DialogueGCNContext(ContextModule):
         return torch.einsum("bijk,bjkg->big", mixture, through)
 
     def relations(self, speakers: torch.Tensor) -> torch.Tensor:
-        """(B, T) → (B, T, T), the number of the relation from turn j (column) to turn i (row)."""
+        """(B, T) → (B, T, T), the number of the relation from turn j (column) to turn i
+        (row).
+        """
         speakers = speakers.clamp(0, self.speakers - 1)
         pair = speakers.unsqueeze(2) * self.speakers + speakers.unsqueeze(1)
         return 2 * pair + (distances(speakers.shape[1], speakers.device) < 0).long()

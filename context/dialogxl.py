@@ -1,4 +1,6 @@
-"""DialogXL (Shen et al., AAAI 2021): attention heads for the nearby past, all of it, the speaker and the listeners."""
+"""DialogXL (Shen et al., AAAI 2021): attention heads for the nearby past, all of it, the
+speaker and the listeners.
+"""
 
 from typing import Any
 
@@ -18,15 +20,18 @@ LOCAL, GLOBAL, SPEAKER, LISTENER = (
 
 
 class DialogXLContext(ContextModule):
-    """Dialogue-aware self-attention over turns with utterance recurrence (sections 3.2 and 3.3).
+    """Dialogue-aware self-attention over turns with utterance recurrence (sections 3.2
+    and 3.3).
 
-    Four kinds of heads: local (the last 5 turns), global (all the past), speaker (this speaker's turns) and listener (the
-    others'). As in the paper: causal, the split of twelve heads. Differs: relative positions are a learnt bias for
-    each head, up to 10 turns apart, and not XLNet's encoding; the paper changes XLNet's own
-    layers, whose memory holds the tokens of earlier turns; here two layers of that attention stand over turn vectors of any
-    backbone, and since a layer's memory of earlier turns is what a causal mask shows, one pass over the dialogue is the
-    recurrence over turns. The memory has no length but the window's. A turn without earlier listeners gets nothing from those
-    heads.
+    Four kinds of heads: local (the last 5 turns), global (all the past), speaker (this
+    speaker's turns) and listener (the others'). As in the paper: causal, the split of
+    twelve heads. Differs: relative positions are a learnt bias for each head, up to 10
+    turns apart, and not XLNet's encoding; the paper changes XLNet's own layers, whose
+    memory holds the tokens of earlier turns; here two layers of that attention stand over
+    turn vectors of any backbone, and since a layer's memory of earlier turns is what a
+    causal mask shows, one pass over the dialogue is the recurrence over turns. The memory
+    has no length but the window's. A turn without earlier listeners gets nothing from
+    those heads.
     """
 
     name = "dialogxl"

@@ -1,4 +1,6 @@
-"""HiTrans (Li et al., COLING 2020): a transformer over turns that also learns to tell which turns are one speaker's."""
+"""HiTrans (Li et al., COLING 2020): a transformer over turns that also learns to tell
+which turns are one speaker's.
+"""
 
 from typing import Any
 
@@ -13,13 +15,16 @@ HEADS, SLOPE = 6, 0.1
 
 
 class HiTransContext(ContextModule):
-    """The high-level transformer and the pairwise utterance speaker verification, PUSV (sections 3.2 to 3.4).
+    """The high-level transformer and the pairwise utterance speaker verification, PUSV
+    (sections 3.2 to 3.4).
 
-    As in the paper: one bidirectional layer of six heads whose feed-forward net is as wide as its input; the speaker is no input,
-    and is learnt by a biaffine "same speaker?" over every pair of turns. Differs: the low level is whatever the backbone does;
-    positions are sinusoids added to the turn vectors; PUSV is a mean over a turn's pairs, so that it joins each turn's cross
-    entropy, and its share is learnt by its own uncertainty σ (½σ⁻²L + log σ) while the cross entropy keeps weight 1, where the
-    paper learns both.
+    As in the paper: one bidirectional layer of six heads whose feed-forward net is as
+    wide as its input; the speaker is no input, and is learnt by a biaffine "same
+    speaker?" over every pair of turns. Differs: the low level is whatever the backbone
+    does; positions are sinusoids added to the turn vectors; PUSV is a mean over a turn's
+    pairs, so that it joins each turn's cross entropy, and its share is learnt by its own
+    uncertainty σ (½σ⁻²L + log σ) while the cross entropy keeps weight 1, where the paper
+    learns both.
     """
 
     name = "hitrans"

@@ -1,4 +1,6 @@
-"""KET (Zhong et al., EMNLP-IJCNLP 2019): hierarchical self-attention, and affective graph attention over commonsense concepts."""
+"""KET (Zhong et al., EMNLP-IJCNLP 2019): hierarchical self-attention, and affective graph
+attention over commonsense concepts.
+"""
 
 from typing import Any
 
@@ -14,16 +16,21 @@ HEADS, PAST, DISTANCE_REACH = 4, 6, 6
 
 
 class KETContext(ContextModule):
-    """Turns enriched with concepts, self-attention of each to six earlier ones, then to the outcome (sections 3.2 to 3.5).
+    """Turns enriched with concepts, self-attention of each to six earlier ones, then to
+    the outcome (sections 3.2 to 3.5).
 
-    A concept k beside a word of the turn weighs λ·rel_k + (1 - λ)·aff_k: rel_k is the edge's confidence times |cos(mean of the
-    context, concept)|, aff_k the emotional intensity of the concept's valence and arousal; a softmax over them gives the concept
-    vector, which is concatenated with the turn's and projected back. Differs: the paper does so for every token, before its
-    word-level attention; here a turn has one concept vector, over the concepts of all its words, because the turn's tokens are
-    the backbone's. λ is one number instead of one for each word. Concept vectors are the frozen backbone's, each concept read as
-    an utterance of its own, where the paper trains GloVe vectors; the mean of the context is one mean, without the paper's
-    pooling of n-grams and turns. The context attends to its own past only, so that one causal pass serves all turns; as each of
-    the six has read six before it, a turn's reach is twelve. Without knowledge (`num_concepts` 0) the rest remains.
+    A concept k beside a word of the turn weighs λ·rel_k + (1 - λ)·aff_k: rel_k is the
+    edge's confidence times |cos(mean of the context, concept)|, aff_k the emotional
+    intensity of the concept's valence and arousal; a softmax over them gives the concept
+    vector, which is concatenated with the turn's and projected back. Differs: the paper
+    does so for every token, before its word-level attention; here a turn has one concept
+    vector, over the concepts of all its words, because the turn's tokens are the
+    backbone's. λ is one number instead of one for each word. Concept vectors are the
+    frozen backbone's, each concept read as an utterance of its own, where the paper
+    trains GloVe vectors; the mean of the context is one mean, without the paper's pooling
+    of n-grams and turns. The context attends to its own past only, so that one causal
+    pass serves all turns; as each of the six has read six before it, a turn's reach is
+    twelve. Without knowledge (`num_concepts` 0) the rest remains.
     """
 
     name = "ket"
@@ -60,7 +67,9 @@ class KETContext(ContextModule):
 
     @torch.no_grad()
     def set_concepts(self, vectors: torch.Tensor, affect: torch.Tensor) -> None:
-        """Take the vectors (N, H) and intensities (N) of the concepts, N being `num_concepts`."""
+        """Take the vectors (N, H) and intensities (N) of the concepts, N being
+        `num_concepts`.
+        """
         self.concept_vectors.copy_(vectors)
         self.affect.copy_(affect)
 

@@ -1,4 +1,6 @@
-"""RGAT with relational position encodings (Ishiwatari et al., EMNLP 2020): graph attention that knows relation and distance."""
+"""RGAT with relational position encodings (Ishiwatari et al., EMNLP 2020): graph
+attention that knows relation and distance.
+"""
 
 from typing import Any
 
@@ -13,13 +15,16 @@ PAST, FUTURE, LAYERS, HEADS, RELATIONS = 5, 5, 3, 8, 4
 
 
 class RGATContext(ContextModule):
-    """Three layers of relation-aware graph attention over nearby turns (sections 3.2 and 3.3).
+    """Three layers of relation-aware graph attention over nearby turns (sections 3.2 and
+    3.3).
 
-    The relations are {same speaker, another} × {past with the turn itself, future}. A head's weight is softmax over all
-    neighbours of LeakyReLU(a_r,left · W_r h_i + a_r,right · W_r h_j + p_r(j - i)), its value W_r h_j. As in the paper: layers,
-    heads, the concatenation of turn and graph vectors; the window is that of the only public port. Differs: p_r is a table over
-    the window's distances for each relation and head, the freest function of them, where the port fits a line; the
-    concatenation is projected to H, since the classifier is the package's.
+    The relations are {same speaker, another} × {past with the turn itself, future}. A
+    head's weight is softmax over all neighbours of LeakyReLU(a_r,left · W_r h_i +
+    a_r,right · W_r h_j + p_r(j - i)), its value W_r h_j. As in the paper: layers, heads,
+    the concatenation of turn and graph vectors; the window is that of the only public
+    port. Differs: p_r is a table over the window's distances for each relation and head,
+    the freest function of them, where the port fits a line; the concatenation is
+    projected to H, since the classifier is the package's.
     """
 
     name = "rgat"
@@ -68,7 +73,9 @@ class RelationalAttention(ContextPart):
         nn.init.xavier_uniform_(self.right)
 
     def forward(self, states: torch.Tensor, window: torch.Tensor, relation: torch.Tensor) -> torch.Tensor:
-        """(B, T, H), what a turn sees (B, T, T) and by which relation (B, T, T) → (B, T, H)."""
+        """(B, T, H), what a turn sees (B, T, T) and by which relation (B, T, T) → (B, T,
+        H).
+        """
         values = self.values(states).unflatten(-1, (RELATIONS, HEADS, self.head_size))  # (B, T, R, heads, S)
         left, right = (values * self.left).sum(-1), (values * self.right).sum(-1)  # (B, T, R, heads)
         picked = F.one_hot(relation, RELATIONS).to(states.dtype)  # (B, T, T, R)
@@ -83,6 +90,8 @@ class RelationalAttention(ContextPart):
 
 
 def relations(speakers: torch.Tensor) -> torch.Tensor:
-    """(B, T) → (B, T, T): 0 own past and itself, 1 own future, 2 another's past, 3 another's future, of turn j (column)."""
+    """(B, T) → (B, T, T): 0 own past and itself, 1 own future, 2 another's past, 3
+    another's future, of turn j (column).
+    """
     future = (distances(speakers.shape[1], speakers.device) > 0).long()
     return 2 * (~same_speaker(speakers)).long() + future

@@ -1,4 +1,6 @@
-"""S+PAGE (Liang et al., AACL-IJCNLP 2022): streams for the speaker and the others, a graph of speaker and position."""
+"""S+PAGE (Liang et al., AACL-IJCNLP 2022): streams for the speaker and the others, a
+graph of speaker and position.
+"""
 
 from typing import Any
 
@@ -12,13 +14,17 @@ HEADS, PAST, FUTURE, DISTANCE_REACH, RELATIONS = 8, 10, 10, 10, 4
 
 
 class SPAGEContext(ContextModule):
-    """Two-stream conversational transformer and the speaker- and position-aware graph, PAG.
+    """Two-stream conversational transformer and the speaker- and position-aware graph,
+    PAG.
 
-    One stream attends to the speaker's own turns, one to the others', beside one over the whole context; they are fused for each
-    turn. The graph's edges lie within a window, typed by {same speaker, another} × {past with the turn itself, future}; their
-    weights are attention with relative positions, and messages are summed by relation as in an R-GCN. No code and no
-    hyper-parameters are public: windows, heads and depth are of this package, and the window reaches forward, which the abstract
-    leaves open. The conditional random field of the preprint is left out, as the AACL abstract does. The sum of both stages is
+    One stream attends to the speaker's own turns, one to the others', beside one over the
+    whole context; they are fused for each turn. The graph's edges lie within a window,
+    typed by {same speaker, another} × {past with the turn itself, future}; their weights
+    are attention with relative positions, and messages are summed by relation as in an
+    R-GCN. No code and no
+    hyper-parameters are public: windows, heads and depth are of this package, and the
+    window reaches forward, which the abstract leaves open. The conditional random field
+    of the preprint is left out, as the AACL abstract does. The sum of both stages is
     read.
     """
 
@@ -50,7 +56,9 @@ class SPAGEContext(ContextModule):
 
 
 class PositionAwareGraph(nn.Module):
-    """One layer of messages by relation, each neighbour weighed by attention with its relative position."""
+    """One layer of messages by relation, each neighbour weighed by attention with its
+    relative position.
+    """
 
     def __init__(self, size: int, dropout: float):
         super().__init__()
@@ -61,7 +69,9 @@ class PositionAwareGraph(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, states: torch.Tensor, same: torch.Tensor, window: torch.Tensor) -> torch.Tensor:
-        """(B, T, H), who is one speaker (B, T, T) and who is a neighbour (B, T, T) → (B, T, H)."""
+        """(B, T, H), who is one speaker (B, T, T) and who is a neighbour (B, T, T) → (B,
+        T, H).
+        """
         away = distances(states.shape[1], states.device)
         scores = self.query(states) @ self.key(states).transpose(1, 2) / states.shape[-1] ** 0.5
         scores = scores + self.positions(away.clamp(-PAST, FUTURE) + PAST).squeeze(-1)

@@ -1,4 +1,6 @@
-"""SPCL (Song et al., EMNLP 2022): supervised contrastive learning against prototypes of the emotions."""
+"""SPCL (Song et al., EMNLP 2022): supervised contrastive learning against prototypes of
+the emotions.
+"""
 
 from typing import Any
 
@@ -14,14 +16,17 @@ QUEUE, TEMPERATURE, SHARE = 256, 0.08, 0.5
 class SPCLContext(GRUContext):
     """A GRU over turns whose states are drawn to those of their emotion (section 3.3).
 
-    A turn's loss is -log[(Σ_p F(z, z_p) + F(z, c_y)) / (|P| + 1) / (Σ_a F(z, z_a) + Σ_k F(z, c_k))] with F = exp(cos / τ), over
-    the turns p of its emotion and all other turns a of the batch, and prototypes c, each the mean of the last 256 states of its
-    emotion. Differs: the prediction is the classifier's, trained with half the contrastive loss beside its cross entropy, and not
-    the nearest prototype; a prototype is the mean of its whole queue, and not of a random part; there is no curriculum; the
-    fine-tuned preset's backbone reads the turn with its name and eight earlier turns, the mean of its tokens and not a mask's
-    state in a prompt ("feels <mask>"), and the GRU adds what lies before.
-    Positives and negatives are those of one forward pass: accumulating gradients over smaller batches keeps the divisor exact and
-    has fewer of them.
+    A turn's loss is -log[(Σ_p F(z, z_p) + F(z, c_y)) / (|P| + 1) / (Σ_a F(z, z_a) + Σ_k
+    F(z, c_k))] with F = exp(cos / τ), over the turns p of its emotion and all other turns
+    a of the batch, and prototypes c, each the mean of the last 256 states of its
+    emotion. Differs: the prediction is the classifier's, trained with half the
+    contrastive loss beside its cross entropy, and not the nearest prototype; a prototype
+    is the mean of its whole queue, and not of a random part; there is no curriculum; the
+    fine-tuned preset's backbone reads the turn with its name and eight earlier turns, the
+    mean of its tokens and not a mask's state in a prompt ("feels <mask>"), and the GRU
+    adds what lies before. Positives and negatives are those of one forward pass:
+    accumulating gradients over smaller batches keeps the divisor exact and has fewer of
+    them.
     """
 
     name = "spcl"
@@ -33,7 +38,8 @@ class SPCLContext(GRUContext):
 
     def __init__(self, config: Any):
         super().__init__(config)
-        # Of use in training alone: a checkpoint does not carry it, and a training that is resumed fills it anew.
+        # Of use in training alone: a checkpoint does not carry it, and a training that is
+        # resumed fills it anew.
         self.register_buffer(
             "queue", torch.zeros(config.num_labels, QUEUE, config.hidden_size), persistent=False
         )
@@ -73,7 +79,9 @@ class SPCLContext(GRUContext):
 def contrastive_losses(
     vectors: torch.Tensor, emotions: torch.Tensor, prototypes: torch.Tensor, known: torch.Tensor
 ) -> torch.Tensor:
-    """(N, H) of unit length, their emotions (N), prototypes (C, H) and which of them there are (C) → (N)."""
+    """(N, H) of unit length, their emotions (N), prototypes (C, H) and which of them
+    there are (C) → (N).
+    """
     others = ~torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
     positive = (emotions.unsqueeze(1) == emotions.unsqueeze(0)) & others
     turns, centres = vectors @ vectors.T / TEMPERATURE, vectors @ prototypes.to(vectors.dtype).T / TEMPERATURE

@@ -1,4 +1,6 @@
-"""TUCORE-GCN (Lee & Choi, EMNLP 2021): a graph of a dialogue, its turns and their speakers, with recurrence over the turns."""
+"""TUCORE-GCN (Lee & Choi, EMNLP 2021): a graph of a dialogue, its turns and their
+speakers, with recurrence over the turns.
+"""
 
 from typing import Any
 
@@ -12,15 +14,19 @@ HEADS, SURROUNDING, ROUNDS = 8, 2, 2
 
 
 class TUCOREGCNContext(ContextModule):
-    """Speaker embedding, attention to surrounding turns, then twice a BiLSTM over turns and a heterogeneous R-GCN (section 3).
+    """Speaker embedding, attention to surrounding turns, then twice a BiLSTM over turns
+    and a heterogeneous R-GCN (section 3).
 
-    Nodes: the dialogue, each turn, each speaker. Edges: dialogue to turns; turns of one speaker; a speaker to their turns. What
-    is read for a turn is its dialogue's node, its speaker's and its own, of all three levels, nine vectors in all. Differs: the
-    paper encodes a dialogue anew for each turn, with that turn as an argument to which edges lead; one graph serves all turns
-    here, and the turn's own node stands for the argument. The dialogue's node starts as the mean of the turns, where the paper
-    has [CLS]; a speaker's as the mean of what they say. The nine vectors are projected to H, since the classifier is the
-    package's softmax and not binary decisions. A turn attends to two turns either way. One rate of dropout for all, where the
-    paper has one for the recurrence and one for the graph.
+    Nodes: the dialogue, each turn, each speaker. Edges: dialogue to turns; turns of one
+    speaker; a speaker to their turns. What is read for a turn is its dialogue's node, its
+    speaker's and its own, of all three levels, nine vectors in all. Differs: the paper
+    encodes a dialogue anew for each turn, with that turn as an argument to which edges
+    lead; one graph serves all turns here, and the turn's own node stands for the
+    argument. The dialogue's node starts as the mean of the turns, where the paper has
+    [CLS]; a speaker's as the mean of what they say. The nine vectors are projected to H,
+    since the classifier is the package's softmax and not binary decisions. A turn attends
+    to two turns either way. One rate of dropout for all, where the paper has one for the
+    recurrence and one for the graph.
     """
 
     name = "tucore-gcn"
@@ -59,7 +65,9 @@ class TUCOREGCNContext(ContextModule):
 
 
 class GraphRound(nn.Module):
-    """A BiLSTM over the turns, then a step of messages, with a matrix for each kind of edge and for the node itself."""
+    """A BiLSTM over the turns, then a step of messages, with a matrix for each kind of
+    edge and for the node itself.
+    """
 
     def __init__(self, size: int, dropout: float):
         super().__init__()
@@ -81,7 +89,9 @@ class GraphRound(nn.Module):
         own: torch.Tensor,
         turn_mask: torch.Tensor,
     ) -> list[torch.Tensor]:
-        """Nodes of the dialogue (B, 1, H), of each turn's speaker and of the turns (B, T, H) → the same, one step on."""
+        """Nodes of the dialogue (B, 1, H), of each turn's speaker and of the turns (B, T,
+        H) → the same, one step on.
+        """
         turns = run_both_ways(self.lstm, turns, turn_mask)
         others = own & ~torch.eye(own.shape[1], dtype=torch.bool, device=own.device)
         received = (

@@ -1,4 +1,6 @@
-"""Corpora: builders, global speakers, histories, and `load_conversations` in front of them."""
+"""Corpora: builders, global speakers, histories, and `load_conversations` in front of
+them.
+"""
 
 from ..errors import DataFormatError
 from ..speakers.registry import SpeakerRegistry

@@ -1,4 +1,6 @@
-"""Conversations → encoded examples, and examples → batches, with the corpus's speaker memory behind both."""
+"""Conversations → encoded examples, and examples → batches, with the corpus's speaker
+memory behind both.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +25,8 @@ class EncodedSplit(Dataset):
         self.rows = list(rows)
         self.windows = []
         for row in self.rows:
-            # Names decide, not the corpus's ids: a checkpoint may be used on another corpus than its own.
+            # Names decide, not the corpus's ids: a checkpoint may be used on another
+            # corpus than its own.
             turns = [{**turn, "speaker_id": None} for turn in row["turns"]]
             self.windows.append(processor.encode(turns, [turn["speaker_history_index"] for turn in turns]))
         self.examples = [window for windows in self.windows for window in windows]
@@ -41,7 +44,8 @@ class EncodedSplit(Dataset):
 
 
 class EmoNetCollator:
-    """Pads examples into a batch and adds the distinct history utterances that its turns point to.
+    """Pads examples into a batch and adds the distinct history utterances that its turns
+    point to.
 
     Args:
         memory: The memory table by `utterance_index`: token ids a row, or vectors (N, H).
@@ -87,9 +91,11 @@ class EncodedCorpus(Mapping[str, EncodedSplit]):
         return len(self.splits)
 
     def cache_features(self, model: Any, cache_dir: Path | None = None, progress: bool = True) -> None:
-        """Replace what a frozen encoder would compute again in every step by cached vectors.
+        """Replace what a frozen encoder would compute again in every step by cached
+        vectors.
 
-        A frozen backbone gives the turn vectors, a frozen memory encoder the memory table. What is trained stays tokens.
+        A frozen backbone gives the turn vectors, a frozen memory encoder the memory
+        table. What is trained stays tokens.
         """
         from .features import cached_memory_features
 
@@ -103,7 +109,9 @@ class EncodedCorpus(Mapping[str, EncodedSplit]):
             self.attach_turn_features(model, cache_dir, progress)
 
     def attach_turn_features(self, model: Any, cache_dir: Path | None = None, progress: bool = True) -> None:
-        """Give every window the cached vectors of its turns by the backbone as it is, which stand in for tokens."""
+        """Give every window the cached vectors of its turns by the backbone as it is,
+        which stand in for tokens.
+        """
         from .features import cached_turn_features
 
         if _has_trained_input(model.config):
@@ -124,7 +132,9 @@ class EncodedCorpus(Mapping[str, EncodedSplit]):
                 example.pop("turn_embeds", None)
 
     def fit_standardizers(self, model: Any) -> None:
-        """Take the training set's means and deviations into the model (needs `cache_features` first)."""
+        """Take the training set's means and deviations into the model (needs
+        `cache_features` first).
+        """
         base = model.emonet
         if base.standardizer is None:
             return
@@ -137,5 +147,7 @@ class EncodedCorpus(Mapping[str, EncodedSplit]):
 
 
 def _has_trained_input(config: Any) -> bool:
-    """Whether an id embedding below the backbone is trained; markers that are text are not."""
+    """Whether an id embedding below the backbone is trained; markers that are text are
+    not.
+    """
     return config.speaker_identity == "global" and config.identity_position == "marker"

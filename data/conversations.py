@@ -1,4 +1,6 @@
-"""The builder that all corpora share: files → dialogues → the two views, with global ids and histories."""
+"""The builder that all corpora share: files → dialogues → the two views, with global ids
+and histories.
+"""
 
 import hashlib
 from collections import Counter
@@ -33,7 +35,8 @@ class ConversationConfig(datasets.BuilderConfig):
         view: `utterances` or `dialogues`.
         history_window / history_scope: See [`speaker_histories`].
         verify_counts: Check the corpus's known counts and refuse files that differ.
-        source_digest: Set by the builder: digest of source files, labels and code, so that the cache notices a change.
+        source_digest: Set by the builder: digest of source files, labels and code, so
+            that the cache notices a change.
     """
 
     view: str = "dialogues"
@@ -44,7 +47,9 @@ class ConversationConfig(datasets.BuilderConfig):
 
 
 class ConversationBuilder(datasets.GeneratorBasedBuilder):
-    """Base of the corpora; a subclass names its files, labels and counts, and reads a file into dialogues."""
+    """Base of the corpora; a subclass names its files, labels and counts, and reads a
+    file into dialogues.
+    """
 
     BUILDER_CONFIG_CLASS = ConversationConfig
     BUILDER_CONFIGS = [ConversationConfig(name=view, view=view) for view in ("dialogues", "utterances")]
@@ -62,7 +67,8 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):
     licence: str = ""
 
     def __init__(self, *args: Any, **kwargs: Any):
-        # datasets keys a data_dir by its path alone and would serve stale rows when its files change.
+        # datasets keys a data_dir by its path alone and would serve stale rows when its
+        # files change.
         if kwargs.get("data_dir"):
             kwargs["source_digest"] = self.cache_digest(source_files(type(self), Path(kwargs["data_dir"])))
         super().__init__(*args, **kwargs)
@@ -139,7 +145,8 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):
                         "speakers": list(turn.speakers),
                         "speaker_id": registry.id_of(turn.speakers[0]),
                         "text": turn.text,
-                        # As a number: datasets encodes no name in a list whose first turn has none.
+                        # As a number: datasets encodes no name in a list whose first turn
+                        # has none.
                         "emotion": None if turn.emotion is None else cls.labels.index(turn.emotion),
                         "utterance_index": index,
                         "speaker_history_index": earlier,
@@ -158,7 +165,9 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):
 
     @classmethod
     def cache_digest(cls, paths: Mapping[str, Path]) -> str:
-        """Digest of everything but the configuration that the rows depend on: files, labels, and this code."""
+        """Digest of everything but the configuration that the rows depend on: files,
+        labels, and this code.
+        """
         digest = hashlib.sha256(repr((cls.corpus, cls.labels, digest_of(paths))).encode())
         for code in sorted(path for room in _CODE for path in room.glob("*.py")):
             digest.update(code.read_bytes())

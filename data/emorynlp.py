@@ -1,4 +1,6 @@
-"""EmoryNLP emotion detection (Zahiri & Choi 2018), the full corpus in its official JSON layout."""
+"""EmoryNLP emotion detection (Zahiri & Choi 2018), the full corpus in its official JSON
+layout.
+"""
 
 import re
 from pathlib import Path

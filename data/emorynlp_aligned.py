@@ -14,7 +14,9 @@ _ORDER = ("Neutral", "Joyful", "Scared", "Mad", "Peaceful", "Powerful", "Sad")
 
 
 class EmoryNLPAligned(ConversationBuilder):
-    """9,489 utterances in 827 scenes: other dialogues and another test set than the full corpus."""
+    """9,489 utterances in 827 scenes: other dialogues and another test set than the full
+    corpus.
+    """
 
     corpus = "emorynlp-aligned"
     labels = EMORYNLP_LABELS

@@ -1,4 +1,6 @@
-"""Cached features: what a frozen backbone computes is computed once per corpus and memory-mapped from disk."""
+"""Cached features: what a frozen backbone computes is computed once per corpus and
+memory-mapped from disk.
+"""
 
 import hashlib
 import json
@@ -31,7 +33,9 @@ def cached_turn_features(
     cache_dir: Path | None = None,
     progress: bool = True,
 ) -> list[np.ndarray]:
-    """Turn vectors (T, H) of each window by the frozen backbone, from the cache where they are there already."""
+    """Turn vectors (T, H) of each window by the frozen backbone, from the cache where
+    they are there already.
+    """
 
     def compute(out: np.memmap) -> None:
         starts = np.cumsum([0] + [len(window["speaker_ids"]) for window in windows])
@@ -56,7 +60,9 @@ def cached_memory_features(
     cache_dir: Path | None = None,
     progress: bool = True,
 ) -> np.ndarray:
-    """Vectors (N, H) of the utterances `texts` by the frozen memory encoder; equal texts are encoded once."""
+    """Vectors (N, H) of the utterances `texts` by the frozen memory encoder; equal texts
+    are encoded once.
+    """
     distinct = list(dict.fromkeys(texts))
     tokens = processor.encode_memory(distinct)
 
@@ -77,7 +83,9 @@ def set_concept_vectors(
     cache_dir: Path | None = None,
     progress: bool = True,
 ) -> None:
-    """Give the context module its concepts' vectors: each read by the backbone as an utterance, standardised as turns are."""
+    """Give the context module its concepts' vectors: each read by the backbone as an
+    utterance, standardised as turns are.
+    """
     assert processor.concepts is not None
     base: Any = model.emonet
     names = [concept.replace("_", " ") for concept in processor.concepts.concepts]
@@ -115,7 +123,9 @@ def _key(
 def _cached(
     key: str, shape: tuple[int, int], compute: Callable[[np.memmap], None], cache_dir: Path | None
 ) -> np.ndarray:
-    """The float32 table under `key`, memory-mapped; computed into a temporary file and moved there when complete."""
+    """The float32 table under `key`, memory-mapped; computed into a temporary file and
+    moved there when complete.
+    """
     folder = (cache_dir or cache_root()) / "features"
     path = folder / f"{key}.npy"
     if path.is_file():
@@ -139,7 +149,9 @@ def _cached(
 
 
 def _reserve(path: str) -> None:
-    """Take a mapped file's room on the disk: where there is none, writing to the map would kill the process (SIGBUS)."""
+    """Take a mapped file's room on the disk: where there is none, writing to the map
+    would kill the process (SIGBUS).
+    """
     if hasattr(os, "posix_fallocate"):
         with open(path, "r+b") as file:
             os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)

@@ -1,4 +1,6 @@
-"""What each speaker said before: the history columns, and the rule that keeps the splits apart."""
+"""What each speaker said before: the history columns, and the rule that keeps the splits
+apart.
+"""
 
 from collections.abc import Sequence
 
@@ -10,10 +12,12 @@ SCOPES = ("corpus", "dialogue", "none")
 
 
 def speaker_histories(dialogues: Sequence[Dialogue], window: int, scope: str) -> list[list[list[int]]]:
-    """For each dialogue and turn, the indices of its speaker's last `window` earlier utterances, oldest first.
+    """For each dialogue and turn, the indices of its speaker's last `window` earlier
+    utterances, oldest first.
 
-    `dialogues` stand in order of time; an utterance's index is its position in them. A train turn's history holds train
-    utterances only; a validation or test turn's holds train and its own split's. Several people's turn belongs to the
+    `dialogues` stand in order of time; an utterance's index is its position in them. A
+    train turn's history holds train utterances only; a validation or test turn's holds
+    train and its own split's. Several people's turn belongs to the
     primary speaker. Text only: no label takes part.
 
     Args:

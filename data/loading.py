@@ -39,7 +39,8 @@ class Conversations(datasets.DatasetDict):
     """A `DatasetDict` that knows its speakers, labels and version.
 
     Attributes:
-        speakers: The registry of global ids. labels: Label names in order. dataset_version: Stands beside every result.
+        speakers: The registry of global ids. labels: Label names in order.
+            dataset_version: Stands beside every result.
     """
 
     speakers: SpeakerRegistry
@@ -52,7 +53,9 @@ class Conversations(datasets.DatasetDict):
         return self._texts
 
     def restricted_to(self, splits: Iterable[str]) -> "Conversations":
-        """The same corpus with these splits only; the utterance table stays whole, so histories still point into it."""
+        """The same corpus with these splits only; the utterance table stays whole, so
+        histories still point into it.
+        """
         return _conversations({name: self[name] for name in splits}, self)
 
 
@@ -70,12 +73,15 @@ def load_conversations(
     """A corpus, ready to encode.
 
     Args:
-        name_or_path: `emorynlp` (the full corpus), `emorynlp-aligned`, `meld`, `sample` (the embedded corpus); or a
-            JSONL or CSV file, or a folder with `train`, `validation` (or `dev`) and `test` files. A single file is the
-            `train` split, or the split that its name says.
-        data_dir: Folder with a known corpus's files, or its parent; default `$EMONET_DATA`, then the public home.
+        name_or_path: `emorynlp` (the full corpus), `emorynlp-aligned`, `meld`, `sample`
+            (the embedded corpus); or a JSONL or CSV file, or a folder with `train`,
+            `validation` (or `dev`) and `test` files. A single file is the `train` split,
+            or the split that its name says.
+        data_dir: Folder with a known corpus's files, or its parent; default
+            `$EMONET_DATA`, then the public home.
         view: `dialogues` or `utterances`.
-        history_window / history_scope: The history columns (`corpus`, `dialogue`, `none`).
+        history_window / history_scope: The history columns (`corpus`, `dialogue`,
+            `none`).
         verify_counts: Refuse files of a known corpus that are not the published ones.
         labels: Label set of your own files; default the emotions that occur in them.
 

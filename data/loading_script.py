@@ -11,8 +11,8 @@ from .conversations import ConversationBuilder
 def write_loading_script(builder: type[ConversationBuilder], folder: str | os.PathLike[str]) -> Path:
     """Write a builder and the code it imports into `folder`, side by side.
 
-    datasets 3 loads it where emonet is not installed: `load_dataset("FOLDER/meld.py", "dialogues",
-    data_dir=..., trust_remote_code=True)`. Later versions take no scripts.
+    datasets 3 loads it where emonet is not installed: `load_dataset("FOLDER/meld.py",
+    "dialogues", data_dir=..., trust_remote_code=True)`. Later versions take no scripts.
 
     Args:
         builder: The class of a known corpus: `EmoryNLP`, `EmoryNLPAligned` or `MELD`.

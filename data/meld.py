@@ -1,4 +1,6 @@
-"""MELD (Poria et al. 2019), its text: multi-party dialogues of Friends with seven emotions."""
+"""MELD (Poria et al. 2019), its text: multi-party dialogues of Friends with seven
+emotions.
+"""
 
 import re
 from pathlib import Path
@@ -22,7 +24,9 @@ _COLUMNS = (
 
 
 class MELD(ConversationBuilder):
-    """13,708 utterances in 1,432 dialogues; an episode's dialogues are ordered by the time their first turn starts."""
+    """13,708 utterances in 1,432 dialogues; an episode's dialogues are ordered by the
+    time their first turn starts.
+    """
 
     corpus = "meld"
     labels = MELD_LABELS
@@ -66,7 +70,9 @@ def _names(cell: str, known: set[str]) -> tuple[str, ...]:
 
 
 def _seconds(path: Path, line: int, cell: str) -> float:
-    """Seconds of `0:36:59,425` or `00:36:59,425`, which the files mix: as text they would sort wrongly."""
+    """Seconds of `0:36:59,425` or `00:36:59,425`, which the files mix: as text they would
+    sort wrongly.
+    """
     match = re.fullmatch(r"(\d{1,6}):(\d{1,6}):(\d{1,6}),(\d{1,6})", cell.strip())
     if match is None:
         raise DataFormatError(

@@ -1,4 +1,6 @@
-"""Your own conversations: JSONL, CSV or a chat list, with errors that name file, line and column."""
+"""Your own conversations: JSONL, CSV or a chat list, with errors that name file, line and
+column.
+"""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -17,9 +19,10 @@ ENDINGS = (".jsonl", ".csv", ".tsv")
 def read_conversation_file(path: Path, split: str) -> list[Dialogue]:
     """The dialogues of a `.jsonl`, `.csv` or `.tsv` file; file order stands for time.
 
-    A row is a turn with `dialogue_id`, `speaker` (or `role`), `text` (or `content`), optional `emotion` and `turn`
-    (then it orders the turns of its dialogue); a JSON line may also be a dialogue `{"dialogue_id", "turns": [...]}`.
-    Empty text is legal. Control characters in texts become blanks, with one warning that counts the turns.
+    A row is a turn with `dialogue_id`, `speaker` (or `role`), `text` (or `content`),
+    optional `emotion` and `turn` (then it orders the turns of its dialogue); a JSON line
+    may also be a dialogue `{"dialogue_id", "turns": [...]}`. Empty text is legal. Control
+    characters in texts become blanks, with one warning that counts the turns.
 
     Raises:
         DataFormatError: naming file, line and field.
@@ -64,7 +67,8 @@ def own_builder(
     """A builder for these files (split → file) under this name and label set.
 
     Args:
-        ids_tell_time: Whether dialogue ids sort in order of time; else it is train, validation, test, as in the files.
+        ids_tell_time: Whether dialogue ids sort in order of time; else it is train,
+            validation, test, as in the files.
     """
 
     class OwnConversations(ConversationBuilder):

@@ -26,7 +26,9 @@ def turn_features(labels: list[str]) -> dict[str, Any]:
 
 
 def view_features(view: str, labels: list[str]) -> datasets.Features:
-    """Features of the `utterances` view (a row a turn) or the `dialogues` view (a row a dialogue)."""
+    """Features of the `utterances` view (a row a turn) or the `dialogues` view (a row a
+    dialogue).
+    """
     if view == "dialogues":
         turns = turn_features(labels)
         nested = datasets.List(turns) if hasattr(datasets, "List") else [turns]

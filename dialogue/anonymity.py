@@ -1,4 +1,6 @@
-"""Anonymous mode: names of known persons become `Person 1`, `Person 2` …, the same one everywhere."""
+"""Anonymous mode: names of known persons become `Person 1`, `Person 2` …, the same one
+everywhere.
+"""
 
 import re
 from collections import Counter
@@ -8,13 +10,16 @@ _SHORTEST = 3  # letters of a part of a name that is replaced on its own
 
 
 class Anonymizer:
-    """Replaces names in texts, whole (`Ross Geller`) or a part of them (`Ross`); parts that several share become `someone`.
+    """Replaces names in texts, whole (`Ross Geller`) or a part of them (`Ross`); parts
+    that several share become `someone`.
 
-    A shouted name (`ROSS`) is found too. Nicknames that are no part of a name stay, since nobody but a reader knows them; so do
-    names in small letters, many of which are words (`joy`, `will`).
+    A shouted name (`ROSS`) is found too. Nicknames that are no part of a name stay, since
+    nobody but a reader knows them; so do names in small letters, many of which are words
+    (`joy`, `will`).
 
     Args:
-        names: The persons' names, in an order that stays; later names can be added at the end.
+        names: The persons' names, in an order that stays; later names can be added at the
+            end.
     """
 
     def __init__(self, names: Iterable[str]):

@@ -2,8 +2,9 @@
 
 import re
 
-# Words of which the names of roles and crowds are made. A name counts as a role only if all its words stand here, so
-# that `Casting Director No. 1` is one while `Nurse Sizemore` and `Sarah Singer` are persons.
+# Words of which the names of roles and crowds are made. A name counts as a role only if
+# all its words stand here, so that `Casting Director No. 1` is one while `Nurse Sizemore`
+# and `Sarah Singer` are persons.
 _ROLE_WORDS = frozenset(
     re.findall(
         r"\S+",
@@ -33,10 +34,11 @@ _NUMBER = re.compile(r"no\.?|number|\d+(st|nd|rd|th)?\.?")
 
 
 def is_role(name: str) -> bool:
-    """Whether `name` is a role (`The Waiter`, `Man 2`, `1st Customer`) or a crowd (`#ALL#`, `Both`) rather than one person.
+    """Whether `name` is a role (`The Waiter`, `Man 2`, `1st Customer`) or a crowd
+    (`#ALL#`, `Both`) rather than one person.
 
-    The rule: a leading `#`; an article or `Another`, `Her`, ... in front; role nouns only, with or without a number;
-    or the role of a chat (`user`, `assistant`).
+    The rule: a leading `#`; an article or `Another`, `Her`, ... in front; role nouns
+    only, with or without a number; or the role of a chat (`user`, `assistant`).
     """
     folded = name.strip().casefold()
     if is_crowd(name) or folded in _CHAT_ROLES or _ARTICLE.match(folded):
@@ -46,10 +48,14 @@ def is_role(name: str) -> bool:
 
 
 def is_crowd(name: str) -> bool:
-    """Whether `name` is that of a crowd or of nobody in particular (`#ALL#`, `#UNKNOWN#`): there is no one to describe."""
+    """Whether `name` is that of a crowd or of nobody in particular (`#ALL#`,
+    `#UNKNOWN#`): there is no one to describe.
+    """
     return name.strip().startswith("#")
 
 
 def identity(name: str, dialogue_id: str) -> str:
-    """The key under which a speaker is the same: the name of a person; for a role, the role in this dialogue."""
+    """The key under which a speaker is the same: the name of a person; for a role, the
+    role in this dialogue.
+    """
     return f"{name}@{dialogue_id}" if is_role(name) else name

@@ -12,7 +12,9 @@ SPEAKER, TEXT = ("speaker", "role"), ("text", "content")
 
 @dataclass
 class Turn:
-    """One turn: everyone who speaks it (the first is the primary speaker), the text and its label or None."""
+    """One turn: everyone who speaks it (the first is the primary speaker), the text and
+    its label or None.
+    """
 
     speakers: tuple[str, ...]
     text: str
@@ -32,9 +34,11 @@ class Dialogue:
 def collect_dialogues(
     rows: Iterable[tuple[int, Mapping[str, Any]]], name: str, unit: str = "line", only: str | None = None
 ) -> tuple[dict[str, list[Turn]], int]:
-    """(number, row) of turns or of whole dialogues → the turns of each dialogue, and how many texts held control characters.
+    """(number, row) of turns or of whole dialogues → the turns of each dialogue, and how
+    many texts held control characters.
 
-    Dialogues stand in order of first appearance, turns in order of their `turn` numbers, or without as they come.
+    Dialogues stand in order of first appearance, turns in order of their `turn` numbers,
+    or without as they come.
 
     Args:
         name / unit: Of the file and of what the numbers count, for messages.

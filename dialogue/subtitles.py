@@ -1,4 +1,6 @@
-"""Subtitles (SubRip, `.srt`) as a dialogue: who speaks where the text says so, and `#UNKNOWN#` where it doesn't."""
+"""Subtitles (SubRip, `.srt`) as a dialogue: who speaks where the text says so, and
+`#UNKNOWN#` where it doesn't.
+"""
 
 import re
 from collections import Counter
@@ -24,14 +26,17 @@ def is_subtitles(text: str) -> bool:
 
 
 def subtitle_turns(text: str, name: str) -> list[dict[str, Any]]:
-    """`{"speaker", "text", "start", "end"}` (seconds) for each cue, or for each line of a cue that a dash or a name sets apart.
+    """`{"speaker", "text", "start", "end"}` (seconds) for each cue, or for each line of a
+    cue that a dash or a name sets apart.
 
-    A speaker is what stands in capitals before a colon (`MONICA: We had a deal!`). In a file where most lines begin with a
-    capitalised name, those that come again count as well (`Monica: …`; `Listen: …` is no name). Nobody is guessed: a turn without
-    a name is `#UNKNOWN#`'s, whoever spoke before it.
+    A speaker is what stands in capitals before a colon (`MONICA: We had a deal!`). In a
+    file where most lines begin with a capitalised name, those that come again count as
+    well (`Monica: …`; `Listen: …` is no name). Nobody is guessed: a turn without a name
+    is `#UNKNOWN#`'s, whoever spoke before it.
 
     Raises:
-        DataFormatError: naming the line, for text outside a cue or times that can't be read.
+        DataFormatError: naming the line, for text outside a cue or times that can't be
+            read.
     """
     cues = list(_cues(text, name))
     names = _capitalised_names([line for _, _, lines in cues for line in lines])
@@ -44,7 +49,9 @@ def subtitle_turns(text: str, name: str) -> list[dict[str, Any]]:
 
 
 def _cues(text: str, name: str) -> Iterator[tuple[float, float, list[str]]]:
-    """(start, end, lines of text) of each cue. Blank lines may stand inside a cue: it ends where the next one's times stand."""
+    """(start, end, lines of text) of each cue. Blank lines may stand inside a cue: it
+    ends where the next one's times stand.
+    """
     lines = [line.rstrip("\r") for line in text.split("\n")]
     starts = []
     for number, line in enumerate(lines):
@@ -94,7 +101,9 @@ def _capitalised_names(lines: list[str]) -> frozenset[str]:
 
 
 def _pieces(lines: list[str], names: frozenset[str]) -> list[str]:
-    """The lines of a cue → one text for each speaker; a line break alone is no new speaker, a dash or a name is."""
+    """The lines of a cue → one text for each speaker; a line break alone is no new
+    speaker, a dash or a name is.
+    """
     pieces: list[str] = []
     for line in lines:
         dash = _DASH.match(line)
@@ -107,7 +116,9 @@ def _pieces(lines: list[str], names: frozenset[str]) -> list[str]:
 
 
 def _speaker(text: str, names: frozenset[str]) -> tuple[str, str] | None:
-    """(name, what is said) where a name stands before a colon: in capitals, or one of `names`."""
+    """(name, what is said) where a name stands before a colon: in capitals, or one of
+    `names`.
+    """
     words = _words_before_colon(text)
     speaker = " ".join(words)
     if speaker not in names and not (
@@ -119,6 +130,8 @@ def _speaker(text: str, names: frozenset[str]) -> tuple[str, str] | None:
 
 
 def _words_before_colon(text: str) -> list[str]:
-    """The words of what may be a name, without a remark in brackets (`MONICA (on the phone): …`), which belongs to the text."""
+    """The words of what may be a name, without a remark in brackets (`MONICA (on the
+    phone): …`), which belongs to the text.
+    """
     match = _NAME.match(_DASH.sub("", text, count=1))
     return _REMARK.sub("", match[1]).split() if match else []

@@ -1,4 +1,6 @@
-"""Reading what people want predicted: `Name: text` lines, subtitles, a chat as JSON, JSONL or CSV, from a file or stdin."""
+"""Reading what people want predicted: `Name: text` lines, subtitles, a chat as JSON,
+JSONL or CSV, from a file or stdin.
+"""
 
 import re
 import sys
@@ -19,10 +21,12 @@ _COLUMNS = (SPEAKER, TEXT)
 
 
 def read_script(source: str) -> list[Dialogue]:
-    """(dialogue id, turns) of every dialogue of a file, or of stdin for `-`, in order of appearance.
+    """(dialogue id, turns) of every dialogue of a file, or of stdin for `-`, in order of
+    appearance.
 
     Raises:
-        DataFormatError: naming file and line, for a line without a speaker, wrong JSON, a missing column or an empty input.
+        DataFormatError: naming file and line, for a line without a speaker, wrong JSON, a
+            missing column or an empty input.
     """
     if source == "-":
         return parse_script(sys.stdin.buffer.read(), "stdin")
@@ -35,7 +39,9 @@ def read_script(source: str) -> list[Dialogue]:
 
 
 def parse_script(raw: bytes, name: str) -> list[Dialogue]:
-    """As `read_script`, from bytes; `name` stands in messages, and its ending `.csv`, `.tsv` or `.srt` says its form."""
+    """As `read_script`, from bytes; `name` stands in messages, and its ending `.csv`,
+    `.tsv` or `.srt` says its form.
+    """
     text = decode(raw, name)
     ending = name.lower()
     if ending.endswith((".csv", ".tsv")) or _is_csv(text):
@@ -53,7 +59,9 @@ def parse_script(raw: bytes, name: str) -> list[Dialogue]:
 
 
 def _is_csv(text: str) -> bool:
-    """Whether the first line names the columns of a CSV file; a `Name: text` line has no such cells."""
+    """Whether the first line names the columns of a CSV file; a `Name: text` line has no
+    such cells.
+    """
     cells = {cell.strip(' \r"') for cell in re.split("[,;\t]", text.partition("\n")[0])}
     return all(cells.intersection(names) for names in _COLUMNS)
 
@@ -74,7 +82,9 @@ def _script_dialogues(text: str, name: str) -> list[Dialogue]:
 
 
 def _json_dialogues(text: str, name: str) -> list[Dialogue]:
-    """A chat list, a list of chats, rows or whole dialogues as a list, or JSON lines of either."""
+    """A chat list, a list of chats, rows or whole dialogues as a list, or JSON lines of
+    either.
+    """
     try:
         whole = parse_json(text)
     except EmoNetError as error:
@@ -99,7 +109,9 @@ def _json_dialogues(text: str, name: str) -> list[Dialogue]:
 
 
 def _grouped(rows: Iterable[tuple[int, dict[str, Any]]], name: str, unit: str = "line") -> list[Dialogue]:
-    """Rows of turns (or of whole dialogues) → dialogues by `dialogue_id`, in order of first appearance."""
+    """Rows of turns (or of whole dialogues) → dialogues by `dialogue_id`, in order of
+    first appearance.
+    """
     dialogues, _ = collect_dialogues(rows, name, unit, only="0")
     return [(key, [_plain(turn) for turn in turns]) for key, turns in dialogues.items()]
 

@@ -1,4 +1,6 @@
-"""What people hand over as a dialogue or as a history → plain turns, with errors that name the place."""
+"""What people hand over as a dialogue or as a history → plain turns, with errors that
+name the place.
+"""
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +14,9 @@ _FORMS = 'a list of {"speaker", "text"} or {"role", "content"} turns, a string o
 
 
 def is_dialogue(value: Any) -> bool:
-    """Whether `value` is one dialogue rather than a batch of them; an empty list is a dialogue without turns."""
+    """Whether `value` is one dialogue rather than a batch of them; an empty list is a
+    dialogue without turns.
+    """
     if isinstance(value, (str, Mapping)):
         return True
     return isinstance(value, (list, tuple)) and all(
@@ -24,7 +28,8 @@ def as_turns(value: Any) -> list[dict[str, str]]:
     """One dialogue in any of its forms → `{"speaker", "text"}` for every turn, in order.
 
     Raises:
-        TypeError: for something that is no dialogue. ValueError: for a turn or line without speaker or text.
+        TypeError: for something that is no dialogue. ValueError: for a turn or line
+            without speaker or text.
     """
     if isinstance(value, str):
         return script_turns(value)
@@ -67,8 +72,9 @@ def as_history(value: Any) -> dict[str, list[str]]:
     """What speakers said in earlier dialogues → name: utterances, oldest first.
 
     Args:
-        value: None, a mapping of names to utterances, or a list of earlier dialogues in order of time. Roles
-            (`The Waiter`, `user`) are other people in every dialogue and are left out.
+        value: None, a mapping of names to utterances, or a list of earlier dialogues in
+            order of time. Roles (`The Waiter`, `user`) are other people in every dialogue
+            and are left out.
     """
     if value is None:
         return {}
@@ -92,7 +98,8 @@ def as_history(value: Any) -> dict[str, list[str]]:
 def recent_history(
     history: Mapping[str, Sequence[str]] | None, window: int, speakers: Iterable[str] | None = None
 ) -> dict[str, list[str]]:
-    """Of a history what can be read: each speaker's last `window` utterances, under the cleaned name.
+    """Of a history what can be read: each speaker's last `window` utterances, under the
+    cleaned name.
 
     Args:
         speakers: Cleaned names of those who speak; by default everyone.
@@ -111,7 +118,9 @@ def _turn(turn: Any, place: int) -> dict[str, str]:
 
 
 def turn_speaker(turn: Mapping[str, Any], place: int = 0) -> str:
-    """The name under `speaker` (or `role`); of several people at once, the first is the primary speaker."""
+    """The name under `speaker` (or `role`); of several people at once, the first is the
+    primary speaker.
+    """
     if not isinstance(turn, Mapping):
         raise TypeError(
             f'Turn {place} is {type(turn).__name__}, not {{"speaker", "text"}} or {{"role", "content"}}.'
@@ -133,7 +142,9 @@ def raw_text(turn: Mapping[str, Any], place: int = 0) -> str:
 
 
 def clean_text(text: str) -> str:
-    """`text` with control characters as blanks and runs of blanks as one, so that it stays one turn on one line."""
+    """`text` with control characters as blanks and runs of blanks as one, so that it
+    stays one turn on one line.
+    """
     kept = (" " if unicodedata.category(char) in ("Cc", "Cs") else char for char in text)
     return " ".join("".join(kept).split())
 

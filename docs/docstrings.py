@@ -7,7 +7,9 @@ import griffe
 
 
 class Docstrings(griffe.Extension):
-    """Names are written as [`name`] for editors, and examples under a singular; pages show the name, and code."""
+    """Names are written as [`name`] for editors, and examples under a singular; pages
+    show the name, and code.
+    """
 
     def on_object(self, *, obj: griffe.Object, **kwargs: Any) -> None:
         if obj.docstring:

@@ -1,4 +1,6 @@
-"""Hooks of mkdocs (`mkdocs.yml`): where the package lies, and the page of the command line, from what `--help` says."""
+"""Hooks of mkdocs (`mkdocs.yml`): where the package lies, and the page of the command
+line, from what `--help` says.
+"""
 
 import argparse
 import os
@@ -15,7 +17,9 @@ PAGE = "reference/command_line.md"
 
 @event_priority(100)  # before mkdocstrings reads its configuration
 def on_config(config: Any) -> None:
-    """Let the reference find the modules: it looks for a folder of the package's name, and a checkout may have another."""
+    """Let the reference find the modules: it looks for a folder of the package's name,
+    and a checkout may have another.
+    """
     link = Path(tempfile.mkdtemp(), "emonet")
     link.symlink_to(Path(__file__).resolve().parents[1], target_is_directory=True)
     config.plugins["mkdocstrings"].config.handlers["python"]["paths"] = [str(link.parent)]

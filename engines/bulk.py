@@ -1,6 +1,8 @@
-"""Predictions for files of any size: chunk by chunk, in bounded memory, each row once and in order, resumable.
+"""Predictions for files of any size: chunk by chunk, in bounded memory, each row once and
+in order, resumable.
 
-Every dialogue stands alone, whatever chunk or machine it falls on: its speakers' memory is what they said in it.
+Every dialogue stands alone, whatever chunk or machine it falls on: its speakers' memory
+is what they said in it.
 """
 
 import hashlib
@@ -29,7 +31,9 @@ Runner = Callable[["ChunkWork", Sequence[Chunk], int], Any]
 
 
 class ChunkWork:
-    """What a worker does with a chunk. Light to send to another process: the model is loaded there, once."""
+    """What a worker does with a chunk. Light to send to another process: the model is
+    loaded there, once.
+    """
 
     def __init__(self, checkpoint: str, output: OutputFolder, schema: pa.Schema, batch_size: int):
         self.checkpoint = checkpoint
@@ -75,25 +79,29 @@ def predict_files(
 ) -> dict[str, Any]:
     """Predict every turn of Parquet or JSONL files into a folder of Parquet parts.
 
-    A row is a turn with `dialogue_id`, `speaker` and `text`, the turns of a dialogue together and in order; other columns are
-    passed through. Run again after a kill or a full disk, it goes on with the parts that are missing.
+    A row is a turn with `dialogue_id`, `speaker` and `text`, the turns of a dialogue
+    together and in order; other columns are passed through. Run again after a kill or a
+    full disk, it goes on with the parts that are missing.
 
     Args:
         checkpoint: A run folder, or one of `emonet export`.
         source: A .parquet or .jsonl file, or a folder of them.
         output: The folder for `part-*.parquet` and `predictions.json`.
-        runner: What hands chunks to workers: `run_with_datasets` (default) or `ray_engine.run_with_ray`.
+        runner: What hands chunks to workers: `run_with_datasets` (default) or
+            `ray_engine.run_with_ray`.
         workers: Processes, each with a model of its own.
-        batch_size: Dialogues a forward pass. turns_a_part: Least rows of a part, which is one worker's unit of work and memory.
+        batch_size: Dialogues a forward pass. turns_a_part: Least rows of a part, which is
+            one worker's unit of work and memory.
 
     Returns:
         What `predictions.json` says.
 
-    Memory: a part's rows a worker, and about 100 bytes a dialogue of the whole input for the check that no dialogue comes twice.
+    Memory: a part's rows a worker, and about 100 bytes a dialogue of the whole input for
+    the check that no dialogue comes twice.
 
     Raises:
-        EmoNetError: for input that can't be read, an output folder of other predictions or one that another run writes to, and
-            files that change meanwhile.
+        EmoNetError: for input that can't be read, an output folder of other predictions
+            or one that another run writes to, and files that change meanwhile.
     """
     checkpoint = Path(checkpoint)
     if not checkpoint.is_dir():

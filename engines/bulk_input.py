@@ -28,8 +28,9 @@ class Chunk:
     """Consecutive whole dialogues of one file.
 
     Attributes:
-        number: Place in the input. first / last: Rows of the file, from 0, the last one not included. offset: Byte where the
-            first row starts (JSONL). ids: Digest of the rows' dialogue ids, in order.
+        number: Place in the input. first / last: Rows of the file, from 0, the last one
+            not included. offset: Byte where the first row starts (JSONL). ids: Digest of
+                the rows' dialogue ids, in order.
     """
 
     number: int
@@ -74,11 +75,12 @@ def input_files(source: str | Path) -> list[Path]:
 
 
 def plan_chunks(files: Sequence[Path], turns: int) -> Plan:
-    """Cut the files into chunks of at least `turns` rows, at ends of dialogues. One pass that keeps ids alone.
+    """Cut the files into chunks of at least `turns` rows, at ends of dialogues. One pass
+    that keeps ids alone.
 
     Raises:
-        EmoNetError: for a file that can't be read, lacks a column, or has the rows of a dialogue in two places; naming file
-            and row.
+        EmoNetError: for a file that can't be read, lacks a column, or has the rows of a
+            dialogue in two places; naming file and row.
     """
     chunks: list[Chunk] = []
     schemas: list[pa.Schema] = []
@@ -119,8 +121,8 @@ def read_chunk(chunk: Chunk, schema: pa.Schema) -> pa.Table:
     """The rows of a chunk.
 
     Raises:
-        EmoNetError: for rows that can't be read, hold no text or speaker, or whose `turn` (where there is one) is not behind the
-            one before; naming file and row.
+        EmoNetError: for rows that can't be read, hold no text or speaker, or whose `turn`
+            (where there is one) is not behind the one before; naming file and row.
     """
     path = Path(chunk.path)
     in_columns = path.suffix == ".parquet"
@@ -145,7 +147,9 @@ def _values(table: pa.Table, name: str, path: Path) -> list[Any]:
 
 
 def _check_order(table: pa.Table, path: Path, chunk: Chunk) -> None:
-    """Turns are read in order of their rows: a `turn` column that says otherwise must not be passed over."""
+    """Turns are read in order of their rows: a `turn` column that says otherwise must not
+    be passed over.
+    """
     if "turn" not in table.column_names:
         return
     rows = zip(table.column(COLUMNS[0]).to_pylist(), table.column("turn").to_pylist(), strict=True)
@@ -203,7 +207,9 @@ def _json_ids(path: Path, schemas: list[pa.Schema]) -> Iterator[tuple[str, int]]
 
 
 def _json_rows(path: Path, offset: int = 0, first: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(byte where the row starts, row) from a byte on; `first` is the number of the row there."""
+    """(byte where the row starts, row) from a byte on; `first` is the number of the row
+    there.
+    """
     with path.open("rb") as file:
         file.seek(offset)
         for row, line in enumerate(file, start=first):

@@ -1,4 +1,6 @@
-"""The folder of a bulk prediction: one part a chunk, written whole or not at all, and a manifest of what made them."""
+"""The folder of a bulk prediction: one part a chunk, written whole or not at all, and a
+manifest of what made them.
+"""
 
 import errno
 import json
@@ -29,7 +31,8 @@ class OutputFolder:
     """Where the parts go.
 
     Attributes:
-        made_by: Digest of what decides a part's content besides its chunk; every part carries it.
+        made_by: Digest of what decides a part's content besides its chunk; every part
+            carries it.
     """
 
     def __init__(self, folder: str | Path, made_by: str):
@@ -38,7 +41,8 @@ class OutputFolder:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Within, no other run writes into the folder. The system gives the lock of a dead process back.
+        """Within, no other run writes into the folder. The system gives the lock of a
+        dead process back.
 
         Raises:
             EmoNetError: where another one is at work.
@@ -61,7 +65,9 @@ class OutputFolder:
         return self.folder / f"part-{chunk.number:08d}.parquet"
 
     def is_finished(self, chunk: Chunk) -> bool:
-        """Whether the chunk's part is there, whole, and made by this model from these rows."""
+        """Whether the chunk's part is there, whole, and made by this model from these
+        rows.
+        """
         path = self.part(chunk)
         if not path.is_file():
             return False
@@ -76,10 +82,12 @@ class OutputFolder:
     def write(
         self, chunk: Chunk, rows: pa.Table, results: Sequence[dict[str, Any]], labels: Sequence[str]
     ) -> None:
-        """The chunk's rows with `label`, `score` and `scores` (by label), under a temporary name first.
+        """The chunk's rows with `label`, `score` and `scores` (by label), under a
+        temporary name first.
 
         Raises:
-            EmoNetError: where the disk is full, or the number of results is not that of the rows.
+            EmoNetError: where the disk is full, or the number of results is not that of
+                the rows.
         """
         if len(results) != rows.num_rows or ids_digest(rows) != chunk.ids:
             raise EmoNetError(
@@ -125,13 +133,15 @@ class OutputFolder:
         self._write_manifest({**facts, "complete": False})
 
     def finish(self, facts: dict[str, Any], plan: Plan, now: dict[str, Any]) -> None:
-        """Check that every row of the input is there once, in order, and say so in the manifest.
+        """Check that every row of the input is there once, in order, and say so in the
+        manifest.
 
         Args:
             facts / now: `facts_of` before the first part and after the last.
 
         Raises:
-            EmoNetError: naming a part that is missing or wrong, or what changed during the run, whose parts are then deleted.
+            EmoNetError: naming a part that is missing or wrong, or what changed during
+                the run, whose parts are then deleted.
         """
         changed = [*_changed(facts["model"], now["model"]), *_changed(facts["input"], now["input"])]
         if changed:  # nobody knows which parts were made before
@@ -168,7 +178,9 @@ class OutputFolder:
 
 
 def facts_of(checkpoint: Path, source: Path, files: Sequence[Path], turns: int) -> dict[str, Any]:
-    """What a bulk prediction is made by: the model's files, the input's files, the version, and the size of chunks."""
+    """What a bulk prediction is made by: the model's files, the input's files, the
+    version, and the size of chunks.
+    """
     weights = sorted(
         path
         for path in checkpoint.iterdir()
@@ -189,7 +201,8 @@ def _changed(before: dict[str, str], now: dict[str, str]) -> list[str]:
 
 def _write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     """Write a file under a temporary name, and give it its own when it is on the disk."""
-    # A worker that was thought dead may still write: each has a name of its own, and the last rename wins with the same rows.
+    # A worker that was thought dead may still write: each has a name of its own, and the
+    # last rename wins with the same rows.
     temporary = path.with_suffix(f".{uuid.uuid4().hex}{_TEMPORARY}")
     try:
         with temporary.open("wb") as file:

@@ -21,7 +21,8 @@ def load_engine(checkpoint: str | Path, engine: str = "torch", load_in_4bit: boo
     """The model, or the exported graph in its place, and its processor.
 
     Args:
-        checkpoint: A run folder, a folder of `save_adapter`, or a Hub id; for `onnx` a folder that `export_onnx` wrote.
+        checkpoint: A run folder, a folder of `save_adapter`, or a Hub id; for `onnx` a
+            folder that `export_onnx` wrote.
         load_in_4bit: Linear layers in 4 bits, where bitsandbytes runs.
 
     Raises:

@@ -14,10 +14,12 @@ from .onnx_export import MEMORY_GRAPH, MODEL_GRAPH, RECORD_FILE, config_digest
 
 
 class OnnxEmoNet:
-    """ONNX graphs that are called as the model is, for `predict_logits` and `predict_dialogues`.
+    """ONNX graphs that are called as the model is, for `predict_logits` and
+    `predict_dialogues`.
 
     Attributes:
-        config: The model's configuration. graph / memory: Sessions of the runtime; `memory` is None for a model without one.
+        config: The model's configuration. graph / memory: Sessions of the runtime;
+            `memory` is None for a model without one.
     """
 
     device = torch.device("cpu")
@@ -32,10 +34,12 @@ class OnnxEmoNet:
         """Load what `export_onnx` wrote.
 
         Args:
-            threads: For the products inside the graph; by default as many as PyTorch uses.
+            threads: For the products inside the graph; by default as many as PyTorch
+                uses.
 
         Raises:
-            EmoNetError: where the runtime or a file is missing, or a file is not the one that was exported.
+            EmoNetError: where the runtime or a file is missing, or a file is not the one
+                that was exported.
         """
         try:
             import onnxruntime

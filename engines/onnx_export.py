@@ -1,7 +1,8 @@
 """An encoder EmoNet as ONNX graphs with batch, turns, tokens and histories of any size.
 
-One takes tokens and memory vectors to logits; a model with a memory has a second that makes those vectors, so that an utterance
-is encoded once for all the turns that remember it.
+One takes tokens and memory vectors to logits; a model with a memory has a second that
+makes those vectors, so that an utterance is encoded once for all the turns that remember
+it.
 """
 
 import hashlib
@@ -59,19 +60,20 @@ _EXAMPLE = [
 def export_onnx(
     model: EmoNetForSequenceClassification, processor: EmoNetProcessor, folder: str | Path, int8: bool = False
 ) -> Path:
-    """Write the model as ONNX (`model.onnx`, and `memory.onnx` where it has a memory), with what `OnnxEmoNet` needs besides.
+    """Write the model as ONNX (`model.onnx`, and `memory.onnx` where it has a memory),
+    with what `OnnxEmoNet` needs besides.
 
     Args:
         model: With an encoder backbone. folder: Made if need be.
-        int8: Weights of matrix products as 8-bit integers, a scale a column, activations quantised as they come; embeddings
-            and GRUs stay float32.
+        int8: Weights of matrix products as 8-bit integers, a scale a column, activations
+            quantised as they come; embeddings and GRUs stay float32.
 
     Returns:
         The folder.
 
     Raises:
-        EmoNetError: for a decoder backbone, a context module without a graph for all lengths, or where the `onnx` extra is not
-            installed.
+        EmoNetError: for a decoder backbone, a context module without a graph for all
+            lengths, or where the `onnx` extra is not installed.
     """
     if not hasattr(model, "emonet") or model.config.is_decoder_backbone:  # a prompted model is a decoder
         raise EmoNetError(
@@ -109,7 +111,9 @@ def export_onnx(
 
 
 def config_digest(config: EmoNetConfig) -> str:
-    """Digest of all that a configuration says of the graph; versions and names of files are left out."""
+    """Digest of all that a configuration says of the graph; versions and names of files
+    are left out.
+    """
     ignored = (
         "emonet_version",
         "transformers_version",
@@ -124,7 +128,9 @@ def config_digest(config: EmoNetConfig) -> str:
 
 @dataclass(frozen=True)
 class _Graph:
-    """What is traced: a module of positional tensors, an example of each, and the names of their axes."""
+    """What is traced: a module of positional tensors, an example of each, and the names
+    of their axes.
+    """
 
     name: str
     module: nn.Module
@@ -134,9 +140,11 @@ class _Graph:
 
 
 class _Logits(nn.Module):
-    """`EmoNetForSequenceClassification.forward` on plain tensors, without the shortcuts that depend on what is in them.
+    """`EmoNetForSequenceClassification.forward` on plain tensors, without the shortcuts
+    that depend on what is in them.
 
-    Training skips turns without a history and encodes per_turn sequences in portions; a graph takes all of them at once.
+    Training skips turns without a history and encodes per_turn sequences in portions; a
+    graph takes all of them at once.
     """
 
     def __init__(self, model: EmoNetForSequenceClassification, names: list[str]):
@@ -213,7 +221,8 @@ def _write_whole(graph: _Graph, path: Path, int8: bool) -> None:
     os.close(handle)
     try:
         with warnings.catch_warnings(), torch.no_grad():
-            # The other exporter fixes the number of turns, the GRU's time axis. Its warnings are about constants that are none.
+            # The other exporter fixes the number of turns, the GRU's time axis. Its
+            # warnings are about constants that are none.
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 graph.module.eval(),

@@ -1,4 +1,6 @@
-"""Rows of a Parquet file in order, each decoded once: a row group can only be read from its start."""
+"""Rows of a Parquet file in order, each decoded once: a row group can only be read from
+its start.
+"""
 
 import os
 import threading
@@ -47,7 +49,9 @@ def close_rows() -> None:
 
 
 class _Rows:
-    """A place in a file that moves forward. It holds some thousand rows, never a row group, which may have millions."""
+    """A place in a file that moves forward. It holds some thousand rows, never a row
+    group, which may have millions.
+    """
 
     def __init__(self, path: Path, first: int):
         self.path = path
@@ -62,7 +66,9 @@ class _Rows:
         self.left: pa.RecordBatch | None = None
 
     def leads_to(self, path: Path, first: int) -> bool:
-        """Whether row `first` of that file, as it is now, comes next, or later in the same row group."""
+        """Whether row `first` of that file, as it is now, comes next, or later in the
+        same row group.
+        """
         same = (self.path, self.state, self.process) == (path, _state(path), os.getpid())
         return same and (
             first == self.row or (first > self.row and self._group_of(first) == self._group_of(self.row))

@@ -1,4 +1,6 @@
-"""Processes that end with the one that started them: a killed run would leave its workers waiting, each with a model."""
+"""Processes that end with the one that started them: a killed run would leave its workers
+waiting, each with a model.
+"""
 
 import os
 import threading

@@ -18,7 +18,9 @@ class _Worker:
         self.chunks = chunks
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """What is wrong with a chunk comes back as a row: Ray wraps what a worker raises beyond recognition."""
+        """What is wrong with a chunk comes back as a row: Ray wraps what a worker raises
+        beyond recognition.
+        """
         try:
             for place in batch["place"]:
                 self.work(self.chunks[int(place)])
@@ -28,9 +30,11 @@ class _Worker:
 
 
 def run_with_ray(work: ChunkWork, chunks: Sequence[Chunk], workers: int) -> None:
-    """One model a worker; the chunk of a worker that dies goes to another. Input and output lie where all machines see them.
+    """One model a worker; the chunk of a worker that dies goes to another. Input and
+    output lie where all machines see them.
 
-    It joins the cluster that `ray.init` or RAY_ADDRESS names, or starts one on this machine.
+    It joins the cluster that `ray.init` or RAY_ADDRESS names, or starts one on this
+    machine.
 
     Raises:
         EmoNetError: without ray, or where workers ran out of memory.

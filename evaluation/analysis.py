@@ -1,7 +1,8 @@
 """Where a model is right and where it isn't: pure functions over prediction rows.
 
-A row is one turn, as `emonet evaluate --predictions` writes it: dialogue_id, turn, speaker, emotion (annotated, or None),
-predicted, scores. A grouping names a group for every row, or None; `figures_by` then scores each group.
+A row is one turn, as `emonet evaluate --predictions` writes it: dialogue_id, turn,
+speaker, emotion (annotated, or None), predicted, scores. A grouping names a group for
+every row, or None; `figures_by` then scores each group.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -19,7 +20,9 @@ AGAINST = ("speaker", "turn")
 def figures_by(
     rows: Sequence[Row], groups: Sequence[str | None], labels: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """Group → `n` (annotated turns), `weighted_f1`, `macro_f1`, `accuracy` (fractions), in order of first appearance."""
+    """Group → `n` (annotated turns), `weighted_f1`, `macro_f1`, `accuracy` (fractions),
+    in order of first appearance.
+    """
     members: dict[str, list[Row]] = {}
     for row, group in zip(rows, groups, strict=True):
         if group is not None and row["emotion"] is not None:
@@ -41,11 +44,13 @@ def by_speaker(rows: Sequence[Row], labels: Sequence[str]) -> dict[str, dict[str
 
 
 def shift_groups(rows: Sequence[Row], against: str = "speaker") -> list[str | None]:
-    """`shift` where the annotated emotion is another than before, `same` where it isn't, None where there is no before.
+    """`shift` where the annotated emotion is another than before, `same` where it isn't,
+    None where there is no before.
 
     Args:
-        against: What is before: `speaker`, this speaker's previous turn in the dialogue (an emotion shift as in
-            Poria et al. 2019, IEEE Access), or `turn`, the dialogue's previous turn by whomever. Only the annotated turns count.
+        against: What is before: `speaker`, this speaker's previous turn in the dialogue
+            (an emotion shift as in Poria et al. 2019, IEEE Access), or `turn`, the
+            dialogue's previous turn by whomever. Only the annotated turns count.
     """
     if against not in AGAINST:
         raise EmoNetError(f"against={against!r} is not one of {', '.join(AGAINST)}.")
@@ -72,10 +77,12 @@ def place_groups(rows: Sequence[Row]) -> list[str | None]:
 
 
 def speaker_groups(rows: Sequence[Row], known: Collection[str]) -> list[str | None]:
-    """`seen` where the speaker has an id of their own, `unseen` else; roles (`The Waiter`) have none.
+    """`seen` where the speaker has an id of their own, `unseen` else; roles (`The
+    Waiter`) have none.
 
     Args:
-        known: The names of `speakers.json` (or a `SpeakerRegistry`): who spoke in training.
+        known: The names of `speakers.json` (or a `SpeakerRegistry`): who spoke in
+            training.
     """
     known = set(known)
     return ["seen" if _speaker(row) in known else "unseen" for row in rows]
@@ -85,8 +92,9 @@ def pair_confusion(rows: Sequence[Row], first: str, second: str) -> dict[str, An
     """How often two emotions are taken for each other.
 
     Returns:
-        `first` and `second`, each with `n` (turns annotated so), `right` and `as_other` (fractions of them); and `confused`,
-        the fraction of both emotions' turns that were given the other of the two.
+        `first` and `second`, each with `n` (turns annotated so), `right` and `as_other`
+        (fractions of them); and `confused`, the fraction of both emotions' turns that
+        were given the other of the two.
     """
     sides = {}
     for name, other in ((first, second), (second, first)):
@@ -109,7 +117,9 @@ def pair_confusion(rows: Sequence[Row], first: str, second: str) -> dict[str, An
 def most_confused_pair(
     rows: Iterable[Row], labels: Sequence[str], without: Collection[str] = ("neutral",)
 ) -> tuple[str, str]:
-    """The two emotions with the largest share of their turns given the other's name; neutral aside, which draws from all."""
+    """The two emotions with the largest share of their turns given the other's name;
+    neutral aside, which draws from all.
+    """
     rows = annotated(rows)
     names = [label for label in labels if label.lower() not in without]
     pairs = [(first, second) for place, first in enumerate(names) for second in names[place + 1 :]]

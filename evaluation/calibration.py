@@ -1,4 +1,6 @@
-"""How far a confidence can be believed: expected calibration error, reliability, temperature scaling."""
+"""How far a confidence can be believed: expected calibration error, reliability,
+temperature scaling.
+"""
 
 from dataclasses import dataclass
 
@@ -11,11 +13,13 @@ _SMALLEST = 5e-5  # scores are kept with four decimals
 
 @dataclass(frozen=True)
 class Calibration:
-    """Reliability by bins of equal width over the confidence, the largest score of a turn.
+    """Reliability by bins of equal width over the confidence, the largest score of a
+    turn.
 
     Attributes:
-        ece: Expected calibration error, a fraction. edges: (B + 1,) borders. n: (B,) turns in each bin. confidence / accuracy:
-            (B,) means in each bin, NaN where it is empty.
+        ece: Expected calibration error, a fraction. edges: (B + 1,) borders. n: (B,)
+            turns in each bin. confidence / accuracy: (B,) means in each bin, NaN where it
+            is empty.
     """
 
     ece: float
@@ -26,10 +30,12 @@ class Calibration:
 
 
 def calibration(scores: np.ndarray, gold: np.ndarray, bins: int = 15) -> Calibration:
-    """Expected calibration error (Guo et al. 2017, ICML, eq. 3): Σ_b n_b / N · |accuracy_b - confidence_b|.
+    """Expected calibration error (Guo et al. 2017, ICML, eq. 3): Σ_b n_b / N ·
+    |accuracy_b - confidence_b|.
 
     Args:
-        scores: (N, C) distributions. gold: (N,) label ids. bins: How many of equal width; a border belongs to the lower one.
+        scores: (N, C) distributions. gold: (N,) label ids. bins: How many of equal width;
+            a border belongs to the lower one.
     """
     scores, gold = _checked(scores, gold)
     confidence, right = scores.max(-1), scores.argmax(-1) == gold
@@ -44,10 +50,12 @@ def calibration(scores: np.ndarray, gold: np.ndarray, bins: int = 15) -> Calibra
 
 
 def fit_temperature(scores: np.ndarray, gold: np.ndarray) -> float:
-    """The temperature T that makes `with_temperature(scores, T)` most likely (Guo et al. 2017, section 4.2).
+    """The temperature T that makes `with_temperature(scores, T)` most likely (Guo et al.
+    2017, section 4.2).
 
-    Fit it on validation and use it on test. Scores do as well as logits: their logarithms differ by a constant. T > 1 where
-    the model is too sure of itself. Searched between 0.05 and 20, by golden section over log T, in which the loss has one valley.
+    Fit it on validation and use it on test. Scores do as well as logits: their logarithms
+    differ by a constant. T > 1 where the model is too sure of itself. Searched between
+    0.05 and 20, by golden section over log T, in which the loss has one valley.
     """
     scores, gold = _checked(scores, gold)
     logits = np.log(np.maximum(scores, _SMALLEST))
@@ -64,7 +72,9 @@ def fit_temperature(scores: np.ndarray, gold: np.ndarray) -> float:
 
 
 def with_temperature(scores: np.ndarray, temperature: float) -> np.ndarray:
-    """(N, C) distributions, flattened by T > 1 and sharpened by T < 1; the order of the labels stays."""
+    """(N, C) distributions, flattened by T > 1 and sharpened by T < 1; the order of the
+    labels stays.
+    """
     scaled = np.log(np.maximum(scores, _SMALLEST)) / temperature
     return np.exp(scaled - np.logaddexp.reduce(scaled, axis=-1, keepdims=True))
 

@@ -1,4 +1,6 @@
-"""Two systems on the same test set: the difference with its interval and p, and the turns that changed."""
+"""Two systems on the same test set: the difference with its interval and p, and the turns
+that changed.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,8 +20,8 @@ class TurnChange:
     """A turn on which the two systems differ in being right.
 
     Attributes:
-        kind: `fixed` (more of B's runs than of A's are right) or `broken`. runs: By how many. first / second: What A and B
-            predicted, in most of their runs.
+        kind: `fixed` (more of B's runs than of A's are right) or `broken`. runs: By how
+            many. first / second: What A and B predicted, in most of their runs.
     """
 
     kind: str
@@ -35,10 +37,12 @@ class TurnChange:
 
 @dataclass(frozen=True)
 class RunComparison:
-    """System B against system A: both alone, their difference, and the turns that changed.
+    """System B against system A: both alone, their difference, and the turns that
+    changed.
 
     Attributes:
-        seeds: Of each pair, as (A's, B's). fixed / broken: Turns that only B, or only A, is right about; of a pair on average.
+        seeds: Of each pair, as (A's, B's). fixed / broken: Turns that only B, or only A,
+            is right about; of a pair on average.
     """
 
     first: Interval
@@ -60,7 +64,8 @@ def compare_runs(
     """System B (`second`) against system A (`first`), each its runs, paired by seed.
 
     Raises:
-        EmoNetError: for runs on different test sets, or seeds that do not match; the message says what differs.
+        EmoNetError: for runs on different test sets, or seeds that do not match; the
+            message says what differs.
     """
     runs = [*first, *second]
     for run in runs:
@@ -84,7 +89,9 @@ def compare_runs(
 
 
 def comparison_text(result: RunComparison, names: tuple[str, str], limit: int = 10) -> str:
-    """The comparison for a terminal, in percent: both systems, difference, interval, p, and up to `limit` turns of each kind."""
+    """The comparison for a terminal, in percent: both systems, difference, interval, p,
+    and up to `limit` turns of each kind.
+    """
     title = METRIC_TITLES[result.difference.metric]
     lines = [
         f"{letter}  {name}: {title} {_with_interval(one.value, one.low, one.high)}"
@@ -113,7 +120,9 @@ def comparison_text(result: RunComparison, names: tuple[str, str], limit: int = 
 
 
 def with_texts(result: RunComparison, texts: Mapping[tuple[str, int], str]) -> RunComparison:
-    """The comparison with what was said, for predictions that hold no text; `texts` by (dialogue, turn)."""
+    """The comparison with what was said, for predictions that hold no text; `texts` by
+    (dialogue, turn).
+    """
     changes = [
         replace(change, text=change.text or texts.get((change.dialogue_id, change.turn), ""))
         for change in result.changes
@@ -127,7 +136,9 @@ def p_text(p: float) -> str:
 
 
 def _changes(pairs: Sequence[Sequence[Sequence[Row]]]) -> list[TurnChange]:
-    """Turns that B is right about in more pairs than A, and the reverse; most pairs first, then in the rows' order."""
+    """Turns that B is right about in more pairs than A, and the reverse; most pairs
+    first, then in the rows' order.
+    """
     changes = []
     for place, row in enumerate(pairs[0][0]):
         guesses = [[pair[side][place]["predicted"] for pair in pairs] for side in (0, 1)]

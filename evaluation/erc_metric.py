@@ -1,4 +1,6 @@
-"""The metrics as an `evaluate.Metric`: import it, or `evaluate.load` this file; no network either way."""
+"""The metrics as an `evaluate.Metric`: import it, or `evaluate.load` this file; no
+network either way.
+"""
 
 from typing import Any
 
@@ -9,7 +11,9 @@ from emonet.evaluation.metrics import emotion_metrics
 
 
 class ERCMetric(evaluate.Metric):
-    """`emotion_metrics` behind the `evaluate` interface; `compute(label_names=[...])` names the classes."""
+    """`emotion_metrics` behind the `evaluate` interface; `compute(label_names=[...])`
+    names the classes.
+    """
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(

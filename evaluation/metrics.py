@@ -8,8 +8,8 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precisio
 
 from ..errors import EmoNetError
 
-# The three-class view of Zahiri & Choi 2018. Surprise has no side: MELD, which has it, goes without the view rather than with
-# a side of our choice or a smaller test set.
+# The three-class view of Zahiri & Choi 2018. Surprise has no side: MELD, which has it,
+# goes without the view rather than with a side of our choice or a smaller test set.
 _SIDES = {
     "joyful": "positive", "peaceful": "positive", "powerful": "positive", "joy": "positive",
     "sad": "negative", "mad": "negative", "scared": "negative",
@@ -28,14 +28,17 @@ def emotion_metrics(
     """All figures of a prediction, as fractions.
 
     Args:
-        references / predictions: (N,) label ids; turns whose reference is `ignore_index` do not count.
-        label_names: Names in order of their ids; neutral and the sides are known in any case of letters.
+        references / predictions: (N,) label ids; turns whose reference is `ignore_index`
+            do not count.
+        label_names: Names in order of their ids; neutral and the sides are known in any
+            case of letters.
 
     Returns:
-        `weighted_f1`, `macro_f1` (over all of `label_names`; a class that never occurs counts as 0),
-        `micro_f1_no_neutral` (over the classes but neutral, as for DailyDialog), `accuracy`, `weighted_f1_3class` and
-        `per_class_3` (positive, neutral, negative; both None where a label has no side), `per_class` (precision, recall, f1,
-        support), `confusion_matrix` (counts, rows are references) and `n`.
+        `weighted_f1`, `macro_f1` (over all of `label_names`; a class that never occurs
+        counts as 0), `micro_f1_no_neutral` (over the classes but neutral, as for
+        DailyDialog), `accuracy`, `weighted_f1_3class` and `per_class_3` (positive,
+        neutral, negative; both None where a label has no side), `per_class` (precision,
+        recall, f1, support), `confusion_matrix` (counts, rows are references) and `n`.
 
     Raises:
         EmoNetError: for lengths that differ, ids outside the labels, or nothing to score.
@@ -70,7 +73,9 @@ def emotion_metrics(
 
 
 def trainer_metrics(label_names: Sequence[str]) -> Callable[[Any], dict[str, float]]:
-    """`compute_metrics` for a Trainer: logits (N, T, C) and labels (N, T), both padded with -100, to flat figures."""
+    """`compute_metrics` for a Trainer: logits (N, T, C) and labels (N, T), both padded
+    with -100, to flat figures.
+    """
 
     def compute(prediction: Any) -> dict[str, float]:
         logits = (
@@ -87,7 +92,9 @@ def trainer_metrics(label_names: Sequence[str]) -> Callable[[Any], dict[str, flo
 def _per_class(
     gold: np.ndarray, guess: np.ndarray, labels: Sequence[Any], names: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """Name → precision, recall, f1 (fractions, 0 where undefined) and support (turns annotated so)."""
+    """Name → precision, recall, f1 (fractions, 0 where undefined) and support (turns
+    annotated so).
+    """
     figures = precision_recall_fscore_support(gold, guess, labels=labels, zero_division=0)
     return {
         name: {

@@ -1,4 +1,6 @@
-"""Prediction files, one JSON row a turn, as `emonet evaluate --predictions` and `emonet ablate` write them: read and counted."""
+"""Prediction files, one JSON row a turn, as `emonet evaluate --predictions` and `emonet
+ablate` write them: read and counted.
+"""
 
 import gzip
 import json
@@ -18,10 +20,12 @@ _REQUIRED = ("dialogue_id", "turn", "emotion", "predicted")
 
 
 def read_predictions(path: str | Path) -> list[dict[str, Any]]:
-    """The rows of a `.jsonl` or `.jsonl.gz` file: dialogue_id, turn, emotion (or None), predicted; often speaker, text, scores.
+    """The rows of a `.jsonl` or `.jsonl.gz` file: dialogue_id, turn, emotion (or None),
+    predicted; often speaker, text, scores.
 
     Raises:
-        EmoNetError: for a line that is no such row, or a turn that is there twice, with file and line.
+        EmoNetError: for a line that is no such row, or a turn that is there twice, with
+            file and line.
     """
     path = Path(path)
     rows: list[dict[str, Any]] = []
@@ -53,7 +57,8 @@ def read_predictions(path: str | Path) -> list[dict[str, Any]]:
 
 
 def write_without_text(path: Path, rows: Iterable[Row]) -> None:
-    """The rows as gzipped JSON lines without what was said: a corpus's licence may forbid to publish its text.
+    """The rows as gzipped JSON lines without what was said: a corpus's licence may forbid
+    to publish its text.
 
     Equal rows give equal bytes.
     """
@@ -70,7 +75,9 @@ def turn_key(row: Row) -> tuple[str, int]:
 
 
 def label_names(rows: Sequence[Row]) -> list[str]:
-    """The labels in the order of the model's ids where the rows have scores; else those that occur, sorted."""
+    """The labels in the order of the model's ids where the rows have scores; else those
+    that occur, sorted.
+    """
     scores = next((row["scores"] for row in rows if row.get("scores")), None)
     if scores:
         return list(scores)
@@ -80,7 +87,9 @@ def label_names(rows: Sequence[Row]) -> list[str]:
 
 
 def label_ids(rows: Sequence[Row], labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """(annotated, predicted) label ids (N,) of rows that all have an annotation; EmoNetError for another label."""
+    """(annotated, predicted) label ids (N,) of rows that all have an annotation;
+    EmoNetError for another label.
+    """
     ids = {label: number for number, label in enumerate(labels)}
     for row in rows:
         for label in (row["emotion"], row["predicted"]):
@@ -97,7 +106,9 @@ def annotated(rows: Iterable[Row]) -> list[Row]:
 
 
 def counts_of(rows: Sequence[Row], labels: Sequence[str]) -> np.ndarray:
-    """Confusion counts (D, C, C) of each dialogue with an annotated turn, rows are references, dialogues by sorted id."""
+    """Confusion counts (D, C, C) of each dialogue with an annotated turn, rows are
+    references, dialogues by sorted id.
+    """
     scored = annotated(rows)
     return dialogue_counts(
         *label_ids(scored, labels), [str(row["dialogue_id"]) for row in scored], len(labels)

@@ -1,4 +1,6 @@
-"""What a run leaves behind: figures as JSON and text, predictions as JSON lines, and the two plots."""
+"""What a run leaves behind: figures as JSON and text, predictions as JSON lines, and the
+two plots.
+"""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -23,7 +25,9 @@ def write_run_report(
     history: Sequence[dict[str, Any]] | None = None,
     split: str = "test",
 ) -> None:
-    """`metrics.json`, `confusion_matrix.png`, and `learning_curves.png` where there is a `history` (a Trainer's log)."""
+    """`metrics.json`, `confusion_matrix.png`, and `learning_curves.png` where there is a
+    `history` (a Trainer's log).
+    """
     run_dir.mkdir(parents=True, exist_ok=True)
     (run_dir / "metrics.json").write_text(
         json.dumps({"split": split, **metrics}, indent=2, ensure_ascii=False) + "\n", "utf-8"
@@ -34,7 +38,9 @@ def write_run_report(
 
 
 def write_predictions(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """One JSON line a turn: dialogue_id, turn, speaker, text, emotion (gold or None), predicted and scores."""
+    """One JSON line a turn: dialogue_id, turn, speaker, text, emotion (gold or None),
+    predicted and scores.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as file:
         for row in rows:
@@ -59,7 +65,9 @@ def metrics_table(metrics: dict[str, Any]) -> str:
 
 
 def plot_confusion(path: Path, matrix: list[list[int]], label_names: Sequence[str], split: str) -> None:
-    """The confusion matrix as PNG: colour is the share of the reference's row, the number is the count."""
+    """The confusion matrix as PNG: colour is the share of the reference's row, the number
+    is the count.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 5.6), layout="constrained")
@@ -79,7 +87,9 @@ def plot_confusion(path: Path, matrix: list[list[int]], label_names: Sequence[st
 
 
 def plot_curves(path: Path, history: Sequence[dict[str, Any]]) -> None:
-    """Training loss and validation F1 by epoch as PNG; the star is the epoch of the highest weighted F1."""
+    """Training loss and validation F1 by epoch as PNG; the star is the epoch of the
+    highest weighted F1.
+    """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 

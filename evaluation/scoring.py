@@ -1,4 +1,6 @@
-"""Scores of a split's turns → its figures, its prediction rows, and the temperature that calibrates them."""
+"""Scores of a split's turns → its figures, its prediction rows, and the temperature that
+calibrates them.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,7 +22,8 @@ def score_dialogues(
 
     Args:
         processor: Gives the rows (`labels_of`). dialogues: Rows of the `dialogues` view.
-        gold: (N,) the labels of all turns, -100 where there is none. logits: (T, C) of each dialogue.
+        gold: (N,) the labels of all turns, -100 where there is none. logits: (T, C) of
+            each dialogue.
     """
     labels = processor.config.label_names
     rows: list[dict[str, Any]] = []

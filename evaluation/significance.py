@@ -1,8 +1,10 @@
-"""Is a difference more than luck? Paired bootstrap and permutation tests over dialogues, and Holm's correction over rows.
+"""Is a difference more than luck? Paired bootstrap and permutation tests over dialogues,
+and Holm's correction over rows.
 
-Turns of a dialogue are not independent, so whole dialogues are drawn. The statistic is the corpus-level metric of the drawn
-dialogues' turns, averaged over seeds: every seed sees the same draw. What is tested are the trained models at hand on new
-dialogues of the same kind; how results vary with the seed is the deviation that stands beside them.
+Turns of a dialogue are not independent, so whole dialogues are drawn. The statistic is
+the corpus-level metric of the drawn dialogues' turns, averaged over seeds: every seed
+sees the same draw. What is tested are the trained models at hand on new dialogues of the
+same kind; how results vary with the seed is the deviation that stands beside them.
 
 Shapes: S seeds, D dialogues, C emotions, R resamples.
 """
@@ -23,7 +25,9 @@ _TIE = 1e-12  # equal statistics differ by rounding
 
 @dataclass(frozen=True)
 class Interval:
-    """A system's figure (a fraction, the mean over seeds) with its percentile interval over dialogues."""
+    """A system's figure (a fraction, the mean over seeds) with its percentile interval
+    over dialogues.
+    """
 
     metric: str
     value: float
@@ -37,11 +41,14 @@ class Interval:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The second system against the first: the difference of their figures (fractions, means over seed pairs).
+    """The second system against the first: the difference of their figures (fractions,
+    means over seed pairs).
 
     Attributes:
-        low / high: Percentile interval of the difference at `level`, by the paired bootstrap.
-        p_permutation / p_bootstrap: Two-sided. The permutation test is the one to go by: it needs no large sample.
+        low / high: Percentile interval of the difference at `level`, by the paired
+            bootstrap.
+        p_permutation / p_bootstrap: Two-sided. The permutation test is the one to go by:
+            it needs no large sample.
         seeds: How many seed pairs stand behind it.
     """
 
@@ -64,10 +71,12 @@ def dialogue_counts(
     dialogues: Sequence[Any] | np.ndarray,
     classes: int,
 ) -> np.ndarray:
-    """Confusion counts (D, C, C) by dialogue, rows are references; dialogues in sorted order of their ids.
+    """Confusion counts (D, C, C) by dialogue, rows are references; dialogues in sorted
+    order of their ids.
 
     Args:
-        gold / predicted: (N,) label ids from 0 on. dialogues: (N,) the dialogue of each turn.
+        gold / predicted: (N,) label ids from 0 on. dialogues: (N,) the dialogue of each
+            turn.
     """
     names, owner = np.unique(np.asarray(dialogues), return_inverse=True)
     cells = (owner.reshape(-1) * classes + np.asarray(gold)) * classes + np.asarray(predicted)
@@ -75,7 +84,9 @@ def dialogue_counts(
 
 
 def metric_of_counts(counts: np.ndarray, metric: str = "weighted_f1") -> np.ndarray:
-    """Confusion counts (..., C, C) → the metric (...), a fraction, as scikit-learn has it with `zero_division=0`."""
+    """Confusion counts (..., C, C) → the metric (...), a fraction, as scikit-learn has it
+    with `zero_division=0`.
+    """
     if metric not in METRICS:
         raise EmoNetError(f"Unknown metric {metric!r}; the metrics are {', '.join(METRICS)}.")
     hits = np.diagonal(counts, axis1=-2, axis2=-1)
@@ -95,7 +106,9 @@ def bootstrap_interval(
     level: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """A system's metric with its percentile bootstrap interval (Efron 1979) over dialogues; counts (S, D, C, C) or (D, C, C)."""
+    """A system's metric with its percentile bootstrap interval (Efron 1979) over
+    dialogues; counts (S, D, C, C) or (D, C, C).
+    """
     counts = _by_seed(counts)
     draws = _bootstrap_draws(counts.shape[1], resamples, seed)
     low, high = _interval(
@@ -116,13 +129,15 @@ def compare_counts(
 ) -> Comparison:
     """The second system against the first on the same dialogues: second minus first.
 
-    The bootstrap is the paired one of Berg-Kirkpatrick et al. 2012 (EMNLP), two-sided: p is the share of resamples whose
-    difference is as far from the observed one as that is from zero. The permutation test swaps the two systems' outputs dialogue
-    by dialogue, in all seeds at once: all 2^D ways where they are no more than `resamples`, else that many at random. Sampled p
-    values count the observed one in, so they are never 0.
+    The bootstrap is the paired one of Berg-Kirkpatrick et al. 2012 (EMNLP), two-sided: p
+    is the share of resamples whose difference is as far from the observed one as that is
+    from zero. The permutation test swaps the two systems' outputs dialogue by dialogue,
+    in all seeds at once: all 2^D ways where they are no more than `resamples`, else that
+    many at random. Sampled p values count the observed one in, so they are never 0.
 
     Args:
-        first / second: Confusion counts (S, D, C, C), or (D, C, C) for one pair of runs; row s of both are a pair.
+        first / second: Confusion counts (S, D, C, C), or (D, C, C) for one pair of runs;
+            row s of both are a pair.
 
     Raises:
         EmoNetError: where the two were not scored on the same turns.
@@ -169,7 +184,9 @@ def compare_counts(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p values that keep the family-wise error rate (Holm 1979), in the order given."""
+    """Adjusted p values that keep the family-wise error rate (Holm 1979), in the order
+    given.
+    """
     values = np.asarray(p_values, dtype=float)
     order = np.argsort(values, kind="stable")
     adjusted = np.empty(len(values))
@@ -195,7 +212,9 @@ def _bootstrap_draws(dialogues: int, resamples: int, seed: int) -> np.ndarray:
 
 
 def _swaps(dialogues: int, resamples: int, seed: int) -> tuple[np.ndarray, bool]:
-    """(R, D) of 0 and 1: which dialogues' outputs change sides; and whether these are all the ways there are."""
+    """(R, D) of 0 and 1: which dialogues' outputs change sides; and whether these are all
+    the ways there are.
+    """
     if dialogues <= math.log2(resamples):
         return np.arange(2**dialogues)[:, None] >> np.arange(dialogues) & 1, True
     return np.random.default_rng([seed, 1]).integers(0, 2, (resamples, dialogues)), False
@@ -208,7 +227,9 @@ def _weighted(weights: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def _mean_over_seeds(statistic: Callable[[np.ndarray], np.ndarray], values: np.ndarray) -> np.ndarray:
-    """The mean of `statistic` over the first axis, one seed at a time so that memory stays that of one."""
+    """The mean of `statistic` over the first axis, one seed at a time so that memory
+    stays that of one.
+    """
     return np.mean([statistic(one) for one in values], axis=0)
 
 

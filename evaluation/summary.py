@@ -1,4 +1,6 @@
-"""Mean and deviation over seeds: `python -m emonet.evaluation.summary results/emonet-fast-minilm/*.json`."""
+"""Mean and deviation over seeds: `python -m emonet.evaluation.summary
+results/emonet-fast-minilm/*.json`.
+"""
 
 import statistics
 import sys
@@ -12,10 +14,12 @@ KEYS = ("weighted_f1", "macro_f1", "accuracy")
 
 
 def summarize(paths: Sequence[Path]) -> str:
-    """One line over evaluation files of the same test set: seeds, then mean ± sd of each figure in percent.
+    """One line over evaluation files of the same test set: seeds, then mean ± sd of each
+    figure in percent.
 
     Raises:
-        EmoNetError: for files of different dataset versions, splits or sizes; they are never averaged.
+        EmoNetError: for files of different dataset versions, splits or sizes; they are
+            never averaged.
     """
     rows = [read_json(path) for path in paths]
     kinds = {(row["dataset_version"], row["split"], row["n"]) for row in rows}

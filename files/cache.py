@@ -5,7 +5,9 @@ from pathlib import Path
 
 
 def cache_root() -> Path:
-    """The cache folder: ``$EMONET_CACHE``, else ``emonet`` under ``$XDG_CACHE_HOME`` (default ``~/.cache``)."""
+    """The cache folder: ``$EMONET_CACHE``, else ``emonet`` under ``$XDG_CACHE_HOME``
+    (default ``~/.cache``).
+    """
     if configured := os.environ.get("EMONET_CACHE"):
         return Path(configured).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "emonet"

@@ -1,4 +1,6 @@
-"""Full disks, in plain words (each library that writes has an error of its own for them), and names that stay in a folder."""
+"""Full disks, in plain words (each library that writes has an error of its own for them),
+and names that stay in a folder.
+"""
 
 import errno
 from collections.abc import Iterator
@@ -22,7 +24,9 @@ _PHRASES = (
 
 @contextmanager
 def room_on_disk(place: str | Path, remedy: str) -> Iterator[None]:
-    """Within, the error of a full disk becomes an EmoNetError that names the place and the remedy."""
+    """Within, the error of a full disk becomes an EmoNetError that names the place and
+    the remedy.
+    """
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
@@ -32,7 +36,9 @@ def room_on_disk(place: str | Path, remedy: str) -> Iterator[None]:
 
 
 def file_in(folder: Path, name: object) -> Path:
-    """The file that a record in `folder` names; EmoNetError for a name that leads out of the folder."""
+    """The file that a record in `folder` names; EmoNetError for a name that leads out of
+    the folder.
+    """
     if not isinstance(name, str) or name in ("", ".", "..") or Path(name).name != name:
         raise EmoNetError(
             f"{folder}: {name!r} is no name of a file in it; take it from where it was made, and only if you trust it."

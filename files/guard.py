@@ -15,8 +15,9 @@ from ..errors import EmoNetError
 
 DEEPEST = 64  # levels of lists and objects; no format of this package has ten
 
-# The widest that are in use have 126 layers, 512 experts, 262,144 tokens and 10 million positions.
-# What makes modules one after the other: a file of weights holds a tensor at least for each.
+# The widest that are in use have 126 layers, 512 experts, 262,144 tokens and 10 million
+# positions. What makes modules one after the other: a file of weights holds a tensor at
+# least for each.
 _MODULES = re.compile(
     r"(num_|n_|encoder_|decoder_|memory_)?(hidden_|encoder_|decoder_)?(layers?|blocks)|num_hidden_groups|inner_group_num|depth|"
     r"head_members"
@@ -103,7 +104,8 @@ def check_sizes(config: dict[str, Any]) -> None:
 
 
 def check_module_counts(config: dict[str, Any], tensors: int, weights: str) -> None:
-    """Refuse a configuration that asks for more modules than its file of weights has tensors.
+    """Refuse a configuration that asks for more modules than its file of weights has
+    tensors.
 
     Args:
         weights: The file's name, for the message.
@@ -119,7 +121,9 @@ def check_module_counts(config: dict[str, Any], tensors: int, weights: str) -> N
 
 
 def numbers_in(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """The numbers of a configuration with their names, those of nested ones as `text_config.hidden_size`."""
+    """The numbers of a configuration with their names, those of nested ones as
+    `text_config.hidden_size`.
+    """
     for name, value in config.items():
         if name in _NAMES:
             continue
@@ -130,12 +134,14 @@ def numbers_in(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def refuse_outside_links(folder: str | os.PathLike[str], *, cached: bool = False) -> None:
-    """Refuse a folder with a symbolic link that leads out of it, at any depth; the folder itself may be one.
+    """Refuse a folder with a symbolic link that leads out of it, at any depth; the folder
+    itself may be one.
 
     Args:
         folder: May be missing; then nothing is in it.
-        cached: Let the links of a snapshot in the Hub's cache pass, which lead to the files of the same repository
-            (`snapshots/REVISION/NAME` → `blobs/DIGEST`). They may be read, never written through.
+        cached: Let the links of a snapshot in the Hub's cache pass, which lead to the
+            files of the same repository (`snapshots/REVISION/NAME` → `blobs/DIGEST`).
+            They may be read, never written through.
 
     Raises:
         EmoNetError: naming the link and where it leads.

@@ -1,4 +1,6 @@
-"""CSV that a spreadsheet opens as text and numbers: nothing that somebody said is run as a formula (OWASP, CSV injection)."""
+"""CSV that a spreadsheet opens as text and numbers: nothing that somebody said is run as
+a formula (OWASP, CSV injection).
+"""
 
 import csv
 import io
@@ -9,14 +11,17 @@ from collections.abc import Iterable, Sequence
 Cell = str | int | float | None
 
 _FORMULA = set("=+-@\u2212")  # and their full-width, small and raised forms, which NFKC makes one of them
-# What ends a cell where the separator is another than ours, as in the German Excel, and what begins a line.
+# What ends a cell where the separator is another than ours, as in the German Excel, and
+# what begins a line.
 _ENDS = re.compile("([;\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029])")
 _UNSEEN = {"Cc", "Cf", "Me", "Mn", "Zl", "Zp", "Zs"}  # controls, marks without width, blanks
 _FILLERS = set("\u115f\u1160\u2800\u3164\uffa0")  # blanks that Unicode counts among the letters
 
 
 def csv_of(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
-    """The text of a CSV file: texts in quotes and harmless, numbers as numbers, an empty cell for None."""
+    """The text of a CSV file: texts in quotes and harmless, numbers as numbers, an empty
+    cell for None.
+    """
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, quoting=csv.QUOTE_NONNUMERIC)
     for row in (header, *rows):
@@ -25,7 +30,9 @@ def csv_of(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
 
 
 def escaped(cell: str) -> str:
-    """A text with an apostrophe before whatever a spreadsheet would run; `unescaped` takes it away again."""
+    """A text with an apostrophe before whatever a spreadsheet would run; `unescaped`
+    takes it away again.
+    """
     first, *rest = _ENDS.split(cell)
     inside = "".join(f"'{part}" if _is_formula(part) else part for part in rest)
     return f"'{first}{inside}" if _runs(cell) else first + inside
@@ -39,14 +46,18 @@ def unescaped(cell: str) -> str:
 
 
 def _runs(cell: str) -> bool:
-    """Whether a cell begins a formula, or with what some programs take for the end of the cell before."""
+    """Whether a cell begins a formula, or with what some programs take for the end of the
+    cell before.
+    """
     start = cell.lstrip("'")
     blanks = start[: len(start) - len(_without_blanks(start))]
     return _is_formula(cell) or "\t" in blanks or "\r" in blanks
 
 
 def _is_formula(text: str) -> bool:
-    """Whether a text begins like a formula, after apostrophes (so that no two texts are escaped to the same one) and blanks."""
+    """Whether a text begins like a formula, after apostrophes (so that no two texts are
+    escaped to the same one) and blanks.
+    """
     start = _without_blanks(text.lstrip("'"))
     return bool(start) and unicodedata.normalize("NFKC", start[0])[:1] in _FORMULA
 

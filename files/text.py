@@ -1,4 +1,6 @@
-"""Reading text, CSV and JSON lines so that nothing is lost silently and every error names file, line and column."""
+"""Reading text, CSV and JSON lines so that nothing is lost silently and every error names
+file, line and column.
+"""
 
 import csv
 import io
@@ -17,7 +19,9 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")  # half a character: cannot be writt
 
 
 def decode(data: bytes, name: str) -> str:
-    """Bytes of the file `name` as text, without a byte order mark; DataFormatError names line and byte if not UTF-8."""
+    """Bytes of the file `name` as text, without a byte order mark; DataFormatError names
+    line and byte if not UTF-8.
+    """
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -39,7 +43,9 @@ def short(value: Any) -> str:
 
 
 def parse_json(content: str, name: str, remedy: str) -> Any:
-    """The value of a file that is JSON as a whole; DataFormatError names the place and the remedy."""
+    """The value of a file that is JSON as a whole; DataFormatError names the place and
+    the remedy.
+    """
     try:
         return guard.parse_json(content)
     except json.JSONDecodeError as error:
@@ -58,16 +64,19 @@ def read_csv_rows(path: Path, required: Sequence[str | tuple[str, ...]]) -> list
 def csv_rows(
     content: str, name: str, required: Sequence[str | tuple[str, ...]]
 ) -> list[tuple[int, dict[str, str]]]:
-    """(first line, row) of each row of a CSV file; every cell is text, also `None` and `NA`.
+    """(first line, row) of each row of a CSV file; every cell is text, also `None` and
+    `NA`.
 
-    The separator is the one of `,`, `;` and tab that the header has most of. In a file of predictions (`turn`, `label` and
-    `score` say so) the apostrophes that `csv_of` put before formulas are taken away again.
+    The separator is the one of `,`, `;` and tab that the header has most of. In a file of
+    predictions (`turn`, `label` and `score` say so) the apostrophes that `csv_of` put
+    before formulas are taken away again.
 
     Args:
         required: Columns that must be there; a tuple lists alternative names.
 
     Raises:
-        DataFormatError: for a missing or repeated column, a row with too few or too many cells, an open quote.
+        DataFormatError: for a missing or repeated column, a row with too few or too many
+            cells, an open quote.
     """
     # The csv module of Python 3.10 refuses NUL; `clean` takes out what stands in for it.
     content = content.replace("\0", "\x01")

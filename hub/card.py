@@ -1,4 +1,6 @@
-"""The model card of a run: made from its files, and merged into a card that was edited by hand."""
+"""The model card of a run: made from its files, and merged into a card that was edited by
+hand.
+"""
 
 import os
 import re
@@ -30,8 +32,9 @@ _PARTS = {
 def card_text(folder: Path, repo_id: str | None = None) -> str:
     """The whole card as it is generated from the files of `folder`.
 
-    A part without facts is there and empty: facts that come later, as test figures do, find their place in a card that was
-    written before them, while a part that someone deleted stays away.
+    A part without facts is there and empty: facts that come later, as test figures do,
+    find their place in a card that was written before them, while a part that someone
+    deleted stays away.
     """
     template = Path(__file__).with_name("card_template.md").read_text("utf-8")
     part = "files"
@@ -55,11 +58,13 @@ def card_text(folder: Path, repo_id: str | None = None) -> str:
 def merge_card(existing: str, generated: str) -> str:
     """`existing` with the generated parts and metadata brought up to date.
 
-    All text outside the parts stays; a part that was deleted stays deleted. In the metadata, keys that are not generated and a
-    changed licence or language stay, lists of tags are united. A card without any part is left as it is, but for its metadata.
+    All text outside the parts stays; a part that was deleted stays deleted. In the
+    metadata, keys that are not generated and a changed licence or language stay, lists of
+    tags are united. A card without any part is left as it is, but for its metadata.
 
     Raises:
-        EmoNetError: for a part that begins and does not end (or the reverse), or metadata that is none.
+        EmoNetError: for a part that begins and does not end (or the reverse), or metadata
+            that is none.
     """
     fresh = dict(_pieces(generated))
     merged = "".join(text if name is None else fresh.get(name, text) for name, text in _pieces(existing))
@@ -72,12 +77,16 @@ def merge_card(existing: str, generated: str) -> str:
 
 
 def is_edited(card: str, generated: str) -> bool:
-    """Whether anything but the metadata and the inside of the generated parts differs from the generated card."""
+    """Whether anything but the metadata and the inside of the generated parts differs
+    from the generated card.
+    """
     return _frame(card) != _frame(generated)
 
 
 def write_card(folder: str | os.PathLike[str], repo_id: str | None = None) -> Path:
-    """Write the card of `folder` into it, or bring the generated parts of the card there up to date."""
+    """Write the card of `folder` into it, or bring the generated parts of the card there
+    up to date.
+    """
     path = Path(folder, CARD)
     text = card_text(Path(folder), repo_id)
     if path.is_file():
@@ -100,7 +109,9 @@ def usage_snippet(card: str) -> str:
 
 
 def _pieces(card: str) -> list[tuple[str | None, str]]:
-    """A card cut into generated parts (name, text with its markers) and what stands between them (None, text)."""
+    """A card cut into generated parts (name, text with its markers) and what stands
+    between them (None, text).
+    """
     pieces: list[tuple[str | None, str]] = []
     begin: re.Match[str] | None = None
     place = 0

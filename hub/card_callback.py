@@ -11,9 +11,11 @@ from .card import write_card
 
 
 class CardCallback(TrainerCallback):
-    """After every evaluation of a training and at its end: the record and the card, beside what the Trainer writes and pushes.
+    """After every evaluation of a training and at its end: the record and the card,
+    beside what the Trainer writes and pushes.
 
-    Evaluations before and after are of whatever set the user asks for, and no part of the training's history.
+    Evaluations before and after are of whatever set the user asks for, and no part of the
+    training's history.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,6 @@
-"""The card's part on the language model: what was adapted and how, and where the biographies in its prompts are from."""
+"""The card's part on the language model: what was adapted and how, and where the
+biographies in its prompts are from.
+"""
 
 from collections import Counter
 from typing import Any
@@ -9,7 +11,9 @@ from .run_files import RunFiles
 
 
 def language_model(files: RunFiles) -> str:
-    """Language model, adapters, prompts and provenance of biographies; empty for other models."""
+    """Language model, adapters, prompts and provenance of biographies; empty for other
+    models.
+    """
     prompted = is_prompted(files.config)
     adapters = adapter_fact(files)
     if not (prompted or adapters):
@@ -33,7 +37,9 @@ def is_prompted(config: dict[str, Any]) -> bool:
 
 
 def adapter_fact(files: RunFiles) -> str:
-    """Rank and place of the adapters, and whether the weights hold them; empty where there were none."""
+    """Rank and place of the adapters, and whether the weights hold them; empty where
+    there were none.
+    """
     training = {f"lora_{name}": value for name, value in files.adapter.items()} or files.run.get(
         "training", {}
     )

@@ -1,4 +1,6 @@
-"""The generated parts of a model card, each from the files of a run (`RunFiles`); a part without facts is an empty string."""
+"""The generated parts of a model card, each from the files of a run (`RunFiles`); a part
+without facts is an empty string.
+"""
 
 import dataclasses
 import json
@@ -22,7 +24,8 @@ Labels: seven emotions of Willcox's feeling wheel, one a turn, from four crowd w
 Zahiri and Choi 2018), and identical lines carry different labels, so no system can come near 100 %. Licence of the corpus:
 Apache-2.0."""
 _EMORY = "[EmoryNLP](https://github.com/emorynlp/emotion-detection)"
-# By the dataset version without its number: the title, and what to know about data and labels.
+# By the dataset version without its number: the title, and what to know about data and
+# labels.
 CORPORA = {
     "emorynlp-full": (
         "EmoryNLP, full",

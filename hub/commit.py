@@ -12,7 +12,8 @@ from ..errors import EmoNetError
 
 @contextmanager
 def asking(repo_id: str, revision: str | None = None) -> Iterator[None]:
-    """Within, a Hub that refuses, or can't be reached, is an EmoNetError that names the repository.
+    """Within, a Hub that refuses, or can't be reached, is an EmoNetError that names the
+    repository.
 
     Raises:
         EmoNetError: also for a revision that is no name of a branch.
@@ -46,10 +47,12 @@ def commit_files(
 ) -> CommitInfo:
     """Commit `files` (path in the repository → file or content) and deletions together.
 
-    `upload_folder` would split many files over several commits when the connection is bad, so a reader could find half of each.
+    `upload_folder` would split many files over several commits when the connection is
+    bad, so a reader could find half of each.
 
     Raises:
-        EmoNetError: where the upload or the commit does not get through; the branch is then as it was, or complete.
+        EmoNetError: where the upload or the commit does not get through; the branch is
+            then as it was, or complete.
     """
     operations: list[CommitOperationAdd | CommitOperationDelete] = [
         CommitOperationAdd(path, content if isinstance(content, bytes) else str(content))

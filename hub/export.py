@@ -1,4 +1,6 @@
-"""The files of a repository that stand beside weights and code: handler, requirements, card."""
+"""The files of a repository that stand beside weights and code: handler, requirements,
+card.
+"""
 
 import os
 from importlib.metadata import version
@@ -11,7 +13,9 @@ REQUIREMENTS = ("torch", "transformers")
 
 
 def write_companions(folder: str | os.PathLike[str]) -> None:
-    """Write `handler.py`, `requirements.txt` (of the endpoint) and `README.md` (its generated parts) into `folder`."""
+    """Write `handler.py`, `requirements.txt` (of the endpoint) and `README.md` (its
+    generated parts) into `folder`.
+    """
     folder = Path(folder)
     for name in ("handler.py", "requirements.txt"):
         if (folder / name).is_symlink():  # of a snapshot in the Hub's cache, whose file is not ours to change

@@ -27,7 +27,8 @@ NEEDED = (
     "modeling_emonet.py",
     "pipeline_emonet.py",
 )
-# What a repository holds. Predictions stay at home: they quote the corpus, whose licence may not allow it.
+# What a repository holds. Predictions stay at home: they quote the corpus, whose licence
+# may not allow it.
 PUBLISHED = (
     "*.py",
     "*.safetensors",
@@ -64,8 +65,9 @@ def push_run(
 ) -> CommitInfo:
     """Publish a run folder (or any folder that `save_pretrained` wrote) as `repo_id`.
 
-    All files go in one commit, so a reader finds the old repository or the new one, never half of each. Code and weights that
-    the new version no longer has are removed. A card edited on the Hub, or else in the folder, keeps its edits.
+    All files go in one commit, so a reader finds the old repository or the new one, never
+    half of each. Code and weights that the new version no longer has are removed. A card
+    edited on the Hub, or else in the folder, keeps its edits.
 
     Args:
         revision: Branch to commit to; it is created where it does not exist.
@@ -76,7 +78,8 @@ def push_run(
         The commit (as a string, its address; `pr_url` where it is a pull request).
 
     Raises:
-        EmoNetError: for a folder that would not load, or a commit that did not get through; the repository is then as it was.
+        EmoNetError: for a folder that would not load, or a commit that did not get
+            through; the repository is then as it was.
     """
     folder = Path(folder)
     check_complete(folder)
@@ -102,7 +105,9 @@ def published_files(folder: Path) -> dict[str, Path]:
 
 
 def _decides(name: str) -> bool:
-    """Whether a file left over from an earlier version would change what is loaded: code, weights, adapters in place of them."""
+    """Whether a file left over from an earlier version would change what is loaded: code,
+    weights, adapters in place of them.
+    """
     return (
         name.endswith(".py")
         or name in (ADAPTER_FILE, ADAPTER_WEIGHTS)
@@ -111,7 +116,8 @@ def _decides(name: str) -> bool:
 
 
 def check_complete(folder: Path) -> None:
-    """Refuse a folder that lacks what its readers need, whose weights are not whole, or that holds what may not be published.
+    """Refuse a folder that lacks what its readers need, whose weights are not whole, or
+    that holds what may not be published.
 
     A file behind a link out of the folder is published by nobody's wish.
     """
@@ -155,7 +161,9 @@ def check_complete(folder: Path) -> None:
 
 
 def _card(api: HfApi, repo_id: str, revision: str | None, folder: Path) -> str:
-    """The card to publish: the Hub's own with fresh generated parts, or where there is none, the folder's."""
+    """The card to publish: the Hub's own with fresh generated parts, or where there is
+    none, the folder's.
+    """
     generated = card_text(folder, repo_id)
     try:
         path = api.hf_hub_download(repo_id, CARD, revision=revision, force_download=True)

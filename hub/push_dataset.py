@@ -1,4 +1,6 @@
-"""A built corpus → a dataset repository: both views as Parquet, the speaker registry, and a card, in one commit."""
+"""A built corpus → a dataset repository: both views as Parquet, the speaker registry, and
+a card, in one commit.
+"""
 
 import tempfile
 from pathlib import Path
@@ -12,7 +14,8 @@ from ..data.loading import CORPORA, VIEWS
 from ..errors import EmoNetError
 from .commit import asking, commit_files
 
-# Corpora whose licence lets anyone publish them, by builder; the sample corpus is in the public domain.
+# Corpora whose licence lets anyone publish them, by builder; the sample corpus is in the
+# public domain.
 LICENCES = {"emorynlp-full": "apache-2.0", "emorynlp-aligned": "apache-2.0", "sample": "cc0-1.0"}
 
 
@@ -25,17 +28,21 @@ def push_dataset(
     revision: str | None = None,
     licence: str | None = None,
 ) -> CommitInfo:
-    """Publish a corpus as `load_dataset(repo_id, "dialogues")` and `load_dataset(repo_id, "utterances")` read it.
+    """Publish a corpus as `load_dataset(repo_id, "dialogues")` and `load_dataset(repo_id,
+    "utterances")` read it.
 
     Args:
-        dataset: As in [`load_conversations`]: a known corpus or a file or folder of your own.
-        licence: Hub id of the licence of your own data (`cc-by-4.0`); known corpora have theirs.
+        dataset: As in [`load_conversations`]: a known corpus or a file or folder of your
+            own.
+        licence: Hub id of the licence of your own data (`cc-by-4.0`); known corpora have
+            theirs.
 
     Returns:
         The commit (as a string, its address).
 
     Raises:
-        EmoNetError: for a corpus whose licence does not allow it, or a commit that did not get through.
+        EmoNetError: for a corpus whose licence does not allow it, or a commit that did
+            not get through.
     """
     corpus = _corpus_name(str(dataset))
     if corpus in LICENCES:

@@ -1,4 +1,6 @@
-"""A checkpoint → a Space with the demo page, which holds the package's code and so needs nothing but public packages."""
+"""A checkpoint → a Space with the demo page, which holds the package's code and so needs
+nothing but public packages.
+"""
 
 import re
 import tempfile
@@ -22,12 +24,14 @@ _DEMO = ("fastapi", "fastapi-offline", "gradio", "uvicorn")
 def push_space(
     model: str, repo_id: str, *, private: bool | None = None, token: str | None = None
 ) -> CommitInfo:
-    """Publish the demo page of a checkpoint (a run folder or a Hub id) as the Space `repo_id`, in one commit.
+    """Publish the demo page of a checkpoint (a run folder or a Hub id) as the Space
+    `repo_id`, in one commit.
 
     Files of an earlier version that this one no longer has are removed.
 
     Raises:
-        EmoNetError: for a folder that would not load, or a commit that did not get through.
+        EmoNetError: for a folder that would not load, or a commit that did not get
+            through.
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = write_space(model, Path(scratch) / "space")
@@ -46,7 +50,8 @@ def push_space(
 
 
 def write_space(model: str, folder: Path) -> Path:
-    """Write the Space's files into `folder`, which must not exist: `python app.py` in it serves the page on port 7860.
+    """Write the Space's files into `folder`, which must not exist: `python app.py` in it
+    serves the page on port 7860.
 
     Args:
         model: A run folder, which is copied, or a Hub id, which the Space downloads.

@@ -20,8 +20,9 @@ logger = logging.get_logger(__name__)
 class PushingTrainer(Trainer):
     """`Trainer` with [`push_run`] in place of its own pushes.
 
-    Those upload weights and configuration without the code in the midst of training, overwrite a card that was edited on the Hub,
-    and may split a push over several commits.
+    Those upload weights and configuration without the code in the midst of training,
+    overwrite a card that was edited on the Hub, and may split a push over several
+    commits.
     """
 
     push_in_progress: Any
@@ -38,7 +39,8 @@ class PushingTrainer(Trainer):
         """Push the model as it is now.
 
         Returns:
-            The commit (`CommitInfo`), or with `blocking=False` a future of it; None on other processes than the first.
+            The commit (`CommitInfo`), or with `blocking=False` a future of it; None on
+            other processes than the first.
         """
         self._finish_current_push()  # it reads the files that are written now
         if self.hub_model_id is None:

@@ -26,8 +26,8 @@ class RunFiles:
         name: Hub id, or the folder's name.
         config: `config.json`.
         run: `run.json`.
-        figures: Test figures where there are some, else validation's (without classes where a plain
-            Trainer ran).
+        figures: Test figures where there are some, else validation's (without classes
+            where a plain Trainer ran).
         speakers: Names of known persons.
         plot_split: The split of the confusion matrix that lies there as a picture.
         adapter: Facts of adapters that lie there without their backbone.

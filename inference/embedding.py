@@ -24,7 +24,8 @@ class UtteranceEmbedder:
         model: A sentence encoder: an embedded backbone (`minilm`), a Hub id or a folder.
 
     Attributes:
-        name: What two stores must share to be searched with the same vectors: the model's name and its weights' digest.
+        name: What two stores must share to be searched with the same vectors: the model's
+            name and its weights' digest.
         size: Width of a vector.
     """
 

@@ -1,4 +1,6 @@
-"""Predictions for whole dialogues: windows in length-sorted batches, one result for every turn."""
+"""Predictions for whole dialogues: windows in length-sorted batches, one result for every
+turn.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -13,8 +15,8 @@ from ..processing_emonet import EmoNetProcessor, dialogue_memory_index, pad_rows
 
 TOKENS_PER_PASS = 4096  # of a frozen encoder, padding included
 
-# Called after each pass with what is being done (`memory` or `turns`), how much of it is done and how much there is. What it
-# raises ends the prediction.
+# Called after each pass with what is being done (`memory` or `turns`), how much of it is
+# done and how much there is. What it raises ends the prediction.
 Report = Callable[[str, int, int], None]
 
 
@@ -29,9 +31,11 @@ def window_tokens(example: Mapping[str, Any]) -> int:
 def batches_by_length(
     examples: Sequence[Mapping[str, Any]], batch_size: int, token_budget: int | None = None
 ) -> list[list[int]]:
-    """Places of `examples`, longest first, in batches of at most `batch_size` windows and `token_budget` padded tokens.
+    """Places of `examples`, longest first, in batches of at most `batch_size` windows and
+    `token_budget` padded tokens.
 
-    None is padded by more than a third of its length: padding costs a CPU as much as text.
+    None is padded by more than a third of its length: padding costs a CPU as much as
+    text.
     """
     batches: list[list[int]] = []
     lengths = [window_tokens(example) for example in examples]
@@ -58,9 +62,11 @@ def predict_logits(
     progress: bool = False,
     report: Report | None = None,
 ) -> list[np.ndarray]:
-    """Logits (T, C) of each dialogue, given as its windows (`EmoNetProcessor.encode`); every turn is there once.
+    """Logits (T, C) of each dialogue, given as its windows (`EmoNetProcessor.encode`);
+    every turn is there once.
 
-    `model` is an `EmoNetForSequenceClassification`, or an engine in its place (`engines.onnx_engine.OnnxEmoNet`).
+    `model` is an `EmoNetForSequenceClassification`, or an engine in its place
+    (`engines.onnx_engine.OnnxEmoNet`).
     """
     model.eval()
     device = model.device
@@ -92,7 +98,8 @@ def predict_logits(
 def memory_vectors(
     model: Any, processor: EmoNetProcessor, tokens: Sequence[Sequence[int]], progress: bool = False
 ) -> Iterator[tuple[list[int], np.ndarray]]:
-    """Utterances as token ids → their places and vectors (n, H) by the memory's encoder, portion by portion.
+    """Utterances as token ids → their places and vectors (n, H) by the memory's encoder,
+    portion by portion.
 
     Args:
         model: An `EmoNetModel`, or an engine in its place.
@@ -119,7 +126,9 @@ def _memory_in_use(
     memory: Sequence[Sequence[int]],
     report: Report | None = None,
 ) -> np.ndarray:
-    """The memory table as vectors, each utterance that a turn points to encoded once; the other rows are zero."""
+    """The memory table as vectors, each utterance that a turn points to encoded once; the
+    other rows are zero.
+    """
     used = sorted({place for window in windows for row in window["memory_index"] for place in row})
     table = np.zeros((len(memory), model.config.hidden_size), dtype=np.float32)
     encoder = getattr(model, "emonet", model)
@@ -141,14 +150,16 @@ def predict_dialogues(
     progress: bool = False,
     report: Report | None = None,
 ) -> list[list[dict[str, Any]]]:
-    """Raw dialogues (lists of `{"speaker", "text"}`) → `label`, `score`, `scores` of every turn.
+    """Raw dialogues (lists of `{"speaker", "text"}`) → `label`, `score`, `scores` of
+    every turn.
 
-    Without `histories` the dialogues are in order of time, and with `speaker_memory="corpus"` what a speaker said in an
-    earlier one is part of the memory.
+    Without `histories` the dialogues are in order of time, and with
+    `speaker_memory="corpus"` what a speaker said in an earlier one is part of the memory.
 
     Args:
-        histories: For each dialogue, what its speakers said before it (name → utterances, oldest first); each dialogue then
-            stands alone with its own. Read with `speaker_memory="corpus"` only.
+        histories: For each dialogue, what its speakers said before it (name → utterances,
+            oldest first); each dialogue then stands alone with its own. Read with
+            `speaker_memory="corpus"` only.
         report: See [`Report`].
     """
     if hasattr(
@@ -181,7 +192,9 @@ def predict_dialogues(
 def _place(
     history: Mapping[str, Sequence[str]], turns: Sequence[Mapping[str, Any]], window: int, texts: list[str]
 ) -> dict[str, list[int]]:
-    """Append what the speakers of `turns` said last to the table `texts` → its places by speaker."""
+    """Append what the speakers of `turns` said last to the table `texts` → its places by
+    speaker.
+    """
     speakers = {clean_text(turn_speaker(turn, place)) for place, turn in enumerate(turns)}
     said = {}
     for name, utterances in recent_history(history, window, speakers).items():

@@ -1,4 +1,6 @@
-"""EmoNetSession: a dialogue that grows turn by turn, each turn at about the cost of its own tokens."""
+"""EmoNetSession: a dialogue that grows turn by turn, each turn at about the cost of its
+own tokens.
+"""
 
 import json
 import threading
@@ -26,7 +28,9 @@ STATE_FILE, TENSOR_FILE = "session.json", "session.safetensors"
 
 @dataclass
 class WindowTurn:
-    """A turn that later ones can still see: its tokens, which of them are read, and its speaker's global and local id."""
+    """A turn that later ones can still see: its tokens, which of them are read, and its
+    speaker's global and local id.
+    """
 
     piece: list[int]
     read: list[int]
@@ -35,19 +39,25 @@ class WindowTurn:
 
 
 class EmoNetSession:
-    """One dialogue in progress: `add` a turn and get its emotion, from what was said before and no more.
+    """One dialogue in progress: `add` a turn and get its emotion, from what was said
+    before and no more.
 
-    The results are those of the batch pass over the whole dialogue. Memory is bounded: the context is the backbone's window,
-    which starts anew with the latest turns (up to half of it) when it is full, and each speaker's memory holds the last
-    `memory_window` utterances. What the window has let go is counted by `dropped_turns`. Of a history no more than that window
-    is kept, and it is encoded when its speaker first speaks. Threads that share a session wait for each other.
+    The results are those of the batch pass over the whole dialogue. Memory is bounded:
+    the context is the backbone's window, which starts anew with the latest turns (up to
+    half of it) when it is full, and each speaker's memory holds the last `memory_window`
+    utterances. What the window has let go is counted by `dropped_turns`. Of a history no
+    more than that window is kept, and it is encoded when its speaker first speaks.
+    Threads that share a session wait for each other.
 
     Args:
-        model: An `EmoNetForSequenceClassification`. processor: Its processor; by default the one it was saved with.
-        history: What speakers said in earlier dialogues, as in the pipeline (`speaker_memory="corpus"`).
+        model: An `EmoNetForSequenceClassification`. processor: Its processor; by default
+            the one it was saved with.
+        history: What speakers said in earlier dialogues, as in the pipeline
+            (`speaker_memory="corpus"`).
 
     Raises:
-        EmoNetError: for a model that sees the future, or a context module that can't go on from where it stopped.
+        EmoNetError: for a model that sees the future, or a context module that can't go
+            on from where it stopped.
 
     Example:
         >>> session = EmoNetSession(model)
@@ -126,8 +136,9 @@ class EmoNetSession:
         """The session that `save` wrote, on the same model.
 
         Raises:
-            EmoNetError: for a folder without one, the state of another model, whose keys and values mean nothing here, or files
-                that hold other names, shapes, types or numbers than `save` writes.
+            EmoNetError: for a folder without one, the state of another model, whose keys
+                and values mean nothing here, or files that hold other names, shapes,
+                types or numbers than `save` writes.
         """
         session, made_here = cls(model, processor), cls(model, processor)
         keys = ("turns", "window", "local_ids", "memory", "layers")
@@ -170,7 +181,9 @@ class EmoNetSession:
     def _restore_tensors(
         self, state: Mapping[str, Any], tensors: dict[str, torch.Tensor], made_here: "EmoNetSession"
     ) -> None:
-        """Take the tensors whose shapes, types and numbers are as in a session that the model has just made."""
+        """Take the tensors whose shapes, types and numbers are as in a session that the
+        model has just made.
+        """
 
         def taken(name: str, like: torch.Tensor, **sizes: range) -> torch.Tensor:
             expect(name in tensors, f"{TENSOR_FILE} has no {name!r}")
@@ -245,7 +258,9 @@ class EmoNetSession:
         self.turns += 1
 
     def in_context(self, read_outs: torch.Tensor) -> torch.Tensor:
-        """The backbone's read-outs (n, H) of the window's new turns → the state (H) of the last, before the memory."""
+        """The backbone's read-outs (n, H) of the window's new turns → the state (H) of
+        the last, before the memory.
+        """
         base, new = self.model.emonet, self.window[self.encoded :]
         ids = torch.tensor([[turn.speaker_id for turn in new]], device=read_outs.device)
         local = torch.tensor([[turn.local_id for turn in new]], device=read_outs.device)
@@ -258,10 +273,12 @@ class EmoNetSession:
 
 @torch.inference_mode()
 def add_turns(sessions: Sequence[EmoNetSession], turns: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
-    """The next turn (`{"speaker", "text"}`) of each of many sessions of one model, in one pass.
+    """The next turn (`{"speaker", "text"}`) of each of many sessions of one model, in one
+    pass.
 
     Returns:
-        One `{"speaker", "text", "label", "score", "scores"}` a session, as each would get alone.
+        One `{"speaker", "text", "label", "score", "scores"}` a session, as each would get
+        alone.
     """
     if len(sessions) != len(turns):
         raise EmoNetError(f"{len(sessions)} sessions, but {len(turns)} turns: give one turn a session.")
@@ -289,7 +306,9 @@ def add_turns(sessions: Sequence[EmoNetSession], turns: Sequence[Mapping[str, st
 
 @contextmanager
 def _locked(sessions: Sequence[EmoNetSession]) -> Iterator[None]:
-    """Hold all their locks, taken in one order everywhere, so that no two threads wait for each other."""
+    """Hold all their locks, taken in one order everywhere, so that no two threads wait
+    for each other.
+    """
     with ExitStack() as locks:
         for session in sorted(sessions, key=id):
             locks.enter_context(session.lock)
@@ -320,7 +339,9 @@ def _logits(sessions: Sequence[EmoNetSession], names: Sequence[str], texts: Sequ
 def _memory_rows(
     sessions: Sequence[EmoNetSession], names: Sequence[str], states: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The speakers' memories as one table (U, H), and each session's places in it (B, 1, K), -1 for none."""
+    """The speakers' memories as one table (U, H), and each session's places in it (B, 1,
+    K), -1 for none.
+    """
     histories = [list(session.memory_of(name)) for session, name in zip(sessions, names, strict=True)]
     rows = [row for history in histories for row in history]
     index = torch.full((len(sessions), 1, max(map(len, histories)) or 1), -1, device=states.device)
@@ -332,7 +353,9 @@ def _memory_rows(
 
 
 def _remember(said: Sequence[tuple[EmoNetSession, str, str]]) -> None:
-    """Encode utterances (of a session, by a speaker), each alone, and append them to their speakers' memories."""
+    """Encode utterances (of a session, by a speaker), each alone, and append them to
+    their speakers' memories.
+    """
     if not said:
         return
     model, processor = said[0][0].model, said[0][0].processor

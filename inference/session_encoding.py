@@ -1,4 +1,6 @@
-"""The backbone's part of a streaming step: read-outs of the turns that sessions have not encoded yet."""
+"""The backbone's part of a streaming step: read-outs of the turns that sessions have not
+encoded yet.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,9 +16,11 @@ if TYPE_CHECKING:
 
 
 def encode_new_turns(sessions: Sequence["EmoNetSession"]) -> list[torch.Tensor]:
-    """For each session the read-outs (n, H) of the turns of its window that are not encoded yet, in one pass of the backbone.
+    """For each session the read-outs (n, H) of the turns of its window that are not
+    encoded yet, in one pass of the backbone.
 
-    A backbone whose attention takes keys and values from before encodes those turns alone; another encodes the window anew.
+    A backbone whose attention takes keys and values from before encodes those turns
+    alone; another encodes the window anew.
     """
     model, config = sessions[0].model, sessions[0].config
     if config.context_mode == "per_turn":
@@ -60,7 +64,8 @@ class _Step:
     """What one session has to encode: the turns of its window from `first` on.
 
     Attributes:
-        ids / turns / places: (N) tokens, the turn of each, and its position. read_turns: As turns, -1 where a token is not read.
+        ids / turns / places: (N) tokens, the turn of each, and its position. read_turns:
+        As turns, -1 where a token is not read.
         past_turns: The turns of the tokens that were encoded before and are attended to.
     """
 

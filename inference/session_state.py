@@ -1,4 +1,6 @@
-"""What the files of a saved session may hold: they are read as input, and a wrong one must not show as a wrong emotion."""
+"""What the files of a saved session may hold: they are read as input, and a wrong one
+must not show as a wrong emotion.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,10 +16,12 @@ def read_state(file: Path, model: str, keys: Iterable[str], optional: Iterable[s
     """The fields of a session's JSON file.
 
     Args:
-        model: The name of the model that it is restored on. keys / optional: The fields, besides `version` and `model`.
+        model: The name of the model that it is restored on. keys / optional: The fields,
+            besides `version` and `model`.
 
     Raises:
-        EmoNetError: for a file that is missing or none, another version, another model, a field that is missing or unknown.
+        EmoNetError: for a file that is missing or none, another version, another model, a
+            field that is missing or unknown.
     """
     try:
         state = read_json(file)

@@ -1,1 +1,3 @@
-"""Knowledge for systems that read it: concept graphs and valence-arousal lexicons, and the table made of them."""
+"""Knowledge for systems that read it: concept graphs and valence-arousal lexicons, and
+the table made of them.
+"""

@@ -1,4 +1,6 @@
-"""Valence and arousal of words: VADER's lexicon out of its wheel, or a user's NRC-VAD file."""
+"""Valence and arousal of words: VADER's lexicon out of its wheel, or a user's NRC-VAD
+file.
+"""
 
 import math
 import os
@@ -20,14 +22,18 @@ _VADER_WHEEL_SHA256 = "3bf1d243b98b1afad575b9f22bc2cb1e212b94ff89ca74f8a23a588d0
 
 @dataclass(frozen=True)
 class AffectLexicon:
-    """Valence and arousal of words, each from 0 to 1; `neutral` is that of a word it does not know."""
+    """Valence and arousal of words, each from 0 to 1; `neutral` is that of a word it does
+    not know.
+    """
 
     values: Mapping[str, tuple[float, float]]
     neutral: tuple[float, float]
     source: dict[str, object]
 
     def intensities(self, concepts: Sequence[str]) -> list[float]:
-        """‖[V - ½, A / 2]‖ of each concept, scaled to 0 to 1 over them (KET, section 3.3)."""
+        """‖[V - ½, A / 2]‖ of each concept, scaled to 0 to 1 over them (KET, section
+        3.3).
+        """
         raw = [
             math.hypot(v - 0.5, a / 2)
             for v, a in (self.values.get(concept, self.neutral) for concept in concepts)
@@ -44,12 +50,15 @@ def read_affect(source: str, cache_dir: Path | None = None) -> AffectLexicon:
     """A lexicon.
 
     Args:
-        source: `vader` (fetched once; valence alone, so that an unknown or neutral word has intensity 0), or an NRC-VAD file
+        source: `vader` (fetched once; valence alone, so that an unknown or neutral word
+            has intensity 0), or an NRC-VAD file
         (word,
-            valence, arousal, dominance, with tabs between; its licence allows research only).
+            valence, arousal, dominance, with tabs between; its licence allows research
+            only).
 
     Raises:
-        EmoNetError: where there is no such file, or it cannot be fetched, with the ways out.
+        EmoNetError: where there is no such file, or it cannot be fetched, with the ways
+            out.
     """
     if source == "vader":
         return _vader(cache_dir)

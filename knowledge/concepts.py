@@ -1,4 +1,6 @@
-"""ConceptTable: what a knowledge graph says of words, as it travels with a checkpoint; a turn's text → its concepts."""
+"""ConceptTable: what a knowledge graph says of words, as it travels with a checkpoint; a
+turn's text → its concepts.
+"""
 
 import json
 import os
@@ -17,7 +19,9 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text in small letters; `don't` and `mother-in-law` are one word each."""
+    """The words of a text in small letters; `don't` and `mother-in-law` are one word
+    each.
+    """
     return [word.replace("’", "'") for word in _WORD.findall(text.lower())]
 
 
@@ -27,9 +31,11 @@ class ConceptTable:
 
     Attributes:
         concepts: Names by id. affect: Emotional intensity of each, 0 to 1.
-        words: Word → its neighbours as (id, confidence from 0 to 1), the most confident first.
+        words: Word → its neighbours as (id, confidence from 0 to 1), the most confident
+            first.
         sources: Where it is from: name, version and licence of graph and lexicon.
-        per_turn: How many concepts a turn may have; those of the highest confidence are kept.
+        per_turn: How many concepts a turn may have; those of the highest confidence are
+            kept.
     """
 
     file_name: ClassVar[str] = CONCEPTS_FILE
@@ -41,7 +47,9 @@ class ConceptTable:
     per_turn: int = 48
 
     def of(self, text: str) -> tuple[list[int], list[float]]:
-        """Ids and confidences of a turn's concepts, each concept once with its highest confidence."""
+        """Ids and confidences of a turn's concepts, each concept once with its highest
+        confidence.
+        """
         found: dict[int, float] = {}
         for word in words_of(text):
             for concept, confidence in self.words.get(word, ()):
@@ -89,7 +97,9 @@ class ConceptTable:
 def collate_concepts(
     dialogues: Sequence[Sequence[tuple[list[int], list[float]]]], turns: int
 ) -> dict[str, torch.Tensor]:
-    """Each turn's ids and confidences → `concept_ids` (B, T, C), -1 for none, and `concept_confidences` (B, T, C)."""
+    """Each turn's ids and confidences → `concept_ids` (B, T, C), -1 for none, and
+    `concept_confidences` (B, T, C).
+    """
     width = max((len(ids) for rows in dialogues for ids, _ in rows), default=0) or 1
     numbers = torch.full((len(dialogues), turns, width), -1)
     confidences = torch.zeros(len(dialogues), turns, width)

@@ -15,8 +15,8 @@ from ..files.guard import file_digest, parse_json
 WORDNET_FOLDERS = ("/usr/share/wordnet", "/usr/local/WordNet-3.0/dict", "/usr/local/share/wordnet")
 _PARTS = ("noun", "verb", "adj", "adv")
 _LETTERS = {"n": "noun", "v": "verb", "a": "adj", "s": "adj", "r": "adv"}
-# Hypernym, instance, similar, see also, entailment, cause, derivationally related, attribute. Hyponyms are too many, and
-# antonyms mislead.
+# Hypernym, instance, similar, see also, entailment, cause, derivationally related,
+# attribute. Hyponyms are too many, and antonyms mislead.
 _POINTERS = ("@", "@i", "&", "^", "*", ">", "+", "=")
 _ONE_STEP = 0.5  # the confidence of a neighbouring synset beside the word's own, which has 1
 
@@ -26,7 +26,8 @@ class ConceptGraph:
     """A graph over the words of a corpus.
 
     Attributes:
-        neighbours: Word → its neighbours and their confidence (0 to 1), the most confident first. source: Name, version, licence,
+        neighbours: Word → its neighbours and their confidence (0 to 1), the most
+            confident first. source: Name, version, licence,
         and
             whether a checkpoint with parts of it may be shared.
     """
@@ -39,8 +40,9 @@ def read_graph(source: str, words: set[str]) -> ConceptGraph:
     """The neighbours of `words`.
 
     Args:
-        source: `wordnet` (the installed one), a folder with its `data.noun` and the other files, or ConceptNet's assertions
-            (`conceptnet-assertions-5.7.0.csv.gz`, or unpacked).
+        source: `wordnet` (the installed one), a folder with its `data.noun` and the other
+            files, or ConceptNet's assertions (`conceptnet-assertions-5.7.0.csv.gz`, or
+            unpacked).
 
     Raises:
         EmoNetError: where there is no such thing, with the ways to get it.
@@ -58,7 +60,9 @@ def read_graph(source: str, words: set[str]) -> ConceptGraph:
 
 
 def base_forms(word: str) -> Iterator[str]:
-    """The word itself, and what it may be a form of, by English endings (those of WordNet's morphology)."""
+    """The word itself, and what it may be a form of, by English endings (those of
+    WordNet's morphology).
+    """
     yield word
     for ending, replacements in (
         ("ies", ("y",)), ("ches", ("ch",)), ("shes", ("sh",)), ("ses", ("s",)), ("xes", ("x",)), ("zes", ("z",)), ("men",
@@ -84,7 +88,9 @@ def _installed_wordnet() -> Path:
 
 
 def _wordnet(folder: Path, words: set[str]) -> ConceptGraph:
-    """Synonyms and one step along the relations; a sense counts by its rank, the first being the most frequent."""
+    """Synonyms and one step along the relations; a sense counts by its rank, the first
+    being the most frequent.
+    """
     missing = [
         name for part in _PARTS for name in (f"index.{part}", f"data.{part}") if not (folder / name).is_file()
     ]
@@ -142,7 +148,9 @@ def _irregular(file: Path) -> Iterator[tuple[str, str]]:
 
 
 def _synset(line: str) -> tuple[list[str], list[tuple[str, str]]]:
-    """A line of a data file → its words, and the (part of speech, offset) of what it points to."""
+    """A line of a data file → its words, and the (part of speech, offset) of what it
+    points to.
+    """
     fields = line.split("|")[0].split()
     count = int(fields[3], 16)
     members = [re.sub(r"\(\w+\)$", "", word).lower() for word in fields[4 : 4 + 2 * count : 2]]
@@ -156,8 +164,8 @@ def _synset(line: str) -> tuple[list[str], list[tuple[str, str]]]:
 
 
 def _conceptnet(file: Path, words: set[str]) -> ConceptGraph:
-    """English assertions between concepts, their weights scaled to the largest of each word: the paper's min-max
-    would give nothing to a word's weakest neighbour.
+    """English assertions between concepts, their weights scaled to the largest of each
+    word: the paper's min-max would give nothing to a word's weakest neighbour.
 
     Raises:
         EmoNetError: for a file that holds none.

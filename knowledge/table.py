@@ -15,9 +15,11 @@ PER_WORD = 8
 def build_concepts(
     texts: Sequence[str], graph: str = "wordnet", affect: str = "vader", cache_dir: Path | None = None
 ) -> ConceptTable | None:
-    """The concepts beside the words of `texts` (of training: words of other splits alone have none), or None without any.
+    """The concepts beside the words of `texts` (of training: words of other splits alone
+    have none), or None without any.
 
-    Function words and words of one or two letters have none. Each word keeps its eight most confident neighbours.
+    Function words and words of one or two letters have none. Each word keeps its eight
+    most confident neighbours.
 
     Args:
         graph / affect: As in [`read_graph`] and [`read_affect`].
@@ -43,7 +45,9 @@ def build_concepts(
 
 
 def coverage(table: ConceptTable, texts: Sequence[str]) -> dict[str, float]:
-    """Shares of a corpus that the table reaches: of all words, of its content words, and of its turns (one concept at least)."""
+    """Shares of a corpus that the table reaches: of all words, of its content words, and
+    of its turns (one concept at least).
+    """
     tokens = [words_of(text) for text in texts]
     everything = [word for words in tokens for word in words]
     content = [word for word in everything if len(word) > 2 and word not in ENGLISH_STOP_WORDS]

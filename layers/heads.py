@@ -1,4 +1,6 @@
-"""What stands behind the context: standardisation with training-set statistics, the classifiers, and the loss of their logits."""
+"""What stands behind the context: standardisation with training-set statistics, the
+classifiers, and the loss of their logits.
+"""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +13,9 @@ from ..configuration_emonet import EmoNetConfig
 
 
 class Standardizer(nn.Module):
-    """Fixed standardisation with training-set statistics: (x - mean) / scale over the last dimension."""
+    """Fixed standardisation with training-set statistics: (x - mean) / scale over the
+    last dimension.
+    """
 
     mean: torch.Tensor
     scale: torch.Tensor
@@ -37,10 +41,11 @@ class Standardizer(nn.Module):
 
 
 class HeadEnsemble(nn.Module):
-    """Several classifiers of the same turn states, each trained on its own loss; their probabilities are averaged.
+    """Several classifiers of the same turn states, each trained on its own loss; their
+    probabilities are averaged.
 
-    `class_bias` (C,) is added to the logits behind the average: a logit adjustment that is fitted after training, zero until
-    then (Menon et al. 2021, ICLR, section 4.1).
+    `class_bias` (C,) is added to the logits behind the average: a logit adjustment that
+    is fitted after training, zero until then (Menon et al. 2021, ICLR, section 4.1).
     """
 
     class_bias: torch.Tensor
@@ -63,7 +68,9 @@ class HeadEnsemble(nn.Module):
         return self.averaged(self.member_logits(states))
 
     def averaged(self, logits: torch.Tensor) -> torch.Tensor:
-        """(..., M, C) → (..., C): the logarithm of the members' mean probability, and the classes' bias."""
+        """(..., M, C) → (..., C): the logarithm of the members' mean probability, and the
+        classes' bias.
+        """
         return logits.log_softmax(-1).logsumexp(-2) - math.log(logits.shape[-2]) + self.class_bias
 
 
@@ -73,11 +80,13 @@ def weighted_cross_entropy(
     class_weights: Sequence[float] | None,
     label_smoothing: float = 0.0,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sum of the weighted losses and sum of the labels' weights, apart: their quotient over any set of batches is exact.
+    """Sum of the weighted losses and sum of the labels' weights, apart: their quotient
+    over any set of batches is exact.
 
     Args:
-        logits: (..., C), or (..., M, C) of M members, whose losses are averaged. labels: (...), -100 ignored; (..., M) where
-            members learn from different turns. class_weights: C values or None for 1.
+        logits: (..., C), or (..., M, C) of M members, whose losses are averaged. labels:
+            (...), -100 ignored; (..., M) where members learn from different turns.
+            class_weights: C values or None for 1.
     """
     if logits.dim() == labels.dim() + 2:
         members = logits.unbind(-2)
@@ -95,9 +104,11 @@ def weighted_cross_entropy(
 def weighted_auxiliary(
     losses: torch.Tensor, labels: torch.Tensor, class_weights: Sequence[float] | None
 ) -> torch.Tensor:
-    """Sum of (B, T) auxiliary losses of the labelled turns, each with the weight of its label.
+    """Sum of (B, T) auxiliary losses of the labelled turns, each with the weight of its
+    label.
 
-    So they share the divisor of [`weighted_cross_entropy`], and a step in portions is the step as a whole.
+    So they share the divisor of [`weighted_cross_entropy`], and a step in portions is the
+    step as a whole.
     """
     kept = labels != -100
     losses = losses.float()[kept]

@@ -1,4 +1,6 @@
-"""Keys and values of tokens that were encoded before, for any backbone that goes through the attention interface."""
+"""Keys and values of tokens that were encoded before, for any backbone that goes through
+the attention interface.
+"""
 
 import threading
 from collections.abc import Iterator
@@ -32,7 +34,9 @@ class KeyValueCache:
         self.tokens = max((layers[0][0].shape[1] for layers in past if layers), default=0)
 
     def extend(self, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """New keys and values (S, heads, N, width) of the next layer → those of the padded past and the new ones."""
+        """New keys and values (S, heads, N, width) of the next layer → those of the
+        padded past and the new ones.
+        """
         layer = len(self.added)
         self.added.append((key, value))
         if not self.tokens:
@@ -65,7 +69,9 @@ def can_cache(encoder: Any) -> bool:
 
 @contextmanager
 def attending_to(cache: KeyValueCache, encoder: Any) -> Iterator[None]:
-    """Within, the encoder's tokens attend to those of the cache too; its mask must be (S, 1, new, past + new)."""
+    """Within, the encoder's tokens attend to those of the cache too; its mask must be (S,
+    1, new, past + new).
+    """
     with _one_at_a_time:
         before = encoder.config._attn_implementation
         encoder.config._attn_implementation = _NAME

@@ -1,4 +1,6 @@
-"""The Speaker Behaviour module: a GRU over what this person said before (CoMPM, Lee & Lee 2022, section 3.3)."""
+"""The Speaker Behaviour module: a GRU over what this person said before (CoMPM, Lee & Lee
+2022, section 3.3).
+"""
 
 import math
 
@@ -12,7 +14,8 @@ from ..configuration_emonet import EmoNetConfig
 class SpeakerMemory(nn.Module):
     """Merges each turn vector with what a GRU made of its speaker's earlier utterances.
 
-    A turn without history is left as it is (`add`, `gated`) or merged with a zero vector (`concat`).
+    A turn without history is left as it is (`add`, `gated`) or merged with a zero vector
+    (`concat`).
     """
 
     def __init__(self, config: EmoNetConfig):
@@ -52,7 +55,9 @@ class SpeakerMemory(nn.Module):
     def behaviour(
         self, states: torch.Tensor, memory: torch.Tensor, memory_index: torch.Tensor
     ) -> torch.Tensor:
-        """k_t (B, T, H): what is read off each turn's history, projected; zero where there is none."""
+        """k_t (B, T, H): what is read off each turn's history, projected; zero where
+        there is none.
+        """
         batch, turns, _ = memory_index.shape
         lengths = (memory_index >= 0).sum(-1).reshape(-1)
         some = torch.nonzero(lengths, as_tuple=True)[0]
@@ -65,15 +70,20 @@ class SpeakerMemory(nn.Module):
         return result.index_copy(0, some, read.to(result.dtype)).view(batch, turns, size)
 
     def read(self, history: torch.Tensor, lengths: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
-        """(N, K, H) histories, (N,) their lengths from 1 on, (N, H) turn vectors → (N, H)."""
+        """(N, K, H) histories, (N,) their lengths from 1 on, (N, H) turn vectors → (N,
+        H).
+        """
         pooled = self._pooled(self._gru_states(history, lengths), lengths, states)
         return pooled if self.projection is None else self.projection(pooled)
 
     def _gru_states(self, history: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """(N, K, H) histories → (N, K, S) GRU states; those behind a history's last utterance mean nothing."""
+        """(N, K, H) histories → (N, K, S) GRU states; those behind a history's last
+        utterance mean nothing.
+        """
         if torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export():  # ONNX knows no packed sequences
             return self.gru(history)[0]
-        # Most histories are shorter than the longest: packed, the GRU doesn't read the padding.
+        # Most histories are shorter than the longest: packed, the GRU doesn't read the
+        # padding.
         packed = pack_padded_sequence(history, lengths.cpu(), batch_first=True, enforce_sorted=False)
         return pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=history.shape[1])[0]
 

@@ -15,7 +15,9 @@ def run_encoder(
     attention_mask: torch.Tensor,
     turn_ids: torch.Tensor,
 ) -> torch.Tensor:
-    """One pass of the backbone over embeddings (S, L, H) → last hidden states (S, L, H), each turn seeing what it may."""
+    """One pass of the backbone over embeddings (S, L, H) → last hidden states (S, L, H),
+    each turn seeing what it may.
+    """
     windowed = config.context_window is not None
     if config.context_mode == "per_turn" or not (
         windowed or (config.causal and not config.is_decoder_backbone)
@@ -34,7 +36,9 @@ def run_masked(
     allowed: torch.Tensor,
     position_ids: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """One pass over embeddings (S, L, H) in which query tokens see the keys that `allowed` (S, L, K) says."""
+    """One pass over embeddings (S, L, H) in which query tokens see the keys that
+    `allowed` (S, L, K) says.
+    """
     family = config.text_config.model_type
     if family.startswith("deberta"):  # its embeddings take no block mask, its layers do
         states = encoder.embeddings(inputs_embeds=embeds, mask=attention_mask, position_ids=position_ids)
@@ -52,10 +56,12 @@ def turn_block_mask(
 ) -> torch.Tensor:
     """(S, L - past, L) bool: may the query token (row) see the key token (column)?
 
-    Turn-block-causal: its own turn and earlier ones, at most `context_window` back; inside a decoder, earlier tokens only.
+    Turn-block-causal: its own turn and earlier ones, at most `context_window` back;
+    inside a decoder, earlier tokens only.
 
     Args:
-        past: How many of the first tokens are keys alone, because they were encoded before.
+        past: How many of the first tokens are keys alone, because they were encoded
+            before.
     """
     query, key = turn_ids[:, past:].unsqueeze(2), turn_ids.unsqueeze(1)
     allowed = attention_mask.bool().unsqueeze(1).expand(-1, query.shape[1], -1)
@@ -78,11 +84,14 @@ def _as_backbone_mask(allowed: torch.Tensor, model_type: str, dtype: torch.dtype
 
 
 def _restarted_positions(turn_ids: torch.Tensor, config: EmoNetConfig) -> torch.Tensor:
-    """Positions that start anew with each turn, so that a turn alone reads as it would in a sequence of its own."""
+    """Positions that start anew with each turn, so that a turn alone reads as it would in
+    a sequence of its own.
+    """
     places = torch.arange(turn_ids.shape[1], device=turn_ids.device)
     starts = turn_ids != F.pad(turn_ids, (1, 0), value=-2)[:, :-1]
     runs = starts.long().cumsum(1)
-    # The first place of each token's run; a cummax over the starts would be shorter, and ONNX has none.
+    # The first place of each token's run; a cummax over the starts would be shorter, and
+    # ONNX has none.
     first = torch.where(runs.unsqueeze(2) == runs.unsqueeze(1), places, turn_ids.shape[1]).amin(-1)
     return offset_positions(places - first, config)
 
@@ -105,8 +114,9 @@ def encode_sequences(
 ) -> torch.Tensor:
     """per_turn sequences (S, L, H) → the vector of the turn that ends each (S, H).
 
-    Sequences run from one turn to the whole past, so they are encoded in portions of similar length, without the padding.
-    Read at the first token, the last, or as the mean over the tokens of the last turn.
+    Sequences run from one turn to the whole past, so they are encoded in portions of
+    similar length, without the padding. Read at the first token, the last, or as the mean
+    over the tokens of the last turn.
     """
     lengths = attention_mask.sum(1)
     order = lengths.argsort()
@@ -122,13 +132,17 @@ def encode_sequences(
 def pool_last_turn(
     hidden: torch.Tensor, attention_mask: torch.Tensor, turn_ids: torch.Tensor, pooling: str
 ) -> torch.Tensor:
-    """per_turn states (S, L, H) → (S, H): the mean over each sequence's last turn, or its first or last token."""
+    """per_turn states (S, L, H) → (S, H): the mean over each sequence's last turn, or its
+    first or last token.
+    """
     span = turn_ids == turn_ids.max(1, keepdim=True).values if pooling == "mean" else attention_mask.bool()
     return _pool(hidden, span.unsqueeze(1), pooling).squeeze(1)
 
 
 def pool_turns(hidden: torch.Tensor, turn_ids: torch.Tensor, turns: int, pooling: str) -> torch.Tensor:
-    """(S, L, H) hidden states → (S, T, H), each turn read from its own tokens; places without a turn are zero."""
+    """(S, L, H) hidden states → (S, T, H), each turn read from its own tokens; places
+    without a turn are zero.
+    """
     places = torch.arange(turns, device=turn_ids.device).view(1, -1, 1)
     return _pool(hidden, turn_ids.unsqueeze(1) == places, pooling)
 

@@ -1,4 +1,6 @@
-"""Chats as a tokenizer's template writes them, the same on every day and for every template."""
+"""Chats as a tokenizer's template writes them, the same on every day and for every
+template.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,8 +15,9 @@ _ANY_DAY = "{%- macro " + _TODAY + "(format) -%}26 Jul 2024{%- endmacro -%}"
 def chat_text(tokenizer: Any, chat: Sequence[Mapping[str, str]], **options: Any) -> Any:
     """What `apply_chat_template` gives, with two of its traps taken away.
 
-    A template that writes today's date (Llama 3.2) writes the same day always: prompts, and with them scores, would change
-    overnight. Where a template knows no system role (Gemma), its words stand in front of the user's.
+    A template that writes today's date (Llama 3.2) writes the same day always: prompts,
+    and with them scores, would change overnight. Where a template knows no system role
+    (Gemma), its words stand in front of the user's.
 
     Args:
         chat: Messages, `role` and `content`. options: Of `apply_chat_template`.

@@ -21,16 +21,18 @@ class PromptSettings:
     window: int = at_least(0, 12)
     # How many later turns stand behind it; more than 0 is not causal.
     future_window: int = at_least(0, 0)
-    # How many of the speaker's latest turns are shown with their emotions (K); 0 for none.
+    # How many of the speaker's latest turns are shown with their emotions (K); 0 for
+    # none.
     trajectory: int = at_least(0, 0)
     # Whether the speaker's biography stands in it, where there is one.
     biography: bool = False
-    # What writes it: `extractive` (no model), or an instruct model (`smollm2`, a Hub id or a
-    # folder).
+    # What writes it: `extractive` (no model), or an instruct model (`smollm2`, a Hub id
+    # or a folder).
     biography_writer: str = EXTRACTIVE
     # Most words (extractive) or tokens of a biography.
     biography_budget: int = at_least(0, 80)
-    # It is written by that model from the whole dialogue, later turns included: not causal.
+    # It is written by that model from the whole dialogue, later turns included: not
+    # causal.
     biography_of_dialogue: bool = False
     # Persons are numbers in place of names, in all that a prompt holds.
     anonymous: bool = False
@@ -54,10 +56,12 @@ class PromptSettings:
 
 @strict_config
 class PromptedEmoNetConfig(CheckpointConfig):
-    """Configuration of [`PromptedEmoNet`], whose `text_config` is that of a causal language model.
+    """Configuration of [`PromptedEmoNet`], whose `text_config` is that of a causal
+    language model.
 
     Raises:
-        EmoNetError: for settings of prompts that do not exist, or a backbone that is an encoder.
+        EmoNetError: for settings of prompts that do not exist, or a backbone that is an
+            encoder.
     """
 
     model_type = "emonet_prompted"
@@ -88,7 +92,9 @@ class PromptedEmoNetConfig(CheckpointConfig):
 
     @property
     def speaker_memory(self) -> str:
-        """`corpus` where what a speaker said in earlier dialogues is read, as a trajectory; else `none`."""
+        """`corpus` where what a speaker said in earlier dialogues is read, as a
+        trajectory; else `none`.
+        """
         return "corpus" if self.prompt_settings.trajectory else "none"
 
     @property

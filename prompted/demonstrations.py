@@ -1,4 +1,6 @@
-"""Demonstrations: the labelled training turns that are most like a turn, shown in its prompt (Lei et al. 2023, section 3.2)."""
+"""Demonstrations: the labelled training turns that are most like a turn, shown in its
+prompt (Lei et al. 2023, section 3.2).
+"""
 
 import json
 import os
@@ -21,7 +23,9 @@ BANK_FILE, BANK_VECTORS = "demonstrations.json", "demonstrations.safetensors"
 
 @dataclass(frozen=True)
 class Demonstration:
-    """A labelled training turn. `similarity` is the cosine to the turn that it is shown to."""
+    """A labelled training turn. `similarity` is the cosine to the turn that it is shown
+    to.
+    """
 
     text: str
     emotion: str
@@ -32,11 +36,13 @@ class Demonstration:
 class DemonstrationBank:
     """Labelled training turns with sentence vectors; it travels with the checkpoint.
 
-    Nothing of validation or test is in it. What a training turn is shown never comes from its own dialogue.
+    Nothing of validation or test is in it. What a training turn is shown never comes from
+    its own dialogue.
 
     Args:
         turns: The training turns. vectors: (N, H) float32, normalised.
-        embedder: The sentence encoder (`minilm`, a Hub id or a folder). embedder_name: With its weights' digest.
+        embedder: The sentence encoder (`minilm`, a Hub id or a folder). embedder_name:
+            With its weights' digest.
     """
 
     def __init__(
@@ -59,7 +65,8 @@ class DemonstrationBank:
         """The bank of a corpus's labelled training turns.
 
         Args:
-            dialogues: Rows of the training split's `dialogues` view. embed: The encoder, where it is loaded already.
+            dialogues: Rows of the training split's `dialogues` view. embed: The encoder,
+                where it is loaded already.
         """
         turns = [
             Demonstration(turn["text"], labels[turn["emotion"]], row["dialogue_id"])
@@ -81,10 +88,12 @@ class DemonstrationBank:
         own_dialogue: str | None = None,
         emotions: Sequence[str | None] | None = None,
     ) -> list[list[Demonstration]]:
-        """For each text the `count` turns that are most similar, best first; equal ones in order of time.
+        """For each text the `count` turns that are most similar, best first; equal ones
+        in order of time.
 
         Args:
-            own_dialogue: The dialogue that the texts are from, where it is a training dialogue: nothing of it is shown.
+            own_dialogue: The dialogue that the texts are from, where it is a training
+                dialogue: nothing of it is shown.
             emotions: Show each text turns of this emotion alone (None: of any).
         """
         if not texts:

@@ -1,4 +1,6 @@
-"""Scores of label words, however many tokens they have: the probability of each among the labels alone."""
+"""Scores of label words, however many tokens they have: the probability of each among the
+labels alone.
+"""
 
 from collections.abc import Sequence
 
@@ -12,10 +14,12 @@ Prefix = tuple[int, ...]
 class LabelTree:
     """Label words as paths of tokens, and what of the vocabulary decides between them.
 
-    A label's probability is the product, over the points where labels part, of its next token's probability among the tokens
-    that lead on to some label. So the probabilities of all labels sum to 1, a token that has no alternative costs nothing (a
-    long label is not behind a short one), labels that share a beginning part where they differ, and one that is the beginning
-    of another (`sad`, `sadness`) is told from it by the end of the answer.
+    A label's probability is the product, over the points where labels part, of its next
+    token's probability among the tokens that lead on to some label. So the probabilities
+    of all labels sum to 1, a token that has no alternative costs nothing (a long label is
+    not behind a short one), labels that share a beginning part where they differ, and one
+    that is the beginning of another (`sad`, `sadness`) is told from it by the end of the
+    answer.
 
     Args:
         sequences: The tokens of each label. end: The token that ends an answer.

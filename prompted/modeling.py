@@ -1,4 +1,6 @@
-"""PromptedEmoNet: a causal language model that names a turn's emotion by scoring label words behind a prompt."""
+"""PromptedEmoNet: a causal language model that names a turn's emotion by scoring label
+words behind a prompt.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -23,7 +25,8 @@ from .session import TurnLabeller
 
 
 class PromptedEmoNet(EmoNetCheckpoint):
-    """The prompted read-out: one prompt a turn, its answer scored over the label words and never read from free text.
+    """The prompted read-out: one prompt a turn, its answer scored over the label words
+    and never read from free text.
 
     Example:
         >>> model = PromptedEmoNet.from_backbone("smollm2", labels, PromptSettings(window=6))
@@ -66,8 +69,8 @@ class PromptedEmoNet(EmoNetCheckpoint):
         Args:
             labels: The label words, in order of their ids. settings: What a prompt holds.
             speakers: Ids of known persons, which in anonymous mode are their numbers.
-            fields: Further `PromptedEmoNetConfig` fields, and loading options (`dtype`, `attn_implementation`,
-                `quantization_config`).
+            fields: Further `PromptedEmoNetConfig` fields, and loading options (`dtype`,
+                `attn_implementation`, `quantization_config`).
         """
         load = {
             name: fields.pop(name)
@@ -132,10 +135,12 @@ class PromptedEmoNet(EmoNetCheckpoint):
         labels: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> EmoNetOutput:
-        """Label scores of a batch of prompts, padded on the right, in one pass; for training.
+        """Label scores of a batch of prompts, padded on the right, in one pass; for
+        training.
 
         Args:
-            input_ids / attention_mask: (B, L). labels: (B, 1), -100 where nothing is to be learnt.
+            input_ids / attention_mask: (B, L). labels: (B, 1), -100 where nothing is to
+                be learnt.
 
         Returns:
             logits (B, 1, C): log-probabilities of the labels.
@@ -148,7 +153,8 @@ class PromptedEmoNet(EmoNetCheckpoint):
                 padded[torch.arange(len(padded)), lengths + offset] = token
             rows.append(padded)
         ends = torch.cat([lengths + len(prefix) - 1 for prefix, _ in self.tree.branches])
-        # Behind a row's last token nothing is read and, in a causal model, nothing looks: the padding needs no mask.
+        # Behind a row's last token nothing is read and, in a causal model, nothing looks:
+        # the padding needs no mask.
         hidden = self.adapted(input_ids=torch.cat(rows), use_cache=False).last_hidden_state
         vocabulary = self.language_model.get_output_embeddings()(hidden[torch.arange(len(ends)), ends])
         logits = self.tree.log_probabilities(vocabulary.split(len(input_ids))).unsqueeze(1)
@@ -159,7 +165,9 @@ class PromptedEmoNet(EmoNetCheckpoint):
         return EmoNetOutput(loss=loss, logits=logits)
 
     def predict(self, dialogue: Any, **options: Any) -> Any:
-        """Emotion of every turn, as the pipeline gives it: see [`EmoNetPipeline.__call__`] for input and options."""
+        """Emotion of every turn, as the pipeline gives it: see
+        [`EmoNetPipeline.__call__`] for input and options.
+        """
         from ..pipeline_emonet import EmoNetPipeline
 
         return EmoNetPipeline(self, device=self.device)(dialogue, **options)
@@ -174,7 +182,8 @@ class PromptedEmoNet(EmoNetCheckpoint):
     ) -> list[list[dict[str, Any]]]:
         """`label`, `score`, `scores` of every turn; see [`inference.predict_dialogues`].
 
-        A trajectory goes on with the model's own predictions, and without `histories` from one dialogue to the next.
+        A trajectory goes on with the model's own predictions, and without `histories`
+        from one dialogue to the next.
         """
         self.eval()
         labeller = TurnLabeller(self, processor or self.processor)

@@ -10,11 +10,12 @@ from .label_tree import LabelTree
 
 
 class PrefixReader:
-    """Label scores of prompts, with the keys and values of what a prompt shares with the one before, and of the prompt over its
-    labels, computed once.
+    """Label scores of prompts, with the keys and values of what a prompt shares with the
+    one before, and of the prompt over its labels, computed once.
 
     Attributes:
-        tokens: How many tokens the prompts had. computed: How many went through the model.
+        tokens: How many tokens the prompts had. computed: How many went through the
+            model.
     """
 
     def __init__(self, language_model: Any, tree: LabelTree):
@@ -42,7 +43,9 @@ class PrefixReader:
         return self.tree.log_probabilities(logits)[0]
 
     def _run(self, ids: Sequence[int]) -> torch.Tensor:
-        """Tokens behind those in the cache → the vocabulary's logits (1, V) behind the last."""
+        """Tokens behind those in the cache → the vocabulary's logits (1, V) behind the
+        last.
+        """
         self.computed += len(ids)
         tokens = torch.tensor([list(ids)], device=self.model.device)
         output = self.model(input_ids=tokens, past_key_values=self.cache, use_cache=True, logits_to_keep=1)

@@ -1,4 +1,6 @@
-"""PromptedProcessor: what a prompted model reads beside its weights: tokenizer, names, biographies; dialogues → prompts."""
+"""PromptedProcessor: what a prompted model reads beside its weights: tokenizer, names,
+biographies; dialogues → prompts.
+"""
 
 import json
 import os
@@ -34,12 +36,15 @@ class PromptedProcessor:
 
     Args:
         tokenizer: The language model's. config: The model's configuration.
-        speakers: Global id of each known speaker's name, which in anonymous mode is their number.
-        biographies: By name: `text`, and where it is from (`kind`, `model`, `prompt_digest`, `utterances`).
+        speakers: Global id of each known speaker's name, which in anonymous mode is their
+            number.
+        biographies: By name: `text`, and where it is from (`kind`, `model`,
+            `prompt_digest`, `utterances`).
         demonstrations: The bank that prompts with demonstrations show turns of.
 
     Attributes:
-        dialogue_biographer: Writes biographies from whole dialogues, where prompts hold such; made when first needed.
+        dialogue_biographer: Writes biographies from whole dialogues, where prompts hold
+            such; made when first needed.
             annotator_name: What wrote those of training, and must write the others.
     """
 
@@ -67,7 +72,9 @@ class PromptedProcessor:
 
     @classmethod
     def register_for_auto_class(cls, auto_class: str = "AutoProcessor") -> None:
-        """Called by `AutoProcessor` on a class out of a repository; the code travels with the model that needs it."""
+        """Called by `AutoProcessor` on a class out of a repository; the code travels with
+        the model that needs it.
+        """
 
     @classmethod
     def from_backbone(
@@ -85,8 +92,8 @@ class PromptedProcessor:
         """The processor saved beside a checkpoint (a folder or a Hub id).
 
         Raises:
-            ValueError: where the tokenizer, `speakers.json`, `biographies.json` or the demonstrations are missing, with the way
-                to mend it.
+            ValueError: where the tokenizer, `speakers.json`, `biographies.json` or the
+                demonstrations are missing, with the way to mend it.
         """
         checkpoint, kwargs = str(checkpoint), hub_options(kwargs)
         config = PromptedEmoNetConfig.from_pretrained(checkpoint, **kwargs)
@@ -99,7 +106,9 @@ class PromptedProcessor:
         return processor
 
     def save_pretrained(self, folder: str | os.PathLike[str], **kwargs: Any) -> None:
-        """Write the tokenizer, `speakers.json` and, where prompts hold them, biographies and demonstrations into `folder`."""
+        """Write the tokenizer, `speakers.json` and, where prompts hold them, biographies
+        and demonstrations into `folder`.
+        """
         refuse_outside_links(folder)
         Path(folder).mkdir(parents=True, exist_ok=True)
         self.tokenizer.save_pretrained(folder)
@@ -118,10 +127,14 @@ class PromptedProcessor:
         self, turns: Sequence[Mapping[str, Any]], place: int, name: str, trajectory: Sequence[LabelledTurn]
     ) -> list[int]:
         """The tokens of the prompt for a turn, with what is known of its speaker `name`."""
-        return self.prompts.tokens(turns, place, trajectory=trajectory, **self.prompt_facts(turns, place, name))
+        return self.prompts.tokens(
+            turns, place, trajectory=trajectory, **self.prompt_facts(turns, place, name)
+        )
 
     def prompt_facts(self, turns: Sequence[Mapping[str, Any]], place: int, name: str) -> dict[str, Any]:
-        """What a turn's prompt is told besides the dialogue and the trajectory: `biography` and `demonstrations`."""
+        """What a turn's prompt is told besides the dialogue and the trajectory:
+        `biography` and `demonstrations`.
+        """
         settings = self.config.prompt_settings
         if settings.biography_of_dialogue:
             biography = self._dialogue_biographer().of_dialogue(turns, turn_speaker(turns[place], place)).text
@@ -173,7 +186,9 @@ class PromptedProcessor:
         self.dialogue_biographer, self.annotator_name = biographer, name
 
     def labels_of(self, logits: np.ndarray) -> list[dict[str, Any]]:
-        """(T, C) log-probabilities → for each turn `label`, `score` and all `scores` by label, calibrated."""
+        """(T, C) log-probabilities → for each turn `label`, `score` and all `scores` by
+        label, calibrated.
+        """
         return labelled(logits, self.config)
 
 

@@ -1,7 +1,9 @@
-"""One instruction prompt a turn: role and labels, the history up to the turn, what is known of the speaker, the question.
+"""One instruction prompt a turn: role and labels, the history up to the turn, what is
+known of the speaker, the question.
 
-What is the same for many turns stands in front (the labels, then the history, which grows), so that neighbouring prompts share a
-prefix that is computed once. Utterances are quoted: they stay data (`quoting.py`).
+What is the same for many turns stands in front (the labels, then the history, which
+grows), so that neighbouring prompts share a prefix that is computed once. Utterances are
+quoted: they stay data (`quoting.py`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,7 +33,9 @@ _ROLE = "You are an expert in the emotions of conversations. {material} Answer w
 
 @dataclass(frozen=True)
 class LabelledTurn:
-    """An utterance and what was felt, as annotated or as predicted: a line of the trajectory, or a demonstration."""
+    """An utterance and what was felt, as annotated or as predicted: a line of the
+    trajectory, or a demonstration.
+    """
 
     text: str
     emotion: str
@@ -41,10 +45,12 @@ class PromptBuilder:
     """Writes prompts and their tokens.
 
     Args:
-        tokenizer: With a chat template the prompt is a chat; without one it is plain text.
+        tokenizer: With a chat template the prompt is a chat; without one it is plain
+            text.
         labels: The label words, in the order in which they are told.
-        max_tokens: Longest prompt. Of a longer one the oldest turns go first, then later turns, the biography, trajectory and
-            demonstrations, and last of all the end of the turn itself, with a warning.
+        max_tokens: Longest prompt. Of a longer one the oldest turns go first, then later
+            turns, the biography, trajectory and demonstrations, and last of all the end
+            of the turn itself, with a warning.
         names: Known persons, whose place in it is their number in anonymous mode.
     """
 
@@ -65,11 +71,15 @@ class PromptBuilder:
         self.instruction = _ROLE.format(material=MATERIAL, labels=self.label_list)
 
     def for_tokenizer(self, tokenizer: Any) -> "PromptBuilder":
-        """The same for another model's tokenizer, whose special tokens are then broken up."""
+        """The same for another model's tokenizer, whose special tokens are then broken
+        up.
+        """
         return PromptBuilder(tokenizer, self.labels, self.settings, self.max_tokens, self.names)
 
     def scene(self, turns: Sequence[Mapping[str, Any]], begin: int, end: int) -> "Scene":
-        """The turns from `begin` up to `end`, as far as there are such, as prompts write them."""
+        """The turns from `begin` up to `end`, as far as there are such, as prompts write
+        them.
+        """
         return Scene(self, turns, range(max(0, begin), min(end, len(turns))))
 
     def text(
@@ -109,7 +119,9 @@ class PromptBuilder:
         demonstrations: Sequence[LabelledTurn] = (),
         window: int | None = None,
     ) -> list[int]:
-        """The prompt's tokens, at most `max_tokens`; `window` earlier turns stand in it where it is given."""
+        """The prompt's tokens, at most `max_tokens`; `window` earlier turns stand in it
+        where it is given.
+        """
         window = min(self.settings.window if window is None else window, place)
         future = min(self.settings.future_window, len(turns) - 1 - place)
         while True:
@@ -147,7 +159,9 @@ class PromptBuilder:
         return [*turns[:place], shorter]
 
     def _within_budget(self, biography: str) -> str:
-        """The biography; one from elsewhere may be longer than those that the model was trained with."""
+        """The biography; one from elsewhere may be longer than those that the model was
+        trained with.
+        """
         words = biography.split()
         if len(words) > self.settings.biography_budget:
             logger.warning_once(
@@ -156,14 +170,18 @@ class PromptBuilder:
         return " ".join(words[: self.settings.biography_budget])
 
     def hider(self, names: Iterable[str]) -> Any:
-        """What replaces names; persons who are not known are numbered behind the others as they appear in the prompt."""
+        """What replaces names; persons who are not known are numbered behind the others
+        as they appear in the prompt.
+        """
         if not self.settings.anonymous:
             return _AsItIs()
         new = dict.fromkeys(name for name in names if not is_role(name) and name not in self._known)
         return _anonymizer((*self.names, *new))
 
     def framed(self, instruction: str, question: str) -> str:
-        """What is asked, up to where the answer begins: a chat, or plain text where the tokenizer has no template."""
+        """What is asked, up to where the answer begins: a chat, or plain text where the
+        tokenizer has no template.
+        """
         if self.tokenizer.chat_template is None:
             return f"{instruction}\n{question}\nAnswer:\n"
         chat = [{"role": "system", "content": instruction}, {"role": "user", "content": question}]
@@ -175,7 +193,8 @@ class PromptBuilder:
 
 
 class Scene:
-    """A stretch of a dialogue as prompts write it: quoted, and in anonymous mode with numbers for persons.
+    """A stretch of a dialogue as prompts write it: quoted, and in anonymous mode with
+    numbers for persons.
 
     Args:
         builder: Knows how to quote and whom to hide. shown: Places of the turns.

@@ -10,11 +10,13 @@ _BRACKETS = set("<>[]{}|")
 
 
 class Quoter:
-    """Writes text so that it can neither end its quotation nor be read as a token of the prompt's own structure.
+    """Writes text so that it can neither end its quotation nor be read as a token of the
+    prompt's own structure.
 
     Args:
-        tokenizer: Its special and added tokens (`<|im_end|>`), and the marks that its chat template writes as plain text
-            (`[/INST]`), are broken up where a text holds them.
+        tokenizer: Its special and added tokens (`<|im_end|>`), and the marks that its
+            chat template writes as plain text (`[/INST]`), are broken up where a text
+            holds them.
     """
 
     def __init__(self, tokenizer: Any):
@@ -28,7 +30,9 @@ class Quoter:
         return json.dumps(self.plain(text), ensure_ascii=False)
 
     def plain(self, text: str) -> str:
-        """`text` on one line, without special tokens and without runs of `#`, which frame the history."""
+        """`text` on one line, without special tokens and without runs of `#`, which frame
+        the history.
+        """
         text = clean_text(text)
         while True:
             before = text
@@ -40,7 +44,9 @@ class Quoter:
 
 
 def _template_marks(tokenizer: Any) -> set[str]:
-    """What a chat has beside what is said in it, as far as it is in brackets; words such as `user` are everybody's."""
+    """What a chat has beside what is said in it, as far as it is in brackets; words such
+    as `user` are everybody's.
+    """
     if tokenizer.chat_template is None:
         return set()
     said = "what is said"

@@ -1,4 +1,6 @@
-"""Turns labelled one after the other by a prompted model, whose own earlier predictions are the speakers' trajectories."""
+"""Turns labelled one after the other by a prompted model, whose own earlier predictions
+are the speakers' trajectories.
+"""
 
 import json
 import threading
@@ -21,7 +23,8 @@ STATE_FILE = "prompted_session.json"
 class TurnLabeller:
     """Labels turns and remembers what each speaker felt, as the model itself said.
 
-    What speakers said in earlier dialogues is labelled when they first speak, each utterance alone.
+    What speakers said in earlier dialogues is labelled when they first speak, each
+    utterance alone.
 
     Args:
         history: Name → utterances of earlier dialogues, oldest first.
@@ -58,13 +61,16 @@ class TurnLabeller:
 
 
 class PromptedSession:
-    """One dialogue in progress on a prompted model, with the interface of `EmoNetSession`.
+    """One dialogue in progress on a prompted model, with the interface of
+    `EmoNetSession`.
 
-    The results are those of the whole dialogue. Memory is bounded: the prompt's window of turns, and each speaker's trajectory.
-    Threads that share a session wait for each other.
+    The results are those of the whole dialogue. Memory is bounded: the prompt's window of
+    turns, and each speaker's trajectory. Threads that share a session wait for each
+    other.
 
     Args:
-        model: A [`PromptedEmoNet`]. processor: Its processor; by default the one it was saved with.
+        model: A [`PromptedEmoNet`]. processor: Its processor; by default the one it was
+            saved with.
         history: What speakers said in earlier dialogues, as in the pipeline.
 
     Raises:
@@ -124,7 +130,8 @@ class PromptedSession:
         """The session that `save` wrote, on the same model.
 
         Raises:
-            EmoNetError: for a folder without one, the state of another model, or what `save` does not write.
+            EmoNetError: for a folder without one, the state of another model, or what
+                `save` does not write.
         """
         session = cls(model, processor)
         state = read_state(Path(folder, STATE_FILE), _name(model), ("turns", "window", "felt", "said"))

@@ -1,4 +1,6 @@
-"""The demo: EmoNet trained, evaluated and used on the embedded corpus, on the embedded backbone, without a Hub."""
+"""The demo: EmoNet trained, evaluated and used on the embedded corpus, on the embedded
+backbone, without a Hub.
+"""
 
 import json
 import time
@@ -12,7 +14,9 @@ DIALOGUE = "s01e09_c03"  # of the test episode
 
 
 def run_demo(output_dir: Path, backbone: str = "minilm", seed: int = 1) -> None:
-    """Train `emonet-fast` on the sample corpus, print its test figures and one dialogue with the emotion of each turn."""
+    """Train `emonet-fast` on the sample corpus, print its test figures and one dialogue
+    with the emotion of each turn.
+    """
     started = time.perf_counter()
     print(f"1/3  training emonet-fast on the sample corpus ({backbone}, frozen)", flush=True)
     record = train_run(
@@ -49,7 +53,9 @@ def run_demo(output_dir: Path, backbone: str = "minilm", seed: int = 1) -> None:
 
 
 def dialogue_table(predictions: Path, dialogue_id: str) -> str:
-    """The predicted dialogue as text: speaker, emotion, whether it is the corpus's, and the line."""
+    """The predicted dialogue as text: speaker, emotion, whether it is the corpus's, and
+    the line.
+    """
     lines = []
     with predictions.open(encoding="utf-8") as rows:
         for row in map(json.loads, rows):

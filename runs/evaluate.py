@@ -26,12 +26,12 @@ def evaluate_run(checkpoint: str | Path, dataset: str, **options: Any) -> dict[s
         options: The other fields of [`EvaluateOptions`].
 
     Returns:
-        `emotion_metrics` with `ece`, `dataset_version`, `split`, `trained_on`, `causal`, and of a prompted
-        model the `tokens` read.
+        `emotion_metrics` with `ece`, `dataset_version`, `split`, `trained_on`, `causal`,
+        and of a prompted model the `tokens` read.
 
     Raises:
-        EmoNetError: for a checkpoint that does not load, or a corpus without the split or the model's
-            labels.
+        EmoNetError: for a checkpoint that does not load, or a corpus without the split or
+            the model's labels.
     """
     asked = EvaluateOptions(dataset=dataset, **options)
     model, processor = load_engine(checkpoint, asked.engine, asked.load_in_4bit)
@@ -53,9 +53,11 @@ def evaluate_run(checkpoint: str | Path, dataset: str, **options: Any) -> dict[s
 
 
 def add_to_run(folder: Path, metrics: dict[str, Any]) -> None:
-    """Keep a split's figures in the run's folder, as `<split>_metrics.json`, and update its card.
+    """Keep a split's figures in the run's folder, as `<split>_metrics.json`, and update
+    its card.
 
-    Figures on another corpus than the one it was trained on are not the run's, and a folder may be
+    Figures on another corpus than the one it was trained on are not the run's, and a
+    folder may be
     read-only: then nothing is kept.
     """
     if metrics["dataset_version"] == metrics["trained_on"] and os.access(folder, os.W_OK):

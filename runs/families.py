@@ -32,7 +32,8 @@ class ScoredSplit:
 
 @dataclass
 class PreparedRun(ABC):
-    """A training that is ready to begin: a model, its trainer, and what `run.json` says of them.
+    """A training that is ready to begin: a model, its trainer, and what `run.json` says
+    of them.
 
     Attributes:
         options: What the run was asked for.
@@ -66,13 +67,15 @@ class Family(Protocol):
         """Load corpus and backbone and set up the model, its data and its trainer.
 
         Raises:
-            EmoNetError: for options that the family does not take, or a corpus without train or
-                validation.
+            EmoNetError: for options that the family does not take, or a corpus without
+                train or validation.
         """
         ...
 
     def load(self, dataset: str, data_dir: str | None, config: Any) -> Conversations:
-        """The corpus with the histories that a model of that configuration reads, under its labels."""
+        """The corpus with the histories that a model of that configuration reads, under
+        its labels.
+        """
         ...
 
     def score(

@@ -1,4 +1,6 @@
-"""Taking a person out of a checkpoint's folder, with a report of what was found where and what can't be removed."""
+"""Taking a person out of a checkpoint's folder, with a report of what was found where and
+what can't be removed.
+"""
 
 import os
 import shutil
@@ -45,7 +47,8 @@ class ForgetReport:
     """What `forget_in_checkpoint` found.
 
     Attributes:
-        removed: (file, what was found and done), in order. stays: What can't be removed, with the reason.
+        removed: (file, what was found and done), in order. stays: What can't be removed,
+            with the reason.
     """
 
     removed: list[tuple[str, str]] = field(default_factory=list)
@@ -59,17 +62,21 @@ class ForgetReport:
 def forget_in_checkpoint(
     folder: str | Path, name: str, turns: set[tuple[str, str]] | None = None
 ) -> ForgetReport:
-    """Take a person out of a run's folder: registry, id vector, biographies, demonstrations, predictions, reports, card.
+    """Take a person out of a run's folder: registry, id vector, biographies,
+    demonstrations, predictions, reports, card.
 
-    Their id stays, under no name and with the unknown speaker's vector, so that the ids of others do. Rows about their turns go;
-    in what others said, `someone` stands in the place of the name. Digests are renewed. Interrupted, the same call completes it.
+    Their id stays, under no name and with the unknown speaker's vector, so that the ids
+    of others do. Rows about their turns go; in what others said, `someone` stands in the
+    place of the name. Digests are renewed. Interrupted, the same call completes it.
 
     Args:
-        turns: (dialogue id, text) of what they said in training, by which demonstrations are found.
+        turns: (dialogue id, text) of what they said in training, by which demonstrations
+            are found.
 
     Raises:
-        EmoNetError: for a folder that is no checkpoint, is damaged or leads out by a link, a name that is nowhere in it,
-            demonstrations without `turns`, or if the name is still there at the end.
+        EmoNetError: for a folder that is no checkpoint, is damaged or leads out by a
+            link, a name that is nowhere in it, demonstrations without `turns`, or if the
+            name is still there at the end.
     """
     folder = Path(folder)
     _check_folder(folder)
@@ -116,7 +123,9 @@ class _Work:
         self.report = ForgetReport()
 
     def folders(self) -> Iterator[Path]:
-        """The folder and those below it, but for intermediate states of training and stores."""
+        """The folder and those below it, but for intermediate states of training and
+        stores.
+        """
         yield self.folder
         yield from (
             each for each in sorted(self.folder.rglob("*")) if each.is_dir() and not self._apart(each)
@@ -189,7 +198,9 @@ class _Work:
             self._removed(file, "the name of the id")
 
     def delete_what_may_show_them(self) -> None:
-        """Delete pictures, whose pixels nobody can search, and the states between which training can be resumed."""
+        """Delete pictures, whose pixels nobody can search, and the states between which
+        training can be resumed.
+        """
         for file in self.files():
             if file.suffix.lower() in _PICTURES and file.name not in _PICTURES_OF_LABELS:
                 file.unlink()
@@ -237,7 +248,9 @@ class _Work:
                 write_digests(place)
 
     def check_gone(self) -> None:
-        """The proof: the name is in no byte of the folder, but for the words of a vocabulary, of code and of labels."""
+        """The proof: the name is in no byte of the folder, but for the words of a
+        vocabulary, of code and of labels.
+        """
         for file in self.files():
             if file.suffix == ".safetensors" or not self.person.in_bytes(content := file.read_bytes()):
                 continue  # numbers, whose metadata was searched
@@ -265,7 +278,8 @@ class _Work:
                 "The model read names as text (speaker_identity='name'), and may answer to this one."
             )
 
-    # -- kinds of files ---------------------------------------------------------------------------------------------
+    # -- kinds of files
+    # ---------------------------------------------------------------------------------------------
 
     def _forget_biographies(self, file: Path) -> None:
         document = read_json(file)

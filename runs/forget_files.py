@@ -1,4 +1,6 @@
-"""A person's name in files of any kind: found where it stands, compressed or not, and taken out by the rules of the format."""
+"""A person's name in files of any kind: found where it stands, compressed or not, and
+taken out by the rules of the format.
+"""
 
 import csv
 import gzip
@@ -29,7 +31,8 @@ class Person:
     """A name and the words that it may stand under.
 
     Args:
-        name: As in the registry. others: Of other known persons, whose parts (a family's name) are no sign of this one.
+        name: As in the registry. others: Of other known persons, whose parts (a family's
+            name) are no sign of this one.
         keep: Words that stay where they are the whole string, being labels.
     """
 
@@ -58,7 +61,9 @@ class Person:
         return _named(self.pattern, text)
 
     def in_bytes(self, content: bytes) -> int:
-        """How often the person is named in a file's content, in that of an archive's members too."""
+        """How often the person is named in a file's content, in that of an archive's
+        members too.
+        """
         try:
             as_text, pattern = [content.decode()], self.pattern
         except UnicodeDecodeError:
@@ -85,7 +90,9 @@ class Person:
 
 
 def scrubber_of(name: str) -> Callable[[bytes, Person], Scrubbed] | None:
-    """What takes a person out of a file of that name; None for a format that can only be kept or deleted."""
+    """What takes a person out of a file of that name; None for a format that can only be
+    kept or deleted.
+    """
     if name.endswith(".gz"):
         inner = scrubber_of(name[:-3])
         return None if inner is None else lambda content, person: _gzipped(content, person, inner)
@@ -93,7 +100,9 @@ def scrubber_of(name: str) -> Callable[[bytes, Person], Scrubbed] | None:
 
 
 def scrub_value(value: Any, person: Person) -> tuple[Any, int, int]:
-    """A JSON value without the person: their rows and entries go, in other strings the name is replaced."""
+    """A JSON value without the person: their rows and entries go, in other strings the
+    name is replaced.
+    """
     if isinstance(value, str):
         text, places = person.without(value)
         return text, 0, places
@@ -154,7 +163,9 @@ def _named(pattern: re.Pattern[str], text: str) -> int:
 
 
 def _inside(content: bytes) -> list[bytes]:
-    """What is compressed in it: a gzip stream, members of a zip archive, text chunks of a PNG, columns of a Parquet file."""
+    """What is compressed in it: a gzip stream, members of a zip archive, text chunks of a
+    PNG, columns of a Parquet file.
+    """
     try:
         if content.startswith(b"\x1f\x8b"):
             return [zlib.decompressobj(31).decompress(content, _LARGEST)]

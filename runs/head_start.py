@@ -16,15 +16,17 @@ def start_on_frozen(
     options: TrainOptions,
     arguments: EmoNetTrainingArguments,
 ) -> None:
-    """Fit standardiser and head to the frozen backbone's read-outs, then put the adapters on, in place.
+    """Fit standardiser and head to the frozen backbone's read-outs, then put the adapters
+    on, in place.
 
-    A new head's gradients would first pull the adapters about; a head that has learnt what the frozen
-    read-outs hold starts them where `emonet-fast` ends. Its features are cached, so this costs one pass
-    over the corpus, once.
+    A new head's gradients would first pull the adapters about; a head that has learnt
+    what the frozen read-outs hold starts them where `emonet-fast` ends. Its features are
+    cached, so this costs one pass over the corpus, once.
 
     Args:
         corpus: With train and validation.
-        arguments: Of the training that follows, with `lora_rank`; the head learns for `head_epochs`.
+        arguments: Of the training that follows, with `lora_rank`; the head learns for
+            `head_epochs`.
     """
     if model.config.standardize or arguments.head_epochs:
         corpus.attach_turn_features(model, options.cache_dir, options.progress)

@@ -16,20 +16,25 @@ class TrainOptions:
         dataset: Name of a corpus, or a file or folder.
         output_dir: The run folder.
         data_dir: Folder with the corpus's files.
-        preset: Name of a packed or a prompted preset; empty for a prompted model made without one.
+        preset: Name of a packed or a prompted preset; empty for a prompted model made
+            without one.
         backbone: Hub id, folder, or name of an embedded backbone.
         seed: Of every random number.
-        config_overrides: `EmoNetConfig` fields, or `PromptSettings` fields of a prompted preset.
-        training_overrides: `EmoNetTrainingArguments` fields; of a prompted preset also `own_share` and
-            fields of `TaskSettings`.
-        knowledge: Concept graph (or `none`) and affect lexicon of a context module that reads concepts.
-        cache_dir: Where features of frozen encoders are kept, by default in emonet's cache folder.
+        config_overrides: `EmoNetConfig` fields, or `PromptSettings` fields of a prompted
+            preset.
+        training_overrides: `EmoNetTrainingArguments` fields; of a prompted preset also
+            `own_share` and fields of `TaskSettings`.
+        knowledge: Concept graph (or `none`) and affect lexicon of a context module that
+            reads concepts.
+        cache_dir: Where features of frozen encoders are kept, by default in emonet's
+            cache folder.
         progress: Show progress bars.
         resume: Go on from the last whole checkpoint in the run folder.
-        calibrate: Fit the temperature of the scores on validation and keep it in the configuration.
+        calibrate: Fit the temperature of the scores on validation and keep it in the
+            configuration.
         store: Speaker store that a prompted preset takes its biographies from.
-        load_in_4bit: Frozen weights of a prompted preset in 4 bits while its adapters learn; what is
-            saved is whole.
+        load_in_4bit: Frozen weights of a prompted preset in 4 bits while its adapters
+            learn; what is saved is whole.
     """
 
     dataset: str
@@ -70,11 +75,12 @@ class EvaluateOptions:
         split: The split to score.
         predictions: File that gets one JSON line a turn.
         engine: `torch`, or `onnx` for a folder of `export_onnx`.
-        dtype: What PyTorch computes in (`float32`, `bfloat16`); features of frozen encoders stay those
-            that training cached.
+        dtype: What PyTorch computes in (`float32`, `bfloat16`); features of frozen
+            encoders stay those that training cached.
         store: Speaker store that a prompted model takes its biographies from.
         load_in_4bit: Linear layers in 4 bits, where bitsandbytes runs.
-        cache_dir: Where features of frozen encoders are kept, by default in emonet's cache folder.
+        cache_dir: Where features of frozen encoders are kept, by default in emonet's
+            cache folder.
         progress: Show progress bars.
     """
 

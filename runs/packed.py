@@ -1,4 +1,6 @@
-"""Runs of packed models, which read a dialogue as one sequence and label all its turns at once."""
+"""Runs of packed models, which read a dialogue as one sequence and label all its turns at
+once.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -115,8 +117,8 @@ def build_model(
     """Build what a training of a packed preset starts from.
 
     Returns:
-        A new model on the backbone, its processor, the corpus with histories, and the configuration as
-        `run.json` states it.
+        A new model on the backbone, its processor, the corpus with histories, and the
+        configuration as `run.json` states it.
     """
     backbone = options.backbone
     path = resolve_backbone(backbone)
@@ -149,7 +151,9 @@ def build_model(
 
 
 def _refuse_prompted(options: TrainOptions) -> None:
-    """Raise an EmoNetError for what only prompts have, which a packed preset would not read."""
+    """Raise an EmoNetError for what only prompts have, which a packed preset would not
+    read.
+    """
     alien = [
         *(set(options.config_overrides or {}) & set(PromptSettings.__dataclass_fields__)),
         *(set(PROMPTED_TRAINING) & set(options.training_overrides or {})),

@@ -1,4 +1,6 @@
-"""The steps of a training run, whatever the family of its model: prepare, fit, score, write."""
+"""The steps of a training run, whatever the family of its model: prepare, fit, score,
+write.
+"""
 
 import shutil
 import time
@@ -44,7 +46,9 @@ def run_training(
 
 
 def fit(run: PreparedRun) -> None:
-    """Train, from the last whole checkpoint where the run is resumed, and fit what is fitted after it."""
+    """Train, from the last whole checkpoint where the run is resumed, and fit what is
+    fitted after it.
+    """
     checkpoint = last_whole_checkpoint(run.options.checkpoints) if run.options.resume else None
     run.trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     run.facts |= run.adjust()
@@ -66,7 +70,9 @@ def record_of(run: PreparedRun, **seconds: float) -> dict[str, Any]:
 
 
 def write(run: PreparedRun, scored: ScoredSplit, record: dict[str, Any]) -> None:
-    """Write the run folder: the checkpoint, the record, and validation's figures, predictions and plots."""
+    """Write the run folder: the checkpoint, the record, and validation's figures,
+    predictions and plots.
+    """
     output, model, args = run.options.output_dir, run.model, run.trainer.args
     if run.options.calibrate:
         model.config.calibration_temperature = temperature_of(scored.logits, scored.labels)

@@ -15,8 +15,9 @@ SPEAKERS_FILE = "speakers.json"
 class SpeakerRegistry:
     """Names of known persons and their global ids; id 0 is the unknown speaker.
 
-    Ids follow first appearance in time among the training turns: who appears only in validation or test has never been
-    trained, and neither has a role, so both are the unknown speaker. (Their histories still go by identity.)
+    Ids follow first appearance in time among the training turns: who appears only in
+    validation or test has never been trained, and neither has a role, so both are the
+    unknown speaker. (Their histories still go by identity.)
     """
 
     def __init__(self, names: Iterable[str] = ()):
@@ -39,7 +40,9 @@ class SpeakerRegistry:
         return self._ids.get(name, 0)
 
     def name_of(self, number: int) -> str | None:
-        """The name of an id; None for 0, the unknown speaker. IndexError for an id that was never given."""
+        """The name of an id; None for 0, the unknown speaker. IndexError for an id that
+        was never given.
+        """
         if not 0 <= number < len(self):
             raise IndexError(f"no speaker has the id {number}; ids go up to {len(self) - 1}")
         return [None, *self._ids][number]
@@ -56,7 +59,9 @@ class SpeakerRegistry:
         return iter(self._ids)
 
     def save(self, path: str | Path) -> Path:
-        """Write the registry to `path`, or as `speakers.json` into the folder `path`; returns the file."""
+        """Write the registry to `path`, or as `speakers.json` into the folder `path`;
+        returns the file.
+        """
         file = _registry_file(path)
         document = {"version": 1, "speakers": list(self._ids)}
         file.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")

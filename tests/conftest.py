@@ -1,4 +1,6 @@
-"""A tokenizer and folders of tiny backbones for the session, so that no test needs a network or a weight file."""
+"""A tokenizer and folders of tiny backbones for the session, so that no test needs a
+network or a weight file.
+"""
 
 import os
 from pathlib import Path
@@ -18,7 +20,8 @@ if (
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     torch.set_num_threads(threads)
 
-# The same few cases every time; `--hypothesis-profile=fuzz` tries 10,000 new ones at every door (results/hard_knocks.md).
+# The same few cases every time; `--hypothesis-profile=fuzz` tries 10,000 new ones at
+# every door (results/hard_knocks.md).
 _COMMON = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 settings.register_profile("few", max_examples=25, derandomize=True, **_COMMON)
 settings.register_profile("some", max_examples=500, print_blob=True, **_COMMON)

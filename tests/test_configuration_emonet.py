@@ -1,4 +1,6 @@
-"""Configurations: what a field may hold, in the words that a user gets, and what an earlier checkpoint said stays said."""
+"""Configurations: what a field may hold, in the words that a user gets, and what an
+earlier checkpoint said stays said.
+"""
 
 import copy
 import json

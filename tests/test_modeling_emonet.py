@@ -1,4 +1,6 @@
-"""Properties every preset keeps on every backbone family: causality, batch invariance, gradients, round trips."""
+"""Properties every preset keeps on every backbone family: causality, batch invariance,
+gradients, round trips.
+"""
 
 import inspect
 import itertools

@@ -100,7 +100,9 @@ def test_history_reaches_the_memory_and_only_of_the_speaker(pipe: Any) -> None:
 
 
 def test_history_of_the_same_dialogue_is_what_came_before(pipe: Any) -> None:
-    """A dialogue after another gives the scores of that call's order of time, as `predict_dialogues` has it."""
+    """A dialogue after another gives the scores of that call's order of time, as
+    `predict_dialogues` has it.
+    """
     in_time = predict_dialogues(pipe.model, pipe.processor, [PLAIN, SECOND])[1]
     assert torch.allclose(scores(pipe(SECOND, history=[PLAIN])), scores(in_time), atol=1e-5)
 

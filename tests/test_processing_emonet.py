@@ -1,4 +1,6 @@
-"""The processor: windows lose no turn and see no future, markers and memory are where they belong, bad input is named."""
+"""The processor: windows lose no turn and see no future, markers and memory are where
+they belong, bad input is named.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -106,7 +108,8 @@ def test_the_marker_can_be_left_unread(tokenizer: Any, family: str) -> None:
     window = processor.encode(turns)[0]
     unread = [token for token, read in zip(window["input_ids"], window["read_mask"], strict=True) if not read]
     words = tokenizer.convert_ids_to_tokens(unread)
-    # An empty turn keeps one token that is read: the separator, or where there is none the marker's last.
+    # An empty turn keeps one token that is read: the separator, or where there is none
+    # the marker's last.
     assert words == (["leave", "me"] * 2 if family == "bert" else ["leave", "me", "leave"])
     assert set(turn for turn, read in zip(window["turn_ids"], window["read_mask"], strict=True) if read) == {
         0,

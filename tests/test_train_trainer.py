@@ -1,4 +1,6 @@
-"""The Trainer: the loss is exact however a step is cut up, weights come from train, the best epoch is kept."""
+"""The Trainer: the loss is exact however a step is cut up, weights come from train, the
+best epoch is kept.
+"""
 
 import os
 import subprocess
@@ -84,7 +86,8 @@ def test_two_processes_take_the_step_of_one(tokenizer: Any, tmp_path: Path) -> N
     script = tmp_path / "run.py"
     root = str(Path(__file__).parent / "helpers")
     script.write_text(TWO_PROCESSES.format(root=root, folder=str(tmp_path)))
-    # accelerate starts several local processes through this flag only; use_cpu makes them talk over gloo.
+    # accelerate starts several local processes through this flag only; use_cpu makes them
+    # talk over gloo.
     command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
                "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0", str(script)]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}

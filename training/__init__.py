@@ -1,1 +1,3 @@
-"""What a training is asked for: arguments and class weights, below the Trainer that reads them."""
+"""What a training is asked for: arguments and class weights, below the Trainer that reads
+them.
+"""

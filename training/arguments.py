@@ -26,21 +26,22 @@ class EmoNetTrainingArguments(TrainingArguments):
     """`TrainingArguments` that evaluate each epoch and keep the best epoch on validation.
 
     Args:
-        class_weighting: How `class_weights` were made (`none`, `inverse`, `sqrt_inverse`, `effective`);
-            see [`class_weights`].
-        learning_rate_mapping: Regular expression on parameter names → learning rate; the first that
-            matches wins.
-        early_stopping_patience: Epochs without a better validation score before training stops; 0 for
-            never.
-        logit_adjustment: After training a bias for every class is fitted, to what cross-fitted heads say
-            of training dialogues (`out_of_fold`) or to `validation`; see `logit_adjustment.py`.
-        lora_rank: Rank of LoRA adapters on the backbone, whose own weights are then not trained; 0 for
-            none.
+        class_weighting: How `class_weights` were made (`none`, `inverse`, `sqrt_inverse`,
+            `effective`); see [`class_weights`].
+        learning_rate_mapping: Regular expression on parameter names → learning rate; the
+            first that matches wins.
+        early_stopping_patience: Epochs without a better validation score before training
+            stops; 0 for never.
+        logit_adjustment: After training a bias for every class is fitted, to what
+            cross-fitted heads say of training dialogues (`out_of_fold`) or to
+            `validation`; see `logit_adjustment.py`.
+        lora_rank: Rank of LoRA adapters on the backbone, whose own weights are then not
+            trained; 0 for none.
         lora_alpha: See [`LoraSettings`].
         lora_dropout: See [`LoraSettings`].
         lora_target_modules: See [`LoraSettings`].
-        head_epochs: With adapters, the head first learns this long on the frozen backbone's cached
-            read-outs.
+        head_epochs: With adapters, the head first learns this long on the frozen
+            backbone's cached read-outs.
     """
 
     class_weighting: str = field(default="none", metadata=_one_of(CLASS_WEIGHTINGS))
@@ -72,7 +73,9 @@ class EmoNetTrainingArguments(TrainingArguments):
 
     @property
     def saves_nothing(self) -> bool:
-        """Whether no checkpoint is written: the best weights are kept in memory ([`BestWeights`])."""
+        """Whether no checkpoint is written: the best weights are kept in memory
+        ([`BestWeights`]).
+        """
         return str(getattr(self.save_strategy, "value", self.save_strategy)) == "no"
 
     def __post_init__(self) -> None:
@@ -92,8 +95,9 @@ class EmoNetTrainingArguments(TrainingArguments):
 def class_weights(labels: Sequence[int] | np.ndarray, num_labels: int, scheme: str) -> list[float] | None:
     """Class weights from training labels, with mean 1; None for `none`.
 
-    `inverse`: 1/n_c. `sqrt_inverse`: 1/√n_c. `effective`: (1 - β)/(1 - β^n_c) with β = 0.999 (Cui et al.
-    2019, eq. 2). A class without a training label takes the largest weight of the others.
+    `inverse`: 1/n_c. `sqrt_inverse`: 1/√n_c. `effective`: (1 - β)/(1 - β^n_c) with β =
+    0.999 (Cui et al. 2019, eq. 2). A class without a training label takes the largest
+    weight of the others.
 
     Args:
         labels: (N,) label ids; negative ones do not count.

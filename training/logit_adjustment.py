@@ -1,8 +1,11 @@
-"""The bias by which classes are weighed against each other, fitted to what a model says of dialogues it has not learnt from.
+"""The bias by which classes are weighed against each other, fitted to what a model says
+of dialogues it has not learnt from.
 
-`out_of_fold`: each member of a [`HeadEnsemble`] leaves out its fold of the training dialogues, so that the training set itself,
-seven times the size of EmoryNLP's validation set, shows what the heads say of new dialogues. Where the backbone is trained too,
-it has seen all of them: then the bias is fitted to `validation`, whose own figures flatter from then on.
+`out_of_fold`: each member of a [`HeadEnsemble`] leaves out its fold of the training
+dialogues, so that the training set itself, seven times the size of EmoryNLP's validation
+set, shows what the heads say of new dialogues. Where the backbone is trained too, it has
+seen all of them: then the bias is fitted to `validation`, whose own figures flatter from
+then on.
 """
 
 from collections.abc import Sequence
@@ -22,10 +25,12 @@ _SWEEPS = 4
 
 
 def prepare_adjustment(adjustment: str, split: EncodedSplit, members: int) -> None:
-    """Before training: give the dialogues of the training split their folds, if the adjustment needs them.
+    """Before training: give the dialogues of the training split their folds, if the
+    adjustment needs them.
 
     Raises:
-        EmoNetError: for a single head: an ensemble carries the bias, and its members leave out parts for each other.
+        EmoNetError: for a single head: an ensemble carries the bias, and its members
+            leave out parts for each other.
     """
     if adjustment != "none" and members < 2:
         raise EmoNetError(
@@ -36,14 +41,18 @@ def prepare_adjustment(adjustment: str, split: EncodedSplit, members: int) -> No
 
 
 def assign_folds(split: EncodedSplit, members: int) -> None:
-    """Give every window of a training split the member that does not learn from its dialogue."""
+    """Give every window of a training split the member that does not learn from its
+    dialogue.
+    """
     for number, windows in enumerate(split.windows):
         for window in windows:
             window["fold"] = number % members
 
 
 def member_labels(labels: torch.Tensor, folds: torch.Tensor, members: int) -> torch.Tensor:
-    """(B, T) labels and (B,) folds → (B, T, M): the labels that each member learns from, -100 in its own fold."""
+    """(B, T) labels and (B,) folds → (B, T, M): the labels that each member learns from,
+    -100 in its own fold.
+    """
     own = folds[:, None] == torch.arange(members, device=folds.device)
     return labels[:, :, None].expand(-1, -1, members).masked_fill(own[:, None], NO_LABEL)
 
@@ -52,7 +61,9 @@ def member_labels(labels: torch.Tensor, folds: torch.Tensor, members: int) -> to
 def out_of_fold_logits(
     model: Any, split: EncodedSplit, collator: EmoNetCollator, batch_size: int = 16
 ) -> np.ndarray:
-    """(N, C): for every turn of a split with folds, in order, the log-probabilities by the member that left it out."""
+    """(N, C): for every turn of a split with folds, in order, the log-probabilities by
+    the member that left it out.
+    """
     model.eval()
     parts: list[Any] = [None] * len(split)
     for places in batches_by_length(split.examples, batch_size, 8192):
@@ -73,10 +84,11 @@ def out_of_fold_logits(
 def fit_class_bias(
     logits: np.ndarray, gold: np.ndarray, dialogues: np.ndarray, resamples: int = 20, seed: int = 0
 ) -> np.ndarray:
-    """(C,) with mean 0: what to add to logits (N, C) so that their largest gives the best weighted F1.
+    """(C,) with mean 0: what to add to logits (N, C) so that their largest gives the best
+    weighted F1.
 
-    The mean over bootstrap resamples of the dialogues: the best bias of the sample itself follows its noise. Turns whose `gold`
-    is -100 do not count.
+    The mean over bootstrap resamples of the dialogues: the best bias of the sample itself
+    follows its noise. Turns whose `gold` is -100 do not count.
 
     Args:
         gold / dialogues: (N,) label ids, and the dialogue of each turn.
@@ -96,7 +108,9 @@ def fit_class_bias(
 
 
 def _best_bias(logits: np.ndarray, gold: np.ndarray) -> np.ndarray:
-    """(C,): searched class by class on a grid, from 0, until a sweep over all classes brings nothing."""
+    """(C,): searched class by class on a grid, from 0, until a sweep over all classes
+    brings nothing.
+    """
 
     def figure(bias: np.ndarray) -> float:
         counts = dialogue_counts(gold, (logits + bias).argmax(-1), np.zeros(len(gold)), len(bias))

@@ -12,8 +12,10 @@ class Preset:
     """A named configuration.
 
     Attributes:
-        paper: Where it is from. config: `EmoNetConfig` fields. training: `EmoNetTrainingArguments` fields.
-        decoder / decoder_training: Fields of both that differ where the backbone is a decoder.
+        paper: Where it is from. config: `EmoNetConfig` fields. training:
+            `EmoNetTrainingArguments` fields.
+        decoder / decoder_training: Fields of both that differ where the backbone is a
+            decoder.
     """
 
     name: str
@@ -36,7 +38,8 @@ _FINE_TUNED: dict[str, Any] = {
     "per_device_train_batch_size": 8,
     "warmup_steps": 0.1,
 }
-# Without dropout of attention weights an epoch on a CPU takes half the time and less memory: see `EmoNetConfig`.
+# Without dropout of attention weights an epoch on a CPU takes half the time and less
+# memory: see `EmoNetConfig`.
 _CONTEXT: dict[str, Any] = {
     "context_mode": "packed",
     "causal": True,
@@ -53,9 +56,10 @@ _MEMORY: dict[str, Any] = {
 _COMPM = "Lee & Lee 2022, CoMPM (NAACL)"
 _THESIS = "EmoNet thesis: CoMPM with global speakers, speaker behaviour, weighted loss"
 
-# A frozen encoder reads each turn as the sequence it was trained on, and a GRU adds the past; a frozen decoder reads the
-# dialogue, names included, in one pass at a layer behind its middle, each turn from its text. The memory did not help in
-# first trials, so it waits behind `--speaker-memory corpus`.
+# A frozen encoder reads each turn as the sequence it was trained on, and a GRU adds the
+# past; a frozen decoder reads the dialogue, names included, in one pass at a layer behind
+# its middle, each turn from its text. The memory did not help in first trials, so it
+# waits behind `--speaker-memory corpus`.
 _FAST = {
     "freeze_backbone": True,
     "standardize": True,
@@ -74,7 +78,8 @@ _FAST = {
     "head_members": 4,
     "head_dropout": 0.5,
 }
-# The GRU learns what it can in some five passes and then only remembers; the decoder's head, without one, needs thirty.
+# The GRU learns what it can in some five passes and then only remembers; the decoder's
+# head, without one, needs thirty.
 _FAST_TRAINING: dict[str, Any] = {
     "learning_rate": 1e-3,
     "num_train_epochs": 30,
@@ -100,7 +105,8 @@ _FAST_DECODER = {
 
 
 _CONTEXT_MODULES = all_context_modules()
-# A published system on cached turn vectors: each turn read alone, its module makes the context, and nothing of EmoNet's added.
+# A published system on cached turn vectors: each turn read alone, its module makes the
+# context, and nothing of EmoNet's added.
 _SYSTEM: dict[str, Any] = {
     **_FAST,
     "speaker_identity": "none",
@@ -125,10 +131,12 @@ _SYSTEM_FINE_TUNED: dict[str, Any] = {
 
 
 def _system(name: str, summary: str, fine_tuned: dict[str, Any] | None = None) -> tuple[Preset, Preset]:
-    """A system of the field in both regimes: on a frozen backbone with cached features, and fine-tuned.
+    """A system of the field in both regimes: on a frozen backbone with cached features,
+    and fine-tuned.
 
     Args:
-        name: Of its context module. fine_tuned: What differs where the backbone is trained.
+        name: Of its context module. fine_tuned: What differs where the backbone is
+            trained.
     """
     module = _CONTEXT_MODULES[name]
     paper, direction = module.paper, {"context_module": name, "causal": not module.sees_future}
@@ -154,7 +162,8 @@ def _system(name: str, summary: str, fine_tuned: dict[str, Any] | None = None) -
     )
 
 
-# The head starts where `emonet-fast` ends, and that start counts as the first candidate on validation.
+# The head starts where `emonet-fast` ends, and that start counts as the first candidate
+# on validation.
 _LM_TRAINING: dict[str, Any] = {
     "lora_rank": 16,
     "head_epochs": 30,
@@ -206,12 +215,14 @@ _ALL = (
             "memory_fusion": "add",
             "head_dropout": 0.0,
         },
-        # The paper trains RoBERTa-large at 1e-6, batch 1. A smaller backbone needs a larger step, and many: 90 steps of eight
-        # dialogues at one rate left MiniLM at the most frequent label (results/earlier/compm-90-steps).
+        # The paper trains RoBERTa-large at 1e-6, batch 1. A smaller backbone needs a
+        # larger step, and many: 90 steps of eight dialogues at one rate left MiniLM at
+        # the most frequent label (results/earlier/compm-90-steps).
         {**_FINE_TUNED, "per_device_train_batch_size": 2, "class_weighting": "none"},
         {"pooling": "last"},  # a decoder's first token has seen nothing
     ),
-    # Frozen, the first token of a whole past says little: a GRU over the turns is the context model, as in the other frozen rows.
+    # Frozen, the first token of a whole past says little: a GRU over the turns is the
+    # context model, as in the other frozen rows.
     Preset(
         "compm-frozen",
         "CoMPM's two branches on cached features: a GRU over the turns, and the speaker's earlier turns of the dialogue",
@@ -241,8 +252,9 @@ _ALL = (
         _FAST_DECODER,
         _FAST_DECODER_TRAINING,
     ),
-    # What won on validation (results/hunt.md): the classes are weighed by a bias that is fitted to out-of-fold predictions, not
-    # by weights in the loss; the speaker's name or id stays, the memory doesn't.
+    # What won on validation (results/hunt.md): the classes are weighed by a bias that is
+    # fitted to out-of-fold predictions, not by weights in the loss; the speaker's name or
+    # id stays, the memory doesn't.
     Preset(
         "emonet",
         "EmoNet as it does best: frozen backbone, speakers' names or ids, logits adjusted to weighted F1 on training dialogues",
@@ -301,7 +313,9 @@ def preset_training(name: str, is_decoder: bool) -> dict[str, Any]:
 
 
 def added_parameters(name: str, hidden_size: int = 384, num_labels: int = 7) -> int:
-    """How many parameters a preset adds to an encoder of that width, besides the backbone's own, id tables and knowledge."""
+    """How many parameters a preset adds to an encoder of that width, besides the
+    backbone's own, id tables and knowledge.
+    """
     import torch
     from transformers import CONFIG_MAPPING
 

@@ -1,4 +1,6 @@
-"""The demo page and the JSON endpoint of this Space. A secret EMONET_AUTH (NAME:PASSWORD) makes both ask for a login."""
+"""The demo page and the JSON endpoint of this Space. A secret EMONET_AUTH (NAME:PASSWORD)
+makes both ask for a login.
+"""
 
 import os
 

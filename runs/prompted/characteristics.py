@@ -1,8 +1,10 @@
-"""Characteristics of speakers and listeners that a language model writes of training turns: what stage 1 learns to tell.
+"""Characteristics of speakers and listeners that a language model writes of training
+turns: what stage 1 learns to tell.
 
-After Fu et al. 2024 (CKERC, arXiv 2403.07260 v1) and 2025 (LaERC-S, COLING; v2 of the same): an instruct model is asked for the
-common sense behind an utterance, in ten words at most; the model to be trained learns to write the same. The kinds are those of
-ATOMIC (Sap et al. 2019): x is who speaks, o are the others.
+After Fu et al. 2024 (CKERC, arXiv 2403.07260 v1) and 2025 (LaERC-S, COLING; v2 of the
+same): an instruct model is asked for the common sense behind an utterance, in ten words
+at most; the model to be trained learns to write the same. The kinds are those of ATOMIC
+(Sap et al. 2019): x is who speaks, o are the others.
 """
 
 import re
@@ -23,7 +25,9 @@ _END = re.compile(r"(?<!\bDr)(?<!\bMr)(?<!\bMs)(?<!\bMrs)[.!?](?=\s|$)")
 
 @dataclass(frozen=True)
 class Characteristic:
-    """What is asked of a turn, and how the answer begins: a small model otherwise goes on with the lines."""
+    """What is asked of a turn, and how the answer begins: a small model otherwise goes on
+    with the lines.
+    """
 
     question: str
     beginning: str
@@ -54,11 +58,13 @@ def check_kinds(kinds: Iterable[str]) -> None:
 
 
 class CharacteristicWriter:
-    """Writes the characteristics of training turns, each from its turn and those before it, with no label among them.
+    """Writes the characteristics of training turns, each from its turn and those before
+    it, with no label among them.
 
     Args:
-        annotator: Writes and keeps them. builder: Of the prompts of the model that is to learn them; its window says how many
-            earlier turns are shown. kinds: Names in `CHARACTERISTICS`.
+        annotator: Writes and keeps them. builder: Of the prompts of the model that is to
+            learn them; its window says how many earlier turns are shown. kinds: Names in
+            `CHARACTERISTICS`.
     """
 
     def __init__(self, annotator: Annotator, builder: PromptBuilder, kinds: Sequence[str]):
@@ -67,7 +73,9 @@ class CharacteristicWriter:
         self._shown_to_annotator = builder.for_tokenizer(annotator.tokenizer)
 
     def annotate(self, row: Mapping[str, Any], place: int, kind: str) -> Annotation:
-        """What the annotator says of the turn at `place` of a dialogue (a row of the `dialogues` view)."""
+        """What the annotator says of the turn at `place` of a dialogue (a row of the
+        `dialogues` view).
+        """
         window = min(self.builder.settings.window, place)
         chat, beginning = self._chat(row, place, kind, window)
         while window and not self.annotator.writer.fits(chat, MOST_TOKENS):
@@ -110,7 +118,9 @@ def asked(
     kind: str,
     window: int | None = None,
 ) -> tuple[str, str]:
-    """The question for a turn behind its past (`window` turns of it, or as many as prompts hold), and how the answer begins."""
+    """The question for a turn behind its past (`window` turns of it, or as many as
+    prompts hold), and how the answer begins.
+    """
     scene = builder.scene(turns, place - (builder.settings.window if window is None else window), place + 1)
     words = {"name": scene.name(place), "said": scene.said(place)}
     characteristic = CHARACTERISTICS[kind]

@@ -82,8 +82,8 @@ class PromptedFamily:
     ) -> ScoredSplit:
         """Score a split turn by turn.
 
-        A turn's biographies are written anew from what the turn may see; trajectories are the model's own
-        predictions, and training labels.
+        A turn's biographies are written anew from what the turn may see; trajectories are
+        the model's own predictions, and training labels.
         """
         model = computing_in(model, options.dtype)
         visible = [name for name in ("train", options.split) if name in conversations]
@@ -143,7 +143,8 @@ def prepare_prompted(
     model.config.class_weights = class_weights(turns.labels(), len(model.labels), arguments.class_weighting)
     if arguments.lora_rank:
         add_adapters(model, LoraSettings.of(arguments))
-        # The head's rows are the label words' own: what is trained is the transformer below it.
+        # The head's rows are the label words' own: what is trained is the transformer
+        # below it.
         model.language_model.get_output_embeddings().requires_grad_(False)
     first_stage = learn_first_stage(model, turns.dialogues, tasks, arguments, options.progress)
     trainer = PromptedTrainer(
@@ -182,20 +183,25 @@ def train_prompted(
     progress: bool = True,
     **training: Any,
 ) -> PromptedEmoNet:
-    """Train a prompted model on a loaded corpus, with any settings and biographer, and write the run folder.
+    """Train a prompted model on a loaded corpus, with any settings and biographer, and
+    write the run folder.
 
-    It holds the model with its adapters merged, the adapters alone in `adapter`, `run.json`, and
-    validation's `metrics.json`, `predictions.jsonl` and plots.
+    It holds the model with its adapters merged, the adapters alone in `adapter`,
+    `run.json`, and validation's `metrics.json`, `predictions.jsonl` and plots.
 
     Args:
-        conversations: `load_conversations(..., history_window=K)`, K at least the trajectory's length.
+        conversations: `load_conversations(..., history_window=K)`, K at least the
+            trajectory's length.
         settings: What a prompt holds.
         lora: In place of the fields of `training` that begin with `lora_`.
-        biographer: Writes the biographies that `settings` asks for; see [`biographer_for`].
-        load_in_4bit: The frozen weights in 4 bits while the adapters learn; what is saved is whole.
+        biographer: Writes the biographies that `settings` asks for; see
+            [`biographer_for`].
+        load_in_4bit: The frozen weights in 4 bits while the adapters learn; what is saved
+            is whole.
         calibrate: Fit the temperature of the scores on validation.
-        training: `own_share` (the largest share of training turns that a trajectory tells by the model's
-            own predictions), `EmoNetTrainingArguments` and fields of [`TaskSettings`].
+        training: `own_share` (the largest share of training turns that a trajectory tells
+            by the model's own predictions), `EmoNetTrainingArguments` and fields of
+            [`TaskSettings`].
     """
     if lora is not None:
         training |= {f"lora_{name}": value for name, value in asdict(lora).items()}

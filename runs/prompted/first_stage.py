@@ -1,4 +1,6 @@
-"""Stage 1 of systems that learn in two: the language model learns to write answers before it learns the emotions."""
+"""Stage 1 of systems that learn in two: the language model learns to write answers before
+it learns the emotions.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,7 +22,8 @@ class AnswerModel(nn.Module):
     """The language model of a prompted read-out, which learns the tokens of answers.
 
     Args:
-        model: A [`PromptedEmoNet`] with adapters; they are what is trained, and stage 2 goes on with them.
+        model: A [`PromptedEmoNet`] with adapters; they are what is trained, and stage 2
+            goes on with them.
     """
 
     def __init__(self, model: Any):
@@ -31,7 +34,8 @@ class AnswerModel(nn.Module):
         """The mean cross entropy of answer tokens.
 
         Args:
-            input_ids: (B, L), prompt and answer, padded on the right. labels: (B, L), -100 but on the answers' tokens.
+            input_ids: (B, L), prompt and answer, padded on the right. labels: (B, L),
+                -100 but on the answers' tokens.
         """
         # In a causal model nothing looks at the padding behind it.
         hidden = self.transformer(input_ids=input_ids, use_cache=False).last_hidden_state
@@ -51,11 +55,13 @@ def learn_first_stage(
     """Train a prompted model for the first stage of `tasks`; None where there is none.
 
     Args:
-        dialogues: Training dialogues (rows of the `dialogues` view). arguments: `TrainingArguments` of the stage that follows,
-            whose learning rate, warm-up and device are this one's too.
+        dialogues: Training dialogues (rows of the `dialogues` view). arguments:
+            `TrainingArguments` of the stage that follows, whose learning rate, warm-up
+            and device are this one's too.
 
     Returns:
-        What was learnt, for the run's record: `task`, `annotator`, `examples`, `losses` by epoch.
+        What was learnt, for the run's record: `task`, `annotator`, `examples`, `losses`
+        by epoch.
     """
     if not tasks.first_stage or not tasks.first_stage_epochs:
         return None
@@ -91,7 +97,8 @@ def learn_first_stage(
 def answer_rows(
     tokenizer: Any, examples: Sequence[tuple[str, str]], max_tokens: int
 ) -> list[dict[str, list[int]]]:
-    """Prompts and answers → `input_ids` and `labels`; an answer ends with the end of a turn.
+    """Prompts and answers → `input_ids` and `labels`; an answer ends with the end of a
+    turn.
 
     One that is over `max_tokens` is left out, with a warning that counts them.
     """
@@ -115,7 +122,8 @@ def learn_answers(model: Any, examples: Sequence[tuple[str, str]], **training: A
     """Train the adapters of a prompted model to write answers.
 
     Args:
-        examples: Prompts, up to where an answer begins, and answers. training: `TrainingArguments` fields.
+        examples: Prompts, up to where an answer begins, and answers. training:
+            `TrainingArguments` fields.
 
     Returns:
         `examples`, `tokens` of answers, and the `losses` by epoch.

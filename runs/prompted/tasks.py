@@ -1,5 +1,5 @@
-"""What the systems of the field learn beside the emotion, and InstructERC's two tasks: who said this, what will be felt next
-(Lei et al. 2023, section 3.3)."""
+"""What the systems of the field learn beside the emotion, and InstructERC's two tasks:
+who said this, what will be felt next (Lei et al. 2023, section 3.3)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,16 +16,19 @@ _SPEAKER_ROLE = f"You are an expert in the emotions of conversations. {MATERIAL}
 
 @dataclass(frozen=True)
 class TaskSettings:
-    """What is learnt before and beside the emotions. Nothing of it is needed when the model is used.
+    """What is learnt before and beside the emotions. Nothing of it is needed when the
+    model is used.
 
     Args:
-        first_stage: What the model learns to write first: `speakers`, or characteristics (`oReact`, several with commas) that the
-            annotator wrote of training turns; empty for nothing.
+        first_stage: What the model learns to write first: `speakers`, or characteristics
+            (`oReact`, several with commas) that the annotator wrote of training turns;
+            empty for nothing.
         first_stage_epochs / first_stage_batch_size: Of that stage.
         annotator: The instruct model that writes characteristics.
         impact_weight: Weight α of the emotion-impact task in the loss; 0 for none.
         embedder: The sentence encoder by which demonstrations are found.
-        demonstrations_share_label: Training turns are shown turns of their own emotion alone.
+        demonstrations_share_label: Training turns are shown turns of their own emotion
+            alone.
     """
 
     first_stage: str = ""
@@ -60,9 +63,11 @@ class TaskSettings:
 
 
 def speaker_examples(builder: PromptBuilder, dialogues: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Speaker identification: an utterance alone, and which of its dialogue's speakers said it.
+    """Speaker identification: an utterance alone, and which of its dialogue's speakers
+    said it.
 
-    The names stand in alphabetical order, so that their place tells nothing. A dialogue of one speaker teaches nothing here.
+    The names stand in alphabetical order, so that their place tells nothing. A dialogue
+    of one speaker teaches nothing here.
 
     Args:
         dialogues: Training dialogues (rows of the `dialogues` view).
@@ -84,9 +89,11 @@ def speaker_examples(builder: PromptBuilder, dialogues: Iterable[Mapping[str, An
 
 
 def impact_text(builder: PromptBuilder, turns: Sequence[Mapping[str, Any]], place: int, window: int) -> str:
-    """Emotion impact: what the speaker of the turn at `place` will feel, from what was said before it.
+    """Emotion impact: what the speaker of the turn at `place` will feel, from what was
+    said before it.
 
-    Neither the turn's text nor anything later is in it. Its answer is the turn's label, scored like the main task's.
+    Neither the turn's text nor anything later is in it. Its answer is the turn's label,
+    scored like the main task's.
     """
     # The speaker's name is all that is taken from the turn itself.
     past = [*turns[:place], {"speaker": turn_speaker(turns[place], place), "text": ""}]

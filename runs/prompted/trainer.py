@@ -1,4 +1,6 @@
-"""The Trainer of prompted models: prompts of a corpus, the weighted loss, trajectories of its own."""
+"""The Trainer of prompted models: prompts of a corpus, the weighted loss, trajectories of
+its own.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,12 +27,16 @@ from .trajectory import EmotionRecord
 
 
 class PromptedSplit(Dataset):
-    """A split's turns as prompts, each written when it is asked for, since trajectories change in training.
+    """A split's turns as prompts, each written when it is asked for, since trajectories
+    change in training.
 
     Args:
-        dialogues: Rows of the `dialogues` view, with `speaker_history_index`. record: The corpus's emotions.
-        biographer: Writes a speaker's biography as far as a view reaches; `None` for none.
-        tasks: What training adds to a turn: the prompt of the emotion-impact task, demonstrations by label.
+        dialogues: Rows of the `dialogues` view, with `speaker_history_index`. record: The
+            corpus's emotions.
+        biographer: Writes a speaker's biography as far as a view reaches; `None` for
+            none.
+        tasks: What training adds to a turn: the prompt of the emotion-impact task,
+            demonstrations by label.
     """
 
     def __init__(
@@ -85,7 +91,9 @@ class PromptedSplit(Dataset):
         return {name: biographer(identity(clean_text(name), row["dialogue_id"]), view).text for name in names}
 
     def _shown(self, number: int, processor: Any) -> Sequence[Sequence[LabelledTurn]]:
-        """The demonstrations of each turn of a dialogue; a training turn's are never of its own."""
+        """The demonstrations of each turn of a dialogue; a training turn's are never of
+        its own.
+        """
         turns = self.dialogues[number]["turns"]
         if not self._prompts.settings.demonstrations:
             return [()] * len(turns)
@@ -94,15 +102,19 @@ class PromptedSplit(Dataset):
             gold = [self.label(number, place) for place in range(len(turns))]
             emotions = [None if label == NO_LABEL else self._prompts.labels[label] for label in gold]
             return processor.demonstrations_for(texts, self.dialogues[number]["dialogue_id"], emotions)
-        return processor.demonstrations_for(texts, self.dialogues[number]["dialogue_id"] if training else None)
+        return processor.demonstrations_for(
+            texts, self.dialogues[number]["dialogue_id"] if training else None
+        )
 
 
 def predict_split(
     model: PromptedEmoNet, split: PromptedSplit, progress: bool = False
 ) -> tuple[np.ndarray, PrefixReader]:
-    """Log-probabilities (N, C) of every turn of a split, in order of time, and the reader with its count of tokens.
+    """Log-probabilities (N, C) of every turn of a split, in order of time, and the reader
+    with its count of tokens.
 
-    Each prediction is taken up before the next prompt is written: it is what later trajectories tell.
+    Each prediction is taken up before the next prompt is written: it is what later
+    trajectories tell.
     """
     model.eval()
     reader = PrefixReader(model.language_model, model.tree)
@@ -137,7 +149,9 @@ class PromptedTrainer(EmoNetTrainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """The weighted cross entropy of the emotions, and α times that of the same emotions without the turn itself."""
+        """The weighted cross entropy of the emotions, and α times that of the same
+        emotions without the turn itself.
+        """
         prefix = "impact_"
         main = {name: value for name, value in inputs.items() if not name.startswith(prefix)}
         impact = {
@@ -166,7 +180,9 @@ class PromptedTrainer(EmoNetTrainer):
 
 
 class OwnTrajectories(TrainerCallback):
-    """From the second epoch on, a growing share of training turns is told with the model's own predictions, up to `share`."""
+    """From the second epoch on, a growing share of training turns is told with the
+    model's own predictions, up to `share`.
+    """
 
     def __init__(self, model: PromptedEmoNet, split: PromptedSplit, share: float):
         self.model, self.split, self.share = model, split, share
@@ -182,7 +198,9 @@ class OwnTrajectories(TrainerCallback):
 
 
 def collate(examples: Sequence[Mapping[str, Any]], pad: int) -> dict[str, torch.Tensor]:
-    """Prompts → (B, L) tokens and mask, padded on the right, and (B, 1) labels; `impact_…` are those of that task."""
+    """Prompts → (B, L) tokens and mask, padded on the right, and (B, 1) labels;
+    `impact_…` are those of that task.
+    """
     batch = {"labels": torch.tensor([example["labels"] for example in examples])}
     for prefix in ("", "impact_"):
         rows = [example[f"{prefix}input_ids"] for example in examples if f"{prefix}input_ids" in example]

@@ -1,7 +1,9 @@
-"""Emotional trajectories: what a turn's speaker felt lately, told without telling what must not be known.
+"""Emotional trajectories: what a turn's speaker felt lately, told without telling what
+must not be known.
 
-A training turn's emotion is its label, or, scheduled, what the model itself predicted for it; a validation or test turn's
-emotion is the model's prediction and nothing else, for its label is never taken up here.
+A training turn's emotion is its label, or, scheduled, what the model itself predicted for
+it; a validation or test turn's emotion is the model's prediction and nothing else, for
+its label is never taken up here.
 """
 
 import random
@@ -12,15 +14,18 @@ from ...prompted.prompts import LabelledTurn
 
 
 class EmotionRecord:
-    """What was felt, by utterance: training labels, and predictions of every split as the model makes them.
+    """What was felt, by utterance: training labels, and predictions of every split as the
+    model makes them.
 
     Args:
-        train: The training dialogues (rows of the `dialogues` view), whose labels alone are read.
+        train: The training dialogues (rows of the `dialogues` view), whose labels alone
+            are read.
         texts: Every utterance's text by `utterance_index`. labels: Label names.
 
     Attributes:
-        own_share: How often a training turn is told to another with the model's own prediction, where there is one: what the
-            model meets when it is used. seed: Of the choice which.
+        own_share: How often a training turn is told to another with the model's own
+            prediction, where there is one: what the model meets when it is used. seed: Of
+            the choice which.
     """
 
     def __init__(self, train: Sequence[Mapping[str, Any]], texts: Sequence[str], labels: Sequence[str]):
@@ -42,10 +47,11 @@ class EmotionRecord:
         """The trajectory in front of a turn, oldest first.
 
         Args:
-            scheduled: Training turns are told by `own_share`; else by their labels, as where the model is evaluated.
+            scheduled: Training turns are told by `own_share`; else by their labels, as
+                where the model is evaluated.
 
-        Which earlier utterances it may see is the corpus's history rule (`speaker_history_index`); those whose emotion may not be
-        known are left out.
+        Which earlier utterances it may see is the corpus's history rule
+        (`speaker_history_index`); those whose emotion may not be known are left out.
         """
         felt = [(index, self._emotion(index, scheduled)) for index in turn["speaker_history_index"]]
         return [

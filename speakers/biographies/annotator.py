@@ -1,4 +1,6 @@
-"""Annotations by an instruct model: written greedily, once, and kept on disk with where they are from."""
+"""Annotations by an instruct model: written greedily, once, and kept on disk with where
+they are from.
+"""
 
 import hashlib
 import json
@@ -35,9 +37,12 @@ class Annotation:
     """A text that a model wrote, and where it is from.
 
     Attributes:
-        digest: Of model, prompt and settings: equal circumstances give the same annotation.
-        kind: What it tells (`oReact`, `biography`). model: Name and weights' digest of the writer.
-        sources: What the model was shown, as keys of utterances (`dialogue#turn`). version: Of emonet.
+        digest: Of model, prompt and settings: equal circumstances give the same
+            annotation.
+        kind: What it tells (`oReact`, `biography`). model: Name and weights' digest of
+            the writer.
+        sources: What the model was shown, as keys of utterances (`dialogue#turn`).
+            version: Of emonet.
     """
 
     digest: str
@@ -59,7 +64,8 @@ class TextWriter:
         model: `smollm2`, a Hub id or a folder.
 
     Attributes:
-        name: The model's name and its weights' digest. context_length: How many tokens it can read.
+        name: The model's name and its weights' digest. context_length: How many tokens it
+            can read.
 
     Raises:
         EmoNetError: for a model without a chat template.
@@ -86,13 +92,15 @@ class TextWriter:
 
     @torch.inference_mode()
     def write(self, chat: Chat, max_tokens: int) -> str:
-        """What the model answers, in one line, the beginning that the chat's last message (`assistant`) gives included.
+        """What the model answers, in one line, the beginning that the chat's last message
+        (`assistant`) gives included.
 
         Args:
             max_tokens: Most tokens of the answer.
 
         Raises:
-            EmoNetError: for a chat that is over the model's context with its answer, or a beginning that is the whole answer.
+            EmoNetError: for a chat that is over the model's context with its answer, or a
+                beginning that is the whole answer.
         """
         inputs, room = self._asked(chat, max_tokens)
         begun, length = chat[-1]["content"], inputs["input_ids"].shape[1]
@@ -116,7 +124,9 @@ class TextWriter:
         return " ".join(f"{begun}{text}".split())
 
     def _asked(self, chat: Chat, max_tokens: int) -> tuple[Any, int]:
-        """The chat's tokens, and how many more an answer of `max_tokens` has behind its beginning."""
+        """The chat's tokens, and how many more an answer of `max_tokens` has behind its
+        beginning.
+        """
         inputs = chat_text(
             self.tokenizer, chat, continue_final_message=True, return_tensors="pt", return_dict=True
         )
@@ -126,11 +136,13 @@ class TextWriter:
 
 
 class Annotator:
-    """Writes annotations, each once: what was written before is found again on disk, by its digest.
+    """Writes annotations, each once: what was written before is found again on disk, by
+    its digest.
 
     Args:
         model: An instruct model: `smollm2`, a Hub id or a folder.
-        cache_dir: Where annotations are kept, one file a model; by default `annotations` in emonet's cache folder. They hold what
+        cache_dir: Where annotations are kept, one file a model; by default `annotations`
+            in emonet's cache folder. They hold what
             people said: delete the folder to forget them.
     """
 
@@ -174,7 +186,9 @@ class Annotator:
 
 
 def _read(file: Path) -> dict[str, Annotation]:
-    """Kept annotations by digest; a line that an interrupted run left torn is written anew when it is needed."""
+    """Kept annotations by digest; a line that an interrupted run left torn is written
+    anew when it is needed.
+    """
     kept = {}
     lines = file.read_text("utf-8", errors="replace").split("\n")[:-1] if file.is_file() else []
     for number, line in enumerate(lines, 1):

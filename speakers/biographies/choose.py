@@ -1,4 +1,6 @@
-"""Which biographies a prompted model is told: written from a corpus or a store, for its turns and for those who use it."""
+"""Which biographies a prompted model is told: written from a corpus or a store, for its
+turns and for those who use it.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +15,9 @@ Biographer = Callable[[str, View], Biography]
 
 
 class MemoryStore:
-    """A corpus's utterances as a [`SpeakerStore`] holds them, for biographies that need neither vectors nor a folder."""
+    """A corpus's utterances as a [`SpeakerStore`] holds them, for biographies that need
+    neither vectors nor a folder.
+    """
 
     def __init__(self, conversations: Any):
         self.labels, self.dataset_version = conversations.labels, conversations.dataset_version
@@ -53,9 +57,10 @@ def biographer_for(
     """What writes the biographies that prompts hold; None where they hold none.
 
     Args:
-        conversations: The splits that may be seen. store: A [`SpeakerStore`] of the same corpus version, which keeps what is
-            written and leaves out who was forgotten; without one they are written from the corpus, and those by a model are kept
-            in emonet's cache folder.
+        conversations: The splits that may be seen. store: A [`SpeakerStore`] of the same
+            corpus version, which keeps what is written and leaves out who was forgotten;
+            without one they are written from the corpus, and those by a model are kept in
+            emonet's cache folder.
         names: Known persons in order of their numbers, by default the corpus's.
     """
     if not settings.biography:
@@ -94,7 +99,9 @@ def dialogue_biographer(
 
 
 def biographies_of(names: Sequence[str], biographer: Biographer | None) -> dict[str, Mapping[str, Any]]:
-    """What the finished model knows of each person: all that they said in training, and where it is from."""
+    """What the finished model knows of each person: all that they said in training, and
+    where it is from.
+    """
     found: dict[str, Mapping[str, Any]] = {}
     for name in names if biographer is not None else ():
         written = biographer(name, View("train"))  # type: ignore[misc]

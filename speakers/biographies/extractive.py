@@ -1,4 +1,6 @@
-"""Biographies without a language model: what a speaker's earlier utterances and training labels say, in sentences."""
+"""Biographies without a language model: what a speaker's earlier utterances and training
+labels say, in sentences.
+"""
 
 import bisect
 import hashlib
@@ -27,16 +29,21 @@ def words(text: str) -> int:
 
 
 def dialogue_view(split: str, dialogue: dict[str, Any]) -> View:
-    """What may be known of a dialogue's speakers when it begins: a row of the `dialogues` view → the view on the store."""
+    """What may be known of a dialogue's speakers when it begins: a row of the `dialogues`
+    view → the view on the store.
+    """
     return View(split, min(turn["utterance_index"] for turn in dialogue["turns"]))
 
 
 class SpokenRecord:
-    """All utterances of a store in memory, by time and by speaker, for writing many biographies."""
+    """All utterances of a store in memory, by time and by speaker, for writing many
+    biographies.
+    """
 
     def __init__(self, store: Any):
         self.utterances = store.all_utterances()
-        # By first appearance: a number once given to a person in anonymous mode depends on nothing that comes later.
+        # By first appearance: a number once given to a person in anonymous mode depends
+        # on nothing that comes later.
         self.names = list(dict.fromkeys(each.name for each in self.utterances if not is_role(each.name)))
         self._own: dict[str, list[Utterance]] = defaultdict(list)
         self._dialogues: dict[str, list[Utterance]] = defaultdict(list)
@@ -78,10 +85,11 @@ class ExtractiveBiographer:
 
     Args:
         store: A [`SpeakerStore`] or [`MemoryStore`].
-        budget: Most tokens of a biography; whole sentences and phrases are left out, the least telling first.
+        budget: Most tokens of a biography; whole sentences and phrases are left out, the
+            least telling first.
         count_tokens: What a text costs; by default its words.
-        anonymous: Persons are numbers in place of names. names: The persons in order of their numbers, the others are `someone`;
-            by default all, as they first appear.
+        anonymous: Persons are numbers in place of names. names: The persons in order of
+            their numbers, the others are `someone`; by default all, as they first appear.
     """
 
     kind = EXTRACTIVE
@@ -100,7 +108,9 @@ class ExtractiveBiographer:
         self._digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
 
     def __call__(self, speaker: str, view: View = EVERYTHING) -> Biography:
-        """The biography of a speaker as far as the view reaches; its text is empty where they have said nothing yet."""
+        """The biography of a speaker as far as the view reaches; its text is empty where
+        they have said nothing yet.
+        """
         said = self.record.of(speaker, view)
         keys = tuple(each.key for each in said)
         kept = self.store.biography(speaker, self.kind, self._digest, view, keys)

@@ -1,4 +1,6 @@
-"""BiosERC's biographies (Xue et al. 2024, section 3.1): of each speaker of a dialogue, from the whole of that dialogue."""
+"""BiosERC's biographies (Xue et al. 2024, section 3.1): of each speaker of a dialogue,
+from the whole of that dialogue.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -20,11 +22,14 @@ _ROOM = 1 << 30  # the annotator's context is the limit, and not that of prompts
 
 
 class DialogueBiographer:
-    """Writes a biography for every dialogue and speaker. It sees later turns: prompts that hold it are not causal.
+    """Writes a biography for every dialogue and speaker. It sees later turns: prompts
+    that hold it are not causal.
 
     Args:
-        settings: Of the prompts: `biography_budget`, and `anonymous`, in which names are numbers here too.
-        names: Known persons, in order of their numbers. utterances: A corpus, for calls by speaker and view.
+        settings: Of the prompts: `biography_budget`, and `anonymous`, in which names are
+            numbers here too.
+        names: Known persons, in order of their numbers. utterances: A corpus, for calls
+            by speaker and view.
     """
 
     kind = "llm of dialogue"
@@ -44,7 +49,9 @@ class DialogueBiographer:
         self._dialogues = {said[0].position: said for said in dialogues.values()}
 
     def __call__(self, speaker: str, view: View) -> Biography:
-        """The biography of a speaker in the dialogue that begins where the view ends; empty where there is none."""
+        """The biography of a speaker in the dialogue that begins where the view ends;
+        empty where there is none.
+        """
         said = self._dialogues.get(-1 if view.before is None else view.before, [])
         own = next((each for each in said if each.speaker == speaker), None)
         if own is None:
@@ -59,7 +66,8 @@ class DialogueBiographer:
     def of_dialogue(
         self, turns: Sequence[Mapping[str, Any]], speaker: str, keys: Sequence[str] = ()
     ) -> Annotation:
-        """The biography of a speaker of these turns; empty for a crowd. If they are over the annotator's context, the oldest go.
+        """The biography of a speaker of these turns; empty for a crowd. If they are over
+        the annotator's context, the oldest go.
 
         Args:
             keys: Of the turns, for the annotation's `sources`.

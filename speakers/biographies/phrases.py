@@ -1,4 +1,6 @@
-"""Characteristic words of speakers: TF-IDF with a speaker as the document, from what a view lets one see."""
+"""Characteristic words of speakers: TF-IDF with a speaker as the document, from what a
+view lets one see.
+"""
 
 import re
 from collections.abc import Collection, Sequence
@@ -24,7 +26,8 @@ _FILLERS = frozenset(
 
 
 class PhraseTable:
-    """Words and pairs of words of every utterance, counted once, weighed anew for each view.
+    """Words and pairs of words of every utterance, counted once, weighed anew for each
+    view.
 
     Args:
         utterances: Everybody's, oldest first.
@@ -47,10 +50,12 @@ class PhraseTable:
             self._counts, self._phrases = csr_matrix((len(utterances), 0)), np.array([])
 
     def characteristic(self, speaker: str, view: View, count: int, names: Collection[str] = ()) -> list[str]:
-        """What this speaker says more than others, strongest first: said twice at least, none a part of another.
+        """What this speaker says more than others, strongest first: said twice at least,
+        none a part of another.
 
         Args:
-            names: Words (lower case) that no phrase may hold, nor their first three letters and more (Rachel, Rach).
+            names: Words (lower case) that no phrase may hold, nor their first three
+                letters and more (Rachel, Rach).
         """
         visible = np.ones(len(self._positions), dtype=bool)
         if view.split is not None:
@@ -73,7 +78,8 @@ class PhraseTable:
         weights = TfidfTransformer(sublinear_tf=True).fit_transform(said)[place].toarray().ravel()
         often = said[place].toarray().ravel() >= 2
         chosen: list[str] = []
-        # Rounded, so that equal weights stay equal on every machine; then by the alphabet.
+        # Rounded, so that equal weights stay equal on every machine; then by the
+        # alphabet.
         for column in sorted(
             np.flatnonzero(often), key=lambda column: (-round(weights[column], 9), self._phrases[column])
         ):

@@ -1,7 +1,8 @@
-"""Biographies that an instruct model writes from a speaker's earlier utterances (after Xue et al. 2024, BiosERC, section 3.1).
+"""Biographies that an instruct model writes from a speaker's earlier utterances (after
+Xue et al. 2024, BiosERC, section 3.1).
 
-Theirs see the whole conversation, later turns included, and one is written for every dialogue and speaker; these see what is
-earlier in the corpus and nothing else.
+Theirs see the whole conversation, later turns included, and one is written for every
+dialogue and speaker; these see what is earlier in the corpus and nothing else.
 """
 
 import hashlib
@@ -28,16 +29,19 @@ _FEWEST_WORDS = 4  # shorter lines say little about a person
 
 
 class LlmBiographer:
-    """Writes biographies with a language model, greedily, and keeps them in the store under model, prompt and utterances.
+    """Writes biographies with a language model, greedily, and keeps them in the store
+    under model, prompt and utterances.
 
     Args:
         model: An instruct model with a chat template: `smollm2`, a Hub id or a folder.
         budget: Most tokens of a biography; it ends with the last whole sentence.
-        lines: How many utterances the model is shown at most, spread evenly over the speaker's past; fewer where its context
-            holds no more.
-        anonymous: The model is shown numbers in place of names, and its text is searched for names too.
+        lines: How many utterances the model is shown at most, spread evenly over the
+            speaker's past; fewer where its context holds no more.
+        anonymous: The model is shown numbers in place of names, and its text is searched
+            for names too.
         names: See [`ExtractiveBiographer`].
-        annotator: Writes in place of that model, and finds again what it has written before.
+        annotator: Writes in place of that model, and finds again what it has written
+            before.
     """
 
     kind = "llm"
@@ -55,7 +59,9 @@ class LlmBiographer:
         self._hide = Anonymizer(list(names) or self.record.names) if anonymous else None
 
     def __call__(self, speaker: str, view: View = EVERYTHING) -> Biography:
-        """The biography of a speaker as far as the view reaches; its text is empty where they have said nothing yet."""
+        """The biography of a speaker as far as the view reaches; its text is empty where
+        they have said nothing yet.
+        """
         shown = self.shown(speaker, view)
         while len(shown) > 1 and not self.writer.fits(self.prompt(shown), self.budget):
             shown = spread(shown, len(shown) // 2)
@@ -78,7 +84,9 @@ class LlmBiographer:
         return spread(telling, self.lines)
 
     def prompt(self, shown: list[Utterance]) -> list[dict[str, str]]:
-        """The chat that asks for the biography, and how it begins: a small model otherwise goes on with the lines."""
+        """The chat that asks for the biography, and how it begins: a small model
+        otherwise goes on with the lines.
+        """
         hide = self._hide or (lambda text: text)
         name = self._hide.name(shown[0].name) if self._hide else self._quote.plain(shown[0].name)
         lines = "\n".join(self._quote(hide(each.text)) for each in shown)

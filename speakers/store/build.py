@@ -1,4 +1,6 @@
-"""Building a speaker store from a corpus, and bringing it up to date: only what is new is embedded."""
+"""Building a speaker store from a corpus, and bringing it up to date: only what is new is
+embedded.
+"""
 
 import hashlib
 import secrets
@@ -24,7 +26,8 @@ PORTION = 2048  # utterances of one commit: what an interrupted build loses at m
 def build_store(
     uri: str | Path, conversations: Any, embedder: Any, *, update: bool = False, progress: bool = False
 ) -> SpeakerStore:
-    """Put a corpus into a store. Where the store is there already, it goes on from what is in it.
+    """Put a corpus into a store. Where the store is there already, it goes on from what
+    is in it.
 
     Emotions are kept of training turns only. Speakers that were forgotten stay out.
 
@@ -32,10 +35,12 @@ def build_store(
         uri: A folder, or an object store's address.
         conversations: What `load_conversations` gives (the `dialogues` view, all splits).
         embedder: An [`UtteranceEmbedder`].
-        update: Take a newer version of the same corpus: new and changed utterances are embedded, those that are gone go.
+        update: Take a newer version of the same corpus: new and changed utterances are
+            embedded, those that are gone go.
 
     Raises:
-        EmoNetError: for a store of another embedding model, of another corpus, or (without `update`) of another version.
+        EmoNetError: for a store of another embedding model, of another corpus, or
+            (without `update`) of another version.
     """
     tables = StoreTables(uri)
     version = conversations.dataset_version
@@ -105,12 +110,16 @@ def speaker_rows(rows: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> li
 
 
 def forgotten_mark(facts: Mapping[str, Any], speaker: str) -> str:
-    """What the store keeps of a forgotten speaker: a salted digest, by which a later build leaves them out again."""
+    """What the store keeps of a forgotten speaker: a salted digest, by which a later
+    build leaves them out again.
+    """
     return hashlib.sha256(f"{facts['salt']}\0{speaker}".encode()).hexdigest()
 
 
 def index_speakers(tables: StoreTables) -> None:
-    """Few files and an index on who speaks, so that a query reads one speaker's rows and not everybody's."""
+    """Few files and an index on who speaks, so that a query reads one speaker's rows and
+    not everybody's.
+    """
     from lancedb.index import BTree
 
     table = tables.open(UTTERANCES)
@@ -146,7 +155,9 @@ def _facts(tables: StoreTables, conversations: Any, embedder: Any, update: bool)
 
 
 def _write_utterances(tables: StoreTables, rows: list[dict[str, Any]], embedder: Any, progress: bool) -> None:
-    """Bring the utterances to `rows`, portion by portion; a portion is written whole or not at all."""
+    """Bring the utterances to `rows`, portion by portion; a portion is written whole or
+    not at all.
+    """
     table = tables.open(UTTERANCES)
     with tables.plain_errors():
         there = {
@@ -178,7 +189,9 @@ def _vectors(
     there: Mapping[str, Any],
     embedder: Any,
 ) -> np.ndarray:
-    """Vectors of a portion: the store's own where only the place in time has changed, else new ones."""
+    """Vectors of a portion: the store's own where only the place in time has changed,
+    else new ones.
+    """
     moved = [row["key"] for row in portion if there.get(row["key"], {}).get("digest") == row["digest"]]
     known: dict[str, Any] = {}
     if moved:

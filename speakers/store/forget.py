@@ -19,10 +19,13 @@ class Forgotten:
     """What was taken out of a store.
 
     Attributes:
-        utterances / biographies: How many rows went; biographies are the speaker's own and others' that name them, if only by a
-            part of the name (which is not a part of the other's own).
-        files: How many files that held them were removed from the disk; None for an object store.
-        mentions: How many utterances of others hold the name, or a part of it, in their text. They stay, being what others said.
+        utterances / biographies: How many rows went; biographies are the speaker's own
+            and others' that name them, if only by a part of the name (which is not a part
+            of the other's own).
+        files: How many files that held them were removed from the disk; None for an
+            object store.
+        mentions: How many utterances of others hold the name, or a part of it, in their
+            text. They stay, being what others said.
     """
 
     utterances: int
@@ -32,11 +35,14 @@ class Forgotten:
 
 
 def forget_speaker(uri: str | Path, speaker: str) -> Forgotten:
-    """Take a speaker out of a store, so that nothing of what they said or were described by is left, old versions included.
+    """Take a speaker out of a store, so that nothing of what they said or were described
+    by is left, old versions included.
 
-    Deleting rows would only hide them: LanceDB keeps the rows' data until a compaction that may never come, and writes the
-    condition, the name in it, into its transaction file. So every table is written anew without them and all that is older is
-    removed. A salted digest stays, by which a later build leaves them out. Interrupted, it is completed by the same call again.
+    Deleting rows would only hide them: LanceDB keeps the rows' data until a compaction
+    that may never come, and writes the condition, the name in it, into its transaction
+    file. So every table is written anew without them and all that is older is removed. A
+    salted digest stays, by which a later build leaves them out. Interrupted, it is
+    completed by the same call again.
 
     Raises:
         EmoNetError: for a speaker who is not there, or if a file from before survived.
@@ -56,7 +62,8 @@ def forget_speaker(uri: str | Path, speaker: str) -> Forgotten:
             told = [row["key"] for row in described if row["speaker"] == speaker or _tells_of(name, row)]
             mentions = _mentions(tables, name, own)
         before = _files(tables)
-        # The mark first: a build after an interruption here would else bring the speaker back.
+        # The mark first: a build after an interruption here would else bring the speaker
+        # back.
         tables.write_facts({**facts, "forgotten": sorted({*facts["forgotten"], mark})})
         for table in (UTTERANCES, SPEAKERS):
             _rewrite(tables, table, f"NOT ({own})")
@@ -105,7 +112,9 @@ def _purge(tables: StoreTables, name: str) -> None:
 
 
 def _files(tables: StoreTables) -> set[Path]:
-    """The files that hold rows, indices and transactions; pointers to the latest version keep their names."""
+    """The files that hold rows, indices and transactions; pointers to the latest version
+    keep their names.
+    """
     if tables.folder is None:
         return set()
     return {

@@ -17,7 +17,9 @@ _FACTS_FILE = "store.json"
 
 
 def export_store(uri: str | Path, folder: str | Path) -> Path:
-    """Write every table of a store as `<table>.parquet`, and its facts as JSON, into `folder`."""
+    """Write every table of a store as `<table>.parquet`, and its facts as JSON, into
+    `folder`.
+    """
     store, folder = SpeakerStore(uri), Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for name in _TABLES:

@@ -1,4 +1,6 @@
-"""SpeakerStore: what each speaker of a corpus said and felt, found again by who, when and how similar."""
+"""SpeakerStore: what each speaker of a corpus said and felt, found again by who, when and
+how similar.
+"""
 
 import hashlib
 from collections import Counter
@@ -19,8 +21,10 @@ class View:
     """What a reader may see: the rule of histories, for the store.
 
     Args:
-        split: The reader's split. A train turn sees train, another train and its own split; `None` (live use) sees all.
-        before: Place in time (`utterance_index`) that the reader stands at; it sees what is strictly earlier. `None`: all.
+        split: The reader's split. A train turn sees train, another train and its own
+            split; `None` (live use) sees all.
+        before: Place in time (`utterance_index`) that the reader stands at; it sees what
+            is strictly earlier. `None`: all.
     """
 
     split: str | None = None
@@ -43,7 +47,9 @@ EVERYTHING = View()
 
 @dataclass(frozen=True)
 class Utterance:
-    """An utterance of the store; `emotion` is its training label, `None` for every other split."""
+    """An utterance of the store; `emotion` is its training label, `None` for every other
+    split.
+    """
 
     key: str
     position: int
@@ -62,8 +68,10 @@ class Biography:
     """A written biography and where it is from.
 
     Attributes:
-        speaker: Whom it is about. kind: `extractive` or `llm`. model: What wrote it. prompt_digest: Of prompt and settings.
-        view: Who may read it. utterances: Keys of what it was made from. anonymous: Whether names are replaced.
+        speaker: Whom it is about. kind: `extractive` or `llm`. model: What wrote it.
+            prompt_digest: Of prompt and settings.
+        view: Who may read it. utterances: Keys of what it was made from. anonymous:
+            Whether names are replaced.
     """
 
     speaker: str
@@ -81,11 +89,13 @@ class SpeakerStore:
 
     Args:
         uri: Its folder, or an object store's address.
-        embedder: The model that queries by similarity are made with; the store's own, or it is refused.
+        embedder: The model that queries by similarity are made with; the store's own, or
+            it is refused.
         dataset_version: The corpus version that the store must hold.
 
     Raises:
-        EmoNetError: where there is no store, one whose build was interrupted, or one of another model or corpus version.
+        EmoNetError: where there is no store, one whose build was interrupted, or one of
+            another model or corpus version.
     """
 
     def __init__(self, uri: str | Path, embedder: Any = None, dataset_version: str | None = None):
@@ -108,7 +118,9 @@ class SpeakerStore:
         return self.facts["dataset_version"]
 
     def speakers(self) -> list[dict[str, Any]]:
-        """Every speaker's totals (`speaker`, `name`, `utterances`, `emotions` …), those who speak most first."""
+        """Every speaker's totals (`speaker`, `name`, `utterances`, `emotions` …), those
+        who speak most first.
+        """
         rows = self._rows(SPEAKERS)
         return sorted(rows, key=lambda row: (-row["utterances"], row["speaker"]))
 
@@ -123,7 +135,9 @@ class SpeakerStore:
     def similar(
         self, speaker: str, context: str | np.ndarray, count: int = 5, view: View = EVERYTHING
     ) -> list[Utterance]:
-        """The speaker's utterances that are most similar to the current context (its text, or its vector), best first."""
+        """The speaker's utterances that are most similar to the current context (its
+        text, or its vector), best first.
+        """
         _check_count(count)
         if isinstance(context, str):
             if self.embedder is None:
@@ -135,14 +149,17 @@ class SpeakerStore:
             query = table.search(
                 np.asarray(context, np.float32), vector_column_name="embedding"
             ).distance_type("cosine")
-            # Exact, among this speaker's rows alone: an approximate index would look there last.
+            # Exact, among this speaker's rows alone: an approximate index would look
+            # there last.
             query = query.where(condition, prefilter=True).bypass_vector_index()
             rows = query.select([*_COLUMNS, "_distance"]).limit(count).to_list()
         rows.sort(key=lambda row: (row["_distance"], row["position"]))
         return [_utterance(row, 1 - row["_distance"]) for row in rows]
 
     def emotions(self, speaker: str, view: View = EVERYTHING) -> dict[str, int]:
-        """How often the speaker's training turns carry each emotion, as far as the view reaches."""
+        """How often the speaker's training turns carry each emotion, as far as the view
+        reaches.
+        """
         counts = Counter(each.emotion for each in self.utterances(speaker, view) if each.emotion is not None)
         return {label: counts[label] for label in self.labels}
 
@@ -205,7 +222,9 @@ def _check_count(count: Any) -> None:
 
 
 def check_facts(uri: str, facts: dict[str, Any], embedder: Any, dataset_version: str | None) -> None:
-    """Refuse a store of another embedding model, whose vectors mean something else, or of another corpus version."""
+    """Refuse a store of another embedding model, whose vectors mean something else, or of
+    another corpus version.
+    """
     if embedder is not None and embedder.name != facts["embedder"]:
         raise EmoNetError(
             f"{uri}: its vectors are by {facts['embedder']}, not by {embedder.name}; use that model, or build a store of its own."

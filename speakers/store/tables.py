@@ -1,4 +1,6 @@
-"""The tables of a speaker store in LanceDB: their columns, one connection, one writer at a time, errors in plain words."""
+"""The tables of a speaker store in LanceDB: their columns, one connection, one writer at
+a time, errors in plain words.
+"""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -17,7 +19,9 @@ LAYOUT = 1  # of the tables; another one is refused
 
 
 def schemas(vector_size: int) -> dict[str, pa.Schema]:
-    """Columns of each table. `emotion` and `emotions` come from training labels; `position` is the place in time."""
+    """Columns of each table. `emotion` and `emotions` come from training labels;
+    `position` is the place in time.
+    """
     text, number, keys = pa.string(), pa.int64(), pa.list_(pa.string())
     return {
         UTTERANCES: pa.schema(
@@ -53,7 +57,9 @@ class StoreTables:
 
     @contextmanager
     def plain_errors(self) -> Iterator[None]:
-        """Within, what LanceDB raises becomes an EmoNetError that names the store and what to do."""
+        """Within, what LanceDB raises becomes an EmoNetError that names the store and
+        what to do.
+        """
         try:
             yield
         except EmoNetError:
@@ -68,7 +74,8 @@ class StoreTables:
 
     @contextmanager
     def writing(self, wait: float = 10.0) -> Iterator[None]:
-        """Within, no other process writes to the store; readers go on. An object store has no lock, but its commits are atomic.
+        """Within, no other process writes to the store; readers go on. An object store
+        has no lock, but its commits are atomic.
 
         Raises:
             EmoNetError: where another process goes on writing for `wait` seconds.
@@ -90,7 +97,9 @@ class StoreTables:
             lock.release()
 
     def names(self) -> list[str]:
-        """The tables that exist. What a kill or a full disk left of a table's first commit is none."""
+        """The tables that exist. What a kill or a full disk left of a table's first
+        commit is none.
+        """
         with self.plain_errors():
             return [name for name in self.connection.list_tables().tables if self._was_committed(name)]
 
@@ -103,7 +112,9 @@ class StoreTables:
             return self.connection.open_table(name)
 
     def replace(self, name: str, rows: Any, schema: pa.Schema) -> Any:
-        """Write a table's whole content, in one commit: readers see the old one or the new one. `rows` may come from it."""
+        """Write a table's whole content, in one commit: readers see the old one or the
+        new one. `rows` may come from it.
+        """
         with self.plain_errors():
             data = pa.Table.from_pylist(rows, schema) if isinstance(rows, list) else rows
             mode = (
@@ -147,7 +158,9 @@ def rows_where(
 
 
 def quoted(value: str) -> str:
-    """A string as SQL writes it; what no stored text holds, a NUL or half a character, matches nothing."""
+    """A string as SQL writes it; what no stored text holds, a NUL or half a character,
+    matches nothing.
+    """
     return "'" + value.encode("utf-8", "replace").decode().replace("\0", "\ufffd").replace("'", "''") + "'"
 
 

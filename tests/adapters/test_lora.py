@@ -1,4 +1,6 @@
-"""Adapters: what is trained, what is saved, and that every way back gives the same scores."""
+"""Adapters: what is trained, what is saved, and that every way back gives the same
+scores.
+"""
 
 import json
 import sys

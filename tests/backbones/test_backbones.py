@@ -1,4 +1,6 @@
-"""Embedded backbones: wheels are data, digests decide, and nothing half installed is left."""
+"""Embedded backbones: wheels are data, digests decide, and nothing half installed is
+left.
+"""
 
 import hashlib
 import json

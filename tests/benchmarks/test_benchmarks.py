@@ -1,4 +1,6 @@
-"""What the benchmark measures is what it says: the same turns, the published computation, ratios from the figures."""
+"""What the benchmark measures is what it says: the same turns, the published computation,
+ratios from the figures.
+"""
 
 import json
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""The `compm` preset against the published computation, written again here in its plain form, one turn at a time."""
+"""The `compm` preset against the published computation, written again here in its plain
+form, one turn at a time.
+"""
 
 from typing import Any
 
@@ -17,7 +19,9 @@ from emonet.training.presets import preset_config
 
 
 class PublishedCoMPM(nn.Module):
-    """Lee & Lee 2022: first token of the whole past, plus a GRU over the first tokens of the speaker's earlier turns."""
+    """Lee & Lee 2022: first token of the whole past, plus a GRU over the first tokens of
+    the speaker's earlier turns.
+    """
 
     def __init__(self, config: Any):
         super().__init__()

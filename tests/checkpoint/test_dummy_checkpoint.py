@@ -1,4 +1,6 @@
-"""A checkpoint of an earlier version loads, under this one and without the package, and gives the scores it gave then."""
+"""A checkpoint of an earlier version loads, under this one and without the package, and
+gives the scores it gave then.
+"""
 
 import json
 from pathlib import Path

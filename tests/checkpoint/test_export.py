@@ -1,4 +1,6 @@
-"""A saved folder holds the code that its model uses, flat, and no other; it loads where the package is not."""
+"""A saved folder holds the code that its model uses, flat, and no other; it loads where
+the package is not.
+"""
 
 import json
 from dataclasses import replace

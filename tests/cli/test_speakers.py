@@ -1,4 +1,6 @@
-"""`emonet speakers`: build, show, query, forget, export and import on the embedded corpus, and errors in one line."""
+"""`emonet speakers`: build, show, query, forget, export and import on the embedded
+corpus, and errors in one line.
+"""
 
 from pathlib import Path
 from typing import Any

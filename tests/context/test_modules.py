@@ -1,4 +1,6 @@
-"""Each context module: as a plain computation has it, blind to padding, true to its flag about the future."""
+"""Each context module: as a plain computation has it, blind to padding, true to its flag
+about the future.
+"""
 
 from collections.abc import Iterator
 from types import SimpleNamespace

@@ -1,4 +1,6 @@
-"""The systems as presets: EmoNet's ideas beside each of them, the command line, and checkpoints that work without the package."""
+"""The systems as presets: EmoNet's ideas beside each of them, the command line, and
+checkpoints that work without the package.
+"""
 
 import json
 from pathlib import Path

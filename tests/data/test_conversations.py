@@ -1,4 +1,6 @@
-"""The real corpora: counts, the two views, ids, and the rule that no split reads another's text."""
+"""The real corpora: counts, the two views, ids, and the rule that no split reads
+another's text.
+"""
 
 import json
 from collections import Counter

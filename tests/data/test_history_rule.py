@@ -1,4 +1,6 @@
-"""Histories against a brute-force recomputation, and the rule that keeps the splits apart."""
+"""Histories against a brute-force recomputation, and the rule that keeps the splits
+apart.
+"""
 
 import random
 import time

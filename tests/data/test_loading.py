@@ -1,4 +1,6 @@
-"""The corpora through the front door: counts, the leakage rule on real data, the cache, wrong names."""
+"""The corpora through the front door: counts, the leakage rule on real data, the cache,
+wrong names.
+"""
 
 import os
 import shutil
@@ -233,7 +235,9 @@ def test_a_loading_script_works_without_the_package(tmp_path: Path, corpora: Pat
 
 @pytest.mark.slow
 def test_the_builders_load_as_scripts_under_datasets_3(tmp_path: Path, corpora: Path) -> None:
-    """Installs datasets 3 beside; set EMONET_DATASETS3_PYTHON to an interpreter that has it to save the time."""
+    """Installs datasets 3 beside; set EMONET_DATASETS3_PYTHON to an interpreter that has
+    it to save the time.
+    """
     python = os.environ.get("EMONET_DATASETS3_PYTHON")
     if not python:
         venv.create(tmp_path / "venv", with_pip=True)

@@ -1,4 +1,6 @@
-"""Your own files: both formats, and an error with file, line and field for each way they can be wrong."""
+"""Your own files: both formats, and an error with file, line and field for each way they
+can be wrong.
+"""
 
 import json
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""Subtitles: every cue becomes a turn, names are read where they stand, and nobody is invented."""
+"""Subtitles: every cue becomes a turn, names are read where they stand, and nobody is
+invented.
+"""
 
 import json
 from pathlib import Path

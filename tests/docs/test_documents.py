@@ -1,9 +1,10 @@
 """Every code block of the README and the documentation runs as it stands there.
 
-The blocks of a section run in order, in a folder where what they name is at hand: `RUN`, `RUN_A` and `RUN_B` (trained checkpoints
-with test predictions), `DIR`, `FOLDER` (conversations of one's own), `script.txt`, `turns.parquet`. In the cache, tiny models
-stand for the embedded backbones; a small corpus stands for those that are not here, a study of two rows for the long ones; and
-`pip` finds everything installed.
+The blocks of a section run in order, in a folder where what they name is at hand: `RUN`,
+`RUN_A` and `RUN_B` (trained checkpoints with test predictions), `DIR`, `FOLDER`
+(conversations of one's own), `script.txt`, `turns.parquet`. In the cache, tiny models
+stand for the embedded backbones; a small corpus stands for those that are not here, a
+study of two rows for the long ones; and `pip` finds everything installed.
 """
 
 import hashlib
@@ -136,7 +137,9 @@ def write_conversations(folder: Path) -> None:
 
 
 def install_backbones(folder: Path, tokenizer: Any) -> None:
-    """Tiny models in the place of the embedded ones, with the manifest of a whole install."""
+    """Tiny models in the place of the embedded ones, with the manifest of a whole
+    install.
+    """
     import torch
     from tiny import LABELS, text_config
     from transformers import BertModel, LlamaForCausalLM

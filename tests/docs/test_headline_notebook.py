@@ -1,4 +1,6 @@
-"""The notebook of the documentation still gives what it shows, and shows what the README says."""
+"""The notebook of the documentation still gives what it shows, and shows what the README
+says.
+"""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,6 @@
-"""The README stays a first screen, and its commands for a fresh machine are the ones that CI runs."""
+"""The README stays a first screen, and its commands for a fresh machine are the ones that
+CI runs.
+"""
 
 from pathlib import Path
 

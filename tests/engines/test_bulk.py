@@ -1,4 +1,6 @@
-"""Bulk prediction: every row once and in order, whatever is killed, changed, corrupt or full on the way."""
+"""Bulk prediction: every row once and in order, whatever is killed, changed, corrupt or
+full on the way.
+"""
 
 import errno
 import json

@@ -1,4 +1,6 @@
-"""Exported graphs against the model: the same logits for batches of other shapes than the traced one."""
+"""Exported graphs against the model: the same logits for batches of other shapes than the
+traced one.
+"""
 
 import json
 from pathlib import Path

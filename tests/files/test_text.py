@@ -1,4 +1,6 @@
-"""Your own files: what is read, what is refused and how it is said, and that nothing is lost."""
+"""Your own files: what is read, what is refused and how it is said, and that nothing is
+lost.
+"""
 
 import json
 import warnings

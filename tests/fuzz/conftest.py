@@ -11,7 +11,9 @@ from tiny import build
 
 @pytest.fixture(scope="package", autouse=True)
 def one_thread() -> Iterator[None]:
-    """A forked process waits for ever for OpenMP threads that its parent had: these tests fork, so they compute in one."""
+    """A forked process waits for ever for OpenMP threads that its parent had: these tests
+    fork, so they compute in one.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -1,4 +1,6 @@
-"""`emonet` and its arguments and files: status 0, or 2 and one line that says why; never a traceback."""
+"""`emonet` and its arguments and files: status 0, or 2 and one line that says why; never
+a traceback.
+"""
 
 import json
 from pathlib import Path
@@ -119,7 +121,9 @@ def ready(*_: Any, **__: Any) -> None:
 def test_train(
     backbone: Path, folder: Path, options: list[str], dataset: str | None, splits: dict[str, Any]
 ) -> None:
-    """All but the steps themselves, which test_kills.py takes: up to a trainer that is ready."""
+    """All but the steps themselves, which test_kills.py takes: up to a trainer that is
+    ready.
+    """
     chosen = str(write_corpus(folder, splits)) if dataset is None else dataset
     words = [
         f"--backbone={backbone}",

@@ -1,4 +1,6 @@
-"""Builders and the reader of scripts: whatever the files hold, every turn of them comes out, or it is said what is wrong."""
+"""Builders and the reader of scripts: whatever the files hold, every turn of them comes
+out, or it is said what is wrong.
+"""
 
 import ast
 import csv
@@ -44,7 +46,9 @@ EMOTIONS = st.one_of(st.none(), st.sampled_from(["Joyful", "Mad", "Neutral"]), t
 
 @pytest.fixture(autouse=True)
 def quiet() -> Any:
-    """That control characters were replaced is said by a warning, which is not the matter here."""
+    """That control characters were replaced is said by a warning, which is not the matter
+    here.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -66,7 +70,8 @@ def rows_of(builder: type[ConversationBuilder], paths: dict[str, Path]) -> list[
     return rows
 
 
-# -- your own files -----------------------------------------------------------------------------------------------------
+# -- your own files
+# -----------------------------------------------------------------------------------------------------
 
 
 @st.composite
@@ -186,7 +191,8 @@ def test_own_files_through_the_front_door(
         assert sum(map(len, loaded.values())) == count == len(loaded.utterance_texts())
 
 
-# -- known corpora ------------------------------------------------------------------------------------------------------
+# -- known corpora
+# ------------------------------------------------------------------------------------------------------
 
 
 def emory(dialogues: Any) -> dict[str, Any]:
@@ -271,7 +277,8 @@ def test_emorynlp_aligned(folder: Path, raw: bytes, cell: str) -> None:
         assert row["speakers"] == [clean(name) for name in ast.literal_eval(clean(cell))]
 
 
-# -- scripts ------------------------------------------------------------------------------------------------------------
+# -- scripts
+# ------------------------------------------------------------------------------------------------------------
 
 SCRIPT = st.lists(
     st.one_of(st.builds(lambda name, text: f"{name}: {text}", names(), texts()), texts()), max_size=5

@@ -1,4 +1,6 @@
-"""Disks that are full and folders that can't be written: said in one line, nothing half-done, and later it goes on."""
+"""Disks that are full and folders that can't be written: said in one line, nothing
+half-done, and later it goes on.
+"""
 
 import os
 import shutil

@@ -1,4 +1,6 @@
-"""Checkpoints, archives and names that were made to do harm, or that were harmed on their way."""
+"""Checkpoints, archives and names that were made to do harm, or that were harmed on their
+way.
+"""
 
 import json
 import os
@@ -105,7 +107,8 @@ def test_digests_name_no_file_elsewhere(name: str, copy: Path, tmp_path: Path) -
         load_engine(copy)
 
 
-# -- pickles ------------------------------------------------------------------------------------------------------------
+# -- pickles
+# ------------------------------------------------------------------------------------------------------------
 
 
 def test_weights_as_a_pickle_are_not_opened(copy: Path, tmp_path: Path) -> None:
@@ -170,7 +173,8 @@ def test_a_cache_that_is_a_pickle_is_made_anew(tmp_path: Path) -> None:
     assert (table == 7).all() and not (tmp_path / "mark").exists()
 
 
-# -- code that nobody asked for -----------------------------------------------------------------------------------------
+# -- code that nobody asked for
+# -----------------------------------------------------------------------------------------
 
 
 def nest(folder: Path, mark: Path) -> None:
@@ -230,7 +234,8 @@ def test_code_of_a_backbone_is_not_run(kind: str, backbone: Path, tmp_path: Path
     assert answer.status == (0 if kind == "bert" else 2)
 
 
-# -- ways out of a folder -----------------------------------------------------------------------------------------------
+# -- ways out of a folder
+# -----------------------------------------------------------------------------------------------
 
 
 def test_an_export_names_no_file_elsewhere(tmp_path: Path) -> None:

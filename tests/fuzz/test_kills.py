@@ -1,4 +1,6 @@
-"""SIGKILL at any moment of training, caching, building and pushing: what comes after is as if nothing had happened."""
+"""SIGKILL at any moment of training, caching, building and pushing: what comes after is
+as if nothing had happened.
+"""
 
 import json
 import os
@@ -38,7 +40,9 @@ _CLOCKS = ("runtime", "per_second")
 
 
 def killed(work: Callable[[], Any]) -> bool:
-    """Run `work` in a fork of this process; whether it was killed before it came to an end."""
+    """Run `work` in a fork of this process; whether it was killed before it came to an
+    end.
+    """
     return end_of(fork(work)) == -signal.SIGKILL
 
 
@@ -96,12 +100,15 @@ def dying_at_step(step: int) -> Callable[..., None]:
     return init
 
 
-# Steps of both epochs, and the midst of writing a checkpoint: weights, optimizer, state, and the last weights.
+# Steps of both epochs, and the midst of writing a checkpoint: weights, optimizer, state,
+# and the last weights.
 POINTS = ["step 2", "step 12", "_save_optimizer_and_scheduler", "_save_rng_state", "save_to_json"]
 
 
 def train_and_die(point: str, folder: Path, backbone: Path, after: int = 1) -> bool:
-    """Die at a step, or in the second checkpoint (`after` = 1) at the call of that name, which then leaves half a file."""
+    """Die at a step, or in the second checkpoint (`after` = 1) at the call of that name,
+    which then leaves half a file.
+    """
 
     def work() -> None:
         patch = pytest.MonkeyPatch()
@@ -217,7 +224,8 @@ original = getattr(owner, killer)
 setattr(owner, killer, dying)
 store_build.build_store(folder / "store", corpus(folder / "corpus"), TinyEmbedder())
 """
-# After the first facts, in the midst of the portions, before the speakers, at the index, before the last facts.
+# After the first facts, in the midst of the portions, before the speakers, at the index,
+# before the last facts.
 MOMENTS = [("replace", 2), ("__call__", 3), ("replace", 4), ("index_speakers", 1), ("write_facts", 2)]
 
 

@@ -1,4 +1,6 @@
-"""Processor, pipeline, endpoint handler and session: a row for every turn, in order, or a reason."""
+"""Processor, pipeline, endpoint handler and session: a row for every turn, in order, or a
+reason.
+"""
 
 import json
 from collections.abc import Sequence

@@ -29,7 +29,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("stored")
 
 
-# -- cards --------------------------------------------------------------------------------------------------------------
+# -- cards
+# --------------------------------------------------------------------------------------------------------------
 
 FIGURES = {
     "weighted_f1": 0.3, "macro_f1": 0.2, "accuracy": 0.4, "n": 10, "split": "test", "dataset_version": "sample-1.0.0", "ece": 0.1,
@@ -97,7 +98,8 @@ def test_cards_edited_by_hand(folder: Path, edited: str) -> None:
         assert merge_card(merged, generated) == merged
 
 
-# -- bulk prediction ----------------------------------------------------------------------------------------------------
+# -- bulk prediction
+# ----------------------------------------------------------------------------------------------------
 
 VALUES = st.one_of(texts(), texts(), numbers(), json_values())
 BULK = st.lists(
@@ -194,7 +196,8 @@ def test_a_flipped_bit_in_a_parquet_file_loses_no_row(step: int, tmp_path: Path)
     assert refused > 4 * len(whole) // step
 
 
-# -- the speaker store --------------------------------------------------------------------------------------------------
+# -- the speaker store
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,6 @@
-"""Loads that may be attacks: each in a fork with bounded memory and time, of a process that has the imports behind it."""
+"""Loads that may be attacks: each in a fork with bounded memory and time, of a process
+that has the imports behind it.
+"""
 
 import json
 import os

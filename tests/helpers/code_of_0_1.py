@@ -1,4 +1,6 @@
-"""The code that version 0.1 wrote into repositories: flat already in its source, all systems in each."""
+"""The code that version 0.1 wrote into repositories: flat already in its source, all
+systems in each.
+"""
 
 from pathlib import Path
 from zipfile import ZipFile

@@ -1,9 +1,11 @@
-"""`emonet` and `python` for a shell, without the wait for imports: a process that has them behind it forks for every command.
+"""`emonet` and `python` for a shell, without the wait for imports: a process that has
+them behind it forks for every command.
 
     python command_server.py SOCKET WORDS
 
-Each command is a process of its own, with the input, output, folder and environment of the shell that called it. WORDS (a JSON
-object) are put in the place of words of a command line: what stands in for a corpus that is not here.
+Each command is a process of its own, with the input, output, folder and environment of
+the shell that called it. WORDS (a JSON object) are put in the place of words of a command
+line: what stands in for a corpus that is not here.
 """
 
 import array
@@ -19,7 +21,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-# LanceDB starts threads when it is imported, which a fork would lose: it stays with the commands that need it.
+# LanceDB starts threads when it is imported, which a fork would lose: it stays with the
+# commands that need it.
 IMPORTED = (
     "datasets", "matplotlib.pyplot", "sklearn.metrics", "torch", "transformers.pipelines",
     "emonet.studies.report", "emonet.runs.train",
@@ -35,7 +38,9 @@ with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
 
 
 def install_client(folder: Path, address: Path) -> None:
-    """Programs named `emonet` and `python` in `folder`, which hand their command line to the server."""
+    """Programs named `emonet` and `python` in `folder`, which hand their command line to
+    the server.
+    """
     for name in ("emonet", "python"):
         (folder / name).write_text(CLIENT.format(python=sys.executable, socket=str(address)), "utf-8")
         (folder / name).chmod(0o755)

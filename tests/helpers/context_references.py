@@ -1,4 +1,6 @@
-"""Each system computed once more, plainly: one dialogue, loops over turns, heads and neighbours, and the module's own weights."""
+"""Each system computed once more, plainly: one dialogue, loops over turns, heads and
+neighbours, and the module's own weights.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any

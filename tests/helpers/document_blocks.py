@@ -2,7 +2,8 @@
 
 <!-- not run: REASON -->    shown only
 <!-- slow: REASON -->       run with the slow tests
-<!-- file: PATH -->         the block is the content of this file, which other blocks of the page read
+<!-- file: PATH -->         the block is the content of this file, which other blocks of
+the page read
 """
 
 import re
@@ -17,7 +18,9 @@ MARKS = ("not run", "slow", "file")
 
 @dataclass(frozen=True)
 class Block:
-    """A block with its place, language and text; `mark` and `said` are those of the comment above it."""
+    """A block with its place, language and text; `mark` and `said` are those of the
+    comment above it.
+    """
 
     page: str
     line: int
@@ -29,7 +32,9 @@ class Block:
 
 
 def blocks(page: Path, root: Path) -> Iterator[Block]:
-    """The fenced blocks of a page, in order; a section begins at a heading of first or second level."""
+    """The fenced blocks of a page, in order; a section begins at a heading of first or
+    second level.
+    """
     name, section, comment, fence = page.relative_to(root).as_posix(), "", ("", ""), ""
     start, indent, language, lines = 0, 0, "", []
     for number, line in enumerate(page.read_text("utf-8").splitlines(), 1):

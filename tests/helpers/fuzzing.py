@@ -1,4 +1,6 @@
-"""How every door must answer what comes in: with a result, or with an error that the package raises on purpose."""
+"""How every door must answer what comes in: with a result, or with an error that the
+package raises on purpose.
+"""
 
 import contextlib
 import io
@@ -53,12 +55,16 @@ def fork(work: Callable[[], object]) -> int:
 
 
 def end_of(child: int) -> int:
-    """Wait for a fork: 0 where its work was done, 1 where that raised, and minus the signal that killed it."""
+    """Wait for a fork: 0 where its work was done, 1 where that raised, and minus the
+    signal that killed it.
+    """
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def is_clear(error: BaseException) -> bool:
-    """Whether the package itself says what is wrong: a `raise` of its own, or a file error with the file's name."""
+    """Whether the package itself says what is wrong: a `raise` of its own, or a file
+    error with the file's name.
+    """
     if isinstance(error, OSError) and error.filename is not None:
         return True
     if isinstance(error, HFValidationError):  # names the repository and the rule
@@ -80,7 +86,9 @@ def is_clear(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def clear_errors() -> Iterator[None]:
-    """Within, an error of the package's own ends the case; any other fails it, and so does a hang."""
+    """Within, an error of the package's own ends the case; any other fails it, and so
+    does a hang.
+    """
     try:
         with no_hang():
             yield
@@ -100,7 +108,9 @@ class Answer:
 
 
 def command(*arguments: str, stdin: bytes = b"") -> Answer:
-    """`emonet` in this process, whose output must be writable as UTF-8; fails unless it ends as a command should."""
+    """`emonet` in this process, whose output must be writable as UTF-8; fails unless it
+    ends as a command should.
+    """
     out, err = (
         io.TextIOWrapper(io.BytesIO(), "utf-8", errors=errors) for errors in ("strict", "backslashreplace")
     )

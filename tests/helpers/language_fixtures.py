@@ -1,4 +1,6 @@
-"""What the tests of the language-model form need: a tiny instruct model, a tiny sentence encoder, a cache of their own."""
+"""What the tests of the language-model form need: a tiny instruct model, a tiny sentence
+encoder, a cache of their own.
+"""
 
 import shutil
 from pathlib import Path
@@ -37,7 +39,9 @@ def tiny_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every prompt's text, in order: the tiny tokenizer knows too few words for its tokens to tell them apart."""
+    """Every prompt's text, in order: the tiny tokenizer knows too few words for its
+    tokens to tell them apart.
+    """
     texts: list[str] = []
     tokenize = PromptBuilder.tokenize
     monkeypatch.setattr(

@@ -1,7 +1,10 @@
-"""Make the checkpoint in `tests/checkpoint/dummy_checkpoint`: `python tests/helpers/make_dummy_checkpoint.py`.
+"""Make the checkpoint in `tests/checkpoint/dummy_checkpoint`: `python
+tests/helpers/make_dummy_checkpoint.py`.
 
-It is a tiny EmoNet with random weights, as this version saves it, and the scores it gives. It is committed and not made anew with
-later versions: `tests/checkpoint/test_dummy_checkpoint.py` checks that they still load it and get the same scores.
+It is a tiny EmoNet with random weights, as this version saves it, and the scores it
+gives. It is committed and not made anew with
+later versions: `tests/checkpoint/test_dummy_checkpoint.py` checks that they still load it
+and get the same scores.
 """
 
 import json
@@ -15,7 +18,9 @@ TURNS = [{"speaker": turn["speaker"], "text": turn["text"]} for turn in DIALOGUE
 
 
 def main() -> None:
-    """Write the folder: configuration, weights, tokenizer, speakers and `expected.json`, without code or card."""
+    """Write the folder: configuration, weights, tokenizer, speakers and `expected.json`,
+    without code or card.
+    """
     rmtree(FOLDER, ignore_errors=True)
     model, model.processor = build(
         make_tokenizer(),

@@ -1,4 +1,6 @@
-"""A visitor of the page without a browser: the events and routes of Gradio as they travel over HTTP."""
+"""A visitor of the page without a browser: the events and routes of Gradio as they travel
+over HTTP.
+"""
 
 import http.client
 import json

@@ -1,4 +1,6 @@
-"""`emonet serve`, or a Space's app.py, in a process of its own, on a free port of this machine."""
+"""`emonet serve`, or a Space's app.py, in a process of its own, on a free port of this
+machine.
+"""
 
 import os
 import signal
@@ -38,7 +40,9 @@ def running_server(
 
 @contextmanager
 def running_space(folder: Path, env: Mapping[str, str] | None = None) -> Iterator["RunningServer"]:
-    """What `write_space` wrote into `folder`, started with the package that lies in it, on loopback alone."""
+    """What `write_space` wrote into `folder`, started with the package that lies in it,
+    on loopback alone.
+    """
     port = _free_port()
     app = folder / "app.py"
     app.write_text(app.read_text().replace("7860", str(port)).replace("0.0.0.0", "127.0.0.1"))

@@ -1,4 +1,5 @@
-"""What people and machines might send: texts, names, turns, dialogues, JSON and files, from usual to hostile.
+"""What people and machines might send: texts, names, turns, dialogues, JSON and files,
+from usual to hostile.
 
 Strategies are made once: making them costs more than drawing from them.
 """
@@ -27,7 +28,8 @@ LONG_TEXTS = (
     ("😀", 300),
     ("\n", 50),
 )
-# Some are one name to `clean_text`, to a database or to the eye; some are roles, crowds, or nobody.
+# Some are one name to `clean_text`, to a database or to the eye; some are roles, crowds,
+# or nobody.
 NASTY_NAMES = (
     "Ann", " Ann", "Ann ", "Ann\0", "ann", "ANN", "A\nnn", "\u00c5sa", "A\u030asa", "\u0410nn", "The Waiter", "the  waiter",
     "#ALL#", "user", "Both", "Ross and Joey", "x" * 100, "Ann@d1", "Ann:",
@@ -36,7 +38,9 @@ NASTY_NAMES = (
 
 @cache
 def texts() -> st.SearchStrategy[str]:
-    """Any string that Python can hold, half characters among them, and the ones that have broken software."""
+    """Any string that Python can hold, half characters among them, and the ones that have
+    broken software.
+    """
     return st.one_of(
         st.sampled_from(NASTY_TEXTS),
         st.builds(
@@ -66,7 +70,9 @@ def numbers() -> st.SearchStrategy[Any]:
 
 @cache
 def json_values() -> st.SearchStrategy[Any]:
-    """Any JSON, with NaN and numbers of any size as Python's own reader and writer let them pass."""
+    """Any JSON, with NaN and numbers of any size as Python's own reader and writer let
+    them pass.
+    """
     scalars = st.one_of(st.none(), st.booleans(), numbers(), texts())
     return st.recursive(
         scalars,
@@ -95,7 +101,9 @@ def dialogues(least: int = 1, most: int = 8) -> st.SearchStrategy[list[dict[str,
 
 @st.composite
 def damaged(draw: st.DrawFn, strategy: st.SearchStrategy[Any]) -> Any:
-    """What `strategy` gives, with up to three places deep inside replaced by something else, left out or put in twice."""
+    """What `strategy` gives, with up to three places deep inside replaced by something
+    else, left out or put in twice.
+    """
     value = _copy(draw(strategy))
     for _ in range(draw(st.integers(0, 3))):
         value = _damage(draw, value)
@@ -148,7 +156,9 @@ def json_lines(value: Any) -> list[str]:
 
 @st.composite
 def file_bytes(draw: st.DrawFn, lines: st.SearchStrategy[list[str]]) -> bytes:
-    """Lines as a file: any line ends, with or without a mark, in some encoding, and now and then cut or with flipped bytes."""
+    """Lines as a file: any line ends, with or without a mark, in some encoding, and now
+    and then cut or with flipped bytes.
+    """
     ends = draw(st.sampled_from([("\n",), ("\r\n",), ("\r",), ("\n", "\r\n", "\r", "\n\n")]))
     text = "".join(line + ends[number % len(ends)] for number, line in enumerate(draw(lines)))
     encoding = draw(st.sampled_from(["utf-8"] * 6 + ["utf-8-sig", "utf-16", "latin-1"]))

@@ -1,4 +1,6 @@
-"""A small corpus under labels that the tiny tokenizer knows, and a prompted model on the tiny LLaMA."""
+"""A small corpus under labels that the tiny tokenizer knows, and a prompted model on the
+tiny LLaMA.
+"""
 
 from pathlib import Path
 from typing import Any

@@ -15,7 +15,9 @@ WEIGHTS = [1.0, 3.0, 0.5, 2.0, 4.0, 1.5, 2.5]
 def encoded(
     tokenizer: Any, preset: str = "context", **changes: Any
 ) -> tuple[Any, Any, EncodedSplit, EmoNetCollator]:
-    """16 dialogues of different lengths and labels, a model without dropout, and a collator over their memory."""
+    """16 dialogues of different lengths and labels, a model without dropout, and a
+    collator over their memory.
+    """
     changes = {"class_weights": WEIGHTS, "head_dropout": 0.0, **changes}
     model, processor = build(tokenizer, preset, **changes)
     for module in model.modules():
@@ -62,7 +64,9 @@ def trainer_for(parts: Any, folder: Path, **arguments: Any) -> EmoNetTrainer:
 def first_step(
     tokenizer: Any, folder: Path, batch: int, steps: int, preset: str = "dialogue-memory", **arguments: Any
 ) -> tuple[float, float, dict[str, float]]:
-    """One optimizer step on all 16 dialogues without moving: gradient norm, loss, and the evaluation's figures."""
+    """One optimizer step on all 16 dialogues without moving: gradient norm, loss, and the
+    evaluation's figures.
+    """
     trainer = trainer_for(
         encoded(tokenizer, preset),
         folder,

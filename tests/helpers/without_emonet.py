@@ -1,4 +1,6 @@
-"""Run code in a process where the package can't be imported, as for people who have the repository alone."""
+"""Run code in a process where the package can't be imported, as for people who have the
+repository alone.
+"""
 
 import json
 import os
@@ -22,7 +24,9 @@ def report(value):
 
 
 def run_without_emonet(code: str, folder: Path, timeout: int = 300, **environment: str) -> Any:
-    """What `code` gave to `report(...)`; it runs in `folder` with caches of its own there."""
+    """What `code` gave to `report(...)`; it runs in `folder` with caches of its own
+    there.
+    """
     env = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "PYTHON", "EMONET"))}
     env.update(HF_HOME=str(folder / "hf"), HF_HUB_DISABLE_XET="1", OMP_NUM_THREADS="1", **environment)
     done = subprocess.run(

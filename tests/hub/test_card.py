@@ -1,4 +1,6 @@
-"""The model card: every figure of the run's files is in it, edits by hand survive, and nothing of the training machine shows."""
+"""The model card: every figure of the run's files is in it, edits by hand survive, and
+nothing of the training machine shows.
+"""
 
 import json
 import os
@@ -116,7 +118,8 @@ def percent(value: float) -> str:
     return f"{100 * value:.2f}"
 
 
-# -- what stands in it --------------------------------------------------------------------------------------------------
+# -- what stands in it
+# --------------------------------------------------------------------------------------------------
 
 
 def test_calibration_is_said_where_there_is_one(folder: Path) -> None:
@@ -297,7 +300,8 @@ def test_files_of_ones_own_are_not_taken_for_a_corpus(folder: Path) -> None:
     assert "Poria" not in card_text(folder) and "GPL" not in card_text(folder)
 
 
-# -- the snippet --------------------------------------------------------------------------------------------------------
+# -- the snippet
+# --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["run", 'a "quoted" run'])
@@ -322,7 +326,8 @@ def test_the_cards_usage_runs(tokenizer: Any, tmp_path: Path, monkeypatch: pytes
     assert [row["speaker"] for row in scope["rows"]] == ["Monica", "Ross"]
 
 
-# -- edits by hand ------------------------------------------------------------------------------------------------------
+# -- edits by hand
+# ------------------------------------------------------------------------------------------------------
 
 PROSE = "\n## From its author\n\nWritten by hand: 100 % | $5.\n"
 
@@ -448,7 +453,8 @@ def test_a_card_is_replaced_whole_or_not_at_all(folder: Path, monkeypatch: pytes
     assert (folder / "README.md").read_text("utf-8") == before and set(os.listdir(folder)) == names
 
 
-# -- the callback -------------------------------------------------------------------------------------------------------
+# -- the callback
+# -------------------------------------------------------------------------------------------------------
 
 
 def trained(tokenizer: Any, folder: Path, **arguments: Any) -> Any:

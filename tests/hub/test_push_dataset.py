@@ -1,4 +1,6 @@
-"""A published corpus: both views come back as they were built, and what may not be published is refused."""
+"""A published corpus: both views come back as they were built, and what may not be
+published is refused.
+"""
 
 from pathlib import Path
 from typing import Any

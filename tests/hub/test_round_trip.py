@@ -1,4 +1,6 @@
-"""Push, load, push again: the real client against a Hub on this machine, and readers who have the repository's name alone."""
+"""Push, load, push again: the real client against a Hub on this machine, and readers who
+have the repository's name alone.
+"""
 
 import json
 import os
@@ -79,7 +81,9 @@ report(dict(
 
 
 class World:
-    """What one whole story of pushes left behind; `expected` holds the scores that each revision must give."""
+    """What one whole story of pushes left behind; `expected` holds the scores that each
+    revision must give.
+    """
 
     def __init__(self, hub: FakeHub, root: Path):
         self.hub = hub
@@ -97,7 +101,9 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Training with pushes; a card edited on the Hub; a second version; a third as a pull request."""
+    """Training with pushes; a card edited on the Hub; a second version; a third as a pull
+    request.
+    """
     with FakeHub() as hub:
         world = World(hub, tmp_path_factory.mktemp("world"))
         world.trained = train_and_push(world)
@@ -161,7 +167,8 @@ def scores(rows: list[dict[str, Any]]) -> list[Any]:
     return [pytest.approx(row["scores"], abs=1e-6) for row in rows]
 
 
-# -- the story ----------------------------------------------------------------------------------------------------------
+# -- the story
+# ----------------------------------------------------------------------------------------------------------
 
 
 def test_every_push_of_the_trainer_is_a_whole_repository(world: World) -> None:
@@ -247,7 +254,8 @@ def test_a_token_in_the_arguments_is_refused(tmp_path: Path) -> None:
         EmoNetTrainingArguments(output_dir=str(tmp_path), hub_token=TOKEN, use_cpu=True)
 
 
-# -- other pushes -------------------------------------------------------------------------------------------------------
+# -- other pushes
+# -------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -302,7 +310,9 @@ STEPS = {"preupload": ("POST", "/preupload/"), "storage": ("PUT", "."), "commit"
 
 @pytest.fixture(scope="module")
 def states(versions: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> list[Repository]:
-    """The repository after a push of the older version, and after one of the newer, with nothing in the way."""
+    """The repository after a push of the older version, and after one of the newer, with
+    nothing in the way.
+    """
     found = []
     with FakeHub() as hub, hub.here(tmp_path_factory.mktemp("states")):
         for folder in versions:
@@ -369,7 +379,9 @@ def test_an_interrupted_push_of_the_trainer_changes_nothing(
 def test_no_trouble_splits_a_push_of_the_trainer(
     hub: FakeHub, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With `hf_xet`, `HfApi.upload_folder` breaks a commit of more than 20 files up where the Hub fails for long."""
+    """With `hf_xet`, `HfApi.upload_folder` breaks a commit of more than 20 files up where
+    the Hub fails for long.
+    """
     trainer = trainer_for(encoded(tokenizer, "emonet-thesis"), tmp_path / "run", hub_model_id=MODEL)
     trainer.push_to_hub()
     before = len(hub.repository(MODEL).history())

@@ -1,4 +1,5 @@
-"""Run by test_round_trip.py in a process of its own: train with a push after every epoch, push the result, push a dataset.
+"""Run by test_round_trip.py in a process of its own: train with a push after every epoch,
+push the result, push a dataset.
 
     python train_and_push.py OUTPUT_DIR MODEL_REPOSITORY DATASET_REPOSITORY
 
@@ -18,7 +19,9 @@ from emonet.hub.push_dataset import push_dataset
 
 
 class Pushes(TrainerCallback):
-    """Notes what the model says at every push, and waits for each push to end, so that none is skipped."""
+    """Notes what the model says at every push, and waits for each push to end, so that
+    none is skipped.
+    """
 
     def __init__(self, trainer: Any):
         self.trainer = trainer

@@ -1,4 +1,6 @@
-"""Sharded over two processes, EmoNet computes what one process does; the documented configurations can be read."""
+"""Sharded over two processes, EmoNet computes what one process does; the documented
+configurations can be read.
+"""
 
 import json
 import os
@@ -31,7 +33,9 @@ dist.destroy_process_group()
 
 
 def loss_and_norm(tokenizer: Any, rank: int = 0, processes: int = 1) -> tuple[float, float]:
-    """Loss and gradient norm of one step on 16 dialogues, of which this process takes its share; sharded if several do."""
+    """Loss and gradient norm of one step on 16 dialogues, of which this process takes its
+    share; sharded if several do.
+    """
     model, _, split, collator = encoded(tokenizer, "emonet-thesis")
     model.train()
     if processes > 1:

@@ -1,4 +1,6 @@
-"""Knowledge sources on small files of their own forms: what is read, what is refused, and how far it reaches."""
+"""Knowledge sources on small files of their own forms: what is read, what is refused, and
+how far it reaches.
+"""
 
 import gzip
 import json

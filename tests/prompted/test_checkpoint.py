@@ -1,4 +1,6 @@
-"""A prompted checkpoint: saved, pushed, loaded with and without the package, and read turn by turn."""
+"""A prompted checkpoint: saved, pushed, loaded with and without the package, and read
+turn by turn.
+"""
 
 import json
 from collections.abc import Iterator
@@ -247,7 +249,8 @@ def test_adapters_load_in_another_precision_than_they_were_trained_in(
     assert named.predict(PLAIN) == half.predict(PLAIN)
 
 
-# -- what is known of speakers ---------------------------------------------------------------------------------------------------
+# -- what is known of speakers
+# ---------------------------------------------------------------------------------------------------
 
 
 def test_biographies_histories_and_names_reach_the_scores(model: PromptedEmoNet) -> None:
@@ -294,7 +297,8 @@ def test_anonymous_prompts_hold_no_name(decoder: Path) -> None:
     assert "Ann" in named.prompts.text(turns, 3)
 
 
-# -- turn by turn ----------------------------------------------------------------------------------------------------------------
+# -- turn by turn
+# ----------------------------------------------------------------------------------------------------------------
 
 LONG = [*PLAIN, *OTHER, *PLAIN, *PLAIN]  # more turns than the window
 

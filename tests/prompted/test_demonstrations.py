@@ -1,4 +1,6 @@
-"""Demonstrations: training turns alone, never of a training turn's own dialogue, the most similar first; kept with the model."""
+"""Demonstrations: training turns alone, never of a training turn's own dialogue, the most
+similar first; kept with the model.
+"""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,6 @@
-"""Prompts and label scores: structure that no utterance can change, causality, labels of any shape, one prefix once."""
+"""Prompts and label scores: structure that no utterance can change, causality, labels of
+any shape, one prefix once.
+"""
 
 import json
 from copy import deepcopy
@@ -124,7 +126,8 @@ def test_of_a_text_without_blanks_the_beginning_stays(builder: PromptBuilder) ->
     assert shorter == text[: len(text) // 2]
 
 
-# -- chat templates ----------------------------------------------------------------------------------------------------------
+# -- chat templates
+# ----------------------------------------------------------------------------------------------------------
 
 LLAMA_2 = (
     "{{ bos_token }}[INST] <<SYS>>\n{{ messages[0].content }}\n<</SYS>>\n\n{{ messages[1].content }} [/INST]"
@@ -163,7 +166,8 @@ def test_a_prompt_holds_no_date_of_today(tokenizer: Any) -> None:
     assert chat_builder(tokenizer, DATED).text(DIALOGUE, 2).startswith("26 Jul 2024 ")
 
 
-# -- scores of labels --------------------------------------------------------------------------------------------------------
+# -- scores of labels
+# --------------------------------------------------------------------------------------------------------
 
 END = 9
 SHAPES = {
@@ -182,7 +186,9 @@ def step_logits(prefix: tuple[int, ...]) -> torch.Tensor:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_scores_are_those_of_an_answer_held_to_the_labels(shape: str) -> None:
-    """By brute force: walk each label's tokens, each among the tokens that lead to some label."""
+    """By brute force: walk each label's tokens, each among the tokens that lead to some
+    label.
+    """
     labels = SHAPES[shape]
     tree = LabelTree(labels, END)
     found = tree.log_probabilities([step_logits(prefix).unsqueeze(0) for prefix, _ in tree.branches])[0].exp()
@@ -214,7 +220,8 @@ def test_labels_that_cannot_be_told_apart_are_refused() -> None:
             LabelTree(labels, END)
 
 
-# -- the model -----------------------------------------------------------------------------------------------------------------
+# -- the model
+# -----------------------------------------------------------------------------------------------------------------
 
 MODEL_LABELS = ["b", "b c", "b c d", "a", "e f"]
 
@@ -292,12 +299,15 @@ def test_the_loss_is_weighted_and_reaches_the_model(model: PromptedEmoNet) -> No
     assert model.language_model.model.layers[0].mlp.up_proj.weight.grad.abs().sum() > 0
 
 
-# -- packed and prompted -----------------------------------------------------------------------------------------------------
+# -- packed and prompted
+# -----------------------------------------------------------------------------------------------------
 
 
 @torch.no_grad()
 def test_packed_reads_the_state_that_a_prompt_of_the_same_text_ends_in(tokenizer: Any, decoder: Path) -> None:
-    """One pass over the dialogue, read out at each turn, is one pass a turn over the same tokens up to its end."""
+    """One pass over the dialogue, read out at each turn, is one pass a turn over the same
+    tokens up to its end.
+    """
     packed, processor = build(
         tokenizer, "emonet-lm", "llama", readout_layer=None, pooling="last", standardize=False
     )

@@ -1,4 +1,6 @@
-"""Bulk runs that get in each other's way, or are killed: one writes at a time, nobody is left behind, no row is read twice."""
+"""Bulk runs that get in each other's way, or are killed: one writes at a time, nobody is
+left behind, no row is read twice.
+"""
 
 import os
 import signal
@@ -41,7 +43,9 @@ def eventually(happens: Callable[[], bool], what: str) -> None:
 
 @pytest.fixture
 def running(checkpoint: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path, Path]]:
-    """A bulk run with two workers in a session of its own, some parts in: the process, its input and its output."""
+    """A bulk run with two workers in a session of its own, some parts in: the process,
+    its input and its output.
+    """
     source, out = write_parquet(tmp_path / "in.parquet", rows_of(600)), tmp_path / "out"
     words = ["predict", "--model", str(checkpoint), str(source), "--output", str(out), "--engine", "datasets"]
     process = subprocess.Popen(

@@ -1,6 +1,8 @@
-"""Configurations that ask for more than their weights hold: refused from the header, before anything is made.
+"""Configurations that ask for more than their weights hold: refused from the header,
+before anything is made.
 
-Each load runs in a process with bounded memory and time, so that a bomb that goes off ends there.
+Each load runs in a process with bounded memory and time, so that a bomb that goes off
+ends there.
 """
 
 import json

@@ -1,4 +1,6 @@
-"""JSON of a hundred thousand brackets: every door that reads JSON refuses it with a clear error."""
+"""JSON of a hundred thousand brackets: every door that reads JSON refuses it with a clear
+error.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +31,8 @@ from emonet.prompted.processing import _biographies_of
 from emonet.prompted.session import PromptedSession
 from emonet.speakers.registry import SpeakerRegistry
 
-# The parser stops at the first; the second passes it and breaks what walks over it; the third holds objects.
+# The parser stops at the first; the second passes it and breaks what walks over it; the
+# third holds objects.
 BOMBS = ("[" * 100_000 + "]" * 100_000, "[" * 900 + "]" * 900, '{"a":' * 900 + "1" + "}" * 900)
 
 DOORS: dict[str, tuple[str, Callable[[Path], Any]]] = {

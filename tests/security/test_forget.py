@@ -1,4 +1,6 @@
-"""A person is taken out of a checkpoint: every byte of the folder is searched, and the model still loads."""
+"""A person is taken out of a checkpoint: every byte of the folder is searched, and the
+model still loads.
+"""
 
 import gzip
 import json

@@ -1,4 +1,6 @@
-"""No visitor reads, writes or fetches a file through the page: forged events and closed routes, on the running page."""
+"""No visitor reads, writes or fetches a file through the page: forged events and closed
+routes, on the running page.
+"""
 
 import base64
 import json

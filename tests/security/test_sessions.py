@@ -1,4 +1,6 @@
-"""Attacks on sessions: long histories, two threads, and saved sessions that were written by someone else."""
+"""Attacks on sessions: long histories, two threads, and saved sessions that were written
+by someone else.
+"""
 
 import json
 import threading
@@ -129,7 +131,8 @@ def test_threads_that_share_a_prompted_session_take_turns(causal_lm: Any) -> Non
     assert not in_threads(session, 4) and session.turns == 16
 
 
-# -- saved sessions -------------------------------------------------------------------------------------------------
+# -- saved sessions
+# -------------------------------------------------------------------------------------------------
 
 
 def saved(session: Any, folder: Path) -> Path:

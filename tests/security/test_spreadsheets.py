@@ -1,4 +1,6 @@
-"""What people said is never a formula in the CSV that they take home, and comes back as they said it."""
+"""What people said is never a formula in the CSV that they take home, and comes back as
+they said it.
+"""
 
 import ast
 import csv
@@ -147,7 +149,8 @@ def test_no_other_code_writes_csv() -> None:
             assert not alone and name not in ("to_csv", "DictWriter", "write_csv"), f"{path}: use csv_of"
 
 
-# In the settings of LibreOffice's import filter: separators, quote, UTF-8, first line, …, formulas are evaluated (the last).
+# In the settings of LibreOffice's import filter: separators, quote, UTF-8, first line, …,
+# formulas are evaluated (the last).
 SEPARATORS = {",": "44", ";": "59", "; and ,": "59/44", "tab": "9"}
 
 

@@ -1,4 +1,6 @@
-"""What is printed never ends a command in a traceback: not in an ASCII locale, and not when its reader goes away."""
+"""What is printed never ends a command in a traceback: not in an ASCII locale, and not
+when its reader goes away.
+"""
 
 import json
 import os

@@ -1,4 +1,6 @@
-"""No file is published, and none is written over, through a symbolic link that leads out of the folder."""
+"""No file is published, and none is written over, through a symbolic link that leads out
+of the folder.
+"""
 
 from collections.abc import Callable
 from pathlib import Path

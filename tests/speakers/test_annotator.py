@@ -1,4 +1,6 @@
-"""Annotations: written once, found again by their circumstances, with where they are from."""
+"""Annotations: written once, found again by their circumstances, with where they are
+from.
+"""
 
 import json
 import shutil

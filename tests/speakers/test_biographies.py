@@ -1,4 +1,6 @@
-"""Biographies: from what is earlier alone, within their budget, without names where that is wanted, written once."""
+"""Biographies: from what is earlier alone, within their budget, without names where that
+is wanted, written once.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,9 @@ def test_it_says_what_the_speaker_said_felt_and_with_whom(store: SpeakerStore) -
 
 
 def test_it_is_made_from_earlier_utterances_only(tmp_path: Path) -> None:
-    """What comes later, its labels included, changes no biography; and nothing of another split but train does."""
+    """What comes later, its labels included, changes no biography; and nothing of another
+    split but train does.
+    """
     later = [
         TRAIN[0],
         ("d2", [("Ann", "comet comet thunder", "Mad"), ("Bob", "thunder", "Mad"), ("Zoe", "thunder", "Mad")]),
@@ -104,7 +108,8 @@ def test_names_are_replaced_whole_in_part_and_unambiguously() -> None:
     assert Anonymizer([])("Ross") == "Ross"
 
 
-# -- written by a model --------------------------------------------------------------------------------------------------
+# -- written by a model
+# --------------------------------------------------------------------------------------------------
 
 
 def test_a_model_sees_earlier_lines_and_writes_once(

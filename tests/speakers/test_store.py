@@ -1,4 +1,6 @@
-"""The speaker store: what it holds and hides, updates, crashes, refusals, and that the forgotten are gone."""
+"""The speaker store: what it holds and hides, updates, crashes, refusals, and that the
+forgotten are gone.
+"""
 
 import shutil
 from pathlib import Path
@@ -33,7 +35,8 @@ def snapshot(store: SpeakerStore) -> Any:
     ], store.speakers()
 
 
-# -- contents and the rule of histories ------------------------------------------------------------------------------------
+# -- contents and the rule of histories
+# ------------------------------------------------------------------------------------
 
 
 def test_it_holds_every_utterance_in_order_and_totals(store: SpeakerStore) -> None:
@@ -96,7 +99,8 @@ def test_similar_utterances_come_first_and_keep_to_speaker_and_view(store: Speak
         SpeakerStore(store.tables.uri).similar("Ann", "comet")
 
 
-# -- updates ---------------------------------------------------------------------------------------------------------------
+# -- updates
+# ---------------------------------------------------------------------------------------------------------------
 
 
 def test_building_again_embeds_nothing(store: SpeakerStore, tmp_path: Path) -> None:
@@ -133,7 +137,8 @@ def test_stores_of_another_model_or_corpus_are_refused(store: SpeakerStore, tmp_
         SpeakerStore(tmp_path / "nothing")
 
 
-# -- crashes and locks ------------------------------------------------------------------------------------------------------
+# -- crashes and locks
+# ------------------------------------------------------------------------------------------------------
 
 
 def test_an_interrupted_build_is_refused_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +182,8 @@ def test_one_writes_at_a_time_and_readers_go_on(store: SpeakerStore) -> None:
             pass
 
 
-# -- forgetting --------------------------------------------------------------------------------------------------------------
+# -- forgetting
+# --------------------------------------------------------------------------------------------------------------
 
 
 def biography(speaker: str, text: str, key: str = "d1#0") -> Biography:
@@ -246,7 +252,8 @@ def test_an_unknown_speaker_cannot_be_forgotten(store: SpeakerStore) -> None:
         forget_speaker(store.tables.uri, "Zoe")
 
 
-# -- Parquet -----------------------------------------------------------------------------------------------------------------
+# -- Parquet
+# -----------------------------------------------------------------------------------------------------------------
 
 
 def test_parquet_and_back(store: SpeakerStore, tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""Cross-fitted heads leave their fold out, and the class bias that comes of it is right, kept, and in every prediction."""
+"""Cross-fitted heads leave their fold out, and the class bias that comes of it is right,
+kept, and in every prediction.
+"""
 
 from pathlib import Path
 from typing import Any

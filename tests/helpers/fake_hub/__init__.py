@@ -1,11 +1,13 @@
-"""A Hub on this machine: repositories with commits, branches and pull requests behind the HTTP protocol of the real one.
+"""A Hub on this machine: repositories with commits, branches and pull requests behind the
+HTTP protocol of the real one.
 
     with FakeHub() as hub:
         api = HfApi(endpoint=hub.url, token=hub.token)
 
-It answers what `huggingface_hub` sends to create, upload (plain files and LFS, each commit atomic), list and download. As on the
-real Hub, large files lie on a storage host of its own, which is reached by redirection and must never see the token.
-`hub.fail(...)` makes requests fail.
+It answers what `huggingface_hub` sends to create, upload (plain files and LFS, each
+commit atomic), list and download. As on the real Hub, large files lie on a storage host
+of its own, which is reached by redirection and must never see the token. `hub.fail(...)`
+makes requests fail.
 """
 
 import re
@@ -31,7 +33,8 @@ class FakeHub:
     """The running server; a context manager.
 
     Attributes:
-        url: Its address, for `HF_ENDPOINT`. token: The one token it takes, as the user `USER`.
+        url: Its address, for `HF_ENDPOINT`. token: The one token it takes, as the user
+            `USER`.
         log: Every request so far, oldest first.
     """
 
@@ -70,7 +73,9 @@ class FakeHub:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a process needs in its environment to take this for the Hub, besides `HF_HUB_DISABLE_XET=1`."""
+        """What a process needs in its environment to take this for the Hub, besides
+        `HF_HUB_DISABLE_XET=1`.
+        """
         return {
             "HF_ENDPOINT": self.url,
             "HF_TOKEN": self.token,
@@ -80,7 +85,8 @@ class FakeHub:
 
     @contextmanager
     def here(self, cache: Path) -> Iterator["FakeHub"]:
-        """Let this process take it for the Hub, as if its libraries had been imported in that environment.
+        """Let this process take it for the Hub, as if its libraries had been imported in
+        that environment.
 
         The client tries failed requests again as often as ever, and without waiting.
         """
@@ -103,7 +109,9 @@ class FakeHub:
             yield self
 
     def fail(self, method: str, path: str, kind: Fault, times: int = 1) -> None:
-        """Let the next `times` requests whose path `path` (a regular expression) is found in fail."""
+        """Let the next `times` requests whose path `path` (a regular expression) is found
+        in fail.
+        """
         self._faults.append(FaultRule(method, re.compile(path), kind, times))
 
     def heal(self) -> None:

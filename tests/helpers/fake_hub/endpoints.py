@@ -266,7 +266,9 @@ class Api:
 
 
 class Storage:
-    """The host of the LFS objects. It is someone else's: its addresses are signed, and a token sent along is refused."""
+    """The host of the LFS objects. It is someone else's: its addresses are signed, and a
+    token sent along is refused.
+    """
 
     def __init__(self, hub: FakeHub):
         self.hub = hub

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
-# drop: the connection closes in the midst of the request. lost: the request is served and its answer never arrives.
+# drop: the connection closes in the midst of the request. lost: the request is served and
+# its answer never arrives.
 Fault = Literal["drop", "lost", "500", "429"]
 
 
@@ -52,7 +53,9 @@ class Entry:
 
 
 class Refusal(Exception):
-    """Becomes an answer with an error status, and with the `X-Error-Code` that clients go by."""
+    """Becomes an answer with an error status, and with the `X-Error-Code` that clients go
+    by.
+    """
 
     def __init__(self, status: int, message: str, code: str = "", headers: Mapping[str, str] | None = None):
         super().__init__(message)

@@ -1,4 +1,6 @@
-"""What a repository of the Hub holds: commits of files, branches, pull requests, and which files go to LFS."""
+"""What a repository of the Hub holds: commits of files, branches, pull requests, and
+which files go to LFS.
+"""
 
 import json
 import re

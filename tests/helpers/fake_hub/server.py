@@ -1,4 +1,6 @@
-"""The HTTP in front of the endpoints: bodies read, answers sent, connections cut where a test asks for it."""
+"""The HTTP in front of the endpoints: bodies read, answers sent, connections cut where a
+test asks for it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Characteristics: of training turns, from what was said up to the turn, short, and what stage 1 learns to write."""
+"""Characteristics: of training turns, from what was said up to the turn, short, and what
+stage 1 learns to write.
+"""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,6 @@
-"""The systems of the field as presets: causal where they say so, trained end to end, whole again from their folder."""
+"""The systems of the field as presets: causal where they say so, trained end to end,
+whole again from their folder.
+"""
 
 import json
 from pathlib import Path
@@ -128,7 +130,8 @@ def test_it_trains_end_to_end_and_is_whole_again_from_its_folder(
         assert one["scores"] == pytest.approx(other["scores"], abs=1e-4)
 
 
-# -- biographies from whole dialogues --------------------------------------------------------------------------------------
+# -- biographies from whole dialogues
+# --------------------------------------------------------------------------------------
 
 
 def test_a_biography_of_a_dialogue_is_of_that_dialogue_and_one_for_each_speaker(

@@ -1,4 +1,6 @@
-"""The commands on a prompted preset: run folders as for a packed one, parts of the prompt switched off, studies, bad states."""
+"""The commands on a prompted preset: run folders as for a packed one, parts of the prompt
+switched off, studies, bad states.
+"""
 
 import json
 import shutil
@@ -305,7 +307,8 @@ def test_the_cost_of_a_turn_is_counted_for_both_read_outs(folder: Path, decoder:
     assert packed["tokens"] < asked["tokens"] < asked["prompt_tokens"] and asked["cpu_seconds"] > 0
 
 
-# -- the speaker store behind the biographies ------------------------------------------------------------------------------------
+# -- the speaker store behind the biographies
+# ------------------------------------------------------------------------------------
 
 
 def test_biographies_from_a_store_are_those_from_memory_and_leave_out_the_forgotten(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""Trajectories and the training of the prompted read-out: no label of validation or test enters any input."""
+"""Trajectories and the training of the prompted read-out: no label of validation or test
+enters any input.
+"""
 
 import json
 from copy import deepcopy
@@ -87,7 +89,9 @@ def test_prompts_of_training_turns_alone_hold_scheduled_predictions(
 
 
 def prompts_of(model: PromptedEmoNet, conversations: Any, folder: Path) -> dict[str, list[list[int]]]:
-    """Every prompt of every split, as training and evaluation see them, predictions included."""
+    """Every prompt of every split, as training and evaluation see them, predictions
+    included.
+    """
     record = record_of(conversations)
     biographer = ExtractiveBiographer(build_store(folder, conversations, TinyEmbedder()))
     prompts = {}

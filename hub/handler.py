@@ -6,6 +6,7 @@ from typing import Any
 from transformers import pipeline
 
 PARAMETERS = ("history", "top_k", "batch_size")
+MOST_TURNS = 5000  # of a request, with its history; the same as `emonet serve` takes
 
 
 class EndpointHandler:
@@ -34,5 +35,21 @@ class EndpointHandler:
         if not isinstance(parameters, dict):
             raise TypeError('"parameters" must be an object, for example {"top_k": 3}.')
         if unknown := sorted(set(map(str, parameters)) - set(PARAMETERS)):
-            raise TypeError(f'"parameters" has {", ".join(unknown)}; there are {", ".join(PARAMETERS)}.')
-        return self.pipeline(data["inputs"], **parameters)
+            raise TypeError(
+                f'"parameters" has {", ".join(unknown[:5])[:200]}; there are {", ".join(PARAMETERS)}.'
+            )
+        inputs, history = data["inputs"], parameters.get("history")
+        size = sum(map(_turns, inputs)) if isinstance(inputs, list) else _turns(inputs)
+        size += sum(map(_turns, history.values())) if isinstance(history, dict) else 0
+        if size > MOST_TURNS:
+            raise ValueError(
+                f"{size} turns, history included; the limit is {MOST_TURNS}. Send the dialogues in parts."
+            )
+        return self.pipeline(inputs, **parameters)
+
+
+def _turns(part: Any) -> int:
+    """How many turns a dialogue, a turn or somebody's history is, before it is read. (An empty one takes its time, too.)"""
+    if isinstance(part, str):
+        return part.count("\n") + 1
+    return max(1, len(part)) if isinstance(part, list) else 1

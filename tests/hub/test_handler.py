@@ -60,6 +60,9 @@ def test_several_dialogues_and_parameters(handler: Any) -> None:
         ({"inputs": PLAIN, "parameters": {"top_k": 0}}, "top_k"),
         ({"inputs": PLAIN, "parameters": {"temperature": 1}}, "temperature"),
         ({"inputs": [{"speaker": "Ann"}]}, "Turn 0 has no text"),
+        ({"inputs": [[]] * 5001}, "5001 turns"),  # each of them would take a dialogue's time
+        ({"inputs": "Ann: hello\n" * 6000}, "6001 turns"),
+        ({"inputs": [], "parameters": {"history": {str(name): [] for name in range(5001)}}}, "5001 turns"),
     ],
 )
 def test_a_wrong_request_is_refused_with_its_reason(handler: Any, body: Any, message: str) -> None:

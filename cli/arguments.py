@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 
 def integer(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
@@ -32,3 +33,13 @@ def number(least: float, most: float) -> Callable[[str], float]:
         return number
 
     return read
+
+
+def network(text: str) -> IPv4Network | IPv6Network:
+    """An IP address, or a network of them."""
+    try:
+        return ip_network(text, strict=False)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text[:40]!r} is no address like 10.0.0.7 or 10.0.0.0/8"
+        ) from error

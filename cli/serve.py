@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 from ..errors import EmoNetError
-from .arguments import integer, number
+from .arguments import integer, network, number
 
 _DEMO = "pip install 'emonet[demo]'"
 
@@ -18,10 +18,7 @@ def add_commands(commands: Any) -> None:
     serve.add_argument("--host", default="127.0.0.1", help="0.0.0.0 for other machines too")
     serve.add_argument("--port", default=7860, type=integer(0, 65535))
     serve.add_argument(
-        "--workers",
-        default=1,
-        type=integer(1),
-        help="processes with a model of their own; several need --no-page",
+        "--workers", default=1, type=integer(1), help="processes with a model of their own; the page is in one"
     )
     serve.add_argument("--no-page", action="store_true", help="JSON alone")
     serve.add_argument(
@@ -37,7 +34,32 @@ def add_commands(commands: Any) -> None:
         "--max-requests",
         type=integer(1),
         metavar="N",
-        help="JSON requests under way in a worker (default: 1024)",
+        help="requests under way for each worker (default: 1024)",
+    )
+    serve.add_argument(
+        "--max-per-address",
+        type=integer(1),
+        metavar="N",
+        help="requests under way of one address (default: a quarter of all)",
+    )
+    serve.add_argument(
+        "--max-silence",
+        type=number(1, 1e6),
+        metavar="S",
+        help="a worker that hangs for so long is replaced (default: 30)",
+    )
+    serve.add_argument(
+        "--grace",
+        type=number(0, 1e6),
+        metavar="S",
+        help="for requests under way when told to stop (default: 60)",
+    )
+    serve.add_argument(
+        "--proxy",
+        action="append",
+        type=network,
+        metavar="ADDRESS",
+        help="a proxy in front (or a network), whose X-Forwarded-For names the address; may be repeated",
     )
     serve.add_argument(
         "--auth",
@@ -50,7 +72,7 @@ def add_commands(commands: Any) -> None:
 def _serve(arguments: argparse.Namespace) -> None:
     try:
         from ..serving.limits import Limits
-        from ..serving.server import serve
+        from ..serving.server import GRACE, SILENCE, serve
     except ModuleNotFoundError as error:
         raise EmoNetError(f"emonet serve needs {error.name}: {_DEMO}.") from error
     given = vars(arguments)
@@ -60,5 +82,15 @@ def _serve(arguments: argparse.Namespace) -> None:
         if given.get(f"max_{field.name}") is not None
     }
     login = os.environ.get("EMONET_AUTH") or None if arguments.auth is None else arguments.auth
-    limits, page = Limits(**chosen), not arguments.no_page
-    serve(arguments.model, arguments.host, arguments.port, arguments.workers, limits, page, login=login)
+    serve(
+        arguments.model,
+        arguments.host,
+        arguments.port,
+        arguments.workers,
+        Limits(**chosen),
+        page=not arguments.no_page,
+        login=login,
+        grace=GRACE if arguments.grace is None else arguments.grace,
+        silence=arguments.max_silence or SILENCE,
+        proxies=arguments.proxy or (),
+    )

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import EmoNetError
 
-logger = logging.getLogger("uvicorn.error")
+logger = logging.getLogger("emonet.serving")
 
 HEALTH = "/v1/health"
 

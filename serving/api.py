@@ -3,7 +3,7 @@
 import logging
 from typing import Annotated, Any
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
@@ -13,12 +13,12 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from ..dialogue.turns import as_history
 from ..version import PACKAGE_VERSION
 from .batching import Batcher
-from .limits import Limits
+from .limits import PREFIX, Limits
 from .predictor import Predictor, highest_first
 
-logger = logging.getLogger("uvicorn.error")
+logger = logging.getLogger("emonet.serving")
 
-PREFIX = "/v1/"
+MOST_FIELDS = 100  # of an object whose fields are known
 _DESCRIPTION = """Emotion recognition in conversation: every turn of a dialogue gets an emotion, from its text, what was
 said before and who speaks. Request and answer are those of `handler.py` on Inference Endpoints, for one dialogue."""
 
@@ -123,17 +123,30 @@ def create_api(predictor: Predictor, limits: Limits) -> FastAPI:
         },
     }
 
-    @app.post(f"{PREFIX}emotions", summary="The emotion of every turn", responses=refused)
-    async def emotions(request: EmotionsRequest) -> list[LabelledTurn]:
-        parameters = request.parameters or Parameters()
-        history = as_history(parameters.history)
-        turns = [{"speaker": turn.speaker, "text": turn.text} for turn in request.inputs]
-        size = len(turns) + sum(map(len, history.values()))
+    async def count(request: Request) -> None:
+        """Refuse what is too large before every part of it is looked at, which costs a thousand times its reading."""
+        try:
+            size, names = _counts(await request.json())
+        except (ValueError, RecursionError):  # no JSON, as is said elsewhere
+            return
         if size > limits.turns:
             raise HTTPException(
                 413,
                 f"{size} turns, history included; the limit is {limits.turns}. Send the dialogue in parts.",
             )
+        if names > MOST_FIELDS:
+            raise HTTPException(422, f"An object with {names} fields; /openapi.json says which there are.")
+
+    @app.post(
+        f"{PREFIX}emotions",
+        summary="The emotion of every turn",
+        responses=refused,
+        dependencies=[Depends(count)],
+    )
+    async def emotions(request: EmotionsRequest) -> list[LabelledTurn]:
+        parameters = request.parameters or Parameters()
+        history = as_history(parameters.history)
+        turns = [{"speaker": turn.speaker, "text": turn.text} for turn in request.inputs]
         rows = await batcher.predict(turns, history) if turns else []
         return [LabelledTurn(**{**row, **highest_first(row, parameters.top_k)}) for row in rows]
 
@@ -161,6 +174,19 @@ def create_api(predictor: Predictor, limits: Limits) -> FastAPI:
         return JSONResponse({"detail": "The server failed at this request; its log says why."}, 500)
 
     return app
+
+
+def _counts(body: Any) -> tuple[int, int]:
+    """How many turns a body holds or claims to, with its history, and how many fields its larger object has."""
+    if not isinstance(body, dict):
+        return 0, 0
+    inputs, parameters = body.get("inputs"), body.get("parameters")
+    size, names = len(inputs) if isinstance(inputs, list) else 0, len(body)
+    if isinstance(parameters, dict):
+        names = max(names, len(parameters))
+        if isinstance(history := parameters.get("history"), dict):
+            size += sum(len(said) if isinstance(said, list) and said else 1 for said in history.values())
+    return size, names
 
 
 def _reasons(error: RequestValidationError) -> str:

@@ -6,6 +6,8 @@ import anyio
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+PREFIX = "/v1/"  # of the JSON endpoint
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -16,7 +18,8 @@ class Limits:
         turns: Turns of a script; a request of the JSON endpoint counts its history too.
         seconds: Time of a JSON request, from its first byte to the answer, waiting for others included.
         page_seconds: Time of a script on the page, which shows its progress and can be cancelled.
-        requests: JSON requests under way at a time in one process, computed or waiting.
+        requests: JSON requests under way at a time for each worker, computed or waiting; as many of the page.
+        per_address: How many of them one address may have; a quarter of all if None.
     """
 
     body: int = 2 * 2**20
@@ -24,6 +27,7 @@ class Limits:
     seconds: float = 60.0
     page_seconds: float = 600.0
     requests: int = 1024
+    per_address: int | None = None
 
     @property
     def too_large(self) -> str:
@@ -56,17 +60,32 @@ class LimitRequests:
             reason = f"{self.under_way} requests are under way, which is the limit; try again in a moment."
             await _try_again(reason)(scope, receive, send)
             return
-        answering = False
+        answering, whole = False, anyio.Event()
 
         async def watched_send(message: Message) -> None:
             nonlocal answering
             answering = True
             await send(message)
 
+        async def watched_receive() -> Message:
+            message = await receive()
+            if message["type"] == "http.request" and not message.get("more_body"):
+                whole.set()
+            return message
+
+        async def end_with_the_client(work: anyio.CancelScope) -> None:
+            await whole.wait()
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            work.cancel()  # nobody waits for the answer
+
         self.under_way += 1
         try:
             with anyio.move_on_after(self.limits.seconds) as timer:
-                await self.app(scope, receive, watched_send)
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(end_with_the_client, tasks.cancel_scope)
+                    await self.app(scope, watched_receive, watched_send)
+                    tasks.cancel_scope.cancel()
         finally:
             self.under_way -= 1
         if timer.cancelled_caught and not answering:

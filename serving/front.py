@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
 
@@ -23,6 +23,7 @@ logger = logging.getLogger("emonet.serving")
 SLACK = 5.0  # seconds that a request's head may take, and its body and the taking of the answer beyond RATE
 RATE = 32 * 1024  # bytes a second, which a body must come with and an answer be taken with
 BODIES = 128  # full bodies, of all requests together, that are held in memory
+LAST_CALL = 2.0  # seconds in which a stopping server still refuses in words
 HEALTH = f"{PREFIX}health"
 ENDLESS = "/heartbeat/"  # of the page: open as long as its visitor is there, so nobody waits for its end
 
@@ -73,12 +74,17 @@ class Front:
         self._under_way: dict[anyio.CancelScope, bool] = {}  # and whether its end is waited for
         self.stopping = False
 
-    async def stop(self, seconds: float) -> None:
-        """Take nothing new, and wait for what is under way; what has no answer by then is refused."""
+    async def stop(self, seconds: float, connected: Callable[[], object]) -> None:
+        """Take nothing new, and wait for what is under way; what has no answer by then is refused.
+
+        While somebody is `connected`, their requests may be on the way, and are refused in words.
+        """
         self.stopping = True
         clock = asyncio.get_running_loop().time
-        end = clock() + seconds
-        while any(self._under_way.values()) and clock() < end:
+        began = clock()
+        while (any(self._under_way.values()) and clock() < began + seconds) or (
+            connected() and clock() < began + LAST_CALL
+        ):
             await asyncio.sleep(0.02)
         for timer in self._under_way:
             timer.cancel()

@@ -28,7 +28,7 @@ from .timeline import MOST_ROWS, Rows, timeline
 from .turn_list import legend, turn_list
 from .upload import ENDINGS, largest_upload, read_upload
 
-logger = logging.getLogger("uvicorn.error")
+logger = logging.getLogger("emonet.serving")
 
 EXAMPLE = """Ines: You missed supper, so I brought it up to you. Eat while it's warm, my dear.
 Theo: Never mind soup, come and look! It's a street! People in hats, real ones, waving at us!

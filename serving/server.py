@@ -143,9 +143,9 @@ async def _serve(
         logger.info("emonet is running on http://%s:%d (Ctrl+C ends it)", shown, port)
         await asyncio.wait([stop, workers.failed], return_when=asyncio.FIRST_COMPLETED)
         logger.info("emonet is stopping")
-        await asyncio.sleep(0)  # takes the connections that are waiting
+        await asyncio.sleep(0.05)  # takes the connections that are waiting
         server.close()
-        await front.stop(grace)
+        await front.stop(grace, lambda: listener.connections)
         listener.pre_shutdown()
         await asyncio.sleep(0.1)  # for the last answers
         await listener.shutdown(1)

@@ -1,4 +1,6 @@
-"""The server under load, attack and kills: `python -m emonet.benchmarks.load --model RUN` prints its figures as JSON."""
+"""The server under load, attack and kills: `python -m emonet.benchmarks.load --model RUN`
+prints its figures as JSON.
+"""
 
 import argparse
 import asyncio
@@ -66,7 +68,9 @@ class Server:
 async def storm(
     server: Server, requests: int, at_once: int, addresses: int, statuses: Counter[str] | None = None
 ) -> dict[str, Any]:
-    """So many requests, spread over addresses of this machine; throughput, times in ms, and statuses as they come."""
+    """So many requests, spread over addresses of this machine; throughput, times in ms,
+    and statuses as they come.
+    """
     statuses = Counter() if statuses is None else statuses
     sessions = [
         aiohttp.ClientSession(
@@ -111,7 +115,9 @@ async def storm(
 
 
 async def slow_bodies(server: Server, clients: int, requests: int, addresses: int) -> dict[str, Any]:
-    """Bodies of one address that drip; meanwhile health is asked for, and others want answers."""
+    """Bodies of one address that drip; meanwhile health is asked for, and others want
+    answers.
+    """
     writers: list[asyncio.StreamWriter] = []
     for _ in range(clients):
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)

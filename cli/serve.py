@@ -18,7 +18,10 @@ def add_commands(commands: Any) -> None:
     serve.add_argument("--host", default="127.0.0.1", help="0.0.0.0 for other machines too")
     serve.add_argument("--port", default=7860, type=integer(0, 65535))
     serve.add_argument(
-        "--workers", default=1, type=integer(1), help="processes with a model of their own; the page is in one"
+        "--workers",
+        default=1,
+        type=integer(1),
+        help="processes with a model of their own; the page is in one",
     )
     serve.add_argument("--no-page", action="store_true", help="JSON alone")
     serve.add_argument(

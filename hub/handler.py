@@ -1,4 +1,6 @@
-"""Inference Endpoints: the same pipeline behind the request shapes of the Hub's inference toolkit."""
+"""Inference Endpoints: the same pipeline behind the request shapes of the Hub's inference
+toolkit.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,10 @@ MOST_TURNS = 5000  # of a request, with its history; the same as `emonet serve` 
 class EndpointHandler:
     """Called by the toolkit: once with the repository's folder, then with every request.
 
-    Request: `{"inputs": DIALOGUE or [DIALOGUE, ...], "parameters": {"history": ..., "top_k": ...}}`, where a dialogue is a list
-    of `{"speaker", "text"}` or `{"role", "content"}` turns, or a string of `Name: text` lines. Answer: one
-    `{"speaker", "text", "label", "score", "scores"}` a turn, or a list of such lists.
+    Request: `{"inputs": DIALOGUE or [DIALOGUE, ...], "parameters": {"history": ...,
+    "top_k": ...}}`, where a dialogue is a list of `{"speaker", "text"}` or `{"role",
+    "content"}` turns, or a string of `Name: text` lines. Answer: one `{"speaker", "text",
+    "label", "score", "scores"}` a turn, or a list of such lists.
     """
 
     def __init__(self, path: str | Path = ""):
@@ -27,7 +30,8 @@ class EndpointHandler:
         """Answer one request.
 
         Raises:
-            TypeError, ValueError: for a wrong request; the toolkit answers 400 with the message.
+            TypeError, ValueError: for a wrong request; the toolkit answers 400 with the
+                message.
         """
         if not isinstance(data, dict) or "inputs" not in data:
             raise ValueError('Send {"inputs": dialogue, "parameters": {...}}; there is no "inputs".')
@@ -49,7 +53,9 @@ class EndpointHandler:
 
 
 def _turns(part: Any) -> int:
-    """How many turns a dialogue, a turn or somebody's history is, before it is read. (An empty one takes its time, too.)"""
+    """How many turns a dialogue, a turn or somebody's history is, before it is read. (An
+    empty one takes its time, too.)
+    """
     if isinstance(part, str):
         return part.count("\n") + 1
     return max(1, len(part)) if isinstance(part, list) else 1

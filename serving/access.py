@@ -22,7 +22,8 @@ class Access:
     """Who may use the server.
 
     Attributes:
-        login: `NAME:PASSWORD` that every path but the health check asks for; None lets everyone in.
+        login: `NAME:PASSWORD` that every path but the health check asks for; None lets
+            everyone in.
         host: The address that the server is bound to.
         frames: Origins whose pages may show this one in a frame.
 
@@ -65,10 +66,12 @@ def _is_loopback(host: str) -> bool:
 
 
 class RequireLogin:
-    """Around an ASGI application: 401 without the name and password, by HTTP Basic authentication (RFC 7617).
+    """Around an ASGI application: 401 without the name and password, by HTTP Basic
+    authentication (RFC 7617).
 
-    A browser asks for them itself and sends them with every request of the page, and so page, endpoint and documentation
-    have one login. The health check, which tells what is running and no more, answers without.
+    A browser asks for them itself and sends them with every request of the page, and so
+    page, endpoint and documentation have one login. The health check, which tells what is
+    running and no more, answers without.
     """
 
     def __init__(self, app: ASGIApp, login: str):
@@ -93,8 +96,9 @@ class RequireLogin:
 class SecurityHeaders:
     """Around an ASGI application: what a browser must not do with any answer.
 
-    Nothing is loaded from, sent to or shown by another host. Gradio needs `unsafe-eval` (it compiles the functions of
-    `js=` and its templates in the browser) and `unsafe-inline` (its configuration is a script of the page).
+    Nothing is loaded from, sent to or shown by another host. Gradio needs `unsafe-eval`
+    (it compiles the functions of `js=` and its templates in the browser) and
+    `unsafe-inline` (its configuration is a script of the page).
     """
 
     def __init__(self, app: ASGIApp, frames: tuple[str, ...] = ()):

@@ -14,7 +14,9 @@ TURNS_A_PART = 100
 
 @dataclass
 class Analysis:
-    """Dialogues in order of time, each with an id and its labelled turns (`speaker`, `text`, `label`, `score`, `scores`)."""
+    """Dialogues in order of time, each with an id and its labelled turns (`speaker`,
+    `text`, `label`, `score`, `scores`).
+    """
 
     labels: list[str]
     dialogues: list[tuple[str, list[dict[str, Any]]]] = field(default_factory=list)
@@ -38,7 +40,9 @@ class Analysis:
         return parts
 
     def said_before(self, dialogue: int) -> dict[str, list[str]]:
-        """What persons said in the dialogues before that one, as a memory of the corpus holds it."""
+        """What persons said in the dialogues before that one, as a memory of the corpus
+        holds it.
+        """
         said: dict[str, list[str]] = {}
         for _, turns in self.dialogues[:dialogue]:
             for turn in turns:
@@ -47,7 +51,9 @@ class Analysis:
         return said
 
     def felt_before(self, dialogue: int, place: int) -> list[tuple[int | None, LabelledTurn]]:
-        """What the speaker of a turn said and felt before it, oldest first, with the turn's place; None in earlier dialogues."""
+        """What the speaker of a turn said and felt before it, oldest first, with the
+        turn's place; None in earlier dialogues.
+        """
         turns = self.dialogues[dialogue][1]
         name = clean_text(turns[place]["speaker"])
         before = (

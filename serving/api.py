@@ -1,4 +1,6 @@
-"""The JSON endpoint: one dialogue in, the emotion of every turn out, described by OpenAPI."""
+"""The JSON endpoint: one dialogue in, the emotion of every turn out, described by
+OpenAPI.
+"""
 
 import logging
 from typing import Annotated, Any
@@ -23,7 +25,8 @@ _DESCRIPTION = """Emotion recognition in conversation: every turn of a dialogue 
 said before and who speaks. Request and answer are those of `handler.py` on Inference Endpoints, for one dialogue."""
 
 
-# Bounds on length also keep halves of characters out, which JSON can write and UTF-8 can't.
+# Bounds on length also keep halves of characters out, which JSON can write and UTF-8
+# can't.
 Name = Annotated[
     str, Field(min_length=1, max_length=200, description="A person's name, or a role.", examples=["Monica"])
 ]
@@ -95,7 +98,8 @@ class Problem(BaseModel):
 
 
 def create_api(predictor: Predictor, limits: Limits) -> FastAPI:
-    """The application with `POST /v1/emotions`, `GET /v1/health`, and their schema under `/openapi.json` and `/docs`.
+    """The application with `POST /v1/emotions`, `GET /v1/health`, and their schema under
+    `/openapi.json` and `/docs`.
 
     Time and requests are limited by `LimitRequests` around it.
     """
@@ -124,7 +128,9 @@ def create_api(predictor: Predictor, limits: Limits) -> FastAPI:
     }
 
     async def count(request: Request) -> None:
-        """Refuse what is too large before every part of it is looked at, which costs a thousand times its reading."""
+        """Refuse what is too large before every part of it is looked at, which costs a
+        thousand times its reading.
+        """
         try:
             size, names = _counts(await request.json())
         except (ValueError, RecursionError):  # no JSON, as is said elsewhere
@@ -177,7 +183,9 @@ def create_api(predictor: Predictor, limits: Limits) -> FastAPI:
 
 
 def _counts(body: Any) -> tuple[int, int]:
-    """How many turns a body holds or claims to, with its history, and how many fields its larger object has."""
+    """How many turns a body holds or claims to, with its history, and how many fields its
+    larger object has.
+    """
     if not isinstance(body, dict):
         return 0, 0
     inputs, parameters = body.get("inputs"), body.get("parameters")
@@ -190,7 +198,9 @@ def _counts(body: Any) -> tuple[int, int]:
 
 
 def _reasons(error: RequestValidationError) -> str:
-    """The first few problems as `inputs.0.text: Field required`, without the values, which need not be valid text."""
+    """The first few problems as `inputs.0.text: Field required`, without the values,
+    which need not be valid text.
+    """
     problems = error.errors()
     reasons = []
     for problem in problems[:5]:

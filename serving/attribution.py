@@ -1,7 +1,9 @@
-"""Which earlier turns a prediction rests on: each is left out in turn, and the change is measured (occlusion).
+"""Which earlier turns a prediction rests on: each is left out in turn, and the change is
+measured (occlusion).
 
-Li, Monroe & Jurafsky (2016), "Understanding Neural Networks through Representation Erasure". It asks the model itself what it
-would say, where attention weights only tell where it looked.
+Li, Monroe & Jurafsky (2016), "Understanding Neural Networks through Representation
+Erasure". It asks the model itself what it would say, where attention weights only tell
+where it looked.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +26,8 @@ class Influence:
 
     Attributes:
         place: The turn, or None for what the speaker said in earlier dialogues.
-        change: Probability with it, less the probability without it; positive where it speaks for the label.
+        change: Probability with it, less the probability without it; positive where it
+            speaks for the label.
     """
 
     place: int | None
@@ -33,7 +36,9 @@ class Influence:
 
 @dataclass(frozen=True)
 class Attribution:
-    """Why turn `place` has its `label`, whose probability is `score`; the turns from `first` on were tried."""
+    """Why turn `place` has its `label`, whose probability is `score`; the turns from
+    `first` on were tried.
+    """
 
     place: int
     label: str
@@ -50,11 +55,13 @@ def occlusion(
     history: Mapping[str, Sequence[str]] | None = None,
     report: Report | None = None,
 ) -> Attribution:
-    """Leave out each of the `REACH` turns before turn `place` (a model that sees the future: after it too), and look again.
+    """Leave out each of the `REACH` turns before turn `place` (a model that sees the
+    future: after it too), and look again.
 
-    A turn that is left out is gone from the context and from its speaker's memory; all else stays, the borders of the model's
-    window too. With `history` (cleaned names and texts) and a memory of the corpus, what the speaker said in earlier dialogues
-    is left out once as well.
+    A turn that is left out is gone from the context and from its speaker's memory; all
+    else stays, the borders of the model's window too. With `history` (cleaned names and
+    texts) and a memory of the corpus, what the speaker said in earlier dialogues is left
+    out once as well.
 
     Raises:
         IndexError: for a turn that isn't there.
@@ -95,13 +102,14 @@ def prompted_occlusion(
     felt: Sequence[tuple[int | None, LabelledTurn]] = (),
     report: Report | None = None,
 ) -> Attribution:
-    """The same for a prompted model: a turn that is left out is gone from the prompt's window and from the trajectory.
+    """The same for a prompted model: a turn that is left out is gone from the prompt's
+    window and from the trajectory.
 
     The window's borders stay, and so do biography and demonstrations.
 
     Args:
-        felt: What the speaker said and felt before, oldest first, as the model itself said: place and turn, None as the place of
-            earlier dialogues.
+        felt: What the speaker said and felt before, oldest first, as the model itself
+            said: place and turn, None as the place of earlier dialogues.
     """
     if not 0 <= place < len(turns):
         raise IndexError(f"no turn {place} among {len(turns)}")
@@ -150,7 +158,9 @@ class _Dialogue:
         self.whole, self.row = self._reading(turns, place, self._memory(list(range(len(turns))), history))
 
     def window(self, without: int | None = None, forgotten: bool = False) -> tuple[dict[str, Any], int]:
-        """An example for `collate`, and the explained turn's row among those that it reads."""
+        """An example for `collate`, and the explained turn's row among those that it
+        reads.
+        """
         kept = [turn for turn in range(len(self.turns)) if turn != without]
         memory = self._memory(kept, {} if forgotten else self.history)
         if (

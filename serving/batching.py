@@ -20,8 +20,8 @@ class _Request:
 class Batcher:
     """Collects what waits while the model is busy, and predicts it together.
 
-    A dialogue's scores do not depend on what shares its batch. What fails together is tried alone, so that one request can't
-    spoil another's answer.
+    A dialogue's scores do not depend on what shares its batch. What fails together is
+    tried alone, so that one request can't spoil another's answer.
     """
 
     def __init__(self, predictor: Predictor):
@@ -30,7 +30,9 @@ class Batcher:
         self._worker: asyncio.Task[None] | None = None
 
     async def predict(self, turns: Turns, history: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
-        """The turns of a dialogue, labelled; a caller that is cancelled is forgotten, if its batch has not begun."""
+        """The turns of a dialogue, labelled; a caller that is cancelled is forgotten, if
+        its batch has not begun.
+        """
         request = _Request(turns, history, asyncio.get_running_loop().create_future())
         self._waiting.append(request)
         if self._worker is None or self._worker.done():

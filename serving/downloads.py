@@ -1,4 +1,6 @@
-"""What a person takes home: all turns as CSV and JSON, the timeline as PNG. Made when asked for, written nowhere."""
+"""What a person takes home: all turns as CSV and JSON, the timeline as PNG. Made when
+asked for, written nowhere.
+"""
 
 import base64
 import json
@@ -13,7 +15,9 @@ _TITLE = "Emotions by turn, predicted by "
 
 
 def csv_text(analysis: Analysis) -> str:
-    """One row a turn: where it stands, what was said, the label and a probability for each emotion."""
+    """One row a turn: where it stands, what was said, the label and a probability for
+    each emotion.
+    """
     times = (
         ["start", "end"] if any("start" in turn for _, turns in analysis.dialogues for turn in turns) else []
     )
@@ -75,7 +79,8 @@ DOWNLOADS: dict[str, tuple[str, str, Callable[[Analysis, str], bytes]]] = {
 
 
 def parcel(kind: str, analysis: Analysis, model: str) -> str:
-    """A file as JSON that holds it: `name`, `type` and its `content` in base64, for the browser to save.
+    """A file as JSON that holds it: `name`, `type` and its `content` in base64, for the
+    browser to save.
 
     Raises:
         KeyError: for a kind that is none of `DOWNLOADS`.

@@ -1,4 +1,6 @@
-"""An attribution as HTML: the explained turn, and what each earlier one does for its label."""
+"""An attribution as HTML: the explained turn, and what each earlier one does for its
+label.
+"""
 
 from html import escape
 

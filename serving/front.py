@@ -1,4 +1,6 @@
-"""The front: takes requests from anybody at a fair share, hands whole ones to workers, and sends back what they answer."""
+"""The front: takes requests from anybody at a fair share, hands whole ones to workers,
+and sends back what they answer.
+"""
 
 import asyncio
 import json
@@ -59,14 +61,16 @@ class Front:
     """Answers requests through workers.
 
     Args:
-        workers: Who computes. limits: What a request may cost. proxies: Networks whose word for a client's address is believed.
+        workers: Who computes. limits: What a request may cost. proxies: Networks whose
+            word for a client's address is believed.
     """
 
     def __init__(self, workers: Workers, limits: Limits, proxies: Sequence[Network] = ()):
         self.workers, self.limits, self.proxies = workers, limits, proxies
         places = limits.requests * len(workers.applications)
         each = limits.per_address or max(1, places // 4)
-        # Health is asked for by who decides on the server's life, and the page holds connections open.
+        # Health is asked for by who decides on the server's life, and the page holds
+        # connections open.
         self._places = {
             name: Shares(places, each, "requests are under way") for name in ("json", "health", "page")
         }
@@ -75,9 +79,11 @@ class Front:
         self.stopping = False
 
     async def stop(self, seconds: float, connected: Callable[[], object]) -> None:
-        """Take nothing new, and wait for what is under way; what has no answer by then is refused.
+        """Take nothing new, and wait for what is under way; what has no answer by then is
+        refused.
 
-        While somebody is `connected`, their requests may be on the way, and are refused in words.
+        While somebody is `connected`, their requests may be on the way, and are refused
+        in words.
         """
         self.stopping = True
         clock = asyncio.get_running_loop().time
@@ -107,7 +113,9 @@ class Front:
         return exchange.response or web.Response(status=500)
 
     def client_of(self, request: web.BaseRequest) -> str:
-        """The address that a request counts to: who connected, or whom the proxies in between name last."""
+        """The address that a request counts to: who connected, or whom the proxies in
+        between name last.
+        """
         named = [
             name.strip() for line in request.headers.getall("X-Forwarded-For", []) for name in line.split(",")
         ]
@@ -181,7 +189,9 @@ class Front:
                 raise Refused(413, self.limits.too_large)
 
     async def _computed(self, request: web.BaseRequest, body: bytes, client: str) -> web.Response:
-        """The whole answer of a worker; of another one, if the first is no more before it has answered."""
+        """The whole answer of a worker; of another one, if the first is no more before it
+        has answered.
+        """
         worker = None
         for _ in range(2):
             worker = await self.workers.free(page=False, but=worker)
@@ -197,7 +207,9 @@ class Front:
         raise Refused(503, "The workers that had this request ended; try again in a moment.")
 
     async def _relayed(self, exchange: "_Exchange", body: bytes, client: str) -> None:
-        """What the page's worker answers, as it comes. (Its requests change things, so none is made twice.)"""
+        """What the page's worker answers, as it comes. (Its requests change things, so
+        none is made twice.)
+        """
         worker = await self.workers.free(page=True)
         worker.under_way += 1
         try:

@@ -1,9 +1,13 @@
-"""What of Gradio a visitor can reach: the few routes that the page needs, and events of text and numbers alone.
+"""What of Gradio a visitor can reach: the few routes that the page needs, and events of
+text and numbers alone.
 
-Gradio serves, stores and fetches files for its components. It checks the paths of a forged event only in an app that
-`launch()` started (6.31: `Blocks.has_launched`; a mounted one has no switch for it), and URLs not at all. The page
-needs no files: what is uploaded travels as the content of an event, and so does what is downloaded. So every route
-that serves or stores a file is closed, and an event that holds anything but plain values is refused.
+Gradio serves, stores and fetches files for its components. It checks the paths of a
+forged event only in an app that
+`launch()` started (6.31: `Blocks.has_launched`; a mounted one has no switch for it), and
+URLs not at all. The page
+needs no files: what is uploaded travels as the content of an event, and so does what is
+downloaded. So every route that serves or stores a file is closed, and an event that holds
+anything but plain values is refused.
 """
 
 import json
@@ -35,10 +39,12 @@ _TOLD = {
 
 
 class GradioGuard:
-    """Around a mounted Gradio application: 404 for a closed route, 400 for an event that the page does not send.
+    """Around a mounted Gradio application: 404 for a closed route, 400 for an event that
+    the page does not send.
 
     Args:
-        app: Gradio's application. blocks: What it shows. limits: Their `body` bounds an event.
+        app: Gradio's application. blocks: What it shows. limits: Their `body` bounds an
+            event.
     """
 
     def __init__(self, app: ASGIApp, blocks: gr.Blocks, limits: Limits):
@@ -63,7 +69,8 @@ class GradioGuard:
 
     async def _join(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
-        # Browsers say where a request comes from; a page of another site has no business here.
+        # Browsers say where a request comes from; a page of another site has no business
+        # here.
         if headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
             await JSONResponse({"detail": "Events come from this page alone."}, 403)(scope, receive, send)
             return
@@ -96,7 +103,8 @@ class GradioGuard:
                 return {"type": "http.request", "body": unread.pop(), "more_body": False}
             return await receive()
 
-        # Gradio reads what was checked, not what came: no second reading of a key that stands there twice.
+        # Gradio reads what was checked, not what came: no second reading of a key that
+        # stands there twice.
         await self.app({**scope, "headers": kept}, receive_event, send)
 
 
@@ -145,7 +153,9 @@ def _is_plain(value: Any) -> bool:
 
 
 def _fits(value: Any, block: Any) -> bool:
-    """Whether a component of the page can have it as its value; a state lives on the server."""
+    """Whether a component of the page can have it as its value; a state lives on the
+    server.
+    """
     if isinstance(block, gr.State):
         return value is None
     return _is_plain(value) and (isinstance(value, str) or not isinstance(block, gr.Textbox))

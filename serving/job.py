@@ -1,4 +1,6 @@
-"""Work that runs beside its page: it tells how far it is, can be stopped, and has a deadline."""
+"""Work that runs beside its page: it tells how far it is, can be stopped, and has a
+deadline.
+"""
 
 import threading
 import time
@@ -15,11 +17,13 @@ class Job(Generic[Answer]):
     """Work in a thread of its own.
 
     Args:
-        work: Called with a report `(what, done, whole)`, which raises [`Stopped`] when nobody wants the answer any more.
+        work: Called with a report `(what, done, whole)`, which raises [`Stopped`] when
+            nobody wants the answer any more.
         seconds: Time until it is stopped.
 
     Attributes:
-        answer: What `work` returned. error: What it raised. overdue: Whether the deadline stopped it.
+        answer: What `work` returned. error: What it raised. overdue: Whether the deadline
+            stopped it.
         progress: What is being done, how much of it is done, and how much there is.
     """
 

@@ -16,9 +16,12 @@ class Limits:
     Attributes:
         body: Bytes of a request's body, uploaded files included.
         turns: Turns of a script; a request of the JSON endpoint counts its history too.
-        seconds: Time of a JSON request, from its first byte to the answer, waiting for others included.
-        page_seconds: Time of a script on the page, which shows its progress and can be cancelled.
-        requests: JSON requests under way at a time for each worker, computed or waiting; as many of the page.
+        seconds: Time of a JSON request, from its first byte to the answer, waiting for
+            others included.
+        page_seconds: Time of a script on the page, which shows its progress and can be
+            cancelled.
+        requests: JSON requests under way at a time for each worker, computed or waiting;
+            as many of the page.
         per_address: How many of them one address may have; a quarter of all if None.
     """
 
@@ -36,9 +39,11 @@ class Limits:
 
 
 class LimitRequests:
-    """Around an ASGI application: 413 for a body that is said to be too large; under `prefix` 503 for one too many or too slow.
+    """Around an ASGI application: 413 for a body that is said to be too large; under
+    `prefix` 503 for one too many or too slow.
 
-    (FastAPI's `max_body_size` counts what comes, but its word for a large declared length is no JSON.)
+    (FastAPI's `max_body_size` counts what comes, but its word for a large declared length
+    is no JSON.)
     """
 
     def __init__(self, app: ASGIApp, limits: Limits, prefix: str):

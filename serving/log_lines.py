@@ -1,4 +1,6 @@
-"""Log lines of the server: they hold nothing of what a visitor sent, and repeat nothing without end."""
+"""Log lines of the server: they hold nothing of what a visitor sent, and repeat nothing
+without end.
+"""
 
 import io
 import logging
@@ -13,7 +15,9 @@ OURS = "emonet."
 
 
 def write_log_lines() -> None:
-    """Write this process's log to standard error: what the package says, and warnings of libraries."""
+    """Write this process's log to standard error: what the package says, and warnings of
+    libraries.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(WithoutText("%(asctime)s %(levelname)s %(message)s"))
     handler.addFilter(NoFlood())
@@ -22,12 +26,15 @@ def write_log_lines() -> None:
 
 
 def quiet_libraries() -> None:
-    """From now on, what libraries print goes through the log. (Gradio prints tracebacks of the page's events.)"""
+    """From now on, what libraries print goes through the log. (Gradio prints tracebacks
+    of the page's events.)
+    """
     sys.stdout = sys.stderr = Printed()
 
 
 class WithoutText(logging.Formatter):
-    """Errors as their type and their place, and lines of other libraries as their templates.
+    """Errors as their type and their place, and lines of other libraries as their
+    templates.
 
     An error's message and a line's arguments may hold what somebody said.
     """
@@ -74,7 +81,9 @@ class NoFlood(logging.Filter):
 
 
 class Printed(io.TextIOBase):
-    """Standard output and error of libraries: that they print is logged, what they print is not."""
+    """Standard output and error of libraries: that they print is logged, what they print
+    is not.
+    """
 
     def __init__(self) -> None:
         self._told: BaseException | None = None

@@ -1,4 +1,6 @@
-"""The demo page (Gradio): paste or upload a script, or chat; see, explain and take home the emotions."""
+"""The demo page (Gradio): paste or upload a script, or chat; see, explain and take home
+the emotions.
+"""
 
 import logging
 from collections.abc import Callable, Generator, Iterator
@@ -79,10 +81,12 @@ def mount_page(app: FastAPI, predictor: Predictor, limits: Limits, access: Acces
 class Page:
     """The page and what its visitors have under way.
 
-    All that costs something is a job of its visitor, with progress, a deadline and a button that cancels it; a new
-    one ends the one before. Gradio's own means do less: `cancels=` ends the function that waits and not the thread that
-    computes, and leaves the page as it is; `gr.Progress` covers the results and is not read out; `gr.DownloadButton` and
-    `gr.UploadButton` need files on the server and routes that serve them.
+    All that costs something is a job of its visitor, with progress, a deadline and a
+    button that cancels it; a new one ends the one before. Gradio's own means do less:
+    `cancels=` ends the function that waits and not the thread that computes, and leaves
+    the page as it is; `gr.Progress` covers the results and is not read out;
+    `gr.DownloadButton` and `gr.UploadButton` need files on the server and routes that
+    serve them.
 
     Args:
         open_to_all: Whether visitors are told that anyone may use the page.
@@ -100,7 +104,8 @@ class Page:
         ) as self.blocks:
             self._layout()
             self._events()
-        # Jobs are counted by the page, which says so at once; in Gradio's queue they would wait without a word.
+        # Jobs are counted by the page, which says so at once; in Gradio's queue they
+        # would wait without a word.
         self.blocks.queue(max_size=256, default_concurrency_limit=None)
         self.blocks.state_session_capacity = VISITORS
 
@@ -215,12 +220,15 @@ class Page:
         self.asked.input(self._explain, [self.analysis, self.part, self.asked], explained, **quiet)
         self.blocks.unload(self._cancel)
 
-    # -- jobs -----------------------------------------------------------------------------------------------------------
+    # -- jobs
+    # -----------------------------------------------------------------------------------------------------------
 
     def _run(
         self, request: gr.Request, work: Callable[[Report], Any], doing: str, where: Any
     ) -> Generator[Updates, None, Any]:
-        """Work as the visitor's job: yields to `where` how far it is, then why there is no answer; or returns the answer."""
+        """Work as the visitor's job: yields to `where` how far it is, then why there is
+        no answer; or returns the answer.
+        """
         key = str(request.session_hash)
         if earlier := self._jobs.pop(key, None):
             earlier.stop()
@@ -262,7 +270,8 @@ class Page:
         if job := self._jobs.get(str(request.session_hash)):
             job.stop()
 
-    # -- scripts --------------------------------------------------------------------------------------------------------
+    # -- scripts
+    # --------------------------------------------------------------------------------------------------------
 
     def _analyse_text(self, script: str, request: gr.Request) -> Iterator[Updates]:
         yield from self._analyse(script.encode("utf-8", "replace"), "The script", request)
@@ -296,7 +305,8 @@ class Page:
         if analysis is not None:
             yield {self.status: _note(_counts(analysis)), **self._show(analysis, 0), self.session: None}
 
-    # -- chat -----------------------------------------------------------------------------------------------------------
+    # -- chat
+    # -----------------------------------------------------------------------------------------------------------
 
     def _say(
         self, speaker: str, text: str, session: Session | None, analysis: Analysis | None, request: gr.Request
@@ -319,7 +329,8 @@ class Page:
             return
 
         def work(report: Report) -> dict[str, Any]:
-            # A pass that has begun is not stopped: what the session has heard is shown, with the next turn at the latest.
+            # A pass that has begun is not stopped: what the session has heard is shown,
+            # with the next turn at the latest.
             turns.append(self.predictor.add(session, speaker, text[:20_000], report))
             return turns[-1]
 
@@ -329,7 +340,8 @@ class Page:
             last = len(analysis.parts()) - 1
             yield {self.status: status, **self._show(analysis, last), self.session: session, self.text: ""}
 
-    # -- results --------------------------------------------------------------------------------------------------------
+    # -- results
+    # --------------------------------------------------------------------------------------------------------
 
     def _show(self, analysis: Analysis, number: int) -> Updates:
         parts = analysis.parts()
@@ -385,7 +397,9 @@ class Page:
     def _explain(
         self, analysis: Analysis | None, number: int, place: Any, request: gr.Request
     ) -> Iterator[Updates]:
-        """Occlusion of the turns around `place`. It takes the model for as long as some forty turns of context need."""
+        """Occlusion of the turns around `place`. It takes the model for as long as some
+        forty turns of context need.
+        """
         part = _part(analysis, number)
         if analysis is None or part is None or place not in range(part.first, part.first + len(part.turns)):
             yield {self.explanation: _alert(_GONE)}

@@ -1,4 +1,6 @@
-"""What the page does in the browser: small functions of JavaScript that Gradio takes as text."""
+"""What the page does in the browser: small functions of JavaScript that Gradio takes as
+text.
+"""
 
 ASK_WHY = """element.addEventListener('click', event => {
   const button = event.target.closest('[data-why]');
@@ -9,7 +11,8 @@ FOCUS_CHAT = (
     """() => setTimeout(() => document.querySelector('#chat-text textarea, #chat-text input')?.focus(), 50)"""
 )
 
-# A chosen file travels in the event: its name, its size, and its content in base64 where it is not too large.
+# A chosen file travels in the event: its name, its size, and its content in base64 where
+# it is not too large.
 READ_FILE = """const input = element.querySelector('input');
 input.addEventListener('change', () => {
   const file = input.files[0];

@@ -1,4 +1,6 @@
-"""How an emotion looks: a colour that the colour-blind can tell apart, and a symbol, since colour alone says nothing to some."""
+"""How an emotion looks: a colour that the colour-blind can tell apart, and a symbol,
+since colour alone says nothing to some.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +8,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Look:
-    """Colour and ink (what is written on it) as `#rrggbb`, the symbol as text, and the marker that draws it in matplotlib."""
+    """Colour and ink (what is written on it) as `#rrggbb`, the symbol as text, and the
+    marker that draws it in matplotlib.
+    """
 
     colour: str
     ink: str
@@ -14,7 +18,8 @@ class Look:
     marker: str
 
 
-# Okabe & Ito, "Color Universal Design" (2008), the grey made lighter so that it keeps its distance from the purple.
+# Okabe & Ito, "Color Universal Design" (2008), the grey made lighter so that it keeps its
+# distance from the purple.
 _COLOURS = {
     "yellow": "#f0e442",
     "vermillion": "#d55e00",
@@ -53,7 +58,9 @@ _FAMILIES = (
 
 
 def looks(labels: Sequence[str]) -> dict[str, Look]:
-    """A look for every label. No two share a symbol among the first twelve, nor a colour among the first eight."""
+    """A look for every label. No two share a symbol among the first twelve, nor a colour
+    among the first eight.
+    """
     chosen: dict[str, tuple[str, str]] = {}
     for label in labels:
         for stems, colour, symbol in _FAMILIES:

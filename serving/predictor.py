@@ -28,7 +28,8 @@ class Predictor:
     """A checkpoint in use.
 
     Args:
-        model: An `EmoNetForSequenceClassification` or a `PromptedEmoNet`. processor: Its own. name: What people are told it is.
+        model: An `EmoNetForSequenceClassification` or a `PromptedEmoNet`. processor: Its
+            own. name: What people are told it is.
     """
 
     def __init__(self, model: Any, processor: Any, name: str):
@@ -40,7 +41,9 @@ class Predictor:
 
     @classmethod
     def load(cls, checkpoint: str | Path) -> "Predictor":
-        """The checkpoint (a run folder, an adapter folder or a Hub id), on a GPU where there is one."""
+        """The checkpoint (a run folder, an adapter folder or a Hub id), on a GPU where
+        there is one.
+        """
         model, processor = load_engine(checkpoint)
         if torch.cuda.is_available():
             model = model.cuda()
@@ -53,7 +56,8 @@ class Predictor:
         histories: Sequence[Mapping[str, Sequence[str]]] | None = None,
         report: Report | None = None,
     ) -> list[list[dict[str, Any]]]:
-        """Each turn with `label`, `score` and `scores` (highest first); see [`predict_dialogues`].
+        """Each turn with `label`, `score` and `scores` (highest first); see
+        [`predict_dialogues`].
 
         Others get the model between two passes, so a long script holds nobody up.
         """
@@ -73,13 +77,17 @@ class Predictor:
         return isinstance(self.model, PromptedEmoNet)
 
     def session(self) -> Session:
-        """A dialogue that grows turn by turn. EmoNetError for a model that needs whole dialogues."""
+        """A dialogue that grows turn by turn. EmoNetError for a model that needs whole
+        dialogues.
+        """
         return (PromptedSession if self.prompted else EmoNetSession)(self.model, self.processor)
 
     def explain(
         self, analysis: Analysis, dialogue: int, place: int, report: Report | None = None
     ) -> Attribution:
-        """Which other turns the label of a turn rests on, and what its speaker said in earlier dialogues."""
+        """Which other turns the label of a turn rests on, and what its speaker said in
+        earlier dialogues.
+        """
         turns = analysis.dialogues[dialogue][1]
         with self.alone():
             between_passes = self._between_passes(report)
@@ -91,7 +99,9 @@ class Predictor:
             )
 
     def add(self, session: Session, speaker: str, text: str, report: Report | None = None) -> dict[str, Any]:
-        """The next turn of a session, labelled. A report that raises, before the pass, leaves the session as it is."""
+        """The next turn of a session, labelled. A report that raises, before the pass,
+        leaves the session as it is.
+        """
         with self.alone():
             if report is not None:
                 report("turns", 0, 1)
@@ -100,7 +110,9 @@ class Predictor:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Within, no other thread uses the model. (A session's pass changes the attention that all threads share.)"""
+        """Within, no other thread uses the model. (A session's pass changes the attention
+        that all threads share.)
+        """
         self._wait()
         try:
             yield
@@ -124,6 +136,8 @@ class Predictor:
 
 
 def highest_first(result: Mapping[str, Any], top: int | None = None) -> dict[str, Any]:
-    """`label`, `score`, `scores` with the scores from the highest down, at most `top` of them."""
+    """`label`, `score`, `scores` with the scores from the highest down, at most `top` of
+    them.
+    """
     scores = sorted(result["scores"].items(), key=lambda item: -item[1])
     return {"label": result["label"], "score": result["score"], "scores": dict(scores[:top])}

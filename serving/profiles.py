@@ -1,4 +1,6 @@
-"""What is known about each speaker: who the model takes them for, how they felt, and what the model's memory of them holds."""
+"""What is known about each speaker: who the model takes them for, how they felt, and what
+the model's memory of them holds.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,12 +26,14 @@ _PROMPTED_SCOPES = {
 
 
 def profiles(analysis: Analysis, processor: Any) -> str:
-    """A card for each of the `MOST_CARDS` speakers with the most turns, in order of appearance.
+    """A card for each of the `MOST_CARDS` speakers with the most turns, in order of
+    appearance.
 
     It shows the memory as it stands after the last turn.
 
     Args:
-        processor: An `EmoNetProcessor` or a `PromptedProcessor`, whose biographies are shown too.
+        processor: An `EmoNetProcessor` or a `PromptedProcessor`, whose biographies are
+            shown too.
     """
     turns_of: dict[str, list[dict[str, Any]]] = {}
     for _, turns in analysis.dialogues:
@@ -98,7 +102,8 @@ def remembered(
     A role is another person in every dialogue, so its memory begins with the last one.
 
     Args:
-        cleaned: Each speaker's name as the model reads it, for a caller that asks for many speakers.
+        cleaned: Each speaker's name as the model reads it, for a caller that asks for
+            many speakers.
     """
     cleaned = cleaned or {speaker: clean_text(speaker) for speaker in analysis.speakers()}
     scope, name = processor.config.speaker_memory, clean_text(name)

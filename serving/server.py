@@ -1,4 +1,6 @@
-"""`emonet serve`: one process that listens, and workers behind it that hold the model and are replaced when they die."""
+"""`emonet serve`: one process that listens, and workers behind it that hold the model and
+are replaced when they die.
+"""
 
 import asyncio
 import logging
@@ -28,7 +30,9 @@ SILENCE = 30.0
 
 
 def create_app(model: str | Path, limits: Limits, page: bool = True, access: Access | None = None) -> Any:
-    """The application: the page under `/`, the endpoint under `/v1/`, its schema under `/openapi.json` and `/docs`."""
+    """The application: the page under `/`, the endpoint under `/v1/`, its schema under
+    `/openapi.json` and `/docs`.
+    """
     from .api import create_api
     from .predictor import Predictor
 
@@ -57,19 +61,22 @@ def serve(
 ) -> None:
     """Serve a checkpoint until the process is told to stop (SIGTERM, Ctrl+C).
 
-    Nothing listens before the first worker has the model. The page lives in that worker; all of them answer `/v1/`.
+    Nothing listens before the first worker has the model. The page lives in that worker;
+    all of them answer `/v1/`.
 
     Args:
         workers: Processes with a model of their own.
         limits: What a request may cost.
-        grace: Seconds that requests under way get at the end; the rest is answered with 503.
+        grace: Seconds that requests under way get at the end; the rest is answered with
+            503.
         silence: Seconds without an answer after which a worker is killed and replaced.
         proxies: Networks whose `X-Forwarded-For` says whose share a request counts to.
         login: `NAME:PASSWORD` that page and endpoint ask for; by default they ask nobody.
         frames: Origins whose pages may show the page in a frame.
 
     Raises:
-        EmoNetError: if the port is taken, the checkpoint can't be served, or a worker does not start in three tries.
+        EmoNetError: if the port is taken, the checkpoint can't be served, or a worker
+            does not start in three tries.
     """
     if sys.platform == "win32":
         raise EmoNetError(
@@ -79,7 +86,8 @@ def serve(
     access = Access(login, host, frames)
     write_log_lines()
     access.warn()
-    # The front counts requests; a worker that takes over another's may get more than its part.
+    # The front counts requests; a worker that takes over another's may get more than its
+    # part.
     theirs = replace(limits, requests=limits.requests * workers)
     serve_applications(
         [partial(create_app, model, theirs, page and number == 0, access) for number in range(workers)],
@@ -103,7 +111,9 @@ def serve_applications(
     silence: float = SILENCE,
     proxies: Sequence[Network] = (),
 ) -> None:
-    """Serve an ASGI application in each worker, made there by what is given for it; see `serve`."""
+    """Serve an ASGI application in each worker, made there by what is given for it; see
+    `serve`.
+    """
     write_log_lines()
     raise_file_limit()
     listening = _bound(host, port)

@@ -1,4 +1,6 @@
-"""What many addresses take from, so that none takes it all: places, connections, memory for bodies."""
+"""What many addresses take from, so that none takes it all: places, connections, memory
+for bodies.
+"""
 
 from collections import Counter
 from ipaddress import ip_address
@@ -12,7 +14,8 @@ class Shares:
     """A whole of which every address has at most a share.
 
     Args:
-        whole: How much there is. each: How much of it one address may hold. what: What it is, as refusals call it.
+        whole: How much there is. each: How much of it one address may hold. what: What it
+            is, as refusals call it.
     """
 
     def __init__(self, whole: int, each: int, what: str):
@@ -40,7 +43,9 @@ class Shares:
 
 
 def owner(address: str) -> str:
-    """Whose share an address counts to: itself, or its network of 64 bits, which IPv6 gives to every household."""
+    """Whose share an address counts to: itself, or its network of 64 bits, which IPv6
+    gives to every household.
+    """
     try:
         ip = ip_address(address)
     except ValueError:

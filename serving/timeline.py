@@ -1,4 +1,6 @@
-"""Each speaker's emotions over the turns: as a grid for the page, and as a picture to keep."""
+"""Each speaker's emotions over the turns: as a grid for the page, and as a picture to
+keep.
+"""
 
 import io
 from collections import Counter
@@ -11,7 +13,8 @@ from .analysis import Analysis, Part
 from .palette import Look
 from .turn_list import colours
 
-# A picture is at most 30 inches wide at 150 dots an inch, whatever the length of the script.
+# A picture is at most 30 inches wide at 150 dots an inch, whatever the length of the
+# script.
 _DPI, _WIDEST = 150, 30.0
 MOST_ROWS = 20
 
@@ -30,7 +33,9 @@ class Rows:
 
     @classmethod
     def of(cls, turns: Sequence[Mapping[str, Any]]) -> "Rows":
-        """A row each for the `MOST_ROWS` speakers with the most turns, and one for the others."""
+        """A row each for the `MOST_ROWS` speakers with the most turns, and one for the
+        others.
+        """
         counts = Counter(turn["speaker"] for turn in turns)
         kept = {name for name, _ in counts.most_common(MOST_ROWS)}
         return cls([name for name in counts if name in kept], len(counts) - len(kept))
@@ -55,7 +60,9 @@ class Rows:
 
 
 def timeline(analysis: Analysis, part: Part) -> str:
-    """A row for every speaker of a part, a column for every turn; a cell shows its emotion and leads to the turn."""
+    """A row for every speaker of a part, a column for every turn; a cell shows its
+    emotion and leads to the turn.
+    """
     looks, rows = analysis.looks, Rows.of(part.turns)
     names = "".join(
         f'<span class="emo-lane" style="grid-row:{row}">{escape(name)}</span>'
@@ -92,7 +99,8 @@ def _cell(turn: Mapping[str, Any], number: int, column: int, row: int, looks: Ma
 def timeline_picture(analysis: Analysis, title: str) -> bytes:
     """The timeline of all dialogues as PNG; a line stands between two dialogues.
 
-    Its cost is bounded: few speakers have a row of their own (see [`Rows`]), and the picture has a greatest width.
+    Its cost is bounded: few speakers have a row of their own (see [`Rows`]), and the
+    picture has a greatest width.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -1,4 +1,6 @@
-"""Turns as HTML: who said what, with which emotion, how probable, and what else it may be."""
+"""Turns as HTML: who said what, with which emotion, how probable, and what else it may
+be.
+"""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -9,7 +11,9 @@ from .palette import Look
 
 
 def turn_list(analysis: Analysis, part: Part, explain: bool = True) -> str:
-    """The turns of a part. Every turn can be reached as `#turn-N`; its button `Why?` carries the turn's place in `data-why`."""
+    """The turns of a part. Every turn can be reached as `#turn-N`; its button `Why?`
+    carries the turn's place in `data-why`.
+    """
     looks = analysis.looks
     rows = [_turn(turn, part.first + place, looks, explain) for place, turn in enumerate(part.turns)]
     return f'<ol class="emo-turns" start="{part.first + 1}" aria-label="Turns with their emotions">{"".join(rows)}</ol>'

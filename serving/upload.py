@@ -1,4 +1,6 @@
-"""A script out of an upload event, which holds the file's name and content; no path of any machine is in it."""
+"""A script out of an upload event, which holds the file's name and content; no path of
+any machine is in it.
+"""
 
 import base64
 import binascii
@@ -11,7 +13,9 @@ ENDINGS = (".txt", ".srt", ".jsonl", ".json", ".csv", ".tsv")
 
 
 def largest_upload(body: int) -> int:
-    """Bytes of the largest file whose event has at most `body` bytes (base64 makes 4 of 3; the rest is for the event)."""
+    """Bytes of the largest file whose event has at most `body` bytes (base64 makes 4 of
+    3; the rest is for the event).
+    """
     return max(0, (body - 2048) * 3 // 4)
 
 
@@ -19,11 +23,13 @@ def read_upload(name: Any, size: Any, content: Any, largest: int) -> tuple[str, 
     """Name and bytes of an uploaded file.
 
     Args:
-        name: As its owner calls it. size: In bytes. content: In base64; None where it could not be read or is too large.
+        name: As its owner calls it. size: In bytes. content: In base64; None where it
+            could not be read or is too large.
         largest: Bytes that are allowed.
 
     Raises:
-        EmoNetError: for another ending, a file that is too large, or content that is no such file.
+        EmoNetError: for another ending, a file that is too large, or content that is no
+            such file.
     """
     name = PurePosixPath(str(name).replace("\\", "/")).name[-200:]
     if not name.lower().endswith(ENDINGS):

@@ -1,4 +1,6 @@
-"""One worker: a process that loads the application and answers what the front sends through a Unix socket."""
+"""One worker: a process that loads the application and answers what the front sends
+through a Unix socket.
+"""
 
 import logging
 import os
@@ -21,9 +23,11 @@ LAST_WORDS = 5  # seconds to end in, after the front is gone
 
 
 def run(create: Callable[[], Any], address: str, front: Connection) -> None:
-    """Serve `create()` on a Unix socket at `address`, until the front closes its end of the pipe or is no more.
+    """Serve `create()` on a Unix socket at `address`, until the front closes its end of
+    the pipe or is no more.
 
-    The first message to the front says whether the application could be loaded, and why not.
+    The first message to the front says whether the application could be loaded, and why
+    not.
     """
     write_log_lines()
     tqdm.set_lock(

@@ -1,4 +1,6 @@
-"""The worker processes: started, asked whether they still answer, and replaced when they died or hang."""
+"""The worker processes: started, asked whether they still answer, and replaced when they
+died or hang.
+"""
 
 import asyncio
 import logging
@@ -47,7 +49,8 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=run, args=(create, address, theirs), daemon=True)
-        # Ctrl+C and a service manager signal the whole group. The child inherits the mask: the front alone ends it.
+        # Ctrl+C and a service manager signal the whole group. The child inherits the
+        # mask: the front alone ends it.
         signals = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         try:
             self._process.start()
@@ -115,7 +118,8 @@ class Workers:
     """As many workers as there are applications, each kept alive.
 
     Args:
-        applications: What makes each worker's application, in its process. The page is the first one's alone.
+        applications: What makes each worker's application, in its process. The page is
+            the first one's alone.
         page: Whether there is a page.
         silence: Seconds without an answer after which a worker counts as hanging.
     """
@@ -142,9 +146,11 @@ class Workers:
         ]
 
     async def free(self, page: bool, but: Worker | None = None) -> Worker:
-        """The worker with the least to do, as soon as there is one; for the page, the worker that has it.
+        """The worker with the least to do, as soon as there is one; for the page, the
+        worker that has it.
 
-        `but` is none of them: a request has just failed there, and its end may not be known yet.
+        `but` is none of them: a request has just failed there, and its end may not be
+        known yet.
         """
 
         def able() -> list[Worker]:

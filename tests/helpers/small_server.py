@@ -1,9 +1,10 @@
-"""The server with small applications in place of a model, which can wait, hang and fail when they are told to.
+"""The server with small applications in place of a model, which can wait, hang and fail
+when they are told to.
 
     python small_server.py PORT OPTIONS
 
-OPTIONS (a JSON object) are `workers`, `start` (how a worker starts: "well", "wrong" or "dead"), `limits`, and others of
-`serve_applications`.
+OPTIONS (a JSON object) are `workers`, `start` (how a worker starts: "well", "wrong" or
+"dead"), `limits`, and others of `serve_applications`.
 """
 
 import asyncio
@@ -29,7 +30,8 @@ from emonet.serving.server import serve_applications
 def application(start: str) -> Any:
     """Answers with its process and the client's address, at once or as the query says.
 
-    `wait=SECONDS`; `once=FILE`: die where there is no such file yet, or with `hang` block the event loop.
+    `wait=SECONDS`; `once=FILE`: die where there is no such file yet, or with `hang` block
+    the event loop.
     """
     if start == "wrong":
         raise RuntimeError("no such checkpoint")

@@ -1,4 +1,6 @@
-"""The handler under the requests that the inference toolkit makes of JSON, CSV and plain bodies."""
+"""The handler under the requests that the inference toolkit makes of JSON, CSV and plain
+bodies.
+"""
 
 import importlib.util
 from pathlib import Path
@@ -12,7 +14,9 @@ PLAIN = [{"speaker": turn["speaker"], "text": turn["text"]} for turn in DIALOGUE
 
 @pytest.fixture(scope="module")
 def handler(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """`EndpointHandler(folder)` out of the repository's own handler.py, as the toolkit loads it."""
+    """`EndpointHandler(folder)` out of the repository's own handler.py, as the toolkit
+    loads it.
+    """
     model, model.processor = build(tokenizer, "emonet-thesis")
     folder = tmp_path_factory.mktemp("endpoint")
     model.save_pretrained(folder)

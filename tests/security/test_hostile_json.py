@@ -1,4 +1,6 @@
-"""Bodies made to cost much more than they weigh: each is refused before its parts are looked at."""
+"""Bodies made to cost much more than they weigh: each is refused before its parts are
+looked at.
+"""
 
 import asyncio
 import time
@@ -50,7 +52,8 @@ def test_it_costs_little(body: str, status: int) -> None:
     began = time.process_time()
     response = post(body.encode())
     assert response.status_code == status and len(response.content) < 1000
-    # Reading the JSON alone takes a quarter of a second; looking at its parts took 5 to 40.
+    # Reading the JSON alone takes a quarter of a second; looking at its parts took 5 to
+    # 40.
     assert time.process_time() - began < 1.5
 
 

@@ -1,4 +1,6 @@
-"""Clients that are slow, many or forged: they hold their share and no more, and not for long."""
+"""Clients that are slow, many or forged: they hold their share and no more, and not for
+long.
+"""
 
 import json
 import time
@@ -56,7 +58,9 @@ def test_slow_bodies_and_heads_hold_a_share_and_are_ended(server: SmallServer) -
 
 
 def _trickle(connection: Any) -> bool:
-    """Send one byte more; whether the other end has spoken or closed instead of waiting on."""
+    """Send one byte more; whether the other end has spoken or closed instead of waiting
+    on.
+    """
     if connection in _readable([connection], 1, 0):
         return True
     try:

@@ -1,4 +1,6 @@
-"""The JSON endpoint against its own schema, its limits, and wrong requests: a reason, never a stack trace."""
+"""The JSON endpoint against its own schema, its limits, and wrong requests: a reason,
+never a stack trace.
+"""
 
 import asyncio
 import json

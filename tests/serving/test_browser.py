@@ -1,4 +1,6 @@
-"""The page in a real Chromium: by mouse and by keyboard, at desk and phone width, paste to download."""
+"""The page in a real Chromium: by mouse and by keyboard, at desk and phone width, paste
+to download.
+"""
 
 import csv
 import io
@@ -36,7 +38,9 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(params=[(1280, 900), (390, 844)], ids=["desk", "phone"])
 def page(request: Any, browser: Any, server: RunningServer) -> Iterator[Any]:
-    """The page, loaded; at its end it must have asked nothing of other hosts and logged no error."""
+    """The page, loaded; at its end it must have asked nothing of other hosts and logged
+    no error.
+    """
     width, height = request.param
     context = browser.new_context(viewport={"width": width, "height": height})
     page = context.new_page()

@@ -1,4 +1,6 @@
-"""The page's answers without a browser: results, refusals, cancelling, and a chat that agrees with the whole dialogue."""
+"""The page's answers without a browser: results, refusals, cancelling, and a chat that
+agrees with the whole dialogue.
+"""
 
 import base64
 import json

@@ -1,4 +1,6 @@
-"""Colours that everyone can tell apart and read on, and symbols for those who can't see colours at all."""
+"""Colours that everyone can tell apart and read on, and symbols for those who can't see
+colours at all.
+"""
 
 from itertools import combinations
 
@@ -8,7 +10,8 @@ import pytest
 from emonet.data.schema import EMORYNLP_LABELS, MELD_LABELS
 from emonet.serving.palette import contrast, linear_rgb, looks
 
-# Machado, Oliveira & Fernandes (2009), "A Physiologically-based Model for Simulation of Color Vision Deficiency", severity 1.
+# Machado, Oliveira & Fernandes (2009), "A Physiologically-based Model for Simulation of
+# Color Vision Deficiency", severity 1.
 SIGHT = {
     "normal": np.eye(3),
     "protanopia": np.array(

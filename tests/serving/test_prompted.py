@@ -1,4 +1,6 @@
-"""A prompted model behind the page: progress, chat, explanation and profiles as any other's."""
+"""A prompted model behind the page: progress, chat, explanation and profiles as any
+other's.
+"""
 
 from pathlib import Path
 from types import SimpleNamespace

@@ -1,4 +1,6 @@
-"""The running server: a storm of requests, a killed worker, the page, its log, and what the command refuses."""
+"""The running server: a storm of requests, a killed worker, the page, its log, and what
+the command refuses.
+"""
 
 import asyncio
 import json
@@ -92,7 +94,9 @@ def test_the_page_works_with_several_workers(checkpoint: Path) -> None:
 
 
 def analyse(server: RunningServer, visitor: str) -> bool:
-    """The page's first event, as a browser asks for it: whether its stream tells of success."""
+    """The page's first event, as a browser asks for it: whether its stream tells of
+    success.
+    """
     with httpx.Client(base_url=server.url, timeout=120) as client:
         event = client.get("/config").json()["dependencies"][0]["id"]
         body = {"data": ["Ann: great we won\nBob: no"], "fn_index": event, "session_hash": visitor}

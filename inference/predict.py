@@ -3,7 +3,7 @@ turn.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,6 +18,37 @@ TOKENS_PER_PASS = 4096  # of a frozen encoder, padding included
 # Called after each pass with what is being done (`memory` or `turns`), how much of it is
 # done and how much there is. What it raises ends the prediction.
 Report = Callable[[str, int, int], None]
+
+
+class EmotionModel(Protocol):
+    """What prediction needs of a model: the PyTorch model, or an engine in its place."""
+
+    config: Any
+
+    @property
+    def device(self) -> torch.device:
+        """Where batches are computed."""
+        ...
+
+    def eval(self) -> Any:
+        """Switch dropout off."""
+        ...
+
+    def __call__(self, **batch: Any) -> Any:
+        """Return an output with `logits` (B, T, C)."""
+        ...
+
+
+class TurnProcessor(Protocol):
+    """What the processors of both forms share."""
+
+    config: Any
+    tokenizer: Any
+    speakers: dict[str, int]
+
+    def labels_of(self, logits: np.ndarray) -> list[dict[str, Any]]:
+        """Turn logits (T, C) into `label`, `score` and `scores` of every turn."""
+        ...
 
 
 def window_tokens(example: Mapping[str, Any]) -> int:
@@ -54,7 +85,7 @@ def batches_by_length(
 
 @torch.inference_mode()
 def predict_logits(
-    model: Any,
+    model: EmotionModel,
     processor: EmoNetProcessor,
     dialogues: Sequence[Sequence[Mapping[str, Any]]],
     memory: Sequence[Sequence[int]] | np.ndarray | None = None,
@@ -142,7 +173,7 @@ def _memory_in_use(
 
 
 def predict_dialogues(
-    model: Any,
+    model: EmotionModel,
     processor: EmoNetProcessor,
     dialogues: Sequence[Sequence[Mapping[str, Any]]],
     histories: Sequence[Mapping[str, Sequence[str]]] | None = None,

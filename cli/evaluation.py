@@ -51,6 +51,22 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         help="benchmark_speakers, benchmark_finetuned, or a study file (default: benchmark_cached)",
     )
     _study_arguments(benchmark)
+    study = commands.add_parser(
+        "study", help="pack a study's results into two Parquet files, or take them out again"
+    )
+    actions = study.add_subparsers(dest="action", required=True)
+    for name, help_text in (
+        ("pack", "folders of cells, as version 0.1 left them, become cells.parquet and predictions.parquet"),
+        ("unpack", "the reverse: a folder a cell, with run.json, figures and predictions"),
+    ):
+        action = actions.add_parser(name, help=help_text)
+        action.add_argument("folder", type=Path, metavar="FOLDER", help="a study's results folder")
+        if name == "pack":
+            same = "packed results folder; predictions that are equal to its own are not stored again"
+            action.add_argument(
+                "--shared-with", action="append", default=[], type=Path, metavar="OTHER", help=same
+            )
+        action.set_defaults(run=_pack, action=name)
 
 
 def _study_arguments(command: argparse.ArgumentParser) -> None:
@@ -76,9 +92,11 @@ def _compare(arguments: argparse.Namespace) -> None:
 
     from ..evaluation.compare import compare_runs, comparison_text, with_texts
     from ..evaluation.report import write_predictions
-    from ..evaluation.scored_runs import find_runs
+    from ..evaluation.scored_runs import find_runs, study_roots
+    from ..studies.packing import packing_hint
 
     first, second = (find_runs(name, arguments.split) for name in (arguments.first, arguments.second))
+    _hint(next(filter(None, (packing_hint(root) for root in study_roots([*first, *second]))), None))
     result = compare_runs(first, second, arguments.metric, arguments.resamples)
     if arguments.dataset:
         result = with_texts(result, _texts(arguments.dataset, arguments.data_dir, arguments.split))
@@ -113,14 +131,29 @@ def _ablate(arguments: argparse.Namespace) -> None:
         raise EmoNetError(
             f"Every cell failed; the first, {next(iter(failures))}: {next(iter(failures.values()))}"
         )
+    from ..studies.packing import packing_hint
     from ..studies.report import write_study_report
 
     tables = write_study_report(study, arguments.output_dir)
     finished = sum(len(row.cells) for table in tables for row in table.rows.values())
-    print(f"{arguments.output_dir / 'report.html'}: {finished} of {len(study.cells())} cells")
+    _hint(packing_hint(arguments.output_dir))
+    print(f"{arguments.output_dir / 'report.md'}: {finished} of {len(study.cells())} cells")
     if failures:
         listed = "; ".join(f"{path}: {reason}" for path, reason in failures.items())
         raise EmoNetError(f"{len(failures)} cells failed, the same command tries them again. {listed}")
+
+
+def _pack(arguments: argparse.Namespace) -> None:
+    from ..studies.packing import pack_study, unpack_study
+
+    packing = arguments.action == "pack"
+    count = pack_study(arguments.folder, arguments.shared_with) if packing else unpack_study(arguments.folder)
+    print(f"{arguments.folder}: {count} cells {arguments.action}ed")
+
+
+def _hint(hint: str | None) -> None:
+    if hint:
+        print(hint, file=sys.stderr)
 
 
 def _texts(dataset: str, data_dir: str | None, split: str) -> dict[tuple[str, int], str]:

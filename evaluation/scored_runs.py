@@ -5,11 +5,13 @@ import itertools
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from ..errors import EmoNetError
 from ..files.guard import parse_json
+from .packed_cells import PackedStudy, packed_study
 from .predictions import label_names, read_predictions, turn_key
 
 # Where a run keeps a split's predictions, and the figures that say which version of the corpus they are on.
@@ -17,6 +19,7 @@ FILES = {
     "test": ("test_predictions.jsonl", "test_metrics.json"),
     "validation": ("predictions.jsonl", "metrics.json"),
 }
+STUDY_FILE = "study.json"
 _SEED = re.compile(r"seed[-_ ]?(\d+)")
 
 
@@ -41,9 +44,13 @@ def find_runs(argument: str, split: str = "test") -> list[ScoredRun]:
         if Path(argument).exists()
         else [part.strip() for part in argument.split(",") if part.strip()]
     )
-    files = dict.fromkeys(file for part in parts for file in _files(part, split))
+    found = [
+        run
+        for part in parts
+        for run in _packed_runs(part, split) or [_scored_run(f, split) for f in _files(part, split)]
+    ]
     runs = sorted(
-        (_scored_run(file, split) for file in files), key=lambda run: (run.seed is None, run.seed or 0)
+        {run.path: run for run in found}.values(), key=lambda run: (run.seed is None, run.seed or 0)
     )
     for run, after in itertools.pairwise(runs):
         if run.seed is not None and run.seed == after.seed:
@@ -51,6 +58,16 @@ def find_runs(argument: str, split: str = "test") -> list[ScoredRun]:
                 f"{argument}: seed {run.seed} is there twice, {run.path} and {after.path}; name one system's runs."
             )
     return runs
+
+
+def study_roots(runs: Sequence[ScoredRun]) -> list[Path]:
+    """The results folders of the runs that are cells of a study."""
+    parents = (run.path.resolve().parents for run in runs)
+    return list(
+        dict.fromkeys(
+            folders[3] for folders in parents if len(folders) > 3 and (folders[3] / STUDY_FILE).is_file()
+        )
+    )
 
 
 def pair_by_seed(
@@ -125,6 +142,37 @@ def _alone(first: set[str], second: set[str], what: str) -> str | None:
 def _listed(items: Collection[Any], most: int = 4) -> str:
     shown = sorted(items)[:most]
     return ", ".join(map(str, shown)) + (f" … ({len(items)} in all)" if len(items) > most else "")
+
+
+def _packed_runs(part: str, split: str) -> list[ScoredRun]:
+    """The packed cells that an argument names as it would their folders: a cell, a row, or a pattern."""
+    path = Path(part)
+    if path.exists():
+        return []
+    for root in path.parents:
+        if packed := packed_study(root):
+            pattern = path.relative_to(root).as_posix()
+            hits = [
+                cell
+                for cell in packed.paths
+                if fnmatchcase(cell, pattern) or fnmatchcase(cell, f"{pattern}/*")
+            ]
+            if not hits:
+                raise EmoNetError(
+                    f"{part}: {root} holds no such cell; one is, for example, {packed.paths[0]}."
+                )
+            return [_packed_run(root, packed, cell, split) for cell in hits]
+    return []
+
+
+def _packed_run(root: Path, packed: PackedStudy, cell: str, split: str) -> ScoredRun:
+    documents = packed.documents(cell)
+    return ScoredRun(
+        root / cell / FILES[split][0],
+        packed.rows(cell, split),
+        documents["run"].get("seed"),
+        documents[split].get("dataset_version"),
+    )
 
 
 def _files(part: str, split: str) -> list[Path]:

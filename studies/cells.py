@@ -1,4 +1,4 @@
-"""Cells on disk: what a finished one holds, and the check that it is the one the study asks for."""
+"""Find a study's finished cells, packed or in folders, and check that they are those it asks for."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,9 +9,9 @@ from typing import Any
 
 from ..backbones.embedded import backbone_name
 from ..errors import EmoNetError
+from ..evaluation.packed_cells import PackedCell, PackedStudy, packed_study
 from ..evaluation.predictions import read_predictions
 from ..evaluation.scored_runs import FILES
-from ..files.guard import read_json
 from ..runs.prompted.presets import PROMPTED_PRESETS, preset_settings
 from ..training.presets import preset_config, preset_training
 from ..version import PACKAGE_VERSION
@@ -24,16 +24,79 @@ CELL_FILES = (RUN, VALIDATION, TEST, *PREDICTIONS.values())
 
 @dataclass(frozen=True)
 class FinishedCell:
-    """A cell's folder: `run` is its run.json (every epoch's validation figures in it), the others its splits' figures."""
+    """A cell as it was measured.
+
+    Attributes:
+        folder: Its place below the results, which need not exist: packed cells lie in two files for all.
+        run: Its run.json, with every epoch's validation figures. validation / test: Its splits' figures.
+        packed: The files that hold it, or None where it has a folder of its own.
+    """
 
     folder: Path
     run: dict[str, Any]
     validation: dict[str, Any]
     test: dict[str, Any]
+    packed: PackedStudy | None = None
 
     def predictions(self, split: str = "test") -> list[dict[str, Any]]:
         """The split's prediction rows, without text."""
-        return read_predictions(self.folder / PREDICTIONS[split])
+        if self.packed is None:
+            return read_predictions(self.folder / PREDICTIONS[split])
+        return self.packed.rows("/".join(self.folder.parts[-3:]), split)
+
+    def speakers(self) -> dict[str, Any] | None:
+        """The dataset's `speakers.json`: who has an id, from the training turns."""
+        if self.packed is not None:
+            return self.packed.speakers("/".join(self.folder.parts[-3:]))
+        file = self.folder.parents[1] / "speakers.json"
+        return json.loads(file.read_text("utf-8")) if file.is_file() else None
+
+    def whole(self) -> PackedCell:
+        """Everything of the cell, as the packed form takes it."""
+        documents = {"run": self.run, "validation": self.validation, "test": self.test}
+        rows = {split: self.predictions(split) for split in PREDICTIONS}
+        return PackedCell("/".join(self.folder.parts[-3:]), documents, self.speakers(), rows)
+
+
+def cell_folders(root: Path) -> list[str]:
+    """The cells of a results folder that have a folder of their own."""
+    return sorted(
+        folder.relative_to(root).as_posix() for folder in root.glob("[!.]*/*/seed-*") if folder.is_dir()
+    )
+
+
+def cell_paths(root: Path) -> list[str]:
+    """All cells of a results folder, packed or not."""
+    packed = packed_study(root)
+    return list(dict.fromkeys([*(packed.paths if packed else []), *cell_folders(root)]))
+
+
+def stored_cell(root: Path, path: str, folders: bool = True) -> FinishedCell | None:
+    """The cell of that path, or None; its folder, if there is one, is newer than a packed one and read unless `folders` is False.
+
+    Raises:
+        EmoNetError: for a folder that isn't whole.
+    """
+    folder = root / path
+    if folders and folder.exists():
+        missing = [name for name in CELL_FILES if not (folder / name).is_file()]
+        if missing:
+            raise EmoNetError(
+                f"The cell {path} is not whole: it lacks {', '.join(missing)}. {_way_out(root, path)}"
+            )
+        return FinishedCell(
+            folder, *(json.loads((folder / name).read_text("utf-8")) for name in (RUN, VALIDATION, TEST))
+        )
+    packed = packed_study(root)
+    if packed is None or path not in packed.paths:
+        return None
+    documents = packed.documents(path)
+    return FinishedCell(folder, documents["run"], documents["validation"], documents["test"], packed)
+
+
+def _way_out(root: Path, path: str) -> str:
+    deleted = f", or delete {root / path}" if (root / path).exists() else ""
+    return f"Run it anew with --fresh '{path}'{deleted}."
 
 
 def asked_of(cell: Cell) -> dict[str, Any]:
@@ -75,21 +138,16 @@ def read_cell(root: Path, cell: Cell, recipe: Mapping[str, Any] | None = None) -
     Raises:
         EmoNetError: for a cell that was made otherwise or isn't whole, naming what differs and the way out.
     """
-    folder = root / cell.path
-    if not folder.exists():
+    stored = stored_cell(root, cell.path)
+    if stored is None:
         return None
-    out = f"Run it anew with --fresh '{cell.path}', or delete {folder}."
-    missing = [name for name in CELL_FILES if not (folder / name).is_file()]
-    if missing:
-        raise EmoNetError(f"The cell {cell.path} is not whole: it lacks {', '.join(missing)}. {out}")
-    run, validation, test = (read_json(folder / name) for name in (RUN, VALIDATION, TEST))
-    found = run.get("cell", {})
     expected = asked_of(cell) if recipe is None else recipe
+    found = stored.run.get("cell", {})
     if reasons := _differences(json.loads(json.dumps(expected)), found, whole=recipe is not None):
         raise EmoNetError(
-            f"The cell {cell.path} is another than the study asks for: {'; '.join(reasons)}. {out}"
+            f"The cell {cell.path} is another than the study asks for: {'; '.join(reasons)}. {_way_out(root, cell.path)}"
         )
-    return FinishedCell(folder, run, validation, test)
+    return stored
 
 
 def matching(cells: Sequence[Cell], patterns: Sequence[str]) -> list[Cell]:

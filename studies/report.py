@@ -1,4 +1,4 @@
-"""A study's report from its finished cells: `report.md`, `report.html` (self-contained), `table.json` and `plots/`."""
+"""Write a study's report from its finished cells: `report.md`, `table.json` and `plots/`."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,8 @@ from ..checkpoint.run_record import write_json
 from ..evaluation.compare import p_text
 from ..evaluation.significance import RESAMPLES, Comparison
 from ..version import PACKAGE_VERSION
-from .document import Block, Heading, Picture, Table, Text, as_html, as_markdown
+from .cells import cell_paths
+from .document import Block, Heading, Picture, Table, Text, as_markdown
 from .plots import plot_forest
 from .sections import calibration_section, curves_section, emotions_section, groups_section, percent
 from .study import STUDY_FILE, Study, slug
@@ -28,7 +29,8 @@ def write_study_report(
     """
     root = Path(output_dir)
     (root / PLOTS).mkdir(parents=True, exist_ok=True)
-    begun = {cell.dataset for cell in study.cells() if (root / cell.path).exists()}
+    stored = set(cell_paths(root))
+    begun = {cell.dataset for cell in study.cells() if cell.path in stored}
     tables = [
         dataset_table(study, dataset, root, resamples)
         for dataset in study.datasets
@@ -48,7 +50,6 @@ def write_study_report(
         root / STUDY_FILE, study.source
     )  # its note or reference may be another than when the cells were run
     (root / "report.md").write_text(as_markdown(blocks), "utf-8")
-    (root / "report.html").write_text(as_html(blocks, study.name, root), "utf-8")
     document = {
         "study": study.name,
         "emonet": PACKAGE_VERSION,
@@ -104,7 +105,7 @@ def _dataset_blocks(study: Study, table: DatasetTable, root: Path) -> list[Block
         ]
     blocks += systems_section(study, table)
     blocks += emotions_section(table, study.reference, plots, prefix)
-    blocks += groups_section(table, study.reference, root / prefix)
+    blocks += groups_section(table, study.reference)
     blocks += calibration_section(table, study.reference, plots, prefix)
     return blocks + curves_section(table, study.reference, plots, prefix)
 

@@ -35,6 +35,7 @@ from ..runs.prompted.presets import PROMPTED_PRESETS, PROMPTED_TRAINING
 from ..runs.train import train_run
 from ..training.arguments import EmoNetTrainingArguments
 from .cells import PREDICTIONS, RUN, TEST, VALIDATION, matching, read_cell, recipe_of
+from .packing import drop_cells, pack_study
 from .study import STUDY_FILE, Cell, Study, slug
 
 _OPEN = ".running"  # inside the results: cells in the making, and the lock
@@ -52,7 +53,7 @@ def run_study(
     """Run the cells that are not finished yet; see [`read_cell`] for what counts as finished.
 
     Everything is checked before the first training: rows against the backbone, datasets, and the finished cells, which are
-    never mixed with others. The folder then holds `study.json`, a `speakers.json` by dataset, and a folder by cell.
+    never mixed with others. While it runs, each cell has a folder; in the end all are packed into two files.
 
     Args:
         jobs: Processes at a time; the cores are shared out among them.
@@ -72,6 +73,7 @@ def run_study(
     with _alone_in(root) as scratch:
         corpora = {cell.dataset: _corpus(cell) for cell in cells}
         recipes = _recipes(study, cells, corpora)
+        drop_cells(root, [cell.path for cell in renewed])
         for cell in renewed:
             _remove(root / cell.path, scratch)
         done = [cell for cell in cells if read_cell(root, cell, recipes[cell.path])]
@@ -88,6 +90,8 @@ def run_study(
                 bar.update()
                 if failed:
                     failures[path] = outcome.strip().splitlines()[-1]
+        if len(failures) < len(cells):
+            pack_study(root)
     return failures
 
 

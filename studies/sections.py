@@ -18,7 +18,6 @@ from ..evaluation.analysis import (
 )
 from ..evaluation.calibration import Calibration, calibration, fit_temperature, with_temperature
 from ..evaluation.predictions import Row, annotated, label_ids
-from ..files.guard import read_json
 from .cells import FinishedCell
 from .document import Block, Heading, Picture, Table, Text
 from .plots import plot_confusions, plot_learning_curves, plot_per_class, plot_reliability
@@ -86,13 +85,14 @@ def curves_section(table: DatasetTable, reference: str, folder: Path, prefix: st
     ]
 
 
-def groups_section(table: DatasetTable, reference: str, root: Path) -> list[Block]:
+def groups_section(table: DatasetTable, reference: str) -> list[Block]:
     """Weighted F1 by kinds of turns, the confused pair, and the speakers who say most; nothing where no speakers are named."""
     rows = {row.name: [cell.predictions() for cell in row.cells.values()] for row in table.rows.values()}
     sample = next(iter(rows.values()))[0]
     if not all(row.get("speaker") for row in sample):
         return []
-    known = read_json(root / "speakers.json")["speakers"] if (root / "speakers.json").is_file() else []
+    first = next(iter(next(iter(table.rows.values())).cells.values()))
+    known = (first.speakers() or {}).get("speakers", [])
     groupings = {
         "emotion shift": (shift_groups(sample), "shift"),
         "same emotion": (shift_groups(sample), "same"),

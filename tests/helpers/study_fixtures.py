@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from tiny_study import ablate, tiny_study
 
+from emonet.studies.packing import unpack_study
+
 
 @pytest.fixture(scope="session")
 def study(backbone: Path) -> dict[str, Any]:
@@ -28,7 +30,7 @@ def cached(feature_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 
 @pytest.fixture(scope="session")
 def finished(study: dict[str, Any], feature_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The study's results folder; not to be changed."""
+    """The study's results folder, packed; not to be changed."""
     folder = tmp_path_factory.mktemp("study") / "results"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMONET_CACHE", str(feature_cache))
@@ -38,5 +40,7 @@ def finished(study: dict[str, Any], feature_cache: Path, tmp_path_factory: pytes
 
 @pytest.fixture
 def results(finished: Path, cached: None, tmp_path: Path) -> Path:
-    """A copy of the finished study."""
-    return Path(shutil.copytree(finished, tmp_path / "results"))
+    """A copy of the finished study with a folder a cell, to change."""
+    folder = Path(shutil.copytree(finished, tmp_path / "results"))
+    unpack_study(folder)
+    return folder

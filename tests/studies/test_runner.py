@@ -16,20 +16,26 @@ from filelock import FileLock
 from tiny_study import CELLS, ablate
 
 from emonet.errors import EmoNetError
-from emonet.evaluation.predictions import read_predictions
+from emonet.studies.cells import stored_cell
+from emonet.studies.packing import drop_cells
 
 FILES = {"run.json", "metrics.json", "test_metrics.json", "predictions.jsonl.gz", "test_predictions.jsonl.gz"}
 
 
-def times(folder: Path) -> dict[str, int]:
-    """When each cell's record was written, by the cells that are there."""
-    return {
-        cell: (folder / cell / "run.json").stat().st_mtime_ns for cell in CELLS if (folder / cell).exists()
-    }
+def times(folder: Path) -> dict[str, Any]:
+    """How long each step of each cell took, which no second run repeats, by the cells that are there."""
+    found = {cell: stored_cell(folder, cell) for cell in CELLS}
+    return {cell: (stored.run["seconds"], stored.run["epochs"]) for cell, stored in found.items() if stored}
 
 
-def figures(folder: Path) -> dict[str, bytes]:
-    return {cell: (folder / cell / "test_predictions.jsonl.gz").read_bytes() for cell in CELLS}
+def predicted(folder: Path, cell: str) -> list[dict[str, Any]]:
+    stored = stored_cell(folder, cell)
+    assert stored is not None
+    return stored.predictions()
+
+
+def figures(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    return {cell: predicted(folder, cell) for cell in CELLS}
 
 
 def edit(file: Path, change: Callable[[dict[str, Any]], Any]) -> None:
@@ -40,21 +46,22 @@ def edit(file: Path, change: Callable[[dict[str, Any]], Any]) -> None:
 
 def test_every_cell_holds_its_figures_and_neither_weights_nor_text(finished: Path) -> None:
     assert {path.name for path in finished.iterdir()} == {
-        "sample",
+        "cells.parquet",
+        "predictions.parquet",
         "study.json",
         "report.md",
-        "report.html",
         "table.json",
         "plots",
     }
     for cell in CELLS:
-        assert {path.name for path in (finished / cell).iterdir()} == FILES
-        record = json.loads((finished / cell / "run.json").read_text())
+        stored = stored_cell(finished, cell)
+        assert stored is not None
+        record = stored.run
         assert len(record["epochs"]) == 2 and {"weighted_f1", "macro_f1", "loss"} <= set(record["epochs"][0])
         assert record["cell"]["dataset_version"].startswith("sample-") and record["cell"]["seed"] == int(
             cell[-1]
         )
-        rows = read_predictions(finished / cell / "test_predictions.jsonl.gz")
+        rows = stored.predictions()
         assert len(rows) == 66 and set(rows[0]) == {
             "dialogue_id",
             "turn",
@@ -63,9 +70,8 @@ def test_every_cell_holds_its_figures_and_neither_weights_nor_text(finished: Pat
             "predicted",
             "scores",
         }
-        assert json.loads((finished / cell / "test_metrics.json").read_text())["n"] == 66
-    assert sum(path.stat().st_size for path in finished.rglob("seed-*/*")) < 20_000 * len(CELLS)
-    assert str(finished.parent) not in "".join(path.read_text() for path in finished.rglob("run.json"))
+        assert stored.test["n"] == 66 and str(finished.parent) not in json.dumps(record)
+    assert sum(path.stat().st_size for path in finished.glob("*.parquet")) < 20_000 * len(CELLS)
 
 
 def test_a_finished_study_runs_nothing_and_says_the_same(study: dict[str, Any], results: Path) -> None:
@@ -77,13 +83,13 @@ def test_a_finished_study_runs_nothing_and_says_the_same(study: dict[str, Any], 
 def test_a_deleted_cell_is_recomputed_alone_and_comes_out_the_same(
     study: dict[str, Any], results: Path
 ) -> None:
-    before, predicted = times(results), figures(results)
+    before, scores = times(results), figures(results)
     shutil.rmtree(results / CELLS[2])
     ablate(study, results)
     after = times(results)
     assert [cell for cell in CELLS if after[cell] != before[cell]] == [CELLS[2]] and figures(
         results
-    ) == predicted
+    ) == scores
 
 
 def test_fresh_cells_are_run_anew_by_pattern(study: dict[str, Any], results: Path) -> None:
@@ -113,7 +119,7 @@ def test_a_part_alone_is_run_and_the_report_says_what_is_missing(
         "**Missing:** “context” lacks seed 2; “EmoNet” lacks seed 2" in report and "1 (without 2)" in report
     )
     assert "dashed is “context”" in report and "the line is “context”" in report
-    shutil.rmtree(folder / CELLS[0])
+    drop_cells(folder, [CELLS[0]])
     ablate(study, folder, "--report-only")
     report = (folder / "report.md").read_text()
     assert (
@@ -129,9 +135,7 @@ def test_processes_side_by_side_give_the_same(study: dict[str, Any], results: Pa
     ablate(study, results, "--jobs", "2")
     assert not (results / ".running").exists()
     for cell in CELLS:  # up to rounding: a process alone computes with more threads
-        ours, theirs = (
-            read_predictions(folder / cell / "test_predictions.jsonl.gz") for folder in (results, finished)
-        )
+        ours, theirs = (predicted(folder, cell) for folder in (results, finished))
         for one, other in zip(ours, theirs, strict=True):
             assert one["scores"] == pytest.approx(other["scores"], abs=2e-3)
 

@@ -8,6 +8,7 @@ import pytest
 from tiny_study import tiny_study
 
 from emonet.cli.main import main
+from emonet.studies.packing import unpack_study
 from emonet.studies.published import published
 from emonet.studies.study import read_study
 
@@ -42,6 +43,7 @@ def test_the_benchmark_puts_papers_beside_the_figures(
     assert "The systems and their papers" not in (folder / "report.md").read_text(), (
         "nobody published on the sample corpus"
     )
+    unpack_study(folder)
     for name in folder.rglob("*.json"):  # as if it had been MELD
         name.write_text(name.read_text().replace('"sample-', '"meld-'))
     assert main([*arguments, "--report-only"]) == 0

@@ -57,7 +57,8 @@ class PackedStudy:
     @cached_property
     def paths(self) -> list[str]:
         """The cells that are there, as `dataset/row/seed-N`."""
-        return self._table["cell"].to_pylist()
+        paths: list[str] = self._table["cell"].to_pylist()
+        return paths
 
     def documents(self, path: str) -> dict[str, dict[str, Any]]:
         """A cell's `run`, `validation` and `test`."""
@@ -213,7 +214,7 @@ def _prediction_rows(file: Path, path: str, split: str) -> list[dict[str, Any]]:
     others = np.stack([found[f"p{rank}"].to_numpy() for rank in range(2, len(first) + 1)], 1).astype(np.int64)
     likeliest = _SCALE + found["rounding"].to_numpy().astype(np.int64) - others.sum(1)
     ranked = (np.concatenate([likeliest[:, None], others], 1) / _SCALE).tolist()
-    rows = found.select([name for name in _ROW_KEYS if name != "scores"]).to_pylist()
+    rows: list[dict[str, Any]] = found.select([name for name in _ROW_KEYS if name != "scores"]).to_pylist()
     for row, values, ranking in zip(rows, ranked, found["ranking"].to_pylist(), strict=True):
         by_label = dict(zip(json.loads(ranking), values, strict=True))
         row["scores"] = {label: by_label[label] for label in first}

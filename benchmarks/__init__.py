@@ -1,1 +1,1 @@
-"""Speed and memory against the published loop and the bare backbone: `emonet bench`."""
+"""Speed and memory against the published loop and the bare backbone: `emonet speed`."""

@@ -54,7 +54,7 @@ def run_benchmarks(
         for name in tqdm(names * rounds, desc="cases"):
             measured[name].append(_run_apart(name, Path(scratch), backbone))
     result = {
-        "command": f"emonet bench --dataset {dataset} --backbone {backbone} --dialogues {dialogues} --rounds {rounds}"
+        "command": f"emonet speed --dataset {dataset} --backbone {backbone} --dialogues {dialogues} --rounds {rounds}"
         + (f" --only {' '.join(names)}" if only else ""),
         "workload": workload,
         "threads": torch.get_num_threads(),

@@ -9,15 +9,17 @@ from pathlib import Path
 from ..choices import DTYPES, ENGINES
 from ..version import PACKAGE_VERSION
 from .arguments import integer
-from .bench import add_commands as add_benchmark_commands
-from .evaluation import add_commands as add_evaluation_commands
+from .compare import add_commands as add_compare_commands
 from .hub import add_commands as add_hub_commands
 from .knowledge import add_commands as add_knowledge_commands
 from .knowledge import add_source_arguments
 from .predict import add_commands as add_engine_commands
+from .results import add_commands as add_results_commands
 from .serve import add_commands as add_serving_commands
 from .speakers import add_commands as add_speaker_commands
+from .speed import add_commands as add_speed_commands
 from .standard_output import CLOSED_PIPE, can_write_anything, drop_output, is_closed
+from .study import add_commands as add_study_commands
 from .train_flags import add_train_flags, config_of, training_of
 
 # Heavy modules are imported inside the commands, so that `emonet --help` answers at once.
@@ -105,11 +107,13 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.set_defaults(run=_evaluate)
 
     add_engine_commands(commands)
-    add_evaluation_commands(commands)
+    add_compare_commands(commands)
+    add_study_commands(commands)
+    add_results_commands(commands)
     add_hub_commands(commands)
     add_speaker_commands(commands)
     add_serving_commands(commands)
-    add_benchmark_commands(commands)
+    add_speed_commands(commands)
     add_knowledge_commands(commands)
 
     presets = commands.add_parser(

@@ -12,6 +12,7 @@ from ..errors import EmoNetError
 from ..evaluation.packed_cells import PackedCell, PackedStudy, packed_study
 from ..evaluation.predictions import read_predictions
 from ..evaluation.scored_runs import FILES
+from ..files.guard import read_json
 from ..runs.prompted.presets import PROMPTED_PRESETS, preset_settings
 from ..training.presets import preset_config, preset_training
 from ..version import PACKAGE_VERSION
@@ -49,7 +50,7 @@ class FinishedCell:
         if self.packed is not None:
             return self.packed.speakers("/".join(self.folder.parts[-3:]))
         file = self.folder.parents[1] / "speakers.json"
-        return json.loads(file.read_text("utf-8")) if file.is_file() else None
+        return read_json(file) if file.is_file() else None
 
     def whole(self) -> PackedCell:
         """Everything of the cell, as the packed form takes it."""
@@ -84,9 +85,7 @@ def stored_cell(root: Path, path: str, folders: bool = True) -> FinishedCell | N
             raise EmoNetError(
                 f"The cell {path} is not whole: it lacks {', '.join(missing)}. {_way_out(root, path)}"
             )
-        return FinishedCell(
-            folder, *(json.loads((folder / name).read_text("utf-8")) for name in (RUN, VALIDATION, TEST))
-        )
+        return FinishedCell(folder, *(read_json(folder / name) for name in (RUN, VALIDATION, TEST)))
     packed = packed_study(root)
     if packed is None or path not in packed.paths:
         return None

@@ -79,7 +79,7 @@ def packing_hint(root: Path) -> str | None:
     count = len(cell_folders(root))
     if not count:
         return None
-    return f"{root} keeps {count} cells in folders of their own; `emonet study pack {root}` packs them into two files."
+    return f"{root} keeps {count} cells in folders of their own; `emonet results pack {root}` packs them into two files."
 
 
 def _whole(root: Path, path: str) -> PackedCell:

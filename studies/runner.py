@@ -239,9 +239,7 @@ def _alone_in(root: Path) -> Iterator[Path]:
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise EmoNetError(
-            f"Another `emonet ablate` is at work in {root}: wait for it, or stop it."
-        ) from error
+        raise EmoNetError(f"Another `emonet study` is at work in {root}: wait for it, or stop it.") from error
     try:
         for left in scratch.iterdir():
             if left.is_dir():

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from emonet.cli.evaluation import add_commands
+from emonet.cli.compare import add_commands
 from emonet.errors import EmoNetError
 from emonet.evaluation.compare import compare_runs, comparison_text
 from emonet.evaluation.predictions import read_predictions, write_without_text

@@ -192,11 +192,11 @@ STUDIES = [json.loads(path.read_text()) for path in sorted(studies.DEFINITIONS.g
     st.one_of(damaged(st.sampled_from(STUDIES)), json_values()),
     optional(jobs=NUMBERS, only=WORDS, fresh=WORDS),
 )
-def test_ablate(folder: Path, study: Any, options: list[str]) -> None:
+def test_study(folder: Path, study: Any, options: list[str]) -> None:
     """A study's file, and the report of a study that has not begun."""
     (folder / "study.json").write_text(json.dumps(study))
     command(
-        "ablate", str(folder / "study.json"), f"--output-dir={folder / 'results'}", "--report-only", *options
+        "study", str(folder / "study.json"), f"--output-dir={folder / 'results'}", "--report-only", *options
     )
 
 

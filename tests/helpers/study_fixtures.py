@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_study import ablate, tiny_study
+from tiny_study import run_study, tiny_study
 
 from emonet.studies.packing import unpack_study
 
@@ -34,7 +34,7 @@ def finished(study: dict[str, Any], feature_cache: Path, tmp_path_factory: pytes
     folder = tmp_path_factory.mktemp("study") / "results"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMONET_CACHE", str(feature_cache))
-        ablate(study, folder)
+        run_study(study, folder)
     return folder
 
 

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from emonet.cli.evaluation import add_commands
+from emonet.cli.study import add_commands
 
 SEEDS, ROWS = (1, 2), ("context", "emonet")
 CELLS = [f"sample/{row}/seed-{seed}" for seed in SEEDS for row in ROWS]
@@ -33,11 +33,11 @@ def tiny_study(backbone: Path) -> dict[str, Any]:
     }
 
 
-def ablate(study: dict[str, Any], folder: Path, *words: str) -> None:
-    """`emonet ablate` on a study file beside the results."""
+def run_study(study: dict[str, Any], folder: Path, *words: str) -> None:
+    """`emonet study` on a study file beside the results."""
     file = folder.with_suffix(".json")
     file.write_text(json.dumps(study))
     parser = argparse.ArgumentParser()
     add_commands(parser.add_subparsers())
-    arguments = parser.parse_args(["ablate", str(file), "--output-dir", str(folder), *words])
+    arguments = parser.parse_args(["study", str(file), "--output-dir", str(folder), *words])
     arguments.run(arguments)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_study import CELLS, ablate
+from tiny_study import CELLS, run_study
 
 from emonet.errors import EmoNetError
 from emonet.evaluation.packed_cells import packed_study
@@ -56,14 +56,14 @@ def test_every_file_comes_back(results: Path) -> None:
 def test_reports_and_comparisons_are_the_same_of_both_forms(
     study: dict[str, Any], finished: Path, results: Path, capsys: Any
 ) -> None:
-    ablate(study, results, "--report-only")
+    run_study(study, results, "--report-only")
     assert (
-        f"keeps 4 cells in folders of their own; `emonet study pack {results}` packs them"
+        f"keeps 4 cells in folders of their own; `emonet results pack {results}` packs them"
         in capsys.readouterr().err
     )
     for name in ("report.md", "table.json"):
         assert (results / name).read_bytes() == (finished / name).read_bytes()
-    ablate(study, finished.parent / "results", "--report-only")
+    run_study(study, finished.parent / "results", "--report-only")
     assert not capsys.readouterr().err
     for where in ("sample/context", "sample/context/seed-2", "sample/emonet/seed-[12]"):
         for split in ("test", "validation"):

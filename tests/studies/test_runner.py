@@ -1,4 +1,4 @@
-"""`emonet ablate` on the sample corpus with a tiny backbone: what is run, what is kept, what is refused, what is reported."""
+"""`emonet study` on the sample corpus with a tiny backbone: what is run, what is kept, what is refused, what is reported."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
-from tiny_study import CELLS, ablate
+from tiny_study import CELLS, run_study
 
 from emonet.errors import EmoNetError
 from emonet.studies.cells import stored_cell
@@ -76,7 +76,7 @@ def test_every_cell_holds_its_figures_and_neither_weights_nor_text(finished: Pat
 
 def test_a_finished_study_runs_nothing_and_says_the_same(study: dict[str, Any], results: Path) -> None:
     before, table = times(results), (results / "table.json").read_bytes()
-    ablate(study, results)
+    run_study(study, results)
     assert times(results) == before and (results / "table.json").read_bytes() == table
 
 
@@ -85,7 +85,7 @@ def test_a_deleted_cell_is_recomputed_alone_and_comes_out_the_same(
 ) -> None:
     before, scores = times(results), figures(results)
     shutil.rmtree(results / CELLS[2])
-    ablate(study, results)
+    run_study(study, results)
     after = times(results)
     assert [cell for cell in CELLS if after[cell] != before[cell]] == [CELLS[2]] and figures(
         results
@@ -94,7 +94,7 @@ def test_a_deleted_cell_is_recomputed_alone_and_comes_out_the_same(
 
 def test_fresh_cells_are_run_anew_by_pattern(study: dict[str, Any], results: Path) -> None:
     before = times(results)
-    ablate(study, results, "--fresh", "sample/emonet")
+    run_study(study, results, "--fresh", "sample/emonet")
     after = times(results)
     assert [cell for cell in CELLS if after[cell] != before[cell]] == [
         "sample/emonet/seed-1",
@@ -104,7 +104,7 @@ def test_fresh_cells_are_run_anew_by_pattern(study: dict[str, Any], results: Pat
         EmoNetError,
         match="'sample/emonett' matches no cell of the study; a cell is, for example, sample/context/seed-1",
     ):
-        ablate(study, results, "--fresh", "sample/emonett")
+        run_study(study, results, "--fresh", "sample/emonett")
 
 
 @pytest.mark.usefixtures("cached")
@@ -112,7 +112,7 @@ def test_a_part_alone_is_run_and_the_report_says_what_is_missing(
     study: dict[str, Any], tmp_path: Path, capsys: Any
 ) -> None:
     folder = tmp_path / "results"
-    ablate(study, folder, "--only", "*/seed-1")
+    run_study(study, folder, "--only", "*/seed-1")
     assert set(times(folder)) == {CELLS[0], CELLS[1]} and "2 of 4 cells" in capsys.readouterr().out
     report = (folder / "report.md").read_text()
     assert (
@@ -120,7 +120,7 @@ def test_a_part_alone_is_run_and_the_report_says_what_is_missing(
     )
     assert "dashed is “context”" in report and "the line is “context”" in report
     drop_cells(folder, [CELLS[0]])
-    ablate(study, folder, "--report-only")
+    run_study(study, folder, "--report-only")
     report = (folder / "report.md").read_text()
     assert (
         "“context” has no finished cell" in report
@@ -132,7 +132,7 @@ def test_a_part_alone_is_run_and_the_report_says_what_is_missing(
 def test_processes_side_by_side_give_the_same(study: dict[str, Any], results: Path, finished: Path) -> None:
     for cell in CELLS[2:]:
         shutil.rmtree(results / cell)
-    ablate(study, results, "--jobs", "2")
+    run_study(study, results, "--jobs", "2")
     assert not (results / ".running").exists()
     for cell in CELLS:  # up to rounding: a process alone computes with more threads
         ours, theirs = (predicted(folder, cell) for folder in (results, finished))
@@ -142,7 +142,7 @@ def test_processes_side_by_side_give_the_same(study: dict[str, Any], results: Pa
 
 COMMAND = """
 import argparse, sys
-from emonet.cli.evaluation import add_commands
+from emonet.cli.study import add_commands
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     add_commands(parser.add_subparsers())
@@ -159,7 +159,7 @@ def killed_midway(study: dict[str, Any], folder: Path, jobs: int) -> str:
     words = [
         sys.executable,
         str(script),
-        "ablate",
+        "study",
         str(file),
         "--output-dir",
         str(folder),
@@ -199,7 +199,7 @@ def test_a_killed_run_goes_on_where_it_stopped(
     for cell in folder.glob("*/*/seed-*"):
         assert {path.name for path in cell.iterdir()} == FILES, "half a cell"
     before = times(folder)
-    ablate(study, folder)
+    run_study(study, folder)
     assert times(folder)[first] == before[first] and figures(folder) == figures(finished)
     assert not (folder / ".running").exists()
 
@@ -221,14 +221,14 @@ def test_cells_made_otherwise_are_never_mixed_in(
     with pytest.raises(
         EmoNetError, match=rf"cell {CELLS[3]} is another than .*{message}.*--fresh '{CELLS[3]}', or delete"
     ):
-        ablate(study, results)
+        run_study(study, results)
     assert times(results) == before
 
 
 def test_what_is_mixed_in_goes_in_the_words_of_its_error(study: dict[str, Any], results: Path) -> None:
     edit(results / CELLS[3] / "run.json", lambda run: run["cell"].update(emonet="0.0.9"))
     before = times(results)
-    ablate(study, results, "--fresh", CELLS[3])
+    run_study(study, results, "--fresh", CELLS[3])
     assert [cell for cell, when in times(results).items() if when != before[cell]] == [CELLS[3]]
 
 
@@ -240,7 +240,7 @@ def test_a_row_that_changed_is_refused_until_its_cells_go(study: dict[str, Any],
             EmoNetError,
             match=r"sample/emonet/seed-1 .*: config.memory_window is (10|'not set') there and 3 here",
         ):
-            ablate(other, results, *words)
+            run_study(other, results, *words)
 
 
 def test_half_a_cell_is_refused(study: dict[str, Any], results: Path) -> None:
@@ -248,7 +248,7 @@ def test_half_a_cell_is_refused(study: dict[str, Any], results: Path) -> None:
     with pytest.raises(
         EmoNetError, match=rf"{CELLS[0]} is not whole: it lacks test_metrics.json. Run it anew with --fresh"
     ):
-        ablate(study, results)
+        run_study(study, results)
 
 
 @pytest.mark.parametrize(("key", "what"), [("dataset_version", "the dataset"), ("emonet", "emonet")])
@@ -259,7 +259,7 @@ def test_a_report_does_not_mix_versions_either(
     with pytest.raises(
         EmoNetError, match=f"different versions of {what} never stand in one table.*another in .*{CELLS[3]}"
     ):
-        ablate(study, results, "--report-only")
+        run_study(study, results, "--report-only")
 
 
 def test_rows_that_the_backbone_cannot_be_are_refused_first(study: dict[str, Any], tmp_path: Path) -> None:
@@ -267,7 +267,7 @@ def test_rows_that_the_backbone_cannot_be_are_refused_first(study: dict[str, Any
     with pytest.raises(
         EmoNetError, match=r"Row 'deep' on .*: readout_layer=9, but the backbone has 3 layers"
     ):
-        ablate(other, tmp_path / "results")
+        run_study(other, tmp_path / "results")
     assert not list((tmp_path / "results").rglob("run.json"))
 
 
@@ -277,23 +277,23 @@ def test_a_cell_that_fails_leaves_the_others(study: dict[str, Any], results: Pat
     with pytest.raises(
         EmoNetError, match=r"1 cells failed, .* sample/broken/seed-1: .*no parameter matches 'no_such_weight'"
     ):
-        ablate(other, results)
+        run_study(other, results)
     assert "“broken” has no finished cell" in (results / "report.md").read_text()
     with pytest.raises(EmoNetError, match="Every cell failed; the first, sample/broken/seed-1"):
-        ablate({**other, "rows": {"broken": broken}, "reference": "broken", "pairs": []}, results)
+        run_study({**other, "rows": {"broken": broken}, "reference": "broken", "pairs": []}, results)
 
 
 def test_one_run_at_a_time_works_in_a_folder(study: dict[str, Any], results: Path) -> None:
     (results / ".running").mkdir()
     with (
         FileLock(results / ".running" / "lock"),
-        pytest.raises(EmoNetError, match="Another `emonet ablate` is at work"),
+        pytest.raises(EmoNetError, match="Another `emonet study` is at work"),
     ):
-        ablate(study, results)
+        run_study(study, results)
 
 
 def test_a_dataset_without_a_test_split_is_refused(study: dict[str, Any], tmp_path: Path) -> None:
     row = {"dialogue_id": "a", "speaker": "Ann", "text": "hello", "emotion": "Sad"}
     (tmp_path / "train.jsonl").write_text(json.dumps(row))
     with pytest.raises(EmoNetError, match="has no validation split, which a study needs; it has train"):
-        ablate({**study, "datasets": [{"name": str(tmp_path)}]}, tmp_path / "results")
+        run_study({**study, "datasets": [{"name": str(tmp_path)}]}, tmp_path / "results")

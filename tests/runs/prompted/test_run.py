@@ -13,7 +13,7 @@ from filelock import FileLock
 from tiny import DIALOGUE
 from tiny_prompted import LETTERS, load
 from tiny_store import TinyEmbedder
-from tiny_study import ablate
+from tiny_study import run_study
 
 from emonet.benchmarks.language_cases import lm_packed, lm_prompted
 from emonet.cli.main import main
@@ -292,7 +292,7 @@ def test_a_study_has_rows_without_each_part(folder: Path, decoder: Path, tmp_pat
             "anonymous": {"config": {"anonymous": True}, "training": {"own_share": 0.0}},
         },
     }
-    ablate(study, tmp_path / "results", "--only", "*/whole/*", "--only", "*/anonymous/*")
+    run_study(study, tmp_path / "results", "--only", "*/whole/*", "--only", "*/anonymous/*")
     cells = sorted((tmp_path / "results").glob("*/*/seed-1/run.json"))
     assert [json.loads(cell.read_text())["cell"]["config"]["anonymous"] for cell in cells] == [True, False]
     study["rows"]["wrong"] = {"config": {"pooling": "mean"}}

@@ -1,0 +1,74 @@
+"""The `emonet compare` command."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from .arguments import integer
+
+
+def add_commands(commands: Any) -> None:
+    """Add `compare`."""
+    compare = commands.add_parser(
+        "compare", help="is run B better than run A? difference, interval, p, and what changed"
+    )
+    either = "prediction file, run folder, folder of seeds, glob, or several with commas; several are paired by seed"
+    compare.add_argument("first", metavar="RUN_A", help=either)
+    compare.add_argument("second", metavar="RUN_B", help="the same")
+    compare.add_argument(
+        "--split", choices=("test", "validation"), default="test", help="which predictions of a run folder"
+    )
+    compare.add_argument("--metric", choices=("weighted_f1", "macro_f1", "accuracy"), default="weighted_f1")
+    compare.add_argument("--resamples", type=integer(1), default=10_000)
+    compare.add_argument(
+        "--limit", type=integer(0), default=10, help="how many fixed and broken turns to list (default: 10)"
+    )
+    compare.add_argument(
+        "--changes", type=Path, metavar="FILE", help="write all changed turns there as JSON lines"
+    )
+    compare.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    compare.add_argument(
+        "--dataset", help="corpus with the text of the turns, where the predictions hold none"
+    )
+    compare.add_argument(
+        "--data-dir", help="folder with the corpus's files (default: $EMONET_DATA, then the public home)"
+    )
+    compare.set_defaults(run=_compare)
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    import dataclasses
+    import json
+
+    from ..evaluation.compare import compare_runs, comparison_text, with_texts
+    from ..evaluation.report import write_predictions
+    from ..evaluation.scored_runs import find_runs, study_roots
+    from ..studies.packing import packing_hint
+
+    first, second = (find_runs(name, arguments.split) for name in (arguments.first, arguments.second))
+    for hint in filter(None, map(packing_hint, study_roots([*first, *second]))):
+        print(hint, file=sys.stderr)
+        break
+    result = compare_runs(first, second, arguments.metric, arguments.resamples)
+    if arguments.dataset:
+        result = with_texts(result, _texts(arguments.dataset, arguments.data_dir, arguments.split))
+    print(comparison_text(result, (arguments.first, arguments.second), arguments.limit))
+    if arguments.changes:
+        write_predictions(arguments.changes, map(dataclasses.asdict, result.changes))
+    if arguments.json:
+        figures = {name: value for name, value in dataclasses.asdict(result).items() if name != "changes"}
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(
+            json.dumps({"a": arguments.first, "b": arguments.second, **figures}, indent=2) + "\n", "utf-8"
+        )
+
+
+def _texts(dataset: str, data_dir: str | None, split: str) -> dict[tuple[str, int], str]:
+    from ..data import load_conversations
+
+    rows: Any = load_conversations(dataset, data_dir, view="utterances", history_scope="none")[split]
+    return {
+        (row["dialogue_id"], row["turn"]): row["text"]
+        for row in rows.select_columns(["dialogue_id", "turn", "text"])
+    }

@@ -1,0 +1,78 @@
+"""The `emonet study` command, and the names it had before."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..errors import EmoNetError
+from ..studies import DEFINITIONS
+from .arguments import integer
+
+
+def add_commands(commands: Any) -> None:
+    """Add `study`, and `ablate` and `benchmark` without a line in the help."""
+    study = commands.add_parser("study", help="run a study: rows × seeds × datasets, and its report")
+    shipped = ", ".join(sorted(path.stem for path in DEFINITIONS.glob("*.json")))
+    study.add_argument("study", help=f"a JSON file, or a study of the package: {shipped}")
+    _add_arguments(study, "")
+
+    ablate = commands.add_parser("ablate")
+    ablate.add_argument("study")
+    _add_arguments(ablate, "ablate STUDY")
+    benchmark = commands.add_parser("benchmark")
+    benchmark.add_argument("--study", default="benchmark_cached")
+    _add_arguments(benchmark, "benchmark --study STUDY")
+
+
+def _add_arguments(command: argparse.ArgumentParser, old_name: str) -> None:
+    command.add_argument(
+        "--output-dir", required=True, type=Path, help="results folder; finished cells in it are kept"
+    )
+    command.add_argument("--jobs", type=integer(1), default=1, help="processes at a time (default: 1)")
+    cell = "a cell, or several by a pattern: emorynlp/context/seed-1, emorynlp/context, */seed-1"
+    command.add_argument("--only", action="append", default=[], metavar="CELL", help=f"run no others; {cell}")
+    command.add_argument(
+        "--fresh", action="append", default=[], metavar="CELL", help="delete and run again, in the same form"
+    )
+    command.add_argument(
+        "--report-only", action="store_true", help="run nothing, write the report of the finished cells"
+    )
+    command.set_defaults(run=_study, old_name=old_name)
+
+
+def _study(arguments: argparse.Namespace) -> None:
+    from ..studies.study import read_study
+
+    if arguments.old_name:
+        print(
+            f"emonet {arguments.old_name} is now emonet study STUDY; the old name will go.", file=sys.stderr
+        )
+    study = read_study(arguments.study)
+    failures: dict[str, str] = {}
+    if not arguments.report_only:
+        from ..studies.runner import run_study
+
+        failures = run_study(
+            study,
+            arguments.output_dir,
+            jobs=arguments.jobs,
+            only=arguments.only,
+            fresh=arguments.fresh,
+            progress=sys.stderr.isatty(),
+        )
+    if failures and len(failures) == len(study.cells()):
+        raise EmoNetError(
+            f"Every cell failed; the first, {next(iter(failures))}: {next(iter(failures.values()))}"
+        )
+    from ..studies.packing import packing_hint
+    from ..studies.report import write_study_report
+
+    tables = write_study_report(study, arguments.output_dir)
+    finished = sum(len(row.cells) for table in tables for row in table.rows.values())
+    if hint := packing_hint(arguments.output_dir):
+        print(hint, file=sys.stderr)
+    print(f"{arguments.output_dir / 'report.md'}: {finished} of {len(study.cells())} cells")
+    if failures:
+        listed = "; ".join(f"{path}: {reason}" for path, reason in failures.items())
+        raise EmoNetError(f"{len(failures)} cells failed, the same command tries them again. {listed}")

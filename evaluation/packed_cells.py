@@ -16,12 +16,14 @@ from ..errors import EmoNetError
 
 CELLS, PREDICTIONS = "cells.parquet", "predictions.parquet"
 SPLITS = ("test", "validation")
-# A cell's documents and the columns that hold them: `run.epochs` is the key "epochs" of run.json.
+# A cell's documents and the columns that hold them: `run.epochs` is the key "epochs" of
+# run.json.
 DOCUMENTS = {"run": "run", "validation": "metrics", "test": "test_metrics"}
 _JSON = {b"form": b"json"}
 _SCALE = 10_000  # prediction files give probabilities to four decimals
 _ROW_KEYS = ["dialogue_id", "turn", "speaker", "emotion", "predicted", "scores"]
-# Predictions are nearly all of a study: Brotli makes them 4 % smaller than zstd does, for the same reading time.
+# Predictions are nearly all of a study: Brotli makes them 4 % smaller than zstd does, for
+# the same reading time.
 _CELLS_OPTIONS = {"compression": "zstd", "compression_level": 22}
 _PREDICTIONS_OPTIONS = {"compression": "brotli", "compression_level": 11}
 
@@ -30,8 +32,9 @@ class PackedCell:
     """One cell as it was measured.
 
     Attributes:
-        path: `dataset/row/seed-N`. documents: `run`, `validation` and `test`, as their JSON files had them. speakers: The
-            dataset's `speakers.json`, or None. rows: Split → prediction rows in the order of their file.
+        path: `dataset/row/seed-N`. documents: `run`, `validation` and `test`, as their
+            JSON files had them. speakers: The dataset's `speakers.json`, or None. rows:
+            Split → prediction rows in the order of their file.
     """
 
     def __init__(
@@ -83,7 +86,9 @@ class PackedStudy:
 
     @property
     def elsewhere(self) -> dict[str, str]:
-        """Cell → the cell of another study, relative to this folder, that holds its predictions."""
+        """Cell → the cell of another study, relative to this folder, that holds its
+        predictions.
+        """
         places = zip(self.paths, self._table["predictions_in"].to_pylist(), strict=True)
         return {path: place for path, place in places if place is not None}
 
@@ -106,10 +111,12 @@ def _opened(root: Path, _: int) -> PackedStudy:
 
 
 def write_packed(root: Path, cells: Sequence[PackedCell], elsewhere: Mapping[str, str] | None = None) -> None:
-    """Write both files anew; a kill between them leaves cells and predictions that still fit.
+    """Write both files anew; a kill between them leaves cells and predictions that still
+    fit.
 
     Args:
-        elsewhere: Cell → packed cell of another study with the same predictions, relative to `root`.
+        elsewhere: Cell → packed cell of another study with the same predictions, relative
+            to `root`.
     """
     elsewhere = elsewhere or {}
     _replace(
@@ -121,7 +128,9 @@ def write_packed(root: Path, cells: Sequence[PackedCell], elsewhere: Mapping[str
 
 
 def cells_table(cells: Sequence[PackedCell], elsewhere: Mapping[str, str]) -> pa.Table:
-    """One row a cell; a key of its documents is a column, as JSON text unless all its values are of one plain type."""
+    """One row a cell; a key of its documents is a column, as JSON text unless all its
+    values are of one plain type.
+    """
     columns: dict[str, pa.Array] = {"cell": pa.array([cell.path for cell in cells], pa.string())}
     fields = [pa.field("cell", pa.string())]
     for document in DOCUMENTS:
@@ -142,11 +151,14 @@ def cells_table(cells: Sequence[PackedCell], elsewhere: Mapping[str, str]) -> pa
 
 
 def predictions_table(cells: Sequence[PackedCell]) -> pa.Table:
-    """One row a turn and cell, turn by turn, so that what cells share compresses to nothing.
+    """One row a turn and cell, turn by turn, so that what cells share compresses to
+    nothing.
 
-    `labels` are the model's labels in its own order. Probabilities are in ten-thousandths and exact: `p2`, `p3`, … belong to
-    the labels in the order of `ranking` (the likeliest first, by the mean over cells); the first label's is what is left of
-    10,000 + `rounding`. `predicted` is null where it is the likeliest label, the first in `ranking` of several.
+    `labels` are the model's labels in its own order. Probabilities are in ten-thousandths
+    and exact: `p2`, `p3`, … belong to the labels in the order of `ranking` (the likeliest
+    first, by the mean over cells); the first label's is what is left of 10,000 +
+    `rounding`. `predicted` is null where it is the likeliest label, the first in
+    `ranking` of several.
     """
     groups: dict[str, list[tuple[PackedCell, str]]] = {}
     for cell in cells:
@@ -223,7 +235,9 @@ def _prediction_rows(file: Path, path: str, split: str) -> list[dict[str, Any]]:
 
 
 def _check_rows(rows: Sequence[Mapping[str, Any]], where: str) -> None:
-    """What the packed form can hold: every row whole, with the same labels in the same order."""
+    """What the packed form can hold: every row whole, with the same labels in the same
+    order.
+    """
     labels = list(rows[0].get("scores") or ())
     for row in rows:
         if sorted(row) != sorted(_ROW_KEYS) or list(row["scores"]) != labels:

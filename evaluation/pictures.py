@@ -10,7 +10,9 @@ _COLOURS = 20
 
 
 def save_picture(figure: Any, path: Path, dpi: int) -> None:
-    """Write a matplotlib figure; a palette that covers the rarest colour keeps a thin line apart from the others."""
+    """Write a matplotlib figure; a palette that covers the rarest colour keeps a thin
+    line apart from the others.
+    """
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
     Image.open(buffer).convert("RGB").quantize(

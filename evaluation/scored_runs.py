@@ -1,4 +1,6 @@
-"""Runs by name: the prediction files that a command-line argument means, with the seed and dataset version of each."""
+"""Runs by name: the prediction files that a command-line argument means, with the seed
+and dataset version of each.
+"""
 
 import glob
 import itertools
@@ -14,7 +16,8 @@ from ..files.guard import parse_json
 from .packed_cells import PackedStudy, packed_study
 from .predictions import label_names, read_predictions, turn_key
 
-# Where a run keeps a split's predictions, and the figures that say which version of the corpus they are on.
+# Where a run keeps a split's predictions, and the figures that say which version of the
+# corpus they are on.
 FILES = {
     "test": ("test_predictions.jsonl", "test_metrics.json"),
     "validation": ("predictions.jsonl", "metrics.json"),
@@ -25,7 +28,9 @@ _SEED = re.compile(r"seed[-_ ]?(\d+)")
 
 @dataclass(frozen=True)
 class ScoredRun:
-    """One run's predictions; `seed` and `dataset_version` are None where nothing tells them."""
+    """One run's predictions; `seed` and `dataset_version` are None where nothing tells
+    them.
+    """
 
     path: Path
     rows: list[dict[str, Any]]
@@ -34,7 +39,8 @@ class ScoredRun:
 
 
 def find_runs(argument: str, split: str = "test") -> list[ScoredRun]:
-    """The runs of one system, by seed: a prediction file, a run folder, a folder of such, a glob, or a list with commas.
+    """The runs of one system, by seed: a prediction file, a run folder, a folder of such,
+    a glob, or a list with commas.
 
     Raises:
         EmoNetError: where nothing is found, or a seed is there twice.
@@ -76,7 +82,8 @@ def pair_by_seed(
     """Runs of the same seed side by side; one run against one run is a pair as it is.
 
     Raises:
-        EmoNetError: for a run without a known seed among several, or a seed that one side lacks.
+        EmoNetError: for a run without a known seed among several, or a seed that one side
+            lacks.
     """
     if len(first) == len(second) == 1:
         return [(first[0], second[0])]
@@ -99,7 +106,9 @@ def pair_by_seed(
 
 
 def check_same_test_set(first: ScoredRun, second: ScoredRun) -> None:
-    """EmoNetError, saying what differs, unless both runs are scored on the same turns with the same annotation."""
+    """EmoNetError, saying what differs, unless both runs are scored on the same turns
+    with the same annotation.
+    """
     if reason := _what_differs(first, second):
         raise EmoNetError(
             f"{first.path} and {second.path} are results on different test sets and cannot be compared: {reason}."
@@ -145,7 +154,9 @@ def _listed(items: Collection[Any], most: int = 4) -> str:
 
 
 def _packed_runs(part: str, split: str) -> list[ScoredRun]:
-    """The packed cells that an argument names as it would their folders: a cell, a row, or a pattern."""
+    """The packed cells that an argument names as it would their folders: a cell, a row,
+    or a pattern.
+    """
     path = Path(part)
     if path.exists():
         return []
@@ -207,7 +218,9 @@ def _below(folder: Path, split: str) -> list[Path]:
 
 
 def _scored_run(file: Path, split: str) -> ScoredRun:
-    """The file's seed is what its name says, else its run's, else what its folder's name says."""
+    """The file's seed is what its name says, else its run's, else what its folder's name
+    says.
+    """
     named, folder = _SEED.search(file.name), _SEED.search(file.resolve().parent.name)
     seed = (
         int(named[1])

@@ -1,4 +1,6 @@
-"""Find a study's finished cells, packed or in folders, and check that they are those it asks for."""
+"""Find a study's finished cells, packed or in folders, and check that they are those it
+asks for.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -28,8 +30,10 @@ class FinishedCell:
     """A cell as it was measured.
 
     Attributes:
-        folder: Its place below the results, which need not exist: packed cells lie in two files for all.
-        run: Its run.json, with every epoch's validation figures. validation / test: Its splits' figures.
+        folder: Its place below the results, which need not exist: packed cells lie in two
+            files for all.
+        run: Its run.json, with every epoch's validation figures. validation / test: Its
+            splits' figures.
         packed: The files that hold it, or None where it has a folder of its own.
     """
 
@@ -73,7 +77,8 @@ def cell_paths(root: Path) -> list[str]:
 
 
 def stored_cell(root: Path, path: str, folders: bool = True) -> FinishedCell | None:
-    """The cell of that path, or None; its folder, if there is one, is newer than a packed one and read unless `folders` is False.
+    """The cell of that path, or None; its folder, if there is one, is newer than a packed
+    one and read unless `folders` is False.
 
     Raises:
         EmoNetError: for a folder that isn't whole.
@@ -111,7 +116,9 @@ def asked_of(cell: Cell) -> dict[str, Any]:
 
 
 def recipe_of(cell: Cell, dataset_version: str, is_decoder: bool, num_layers: int) -> dict[str, Any]:
-    """All that decides a cell's result: the study's words with the preset's, the corpus version and this package's."""
+    """All that decides a cell's result: the study's words with the preset's, the corpus
+    version and this package's.
+    """
     preset = cell.row.preset
     if preset in PROMPTED_PRESETS:
         config, training = asdict(preset_settings(preset, cell.row.config)), PROMPTED_PRESETS[preset].training
@@ -132,10 +139,12 @@ def read_cell(root: Path, cell: Cell, recipe: Mapping[str, Any] | None = None) -
     """The finished cell in the results folder `root`, or None where there is none.
 
     Args:
-        recipe: What it must have been made by; without it (no corpus at hand) only the study's own words are compared.
+        recipe: What it must have been made by; without it (no corpus at hand) only the
+            study's own words are compared.
 
     Raises:
-        EmoNetError: for a cell that was made otherwise or isn't whole, naming what differs and the way out.
+        EmoNetError: for a cell that was made otherwise or isn't whole, naming what
+            differs and the way out.
     """
     stored = stored_cell(root, cell.path)
     if stored is None:
@@ -150,7 +159,8 @@ def read_cell(root: Path, cell: Cell, recipe: Mapping[str, Any] | None = None) -
 
 
 def matching(cells: Sequence[Cell], patterns: Sequence[str]) -> list[Cell]:
-    """The cells whose path, or a folder above it, matches one of the patterns (`emorynlp/context`, `*/seed-3`).
+    """The cells whose path, or a folder above it, matches one of the patterns
+    (`emorynlp/context`, `*/seed-3`).
 
     Raises:
         EmoNetError: for a pattern that no cell matches.
@@ -171,7 +181,9 @@ def matching(cells: Sequence[Cell], patterns: Sequence[str]) -> list[Cell]:
 
 
 def _differences(expected: Mapping[str, Any], found: Mapping[str, Any], whole: bool) -> list[str]:
-    """What differs, as `key is X there and Y here`; unless `whole`, only keys that are expected count."""
+    """What differs, as `key is X there and Y here`; unless `whole`, only keys that are
+    expected count.
+    """
     here, there = _flat(expected), _flat(found)
     keys = [*here, *(key for key in there if whole and key not in here)]
     absent = "not set"

@@ -15,15 +15,19 @@ from .cells import PREDICTIONS, RUN, TEST, VALIDATION, cell_folders, cell_paths,
 
 
 def pack_study(root: Path, shared_with: Sequence[Path] = ()) -> int:
-    """Move every cell folder of a results folder into its packed files; returns how many cells these hold.
+    """Move every cell folder of a results folder into its packed files; returns how many
+    cells these hold.
 
-    Nothing is deleted before it was read back equal. A kill at any moment loses nothing: what is in both forms is the same.
+    Nothing is deleted before it was read back equal. A kill at any moment loses nothing:
+    what is in both forms is the same.
 
     Args:
-        shared_with: Packed results folders; predictions that are equal to one of theirs are not stored a second time.
+        shared_with: Packed results folders; predictions that are equal to one of theirs
+            are not stored a second time.
 
     Raises:
-        EmoNetError: for a folder without cells, or a cell that isn't whole or holds what the packed form cannot.
+        EmoNetError: for a folder without cells, or a cell that isn't whole or holds what
+            the packed form cannot.
     """
     folders = cell_folders(root)
     if not cell_paths(root):
@@ -42,7 +46,9 @@ def pack_study(root: Path, shared_with: Sequence[Path] = ()) -> int:
 
 
 def unpack_study(root: Path) -> int:
-    """Give every packed cell a folder with its JSON files, as while a study runs; returns how many."""
+    """Give every packed cell a folder with its JSON files, as while a study runs; returns
+    how many.
+    """
     packed = packed_study(root)
     if packed is None:
         raise EmoNetError(f"{root} holds no packed cells.")

@@ -1,4 +1,6 @@
-"""The pictures of a study's report, as PNG: in percent, in colours that the colour-blind tell apart (Okabe & Ito 2008)."""
+"""The pictures of a study's report, as PNG: in percent, in colours that the colour-blind
+tell apart (Okabe & Ito 2008).
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,7 +20,9 @@ _COLUMNS = 4
 
 
 def plot_forest(path: Path, table: DatasetTable, reference: str) -> None:
-    """Every row's difference from the reference with its interval; filled where p is below 0.05 after Holm's correction."""
+    """Every row's difference from the reference with its interval; filled where p is
+    below 0.05 after Holm's correction.
+    """
     found = [
         (row.name, row.against, row.p_holm)
         for row in table.rows.values()
@@ -53,7 +57,9 @@ def plot_forest(path: Path, table: DatasetTable, reference: str) -> None:
 def plot_per_class(
     path: Path, figures: Mapping[str, np.ndarray], labels: Sequence[str], reference: str
 ) -> None:
-    """Bars of every row's F1 by emotion; `figures` is row → (S, C), fractions; the line is the reference's mean."""
+    """Bars of every row's F1 by emotion; `figures` is row → (S, C), fractions; the line
+    is the reference's mean.
+    """
     names = list(figures)
     figure, panels = _figure(
         2.2 + 1.55 * len(labels), 1.3 + 0.3 * len(names), 1, len(labels), sharey=True, sharex=True
@@ -77,7 +83,9 @@ def plot_per_class(
 
 
 def plot_confusions(path: Path, counts: Mapping[str, np.ndarray], labels: Sequence[str]) -> None:
-    """A confusion matrix a row: percent of the annotated emotion's turns, over all seeds; `counts` is row → (C, C)."""
+    """A confusion matrix a row: percent of the annotated emotion's turns, over all seeds;
+    `counts` is row → (C, C).
+    """
     figure, panels = _grid(len(counts), 2.9, 2.9, sharex=True, sharey=True)
     for axes, (name, matrix) in zip(panels, counts.items(), strict=False):
         shares = 100 * matrix / np.maximum(matrix.sum(-1, keepdims=True), 1)
@@ -101,10 +109,12 @@ def plot_learning_curves(
     title: str,
     scale: float = 1,
 ) -> None:
-    """Validation by epoch, a panel a row: every seed thin, their mean thick, the reference's mean dashed.
+    """Validation by epoch, a panel a row: every seed thin, their mean thick, the
+    reference's mean dashed.
 
     Args:
-        epochs: Row → for each seed the `epochs` of its run.json. key: The figure drawn, times `scale`.
+        epochs: Row → for each seed the `epochs` of its run.json. key: The figure drawn,
+            times `scale`.
     """
     curves = {name: [_curve(seed, key, scale) for seed in seeds] for name, seeds in epochs.items()}
     figure, panels = _grid(len(curves), 2.7, 2.0, sharex=True, sharey=True)
@@ -122,7 +132,9 @@ def plot_learning_curves(
 
 
 def plot_reliability(path: Path, results: Mapping[str, Calibration]) -> None:
-    """How often a confidence is right, a panel a system; the diagonal is what it should be, the grey bars are where turns lie."""
+    """How often a confidence is right, a panel a system; the diagonal is what it should
+    be, the grey bars are where turns lie.
+    """
     figure, panels = _grid(len(results), 3.4, 3.4, sharex=True, sharey=True)
     for axes, (name, result) in zip(panels, results.items(), strict=False):
         middles, width = 100 * (result.edges[:-1] + result.edges[1:]) / 2, 100 * np.diff(result.edges)
@@ -153,7 +165,9 @@ def _figure(width: float, height: float, *shape: int, **options: Any) -> tuple[A
 
 
 def _grid(panels: int, width: float, height: float, **options: Any) -> tuple[Any, list[Any]]:
-    """A figure with at least `panels` panels, row by row; those that are left over are hidden."""
+    """A figure with at least `panels` panels, row by row; those that are left over are
+    hidden.
+    """
     columns = min(panels, _COLUMNS)
     lines = math.ceil(panels / columns)
     figure, axes = _figure(0.6 + width * columns, 0.6 + (height + 0.35) * lines, lines, columns, **options)

@@ -1,8 +1,11 @@
-"""What papers report for the systems of the field, and on what terms: never a figure without its test set and selection."""
+"""What papers report for the systems of the field, and on what terms: never a figure
+without its test set and selection.
+"""
 
 from dataclasses import dataclass
 
-# The two EmoryNLP test sets differ: 1,328 turns, and the 984 of them in the files that came with COSMIC.
+# The two EmoryNLP test sets differ: 1,328 turns, and the 984 of them in the files that
+# came with COSMIC.
 FULL, ALIGNED, UNKNOWN = "full", "aligned", "not stated"
 
 
@@ -11,9 +14,10 @@ class Published:
     """A figure of the literature.
 
     Attributes:
-        weighted_f1: In percent, as a text, for some sources give several. test_set: Of EmoryNLP, `full` or `aligned`; with a
-            question mark where that is likely and not stated. selection: How the epoch was chosen. backbone / runs: On what, and
-            how often.
+        weighted_f1: In percent, as a text, for some sources give several. test_set: Of
+            EmoryNLP, `full` or `aligned`; with a question mark where that is likely and
+            not stated. selection: How the epoch was chosen. backbone / runs: On what, and
+                how often.
     """
 
     weighted_f1: str
@@ -81,6 +85,8 @@ PUBLISHED: dict[str, dict[str, Published]] = {
 
 
 def published(preset: str, dataset_version: str) -> Published | None:
-    """What the system behind a preset reports for the corpus of a dataset version; None where nothing is known."""
+    """What the system behind a preset reports for the corpus of a dataset version; None
+    where nothing is known.
+    """
     corpus = "emorynlp" if dataset_version.startswith("emorynlp") else dataset_version.split("-")[0]
     return PUBLISHED.get(preset.removesuffix("-frozen").removesuffix("-finetuned"), {}).get(corpus)

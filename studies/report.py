@@ -22,10 +22,12 @@ PLOTS = "plots"
 def write_study_report(
     study: Study, output_dir: str | Path, resamples: int = RESAMPLES
 ) -> list[DatasetTable]:
-    """Write the report of the cells that are finished; what is missing is said in it. Nothing is trained, no corpus is read.
+    """Write the report of the cells that are finished; what is missing is said in it.
+    Nothing is trained, no corpus is read.
 
     Raises:
-        EmoNetError: for cells that are not the study's, or of different versions; see [`dataset_table`].
+        EmoNetError: for cells that are not the study's, or of different versions; see
+            [`dataset_table`].
     """
     root = Path(output_dir)
     (root / PLOTS).mkdir(parents=True, exist_ok=True)

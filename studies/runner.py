@@ -1,4 +1,6 @@
-"""Running a study: every cell trained and scored once, in several processes; a kill at any moment costs only the open cells."""
+"""Running a study: every cell trained and scored once, in several processes; a kill at
+any moment costs only the open cells.
+"""
 
 import contextlib
 import copy
@@ -50,14 +52,17 @@ def run_study(
     only: Sequence[str] = (),
     progress: bool = True,
 ) -> dict[str, str]:
-    """Run the cells that are not finished yet; see [`read_cell`] for what counts as finished.
+    """Run the cells that are not finished yet; see [`read_cell`] for what counts as
+    finished.
 
-    Everything is checked before the first training: rows against the backbone, datasets, and the finished cells, which are
-    never mixed with others. While it runs, each cell has a folder; in the end all are packed into two files.
+    Everything is checked before the first training: rows against the backbone, datasets,
+    and the finished cells, which are never mixed with others. While it runs, each cell
+    has a folder; in the end all are packed into two files.
 
     Args:
         jobs: Processes at a time; the cores are shared out among them.
-        fresh / only: Patterns of cells (`emorynlp/context`, `*/seed-3`) to run anew, or to run alone.
+        fresh / only: Patterns of cells (`emorynlp/context`, `*/seed-3`) to run anew, or
+            to run alone.
 
     Returns:
         Cell → reason for the cells that failed; the others are finished.
@@ -96,9 +101,11 @@ def run_study(
 
 
 def run_cell(cell: Cell, recipe: Mapping[str, Any], target: Path, scratch: Path) -> str:
-    """Train and score one cell; its folder `target` appears at once and whole. Returns its figures as text.
+    """Train and score one cell; its folder `target` appears at once and whole. Returns
+    its figures as text.
 
-    Weights are made and deleted inside `scratch`, which is on the same file system as `target`.
+    Weights are made and deleted inside `scratch`, which is on the same file system as
+    `target`.
     """
     with tempfile.TemporaryDirectory(dir=scratch) as temporary:
         run, ready = Path(temporary, "run"), Path(temporary, "cell")
@@ -172,7 +179,9 @@ def _outcome(cell: Cell, recipe: Mapping[str, Any], target: Path, scratch: Path)
 
 
 def _set_up_worker(threads: int) -> None:
-    """A worker: with its share of the cores, deaf to Ctrl-C (its parent ends it), and gone when its parent is."""
+    """A worker: with its share of the cores, deaf to Ctrl-C (its parent ends it), and
+    gone when its parent is.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -188,7 +197,9 @@ def _end_with_parent() -> None:
 def _recipes(
     study: Study, cells: Iterable[Cell], corpora: Mapping[str, Conversations]
 ) -> dict[str, dict[str, Any]]:
-    """Every cell's recipe by its path, after each row was tried as a configuration of the backbone."""
+    """Every cell's recipe by its path, after each row was tried as a configuration of the
+    backbone.
+    """
     text_config = config_of(resolve_backbone(study.backbone))
     kind = is_decoder_type(text_config.model_type), text_config.num_hidden_layers
     recipes = {cell.path: recipe_of(cell, corpora[cell.dataset].dataset_version, *kind) for cell in cells}
@@ -219,7 +230,9 @@ def _corpus(cell: Cell) -> Conversations:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the log that a Trainer prints where it has no bar, and without the bars of loading and saving."""
+    """Without the log that a Trainer prints where it has no bar, and without the bars of
+    loading and saving.
+    """
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
@@ -232,7 +245,9 @@ def _quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _alone_in(root: Path) -> Iterator[Path]:
-    """A scratch folder inside `root`, emptied of what a killed run left, for one `run_study` at a time."""
+    """A scratch folder inside `root`, emptied of what a killed run left, for one
+    `run_study` at a time.
+    """
     scratch = root / _OPEN
     scratch.mkdir(parents=True, exist_ok=True)
     lock = FileLock(scratch / "lock")

@@ -1,4 +1,6 @@
-"""The sections of a study's report that look inside the scores: emotions, groups of turns, speakers, calibration."""
+"""The sections of a study's report that look inside the scores: emotions, groups of
+turns, speakers, calibration.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -86,7 +88,9 @@ def curves_section(table: DatasetTable, reference: str, folder: Path, prefix: st
 
 
 def groups_section(table: DatasetTable, reference: str) -> list[Block]:
-    """Weighted F1 by kinds of turns, the confused pair, and the speakers who say most; nothing where no speakers are named."""
+    """Weighted F1 by kinds of turns, the confused pair, and the speakers who say most;
+    nothing where no speakers are named.
+    """
     rows = {row.name: [cell.predictions() for cell in row.cells.values()] for row in table.rows.values()}
     sample = next(iter(rows.values()))[0]
     if not all(row.get("speaker") for row in sample):
@@ -137,7 +141,9 @@ def groups_section(table: DatasetTable, reference: str) -> list[Block]:
 
 
 def calibration_section(table: DatasetTable, reference: str, folder: Path, prefix: str) -> list[Block]:
-    """Expected calibration error as trained and after temperature scaling, and the reliability of two rows."""
+    """Expected calibration error as trained and after temperature scaling, and the
+    reliability of two rows.
+    """
     lines, shown = [], {}
     for row in table.rows.values():
         results = [_calibrated(cell, table.labels) for cell in row.cells.values()]
@@ -171,7 +177,9 @@ def calibration_section(table: DatasetTable, reference: str, folder: Path, prefi
 def _pair_blocks(
     rows: dict[str, list[list[dict[str, Any]]]], labels: Sequence[str], reference: str
 ) -> list[Block]:
-    """Two emotions that are taken for each other: the pair the thesis names, or the reference's most confused one."""
+    """Two emotions that are taken for each other: the pair the thesis names, or the
+    reference's most confused one.
+    """
     named = all(label in labels for label in _NAMED_PAIR)
     together = [row for seed in rows[reference] for row in seed]
     first, second = _NAMED_PAIR if named else most_confused_pair(together, labels)
@@ -228,7 +236,9 @@ def _speaker_blocks(rows: dict[str, list[list[dict[str, Any]]]], labels: Sequenc
 
 
 def _calibrated(cell: FinishedCell, labels: Sequence[str]) -> tuple[Calibration, Calibration, float]:
-    """Calibration on test as trained and with the temperature of validation, and that temperature."""
+    """Calibration on test as trained and with the temperature of validation, and that
+    temperature.
+    """
     test, gold = _scores(cell.predictions("test"), labels)
     temperature = fit_temperature(*_scores(cell.predictions("validation"), labels))
     return calibration(test, gold), calibration(with_temperature(test, temperature), gold), temperature

@@ -1,4 +1,6 @@
-"""A study: rows × seeds × datasets in one declarative JSON file, read and checked before anything is trained."""
+"""A study: rows × seeds × datasets in one declarative JSON file, read and checked before
+anything is trained.
+"""
 
 import dataclasses
 import difflib
@@ -59,7 +61,9 @@ _FIELD_CHOICES = {
 
 @dataclass(frozen=True)
 class StudyRow:
-    """One row of the table: a preset and what differs from it (`EmoNetConfig` and `EmoNetTrainingArguments` fields)."""
+    """One row of the table: a preset and what differs from it (`EmoNetConfig` and
+    `EmoNetTrainingArguments` fields).
+    """
 
     name: str
     preset: str
@@ -88,8 +92,9 @@ class Study:
     """What a study file declares.
 
     Attributes:
-        datasets: Name (as `load_conversations` takes it) → folder with its files, or None for `$EMONET_DATA`. reference: The row
-            that the others are compared with. pairs: Further comparisons, (row, row). source: The file's content.
+        datasets: Name (as `load_conversations` takes it) → folder with its files, or None
+            for `$EMONET_DATA`. reference: The row that the others are compared with.
+            pairs: Further comparisons, (row, row). source: The file's content.
     """
 
     name: str
@@ -103,7 +108,9 @@ class Study:
     source: dict[str, Any]
 
     def cells(self) -> list[Cell]:
-        """All cells, seed by seed, so that a study cut short has whole tables of fewer seeds."""
+        """All cells, seed by seed, so that a study cut short has whole tables of fewer
+        seeds.
+        """
         return [
             Cell(dataset, data_dir, self.backbone, row, seed)
             for seed in self.seeds
@@ -116,7 +123,8 @@ def read_study(path: str | Path) -> Study:
     """The study of a JSON file, or a shipped one by its name (`emorynlp_cached`).
 
     Raises:
-        EmoNetError: for anything unknown or missing, naming file and key, with what is allowed.
+        EmoNetError: for anything unknown or missing, naming file and key, with what is
+            allowed.
     """
     file = _find(path)
     try:
@@ -145,7 +153,9 @@ def _find(path: str | Path) -> Path:
 
 
 def _without_twins(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of a JSON file; a key that is there twice would silently lose its first value."""
+    """An object of a JSON file; a key that is there twice would silently lose its first
+    value.
+    """
     result: dict[str, Any] = {}
     for key, value in pairs:
         if key in result:

@@ -1,4 +1,6 @@
-"""The section of a study's report that sets systems of the field beside what their papers say, with cost and direction."""
+"""The section of a study's report that sets systems of the field beside what their papers
+say, with cost and direction.
+"""
 
 import statistics
 from typing import Any
@@ -16,7 +18,9 @@ _HEADER = (
 
 
 def systems_section(study: Study, table: DatasetTable) -> list[Block]:
-    """Cost, direction and published figure of each row; nothing for a study without a system of the field."""
+    """Cost, direction and published figure of each row; nothing for a study without a
+    system of the field.
+    """
     known = {name: published(study.rows[name].preset, table.version) for name in table.rows}
     if not any(known.values()):
         return []

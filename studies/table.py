@@ -1,4 +1,6 @@
-"""The numbers of a study's report, from its finished cells: means, intervals, differences, p values."""
+"""The numbers of a study's report, from its finished cells: means, intervals,
+differences, p values.
+"""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -30,9 +32,12 @@ class RowResult:
     """A row on a dataset.
 
     Attributes:
-        cells: Finished cells by seed. missing: Seeds of the study without one. counts: (S, D, C, C) confusion counts on test.
-        figures: weighted_f1, macro_f1, accuracy on test and `validation` (weighted F1), each a value a seed (fractions).
-        interval: Weighted F1 over dialogues. against: This row minus the reference, over the seeds that both have.
+        cells: Finished cells by seed. missing: Seeds of the study without one. counts:
+            (S, D, C, C) confusion counts on test.
+        figures: weighted_f1, macro_f1, accuracy on test and `validation` (weighted F1),
+            each a value a seed (fractions).
+        interval: Weighted F1 over dialogues. against: This row minus the reference, over
+            the seeds that both have.
         p_holm: Its permutation p, corrected over the dataset's rows.
     """
 
@@ -48,7 +53,9 @@ class RowResult:
 
 @dataclass(frozen=True)
 class PairResult:
-    """A further comparison that the study names: the first row minus the second; `p_holm` is corrected over these pairs."""
+    """A further comparison that the study names: the first row minus the second; `p_holm`
+    is corrected over these pairs.
+    """
 
     first: str
     second: str
@@ -81,8 +88,8 @@ def dataset_table(study: Study, dataset: str, root: Path, resamples: int = RESAM
     """The table of a dataset from the finished cells in the results folder `root`.
 
     Raises:
-        EmoNetError: where there is no cell, one is another than the study asks for, or cells are of different versions of the
-            dataset or the package.
+        EmoNetError: where there is no cell, one is another than the study asks for, or
+            cells are of different versions of the dataset or the package.
     """
     by_row: dict[str, dict[int, FinishedCell]] = {name: {} for name in study.rows}
     for cell in study.cells():

@@ -1,4 +1,6 @@
-"""`emonet compare`: runs found and paired by seed, what differs refused, and the turns that changed."""
+"""`emonet compare`: runs found and paired by seed, what differs refused, and the turns
+that changed.
+"""
 
 import argparse
 import json

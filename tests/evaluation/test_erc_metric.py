@@ -1,4 +1,6 @@
-"""The `evaluate.Metric` loads without a network, by import and by path, and gives the package's figures."""
+"""The `evaluate.Metric` loads without a network, by import and by path, and gives the
+package's figures.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,6 @@
-"""The metrics against scikit-learn on random inputs, missing classes and padding included."""
+"""The metrics against scikit-learn on random inputs, missing classes and padding
+included.
+"""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,6 @@
-"""A run's report: the files are there, the pictures show something, and the table holds the figures."""
+"""A run's report: the files are there, the pictures show something, and the table holds
+the figures.
+"""
 
 import json
 import warnings

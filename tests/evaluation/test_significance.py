@@ -1,4 +1,6 @@
-"""The tests on synthetic systems whose answer is known: equal, better by construction, and no difference at all."""
+"""The tests on synthetic systems whose answer is known: equal, better by construction,
+and no difference at all.
+"""
 
 from itertools import product
 
@@ -20,7 +22,9 @@ CLASSES = 4
 
 
 def corpus(rng: np.random.Generator, dialogues: int, longest: int = 12) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) dialogues and (N,) gold labels, dialogues of different lengths, classes of different sizes."""
+    """(N,) dialogues and (N,) gold labels, dialogues of different lengths, classes of
+    different sizes.
+    """
     owner = np.repeat(np.arange(dialogues), rng.integers(2, longest + 1, dialogues))
     return owner, rng.choice(CLASSES, len(owner), p=[0.4, 0.3, 0.2, 0.1])
 
@@ -28,7 +32,9 @@ def corpus(rng: np.random.Generator, dialogues: int, longest: int = 12) -> tuple
 def system(
     rng: np.random.Generator, owner: np.ndarray, gold: np.ndarray, skill: float, shift: np.ndarray | float = 0
 ) -> np.ndarray:
-    """Predictions right with probability `skill` plus the dialogue's `shift`, otherwise a guess."""
+    """Predictions right with probability `skill` plus the dialogue's `shift`, otherwise a
+    guess.
+    """
     chance = skill + np.broadcast_to(shift, owner.max() + 1)[owner]
     return np.where(rng.random(len(gold)) < chance, gold, rng.integers(0, CLASSES, len(gold)))
 
@@ -135,7 +141,9 @@ def test_the_permutation_test_of_a_few_dialogues_is_exact(seeds: int) -> None:
 
 
 def test_false_alarms_are_as_rare_as_they_should_be() -> None:
-    """Two systems of equal skill, whose dialogues differ in difficulty: p < 0.05 in about 5 % of 400 corpora."""
+    """Two systems of equal skill, whose dialogues differ in difficulty: p < 0.05 in about
+    5 % of 400 corpora.
+    """
     rng = np.random.default_rng(5)
     alarms = {"permutation": 0, "bootstrap": 0}
     for _ in range(400):
@@ -150,7 +158,9 @@ def test_false_alarms_are_as_rare_as_they_should_be() -> None:
 
 
 def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
-    """95 % intervals of 300 corpora against the figure of a very large one with dialogues of the same kind."""
+    """95 % intervals of 300 corpora against the figure of a very large one with dialogues
+    of the same kind.
+    """
     rng = np.random.default_rng(6)
 
     def draw(dialogues: int) -> tuple[np.ndarray, np.ndarray]:
@@ -180,7 +190,8 @@ def test_a_system_alone_has_an_interval_around_its_mean_over_seeds() -> None:
 
 
 def test_holm_against_a_hand_computed_example() -> None:
-    # sorted: .005·4 = .02, .01·3 = .03, .03·2 = .06, .04·1 = .04 → .06 because it may not fall
+    # sorted: .005·4 = .02, .01·3 = .03, .03·2 = .06, .04·1 = .04 → .06 because it may not
+    # fall
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.6, 0.7]) == [1.0, 1.0] and holm([]) == []
 

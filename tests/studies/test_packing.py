@@ -1,4 +1,6 @@
-"""Packed studies: every file comes back, readers take both forms, and what cannot be held is refused."""
+"""Packed studies: every file comes back, readers take both forms, and what cannot be held
+is refused.
+"""
 
 import gzip
 import json

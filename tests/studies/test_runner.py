@@ -1,4 +1,6 @@
-"""`emonet study` on the sample corpus with a tiny backbone: what is run, what is kept, what is refused, what is reported."""
+"""`emonet study` on the sample corpus with a tiny backbone: what is run, what is kept,
+what is refused, what is reported.
+"""
 
 import json
 import os
@@ -23,7 +25,9 @@ FILES = {"run.json", "metrics.json", "test_metrics.json", "predictions.jsonl.gz"
 
 
 def times(folder: Path) -> dict[str, Any]:
-    """How long each step of each cell took, which no second run repeats, by the cells that are there."""
+    """How long each step of each cell took, which no second run repeats, by the cells
+    that are there.
+    """
     found = {cell: stored_cell(folder, cell) for cell in CELLS}
     return {cell: (stored.run["seconds"], stored.run["epochs"]) for cell, stored in found.items() if stored}
 
@@ -152,7 +156,9 @@ if __name__ == "__main__":
 
 
 def killed_midway(study: dict[str, Any], folder: Path, jobs: int) -> str:
-    """The command in a process of its own, killed as soon as a first cell is finished; returns that cell."""
+    """The command in a process of its own, killed as soon as a first cell is finished;
+    returns that cell.
+    """
     script, file = folder.with_name("command.py"), folder.with_suffix(".json")
     script.write_text(COMMAND)
     file.write_text(json.dumps({**study, "seeds": list(range(1, 30))}))

@@ -1,4 +1,6 @@
-"""A study of systems of the field says what they cost, which way they look, and what their papers report."""
+"""A study of systems of the field says what they cost, which way they look, and what
+their papers report.
+"""
 
 import json
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""Checkpoint files: writing, reading and checking them."""
+"""Write, read and check checkpoint files."""

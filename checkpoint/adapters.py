@@ -1,6 +1,4 @@
-"""Adapters on disk: what a folder or a repository without a backbone's weights holds, and
-how it is made whole, without peft.
-"""
+"""Read adapters from disk and merge them into their backbone, without peft."""
 
 import hashlib
 from dataclasses import dataclass
@@ -11,7 +9,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers.pytorch_utils import Conv1D
-from transformers.utils import cached_file
+from transformers.utils.hub import cached_file
 
 from ..errors import EmoNetError
 from ..files.guard import read_json
@@ -22,7 +20,7 @@ ADAPTER_FILE, ADAPTER_WEIGHTS = "emonet_adapter.json", "emonet_adapter.safetenso
 
 @dataclass(frozen=True)
 class Adapter:
-    """Low-rank updates (Hu et al. 2022) and what stands behind the backbone.
+    """Low-rank updates (Hu et al. 2022) and the trained weights outside the backbone.
 
     Attributes:
         facts: `backbone`, `base_digest` and `base_dtype` (of the backbone's weights),
@@ -35,7 +33,11 @@ class Adapter:
 
     @classmethod
     def find(cls, checkpoint: Any, kwargs: dict[str, Any]) -> "Adapter | None":
-        """The adapters of a folder or a repository; None where it holds a whole model.
+        """Read the adapters of a folder or a repository; None for a whole model.
+
+        Args:
+            checkpoint: The folder or the repository.
+            kwargs: Those of `from_pretrained`.
 
         Raises:
             EmoNetError: for adapters that can't be read.
@@ -50,39 +52,47 @@ class Adapter:
             adapter.scale, adapter.backbone, adapter.base_dtype, facts["base_digest"]
         except (OSError, AttributeError, KeyError, TypeError, ValueError, SafetensorError) as error:
             raise EmoNetError(
-                f"{checkpoint}: no adapters that load ({error!r}); save_adapter(model, folder) writes them."
+                f"{checkpoint}: cannot load its adapters ({error!r}); "
+                "write them again with save_adapter(model, folder)."
             ) from error
         return adapter
 
     @property
     def backbone(self) -> str:
-        return self.facts["backbone"]
+        """The name of the backbone."""
+        return str(self.facts["backbone"])
 
     @property
     def base_dtype(self) -> torch.dtype:
-        """In which the backbone's weights have `base_digest`: they are loaded and merged
-        in it, and cast after that.
+        """The dtype in which the backbone's weights have `base_digest`.
+
+        They are loaded and merged in it, and cast after that.
         """
-        return getattr(torch, self.facts.get("base_dtype", "float32"))
+        dtype: torch.dtype = getattr(torch, self.facts.get("base_dtype", "float32"))
+        return dtype
 
     @property
     def scale(self) -> float:
-        """What the product of the two factors is multiplied by."""
+        """The factor of the product of the two low-rank matrices."""
         alpha = self.facts["alpha"]
-        return 2.0 if alpha is None else alpha / self.facts["rank"]
+        return 2.0 if alpha is None else float(alpha / self.facts["rank"])
 
     @torch.no_grad()
     def merge_into(self, model: Any, source: str, backbone: str | None = None) -> None:
-        """Add the updates to a model on its pretrained backbone and put what was trained
-        beside them in place.
+        """Add the updates to the backbone and load the weights outside of it.
+
+        Args:
+            model: A model on its pretrained backbone.
+            source: Where the adapters are from, for messages.
+            backbone: Where the backbone is from, for messages.
 
         Raises:
             EmoNetError: for a backbone with other weights, or adapters of another model.
         """
         if weights_digest(model.adapted) != self.facts["base_digest"]:
             raise EmoNetError(
-                f"{source}: its adapters belong to other weights of {self.backbone!r} than {backbone or 'the ones found here'}; "
-                "give the backbone they were trained on."
+                f"{source}: its adapters belong to other weights of {self.backbone!r} "
+                f"than {backbone or 'the ones found here'}; give the backbone they were trained on."
             )
         targets = {**dict(model.named_parameters()), **dict(model.named_buffers())}
         own = {name for name in targets if not name.startswith(model.backbone_prefixes)}
@@ -92,6 +102,7 @@ class Adapter:
                 layer = model.get_submodule(layer_name)
                 update = self.scale * (self.state[name.replace(".lora_A.", ".lora_B.")] @ tensor)
                 weight = layer.weight
+                # Conv1D stores its weight transposed.
                 weight.add_((update.T if isinstance(layer, Conv1D) else update).to(weight))
             elif ".lora_B." not in name:
                 if name not in own:
@@ -102,14 +113,12 @@ class Adapter:
 
 
 def is_adapter(checkpoint: Any, **options: Any) -> bool:
-    """Whether a folder or a repository is what `save_adapter` wrote, rather than a whole
-    checkpoint.
-    """
+    """Whether a folder or a repository holds adapters, not a whole checkpoint."""
     return fetched(checkpoint, ADAPTER_FILE, **options) is not None
 
 
 def weights_digest(module: torch.nn.Module) -> str:
-    """Digest of a module's weights: two encoders with the same digest compute the same."""
+    """Compute the SHA-256 digest of a module's names and weights."""
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(name.encode())
@@ -118,15 +127,17 @@ def weights_digest(module: torch.nn.Module) -> str:
 
 
 def fetched(checkpoint: Any, name: str, **options: Any) -> str | None:
-    """The path of a file of a folder or a repository, None where it has none.
+    """Get the local path of a file of a folder or a repository, None where it is missing.
 
     Args:
+        checkpoint: The folder or the repository.
+        name: Of the file.
         options: Those of `hub_options`.
     """
     if Path(checkpoint).is_dir():
         path = Path(checkpoint, options.get("subfolder") or "", name)
         return str(path) if path.is_file() else None
-    return cached_file(
+    cached: str | None = cached_file(
         str(checkpoint),
         name,
         _raise_exceptions_for_gated_repo=False,
@@ -134,3 +145,4 @@ def fetched(checkpoint: Any, name: str, **options: Any) -> str | None:
         _raise_exceptions_for_connection_errors=False,
         **options,
     )
+    return cached

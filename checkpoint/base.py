@@ -1,14 +1,12 @@
-"""What every EmoNet checkpoint is: weights, code, tokenizer and speakers, loaded and
-saved with and without the package.
-"""
+"""Load and save a whole checkpoint: weights, code, tokenizer and speakers."""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from transformers import PretrainedConfig, PreTrainedModel
+from transformers import AutoModel, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
 from ..errors import EmoNetError
@@ -21,34 +19,34 @@ from .integrity import DIGESTS_FILE, WeightsHeader, check_digests, write_digests
 logger = logging.get_logger(__name__)
 
 
-class EmoNetCheckpoint(PreTrainedModel):
-    """A model that brings its processor, and whose folder works for people who have not
-    the package.
+class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
+    """A model with its processor, whose folder works for users without emonet installed.
 
     Attributes:
-        auto_map: What `config.json` says to them, but for `AutoModel`, which gives the
+        auto_map: The entries of `auto_map` in `config.json`, apart from `AutoModel`: the
             class that was saved.
-        processor_class: Of the processor that is saved beside the weights.
+        processor_class: The class of the processor that is saved beside the weights.
     """
 
-    auto_map: dict[str, str] = {}
+    auto_map: ClassVar[dict[str, str]] = {}
     processor_class: Any = None
     accepts_loss_kwargs = False
     _processor: Any = None
 
     @classmethod
     def from_pretrained(cls, *args: Any, backbone_path: str | None = None, **kwargs: Any) -> Any:
-        """As `PreTrainedModel.from_pretrained`, from safetensors; adapters alone are
-        merged into their backbone.
+        """Load a model from safetensors, or merge adapters into their backbone.
 
         Args:
-            backbone_path: Where the backbone of adapters lies now, if not under the name
-                it had in training.
+            args: Those of `PreTrainedModel.from_pretrained`.
+            backbone_path: The backbone of adapters, if it is no longer under its name in
+                training.
+            kwargs: Those of `PreTrainedModel.from_pretrained`.
 
         Raises:
-            EmoNetError: for files that are not the ones that were saved (`digests.json`),
-                a configuration that asks for more than the weights hold, or adapters
-                whose backbone has other weights than those they were trained on.
+            EmoNetError: for files that differ from the saved ones (`digests.json`), a
+                configuration that asks for more than the weights hold, or adapters whose
+                backbone has other weights than in training.
         """
         checkpoint = args[0] if args else kwargs.get("pretrained_model_name_or_path")
         if checkpoint is not None and Path(checkpoint).is_dir():
@@ -92,7 +90,7 @@ class EmoNetCheckpoint(PreTrainedModel):
     ) -> Any:
         if kwargs.get("quantization_config") is not None:
             raise EmoNetError(
-                f"{checkpoint}: adapters are merged into whole weights; load a merged checkpoint in 4 bits."
+                f"{checkpoint}: adapters can't be merged into 4-bit weights; load a merged checkpoint."
             )
         config_class: Any = cls.config_class
         config = kwargs.get("config") or config_class.from_pretrained(checkpoint, **hub_options(kwargs))
@@ -107,8 +105,8 @@ class EmoNetCheckpoint(PreTrainedModel):
         except OSError as error:
             reason = " ".join(str(error).split())
             raise EmoNetError(
-                f"{checkpoint}: adapters alone, and their backbone {adapter.backbone!r} can't be loaded here ({reason}); say "
-                "where it is: from_pretrained(..., backbone_path=FOLDER)."
+                f"{checkpoint}: holds adapters, and their backbone {adapter.backbone!r} can't be loaded here "
+                f"({reason}); say where it is: from_pretrained(..., backbone_path=FOLDER)."
             ) from error
         adapter.merge_into(model, checkpoint, backbone_path)
         model.name_or_path = checkpoint
@@ -119,25 +117,23 @@ class EmoNetCheckpoint(PreTrainedModel):
 
     @classmethod
     def on_backbone(cls, backbone: str, config: Any, **load: Any) -> Any:
-        """A new model of that configuration on pretrained weights."""
+        """Build a new model of a configuration on pretrained weights."""
         raise NotImplementedError
 
     @property
     def backbone_prefixes(self) -> tuple[str, ...]:
-        """How the names of those weights begin that come from the backbone and that
-        adapters leave as they are.
-        """
+        """Prefixes of the backbone's weights, which files of adapters leave out."""
         raise NotImplementedError
 
     def freeze(self) -> None:
-        """Mark as untrainable what the configuration calls frozen (`from_pretrained`
-        forgets `requires_grad`).
+        """Freeze the parts that the configuration calls frozen.
+
+        `from_pretrained` does not keep `requires_grad`.
         """
 
     @property
     def processor(self) -> Any:
-        """The processor of this model: the one attached to it, or the one saved beside
-        its checkpoint.
+        """The processor attached to this model, or saved beside its checkpoint.
 
         Raises:
             ValueError: where there is neither.
@@ -158,13 +154,17 @@ class EmoNetCheckpoint(PreTrainedModel):
         self._processor = value
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
-        """As `PreTrainedModel.save_pretrained`, and all else that a repository needs to
-        work for others.
+        """Save the weights and everything that a repository needs to work for others.
 
         That is the code, the entries of the Auto classes and the pipeline in
-        `config.json`, the tokenizer and `speakers.json`; and, where the package is
-        installed, the card and the handler for Inference Endpoints. Code that an earlier
-        save left in the folder, and that this model does not use, is deleted.
+        `config.json`, the tokenizer and `speakers.json`; where emonet is installed, also
+        the card and the handler for Inference Endpoints. Code of an earlier save that
+        this model does not use is deleted.
+
+        Args:
+            save_directory: The folder.
+            args: Those of `PreTrainedModel.save_pretrained`.
+            kwargs: Those of `PreTrainedModel.save_pretrained`.
 
         Raises:
             EmoNetError: for a file in place of the folder, or a folder with a symbolic
@@ -185,11 +185,11 @@ class EmoNetCheckpoint(PreTrainedModel):
         super().save_pretrained(save_directory, *args, **kwargs)
         if kwargs.get("is_main_process", True):
             self._save_companions(save_directory)
-        if push is not None:  # after the companions, which the base class would not know of
+        if push is not None:  # last, because the base class would push without the companions
             self.push_to_hub(**push)
 
     def save_without_weights(self, folder: str | os.PathLike[str]) -> None:
-        """Write what `save_pretrained` writes, but for the weights."""
+        """Save everything that `save_pretrained` saves, apart from the weights."""
         refuse_outside_links(folder)
         self._set_auto_map()
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -199,23 +199,23 @@ class EmoNetCheckpoint(PreTrainedModel):
 
     @classmethod
     def register_for_auto_class(cls, auto_class: str = "AutoModel") -> None:
-        """Have transformers save the code of a subclass of your own; that of this class
-        is always saved.
+        """Have transformers save the code of your own subclass.
+
+        The code of emonet's classes is always saved.
         """
         if source_of(cls) is None:
-            super().register_for_auto_class(auto_class)
+            super().register_for_auto_class(auto_class)  # type: ignore[no-untyped-call]
 
     @property
     def code_lookups(self) -> dict[Callable[..., Any], type]:
-        """Functions that import a part of the model by name, and the class of the part:
-        see [`flat_code`].
+        """Functions that import a part of the model by name, with the class of the part.
+
+        See [`flat_code`].
         """
         return {}
 
     def save_code(self, folder: str | os.PathLike[str]) -> None:
-        """Write the code that loads this model where emonet is not installed: see
-        [`write_code`].
-        """
+        """Write the code that loads this model without emonet: see [`write_code`]."""
         file = source_of(exported_class(type(self)))
         assert file is not None
         write_code(folder, file, self.code_lookups)
@@ -234,8 +234,38 @@ class EmoNetCheckpoint(PreTrainedModel):
 
 
 def resolve_backbone(backbone: str) -> tuple[str, str]:
-    """(what `from_pretrained` loads, the public name). The embedded backbones exist only
-    where the package is installed.
+    """Resolve a backbone into what `from_pretrained` loads and its public name.
+
+    Embedded backbones exist only where emonet is installed.
     """
     path = package.resolve_backbone(backbone)
     return path, package.backbone_name(path)
+
+
+def backbone_state(path: str, config: PretrainedConfig, **options: Any) -> dict[str, torch.Tensor]:
+    """Load the weights of a backbone, without its pooler.
+
+    Args:
+        path: A folder or a Hub id.
+        config: The backbone's configuration, which may have fewer layers than the file.
+        options: Those of `from_pretrained`.
+
+    Raises:
+        ValueError: for weights that do not load, or a file that lacks some.
+    """
+    verbosity = logging.get_verbosity()
+    # Silence the report of unused layers above the read-out; missing ones are checked.
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    try:
+        source, info = AutoModel.from_pretrained(
+            path, config=config, output_loading_info=True, trust_remote_code=False, **options
+        )
+    except Exception as error:  # safetensors, pickle and the archive reader share no class
+        raise ValueError(f"{path!r}: its weights do not load ({type(error).__name__}: {error}).") from error
+    finally:
+        logging.set_verbosity(verbosity)
+    missing = [key for key in info["missing_keys"] if "pooler" not in key]
+    if missing:
+        raise ValueError(f"{path!r} lacks weights of its backbone, for example {sorted(missing)[0]!r}.")
+    state: dict[str, torch.Tensor] = source.state_dict()
+    return state

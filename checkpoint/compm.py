@@ -1,15 +1,16 @@
-"""The published CoMPM code's weights on EmoNet: `preset compm` is that model, weight for
-weight.
+"""Convert published CoMPM weights (Lee & Lee 2022) to the `compm` preset.
 
-    >>> config = EmoNetConfig(text_config=roberta_config, **preset_config("compm", is_decoder=False, num_layers=24))
+    >>> fields = preset_config("compm", is_decoder=False, num_layers=24)
+    >>> config = EmoNetConfig(text_config=roberta, **fields)
     >>> model = EmoNetForSequenceClassification(config)
-    >>> model.load_state_dict(convert_state_dict(torch.load("model.bin", weights_only=True)))
+    >>> published = torch.load("model.bin", weights_only=True)
+    >>> model.load_state_dict(convert_state_dict(published))
 
-The published code adds `<s1>` … `<s9>` to the tokenizer; do so with
-`tokenizer.add_special_tokens` and give the backbone's config the checkpoint's
-`vocab_size`. It passes no attention mask, so its own memory reads padding where earlier
-utterances differ in length; EmoNet masks it, and equals the computation on unpadded
-utterances.
+The published code adds `<s1>` … `<s9>` to the tokenizer: do the same with
+`tokenizer.add_special_tokens`, and give the backbone's config the `vocab_size` of the
+checkpoint. It passes no attention mask, so its memory reads padding where earlier
+utterances differ in length. EmoNet masks the padding; its logits are those of the
+published code on unpadded utterances.
 """
 
 from collections.abc import Mapping
@@ -24,19 +25,19 @@ _PREFIXES = {
     "speakerGRU.": "emonet.memory.gru.",
     "W.": "classifier.1.",
 }
-# Not used in the published forward pass: the encoders' poolers, stored position ids and
-# the projection left out of it.
+# Weights that the published forward pass does not use.
 _UNUSED = (".pooler.", ".position_ids", ".token_type_ids")
 _UNUSED_PREFIXES = ("SC.", "W_p.")
 
 
 def convert_state_dict(published: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """A published CoMPM state dict (`context_model.*`, `speaker_model.*`, `speakerGRU.*`,
-    `W.*`) under EmoNet's names.
+    """Rename the weights of a published CoMPM checkpoint to EmoNet's names.
+
+    Args:
+        published: Keys `context_model.*`, `speaker_model.*`, `speakerGRU.*` and `W.*`.
 
     Raises:
-        EmoNetError: for a key that belongs to none of the published parts, or a part that
-            is missing.
+        EmoNetError: for an unknown key, or a missing part.
     """
     converted = {}
     for key, tensor in published.items():
@@ -46,7 +47,7 @@ def convert_state_dict(published: Mapping[str, torch.Tensor]) -> dict[str, torch
         prefix = next((prefix for prefix in _PREFIXES if name.startswith(prefix)), None)
         if prefix is None:
             raise EmoNetError(
-                f"{key!r} is no key of a CoMPM checkpoint; its parts are {', '.join(_PREFIXES)}."
+                f"{key!r} is not a key of a CoMPM checkpoint; its parts are {', '.join(_PREFIXES)}."
             )
         converted[_PREFIXES[prefix] + name.removeprefix(prefix)] = tensor
     for prefix, target in _PREFIXES.items():

@@ -1,6 +1,4 @@
-"""The files beside a checkpoint's weights that processors read and write, and scores as
-the rows that people get.
-"""
+"""Read and write the files beside a checkpoint's weights; turn logits into scores."""
 
 import json
 import os
@@ -11,7 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 from transformers import AutoTokenizer
-from transformers.utils import cached_file
+from transformers.utils.hub import cached_file
 
 from ..files.guard import read_json
 
@@ -35,19 +33,20 @@ def _last_part(name: str) -> str:
     return name.rstrip("/").rsplit("/", 1)[-1]
 
 
-def _nothing(folder: str | os.PathLike[str]) -> None:
+def _write_nothing(folder: str | os.PathLike[str]) -> None:
     pass
 
 
 @dataclass
 class PackageFunctions:
-    """What a checkpoint's code can do only where emonet is installed, which sets these
-    (`auto_classes.py`).
+    """Functions that a checkpoint's code has only where emonet is installed.
+
+    The installed package sets them (`auto_classes.py`).
 
     Attributes:
-        resolve_backbone: A backbone's name → what `from_pretrained` loads; embedded ones
-            are installed.
-        backbone_name: What `resolve_backbone` gave → the public name.
+        resolve_backbone: Turn a backbone's name into what `from_pretrained` loads, and
+            install embedded ones.
+        backbone_name: Turn a result of `resolve_backbone` into the public name.
         write_companions: Write card, handler and requirements into a saved folder.
         dialogue_biographer: See `speakers.biographies.choose`.
         utterance_embedder: See `inference.embedding`.
@@ -55,7 +54,7 @@ class PackageFunctions:
 
     resolve_backbone: Callable[[str], str] = str
     backbone_name: Callable[[str], str] = _last_part
-    write_companions: Callable[[str | os.PathLike[str]], None] = _nothing
+    write_companions: Callable[[str | os.PathLike[str]], None] = _write_nothing
     dialogue_biographer: Callable[..., Any] = _not_installed
     utterance_embedder: Callable[..., Any] = _not_installed
 
@@ -64,66 +63,72 @@ package = PackageFunctions()
 
 
 def hub_options(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the options that say where files are fetched from."""
+    """Select the options that say where files are fetched from."""
     return {name: value for name, value in kwargs.items() if name in _HUB_OPTIONS}
 
 
 def tokenizer_of(checkpoint: str, config: Any, **options: Any) -> Any:
-    """The tokenizer saved beside a checkpoint; ValueError where none is."""
+    """Load the tokenizer beside a checkpoint.
+
+    Raises:
+        ValueError: where there is none that loads.
+    """
     try:
-        # With the backbone's config AutoTokenizer could pick that family's class over the
-        # one that was saved.
+        # With the backbone's config AutoTokenizer could choose the class of that family,
+        # not the saved one.
         return AutoTokenizer.from_pretrained(checkpoint, config=config, trust_remote_code=False, **options)
     except (OSError, ValueError) as error:
         raise ValueError(
-            f"{checkpoint!r} has no tokenizer that loads; save it beside the weights with "
+            f"{checkpoint!r}: cannot load its tokenizer; save it beside the weights with "
             f"processor.save_pretrained(folder). ({error})"
         ) from error
 
 
 def backbone_tokenizer(backbone: str, **kwargs: Any) -> Any:
-    """The tokenizer of a backbone: a Hub id, a folder, `minilm` or `smollm2`."""
+    """Load the tokenizer of a backbone: a Hub id, a folder, `minilm` or `smollm2`."""
     path = package.resolve_backbone(backbone)
     return AutoTokenizer.from_pretrained(path, trust_remote_code=False, **kwargs)
 
 
 def speakers_of(checkpoint: str, **options: Any) -> dict[str, int]:
-    """Names → global ids of the `speakers.json` beside a checkpoint; ValueError where
-    there is none.
+    """Read the global ids by name from the `speakers.json` beside a checkpoint.
+
+    Raises:
+        ValueError: where there is none, or one that can't be read.
     """
     try:
         path = cached_file(checkpoint, SPEAKERS_FILE, **options)
     except OSError as error:
         raise ValueError(
-            f"{checkpoint!r} has no {SPEAKERS_FILE}: without it every speaker would be the unknown one. Copy it from "
-            'the training run, or write {"version": 1, "speakers": []} to accept that.'
+            f"{checkpoint!r} has no {SPEAKERS_FILE}: without it every speaker would be the unknown one. "
+            'Copy it from the training run, or write {"version": 1, "speakers": []} to accept that.'
         ) from error
     return read_speakers(str(path))
 
 
 def read_speakers(path: str | os.PathLike[str]) -> dict[str, int]:
-    """Names → global ids from a `speakers.json` (names in order of their ids, which start
-    at 1).
+    """Read the global ids by name from a `speakers.json`: names in order, ids from 1.
+
+    Raises:
+        ValueError: for a file that can't be read.
     """
     try:
         names = read_json(path)["speakers"]
-        return {str(name): number for number, name in enumerate(names, start=1)}
+        return {str(name): speaker_id for speaker_id, name in enumerate(names, start=1)}
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f"{path}: not a speaker registry ({error}); copy it anew from the training run."
+            f"{path}: not a speaker registry ({error}); copy it again from the training run."
         ) from error
 
 
 def write_speakers(folder: str | os.PathLike[str], names: Iterable[str]) -> None:
-    """Write `speakers.json`, names in order of their ids."""
+    """Write `speakers.json`, with the names in order of their ids."""
     document = {"version": 1, "speakers": list(names)}
     Path(folder, SPEAKERS_FILE).write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 def labelled(logits: np.ndarray, config: Any) -> list[dict[str, Any]]:
-    """(T, C) logits → for each turn `label`, `score` and all `scores` by label,
-    calibrated.
-    """
+    """Turn logits (T, C) into `label`, `score` and calibrated `scores` of every turn."""
     logits = logits / config.calibration_temperature
     exps = np.exp(logits - logits.max(-1, keepdims=True))
     names = config.label_names

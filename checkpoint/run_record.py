@@ -1,4 +1,4 @@
-"""`run.json`: what was run, and every epoch's figures."""
+"""Make the content of `run.json`: settings, and the figures of every epoch."""
 
 import dataclasses
 import json
@@ -14,17 +14,24 @@ import transformers
 from ..version import PACKAGE_VERSION
 
 RUN_FILE = "run.json"
-# Training arguments that say where and how something is written, and nothing about what
-# is learnt.
+# Training arguments about output or the machine, without influence on what is learnt.
 _NOT_LEARNING = (
-    "output_dir", "run_name", "report_to", "disable_tqdm", "push_to_hub", "use_cpu", "project", "trackio_space_id",
-    "resume_from_checkpoint", "deepspeed",
-)  # fmt: skip
+    "deepspeed",
+    "disable_tqdm",
+    "output_dir",
+    "project",
+    "push_to_hub",
+    "report_to",
+    "resume_from_checkpoint",
+    "run_name",
+    "trackio_space_id",
+    "use_cpu",
+)
 _BACKBONE_KEYS = ("text_config", "id2label", "label2id", "class_weights")
 
 
 def versions() -> dict[str, str]:
-    """Versions of what a result depends on."""
+    """List the versions of everything that a result depends on."""
     return {
         "emonet": PACKAGE_VERSION,
         "python": platform.python_version(),
@@ -35,8 +42,13 @@ def versions() -> dict[str, str]:
 
 
 def run_record(model: Any, args: Any, state: Any, **facts: Any) -> dict[str, Any]:
-    """The content of `run.json` from a trainer's model, arguments and state; `facts`
-    replace or join what is found there.
+    """Make the content of `run.json`.
+
+    Args:
+        model: The trainer's model.
+        args: The trainer's arguments.
+        state: The trainer's state.
+        facts: Further entries, or replacements.
     """
     config = model.config
     default = type(config)().to_dict()
@@ -62,7 +74,7 @@ def run_record(model: Any, args: Any, state: Any, **facts: Any) -> dict[str, Any
 
 
 def changed_arguments(args: Any) -> dict[str, Any]:
-    """Training arguments that differ from their defaults and may be published."""
+    """Select the training arguments that differ from their defaults and are public."""
     changed = {}
     for field in dataclasses.fields(args):
         default = (
@@ -81,9 +93,7 @@ def changed_arguments(args: Any) -> dict[str, Any]:
 
 
 def is_public(name: str, value: Any) -> bool:
-    """Whether a setting may be published: it is about learning, and neither a token nor a
-    place on this machine.
-    """
+    """Whether a setting is about learning, and neither a token nor a local path."""
     if name in _NOT_LEARNING or "token" in name or name.startswith(("hub_", "logging_", "save_")):
         return False
     values = value.values() if isinstance(value, dict) else [value]
@@ -94,11 +104,10 @@ def is_public(name: str, value: Any) -> bool:
 
 
 def epoch_rows(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row an evaluation from a Trainer's log: training loss and every validation
-    figure.
+    """Make one row per evaluation from a Trainer's log: training loss and all figures.
 
-    Evaluations in the midst of an epoch have rows of their own; without any evaluation,
-    every logged loss has one.
+    Evaluations within an epoch have their own rows; without any evaluation, every logged
+    loss has one.
     """
     rows: dict[float, dict[str, Any]] = {}
     loss: dict[str, Any] = {}
@@ -117,16 +126,23 @@ def epoch_rows(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def best_epoch(
     history: list[dict[str, Any]], metric: str = "weighted_f1", greater: bool = True
 ) -> float | None:
-    """The epoch of the best validation figure, the first of equals."""
+    """Find the epoch of the best validation figure, the first of equals.
+
+    Args:
+        history: A Trainer's log.
+        metric: Without `eval_`.
+        greater: Whether a higher value is better.
+    """
     scored = [row for row in epoch_rows(history) if metric in row]
+    if not scored:
+        return None
     choose = max if greater else min
-    return choose(scored, key=lambda row: row[metric])["epoch"] if scored else None
+    best: float = choose(scored, key=lambda row: row[metric])["epoch"]
+    return best
 
 
 def kept_epoch(args: Any, history: list[dict[str, Any]]) -> float | None:
-    """The epoch whose weights a training with these arguments ends with: the best where
-    it goes back to it, else the last.
-    """
+    """Find the epoch whose weights the training ends with: the best one or the last."""
     metric = (args.metric_for_best_model or "loss").removeprefix("eval_")
     if getattr(args, "saves_nothing", False) or args.load_best_model_at_end:
         return best_epoch(history, metric, bool(args.greater_is_better))

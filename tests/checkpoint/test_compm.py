@@ -1,6 +1,4 @@
-"""The `compm` preset against the published computation, written again here in its plain
-form, one turn at a time.
-"""
+"""Compare the `compm` preset with the published computation, turn by turn."""
 
 from typing import Any
 
@@ -19,9 +17,7 @@ from emonet.training.presets import preset_config
 
 
 class PublishedCoMPM(nn.Module):
-    """Lee & Lee 2022: first token of the whole past, plus a GRU over the first tokens of
-    the speaker's earlier turns.
-    """
+    """First token of the past, plus a GRU over the speaker's turns (Lee & Lee 2022)."""
 
     def __init__(self, config: Any):
         super().__init__()
@@ -73,14 +69,14 @@ def test_logits_equal_the_published_computation(pair: Any, repeats: int, tokeniz
     turns = [turn for _ in range(repeats) for turn in DIALOGUE if turn["text"]]
     with torch.no_grad():
         ours = model(**processor([turns, OTHER])).logits[0]
-        for place in {0, 1, 2, len(turns) // 2, len(turns) - 1}:
-            expected = published(tokenizer, turns[: place + 1])
-            assert torch.allclose(ours[place], expected, atol=1e-4), place
+        for index in {0, 1, 2, len(turns) // 2, len(turns) - 1}:
+            expected = published(tokenizer, turns[: index + 1])
+            assert torch.allclose(ours[index], expected, atol=1e-4), index
 
 
 def test_the_past_is_cut_at_511_tokens(pair: Any, tokenizer: Any) -> None:
     published, model, processor = pair
-    turns = [{"speaker": "AB"[n % 2], "text": " ".join(["hello", "there"] * 20)} for n in range(30)]
+    turns = [{"speaker": "AB"[index % 2], "text": " ".join(["hello", "there"] * 20)} for index in range(30)]
     window = processor.encode(turns)[0]
     assert len(window["input_ids"][-1]) == 512 and window["input_ids"][-1][0] == tokenizer.cls_token_id
     with torch.no_grad():
@@ -93,5 +89,5 @@ def test_incomplete_or_foreign_checkpoints_are_refused(pair: Any) -> None:
     state = published.state_dict()
     with pytest.raises(EmoNetError, match="no speakerGRU"):
         convert_state_dict({key: value for key, value in state.items() if not key.startswith("speakerGRU")})
-    with pytest.raises(EmoNetError, match="no key of a CoMPM checkpoint"):
+    with pytest.raises(EmoNetError, match="not a key of a CoMPM checkpoint"):
         convert_state_dict({**state, "extra.weight": torch.zeros(1)})

@@ -1,6 +1,4 @@
-"""A checkpoint of an earlier version loads, under this one and without the package, and
-gives the scores it gave then.
-"""
+"""Checkpoints of earlier versions load and give the same scores."""
 
 import json
 from pathlib import Path

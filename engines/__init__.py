@@ -1,1 +1,1 @@
-"""Other ways to run a trained model: ONNX, and bulk prediction on one machine or on many."""
+"""Other engines for a trained model: ONNX, and bulk prediction."""

@@ -1,8 +1,7 @@
-"""Predictions for files of any size: chunk by chunk, in bounded memory, each row once and
-in order, resumable.
+"""Predict files of any size in resumable chunks, with bounded memory.
 
-Every dialogue stands alone, whatever chunk or machine it falls on: its speakers' memory
-is what they said in it.
+Every row is predicted once, in order. Every dialogue stands alone, whatever its chunk or
+machine: the memory of its speakers holds their utterances in that dialogue only.
 """
 
 import hashlib
@@ -23,7 +22,7 @@ from .bulk_output import MANIFEST, OutputFolder, facts_of
 from .load import load_engine
 from .onnx_export import RECORD_FILE
 from .parquet_rows import close_rows
-from .process_watch import ending_with_us
+from .process_watch import ending_with_parent
 
 LESS_MEMORY = "Run again with a lower --batch-size, --turns-a-part or --workers; finished parts are kept."
 
@@ -31,8 +30,9 @@ Runner = Callable[["ChunkWork", Sequence[Chunk], int], Any]
 
 
 class ChunkWork:
-    """What a worker does with a chunk. Light to send to another process: the model is
-    loaded there, once.
+    """The work of a worker on a chunk.
+
+    It is cheap to send to another process, which loads the model itself, once.
     """
 
     def __init__(self, checkpoint: str, output: OutputFolder, schema: pa.Schema, batch_size: int):
@@ -42,7 +42,7 @@ class ChunkWork:
         self.batch_size = batch_size
 
     def __call__(self, chunk: Chunk) -> int:
-        """Predict and write a chunk's part; returns the number of its rows."""
+        """Predict and write a chunk's part; return its number of rows."""
         rows = read_chunk(chunk, self.schema)
         model, processor = _loaded(self.checkpoint, self.output.made_by)
         dialogues: list[list[dict[str, str]]] = []
@@ -53,9 +53,9 @@ class ChunkWork:
                 dialogues.append([])
                 previous = dialogue
             dialogues[-1].append({"speaker": speaker, "text": text})
-        alone: list[dict[str, list[str]]] = [{} for _ in dialogues]
+        no_histories: list[dict[str, list[str]]] = [{} for _ in dialogues]
         try:
-            results = predict_dialogues(model, processor, dialogues, alone, self.batch_size)
+            results = predict_dialogues(model, processor, dialogues, no_histories, self.batch_size)
         except (MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
@@ -64,7 +64,7 @@ class ChunkWork:
         self.output.write(
             chunk, rows, [turn for turns in results for turn in turns], model.config.label_names
         )
-        return rows.num_rows
+        return int(rows.num_rows)
 
 
 def predict_files(
@@ -80,34 +80,39 @@ def predict_files(
     """Predict every turn of Parquet or JSONL files into a folder of Parquet parts.
 
     A row is a turn with `dialogue_id`, `speaker` and `text`, the turns of a dialogue
-    together and in order; other columns are passed through. Run again after a kill or a
-    full disk, it goes on with the parts that are missing.
+    together and in order; other columns are passed through. After a kill or a full disk,
+    the same call makes the missing parts.
+
+    Memory: the rows of a part per worker, and about 100 bytes per dialogue of the whole
+    input for the check that no dialogue comes twice.
 
     Args:
-        checkpoint: A run folder, or one of `emonet export`.
+        checkpoint: A run folder, or a folder of `emonet export`.
         source: A .parquet or .jsonl file, or a folder of them.
         output: The folder for `part-*.parquet` and `predictions.json`.
-        runner: What hands chunks to workers: `run_with_datasets` (default) or
+        runner: Distributes chunks to workers: `run_with_datasets` (default) or
             `ray_engine.run_with_ray`.
-        workers: Processes, each with a model of its own.
-        batch_size: Dialogues a forward pass. turns_a_part: Least rows of a part, which is
-            one worker's unit of work and memory.
+        workers: Processes, each with its own model.
+        batch_size: Dialogues per forward pass.
+        turns_a_part: Least rows of a part, which a worker holds in memory.
 
     Returns:
-        What `predictions.json` says.
-
-    Memory: a part's rows a worker, and about 100 bytes a dialogue of the whole input for
-    the check that no dialogue comes twice.
+        The content of `predictions.json`.
 
     Raises:
         EmoNetError: for input that can't be read, an output folder of other predictions
-            or one that another run writes to, and files that change meanwhile.
+            or of a running one, and files that change during the run.
     """
     checkpoint = Path(checkpoint)
     if not checkpoint.is_dir():
-        raise EmoNetError(f"{checkpoint} is no folder: bulk prediction needs a model on this machine.")
+        raise EmoNetError(
+            f"{checkpoint} is not a folder: bulk prediction needs a model on this machine. Download it first."
+        )
     if min(workers, batch_size, turns_a_part) < 1:
-        raise EmoNetError("workers, batch_size and turns_a_part must be at least 1.")
+        raise EmoNetError(
+            f"workers={workers}, batch_size={batch_size}, turns_a_part={turns_a_part}: "
+            "each must be at least 1."
+        )
     files = input_files(source)
     facts = facts_of(checkpoint, Path(source), files, turns_a_part)
     folder = OutputFolder(
@@ -115,34 +120,35 @@ def predict_files(
     )
     plan: Plan = plan_chunks(files, turns_a_part)
     _check_names(plan.schema)
-    with folder.alone():
+    with folder.locked():
         folder.begin(facts)
-        left = [chunk for chunk in plan.chunks if not folder.is_finished(chunk)]
+        missing = [chunk for chunk in plan.chunks if not folder.is_finished(chunk)]
         work = ChunkWork(str(checkpoint.absolute()), folder, plan.schema, batch_size)
         try:
-            if left:
-                (runner or run_with_datasets)(work, left, workers)
+            if missing:
+                (runner or run_with_datasets)(work, missing, workers)
         finally:
             close_rows()
         folder.finish(facts, plan, facts_of(checkpoint, Path(source), files, turns_a_part))
-        return read_json(folder.folder / MANIFEST)
+        manifest: dict[str, Any] = read_json(folder.folder / MANIFEST)
+        return manifest
 
 
 def run_with_datasets(work: ChunkWork, chunks: Sequence[Chunk], workers: int) -> None:
-    """On one machine: `Dataset.map` over the chunks, in `workers` processes.
+    """Run the chunks on this machine: `Dataset.map` in `workers` processes.
 
     Raises:
-        EmoNetError: where a process died.
+        EmoNetError: for a process that died.
     """
     from datasets import Dataset
 
-    places = Dataset.from_dict({"place": list(range(len(chunks)))})
+    indices = Dataset.from_dict({"index": list(range(len(chunks)))})
     processes = None if workers == 1 else min(workers, len(chunks))
-    given = {"work": work, "chunks": list(chunks), "alone": processes is None}
+    arguments = {"work": work, "chunks": list(chunks), "forked": processes is not None}
     try:
-        with ending_with_us():
-            places.map(
-                _of_place, fn_kwargs=given, num_proc=processes, desc="parts", load_from_cache_file=False
+        with ending_with_parent():
+            indices.map(
+                _run_chunk, fn_kwargs=arguments, num_proc=processes, desc="parts", load_from_cache_file=False
             )
     except RuntimeError as error:
         if "abruptly died" not in str(error):
@@ -150,14 +156,14 @@ def run_with_datasets(work: ChunkWork, chunks: Sequence[Chunk], workers: int) ->
         raise EmoNetError(f"A worker process died, most likely out of memory. {LESS_MEMORY}") from error
 
 
-def _of_place(row: dict[str, int], work: ChunkWork, chunks: Sequence[Chunk], alone: bool) -> dict[str, int]:
-    if not alone:  # a forked process hangs in the thread pool that its parent used
+def _run_chunk(row: dict[str, int], work: ChunkWork, chunks: Sequence[Chunk], forked: bool) -> dict[str, int]:
+    if forked:  # it would hang in the thread pool of its parent
         torch.set_num_threads(1)
-    return {"rows": work(chunks[row["place"]])}
+    return {"rows": work(chunks[row["index"]])}
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """PyTorch's allocator on a CPU has no class of its own for it."""
+    """Whether memory ran out; PyTorch's CPU allocator has no error class for it."""
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error)
 
 
@@ -171,5 +177,5 @@ def _check_names(schema: pa.Schema) -> None:
 
 @lru_cache(maxsize=1)
 def _loaded(checkpoint: str, made_by: str) -> tuple[Any, Any]:
-    """The model, once a process; `made_by` changes with its files."""
+    """Load the model once per process; `made_by` changes with its files."""
     return load_engine(checkpoint, "onnx" if (Path(checkpoint) / RECORD_FILE).is_file() else "torch")

@@ -1,4 +1,4 @@
-"""Files of turns, cut into chunks of whole dialogues that can be read on their own."""
+"""Cut files of turns into chunks of whole dialogues, each readable on its own."""
 
 import codecs
 import hashlib
@@ -15,25 +15,24 @@ from .parquet_rows import DAMAGED, ROWS_AT_ONCE, open_parquet, read_rows, unread
 
 COLUMNS = ("dialogue_id", "speaker", "text")
 ENDINGS = (".parquet", ".jsonl")
-_NOT_FOR_ARROW = (
-    pa.ArrowException,
-    OverflowError,
-    TypeError,
-    ValueError,
-)  # mixed types, huge numbers, half characters
+# Errors of Arrow for mixed types, huge numbers and lone surrogates.
+_NOT_FOR_ARROW = (pa.ArrowException, OverflowError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Consecutive whole dialogues of one file.
+    """Consecutive whole dialogues of a file.
 
     Attributes:
-        number: Place in the input. first / last: Rows of the file, from 0, the last one
-            not included. offset: Byte where the first row starts (JSONL). ids: Digest of
-                the rows' dialogue ids, in order.
+        index: Its position in the input.
+        path: The file.
+        first: Its first row of the file, from 0.
+        last: The row after its last one.
+        offset: The byte where the first row starts (JSONL).
+        ids: The digest of the rows' dialogue ids, in order.
     """
 
-    number: int
+    index: int
     path: str
     first: int
     last: int
@@ -43,44 +42,46 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Plan:
-    """The chunks of all files, and the columns that their rows have."""
+    """The chunks of all files, and the schema of their rows."""
 
     chunks: list[Chunk]
     schema: pa.Schema
 
     @property
     def rows(self) -> int:
+        """The number of rows of all chunks."""
         return sum(chunk.last - chunk.first for chunk in self.chunks)
 
 
 def input_files(source: str | Path) -> list[Path]:
-    """The file, or the Parquet and JSONL files of the folder in order of their names.
+    """List the file, or the Parquet and JSONL files of the folder by name.
 
     Raises:
-        EmoNetError: where there is none.
+        EmoNetError: for an empty folder, or a file of another type.
     """
     source = Path(source)
     if source.is_file():
         files = [source]
-    else:  # names that Spark and others use for their own notes begin so
+    else:  # Spark and others begin the names of their own files with . or _
         files = [path for path in sorted(source.rglob("*")) if path.is_file() and path.name[0] not in "._"]
     if not files:
         raise EmoNetError(f"{source}: expected a .parquet or .jsonl file of turns, or a folder of them.")
     for path in files:
         if path.suffix not in ENDINGS:
             raise EmoNetError(
-                f"{path}: expected .parquet or .jsonl files of turns alone; convert the file, or move it away."
+                f"{path}: expected only .parquet or .jsonl files of turns; convert the file, or move it away."
             )
     return files
 
 
 def plan_chunks(files: Sequence[Path], turns: int) -> Plan:
-    """Cut the files into chunks of at least `turns` rows, at ends of dialogues. One pass
-    that keeps ids alone.
+    """Cut the files into chunks of whole dialogues, with at least `turns` rows each.
+
+    This is one pass over the files that reads dialogue ids only.
 
     Raises:
-        EmoNetError: for a file that can't be read, lacks a column, or has the rows of a
-            dialogue in two places; naming file and row.
+        EmoNetError: for a file that can't be read, a missing column, or a dialogue whose
+            rows are not together; with file and row.
     """
     chunks: list[Chunk] = []
     schemas: list[pa.Schema] = []
@@ -95,8 +96,9 @@ def plan_chunks(files: Sequence[Path], turns: int) -> Plan:
                 key = hashlib.blake2b(dialogue.encode(), digest_size=12).digest()
                 if key in seen:
                     raise EmoNetError(
-                        f"{path.name}, row {row + 1}: dialogue {dialogue!r} has ended before. A dialogue's turns stand together, "
-                        "in one file, and its id is its own: sort the rows, or rename one of the two."
+                        f"{path.name}, row {row + 1}: dialogue {dialogue!r} has ended before. The turns of a "
+                        "dialogue must be together in one file, under an id of their own: sort the rows, or "
+                        "rename one of the two dialogues."
                     )
                 seen.add(key)
                 current = dialogue
@@ -107,7 +109,7 @@ def plan_chunks(files: Sequence[Path], turns: int) -> Plan:
         if row >= first:
             chunks.append(Chunk(len(chunks), str(path), first, row + 1, start, digest.hexdigest()))
     if not chunks:
-        raise EmoNetError(f"{files[0]}: there are no turns in the input.")
+        raise EmoNetError(f"{files[0]}: there are no turns in the input; give a file with rows.")
     try:
         schema = pa.unify_schemas(schemas, promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
@@ -118,15 +120,15 @@ def plan_chunks(files: Sequence[Path], turns: int) -> Plan:
 
 
 def read_chunk(chunk: Chunk, schema: pa.Schema) -> pa.Table:
-    """The rows of a chunk.
+    """Read the rows of a chunk.
 
     Raises:
-        EmoNetError: for rows that can't be read, hold no text or speaker, or whose `turn`
-            (where there is one) is not behind the one before; naming file and row.
+        EmoNetError: for rows that can't be read, lack text or speaker, or whose `turn`
+            column is not in order; with file and row.
     """
     path = Path(chunk.path)
-    in_columns = path.suffix == ".parquet"
-    table = read_rows(path, chunk.first, chunk.last) if in_columns else _read_json(path, chunk, schema)
+    is_parquet = path.suffix == ".parquet"
+    table = read_rows(path, chunk.first, chunk.last) if is_parquet else _read_json(path, chunk, schema)
     for name in ("speaker", "text"):
         for row, value in enumerate(_values(table, name, path), start=chunk.first):
             if not isinstance(value, str):
@@ -139,17 +141,16 @@ def read_chunk(chunk: Chunk, schema: pa.Schema) -> pa.Table:
 
 def _values(table: pa.Table, name: str, path: Path) -> list[Any]:
     try:
-        return table.column(name).to_pylist()
+        values: list[Any] = table.column(name).to_pylist()
     except UnicodeDecodeError as error:
         raise EmoNetError(
             f"{path.name}, column {name}: text that is not UTF-8 ({error}). Write the file again."
         ) from error
+    return values
 
 
 def _check_order(table: pa.Table, path: Path, chunk: Chunk) -> None:
-    """Turns are read in order of their rows: a `turn` column that says otherwise must not
-    be passed over.
-    """
+    """Refuse a `turn` column that contradicts the order of the rows."""
     if "turn" not in table.column_names:
         return
     rows = zip(table.column(COLUMNS[0]).to_pylist(), table.column("turn").to_pylist(), strict=True)
@@ -158,13 +159,14 @@ def _check_order(table: pa.Table, path: Path, chunk: Chunk) -> None:
         if not isinstance(turn, (int, float)) or (dialogue == before[0] and not turn > before[1]):
             where = f"{path.name}, row {row + 1}, turn"
             raise EmoNetError(
-                f"{where}: {turn!r} behind {before[1]!r} in dialogue {dialogue!r}: sort the rows, or rename the column."
+                f"{where}: {turn!r} after {before[1]!r} in dialogue {dialogue!r}: "
+                "sort the rows, or rename the column."
             )
         before = (dialogue, turn)
 
 
 def ids_digest(table: pa.Table) -> str:
-    """Digest of a table's dialogue ids, in order."""
+    """Compute the digest of a table's dialogue ids, in order."""
     digest = hashlib.sha256()
     for value in table.column(COLUMNS[0]).to_pylist():
         digest.update(str(value).encode() + b"\0")
@@ -186,29 +188,34 @@ def _parquet_ids(path: Path, schemas: list[pa.Schema]) -> Iterator[tuple[str, in
         except DAMAGED as error:
             raise unreadable(path, group, row, error) from error
         if row != end:
-            raise unreadable(path, group, row, f"it says that it ends with row {end}")
+            raise unreadable(path, group, row, f"its metadata says that it ends with row {end}")
     if row != file.metadata.num_rows:
         raise EmoNetError(
-            f"{path.name} holds {row} rows and says {file.metadata.num_rows}: write the file again."
+            f"{path.name} holds {row} rows, and its metadata says {file.metadata.num_rows}: "
+            "write the file again."
         )
 
 
 def _json_ids(path: Path, schemas: list[pa.Schema]) -> Iterator[tuple[str, int]]:
-    waiting: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     for row, (offset, record) in enumerate(_json_rows(path)):
         _check_columns(path, record, row)
-        waiting.append(record)
-        if len(waiting) == ROWS_AT_ONCE:
-            schemas.append(_schema_of(waiting, path, row))
-            waiting = []
+        records.append(record)
+        if len(records) == ROWS_AT_ONCE:
+            schemas.append(_schema_of(records, path, row))
+            records = []
         yield _dialogue_id(record[COLUMNS[0]], path, row), offset
-    if waiting:
-        schemas.append(_schema_of(waiting, path, row))
+    if records:
+        schemas.append(_schema_of(records, path, row))
 
 
 def _json_rows(path: Path, offset: int = 0, first: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(byte where the row starts, row) from a byte on; `first` is the number of the row
-    there.
+    """Read rows from a byte on, each with the byte where it starts.
+
+    Args:
+        path: The file.
+        offset: The byte.
+        first: The index of the row that starts there.
     """
     with path.open("rb") as file:
         file.seek(offset)
@@ -220,7 +227,7 @@ def _json_rows(path: Path, offset: int = 0, first: int = 0) -> Iterator[tuple[in
                 record = parse_json(line)
             except ValueError as error:
                 raise EmoNetError(
-                    f"{path.name}, line {row + 1}: no JSON ({error}). Mend or take out the line."
+                    f"{path.name}, line {row + 1}: not JSON ({error}). Correct or delete the line."
                 ) from error
             if not isinstance(record, dict):
                 raise EmoNetError(
@@ -231,15 +238,16 @@ def _json_rows(path: Path, offset: int = 0, first: int = 0) -> Iterator[tuple[in
 
 def _read_json(path: Path, chunk: Chunk, schema: pa.Schema) -> pa.Table:
     rows = []
-    for place, (_, record) in enumerate(_json_rows(path, chunk.offset, chunk.first), start=chunk.first):
-        if place >= chunk.last:
+    for row, (_, record) in enumerate(_json_rows(path, chunk.offset, chunk.first), start=chunk.first):
+        if row >= chunk.last:
             break
         rows.append(record)
     try:
         return pa.Table.from_pylist(rows, schema=schema)
     except _NOT_FOR_ARROW as error:
         raise EmoNetError(
-            f"{path.name}, rows {chunk.first + 1} to {chunk.last}: a value of the wrong type ({error})."
+            f"{path.name}, rows {chunk.first + 1} to {chunk.last}: a value has the wrong type ({error}). "
+            "Give a column one type."
         ) from error
 
 
@@ -247,18 +255,18 @@ def _check_columns(path: Path, names: Any, row: int | None = None) -> None:
     missing = [name for name in COLUMNS if name not in names]
     if missing:
         where = path.name if row is None else f"{path.name}, line {row + 1}"
-        raise EmoNetError(f"{where}: lacks {', '.join(missing)}; a row is a turn with {', '.join(COLUMNS)}.")
+        raise EmoNetError(f"{where}: lacks {', '.join(missing)}; every row needs {', '.join(COLUMNS)}.")
 
 
 def _dialogue_id(value: Any, path: Path, row: int) -> str:
     where = f"{path.name}, row {row + 1}, {COLUMNS[0]}"
     if value is None or value == "":
-        raise EmoNetError(f"{where}: is empty; every turn names its dialogue.")
+        raise EmoNetError(f"{where}: is empty; give every turn the id of its dialogue.")
     try:
         str(value).encode()
-    except ValueError as error:  # half a character, or a number of thousands of digits
+    except ValueError as error:  # a lone surrogate, or a number with thousands of digits
         raise EmoNetError(
-            f"{where}: {value!r:.80} is no text; give every dialogue a name or number."
+            f"{where}: {value!r:.80} is not text; give every dialogue a name or number."
         ) from error
     return str(value)
 
@@ -269,5 +277,6 @@ def _schema_of(records: list[dict[str, Any]], path: Path, row: int) -> pa.Schema
         return pa.Table.from_pylist([{name: record.get(name) for name in names} for record in records]).schema
     except _NOT_FOR_ARROW as error:
         raise EmoNetError(
-            f"{path.name}, rows up to {row + 1}: a column has values of several types ({error})."
+            f"{path.name}, rows up to {row + 1}: a column has values of several types ({error}). "
+            "Give a column one type."
         ) from error

@@ -1,6 +1,4 @@
-"""The folder of a bulk prediction: one part a chunk, written whole or not at all, and a
-manifest of what made them.
-"""
+"""Write the folder of a bulk prediction: a part per chunk, and a manifest."""
 
 import errno
 import json
@@ -21,18 +19,28 @@ from ..version import PACKAGE_VERSION
 from .bulk_input import COLUMNS, Chunk, Plan, ids_digest
 
 MANIFEST = "predictions.json"
-LOCK = ".lock"  # what reads the folder passes over names with a dot
-_PATIENCE = 5  # seconds; the workers of a killed run, which hold its lock too, take one to end
+LOCK = ".lock"  # readers of the folder skip names with a dot
+_PATIENCE = 5  # seconds; the workers of a killed run hold its lock for up to one
 _TEMPORARY = ".writing"
 _KEY = b"emonet"
+# Files of a run folder that describe the training; the model's predictions do not depend
+# on them.
+_RUN_FILES = (
+    "run.json",
+    "metrics.json",
+    "test_metrics.json",
+    "validation_metrics.json",
+    "trainer_state.json",
+)
 
 
 class OutputFolder:
-    """Where the parts go.
+    """The folder of the parts.
 
     Attributes:
-        made_by: Digest of what decides a part's content besides its chunk; every part
-            carries it.
+        folder: Its path.
+        made_by: The digest of everything that determines a part apart from its chunk;
+            every part carries it.
     """
 
     def __init__(self, folder: str | Path, made_by: str):
@@ -40,12 +48,11 @@ class OutputFolder:
         self.made_by = made_by
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Within, no other run writes into the folder. The system gives the lock of a
-        dead process back.
+    def locked(self) -> Iterator[None]:
+        """Lock the folder against other runs; a dead process loses its lock.
 
         Raises:
-            EmoNetError: where another one is at work.
+            EmoNetError: while another run holds the lock.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / LOCK)
@@ -53,7 +60,8 @@ class OutputFolder:
             lock.acquire(timeout=_PATIENCE)
         except Timeout as error:
             raise EmoNetError(
-                f"Another bulk prediction is writing to {self.folder}: wait for it, stop it, or take another --output."
+                f"Another bulk prediction is writing to {self.folder}: "
+                "wait for it, stop it, or choose another --output."
             ) from error
         try:
             yield
@@ -61,13 +69,11 @@ class OutputFolder:
             lock.release()
 
     def part(self, chunk: Chunk) -> Path:
-        """A part's file; their names in order are the chunks in order."""
-        return self.folder / f"part-{chunk.number:08d}.parquet"
+        """Get the file of a part; the order of names is the order of chunks."""
+        return self.folder / f"part-{chunk.index:08d}.parquet"
 
     def is_finished(self, chunk: Chunk) -> bool:
-        """Whether the chunk's part is there, whole, and made by this model from these
-        rows.
-        """
+        """Whether the part is complete, and made by this model from these rows."""
         path = self.part(chunk)
         if not path.is_file():
             return False
@@ -75,23 +81,27 @@ class OutputFolder:
             metadata = pq.read_metadata(path)
         except (pa.ArrowException, OSError):
             return False
-        return metadata.num_rows == chunk.last - chunk.first and (metadata.metadata or {}).get(
-            _KEY
-        ) == self._stamp(chunk)
+        stamp = (metadata.metadata or {}).get(_KEY)
+        return bool(metadata.num_rows == chunk.last - chunk.first and stamp == self._stamp(chunk))
 
     def write(
         self, chunk: Chunk, rows: pa.Table, results: Sequence[dict[str, Any]], labels: Sequence[str]
     ) -> None:
-        """The chunk's rows with `label`, `score` and `scores` (by label), under a
-        temporary name first.
+        """Write the chunk's rows with `label`, `score` and `scores` (by label).
+
+        Args:
+            chunk: The chunk.
+            rows: Its rows.
+            results: The prediction of every row.
+            labels: The names of the classes.
 
         Raises:
-            EmoNetError: where the disk is full, or the number of results is not that of
-                the rows.
+            EmoNetError: for a full disk, a column that Parquet can't hold, or another
+                number of results than rows.
         """
         if len(results) != rows.num_rows or ids_digest(rows) != chunk.ids:
             raise EmoNetError(
-                f"Chunk {chunk.number}: {len(results)} results for {rows.num_rows} rows; nothing was written."
+                f"Chunk {chunk.index}: {len(results)} results for {rows.num_rows} rows; nothing was written."
             )
         scores = pa.struct([(label, pa.float32()) for label in labels])
         table = rows.append_column("label", pa.array([row["label"] for row in results], pa.string()))
@@ -102,15 +112,18 @@ class OutputFolder:
         def write(file: BinaryIO) -> None:
             try:
                 pq.write_table(table.replace_schema_metadata({_KEY: self._stamp(chunk)}), file)
-            except pa.ArrowException as error:  # an object without a field
+            except pa.ArrowException as error:  # for example an object without a field
                 raise EmoNetError(
-                    f"{chunk.path}: a column can't be written as Parquet ({error}). Take it out."
+                    f"{chunk.path}: a column can't be written as Parquet ({error}). Delete it."
                 ) from error
 
         _write_whole(path, write)
 
     def begin(self, facts: dict[str, Any]) -> None:
-        """Take the folder for this run: new, or left by the same one.
+        """Prepare the folder for this run: a new one, or one left by the same run.
+
+        Args:
+            facts: See [`facts_of`].
 
         Raises:
             EmoNetError: for a folder of other predictions, with what differs.
@@ -121,45 +134,48 @@ class OutputFolder:
             differing = [name for name in facts if found.get(name) != facts[name]]
             if differing:
                 raise EmoNetError(
-                    f"{self.folder} holds predictions made otherwise ({', '.join(differing)} differ). "
-                    "Take another --output, or delete the folder."
+                    f"{self.folder} holds other predictions ({', '.join(differing)} differ). "
+                    "Choose another --output, or delete the folder."
                 )
         elif any(self.folder.glob("part-*.parquet")):
             raise EmoNetError(
-                f"{self.folder} holds parts without {MANIFEST}: take another --output, or delete the folder."
+                f"{self.folder} holds parts without {MANIFEST}: "
+                "choose another --output, or delete the folder."
             )
         for leftover in self.folder.glob(f"*{_TEMPORARY}"):
             leftover.unlink()
         self._write_manifest({**facts, "complete": False})
 
     def finish(self, facts: dict[str, Any], plan: Plan, now: dict[str, Any]) -> None:
-        """Check that every row of the input is there once, in order, and say so in the
-        manifest.
+        """Check that every row is there once, in order, and complete the manifest.
 
         Args:
-            facts / now: `facts_of` before the first part and after the last.
+            facts: `facts_of` before the first part.
+            plan: All chunks.
+            now: `facts_of` after the last part.
 
         Raises:
-            EmoNetError: naming a part that is missing or wrong, or what changed during
-                the run, whose parts are then deleted.
+            EmoNetError: for a missing or wrong part, or files that changed during the
+                run; all its parts are then deleted.
         """
         changed = [*_changed(facts["model"], now["model"]), *_changed(facts["input"], now["input"])]
-        if changed:  # nobody knows which parts were made before
+        if changed:  # it is unknown which parts were made before
             for chunk in plan.chunks:
                 self.part(chunk).unlink(missing_ok=True)
             (self.folder / MANIFEST).unlink()
             raise EmoNetError(
-                f"{', '.join(changed)} changed during the run, so its parts were deleted: run the command again."
+                f"{', '.join(changed)} changed during the run, so its parts were deleted: "
+                "run the command again."
             )
         wrong = [chunk for chunk in plan.chunks if not self.is_finished(chunk) or not self._ids_agree(chunk)]
-        for chunk in wrong:  # so that the next run does not take it for finished
+        for chunk in wrong:  # the next run would take it for finished
             self.part(chunk).unlink(missing_ok=True)
         if wrong:
-            raise EmoNetError(f"{self.part(wrong[0])} was missing or not whole: run the same command again.")
+            raise EmoNetError(f"{self.part(wrong[0])} was missing or incomplete: run the same command again.")
         extra = len(list(self.folder.glob("part-*.parquet"))) - len(plan.chunks)
         if extra:
             raise EmoNetError(
-                f"{self.folder} holds {extra} parts that no row of the input asks for: delete it and run again."
+                f"{self.folder} holds {extra} parts more than the input: delete the folder and run again."
             )
         self._write_manifest({**facts, "rows": plan.rows, "parts": len(plan.chunks), "complete": True})
 
@@ -178,10 +194,18 @@ class OutputFolder:
 
 
 def facts_of(checkpoint: Path, source: Path, files: Sequence[Path], turns: int) -> dict[str, Any]:
-    """What a bulk prediction is made by: the model's files, the input's files, the
-    version, and the size of chunks.
+    """Collect everything that determines a bulk prediction.
+
+    Args:
+        checkpoint: The model's folder.
+        source: The input.
+        files: The files of the input.
+        turns: Least rows of a part.
+
+    Returns:
+        The version, digests of the model's and the input's files, and the size of parts.
     """
-    weights = sorted(
+    model_files = sorted(
         path
         for path in checkpoint.iterdir()
         if path.suffix in (".json", ".safetensors", ".onnx", ".txt", ".model")
@@ -189,7 +213,7 @@ def facts_of(checkpoint: Path, source: Path, files: Sequence[Path], turns: int) 
     root = source if source.is_dir() else source.parent
     return {
         "emonet": PACKAGE_VERSION,
-        "model": {path.name: file_digest(path) for path in weights if path.name not in _OF_THE_RUN},
+        "model": {path.name: file_digest(path) for path in model_files if path.name not in _RUN_FILES},
         "input": {path.relative_to(root).as_posix(): file_digest(path) for path in files},
         "turns_a_part": turns,
     }
@@ -200,9 +224,9 @@ def _changed(before: dict[str, str], now: dict[str, str]) -> list[str]:
 
 
 def _write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Write a file under a temporary name, and give it its own when it is on the disk."""
-    # A worker that was thought dead may still write: each has a name of its own, and the
-    # last rename wins with the same rows.
+    """Write a file under a temporary name, and rename it when it is on the disk."""
+    # A worker that was taken for dead may still write: every writer has its own temporary
+    # name, and the last rename wins with the same rows.
     temporary = path.with_suffix(f".{uuid.uuid4().hex}{_TEMPORARY}")
     try:
         with temporary.open("wb") as file:
@@ -217,16 +241,7 @@ def _write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
         temporary.unlink(missing_ok=True)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise EmoNetError(
-                f"No space is left for {path}. Free some and run the same command again: finished parts are kept."
+                f"No space is left for {path}. Free some and run the same command again: "
+                "finished parts are kept."
             ) from error
         raise
-
-
-# Files of a run folder that say what happened, not what the model computes.
-_OF_THE_RUN = (
-    "run.json",
-    "metrics.json",
-    "test_metrics.json",
-    "validation_metrics.json",
-    "trainer_state.json",
-)

@@ -1,4 +1,4 @@
-"""A checkpoint, in the engine that is to run it."""
+"""Load a checkpoint in the engine that runs it."""
 
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,16 @@ MODELS: dict[str, Any] = {
 
 
 def load_engine(checkpoint: str | Path, engine: str = "torch", load_in_4bit: bool = False) -> tuple[Any, Any]:
-    """The model, or the exported graph in its place, and its processor.
+    """Load the model, or the exported graph in its place, and its processor.
 
     Args:
         checkpoint: A run folder, a folder of `save_adapter`, or a Hub id; for `onnx` a
-            folder that `export_onnx` wrote.
-        load_in_4bit: Linear layers in 4 bits, where bitsandbytes runs.
+            folder of `export_onnx`.
+        engine: One of `ENGINES`.
+        load_in_4bit: Load linear layers in 4 bits, where bitsandbytes runs.
 
     Raises:
-        EmoNetError: for what is no checkpoint, or one that is incomplete or damaged.
+        EmoNetError: for something else than a checkpoint, or a damaged one.
     """
     if load_in_4bit and engine != "torch":
         raise EmoNetError(f"--load-in-4bit is for the torch engine, not for {engine}.")
@@ -35,20 +36,21 @@ def load_engine(checkpoint: str | Path, engine: str = "torch", load_in_4bit: boo
             from .onnx_engine import OnnxEmoNet
 
             return OnnxEmoNet.from_folder(checkpoint), EmoNetProcessor.from_pretrained(checkpoint)
-        kind = config_of(str(checkpoint)).model_type
-        if kind not in MODELS:
+        model_type = config_of(str(checkpoint)).model_type
+        if model_type not in MODELS:
             raise EmoNetError(
-                f"{checkpoint}: a model of the kind {kind!r}, not a checkpoint of emonet; `emonet train` writes one."
+                f"{checkpoint}: a model of the kind {model_type!r}, not a checkpoint of emonet; "
+                "`emonet train` writes one."
             )
-        model = MODELS[kind].from_pretrained(checkpoint, **(four_bits() if load_in_4bit else {}))
+        model = MODELS[model_type].from_pretrained(checkpoint, **(four_bits() if load_in_4bit else {}))
         return model, model.processor
 
 
 def computing_in(model: Any, dtype: str | None) -> Any:
-    """The model as it computes in a type of that name; None leaves it as it is.
+    """Cast the model to a dtype by name; None leaves it as it is.
 
     Raises:
-        EmoNetError: for an exported graph, whose type was chosen when it was exported.
+        EmoNetError: for an exported graph, whose dtype was chosen on export.
     """
     if dtype is None:
         return model

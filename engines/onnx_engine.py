@@ -1,4 +1,4 @@
-"""OnnxEmoNet: an exported model in the place of the PyTorch one."""
+"""Run an exported ONNX model in place of the PyTorch model."""
 
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,12 @@ from .onnx_export import MEMORY_GRAPH, MODEL_GRAPH, RECORD_FILE, config_digest
 
 
 class OnnxEmoNet:
-    """ONNX graphs that are called as the model is, for `predict_logits` and
-    `predict_dialogues`.
+    """ONNX graphs with the interface of the model, for `predict_dialogues`.
 
     Attributes:
-        config: The model's configuration. graph / memory: Sessions of the runtime;
-            `memory` is None for a model without one.
+        config: The model's configuration.
+        graph: The session of the runtime for tokens to logits.
+        memory: The session for utterances to memory vectors, None without a memory.
     """
 
     device = torch.device("cpu")
@@ -31,15 +31,14 @@ class OnnxEmoNet:
 
     @classmethod
     def from_folder(cls, folder: str | Path, threads: int | None = None) -> "OnnxEmoNet":
-        """Load what `export_onnx` wrote.
+        """Load a folder of `export_onnx`.
 
         Args:
-            threads: For the products inside the graph; by default as many as PyTorch
-                uses.
+            folder: The folder.
+            threads: Threads of an operator; None: as many as PyTorch uses.
 
         Raises:
-            EmoNetError: where the runtime or a file is missing, or a file is not the one
-                that was exported.
+            EmoNetError: for a missing runtime or file, or a file that was changed.
         """
         try:
             import onnxruntime
@@ -48,7 +47,7 @@ class OnnxEmoNet:
         folder = Path(folder)
         again = f"Export the model again: emonet export --model RUN --output {folder}."
         if not (folder / RECORD_FILE).is_file():
-            raise EmoNetError(f"{folder} has no {RECORD_FILE}: it is no exported model. {again}")
+            raise EmoNetError(f"{folder} has no {RECORD_FILE}: it is not an exported model. {again}")
         record = read_json(folder / RECORD_FILE)
         paths = {name: file_in(folder, entry["file"]) for name, entry in record["files"].items()}
         for name, path in paths.items():
@@ -73,15 +72,15 @@ class OnnxEmoNet:
         return cls(config, graphs[MODEL_GRAPH], graphs.get(MEMORY_GRAPH))
 
     def eval(self) -> "OnnxEmoNet":
-        """A graph has no other mode."""
+        """Do nothing: a graph has no training mode."""
         return self
 
     def encode_utterances(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """(U, M) utterances → (U, H), as `EmoNetModel.encode_utterances`."""
+        """Encode utterances (U, M) into (U, H), as `EmoNetModel.encode_utterances`."""
         return _run(self.memory, {"memory_input_ids": input_ids, "memory_attention_mask": attention_mask})
 
     def __call__(self, **batch: torch.Tensor) -> EmoNetOutput:
-        """A batch of `EmoNetProcessor.collate` → logits (B, T, C)."""
+        """Compute the logits (B, T, C) of a batch of `EmoNetProcessor.collate`."""
         if "turn_embeds" in batch:
             raise EmoNetError("An exported model reads tokens: it takes no turn_embeds.")
         if "memory_input_ids" in batch:
@@ -92,6 +91,7 @@ class OnnxEmoNet:
 
 
 def _run(session: Any, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
-    """A graph's one output, from those of `tensors` that it takes."""
-    (output,) = session.run(None, {each.name: tensors[each.name].numpy() for each in session.get_inputs()})
+    """Compute a graph's only output from the tensors that it takes."""
+    names = [node.name for node in session.get_inputs()]
+    (output,) = session.run(None, {name: tensors[name].numpy() for name in names})
     return torch.from_numpy(output)

@@ -1,8 +1,8 @@
-"""An encoder EmoNet as ONNX graphs with batch, turns, tokens and histories of any size.
+"""Export an encoder EmoNet as ONNX graphs with dynamic sizes of all axes.
 
-One takes tokens and memory vectors to logits; a model with a memory has a second that
-makes those vectors, so that an utterance is encoded once for all the turns that remember
-it.
+One graph takes tokens and memory vectors to logits. A model with a memory has a second
+one for those vectors, so that an utterance is encoded once for all turns with it in their
+memory.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ _MEMORY_AXES = {
     "memory_attention_mask": ("utterances", "utterance_tokens"),
     "memory_embeds": ("utterances",),
 }
-# Repeated speakers, so that the memory holds something while the graph is traced.
+# Speakers speak again, so that their memory is not empty when the graph is traced.
 _EXAMPLE = [
     [
         ("Ann", "Hello there."),
@@ -60,29 +60,33 @@ _EXAMPLE = [
 def export_onnx(
     model: EmoNetForSequenceClassification, processor: EmoNetProcessor, folder: str | Path, int8: bool = False
 ) -> Path:
-    """Write the model as ONNX (`model.onnx`, and `memory.onnx` where it has a memory),
-    with what `OnnxEmoNet` needs besides.
+    """Export the model into a folder for `OnnxEmoNet`.
+
+    The graphs are `model.onnx` and, for a model with a memory, `memory.onnx`.
 
     Args:
-        model: With an encoder backbone. folder: Made if need be.
-        int8: Weights of matrix products as 8-bit integers, a scale a column, activations
-            quantised as they come; embeddings and GRUs stay float32.
+        model: A model with an encoder backbone.
+        processor: Its processor.
+        folder: Created if it is missing.
+        int8: Quantise the weights of matrix products to 8-bit integers with a scale per
+            column, and activations dynamically; embeddings and GRUs stay float32.
 
     Returns:
         The folder.
 
     Raises:
-        EmoNetError: for a decoder backbone, a context module without a graph for all
-            lengths, or where the `onnx` extra is not installed.
+        EmoNetError: for a decoder backbone, a context module whose graph would fix the
+            number of turns, or without the `onnx` extra.
     """
     if not hasattr(model, "emonet") or model.config.is_decoder_backbone:  # a prompted model is a decoder
         raise EmoNetError(
-            f"The backbone {model.config.text_config.model_type} is a decoder: only encoder models are exported to ONNX. "
-            "A decoder keeps its keys and values in a session instead (EmoNetSession)."
+            f"The backbone {model.config.text_config.model_type} is a decoder: only encoder models are "
+            "exported to ONNX. A decoder keeps its keys and values in a session instead (EmoNetSession)."
         )
     if model.emonet.context is not None and not model.emonet.context.exports:
         raise EmoNetError(
-            f"context_module={model.config.context_module!r} is not exported to ONNX; predict with --engine torch."
+            f"context_module={model.config.context_module!r} is not exported to ONNX; "
+            "predict with --engine torch."
         )
     try:
         import onnx  # noqa: F401  the exporter and the quantiser need it
@@ -92,7 +96,7 @@ def export_onnx(
     folder = Path(folder)
     refuse_outside_links(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    model.eval()
+    model.eval()  # type: ignore[no-untyped-call]
     model.config.save_pretrained(folder)
     processor.save_pretrained(folder)
     files = {}
@@ -111,9 +115,7 @@ def export_onnx(
 
 
 def config_digest(config: EmoNetConfig) -> str:
-    """Digest of all that a configuration says of the graph; versions and names of files
-    are left out.
-    """
+    """Compute the digest of a configuration, without versions and names of files."""
     ignored = (
         "emonet_version",
         "transformers_version",
@@ -128,9 +130,7 @@ def config_digest(config: EmoNetConfig) -> str:
 
 @dataclass(frozen=True)
 class _Graph:
-    """What is traced: a module of positional tensors, an example of each, and the names
-    of their axes.
-    """
+    """A module of positional tensors to trace, with example inputs and names of axes."""
 
     name: str
     module: nn.Module
@@ -140,11 +140,10 @@ class _Graph:
 
 
 class _Logits(nn.Module):
-    """`EmoNetForSequenceClassification.forward` on plain tensors, without the shortcuts
-    that depend on what is in them.
+    """`EmoNetForSequenceClassification.forward` without data-dependent branches.
 
-    Training skips turns without a history and encodes per_turn sequences in portions; a
-    graph takes all of them at once.
+    The model skips turns without a history and encodes per_turn sequences in batches of
+    similar length; a graph computes all of them at once.
     """
 
     def __init__(self, model: EmoNetForSequenceClassification, names: list[str]):
@@ -153,40 +152,41 @@ class _Logits(nn.Module):
         self.names = names
 
     def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
-        """The inputs `names` → logits (B, T, C)."""
-        given = dict(zip(self.names, tensors, strict=True))
+        """Compute the logits (B, T, C) of the inputs `names`."""
+        inputs = dict(zip(self.names, tensors, strict=True))
         base = self.model.emonet
-        speaker_ids = given["speaker_ids"]
-        states = base.with_identity(self._turn_vectors(given), speaker_ids, given.get("local_speaker_ids"))
+        speaker_ids = inputs["speaker_ids"]
+        states = base.with_identity(self._turn_vectors(inputs), speaker_ids, inputs.get("local_speaker_ids"))
         if base.context is not None:
-            states = base.in_context(states, speaker_ids, given.get("local_speaker_ids"))
+            states = base.in_context(states, speaker_ids, inputs.get("local_speaker_ids"))
         if base.memory is not None:
-            states = base.memory.merged(states, self._behaviour(states, given))
-        return self.model.classifier(states)
+            states = base.memory.merged(states, self._behaviour(states, inputs))
+        logits: torch.Tensor = self.model.classifier(states)
+        return logits
 
-    def _turn_vectors(self, given: dict[str, torch.Tensor]) -> torch.Tensor:
+    def _turn_vectors(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         base, config = self.model.emonet, self.model.config
-        tokens = {name: given[name] for name in ("input_ids", "attention_mask", "turn_ids", "speaker_ids")}
+        tokens = {name: inputs[name] for name in ("input_ids", "attention_mask", "turn_ids", "speaker_ids")}
         if config.context_mode == "packed":
-            return base.encode_turns(**tokens, read_mask=given.get("read_mask"))
-        index = given["sequence_index"]
-        embeds = base.get_input_embeddings()(given["input_ids"])
+            return base.encode_turns(**tokens, read_mask=inputs.get("read_mask"))
+        index = inputs["sequence_index"]
+        embeds = base.get_input_embeddings()(inputs["input_ids"])
         if base.speaker_embedding is not None and config.identity_position == "marker":
-            embeds = embeds + base.marker_embeds(given["turn_ids"], given["speaker_ids"], index)
-        mask, turns = given["attention_mask"], given["turn_ids"]
+            embeds = embeds + base.marker_embeds(inputs["turn_ids"], inputs["speaker_ids"], index)
+        mask, turns = inputs["attention_mask"], inputs["turn_ids"]
         vectors = pool_last_turn(
             run_encoder(base.encoder, config, embeds, mask, turns), mask, turns, config.pooling
         )
         return vectors[index.clamp(min=0)] * (index >= 0).unsqueeze(-1).to(vectors.dtype)
 
-    def _behaviour(self, states: torch.Tensor, given: dict[str, torch.Tensor]) -> torch.Tensor:
+    def _behaviour(self, states: torch.Tensor, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Read the memory of every turn (B, T, H), with zeros where there is none."""
         base = self.model.emonet
-        memory = nn.functional.pad(
-            given["memory_embeds"], (0, 0, 0, 1)
-        )  # a row to point to where nobody has a history
+        # A row of zeros to index where no turn of the batch has a history.
+        memory = nn.functional.pad(inputs["memory_embeds"], (0, 0, 0, 1))
         if base.memory_standardizer is not None:
             memory = base.memory_standardizer(memory)
-        index = given["memory_index"].flatten(0, 1)
+        index = inputs["memory_index"].flatten(0, 1)
         lengths = (index >= 0).sum(-1)
         assert base.memory is not None
         read = base.memory.read(memory[index.clamp(min=0)], lengths.clamp(min=1), states.flatten(0, 1))
@@ -194,7 +194,7 @@ class _Logits(nn.Module):
 
 
 class _Memory(nn.Module):
-    """(U, M) utterances and their mask → (U, H), as `EmoNetModel.encode_utterances`."""
+    """`EmoNetModel.encode_utterances`: utterances (U, M) and their mask to (U, H)."""
 
     def __init__(self, model: EmoNetForSequenceClassification):
         super().__init__()
@@ -216,13 +216,13 @@ def _graphs(model: EmoNetForSequenceClassification, processor: EmoNetProcessor) 
 
 
 def _write_whole(graph: _Graph, path: Path, int8: bool) -> None:
-    """Trace into a temporary file, which takes the place of `path` when it is whole."""
+    """Trace into a temporary file that replaces `path` when it is complete."""
     handle, temporary = tempfile.mkstemp(suffix=".onnx", dir=path.parent)
     os.close(handle)
     try:
         with warnings.catch_warnings(), torch.no_grad():
-            # The other exporter fixes the number of turns, the GRU's time axis. Its
-            # warnings are about constants that are none.
+            # The dynamo exporter fixes the number of turns, the GRU's time axis. This one
+            # warns of sizes that are not constants after all.
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 graph.module.eval(),

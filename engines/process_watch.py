@@ -1,6 +1,4 @@
-"""Processes that end with the one that started them: a killed run would leave its workers
-waiting, each with a model.
-"""
+"""End forked workers with their parent, so that a kill leaves none behind."""
 
 import os
 import threading
@@ -8,13 +6,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_SECONDS = 0.5  # from the end of a process to that of the processes it forked
+_SECONDS = 0.5  # between looks for the parent
 _watched: int | None = None
 
 
 @contextmanager
-def ending_with_us() -> Iterator[None]:
-    """Processes forked within end when this one has ended, however it did."""
+def ending_with_parent() -> Iterator[None]:
+    """End the processes that are forked within when this one ends, even by a kill."""
     global _watched
     before, _watched = _watched, os.getpid()
     try:
@@ -26,7 +24,7 @@ def ending_with_us() -> Iterator[None]:
 def _watch_parent() -> None:
     global _watched
     if _watched is not None:
-        parent, _watched = _watched, os.getpid()  # which what is forked here is to watch
+        parent, _watched = _watched, os.getpid()  # processes forked here watch this one
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
@@ -36,5 +34,5 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-if hasattr(os, "register_at_fork"):  # elsewhere nothing is forked
+if hasattr(os, "register_at_fork"):  # missing where processes are not forked
     os.register_at_fork(after_in_child=_watch_parent)

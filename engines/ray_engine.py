@@ -1,4 +1,4 @@
-"""The chunks of a bulk prediction over the workers of a Ray cluster, with Ray Data."""
+"""Run the chunks of a bulk prediction on a Ray cluster, with Ray Data."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,37 +7,41 @@ from ..errors import EmoNetError
 from .bulk import LESS_MEMORY, ChunkWork
 from .bulk_input import Chunk
 
-_RESTARTS = 3  # Ray Data's own number is "for ever", which a chunk that never fits in memory would use
+_RESTARTS = 3  # by default Ray Data restarts forever, also for a chunk that never fits in memory
 
 
 class _Worker:
-    """An actor: it keeps the model from chunk to chunk."""
+    """An actor that keeps the model from chunk to chunk."""
 
     def __init__(self, work: ChunkWork, chunks: Sequence[Chunk]):
         self.work = work
         self.chunks = chunks
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """What is wrong with a chunk comes back as a row: Ray wraps what a worker raises
-        beyond recognition.
-        """
+        """Run a batch of chunks; return errors as rows, since Ray would wrap them."""
         try:
-            for place in batch["place"]:
-                self.work(self.chunks[int(place)])
+            for index in batch["index"]:
+                self.work(self.chunks[int(index)])
         except EmoNetError as error:
-            return {"wrong": [str(error)]}
-        return {"wrong": [""]}
+            return {"error": [str(error)]}
+        return {"error": [""]}
 
 
 def run_with_ray(work: ChunkWork, chunks: Sequence[Chunk], workers: int) -> None:
-    """One model a worker; the chunk of a worker that dies goes to another. Input and
-    output lie where all machines see them.
+    """Run the chunks on a cluster, with one model per worker.
 
-    It joins the cluster that `ray.init` or RAY_ADDRESS names, or starts one on this
-    machine.
+    Another worker takes over the chunk of one that dies. All machines must see input and
+    output under the same paths. It joins the cluster of `ray.init` or RAY_ADDRESS, or
+    starts one on this machine.
+
+    Args:
+        work: The work on a chunk.
+        chunks: The chunks.
+        workers: Number of workers.
 
     Raises:
-        EmoNetError: without ray, or where workers ran out of memory.
+        EmoNetError: without ray, for an error in a chunk, or for workers that ran out of
+            memory.
     """
     try:
         import ray
@@ -46,10 +50,10 @@ def run_with_ray(work: ChunkWork, chunks: Sequence[Chunk], workers: int) -> None
         raise EmoNetError("ray is not installed: pip install 'emonet[ray]'.") from error
     if not ray.is_initialized():
         ray.init(log_to_driver=False, include_dashboard=False)
-    places = ray.data.from_items(
-        [{"place": place} for place in range(len(chunks))], override_num_blocks=len(chunks)
+    indices = ray.data.from_items(
+        [{"index": index} for index in range(len(chunks))], override_num_blocks=len(chunks)
     )
-    done = places.map_batches(
+    done = indices.map_batches(
         _Worker,
         fn_constructor_args=(work, list(chunks)),
         batch_size=1,
@@ -59,12 +63,11 @@ def run_with_ray(work: ChunkWork, chunks: Sequence[Chunk], workers: int) -> None
     )
     try:
         for row in done.iter_rows():
-            if row["wrong"]:
-                raise EmoNetError(row["wrong"])
+            if row["error"]:
+                raise EmoNetError(row["error"])
     except ray.exceptions.RayError as error:
-        if "OutOfMemory" in repr(error) or isinstance(
-            error, (ray.exceptions.WorkerCrashedError, ray.exceptions.ActorDiedError)
-        ):
+        died = isinstance(error, (ray.exceptions.WorkerCrashedError, ray.exceptions.ActorDiedError))
+        if died or "OutOfMemory" in repr(error):
             raise EmoNetError(
                 f"A worker died ({type(error).__name__}), most likely out of memory. {LESS_MEMORY}"
             ) from error

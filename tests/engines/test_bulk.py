@@ -1,6 +1,4 @@
-"""Bulk prediction: every row once and in order, whatever is killed, changed, corrupt or
-full on the way.
-"""
+"""Bulk prediction: complete and in order after kills, changes, damage, full disks."""
 
 import errno
 import json
@@ -82,7 +80,7 @@ class Stops(ChunkWork):
     """Fails at the third chunk."""
 
     def __call__(self, chunk: Chunk) -> int:
-        if chunk.number == 2:
+        if chunk.index == 2:
             raise KeyboardInterrupt
         return super().__call__(chunk)
 
@@ -93,7 +91,7 @@ def stopping(work: ChunkWork, chunks: Sequence[Chunk], workers: int) -> None:
         stops(chunk)
 
 
-def test_a_stopped_run_goes_on_with_what_is_missing(source: Path, checkpoint: Path, tmp_path: Path) -> None:
+def test_a_stopped_run_resumes_with_the_missing_parts(source: Path, checkpoint: Path, tmp_path: Path) -> None:
     whole, out = tmp_path / "whole", tmp_path / "out"
     predict_files(checkpoint, source, whole, turns_a_part=15)
     with pytest.raises(KeyboardInterrupt):
@@ -135,7 +133,7 @@ def test_files_that_change_during_the_run_leave_nothing(
 @pytest.mark.parametrize(
     "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes")]
 )
-def test_too_little_memory_is_said_with_the_rows(
+def test_the_error_of_too_little_memory_names_the_rows(
     error: Exception, source: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: Any) -> None:
@@ -197,11 +195,11 @@ def test_a_folder_of_other_predictions_is_refused(source: Path, checkpoint: Path
     predict_files(checkpoint, source, out)
     before = predicted(out)
     with pytest.raises(
-        EmoNetError, match=r"made otherwise \(turns_a_part differ\). Take another --output, or delete"
+        EmoNetError, match=r"other predictions \(turns_a_part differ\). Choose another --output, or delete"
     ):
         predict_files(checkpoint, source, out, turns_a_part=15)
     write_jsonl(source / "b.jsonl", rows_of(3, start=20))
-    with pytest.raises(EmoNetError, match=r"made otherwise \(input differ\)"):
+    with pytest.raises(EmoNetError, match=r"other predictions \(input differ\)"):
         predict_files(checkpoint, source, out)
     (out / "predictions.json").unlink()
     with pytest.raises(EmoNetError, match=r"parts without predictions.json"):
@@ -214,11 +212,11 @@ def test_another_model_is_refused(source: Path, checkpoint: Path, tmp_path: Path
     model, model.processor = build(tokenizer, "emonet-thesis")
     model.classifier[1].bias.data += 1
     model.save_pretrained(tmp_path / "other")
-    with pytest.raises(EmoNetError, match=r"made otherwise \(model differ\)"):
+    with pytest.raises(EmoNetError, match=r"other predictions \(model differ\)"):
         predict_files(tmp_path / "other", source, tmp_path / "out")
 
 
-def test_a_full_disk_is_said_and_leaves_no_part(
+def test_a_full_disk_is_an_error_and_leaves_no_part(
     source: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(table: Any, file: Any) -> None:
@@ -239,7 +237,7 @@ GOOD = '{"dialogue_id": "x", "speaker": "Ann", "text": "hello"}\n'
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (GOOD + "{oops\n", r"in.jsonl, line 2: no JSON"),
+        (GOOD + "{oops\n", r"in.jsonl, line 2: not JSON"),
         (GOOD + "[]\n", r"in.jsonl, line 2: expected an object"),
         (GOOD + '{"dialogue_id": "x", "speaker": "Ann"}\n', r"in.jsonl, line 2: lacks text"),
         (
@@ -253,7 +251,7 @@ GOOD = '{"dialogue_id": "x", "speaker": "Ann", "text": "hello"}\n'
         (GOOD + GOOD.replace('"x"', '"y"') + GOOD, r"in.jsonl, row 3: dialogue 'x' has ended before"),
         (
             GOOD.replace('"x"', '"x", "turn": 2') + GOOD.replace('"x"', '"x", "turn": 1'),
-            r"in.jsonl, row 2, turn: 1 behind 2 in dialogue .x.: sort the rows",
+            r"in.jsonl, row 2, turn: 1 after 2 in dialogue .x.: sort the rows",
         ),
         (
             GOOD.replace('"text"', '"label": "Sad", "text"'),
@@ -285,11 +283,11 @@ def test_corrupt_parquet_is_named(checkpoint: Path, tmp_path: Path) -> None:
     ):
         predict_files(checkpoint, path, tmp_path / "out", turns_a_part=1000)
     path.write_bytes(content[:-9])
-    with pytest.raises(EmoNetError, match=r"is no readable Parquet file"):
+    with pytest.raises(EmoNetError, match=r"cannot read Parquet file"):
         predict_files(checkpoint, path, tmp_path / "other")
 
 
-def test_columns_of_all_files_go_together(checkpoint: Path, tmp_path: Path) -> None:
+def test_columns_are_the_same_in_all_files(checkpoint: Path, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     first, second = rows_of(3), rows_of(3, start=10)
@@ -304,7 +302,7 @@ def test_columns_of_all_files_go_together(checkpoint: Path, tmp_path: Path) -> N
 
 def test_chunks_are_whole_dialogues(source: Path) -> None:
     plan = plan_chunks(input_files(source), 10)
-    assert plan.rows == len(written(source)) and [chunk.number for chunk in plan.chunks] == list(
+    assert plan.rows == len(written(source)) and [chunk.index for chunk in plan.chunks] == list(
         range(len(plan.chunks))
     )
     rows = {"a.parquet": pq.read_table(source / "a.parquet").to_pylist()}
@@ -315,22 +313,22 @@ def test_chunks_are_whole_dialogues(source: Path) -> None:
         assert chunk.first == 0 or here[chunk.first]["dialogue_id"] != here[chunk.first - 1]["dialogue_id"]
 
 
-def test_what_is_no_input_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+def test_missing_input_and_remote_models_are_refused(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(EmoNetError, match=r"expected a .parquet or .jsonl file of turns"):
         predict_files(checkpoint, tmp_path / "none", tmp_path / "out")
-    with pytest.raises(EmoNetError, match="is no folder: bulk prediction needs a model on this machine"):
+    with pytest.raises(EmoNetError, match="is not a folder: bulk prediction needs a model on this machine"):
         predict_files("user/model", tmp_path, tmp_path / "out")
     assert main(["predict", "--model", str(checkpoint), "--engine", "datasets"]) == 2
 
 
-def test_files_of_one_name_in_two_folders_are_both_watched(checkpoint: Path, tmp_path: Path) -> None:
-    for number, name in enumerate("ab"):
+def test_files_with_the_same_name_are_both_compared(checkpoint: Path, tmp_path: Path) -> None:
+    for index, name in enumerate("ab"):
         (tmp_path / "in" / name).mkdir(parents=True)
-        write_jsonl(tmp_path / "in" / name / "turns.jsonl", rows_of(3, start=10 * number))
+        write_jsonl(tmp_path / "in" / name / "turns.jsonl", rows_of(3, start=10 * index))
     predict_files(checkpoint, tmp_path / "in", tmp_path / "out")
     changed = [{**row, "text": "no"} for row in rows_of(3)]
     write_jsonl(tmp_path / "in" / "a" / "turns.jsonl", changed)
-    with pytest.raises(EmoNetError, match=r"made otherwise \(input differ\)"):
+    with pytest.raises(EmoNetError, match=r"other predictions \(input differ\)"):
         predict_files(checkpoint, tmp_path / "in", tmp_path / "out")
 
 
@@ -344,7 +342,7 @@ def test_a_part_with_other_rows_under_a_good_footer_is_made_again(
     ids = pa.array(["other"] * table.num_rows)
     pq.write_table(table.set_column(0, "dialogue_id", ids), part)  # keeps the metadata
     with pytest.raises(
-        EmoNetError, match=r"part-00000002.parquet was missing or not whole: run the same command again"
+        EmoNetError, match=r"part-00000002.parquet was missing or incomplete: run the same command again"
     ):
         predict_files(checkpoint, source, out, turns_a_part=15)
     predict_files(checkpoint, source, out, turns_a_part=15)
@@ -354,7 +352,7 @@ def test_a_part_with_other_rows_under_a_good_footer_is_made_again(
 def test_other_files_are_never_skipped_silently(source: Path, checkpoint: Path, tmp_path: Path) -> None:
     (source / "_SUCCESS").write_text("")
     (source / "more.csv").write_text("dialogue_id,speaker,text\n")
-    with pytest.raises(EmoNetError, match=r"more.csv: expected .parquet or .jsonl files of turns alone"):
+    with pytest.raises(EmoNetError, match=r"more.csv: expected only .parquet or .jsonl files of turns"):
         predict_files(checkpoint, source, tmp_path / "out")
 
 
@@ -366,16 +364,8 @@ def test_a_hundred_thousand_turns_need_no_more_memory_than_a_fifth_of_them(
     for dialogues in (5_000, 25_000):
         source = write_parquet(tmp_path / f"{dialogues}.parquet", rows_of(dialogues), group=50_000)
         out = tmp_path / str(dialogues)
-        words = [
-            "predict",
-            "--model",
-            str(checkpoint),
-            str(source),
-            "--output",
-            str(out),
-            "--engine",
-            "datasets",
-        ]
+        words = ["predict", "--model", str(checkpoint), str(source)]
+        words += ["--output", str(out), "--engine", "datasets"]
         code = (
             "import resource, sys; from emonet.cli.main import main; main(sys.argv[1:]); "
             "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"

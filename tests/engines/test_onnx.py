@@ -1,6 +1,4 @@
-"""Exported graphs against the model: the same logits for batches of other shapes than the
-traced one.
-"""
+"""Exported graphs give the logits of the model for batches of any shape."""
 
 import json
 from pathlib import Path
@@ -24,8 +22,8 @@ from emonet.engines.onnx_engine import OnnxEmoNet
 from emonet.engines.onnx_export import RECORD_FILE, export_onnx
 
 LONG = [
-    {"speaker": ["Ann", "Bob", "Cat", "Zed"][place % 4], "text": turn["text"]}
-    for place, turn in enumerate((DIALOGUE + OTHER) * 3)
+    {"speaker": ["Ann", "Bob", "Cat", "Zed"][index % 4], "text": turn["text"]}
+    for index, turn in enumerate((DIALOGUE + OTHER) * 3)
 ]
 CALLS = [[DIALOGUE], [DIALOGUE, OTHER, LONG], [OTHER[:1]], [LONG, [{"speaker": "New", "text": "hello"}]]]
 EXPORTED = ["none", *(name for name, module in all_context_modules().items() if module.exports)]
@@ -72,7 +70,7 @@ def test_logits_are_the_models(variant: str, tokenizer: Any, tmp_path: Path) -> 
         assert torch.allclose(engine(**batch).logits[real], expected[real], atol=1e-4), len(dialogues)
 
 
-def test_all_ways_of_reading_the_memory_are_tried() -> None:
+def test_all_memory_poolings_are_exported() -> None:
     tried = {fields.get("memory_pooling", "last") for _, fields in VARIANTS.values()}
     assert tried == set(CHOICES["memory_pooling"])
 
@@ -121,7 +119,7 @@ def test_a_changed_or_missing_file_is_noticed(exported: Any, tokenizer: Any, tmp
     with pytest.raises(EmoNetError, match=r"model.onnx is missing"):
         OnnxEmoNet.from_folder(folder)
     (folder / RECORD_FILE).unlink()
-    with pytest.raises(EmoNetError, match=f"no {RECORD_FILE}: it is no exported model"):
+    with pytest.raises(EmoNetError, match=f"no {RECORD_FILE}: it is not an exported model"):
         OnnxEmoNet.from_folder(folder)
 
 

@@ -1,4 +1,4 @@
-"""Bulk prediction on a local Ray cluster of two workers, one of which is killed midway."""
+"""Bulk prediction on a local Ray cluster of two workers, one of which is killed."""
 
 import json
 import os
@@ -44,7 +44,7 @@ class Killed(ChunkWork):
 
     def __call__(self, chunk: Chunk) -> int:
         mark = self.output.folder.parent / "killed"
-        if chunk.number == 7 and not mark.exists():
+        if chunk.index == 7 and not mark.exists():
             mark.write_text(str(os.getpid()))
             os.kill(os.getpid(), signal.SIGKILL)
         return super().__call__(chunk)
@@ -79,7 +79,7 @@ def test_a_worker_that_always_dies_ends_in_advice(
     cluster: None, source: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(
-        EmoNetError, match=r"A worker died .* most likely out of memory: run again with a lower --batch-size"
+        EmoNetError, match=r"A worker died .* most likely out of memory. Run again with a lower --batch-size"
     ):
         predict_files(checkpoint, source, tmp_path / "out", runner=dying, workers=1, turns_a_part=200)
 

@@ -1,11 +1,11 @@
-"""EmoNetConfig: everything that changes a prediction, and nothing else."""
+"""The configuration of EmoNet: everything that changes a prediction."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import Field, fields
 from functools import wraps
 from types import NoneType
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin
 
 from huggingface_hub.dataclasses import strict, type_validator, validated_field
 from huggingface_hub.errors import (
@@ -30,13 +30,12 @@ from .errors import EmoNetError
 from .files.guard import check_sizes, read_json
 from .version import PACKAGE_VERSION
 
-# Keys of a nested config that could make the loader fetch or run code that nobody asked
-# for.
+# Keys of a nested config that could make the loader fetch or run unrequested code.
 UNTRUSTED_KEYS = ("trust_remote_code", "auto_map", "custom_pipelines")
-# Position ids of these families start behind the padding id.
+# Position ids of these families start after the padding id.
 OFFSET_POSITION_TYPES = ("roberta", "xlm-roberta", "camembert", "roberta-prelayernorm", "mpnet")
 
-# How `pipeline()` finds the code of a checkpoint where the package is not installed.
+# How `pipeline()` finds the code of a checkpoint for users without emonet installed.
 CUSTOM_PIPELINES = {
     "emotion-in-conversation": {
         "impl": "pipeline_emonet.EmoNetPipeline",
@@ -48,11 +47,10 @@ Config = TypeVar("Config", bound="CheckpointConfig")
 
 
 def strict_config(cls: type[Config]) -> type[Config]:
-    """As `strict`, with errors of the package that name the field, its value and what is
-    allowed.
+    """`strict` that raises EmoNetError with the field, its value and what is allowed.
 
-    A field is checked whenever it is set, and methods `validate_*` after `__init__` and
-    before saving. Strict's own errors are no ValueErrors.
+    A field is checked whenever it is set; methods `validate_*` run after `__init__` and
+    before saving. The errors of `strict` itself are not ValueErrors.
     """
     checked: Any = strict(cls)
     set_checked, validate = checked.__setattr__, checked.validate
@@ -64,7 +62,7 @@ def strict_config(cls: type[Config]) -> type[Config]:
         except StrictDataclassFieldValidationError as error:
             raise _refusal(checked.__dataclass_fields__[name], value, error.__cause__) from error
 
-    @wraps(validate)  # and so marked as strict's own, which a subclass may replace
+    @wraps(validate)  # copies the mark by which `strict` lets a subclass replace the method
     def validate_all(self: Any) -> None:
         try:
             validate(self)
@@ -76,9 +74,7 @@ def strict_config(cls: type[Config]) -> type[Config]:
 
 
 def check_fields(instance: Any) -> None:
-    """Check the fields of a frozen dataclass, which `strict` can't, since they are never
-    assigned.
-    """
+    """Check the fields of a frozen dataclass, where `strict` sees no assignment."""
     for field in fields(instance):
         value = getattr(instance, field.name)
         try:
@@ -89,46 +85,47 @@ def check_fields(instance: Any) -> None:
             raise _refusal(field, value, error) from error
 
 
-def limited(default: Any, allowed: str, holds: Callable[[Any], bool]) -> Any:
-    """A field of numbers that `holds` is true for; None is left to the field's type."""
+def limited(default: Any, allowed: str, is_allowed: Callable[[Any], bool]) -> Any:
+    """Define a numeric field with a limit; whether it may be None is up to its type."""
 
     def validator(value: Any) -> None:
-        if value is not None and not holds(value):
+        if value is not None and not is_allowed(value):
             raise ValueError(f"must be {allowed}")
 
     return validated_field(validator, default=default)
 
 
 def at_least(least: int, default: int | None) -> Any:
-    """A field of numbers from `least`."""
+    """Define a field of numbers from `least`."""
     return limited(default, f"at least {least}", lambda number: number >= least)
 
 
-def share(default: float | None) -> Any:
-    """A field of probabilities."""
+def probability(default: float | None) -> Any:
+    """Define a field of probabilities."""
     return limited(default, "from 0 to 1", lambda number: 0 <= number <= 1)
 
 
 def positive(default: float) -> Any:
-    """A field of finite numbers above 0."""
+    """Define a field of finite numbers above 0."""
     return limited(default, "positive and finite", lambda number: 0 < number < math.inf)
 
 
 def _refusal(field: Field[Any], value: Any, cause: BaseException | None) -> EmoNetError:
-    if isinstance(cause, ValueError):  # of a validator of `limited`
+    if isinstance(cause, ValueError):  # from a validator of `limited`
         reason = f"{cause}{', or None' if NoneType in get_args(field.type) else ''}"
     elif get_origin(field.type) is Literal:
         reason = f"is not one of {', '.join(get_args(field.type))}"
     else:
-        kind = getattr(field.type, "__name__", field.type) if isinstance(field.type, type) else field.type
-        reason = f"must be {str(kind).replace('collections.abc.', '').replace('typing.', '')}; the default is {field.default!r}"
+        type_name = field.type.__name__ if isinstance(field.type, type) else str(field.type)
+        type_name = type_name.replace("collections.abc.", "").replace("typing.", "")
+        reason = f"must be {type_name}; the default is {field.default!r}"
     return EmoNetError(f"{field.name}={value!r:.200} {reason}.")
 
 
-class CheckpointConfig(PretrainedConfig):
-    """What the configurations of both read-outs share."""
+class CheckpointConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
+    """The part that encoder and prompted configurations share."""
 
-    sub_configs = {"text_config": AutoConfig}
+    sub_configs: ClassVar[dict[str, Any]] = {"text_config": AutoConfig}
     # Set by the installed package, which registers the pipeline itself: a
     # `custom_pipelines` entry would send `pipeline()` to the repository's code and so ask
     # for trust_remote_code.
@@ -140,12 +137,11 @@ class CheckpointConfig(PretrainedConfig):
     # The backbone's public name (Hub id, `minilm`, `smollm2` or a folder's name), for
     # cards, caches and adapters.
     backbone: str | None = None
-    # One positive weight a class for the cross entropy, or None.
+    # One weight per class for the cross entropy, or None.
     class_weights: Sequence[float | int] | None = None
-    # Logits are divided by it where they become scores (Guo et al. 2017); it changes no
-    # label.
+    # Divides logits before they become scores (Guo et al. 2017); it changes no label.
     calibration_temperature: float | int = positive(1.0)
-    # The corpus version that the checkpoint was trained on.
+    # The version of the training corpus.
     dataset_version: str | None = None
     emonet_version: str = PACKAGE_VERSION
 
@@ -158,11 +154,11 @@ class CheckpointConfig(PretrainedConfig):
         if self.id2label:
             _check_labels(self.id2label)
             self.label2id = self.label2id or {label: int(index) for index, label in self.id2label.items()}
-        super().__post_init__(**kwargs)
+        super().__post_init__(**kwargs)  # type: ignore[no-untyped-call]
 
     @classmethod
     def own_defaults(cls) -> dict[str, Any]:
-        """The default of every field that not all transformers configurations have."""
+        """The defaults of the fields that `PretrainedConfig` lacks."""
         return {
             field.name: field.default
             for field in fields(cls)
@@ -170,31 +166,31 @@ class CheckpointConfig(PretrainedConfig):
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """As the base class's, with the pipeline's entry, so that every saved
-        configuration has it.
-        """
+        """Add the pipeline's entry, so that every saved configuration has it."""
         return {**super().to_dict(), "custom_pipelines": CUSTOM_PIPELINES}
 
     @classmethod
     def _dict_from_json_file(cls, json_file: Any) -> dict[str, Any]:
-        return cls._decode_special_floats(read_json(json_file))
+        fields: dict[str, Any] = cls._decode_special_floats(read_json(json_file))
+        return fields
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
-        """As the base class's; sizes that no model has are refused before lists of that
-        length are made.
+        """Refuse sizes that no model has, then build the configuration.
+
+        The base class would first make lists of that length.
         """
         check_sizes(config_dict)
         return super().from_dict(config_dict, **kwargs)
 
     @property
     def label_names(self) -> list[str]:
-        """The label names in order of their ids."""
+        """The label names, in order of their ids."""
         names: dict[Any, Any] = self.id2label or {}
         return [names[index] for index in range(len(names))]
 
     def validate_class_weights(self) -> None:
-        """One weight a class, none of them negative."""
+        """Refuse another number of weights than labels, and negative weights."""
         if self.class_weights is None:
             return
         if len(self.class_weights) != self.num_labels:
@@ -203,13 +199,13 @@ class CheckpointConfig(PretrainedConfig):
             )
         if not (min(self.class_weights) >= 0 and 0 < sum(self.class_weights) < math.inf):
             raise EmoNetError(
-                "class_weights must be finite and not negative, and one at least must be positive."
+                "class_weights must be finite and not negative, and at least one must be positive."
             )
 
 
 @strict_config
-class EmoNetConfig(CheckpointConfig):
-    """Configuration of [`EmoNetModel`]; the comment above each field says what it is.
+class EmoNetConfig(CheckpointConfig):  # type: ignore[no-untyped-call]
+    """Configuration of [`EmoNetModel`]; a comment above each field documents it.
 
     `text_config` may be of any encoder or decoder of `AutoModel`.
 
@@ -219,44 +215,47 @@ class EmoNetConfig(CheckpointConfig):
     """
 
     model_type = "emonet"
-    keys_to_ignore_at_inference = ["turn_states", "member_logits", "auxiliary_losses"]
+    keys_to_ignore_at_inference: ClassVar[list[str]] = [
+        "turn_states",
+        "member_logits",
+        "auxiliary_losses",
+    ]
 
     # --- Context
-    # `packed` (one sequence a dialogue, one read-out a turn) or `per_turn` (one sequence
-    # a turn: the whole past, then the turn; the form of CoMPM, Lee & Lee 2022, section
-    # 3).
+    # `packed` (one sequence per dialogue, one read-out per turn) or `per_turn` (one
+    # sequence per turn: the whole past, then the turn; Lee & Lee 2022, section 3).
     context_mode: ContextMode = "packed"
     # A turn sees itself and earlier turns only. False lets it see later turns: in a
-    # packed encoder, in a context module that looks ahead (which can't be combined with
-    # True), or both.
+    # packed encoder, in a context module that looks ahead (which requires False), or
+    # in both.
     causal: bool = True
     # How many earlier turns a turn may see: None for all, 0 for the turn alone.
     context_window: int | None = at_least(0, None)
-    # Module over turn vectors, behind the backbone: `none`, or a name of `SYSTEMS` in
+    # Module over turn vectors, after the backbone: `none`, or a key of `SYSTEMS` in
     # `context/base.py`.
     context_module: str = "none"
     # Dropout inside the context module; None: as `head_dropout`.
-    context_dropout: float | int | None = share(None)
-    # Concepts of the knowledge that `context_module="ket"` reads, 0 for none.
+    context_dropout: float | int | None = probability(None)
+    # Number of concepts in the knowledge that `context_module="ket"` reads, 0 for none.
     num_concepts: int = at_least(0, 0)
 
     # --- Speakers
     # `none`; `local` (order of appearance in the dialogue); `global` (one id per person
-    # for the whole corpus); `name` (the name as text).
+    # in the whole corpus); `name` (the name as text).
     speaker_identity: SpeakerIdentity = "global"
     # `marker` adds the global id embedding to the turn's speaker marker before the
     # backbone; `turn` adds an embedding of the (local or global) id to the turn vector
-    # behind it (for frozen backbones).
+    # after it (for frozen backbones).
     identity_position: IdentityPosition = "marker"
-    # Size of the global id table, with id 0 for the unknown speaker.
+    # Size of the global id table; id 0 is the unknown speaker.
     num_speakers: int = at_least(1, 1)
-    # Size of the local id table; later newcomers of a dialogue share the last row.
+    # Size of the local id table; further speakers of a dialogue share the last row.
     num_local_speakers: int = at_least(1, 16)
-    # Probability that a known speaker is shown as the unknown one in training.
-    speaker_dropout: float | int = share(0.0)
+    # Probability that training replaces a known speaker by the unknown one.
+    speaker_dropout: float | int = probability(0.0)
 
     # --- Speaker memory
-    # Scope of what the speaker said before: `none`, `dialogue` (CoMPM) or `corpus`.
+    # Scope of the speaker's earlier utterances: `none`, `dialogue` (CoMPM) or `corpus`.
     speaker_memory: SpeakerMemory = "corpus"
     # How many of the speaker's earlier utterances the memory holds (K).
     memory_window: int = at_least(1, 10)
@@ -265,28 +264,27 @@ class EmoNetConfig(CheckpointConfig):
     memory_encoder: MemoryEncoder = "frozen"
     # The GRU over the memory; hidden size None: as the backbone.
     memory_layers: int = at_least(1, 1)
-    memory_dropout: float | int = share(0.0)
+    memory_dropout: float | int = probability(0.0)
     memory_hidden_size: int | None = at_least(1, None)
-    # What is read off the GRU's states: the `last` (CoMPM), their mean with weights that
+    # How the GRU's states are pooled: the `last` (CoMPM), their mean with weights that
     # halve every `memory_half_life` utterances into the past (`decay`), or their mean
     # with softmax weights by the turn vector (`attention`).
     memory_pooling: MemoryPooling = "last"
     # In utterances of that speaker, for `memory_pooling="decay"`.
     memory_half_life: float | int = positive(5.0)
-    # A linear projection of what was read off the GRU, before fusion.
+    # A linear projection of the pooled states, before fusion.
     memory_projection: bool = True
-    # `add`, `concat` (then projected back) or `gated` (a learnt gate on the added
-    # memory).
+    # `add`, `concat` (projected back) or `gated` (a learnt gate on the added memory).
     memory_fusion: MemoryFusion = "add"
 
     # --- Backbone and read-out
     # How a turn vector is read from its tokens: `mean`, `first` or `last`.
     pooling: Pooling = "mean"
-    # The tokens of the speaker's marker are part of what `pooling` reads (packed mode;
-    # False reads the text alone, which has seen the marker).
+    # `pooling` reads the tokens of the speaker's marker too (packed mode; False reads the
+    # text alone, which attends to the marker).
     pool_marker: bool = True
-    # The backbone's layer that is read (1-based); layers above are neither loaded nor
-    # run. None: the last.
+    # The backbone layer to read (1-based); layers above are neither loaded nor run. None:
+    # the last.
     readout_layer: int | None = at_least(1, None)
     # Turn and memory vectors are standardised with training-set statistics (frozen
     # backbones).
@@ -294,21 +292,21 @@ class EmoNetConfig(CheckpointConfig):
     # The context encoder is not trained.
     freeze_backbone: bool = False
     # Dropout of the backbone's attention weights in training; None: the backbone's own.
-    # With 0 PyTorch's fused attention runs on a CPU too, which takes none.
+    # With 0, PyTorch's fused attention runs on a CPU too: there it has no dropout.
     attention_dropout: float | int | None = limited(None, "from 0 to below 1", lambda rate: 0 <= rate < 1)
 
     # --- Classifier
     # Width of the classifier's hidden layer, 0 for a single linear layer.
     head_hidden_size: int = at_least(0, 0)
-    # How many classifiers are trained side by side on the same turn vectors and averaged.
+    # Number of classifiers that are trained on the same turn vectors and averaged.
     head_members: int = at_least(1, 1)
     # Dropout before the classifier (and inside it).
-    head_dropout: float | int = share(0.1)
+    head_dropout: float | int = probability(0.1)
 
     # --- Lengths
-    # Longest sequence in tokens, None for what the backbone allows.
+    # Longest sequence in tokens; None: what the backbone allows.
     max_sequence_tokens: int | None = at_least(1, None)
-    # Longest single turn in tokens; the rest of a longer one is cut with a warning.
+    # Longest turn in tokens; a longer one is truncated with a warning.
     max_turn_tokens: int = at_least(1, 256)
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -321,13 +319,12 @@ class EmoNetConfig(CheckpointConfig):
     @property
     def hidden_size(self) -> int:
         """Width H of a turn vector: the backbone's."""
-        return self.text_config.hidden_size
+        size: int = self.text_config.hidden_size
+        return size
 
     @property
     def is_decoder_backbone(self) -> bool:
-        """Whether the backbone is a causal language model (LLaMA type) rather than an
-        encoder.
-        """
+        """Whether the backbone is a causal language model, not an encoder."""
         return is_decoder_type(self.text_config.model_type)
 
     @property
@@ -337,17 +334,15 @@ class EmoNetConfig(CheckpointConfig):
 
     @property
     def separate_memory_encoder(self) -> bool:
-        """Whether the memory needs a second encoder with weights of its own."""
+        """Whether the memory needs a second encoder with its own weights."""
         if self.speaker_memory == "none" or self.memory_encoder == "shared":
             return False
         return not (self.memory_encoder == "frozen" and self.freeze_backbone)
 
     @property
     def sequence_limit(self) -> int:
-        """Most tokens of one sequence: the backbone's positions, or `max_sequence_tokens`
-        if smaller.
-        """
-        positions = getattr(self.text_config, "max_position_embeddings", None) or 0
+        """Most tokens per sequence: the backbone's positions or `max_sequence_tokens`."""
+        positions: int = getattr(self.text_config, "max_position_embeddings", None) or 0
         if positions <= 0:  # relative positions without an end (XLNet)
             positions = 512
         if self.text_config.model_type in OFFSET_POSITION_TYPES:
@@ -355,10 +350,11 @@ class EmoNetConfig(CheckpointConfig):
         return min(positions, self.max_sequence_tokens or positions)
 
     def validate_backbone(self) -> None:
-        """What the family of the backbone does not allow."""
+        """Refuse what the family of the backbone does not support."""
         if self.is_decoder_backbone and self.pooling == "first":
             raise EmoNetError(
-                "pooling='first' reads nothing from a decoder, whose first token sees no other: use mean or last."
+                "pooling='first' reads nothing from a decoder, whose first token sees no other: "
+                "use mean or last."
             )
         if self.text_config.model_type == "xlnet" and self.context_mode == "packed" and self.causal:
             raise EmoNetError(
@@ -366,46 +362,41 @@ class EmoNetConfig(CheckpointConfig):
             )
 
     def validate_markers(self) -> None:
-        """What speakers' markers in the text do not allow."""
+        """Refuse what the speakers' markers in the text do not support."""
         if not self.pool_marker and self.context_mode == "per_turn":
             raise EmoNetError("pool_marker=False needs context_mode='packed'.")
         if self.identity_position == "turn" and self.speaker_identity == "name":
             raise EmoNetError("speaker_identity='name' is text: use identity_position='marker'.")
 
     def validate_direction(self) -> None:
-        """Who sees later turns, and whether the context module can."""
-        # Imported here, so that a configuration without a model needs no PyTorch until it
-        # is made.
+        """Refuse a `causal` or `num_concepts` that does not fit the context module."""
+        # Imported here, so that importing this file needs no PyTorch.
         from .context.base import context_module_class
 
         module = context_module_class(self.context_module)
         looks_ahead = module is not None and module.sees_future
         if looks_ahead and self.causal:
             raise EmoNetError(
-                f"context_module={self.context_module!r} lets a turn see later turns: set causal=False (--non-causal), which is "
-                "then named in every result, or take a causal module."
+                f"context_module={self.context_module!r} lets a turn see later turns: "
+                "set causal=False (--non-causal), which every result then names, or choose a causal module."
             )
-        if (
-            not self.causal
-            and not looks_ahead
-            and (self.is_decoder_backbone or self.context_mode == "per_turn")
-        ):
+        ends_at_turn = self.is_decoder_backbone or self.context_mode == "per_turn"
+        if not self.causal and not looks_ahead and ends_at_turn:
             raise EmoNetError(
-                "causal=False needs context_mode='packed' and an encoder backbone, or a context module that looks ahead: a "
-                "decoder is causal by nature, and per_turn sequences end with their turn."
+                "causal=False needs context_mode='packed' and an encoder backbone, or a context module that "
+                "looks ahead: a decoder is always causal, and per_turn sequences end with their turn."
             )
         if self.num_concepts and (module is None or not module.uses_concepts):
             raise EmoNetError(
-                f"num_concepts={self.num_concepts}, but context_module={self.context_module!r} reads no concepts."
+                f"num_concepts={self.num_concepts}, "
+                f"but context_module={self.context_module!r} reads no concepts."
             )
 
 
 def is_decoder_type(model_type: str) -> bool:
-    """Whether `model_type` names a decoder-only family: it has a causal LM head and no
-    masked LM head.
-    """
-    # Imported here: that module's import is when the package registers the model, which
-    # needs this one.
+    """Whether a family is decoder-only: it has a causal LM head and no masked LM head."""
+    # Imported here: importing that module makes the package register its models, which
+    # needs this file.
     from transformers.models.auto.modeling_auto import (
         MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
         MODEL_FOR_MASKED_LM_MAPPING_NAMES,
@@ -418,24 +409,23 @@ def is_decoder_type(model_type: str) -> bool:
 
 
 def backbone_config(text_config: Any, default: str = "bert") -> PretrainedConfig:
-    """A backbone's configuration out of a dict or an object, without what names code or a
-    place on a machine.
+    """Build a backbone's configuration, without names of code or of local folders.
 
     Raises:
-        EmoNetError: for what is none, or is of no model that the installed transformers
-            has.
+        EmoNetError: for a value that is not a configuration, or an unknown model type.
     """
     if text_config is None:
-        return CONFIG_MAPPING[default]()
+        text_config = CONFIG_MAPPING[default]()
     if isinstance(text_config, dict):
         text_config = _config_of_dict({"model_type": default, **text_config})
     elif not isinstance(text_config, PretrainedConfig):
         raise EmoNetError(
-            f"text_config={text_config!r:.200} is no configuration: give one of transformers, or a dict with model_type."
+            f"text_config={text_config!r:.200} is not a configuration: "
+            "give one of transformers, or a dict with model_type."
         )
     for key in UNTRUSTED_KEYS:
         text_config.__dict__.pop(key, None)
-    text_config._name_or_path = ""  # a path of the training machine has no place in a checkpoint
+    text_config._name_or_path = ""  # a path of the training machine must not be published
     return text_config
 
 
@@ -443,12 +433,12 @@ def _config_of_dict(values: dict[str, Any]) -> PretrainedConfig:
     model_type = values["model_type"]
     if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING:
         raise EmoNetError(
-            f"text_config.model_type={model_type!r:.200} is not a model of the installed transformers; upgrade it. "
-            "Backbones with code of their own are refused."
+            f"text_config.model_type={model_type!r:.200} is not a model of the installed transformers; "
+            "upgrade it. Backbones with code of their own are refused."
         )
     fields = {key: value for key, value in values.items() if key not in (*UNTRUSTED_KEYS, "model_type")}
     try:
-        return CONFIG_MAPPING[model_type](**fields)
+        config: PretrainedConfig = CONFIG_MAPPING[model_type](**fields)
     except (
         StrictDataclassError,
         ArithmeticError,
@@ -458,19 +448,20 @@ def _config_of_dict(values: dict[str, Any]) -> PretrainedConfig:
         ValueError,
     ) as error:
         raise EmoNetError(
-            f"text_config is no configuration of the model {model_type} ({' '.join(str(error).split())}); "
-            "take the values from the backbone's own config.json."
+            f"text_config is not a configuration of the model {model_type} "
+            f"({' '.join(str(error).split())}); take the values from the backbone's own config.json."
         ) from error
+    return config
 
 
 def _check_labels(id2label: Any) -> None:
     try:
-        whole = sorted(map(int, id2label)) == list(range(len(id2label))) and isinstance(id2label, dict)
+        complete = sorted(map(int, id2label)) == list(range(len(id2label))) and isinstance(id2label, dict)
     except (TypeError, ValueError):
-        whole = False
-    if not whole:
+        complete = False
+    if not complete:
         raise EmoNetError(
-            f"id2label={id2label!r:.200} must name every class by its number from 0: {{0: 'Joyful', 1: 'Mad'}}."
+            f"id2label={id2label!r:.200} must name every class by its id from 0: {{0: 'Joyful', 1: 'Mad'}}."
         )
 
 

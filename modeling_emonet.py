@@ -1,23 +1,22 @@
-"""EmoNetModel and EmoNetForSequenceClassification: a speaker-aware emotion model over
-whole dialogues.
+"""The PyTorch model of EmoNet: emotions of whole dialogues, aware of speakers.
 
-B dialogues, T turns, L tokens, S sequences (S = B when packed, one a turn in per_turn
-mode), U distinct history utterances of M tokens, K history places, H the backbone's
-width, C emotions.
+Shapes: B dialogues, T turns, L tokens, S sequences (S = B in packed mode, one per turn in
+per_turn mode), U distinct history utterances of M tokens, K history indices, N concepts
+of a turn, H the width of the backbone, C emotions, M also the members of the classifier.
 """
 
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import nn
-from transformers import AutoModel
-from transformers.utils import ModelOutput, logging
+from transformers import AutoModel, PreTrainedModel
+from transformers.utils.generic import ModelOutput
 
-from .checkpoint.base import EmoNetCheckpoint, resolve_backbone
+from .checkpoint.base import EmoNetCheckpoint, backbone_state, resolve_backbone
 from .checkpoint.files import hub_options
 from .checkpoint.integrity import WeightsHeader, config_of
 from .configuration_emonet import EmoNetConfig
@@ -40,15 +39,13 @@ class EmoNetOutput(ModelOutput):
     """Result of a forward pass.
 
     Attributes:
-        loss: Weighted cross entropy over the labelled turns, and in training what the
-            context module adds to it, normalised by their total weight; None without
-            labels.
-        logits: (B, T, C), one distribution a turn; rows without a turn hold numbers
-            without meaning.
-        turn_states: (B, T, H), what the classifier read.
-        member_logits: (B, T, M, C), of each classifier where there are several
-            (`head_members`); they are trained apart.
-        auxiliary_losses: (B, T), a context module's own loss of each turn, in training
+        loss: Weighted cross entropy over the labelled turns, in training with the loss of
+            the context module, divided by the total weight; None without labels.
+        logits: (B, T, C), one distribution per turn; meaningless where there is no turn.
+        turn_states: (B, T, H), the input of the classifier.
+        member_logits: (B, T, M, C), the logits of each of several classifiers
+            (`head_members`), which are trained separately.
+        auxiliary_losses: (B, T), the context module's own loss of each turn, in training
             with labels.
     """
 
@@ -59,11 +56,13 @@ class EmoNetOutput(ModelOutput):
     auxiliary_losses: torch.Tensor | None = None
 
 
-class EmoNetPreTrainedModel(EmoNetCheckpoint):
+class EmoNetPreTrainedModel(EmoNetCheckpoint):  # type: ignore[no-untyped-call]
+    """Initialisation, pretrained backbones and frozen parts, for both model classes."""
+
     config_class = EmoNetConfig
     config: EmoNetConfig
     processor_class = EmoNetProcessor
-    auto_map = {
+    auto_map: ClassVar[dict[str, str]] = {
         "AutoConfig": "configuration_emonet.EmoNetConfig",
         "AutoModelForSequenceClassification": "modeling_emonet.EmoNetForSequenceClassification",
         "AutoProcessor": "processing_emonet.EmoNetProcessor",
@@ -71,14 +70,14 @@ class EmoNetPreTrainedModel(EmoNetCheckpoint):
     base_model_prefix = "emonet"
     supports_gradient_checkpointing = True
     _supports_sdpa = True
-    _supports_flash_attn = False  # it has no form of a block-causal mask
+    _supports_flash_attn = False  # it takes no block-causal mask
     _supports_attention_backend = True
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         # The base class leaves GRUs, bare parameters and buffers as uninitialised memory
         # when a checkpoint lacks them.
-        super()._init_weights(module)
+        super()._init_weights(module)  # type: ignore[no-untyped-call]
         if isinstance(module, (nn.GRU, nn.GRUCell)):
             for name, parameter in module.named_parameters(recurse=False):
                 if "bias" in name:
@@ -92,19 +91,18 @@ class EmoNetPreTrainedModel(EmoNetCheckpoint):
 
     @classmethod
     def from_backbone(cls, backbone: str, config: EmoNetConfig | None = None, **kwargs: Any) -> Any:
-        """A new model on pretrained backbone weights.
+        """Build a new model on pretrained backbone weights.
 
         Args:
             backbone: A Hub id, a folder, or an embedded backbone (`minilm`, `smollm2`).
             config: A full configuration; without it, the remaining keywords make one
                 around the backbone's.
             kwargs: `EmoNetConfig` fields, and loading options (`dtype`,
-                `attn_implementation`, and where files
-                are fetched from: `revision`, `cache_dir`, `token`, `local_files_only` …).
+                `attn_implementation`, `revision`, `cache_dir`, `token`,
+                `local_files_only` …).
 
         Raises:
-            ValueError: if the checkpoint lacks encoder weights (the model would be random
-                there).
+            ValueError: if the checkpoint lacks encoder weights, which would be random.
         """
         source = hub_options(kwargs)
         load = {"dtype": torch.float32, **source}
@@ -118,12 +116,11 @@ class EmoNetPreTrainedModel(EmoNetCheckpoint):
         header = WeightsHeader.find(path, load)
         if header is not None:
             header.check(config.text_config, AutoModel.from_config)
-        model = cls._from_config(
+        model = cls._from_config(  # type: ignore[no-untyped-call]
             config, dtype=load["dtype"], attn_implementation=load.get("attn_implementation")
         )
-        state = _load_encoder_state(path, config, load)
-        base = getattr(model, "emonet", model)
-        for encoder in filter(None, (base.encoder, base.memory_encoder)):
+        state = backbone_state(path, config.text_config, **load)
+        for encoder in filter(None, (model.base_model.encoder, model.base_model.memory_encoder)):
             missing = encoder.load_state_dict(state, strict=False).missing_keys
             if missing:
                 raise ValueError(f"{backbone!r} lacks backbone weights, for example {missing[0]!r}.")
@@ -135,10 +132,14 @@ class EmoNetPreTrainedModel(EmoNetCheckpoint):
         return cls.from_backbone(backbone, config, **load)
 
     @property
+    def base_model(self) -> "EmoNetModel":
+        """The model without its classifier."""
+        raise NotImplementedError
+
+    @property
     def adapted(self) -> nn.Module:
         """The module that carries adapters."""
-        base: Any = getattr(self, "emonet", self)
-        return base.encoder
+        return self.base_model.encoder
 
     @property
     def backbone_prefixes(self) -> tuple[str, ...]:
@@ -147,29 +148,28 @@ class EmoNetPreTrainedModel(EmoNetCheckpoint):
 
     @property
     def code_lookups(self) -> dict[Callable[..., Any], type]:
-        base: Any = getattr(self, "emonet", self)
-        return {} if base.context is None else {import_system: type(base.context)}
+        context = self.base_model.context
+        return {} if context is None else {import_system: type(context)}
 
     def freeze(self) -> None:
-        """Mark as untrainable what the configuration calls frozen (`from_pretrained`
-        forgets `requires_grad`).
+        """Freeze the parts that the configuration calls frozen.
+
+        `from_pretrained` does not keep `requires_grad`.
         """
-        base: Any = getattr(self, "emonet", self)
+        encoder, memory_encoder = self.base_model.encoder, self.base_model.memory_encoder
         if self.config.freeze_backbone:
-            base.encoder.requires_grad_(False)
-        if base.memory_encoder is not None and self.config.memory_encoder == "frozen":
-            base.memory_encoder.requires_grad_(False)
+            encoder.requires_grad_(False)
+        if memory_encoder is not None and self.config.memory_encoder == "frozen":
+            memory_encoder.requires_grad_(False)
 
 
-class EmoNetModel(EmoNetPreTrainedModel):
-    """Backbone, global speaker identity, context module and speaker memory: dialogues in,
-    turn vectors out.
-    """
+class EmoNetModel(EmoNetPreTrainedModel):  # type: ignore[no-untyped-call]
+    """Turn vectors of dialogues: backbone, identity, context module and memory."""
 
     def __init__(self, config: EmoNetConfig):
         super().__init__(config)
-        self.encoder: Any = _build_encoder(config)
-        self.memory_encoder: Any = _build_encoder(config) if config.separate_memory_encoder else None
+        self.encoder = _build_encoder(config)
+        self.memory_encoder = _build_encoder(config) if config.separate_memory_encoder else None
         self.standardizer = Standardizer(config.hidden_size) if config.standardize else None
         self.memory_standardizer = (
             Standardizer(config.hidden_size)
@@ -183,8 +183,13 @@ class EmoNetModel(EmoNetPreTrainedModel):
             self.speaker_embedding = nn.Embedding(config.num_local_speakers, config.hidden_size)
         self.context = build_context_module(config)
         self.memory = SpeakerMemory(config) if config.speaker_memory != "none" else None
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
         self.freeze()
+
+    @property
+    def base_model(self) -> "EmoNetModel":
+        """The model itself."""
+        return self
 
     def get_input_embeddings(self) -> nn.Module:
         return self.encoder.get_input_embeddings()
@@ -193,14 +198,12 @@ class EmoNetModel(EmoNetPreTrainedModel):
         self.encoder.set_input_embeddings(value)
 
     def train(self, mode: bool = True) -> "EmoNetModel":
-        """Training mode, with dropout off inside frozen encoders: a frozen encoder is a
-        fixed function.
-        """
+        """Switch to training, with dropout off in frozen encoders: they never change."""
         super().train(mode)
         if self.config.freeze_backbone:
-            self.encoder.eval()
+            self.encoder.eval()  # type: ignore[no-untyped-call]
         if self.memory_encoder is not None and self.config.memory_encoder == "frozen":
-            self.memory_encoder.eval()
+            self.memory_encoder.eval()  # type: ignore[no-untyped-call]
         return self
 
     def forward(
@@ -223,27 +226,31 @@ class EmoNetModel(EmoNetPreTrainedModel):
         labels: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> EmoNetOutput:
-        """Turn vectors of a batch of dialogues.
+        """Compute the turn vectors of a batch of dialogues.
 
         Args:
-            speaker_ids: (B, T) global speaker ids, 0 for an unknown person, -1 where
+            speaker_ids: (B, T) global speaker ids, 0 for an unknown speaker, -1 where
                 there is no turn.
-            input_ids / attention_mask: (S, L) tokens.
-            turn_ids: (S, L) the turn a token belongs to, -1 for none.
-            read_mask: (S, L) 0 for tokens that are not read into their turn's vector
+            input_ids: (S, L) tokens.
+            attention_mask: (S, L) 1 for tokens, 0 for padding.
+            turn_ids: (S, L) the turn of each token, -1 for none.
+            read_mask: (S, L) 0 for tokens that are not pooled into their turn's vector
                 (`pool_marker=False`).
             sequence_index: (B, T) the sequence of each turn in per_turn mode, -1 for
                 none.
             local_speaker_ids: (B, T) order of appearance in the dialogue, -1 for none.
-            turn_embeds: (B, T, H) turn vectors computed before by `encode_turns`, in
-                place of tokens.
-            memory_input_ids / memory_attention_mask: (U, M) the distinct history
-                utterances, or
-            memory_embeds: (U, H) their vectors computed before by `encode_memory`.
+            turn_embeds: (B, T, H) turn vectors of `encode_turns`, in place of tokens.
+            memory_input_ids: (U, M) tokens of the distinct history utterances.
+            memory_attention_mask: (U, M) their mask.
+            memory_embeds: (U, H) vectors of `encode_memory`, in place of these tokens.
             memory_index: (B, T, K) rows of the memory, oldest first, -1 for none.
-            concept_ids / concept_confidences: (B, T, C) concepts of each turn's words, -1
-                for none (`context_module="ket"`).
-            labels: (B, T), for a context module with a loss of its own, in training.
+            concept_ids: (B, T, N) concepts of each turn's words, -1 for none
+                (`context_module="ket"`).
+            concept_confidences: (B, T, N) their confidences.
+            labels: (B, T), in training, for a context module with its own loss.
+
+        Raises:
+            ValueError: for tensors that the configuration needs and that are missing.
         """
         known_ids = self._with_speaker_dropout(speaker_ids)
         if turn_embeds is None:
@@ -263,7 +270,8 @@ class EmoNetModel(EmoNetPreTrainedModel):
         if self.memory is not None:
             if memory_index is None:
                 raise ValueError(
-                    f"speaker_memory={self.config.speaker_memory!r} needs memory_index and the memory's rows."
+                    f"speaker_memory={self.config.speaker_memory!r} needs memory_index, "
+                    "and memory_input_ids or memory_embeds (the processor makes them)."
                 )
             if memory_embeds is None:
                 memory_embeds = self.encode_memory(memory_input_ids, memory_attention_mask)
@@ -277,43 +285,59 @@ class EmoNetModel(EmoNetPreTrainedModel):
         local_speaker_ids: torch.Tensor | None,
         concepts: TurnConcepts | None = None,
     ) -> torch.Tensor:
-        """(B, T, H) turn vectors → what the context module makes of them."""
+        """Run the context module over turn vectors (B, T, H)."""
         assert self.context is not None
         if local_speaker_ids is None:
             if self.context.uses_speakers:
                 raise ValueError(
-                    f"context_module={self.config.context_module!r} needs local_speaker_ids (the processor gives them)."
+                    f"context_module={self.config.context_module!r} needs local_speaker_ids "
+                    "(the processor makes them)."
                 )
             local_speaker_ids = speaker_ids
         knowledge = {"concepts": concepts} if self.context.uses_concepts else {}
-        return self.context(states, local_speaker_ids, speaker_ids >= 0, **knowledge)
+        contextual: torch.Tensor = self.context(states, local_speaker_ids, speaker_ids >= 0, **knowledge)
+        return contextual
 
     def with_identity(
         self, turn_embeds: torch.Tensor, speaker_ids: torch.Tensor, local_speaker_ids: torch.Tensor | None
     ) -> torch.Tensor:
-        """(B, T, H) read-outs → standardised, with the speaker's embedding where it is
-        added behind the backbone.
+        """Standardise turn vectors (B, T, H) and add the speakers' embeddings.
+
+        The embeddings are added with `identity_position="turn"` only.
         """
-        turn_embeds = turn_embeds.to(self.dtype)  # cached vectors are float32, whatever the model is
-        states = turn_embeds if self.standardizer is None else self.standardizer(turn_embeds)
+        # Cached vectors are float32, whatever the model's dtype.
+        states: torch.Tensor = turn_embeds.to(self.dtype)
+        if self.standardizer is not None:
+            states = self.standardizer(states)
         if self.speaker_embedding is None or self.config.identity_position != "turn":
             return states
         ids = speaker_ids if self.config.speaker_identity == "global" else local_speaker_ids
         if ids is None:
             raise ValueError("speaker_identity='local' at identity_position='turn' needs local_speaker_ids.")
-        return states + self.speaker_embedding(ids.clamp(0, self.speaker_embedding.num_embeddings - 1))
+        identity: torch.Tensor = self.speaker_embedding(
+            ids.clamp(0, self.speaker_embedding.num_embeddings - 1)
+        )
+        return states + identity
 
     def with_memory(
         self, states: torch.Tensor, memory_embeds: torch.Tensor, memory_index: torch.Tensor
     ) -> torch.Tensor:
-        """(B, T, H) turn states, (U, H) memory rows, (B, T, K) their places → states with
-        the speaker's behaviour.
+        """Fuse the speakers' memory into turn states.
+
+        Args:
+            states: (B, T, H).
+            memory_embeds: (U, H) memory rows.
+            memory_index: (B, T, K) the rows of each turn's speaker, -1 for none.
+
+        Returns:
+            (B, T, H).
         """
         assert self.memory is not None
         memory_embeds = memory_embeds.to(states.dtype)
         if self.memory_standardizer is not None:
             memory_embeds = self.memory_standardizer(memory_embeds)
-        return self.memory(states, memory_embeds, memory_index)
+        fused: torch.Tensor = self.memory(states, memory_embeds, memory_index)
+        return fused
 
     def encode_turns(
         self,
@@ -324,7 +348,7 @@ class EmoNetModel(EmoNetPreTrainedModel):
         sequence_index: torch.Tensor | None = None,
         read_mask: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Tokens → (B, T, H): the backbone's read-out of each turn, before anything else."""
+        """Encode tokens into the backbone's turn vectors (B, T, H); see `forward`."""
         if input_ids is None or attention_mask is None or turn_ids is None:
             raise ValueError(
                 "Give input_ids, attention_mask and turn_ids (the processor makes them), or turn_embeds."
@@ -338,24 +362,23 @@ class EmoNetModel(EmoNetPreTrainedModel):
                 turn_ids = turn_ids.masked_fill(read_mask == 0, -1)
             return pool_turns(hidden, turn_ids, speaker_ids.shape[1], self.config.pooling)
         vectors = encode_sequences(self.encoder, self.config, embeds, attention_mask, turn_ids)
+        # -1 marks a missing turn: row 0 is read in its place and zeroed.
         return vectors[sequence_index.clamp(min=0)] * (sequence_index >= 0).unsqueeze(-1).to(vectors.dtype)
 
     def encode_memory(
         self, input_ids: torch.Tensor | None, attention_mask: torch.Tensor | None, rows_per_pass: int = 64
     ) -> torch.Tensor:
-        """(U, M) utterances, each alone → (U, H). The CoMPM memory reads the first token,
-        as `pooling` says.
-        """
+        """Encode utterances (U, M) one by one into memory rows (U, H)."""
         if input_ids is None or attention_mask is None:
             raise ValueError("Give memory_input_ids and memory_attention_mask, or memory_embeds.")
         grad = self.config.memory_encoder != "frozen" and torch.is_grad_enabled()
         with torch.set_grad_enabled(grad):
-            # Most utterances are short and few are long: portions of similar length carry
+            # Most utterances are short and a few are long: batches of similar length need
             # less padding.
             lengths = attention_mask.sum(1)
             order = lengths.argsort()
             vectors = []
-            for rows in order.split(rows_per_pass):
+            for rows in torch.split(order, rows_per_pass):
                 longest = max(1, int(lengths[rows].max()))
                 vectors.append(
                     self.encode_utterances(input_ids[rows, :longest], attention_mask[rows, :longest])
@@ -363,44 +386,55 @@ class EmoNetModel(EmoNetPreTrainedModel):
             return torch.cat(vectors)[order.argsort()]
 
     def encode_utterances(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """(U, M) utterances in one pass of the memory's encoder → (U, H)."""
+        """Encode utterances (U, M) in one pass of the memory's encoder into (U, H)."""
         encoder = self.encoder if self.memory_encoder is None else self.memory_encoder
         hidden = encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        one_turn = torch.where(attention_mask.bool(), 0, -1)
-        if self.config.is_decoder_backbone and self.config.text_config.bos_token_id is not None:
-            one_turn[:, 0].masked_fill_(input_ids[:, 0] == self.config.text_config.bos_token_id, -1)
-        return pool_turns(hidden, one_turn, 1, self.config.pooling).squeeze(1)
+        # Each utterance is pooled as the only turn of its sequence: 0 for its tokens, -1
+        # for padding and a decoder's bos token.
+        turn_ids = torch.where(attention_mask.bool(), 0, -1)
+        bos_token_id = self.config.text_config.bos_token_id
+        if self.config.is_decoder_backbone and bos_token_id is not None:
+            turn_ids[:, 0].masked_fill_(input_ids[:, 0] == bos_token_id, -1)
+        return pool_turns(hidden, turn_ids, 1, self.config.pooling).squeeze(1)
 
     def _with_speaker_dropout(self, speaker_ids: torch.Tensor) -> torch.Tensor:
         if not self.training or self.config.speaker_dropout <= 0:
             return speaker_ids
-        hidden = torch.rand(speaker_ids.shape, device=speaker_ids.device) < self.config.speaker_dropout
-        return torch.where(hidden & (speaker_ids > 0), 0, speaker_ids)
+        dropped = torch.rand(speaker_ids.shape, device=speaker_ids.device) < self.config.speaker_dropout
+        return torch.where(dropped & (speaker_ids > 0), 0, speaker_ids)
 
     def marker_embeds(
         self, turn_ids: torch.Tensor, speaker_ids: torch.Tensor, sequence_index: torch.Tensor | None
     ) -> torch.Tensor:
-        """(S, L, H): the id embedding on the first token of each turn, zero elsewhere."""
+        """Embed speakers at their turns' first tokens (S, L, H), with zeros elsewhere."""
         assert self.speaker_embedding is not None
-        if sequence_index is not None:  # per_turn: sequence → its dialogue's speakers
+        if sequence_index is not None:
+            # Sequences are numbered across dialogues in per_turn mode: give each one the
+            # speakers (T) of its dialogue, in the order of the sequences.
             dialogue, _ = torch.nonzero(sequence_index >= 0, as_tuple=True)
             order = sequence_index[sequence_index >= 0].argsort()
             speaker_ids = speaker_ids[dialogue[order]]
         previous = F.pad(turn_ids, (1, 0), value=-1)[:, :-1]
         starts = (turn_ids >= 0) & (turn_ids != previous)
         ids = speaker_ids.gather(1, turn_ids.clamp(min=0)).clamp(0, self.config.num_speakers - 1)
-        return self.speaker_embedding(ids) * starts.unsqueeze(-1).to(self.speaker_embedding.weight.dtype)
+        embeds: torch.Tensor = self.speaker_embedding(ids)
+        return embeds * starts.unsqueeze(-1).to(embeds.dtype)
 
 
-class EmoNetForSequenceClassification(EmoNetPreTrainedModel):
-    """EmoNet with its classifier: one distribution over emotions for every turn."""
+class EmoNetForSequenceClassification(EmoNetPreTrainedModel):  # type: ignore[no-untyped-call]
+    """EmoNet with its classifier: a distribution over emotions for every turn."""
 
     def __init__(self, config: EmoNetConfig):
         super().__init__(config)
         self.emonet = EmoNetModel(config)
         self.classifier = build_classifier(config)
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
         self.freeze()
+
+    @property
+    def base_model(self) -> EmoNetModel:
+        """The model without its classifier."""
+        return self.emonet
 
     def get_input_embeddings(self) -> nn.Module:
         return self.emonet.get_input_embeddings()
@@ -411,10 +445,12 @@ class EmoNetForSequenceClassification(EmoNetPreTrainedModel):
     def forward(
         self, speaker_ids: torch.Tensor, *, labels: torch.Tensor | None = None, **inputs: torch.Tensor | None
     ) -> EmoNetOutput:
-        """As [`EmoNetModel.forward`], with the same tensors, then logits (B, T, C).
+        """Compute logits (B, T, C) and the loss from the inputs of `EmoNetModel`.
 
         Args:
-            labels: (B, T), -100 where nothing is to be learnt.
+            speaker_ids: (B, T), as there.
+            labels: (B, T), -100 for turns without a label.
+            inputs: The other tensors.
         """
         outputs = self.emonet(speaker_ids, labels=labels, **inputs)
         states, auxiliary = outputs.turn_states, outputs.auxiliary_losses
@@ -435,13 +471,15 @@ class EmoNetForSequenceClassification(EmoNetPreTrainedModel):
             loss=loss, logits=logits, turn_states=states, member_logits=members, auxiliary_losses=auxiliary
         )
 
-    # Names every tensor, for who reads it: the Trainer keeps the columns of a dataset
-    # that it names.
+    # Names every tensor: the Trainer drops dataset columns that are not in the signature.
     forward.__signature__ = inspect.signature(EmoNetModel.forward)  # type: ignore[attr-defined]
 
     def predict(self, dialogue: Any, **options: Any) -> Any:
-        """Emotion of every turn, as the pipeline gives it: see
-        [`EmoNetPipeline.__call__`] for input and options.
+        """Predict the emotion of every turn: calls [`EmoNetPipeline`] with this model.
+
+        Args:
+            dialogue: See [`EmoNetPipeline.__call__`].
+            options: Passed on to it.
 
         Example:
             >>> model = AutoModel.from_pretrained(folder_or_id, trust_remote_code=True)
@@ -452,28 +490,12 @@ class EmoNetForSequenceClassification(EmoNetPreTrainedModel):
         return EmoNetPipeline(self, device=self.device)(dialogue, **options)
 
 
-def _build_encoder(config: EmoNetConfig) -> nn.Module:
+def _build_encoder(config: EmoNetConfig) -> PreTrainedModel:
+    build: Callable[..., PreTrainedModel] = AutoModel.from_config
     try:
-        encoder = AutoModel.from_config(config.text_config, add_pooling_layer=False)
+        encoder = build(config.text_config, add_pooling_layer=False)
     except TypeError:  # families without a pooler do not take the argument
-        encoder = AutoModel.from_config(config.text_config)
+        encoder = build(config.text_config)
     if config.readout_layer is not None and config.is_decoder_backbone and hasattr(encoder, "norm"):
-        encoder.norm = nn.Identity()  # the final norm belongs to the last layer, which is not the one read
+        encoder.norm = nn.Identity()  # the final norm fits the last layer, not the one that is read
     return encoder
-
-
-def _load_encoder_state(path: str, config: EmoNetConfig, load: dict[str, Any]) -> dict[str, torch.Tensor]:
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()  # layers above the read-out are left out on purpose; missing ones are checked
-    try:
-        source, info = AutoModel.from_pretrained(
-            path, config=config.text_config, output_loading_info=True, trust_remote_code=False, **load
-        )
-    except Exception as error:  # safetensors, pickle and the archive reader have errors of no common class
-        raise ValueError(f"{path!r}: its weights do not load ({type(error).__name__}: {error}).") from error
-    finally:
-        logging.set_verbosity(verbosity)
-    missing = [key for key in info["missing_keys"] if "pooler" not in key]
-    if missing:
-        raise ValueError(f"{path!r} lacks weights of its backbone, for example {sorted(missing)[0]!r}.")
-    return source.state_dict()

@@ -1,6 +1,4 @@
-"""Configurations: what a field may hold, in the words that a user gets, and what an
-earlier checkpoint said stays said.
-"""
+"""Configurations: values of fields, errors, and earlier checkpoints."""
 
 import copy
 import json
@@ -20,10 +18,10 @@ from emonet.engines.load import load_engine
 from emonet.errors import EmoNetError
 from emonet.prompted.configuration import PromptedEmoNetConfig
 
-DUMMY = Path(__file__).with_name("dummy_checkpoint")
+DUMMY = Path(__file__).parent / "checkpoint" / "dummy_checkpoint"
 
 
-def test_a_command_line_offers_the_choices_of_the_fields() -> None:
+def test_the_command_line_offers_the_choices_of_the_fields() -> None:
     fields = EmoNetConfig.__dataclass_fields__.values()
     assert {
         field.name: get_args(field.type) for field in fields if get_origin(field.type) is Literal
@@ -31,7 +29,7 @@ def test_a_command_line_offers_the_choices_of_the_fields() -> None:
 
 
 @pytest.mark.parametrize("field", CHOICES)
-def test_a_choice_is_refused_with_those_that_there_are(field: str) -> None:
+def test_a_wrong_choice_is_refused_with_the_valid_ones(field: str) -> None:
     for wrong in ("nonesuch", None, 1, True, [CHOICES[field][0]]):
         with pytest.raises(EmoNetError, match=rf"^{field}=.* is not one of {', '.join(CHOICES[field])}\.$"):
             EmoNetConfig(**{field: wrong})
@@ -55,17 +53,17 @@ def test_a_choice_is_refused_with_those_that_there_are(field: str) -> None:
         ({"class_weights": [1.0, -1.0]}, "must be finite and not negative"),
         ({"class_weights": [1.0, float("nan")]}, "must be finite and not negative"),
         ({"readout_layer": 99}, "readout_layer=99, but the backbone has 12 layers"),
-        ({"id2label": ["Joyful", "Mad"]}, "id2label=.* must name every class by its number from 0"),
-        ({"id2label": {"1": "Joyful", "2": "Mad"}}, "id2label=.* must name every class by its number from 0"),
-        ({"text_config": "bert"}, "text_config='bert' is no configuration"),
+        ({"id2label": ["Joyful", "Mad"]}, "id2label=.* must name every class by its id from 0"),
+        ({"id2label": {"1": "Joyful", "2": "Mad"}}, "id2label=.* must name every class by its id from 0"),
+        ({"text_config": "bert"}, "text_config='bert' is not a configuration"),
         ({"text_config": {"model_type": ["bert"]}}, "is not a model of the installed transformers"),
         (
             {"text_config": {"hidden_size": "wide"}},
-            "no configuration of the model bert .*hidden_size.*'wide'",
+            "not a configuration of the model bert .*hidden_size.*'wide'",
         ),
     ],
 )
-def test_a_wrong_value_is_told_with_field_and_remedy(fields: dict[str, Any], message: str) -> None:
+def test_the_error_of_a_wrong_value_names_field_and_remedy(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(EmoNetError, match=message):
         EmoNetConfig(**fields)
 
@@ -87,7 +85,7 @@ def test_a_prompted_configuration_is_as_strict(fields: dict[str, Any], message: 
         PromptedEmoNetConfig(**fields)
 
 
-def test_a_field_is_checked_when_it_is_set_and_all_of_them_before_saving(tmp_path: Path) -> None:
+def test_fields_are_checked_when_set_and_before_saving(tmp_path: Path) -> None:
     config = EmoNetConfig()
     with pytest.raises(EmoNetError, match="pooling='max' is not one of"):
         config.pooling = "max"
@@ -98,7 +96,7 @@ def test_a_field_is_checked_when_it_is_set_and_all_of_them_before_saving(tmp_pat
     assert not (tmp_path / "config.json").exists()
 
 
-def test_whole_numbers_pass_for_real_ones_and_tuples_for_lists(tmp_path: Path) -> None:
+def test_integers_pass_for_floats_and_tuples_for_lists(tmp_path: Path) -> None:
     config = EmoNetConfig(head_dropout=0, memory_half_life=2, class_weights=(1, 0.5))
     config.save_pretrained(tmp_path)
     for again in (
@@ -110,21 +108,15 @@ def test_whole_numbers_pass_for_real_ones_and_tuples_for_lists(tmp_path: Path) -
         assert (again.head_dropout, again.memory_half_life, again.class_weights) == (0, 2, [1, 0.5])
 
 
-def test_what_an_earlier_checkpoint_says_is_said_again_and_what_it_lacks_is_the_default(
-    tmp_path: Path,
-) -> None:
+def test_an_earlier_configuration_is_kept_and_completed_with_defaults(tmp_path: Path) -> None:
     EmoNetConfig.from_pretrained(DUMMY).save_pretrained(tmp_path)
     before, after = (json.loads((folder / "config.json").read_text()) for folder in (DUMMY, tmp_path))
-    lacks = set(after) - set(before)
-    assert {"attention_dropout", "head_members", "memory_half_life"} <= lacks, (
-        "the checkpoint is no earlier one"
-    )
-    assert {name: after[name] for name in lacks} == {
-        name: EmoNetConfig.own_defaults()[name] for name in lacks
-    }
-    assert {name: after[name] for name in before if name != "transformers_version"} == {
-        name: value for name, value in before.items() if name != "transformers_version"
-    }
+    new = set(after) - set(before)
+    assert {"attention_dropout", "head_members", "memory_half_life"} <= new, "the checkpoint is too recent"
+    defaults = EmoNetConfig.own_defaults()
+    assert {name: after[name] for name in new} == {name: defaults[name] for name in new}
+    del before["transformers_version"]
+    assert {name: after[name] for name in before} == before
 
 
 def test_a_nested_configuration_stays_what_it_was(tmp_path: Path) -> None:
@@ -156,13 +148,13 @@ def test_a_subclass_adds_fields_and_checks() -> None:
             Louder(**fields)
 
 
-def test_both_configurations_have_comments_for_no_field_twice() -> None:
+def test_no_configuration_repeats_a_shared_field() -> None:
     shared = set(CheckpointConfig.own_defaults())
     for config in (EmoNetConfig, PromptedEmoNetConfig):
         assert shared < set(config.own_defaults()) and not shared & set(config.__annotations__)
 
 
-def test_a_checkpoint_that_says_what_can_not_be_is_named(tmp_path: Path) -> None:
+def test_the_error_names_the_checkpoint(tmp_path: Path) -> None:
     folder = shutil.copytree(DUMMY, tmp_path / "run")
     fields = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**fields, "pooling": "max"}))
@@ -179,14 +171,14 @@ from transformers import AutoConfig, AutoModel
 config = AutoConfig.from_pretrained("run", trust_remote_code=True)
 try:
     config.pooling = "max"
-except ValueError as error:
-    told = [type(error).__name__, str(error)]
+except ValueError as caught:
+    error = [type(caught).__name__, str(caught)]
 config.save_pretrained("again")
 again = AutoConfig.from_pretrained("again", trust_remote_code=True)
 rows = AutoModel.from_pretrained("run", config=again, trust_remote_code=True).predict({DIALOGUE[:2]!r})
-report([type(config).__module__, told, again.to_json_string() == config.to_json_string(), len(rows)])
+report([type(config).__module__, error, again.to_json_string() == config.to_json_string(), len(rows)])
 """
-    module, told, same, rows = run_without_emonet(code, tmp_path)
+    module, error, same, rows = run_without_emonet(code, tmp_path)
     assert module.startswith("transformers_modules.")
-    assert told == ["EmoNetError", "pooling='max' is not one of mean, first, last."]
+    assert error == ["EmoNetError", "pooling='max' is not one of mean, first, last."]
     assert same and rows == 2

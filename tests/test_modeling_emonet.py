@@ -1,6 +1,4 @@
-"""Properties every preset keeps on every backbone family: causality, batch invariance,
-gradients, round trips.
-"""
+"""Causality, batch invariance, gradients and round trips of every preset."""
 
 import inspect
 import itertools
@@ -27,14 +25,12 @@ CAUSAL = [name for name, preset in PRESETS.items() if not preset.sees_future]
 def test_earlier_logits_do_not_see_later_turns(tokenizer: Any, family: str, preset: str) -> None:
     model, processor = build(tokenizer, preset, family)
     whole = logits(model, processor, DIALOGUE)[0]
-    for place in range(1, len(DIALOGUE)):
+    for index in range(1, len(DIALOGUE)):
         changed = [dict(turn) for turn in DIALOGUE]
-        changed[place] = {"speaker": "Zed", "text": "i hate news very much fool"}
+        changed[index] = {"speaker": "Zed", "text": "i hate news very much fool"}
         later = logits(model, processor, changed)[0]
-        assert torch.allclose(whole[:place], later[:place], atol=1e-5), f"turn {place} reaches back"
-        assert not torch.allclose(whole[place], later[place], atol=1e-5), (
-            "the changed turn itself must change"
-        )
+        assert torch.allclose(whole[:index], later[:index], atol=1e-5), f"turn {index} reaches back"
+        assert not torch.allclose(whole[index], later[index], atol=1e-5), "the changed turn must change"
 
 
 @pytest.mark.parametrize(("family", "preset"), list(itertools.product(FAMILIES, PRESETS)))
@@ -99,11 +95,11 @@ def test_context_reaches_forward(tokenizer: Any) -> None:
     assert not torch.allclose(first[-1], second[-1], atol=1e-4)
 
 
-def test_without_context_a_turn_is_read_as_if_alone(tokenizer: Any) -> None:
+def test_without_context_a_turn_stands_alone(tokenizer: Any) -> None:
     model, processor = build(tokenizer, "context", context_window=0)
     whole = logits(model, processor, DIALOGUE)[0]
-    for place, turn in enumerate(DIALOGUE):
-        assert torch.allclose(whole[place], logits(model, processor, [turn])[0, 0], atol=1e-5)
+    for index, turn in enumerate(DIALOGUE):
+        assert torch.allclose(whole[index], logits(model, processor, [turn])[0, 0], atol=1e-5)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -257,14 +253,14 @@ def test_impossible_configurations_are_refused(fields: dict[str, Any], message: 
         EmoNetConfig(**fields)
 
 
-def test_members_are_averaged_and_trained_apart(tokenizer: Any, tmp_path: Path) -> None:
+def test_members_are_averaged_and_trained_separately(tokenizer: Any, tmp_path: Path) -> None:
     model, processor = build(tokenizer, "emonet-fast", head_members=3, head_dropout=0.0)
     batch = {**processor([DIALOGUE, OTHER])}
     outputs = model(**batch)
     assert torch.allclose(outputs.logits.exp(), outputs.member_logits.softmax(-1).mean(-2), atol=1e-6)
     outputs.loss.backward()
     alone, _ = build(tokenizer, "emonet-fast", head_members=1, head_dropout=0.0)
-    for number, member in enumerate(model.classifier.members):
+    for index, member in enumerate(model.classifier.members):
         alone.load_state_dict(
             {
                 **{
@@ -278,7 +274,7 @@ def test_members_are_averaged_and_trained_apart(tokenizer: Any, tmp_path: Path) 
         alone.zero_grad()
         alone(**batch).loss.backward()
         for name, weight in alone.classifier.named_parameters():
-            gradient = model.classifier.members[number].get_parameter(name).grad
+            gradient = model.classifier.members[index].get_parameter(name).grad
             assert torch.allclose(3 * gradient, weight.grad, atol=1e-6), name
     model.save_pretrained(tmp_path)
     with torch.no_grad():

@@ -1,6 +1,4 @@
-"""EmoNetTrainer: weighted cross entropy that is exact under accumulation and processes,
-and selection on validation.
-"""
+"""Train encoder EmoNets: exact weighted loss, and the best epoch on validation."""
 
 import re
 from collections.abc import Sequence
@@ -30,7 +28,8 @@ from .training.logit_adjustment import member_labels
 __all__ = ["BestWeights", "EmoNetTrainer", "EmoNetTrainingArguments", "class_weights"]
 
 _DAMAGED = (
-    " Delete that folder, and run the same command again: it goes on from the one before, or from the start."
+    " Delete that folder and run the same command again: "
+    "it resumes from the checkpoint before, or starts anew."
 )
 
 
@@ -39,13 +38,19 @@ class EmoNetTrainer(AdapterCheckpoints, PushingTrainer):
 
     Example:
         >>> corpus = EncodedCorpus(load_conversations("sample"), processor)
-        >>> trainer = EmoNetTrainer(model, args, train_dataset=corpus["train"], eval_dataset=corpus["validation"],
-        ...                         data_collator=corpus.collator, processing_class=processor)
+        >>> trainer = EmoNetTrainer(
+        ...     model,
+        ...     args,
+        ...     train_dataset=corpus["train"],
+        ...     eval_dataset=corpus["validation"],
+        ...     data_collator=corpus.collator,
+        ...     processing_class=processor,
+        ... )
         >>> trainer.train()
 
     Raises:
-        EmoNetError: for a dataset that is not encoded, naming what is missing and the
-            call that mends it.
+        EmoNetError: for a dataset that is not encoded, with what is missing and the call
+            that encodes it.
     """
 
     args: EmoNetTrainingArguments
@@ -74,9 +79,13 @@ class EmoNetTrainer(AdapterCheckpoints, PushingTrainer):
 
             self.add_callback(EarlyStoppingCallback(args.early_stopping_patience))
 
-    def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> torch.Tensor | None:
-        """Total class weight of all labels of one optimizer step, over every accumulated
-        batch and every process.
+    def _get_num_items_in_batch(
+        self, batch_samples: list[dict[str, torch.Tensor]], device: torch.device
+    ) -> torch.Tensor | None:
+        """Sum the class weights of all labels of an optimizer step.
+
+        The sum is over every accumulated batch and every process: a divisor of each
+        batch's own would weight the turns of short batches more.
         """
         if not batch_samples or any("labels" not in batch for batch in batch_samples):
             return None
@@ -84,7 +93,8 @@ class EmoNetTrainer(AdapterCheckpoints, PushingTrainer):
         for batch in batch_samples:
             labels = batch["labels"]
             total = total + self._weights(labels.device)[labels[labels != -100]].sum().to(device)
-        return self.accelerator.gather(total.reshape(1)).sum()
+        totals: torch.Tensor = self.accelerator.gather(total.reshape(1))
+        return totals.sum()
 
     def compute_loss(
         self,
@@ -93,32 +103,39 @@ class EmoNetTrainer(AdapterCheckpoints, PushingTrainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """Weighted cross entropy: the sum of this batch's losses over the total weight of
-        the optimizer step.
+        """Compute the weighted cross entropy of a batch's share of the optimizer step.
 
-        Honours `label_smoothing_factor`, and the loss that a context module adds in
-        training. Without `num_items_in_batch` the batch's own weight is the divisor.
+        It is the sum of the batch's losses over the total weight of the step. It honours
+        `label_smoothing_factor`, and adds the loss of a context module in training.
+
+        Args:
+            model: In training or evaluation.
+            inputs: A batch of the collator. `folds` (B,), where given, is the member of
+                the head that must not learn from a dialogue.
+            return_outputs: Whether to return the model's outputs too.
+            num_items_in_batch: The total weight; None: that of the batch.
         """
         inputs = dict(inputs)
         labels = inputs.pop("labels")
         folds = inputs.pop("folds", None)
-        outputs = (
-            model(**inputs, labels=labels) if self._has_auxiliary_loss and model.training else model(**inputs)
-        )
+        # The model gets labels only where its context module needs them: with them it
+        # would compute the cross entropy too, without label smoothing and folds.
+        needs_labels = self._has_auxiliary_loss and model.training
+        outputs = model(**inputs, labels=labels) if needs_labels else model(**inputs)
         logits = outputs.logits if outputs.member_logits is None else outputs.member_logits
-        learnt = labels if folds is None else member_labels(labels, folds, logits.shape[-2])
+        targets = labels if folds is None else member_labels(labels, folds, logits.shape[-2])
         loss, weight = weighted_cross_entropy(
-            logits, learnt, self._class_weights, self.args.label_smoothing_factor
+            logits, targets, self._class_weights, self.args.label_smoothing_factor
         )
-        if folds is not None:  # every turn is learnt by all members but one
+        if folds is not None:  # all members but one learn from each turn
             loss, weight = loss / (logits.shape[-2] - 1), weight / (logits.shape[-2] - 1)
         if outputs.auxiliary_losses is not None:
             loss = loss + weighted_auxiliary(outputs.auxiliary_losses, labels, self._class_weights)
         if num_items_in_batch is None:
             loss = loss / weight.clamp(min=torch.finfo(torch.float32).tiny)
         else:
-            # Gradients are averaged over processes, so each one's share is scaled up
-            # again.
+            # Gradients are averaged over processes, while the divisor is the total of all
+            # processes: multiply by their number.
             total = torch.as_tensor(num_items_in_batch, device=loss.device)
             loss = loss / total.clamp(min=torch.finfo(torch.float32).tiny) * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
@@ -136,37 +153,33 @@ class EmoNetTrainer(AdapterCheckpoints, PushingTrainer):
             super()._load_rng_state(checkpoint)
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
-        """As `Trainer`'s; parameters that `learning_rate_mapping` names get a group with
-        their own rate.
-        """
-        first = self.optimizer is None
+        """Create the optimizer, with the learning rates of `learning_rate_mapping`."""
+        is_new = self.optimizer is None
         optimizer = super().create_optimizer(model)
         target: Any = self.model if model is None else model
         mapping: Any = self.args.learning_rate_mapping
-        if first and mapping:
+        if is_new and mapping:
             _apply_learning_rates(optimizer, target, mapping)
         return optimizer
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
         dataset: Any = self.train_dataset if train_dataset is None else train_dataset
-        if (
-            str(getattr(self.args.train_sampling_strategy, "value", self.args.train_sampling_strategy))
-            != "group_by_length"
-        ):
+        strategy = self.args.train_sampling_strategy
+        if str(getattr(strategy, "value", strategy)) != "group_by_length":
             return super()._get_train_sampler(dataset)
-        lengths = [window_tokens(dataset[place]) for place in range(len(dataset))]
+        lengths = [window_tokens(dataset[index]) for index in range(len(dataset))]
         size = self.args.train_batch_size * self.args.gradient_accumulation_steps
         return LengthGroupedSampler(size, dataset, lengths=lengths)
 
     @property
     def _class_weights(self) -> list[float] | None:
-        return self.accelerator.unwrap_model(self.model).config.class_weights
+        weights: list[float] | None = self.accelerator.unwrap_model(self.model).config.class_weights
+        return weights
 
     @property
     def _has_auxiliary_loss(self) -> bool:
-        emonet = getattr(
-            self.accelerator.unwrap_model(self.model), "emonet", None
-        )  # a prompted model has none
+        # A prompted model has no `emonet`.
+        emonet = getattr(self.accelerator.unwrap_model(self.model), "emonet", None)
         return emonet is not None and emonet.context is not None and emonet.context.has_auxiliary_loss
 
     def _weights(self, device: torch.device) -> torch.Tensor:
@@ -175,11 +188,15 @@ class EmoNetTrainer(AdapterCheckpoints, PushingTrainer):
 
 
 class BestWeights(TrainerCallback):
-    """Keeps the best epoch's trainable weights in memory and puts them back at the end;
-    stops early.
+    """Keep the best epoch's trainable weights in memory; restore them at the end.
 
-    For frozen backbones, where a checkpoint an epoch would write the whole backbone over
-    and over.
+    It also stops early. It is for frozen backbones, where a checkpoint per epoch would
+    write the whole backbone again and again.
+
+    Args:
+        metric: Of the evaluation, with or without `eval_`.
+        patience: Evaluations without a better value before training stops; 0 for never.
+        greater_is_better: Whether a higher value is better.
     """
 
     def __init__(self, metric: str, patience: int = 0, greater_is_better: bool = True):
@@ -216,8 +233,9 @@ class BestWeights(TrainerCallback):
 
 
 def _without_preparation(model: Any) -> Any:
-    """The model as it was before another trainer: accelerate prepares none twice, so this
-    one's precision would be ignored.
+    """Undo the preparation of another trainer.
+
+    accelerate prepares no model twice, so this trainer's precision would be ignored.
     """
     if model is not None:
         vars(model).pop("_is_accelerate_prepared", None)
@@ -255,10 +273,10 @@ def _check_dataset(dataset: Any, name: str, keys: Sequence[str]) -> None:
         )
     if isinstance(dataset, HFDataset):
         raise EmoNetError(
-            f"{name} has the raw columns {dataset.column_names}. {encode}, then pass corpus['train']."
+            f"{name} has the raw columns {dataset.column_names}. {encode}; then pass corpus['train']."
         )
     if len(dataset) == 0:
         raise EmoNetError(f"{name} is empty.")
     missing = [key for key in keys if key not in dataset[0]]
     if missing:
-        raise EmoNetError(f"{name} lacks {', '.join(missing)}. {encode}, then pass corpus['train'].")
+        raise EmoNetError(f"{name} lacks {', '.join(missing)}. {encode}; then pass corpus['train'].")

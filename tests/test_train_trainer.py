@@ -1,6 +1,4 @@
-"""The Trainer: the loss is exact however a step is cut up, weights come from train, the
-best epoch is kept.
-"""
+"""The Trainer: an exact loss, class weights, and the best epoch."""
 
 import os
 import subprocess
@@ -37,10 +35,10 @@ def test_accumulation_does_not_change_the_step(
 
 
 @pytest.mark.parametrize("preset", ["hitrans", "spcl"])
-def test_a_modules_own_loss_joins_in_training_alone(tokenizer: Any, tmp_path: Path, preset: str) -> None:
+def test_a_modules_own_loss_joins_in_training_only(tokenizer: Any, tmp_path: Path, preset: str) -> None:
     parts = encoded(tokenizer, preset)
     trainer = trainer_for(parts, tmp_path)
-    batch = parts[3]([parts[2][place] for place in range(16)])
+    batch = parts[3]([parts[2][index] for index in range(16)])
     model = trainer.model.train()
     loss, outputs = trainer.compute_loss(model, batch, return_outputs=True)
     plain, weight = weighted_cross_entropy(outputs.member_logits, batch["labels"], WEIGHTS)
@@ -86,10 +84,11 @@ def test_two_processes_take_the_step_of_one(tokenizer: Any, tmp_path: Path) -> N
     script = tmp_path / "run.py"
     root = str(Path(__file__).parent / "helpers")
     script.write_text(TWO_PROCESSES.format(root=root, folder=str(tmp_path)))
-    # accelerate starts several local processes through this flag only; use_cpu makes them
+    # accelerate starts several local processes with --multi_gpu only; use_cpu makes them
     # talk over gloo.
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
-               "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0", str(script)]  # fmt: skip
+    options = "--multi_gpu --num_processes 2 --num_machines 1 --mixed_precision no --dynamo_backend no"
+    launch = [sys.executable, "-m", "accelerate.commands.launch", *options.split()]
+    command = [*launch, "--main_process_port", "0", str(script)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     result = subprocess.run(
         command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=240
@@ -120,14 +119,19 @@ def test_the_best_epoch_on_validation_is_kept(tokenizer: Any, tmp_path: Path, sa
 
 
 def test_training_resumes_to_the_same_weights(tokenizer: Any, tmp_path: Path) -> None:
-    settings = {"save_strategy": "epoch", "eval_strategy": "epoch", "learning_rate": 1e-3, "save_total_limit": None,
-                "load_best_model_at_end": False, "per_device_train_batch_size": 4, "num_train_epochs": 2}  # fmt: skip
+    settings = {
+        "save_strategy": "epoch",
+        "eval_strategy": "epoch",
+        "learning_rate": 1e-3,
+        "save_total_limit": None,
+        "load_best_model_at_end": False,
+        "per_device_train_batch_size": 4,
+        "num_train_epochs": 2,
+    }
     whole = trainer_for(encoded(tokenizer), tmp_path / "whole", **settings)
     whole.train()
     again = trainer_for(encoded(tokenizer), tmp_path / "again", **settings)
-    first = sorted((tmp_path / "whole").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))[
-        0
-    ]
+    first = min((tmp_path / "whole").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
     again.train(resume_from_checkpoint=str(first))
     for left, right in zip(whole.model.parameters(), again.model.parameters(), strict=True):
         assert torch.allclose(left, right, atol=1e-6)

@@ -1,6 +1,4 @@
-"""Loads that may be attacks: each in a fork with bounded memory and time, of a process
-that has the imports behind it.
-"""
+"""Run loads that may be attacks, each in a fork with bounded memory and time."""
 
 import json
 import os
@@ -10,11 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-MEMORY, SECONDS = 600 * 2**20, 60  # beyond what the imports take; real loads here take 0.1 s
+# For a load alone: the forks share the imports. An honest one takes 0.1 s.
+MEMORY, SECONDS = 600 * 2**20, 60
 
 
 class BoundedLoads:
-    """`loads(code)` says `LOADED`, the error's classes and message, or `DIED` of a bound."""
+    """`loads(code)` returns `LOADED`, the error's classes and message, or `DIED`."""
 
     def __init__(self) -> None:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
@@ -39,7 +38,7 @@ class BoundedLoads:
 
 
 def bound() -> None:
-    """Bound the memory and the time of this process from here on."""
+    """Bound the further memory and time of this process."""
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
@@ -53,24 +52,28 @@ def _loaded(code: str) -> str:
         bound()
         try:
             exec(code, {})
-            said = "LOADED"
+            result = "LOADED"
         except BaseException as error:
-            said = f"{[each.__name__ for each in type(error).__mro__]} {error}"[:500]
-        os.write(write, said.encode())
+            result = f"{[cls.__name__ for cls in type(error).__mro__]} {error}"[:500]
+        os.write(write, result.encode())
         os._exit(0)
     os.close(write)
     with os.fdopen(read) as pipe:
-        said = pipe.read()
-    return said or f"DIED {os.waitpid(child, 0)[1]}"
+        result = pipe.read()
+    _, status = os.waitpid(child, 0)
+    return result or f"DIED {status}"
 
 
 if __name__ == "__main__":
-    import transformers  # noqa: F401
+    # Everything that loads import, so that the forks do not import it again and again.
+    from transformers import BertModel, LlamaForCausalLM  # noqa: F401
 
-    import emonet.adapters.lora  # noqa: F401
+    import emonet.adapters.lora
+    import emonet.modeling_emonet
+    import emonet.prompted.modeling  # noqa: F401
 
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a load prints is no answer
+    os.dup2(2, 1)  # a load must not print into the answers
     for line in sys.stdin:
         answers.write(json.dumps(_loaded(json.loads(line))) + "\n")
         answers.flush()

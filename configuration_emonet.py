@@ -414,19 +414,22 @@ def backbone_config(text_config: Any, default: str = "bert") -> PretrainedConfig
     Raises:
         EmoNetError: for a value that is not a configuration, or an unknown model type.
     """
+    config: PretrainedConfig
     if text_config is None:
-        text_config = CONFIG_MAPPING[default]()
-    if isinstance(text_config, dict):
-        text_config = _config_of_dict({"model_type": default, **text_config})
-    elif not isinstance(text_config, PretrainedConfig):
+        config = CONFIG_MAPPING[default]()
+    elif isinstance(text_config, dict):
+        config = _config_of_dict({"model_type": default, **text_config})
+    elif isinstance(text_config, PretrainedConfig):
+        config = text_config
+    else:
         raise EmoNetError(
             f"text_config={text_config!r:.200} is not a configuration: "
             "give one of transformers, or a dict with model_type."
         )
     for key in UNTRUSTED_KEYS:
-        text_config.__dict__.pop(key, None)
-    text_config._name_or_path = ""  # a path of the training machine must not be published
-    return text_config
+        config.__dict__.pop(key, None)
+    config._name_or_path = ""  # a path of the training machine must not be published
+    return config
 
 
 def _config_of_dict(values: dict[str, Any]) -> PretrainedConfig:

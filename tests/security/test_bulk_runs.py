@@ -105,7 +105,7 @@ def test_a_second_run_on_the_same_folder_is_refused(
     monkeypatch.setattr(bulk_output, "_PATIENCE", 0.1)
     with pytest.raises(
         EmoNetError,
-        match=r"Another bulk prediction is writing to .*out: wait for it, stop it, or take another",
+        match=r"Another bulk prediction is writing to .*out: wait for it, stop it, or choose another",
     ):
         predict_files(checkpoint, source, out, turns_a_part=10)
 

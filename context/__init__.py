@@ -1,1 +1,1 @@
-"""Context modules: what runs over a dialogue's turn vectors."""
+"""The context modules: what runs over a dialogue's turn vectors."""

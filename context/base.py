@@ -1,8 +1,7 @@
-"""Context modules run over a dialogue's turn vectors behind the backbone: interface,
-table and the plainest one.
+"""Define the interface of context modules, their registry and the plainest one.
 
-A new system is one file with a `ContextModule` and its line in `SYSTEMS`; see
-docs/adding_a_system.md.
+A context module runs over a dialogue's turn vectors, after the backbone. A new system is
+one file with a `ContextModule` and its line in `SYSTEMS`; see docs/adding_a_system.md.
 """
 
 from importlib import import_module
@@ -11,8 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import nn
 
-# Each system's file in this folder. It is imported when it is asked for, so that a
-# checkpoint carries its own alone.
+# Each system's file in this folder, imported on use: a checkpoint carries its own only.
 SYSTEMS = {
     "dag-erc": "dag_erc",
     "dialoguegcn": "dialoguegcn",
@@ -25,13 +23,16 @@ SYSTEMS = {
     "spcl": "spcl",
     "tucore-gcn": "tucore_gcn",
 }
-# The classes of those that are imported.
+# The classes imported so far.
 CONTEXT_MODULES: dict[str, type["ContextModule"]] = {}
 
 
 class TurnConcepts(NamedTuple):
-    """Concepts that the words of each turn stand beside in a knowledge graph: (B, T, C)
-    ids, -1 for none, and confidences.
+    """Neighbours of each turn's words in a knowledge graph.
+
+    Attributes:
+        ids: (B, T, C), -1 for none.
+        confidences: (B, T, C), 0 to 1.
     """
 
     ids: torch.Tensor
@@ -39,30 +40,26 @@ class TurnConcepts(NamedTuple):
 
 
 class ContextPart(nn.Module):
-    """A part of a context module with bare parameters or buffers, which nobody else would
-    fill where a checkpoint lacks them.
-    """
+    """A part of a context module with bare parameters or buffers to initialise."""
 
     def reset(self) -> None:
-        """Fill them, by functions of `torch.nn.init` alone: those leave alone what a
-        checkpoint held.
-        """
+        """Fill them with functions of `torch.nn.init`, which skip loaded tensors."""
 
 
 class ContextModule(ContextPart):
-    """Turn vectors of whole dialogues in, turn vectors out: `module(turn_states,
-    speakers, turn_mask)`.
+    """Turn vectors of whole dialogues in, turn vectors out.
 
-    Shapes: `turn_states` (B, T, H); `speakers` (B, T) ids by order of appearance in the
-    dialogue, -1 where there is no turn (global ids are 0 for everyone unknown, and enter
-    through the turn vectors); `turn_mask` (B, T), True for turns, padding behind them.
-    The result is (B, T, H); places without a turn hold numbers without meaning, and must
-    not reach the others.
+    Call as `module(turn_states, speakers, turn_mask)`: `turn_states` (B, T, H);
+    `speakers` (B, T) ids by order of appearance in the dialogue, -1 where there is no
+    turn (global ids are 0 for every unknown speaker, and are part of the turn vectors);
+    `turn_mask` (B, T), True for turns, followed by padding. The result is (B, T, H). Its
+    values at padding are undefined and must not influence other turns.
 
     Attributes:
-        name: What `context_module` calls it; a subclass that has one is registered.
-            paper: Where it is from.
-        graph: The mask or graph it builds, in words.
+        name: The value of `context_module` that selects it; a subclass with a name is
+            registered.
+        paper: The source.
+        graph: The mask or graph that it builds, in words.
         sees_future: Whether a later turn may change an earlier one; such a module needs
             `causal=False` in the configuration.
         uses_speakers: Whether it reads `speakers`.
@@ -96,36 +93,40 @@ class ContextModule(ContextPart):
     def auxiliary_losses(
         self, states: torch.Tensor, speakers: torch.Tensor, turn_mask: torch.Tensor, labels: torch.Tensor
     ) -> torch.Tensor:
-        """A further loss of every turn (B, T), from the module's own output; asked for in
-        training alone.
+        """Compute an additional loss of every turn (B, T) from the module's own output.
 
-        It joins the cross entropy with the weight of the turn's label and under the same
-        divisor, and counts where `labels` (B, T) isn't -100. A loss of a turn that
-        depends on its dialogue alone is exact under gradient accumulation.
+        Called in training only. It joins the cross entropy with the weight of the turn's
+        label and the same divisor, and counts where `labels` (B, T) is not -100. A loss
+        that depends on the turn's own dialogue only is exact under gradient accumulation.
         """
         raise NotImplementedError
 
     def resume(
         self, turn_states: torch.Tensor, speakers: torch.Tensor, state: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """New turns (B, T, H) of `speakers` (B, T) behind those that left `state` → their
-        states, and the state they leave.
+        """Continue after the turns that left `state` with new turns (B, T, H).
 
-        Here the state is all earlier turn vectors, with the speaker as a last column, and
-        the module runs over them again: a cost that grows with the dialogue, small beside
-        the backbone's for tens of turns. A recurrent module does better.
+        The state is all earlier turn vectors with the speaker as a last column, and the
+        module runs over them again: the cost grows with the dialogue, but for tens of
+        turns it is small beside the backbone's. A recurrent module overrides this.
+
+        Args:
+            turn_states: The new turns (B, T, H).
+            speakers: Their speakers (B, T).
+            state: What the last call returned, None at the start.
+
+        Returns:
+            The new turns' states (B, T, H) and the new state.
         """
-        known = torch.cat([turn_states, speakers.unsqueeze(-1).to(turn_states.dtype)], dim=-1)
-        known = known if state is None else torch.cat([state, known], dim=1)
-        everyone = known[..., -1].long()
-        states = self(known[..., :-1], everyone, torch.ones_like(everyone, dtype=torch.bool))
-        return states[:, -turn_states.shape[1] :], known
+        turns = torch.cat([turn_states, speakers.unsqueeze(-1).to(turn_states.dtype)], dim=-1)
+        turns = turns if state is None else torch.cat([state, turns], dim=1)
+        all_speakers = turns[..., -1].long()
+        states = self(turns[..., :-1], all_speakers, torch.ones_like(all_speakers, dtype=torch.bool))
+        return states[:, -turn_states.shape[1] :], turns
 
 
 class GRUContext(ContextModule):
-    """A unidirectional GRU over turns, added to the turn vectors: the plainest causal
-    context.
-    """
+    """A unidirectional GRU over turns, added to the turn vectors."""
 
     name = "gru"
     graph = "a chain of turns"
@@ -140,8 +141,7 @@ class GRUContext(ContextModule):
     def forward(
         self, turn_states: torch.Tensor, speakers: torch.Tensor, turn_mask: torch.Tensor
     ) -> torch.Tensor:
-        # Padding stands behind the real turns, so a forward GRU never carries it into
-        # them.
+        # Padding follows the real turns, so a forward GRU never carries it into them.
         return self.resume(turn_states, speakers)[0]
 
     def resume(
@@ -152,18 +152,19 @@ class GRUContext(ContextModule):
 
 
 def import_system(name: str) -> None:
-    """Import the file of a system, which registers its class. A checkpoint's code imports
-    the system it uses.
+    """Import the file of a system, which registers its class.
+
+    The exported code of a checkpoint replaces this with an import of its own system.
     """
     import_module(f".{SYSTEMS[name]}", __package__)
 
 
 def context_module_class(name: str) -> type[ContextModule] | None:
-    """The class of that name, or None for `none`.
+    """Return the class of that name, or None for `none`.
 
     Raises:
-        ValueError: for an unknown name, with the known ones, and for a system that this
-            code has no file of.
+        ValueError: for an unknown name, listing the known ones, and for a system whose
+            file is not part of this code.
     """
     if name == "none":
         return None
@@ -175,8 +176,8 @@ def context_module_class(name: str) -> type[ContextModule] | None:
                 raise
         if name not in CONTEXT_MODULES:
             raise ValueError(
-                f"context_module={name!r} is not in the code of this checkpoint, which holds what its model uses alone: "
-                "install emonet."
+                f"context_module={name!r} is not in this checkpoint's code, which holds only what its model "
+                "uses: install emonet."
             )
     if name not in CONTEXT_MODULES:
         known = ", ".join(["none", *{**SYSTEMS, **CONTEXT_MODULES}])
@@ -185,13 +186,13 @@ def context_module_class(name: str) -> type[ContextModule] | None:
 
 
 def all_context_modules() -> dict[str, type[ContextModule]]:
-    """Every context module by name, all imported."""
+    """Import every context module and return the classes by name."""
     for name in SYSTEMS:
         context_module_class(name)
     return dict(CONTEXT_MODULES)
 
 
 def build_context_module(config: Any) -> ContextModule | None:
-    """The context module that a configuration asks for, or None for `none`."""
+    """Build the context module that a configuration names; None for `none`."""
     module = context_module_class(config.context_module)
     return None if module is None else module(config)

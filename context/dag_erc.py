@@ -1,6 +1,4 @@
-"""DAG-ERC (Shen et al., ACL 2021): a graph without cycles, from each turn back to its
-speaker's last one.
-"""
+"""DAG-ERC (Shen et al., ACL 2021): an acyclic graph back to the speaker's last turn."""
 
 from typing import Any
 
@@ -16,16 +14,17 @@ LAYERS = 2
 class DAGERCContext(ContextModule):
     """Directed acyclic graph network over turns (sections 3.2 and 3.3).
 
-    A turn's predecessors are the turns since its speaker's last one, that one included
-    (all earlier turns where there is none; ω = 1). In a layer turns are taken in order,
-    so that a turn reads its predecessors' states of the same layer: their
-    attention-weighted sum by relation (same speaker or not), then two gated units, for
-    the node and for what it received. The states of all layers are concatenated and
-    projected to H. Differs: the half of the attention's score that comes from the turn
-    itself is left out, because it is the same for all its predecessors, which a softmax
-    does not see; the width is the backbone's, where the paper has 300.
+    A turn's predecessors are the turns since its speaker's last one, including it (all
+    earlier turns where there is none; ω = 1). A layer processes turns in order, so that a
+    turn reads its predecessors' states of the same layer: their attention-weighted sum by
+    relation (same speaker or not), then two gated units, one for the node and one for its
+    messages. The states of all layers are concatenated and projected to H.
 
-    The loop over turns is what the recurrence asks for; it is batched over dialogues.
+    Differences from the paper: the half of the attention score that depends on the turn
+    itself is left out, because it is the same for all predecessors and cancels in the
+    softmax; the width is the backbone's instead of 300.
+
+    The recurrence needs a loop over turns; it is batched over dialogues.
     """
 
     name = "dag-erc"
@@ -47,11 +46,12 @@ class DAGERCContext(ContextModule):
         levels = [torch.relu(self.project(self.dropout(turn_states)))]
         for layer in self.layers:
             levels.append(layer(levels[-1], allowed, same))
-        return self.merge(torch.cat([*levels, turn_states], dim=-1))
+        merged: torch.Tensor = self.merge(torch.cat([*levels, turn_states], dim=-1))
+        return merged
 
 
 class DAGLayer(nn.Module):
-    """One pass through the turns in order."""
+    """One layer, computed turn by turn."""
 
     def __init__(self, size: int):
         super().__init__()
@@ -60,21 +60,26 @@ class DAGLayer(nn.Module):
         self.node, self.received = nn.GRUCell(size, size), nn.GRUCell(size, size)
 
     def forward(self, states: torch.Tensor, allowed: torch.Tensor, same: torch.Tensor) -> torch.Tensor:
-        """(B, T, H), predecessors (B, T, T) and who is one speaker (B, T, T) → (B, T, H)."""
+        """Run one layer over turn vectors (B, T, H) → (B, T, H).
+
+        Args:
+            states: The turn vectors of the layer below.
+            allowed: (B, T, T), the predecessors of each turn.
+            same: (B, T, T), whether two turns share a speaker.
+        """
         done: list[torch.Tensor] = []
         scores: list[torch.Tensor] = []
         messages: list[tuple[torch.Tensor, torch.Tensor]] = []
-        for place in range(states.shape[1]):
-            below = states[:, place]
+        for index in range(states.shape[1]):
+            below = states[:, index]
             message = torch.zeros_like(below)
-            if place:
-                # Turns of the padding have no predecessors: theirs is a plain mean that
-                # nobody reads.
-                hidden = ~allowed[:, place, :place]
+            if index:
+                # Padding has no predecessors: its message is a mean that is never read.
+                hidden = ~allowed[:, index, :index]
                 score = torch.cat(scores, dim=1)
                 score = score.masked_fill(hidden, torch.finfo(score.dtype).min)
                 own, other = (torch.stack(kind, dim=1) for kind in zip(*messages, strict=True))
-                values = torch.where(same[:, place, :place].unsqueeze(-1), own, other)
+                values = torch.where(same[:, index, :index].unsqueeze(-1), own, other)
                 message = (score.softmax(-1).unsqueeze(1) @ values).squeeze(1)
             state = self.node(below, message) + self.received(message, below)
             done.append(state)
@@ -84,10 +89,11 @@ class DAGLayer(nn.Module):
 
 
 def predecessors(speakers: torch.Tensor, turn_mask: torch.Tensor) -> torch.Tensor:
-    """(B, T) → (B, T, T) bool: is turn j (column) between turn i's speaker's last turn,
-    included, and turn i (row)?
+    """(B, T) → (B, T, T) bool: whether turn j (column) is a predecessor of turn i (row).
+
+    The predecessors are the earlier turns from the speaker's last one on.
     """
     earlier = distances(speakers.shape[1], speakers.device) < 0
-    places = torch.arange(speakers.shape[1], device=speakers.device)
-    last_own = torch.where(same_speaker(speakers) & earlier, places, -1).amax(-1, keepdim=True)
-    return window_mask(turn_mask, None, -1) & (places >= last_own)
+    indices = torch.arange(speakers.shape[1], device=speakers.device)
+    last_own = torch.where(same_speaker(speakers) & earlier, indices, -1).amax(-1, keepdim=True)
+    return window_mask(turn_mask, None, -1) & (indices >= last_own)

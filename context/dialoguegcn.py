@@ -1,6 +1,4 @@
-"""DialogueGCN (Ghosal et al., EMNLP-IJCNLP 2019): recurrence over turns, then a graph by
-speaker pair and direction.
-"""
+"""DialogueGCN (Ghosal et al., EMNLP-IJCNLP 2019): recurrence, then a graph over turns."""
 
 from typing import Any
 
@@ -15,17 +13,17 @@ BASES = 30
 
 
 class DialogueGCNContext(ContextModule):
-    """BiGRU, R-GCN over speaker pairs with attention as edge weights, then a plain graph
-    convolution (sections 3.2 to 3.4).
+    """BiGRU, relational graph convolution, plain graph convolution (sections 3.2-3.4).
 
     As in the paper: windows of 10 turns either way and the turn itself; a relation for
     each (speaker of i, speaker of j, whether j is earlier), 2·M² of them, in 30 bases;
     edge weights softmax_j(g_iᵀ W g_j); both graph layers; the concatenation of the
-    sequential and the graph's vector. Differs: the widths follow the backbone (H, then
-    H/2) where the paper has 200 and 100; the concatenation is projected to H, since the
-    classifier is the package's; there is no attention over the dialogue in front of it,
-    which is an option of the code. Speakers beyond `num_local_speakers` share the last
-    number.
+    sequential and the graph vector.
+
+    Differences from the paper: the widths follow the backbone (H, then H/2) instead of
+    200 and 100; the concatenation is projected to H for the package's classifier; the
+    attention over the dialogue before the classifier, an option of the authors' code, is
+    left out. Speakers beyond `num_local_speakers` share the last index.
     """
 
     name = "dialoguegcn"
@@ -36,7 +34,7 @@ class DialogueGCNContext(ContextModule):
     def __init__(self, config: Any):
         super().__init__()
         size = config.hidden_size
-        self.speakers = config.num_local_speakers
+        self.speakers: int = config.num_local_speakers
         self.sequence = nn.GRU(size, size // 2, num_layers=2, bidirectional=True, batch_first=True)
         width, graph_width = 2 * (size // 2), size // 2
         self.edge = nn.Linear(width, width, bias=False)
@@ -61,28 +59,30 @@ class DialogueGCNContext(ContextModule):
         first = torch.relu(related + weights.diagonal(dim1=1, dim2=2).unsqueeze(-1) * self.itself(sequential))
         neighbours = window.to(first.dtype) @ self.second_neighbours(self.dropout(first))
         second = torch.relu(self.second_itself(first) + neighbours)
-        return self.merge(torch.cat([sequential, second], dim=-1))
+        merged: torch.Tensor = self.merge(torch.cat([sequential, second], dim=-1))
+        return merged
 
     def related_turns(
         self, states: torch.Tensor, weights: torch.Tensor, speakers: torch.Tensor, window: torch.Tensor
     ) -> torch.Tensor:
-        """(B, T, H) → (B, T, H/2): Σ_r Σ_j∈N_r(i) α_ij / |N_r(i)| · W_r g_j, with W_r =
-        Σ_b a_rb V_b.
+        """Sum the messages of all relations: (B, T, H) → (B, T, H/2).
+
+        Σ_r Σ_j∈N_r(i) α_ij / |N_r(i)| · W_r g_j, with W_r = Σ_b a_rb V_b.
         """
         relation = self.relations(speakers)
+        # |N_r(i)|: how many neighbours each turn has by each relation, (B, T, R).
         counts = torch.zeros(
             *relation.shape[:2], self.coefficients.num_embeddings, dtype=states.dtype, device=states.device
         )
         counts = counts.scatter_add(2, relation, window.to(states.dtype))
         shares = weights / counts.gather(2, relation).clamp(min=1)
-        through = self.bases(states).unflatten(-1, (BASES, -1))
+        transformed = torch.unflatten(self.bases(states), -1, (BASES, -1))  # (B, T, bases, H/2)
         mixture = self.coefficients(relation) * shares.unsqueeze(-1)  # (B, T, T, bases)
-        return torch.einsum("bijk,bjkg->big", mixture, through)
+        return torch.einsum("bijk,bjkg->big", mixture, transformed)
 
     def relations(self, speakers: torch.Tensor) -> torch.Tensor:
-        """(B, T) → (B, T, T), the number of the relation from turn j (column) to turn i
-        (row).
-        """
+        """(B, T) → (B, T, T): the relation's index from turn j (column) to i (row)."""
         speakers = speakers.clamp(0, self.speakers - 1)
         pair = speakers.unsqueeze(2) * self.speakers + speakers.unsqueeze(1)
-        return 2 * pair + (distances(speakers.shape[1], speakers.device) < 0).long()
+        is_earlier = (distances(speakers.shape[1], speakers.device) < 0).long()
+        return is_earlier + 2 * pair

@@ -1,6 +1,4 @@
-"""DialogXL (Shen et al., AAAI 2021): attention heads for the nearby past, all of it, the
-speaker and the listeners.
-"""
+"""DialogXL (Shen et al., AAAI 2021): attention heads by distance and by speaker."""
 
 from typing import Any
 
@@ -11,27 +9,23 @@ from .attention import AttentionBlock, same_speaker, window_mask
 from .base import ContextModule
 
 LAYERS, LOCAL_REACH, DISTANCE_REACH = 2, 5, 10
-LOCAL, GLOBAL, SPEAKER, LISTENER = (
-    1,
-    2,
-    4,
-    5,
-)  # heads of each kind, as the paper's code splits XLNet's twelve for EmoryNLP
+# Heads of each kind, as the paper's code splits XLNet's twelve for EmoryNLP.
+LOCAL, GLOBAL, SPEAKER, LISTENER = 1, 2, 4, 5
 
 
 class DialogXLContext(ContextModule):
-    """Dialogue-aware self-attention over turns with utterance recurrence (sections 3.2
-    and 3.3).
+    """Dialogue-aware self-attention over turns (sections 3.2 and 3.3).
 
-    Four kinds of heads: local (the last 5 turns), global (all the past), speaker (this
-    speaker's turns) and listener (the others'). As in the paper: causal, the split of
-    twelve heads. Differs: relative positions are a learnt bias for each head, up to 10
-    turns apart, and not XLNet's encoding; the paper changes XLNet's own layers, whose
-    memory holds the tokens of earlier turns; here two layers of that attention stand over
-    turn vectors of any backbone, and since a layer's memory of earlier turns is what a
-    causal mask shows, one pass over the dialogue is the recurrence over turns. The memory
-    has no length but the window's. A turn without earlier listeners gets nothing from
-    those heads.
+    As in the paper: causal, with twelve heads of four kinds: local (the last 5 turns),
+    global (all earlier turns), speaker (this speaker's turns) and listener (the others').
+
+    Differences from the paper: relative positions are a learned bias of each head, up to
+    10 turns apart, instead of XLNet's encoding. The paper changes XLNet's own layers,
+    whose memory holds the tokens of earlier turns; here two layers of that attention run
+    over turn vectors of any backbone. A layer's memory of earlier turns is exactly what a
+    causal mask allows, so one pass over the dialogue replaces the utterance recurrence.
+    The memory is limited by the window only. A turn without earlier listeners gets zero
+    from those heads.
     """
 
     name = "dialogxl"
@@ -57,7 +51,7 @@ class DialogXLContext(ContextModule):
 
 
 def head_masks(speakers: torch.Tensor, turn_mask: torch.Tensor) -> torch.Tensor:
-    """(B, T) → (B, heads, T, T) bool: what each head's turn sees."""
+    """(B, T) → (B, heads, T, T) bool: the turns that each head may attend to."""
     past, own = window_mask(turn_mask, None, 0), same_speaker(speakers)
     kinds = [window_mask(turn_mask, LOCAL_REACH, 0), past, past & own, past & ~own]
     counts = (LOCAL, GLOBAL, SPEAKER, LISTENER)

@@ -1,6 +1,4 @@
-"""KET (Zhong et al., EMNLP-IJCNLP 2019): hierarchical self-attention, and affective graph
-attention over commonsense concepts.
-"""
+"""KET (Zhong et al., EMNLP-IJCNLP 2019): hierarchical attention with concepts."""
 
 from typing import Any
 
@@ -16,21 +14,23 @@ HEADS, PAST, DISTANCE_REACH = 4, 6, 6
 
 
 class KETContext(ContextModule):
-    """Turns enriched with concepts, self-attention of each to six earlier ones, then to
-    the outcome (sections 3.2 to 3.5).
+    """Turns enriched with concepts, then hierarchical attention (sections 3.2 to 3.5).
 
-    A concept k beside a word of the turn weighs λ·rel_k + (1 - λ)·aff_k: rel_k is the
+    A concept k next to a word of the turn weighs λ·rel_k + (1 - λ)·aff_k: rel_k is the
     edge's confidence times |cos(mean of the context, concept)|, aff_k the emotional
-    intensity of the concept's valence and arousal; a softmax over them gives the concept
-    vector, which is concatenated with the turn's and projected back. Differs: the paper
-    does so for every token, before its word-level attention; here a turn has one concept
-    vector, over the concepts of all its words, because the turn's tokens are the
-    backbone's. λ is one number instead of one for each word. Concept vectors are the
-    frozen backbone's, each concept read as an utterance of its own, where the paper
-    trains GloVe vectors; the mean of the context is one mean, without the paper's pooling
-    of n-grams and turns. The context attends to its own past only, so that one causal
-    pass serves all turns; as each of the six has read six before it, a turn's reach is
-    twelve. Without knowledge (`num_concepts` 0) the rest remains.
+    intensity from the concept's valence and arousal. Their softmax gives the concept
+    vector, which is concatenated with the turn's and projected back. The turns attend to
+    their own past, and each turn then to the results of the six before it.
+
+    Differences from the paper: a turn has one concept vector, over the concepts of all
+    its words, because the turn's tokens belong to the backbone; the paper computes one
+    for every token, before its word-level attention. λ is one number instead of one for
+    each word. Concept vectors are the frozen backbone's, each concept read as an
+    utterance, instead of trained GloVe vectors. The mean of the context is one mean,
+    without the paper's pooling of n-grams and turns. The context attends to its own past
+    only, so that one causal pass serves all turns; as each of the six has read six before
+    it, a turn reaches back twelve turns. Without knowledge (`num_concepts` 0) the rest
+    remains.
     """
 
     name = "ket"
@@ -57,7 +57,7 @@ class KETContext(ContextModule):
 
     @property
     def streams(self) -> bool:
-        return not self.num_concepts  # a session knows turn vectors and not the words' concepts
+        return not self.num_concepts  # a session has turn vectors, not the words' concepts
 
     def reset(self) -> None:
         if self.num_concepts:
@@ -67,9 +67,7 @@ class KETContext(ContextModule):
 
     @torch.no_grad()
     def set_concepts(self, vectors: torch.Tensor, affect: torch.Tensor) -> None:
-        """Take the vectors (N, H) and intensities (N) of the concepts, N being
-        `num_concepts`.
-        """
+        """Set the vectors (`num_concepts`, H) and intensities of the concepts."""
         self.concept_vectors.copy_(vectors)
         self.affect.copy_(affect)
 
@@ -89,12 +87,13 @@ class KETContext(ContextModule):
             knowledge = self.concept_vector(turn_states, turn_mask, concepts)
             states = turn_states + self.enrich(torch.cat([turn_states, knowledge], dim=-1))
         context = self.context_block(states, window_mask(turn_mask, PAST, 0))
-        return self.turn_block(states, window_mask(turn_mask, PAST, -1), keys=context)
+        outcome: torch.Tensor = self.turn_block(states, window_mask(turn_mask, PAST, -1), keys=context)
+        return outcome
 
     def concept_vector(
         self, turn_states: torch.Tensor, turn_mask: torch.Tensor, concepts: TurnConcepts
     ) -> torch.Tensor:
-        """(B, T, H): the weighted mean of each turn's concepts, zero where it has none."""
+        """(B, T, H): the weighted mean of each turn's concepts, zero without any."""
         ids = concepts.ids.clamp(min=0)
         vectors = self.concept_vectors[ids]  # (B, T, C, H)
         context = masked_mean(turn_states, window_mask(turn_mask, PAST, 0)).unsqueeze(2)

@@ -1,6 +1,4 @@
-"""RGAT with relational position encodings (Ishiwatari et al., EMNLP 2020): graph
-attention that knows relation and distance.
-"""
+"""RGAT (Ishiwatari et al., EMNLP 2020): graph attention by relation and distance."""
 
 from typing import Any
 
@@ -15,16 +13,17 @@ PAST, FUTURE, LAYERS, HEADS, RELATIONS = 5, 5, 3, 8, 4
 
 
 class RGATContext(ContextModule):
-    """Three layers of relation-aware graph attention over nearby turns (sections 3.2 and
-    3.3).
+    """Relation-aware graph attention over nearby turns (sections 3.2 and 3.3).
 
     The relations are {same speaker, another} × {past with the turn itself, future}. A
-    head's weight is softmax over all neighbours of LeakyReLU(a_r,left · W_r h_i +
-    a_r,right · W_r h_j + p_r(j - i)), its value W_r h_j. As in the paper: layers, heads,
-    the concatenation of turn and graph vectors; the window is that of the only public
-    port. Differs: p_r is a table over the window's distances for each relation and head,
-    the freest function of them, where the port fits a line; the concatenation is
-    projected to H, since the classifier is the package's.
+    head's weight is the softmax over all neighbours of LeakyReLU(a_r,left · W_r h_i +
+    a_r,right · W_r h_j + p_r(j - i)), its value W_r h_j. As in the paper: three layers,
+    eight heads, the concatenation of turn and graph vectors; the window is that of the
+    only public port.
+
+    Differences from the paper: p_r is a table over the window's distances for each
+    relation and head, the most general function of them, where the port fits a line; the
+    concatenation is projected to H for the package's classifier.
     """
 
     name = "rgat"
@@ -49,11 +48,12 @@ class RGATContext(ContextModule):
         states = turn_states
         for layer in self.layers:
             states = layer(states, window, relation)
-        return self.merge(torch.cat([turn_states, states], dim=-1))
+        merged: torch.Tensor = self.merge(torch.cat([turn_states, states], dim=-1))
+        return merged
 
 
 class RelationalAttention(ContextPart):
-    """One layer: attention by relation and position, added to its input and normalised."""
+    """A layer of attention by relation and position, with residual and layer norm."""
 
     def __init__(self, size: int, dropout: float):
         super().__init__()
@@ -73,25 +73,36 @@ class RelationalAttention(ContextPart):
         nn.init.xavier_uniform_(self.right)
 
     def forward(self, states: torch.Tensor, window: torch.Tensor, relation: torch.Tensor) -> torch.Tensor:
-        """(B, T, H), what a turn sees (B, T, T) and by which relation (B, T, T) → (B, T,
-        H).
+        """Run one layer over turn vectors (B, T, H) → (B, T, H).
+
+        Args:
+            states: The turn vectors.
+            window: (B, T, T) bool, the neighbours of each turn.
+            relation: (B, T, T), the index of each pair's relation.
         """
-        values = self.values(states).unflatten(-1, (RELATIONS, HEADS, self.head_size))  # (B, T, R, heads, S)
-        left, right = (values * self.left).sum(-1), (values * self.right).sum(-1)  # (B, T, R, heads)
+        # All W_r h are computed once a turn; a one-hot relation then picks one for each
+        # pair (i, j), which avoids a (B, T, T, H) tensor. h is the head, s its width.
+        values = torch.unflatten(
+            self.values(states), -1, (RELATIONS, HEADS, self.head_size)
+        )  # (B, T, R, h, s)
+        left, right = (values * self.left).sum(-1), (values * self.right).sum(-1)  # (B, T, R, h)
         picked = F.one_hot(relation, RELATIONS).to(states.dtype)  # (B, T, T, R)
-        away = distances(states.shape[1], states.device).clamp(-PAST, FUTURE) + PAST
-        logits = torch.einsum("bijr,birh->bhij", picked, left) + torch.einsum(
-            "bijr,bjrh->bhij", picked, right
-        )
-        logits = logits + self.positions(relation * (PAST + FUTURE + 1) + away).permute(0, 3, 1, 2)
+        from_row = torch.einsum("bijr,birh->bhij", picked, left)
+        from_column = torch.einsum("bijr,bjrh->bhij", picked, right)
+        distance = distances(states.shape[1], states.device).clamp(-PAST, FUTURE) + PAST
+        position = self.positions(relation * (PAST + FUTURE + 1) + distance).permute(0, 3, 1, 2)
+        logits = from_row + from_column + position
         weights = self.dropout(masked_softmax(F.leaky_relu(logits, 0.2), window.unsqueeze(1)))
         mixed = torch.einsum("bhij,bijr,bjrhs->bihs", weights, picked, values)
-        return self.norm(states + self.dropout(self.output(mixed.flatten(2))))
+        output: torch.Tensor = self.norm(states + self.dropout(self.output(mixed.flatten(2))))
+        return output
 
 
 def relations(speakers: torch.Tensor) -> torch.Tensor:
-    """(B, T) → (B, T, T): 0 own past and itself, 1 own future, 2 another's past, 3
-    another's future, of turn j (column).
+    """(B, T) → (B, T, T): the index of the relation between turns i (row) and j (column).
+
+    0: the speaker's own past and the turn itself, 1: own future, 2: another speaker's
+    past, 3: another's future.
     """
     future = (distances(speakers.shape[1], speakers.device) > 0).long()
     return 2 * (~same_speaker(speakers)).long() + future

@@ -1,6 +1,4 @@
-"""S+PAGE (Liang et al., AACL-IJCNLP 2022): streams for the speaker and the others, a
-graph of speaker and position.
-"""
+"""S+PAGE (Liang et al., AACL-IJCNLP 2022): speaker streams and a position-aware graph."""
 
 from typing import Any
 
@@ -14,18 +12,17 @@ HEADS, PAST, FUTURE, DISTANCE_REACH, RELATIONS = 8, 10, 10, 10, 4
 
 
 class SPAGEContext(ContextModule):
-    """Two-stream conversational transformer and the speaker- and position-aware graph,
-    PAG.
+    """Two-stream conversational transformer and position-aware graph (PAG).
 
-    One stream attends to the speaker's own turns, one to the others', beside one over the
-    whole context; they are fused for each turn. The graph's edges lie within a window,
-    typed by {same speaker, another} × {past with the turn itself, future}; their weights
-    are attention with relative positions, and messages are summed by relation as in an
-    R-GCN. No code and no
-    hyper-parameters are public: windows, heads and depth are of this package, and the
-    window reaches forward, which the abstract leaves open. The conditional random field
-    of the preprint is left out, as the AACL abstract does. The sum of both stages is
-    read.
+    One stream attends to the speaker's own turns, one to the others' and one to the whole
+    context; they are fused for each turn. The graph's edges lie within a window, typed by
+    {same speaker, another} × {past with the turn itself, future}; their weights are
+    attention with relative positions, and messages are summed by relation as in an R-GCN.
+    The output is the sum of both stages.
+
+    Neither code nor hyperparameters are public: windows, heads and depth are this
+    package's choice, and the window reaches forward, which the abstract leaves open. The
+    conditional random field of the preprint is left out, as in the AACL abstract.
     """
 
     name = "s-page"
@@ -45,20 +42,19 @@ class SPAGEContext(ContextModule):
     def forward(
         self, turn_states: torch.Tensor, speakers: torch.Tensor, turn_mask: torch.Tensor
     ) -> torch.Tensor:
-        everything, same = window_mask(turn_mask, None, None), same_speaker(speakers)
+        everyone, same = window_mask(turn_mask, None, None), same_speaker(speakers)
         streams = [
-            self.whole(turn_states, everything),
-            self.own(turn_states, everything & same),
-            self.others(turn_states, everything & ~same),
+            self.whole(turn_states, everyone),
+            self.own(turn_states, everyone & same),
+            self.others(turn_states, everyone & ~same),
         ]
         fused = torch.relu(self.fuse(torch.cat(streams, dim=-1)))
-        return fused + self.graph_layer(fused, same, window_mask(turn_mask, PAST, FUTURE))
+        graph: torch.Tensor = self.graph_layer(fused, same, window_mask(turn_mask, PAST, FUTURE))
+        return fused + graph
 
 
 class PositionAwareGraph(nn.Module):
-    """One layer of messages by relation, each neighbour weighed by attention with its
-    relative position.
-    """
+    """A layer of messages by relation, weighted by attention with relative positions."""
 
     def __init__(self, size: int, dropout: float):
         super().__init__()
@@ -69,14 +65,18 @@ class PositionAwareGraph(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, states: torch.Tensor, same: torch.Tensor, window: torch.Tensor) -> torch.Tensor:
-        """(B, T, H), who is one speaker (B, T, T) and who is a neighbour (B, T, T) → (B,
-        T, H).
+        """Run one layer over turn vectors (B, T, H) → (B, T, H).
+
+        Args:
+            states: The turn vectors.
+            same: (B, T, T) bool, whether two turns share a speaker.
+            window: (B, T, T) bool, the neighbours of each turn.
         """
-        away = distances(states.shape[1], states.device)
+        distance = distances(states.shape[1], states.device)
         scores = self.query(states) @ self.key(states).transpose(1, 2) / states.shape[-1] ** 0.5
-        scores = scores + self.positions(away.clamp(-PAST, FUTURE) + PAST).squeeze(-1)
+        scores = scores + self.positions(distance.clamp(-PAST, FUTURE) + PAST).squeeze(-1)
         weights = self.dropout(masked_softmax(scores, window))
-        past = away <= 0
+        past = distance <= 0
         kinds = (same & past, same & ~past, ~same & past, ~same & ~past)
         messages = [
             layer((weights * kind) @ states) for layer, kind in zip(self.by_relation, kinds, strict=True)

@@ -1,6 +1,4 @@
-"""SPCL (Song et al., EMNLP 2022): supervised contrastive learning against prototypes of
-the emotions.
-"""
+"""SPCL (Song et al., EMNLP 2022): supervised contrastive learning with prototypes."""
 
 from typing import Any
 
@@ -14,18 +12,19 @@ QUEUE, TEMPERATURE, SHARE = 256, 0.08, 0.5
 
 
 class SPCLContext(GRUContext):
-    """A GRU over turns whose states are drawn to those of their emotion (section 3.3).
+    """A GRU over turns whose states are pulled to those of their emotion (section 3.3).
 
     A turn's loss is -log[(Σ_p F(z, z_p) + F(z, c_y)) / (|P| + 1) / (Σ_a F(z, z_a) + Σ_k
     F(z, c_k))] with F = exp(cos / τ), over the turns p of its emotion and all other turns
-    a of the batch, and prototypes c, each the mean of the last 256 states of its
-    emotion. Differs: the prediction is the classifier's, trained with half the
-    contrastive loss beside its cross entropy, and not the nearest prototype; a prototype
-    is the mean of its whole queue, and not of a random part; there is no curriculum; the
-    fine-tuned preset's backbone reads the turn with its name and eight earlier turns, the
-    mean of its tokens and not a mask's state in a prompt ("feels <mask>"), and the GRU
-    adds what lies before. Positives and negatives are those of one forward pass:
-    accumulating gradients over smaller batches keeps the divisor exact and has fewer of
+    a of the batch, and prototypes c, each the mean of the last 256 states of its emotion.
+
+    Differences from the paper: the classifier predicts, trained with half the contrastive
+    loss beside its cross entropy, instead of the nearest prototype; a prototype is the
+    mean of its whole queue instead of a random part; there is no curriculum; the backbone
+    of the fine-tuned preset reads the turn with its name and eight earlier turns as the
+    mean of its tokens, instead of a mask's state in a prompt ("feels <mask>"), and the
+    GRU adds what came before. Positives and negatives are those of one forward pass:
+    accumulating gradients over smaller batches keeps the divisor exact, but has fewer of
     them.
     """
 
@@ -38,8 +37,7 @@ class SPCLContext(GRUContext):
 
     def __init__(self, config: Any):
         super().__init__(config)
-        # Of use in training alone: a checkpoint does not carry it, and a training that is
-        # resumed fills it anew.
+        # Used in training only: checkpoints leave it out, resumed training refills it.
         self.register_buffer(
             "queue", torch.zeros(config.num_labels, QUEUE, config.hidden_size), persistent=False
         )
@@ -52,21 +50,21 @@ class SPCLContext(GRUContext):
     def auxiliary_losses(
         self, states: torch.Tensor, speakers: torch.Tensor, turn_mask: torch.Tensor, labels: torch.Tensor
     ) -> torch.Tensor:
-        learnt = labels != -100
+        labelled = labels != -100
         # Half precision is too coarse for cosines over so small a temperature.
         states = states.to(torch.promote_types(states.dtype, torch.float32))
         losses = states.new_zeros(labels.shape)
-        if not learnt.any():
+        if not labelled.any():
             return losses
-        vectors, emotions = F.normalize(states[learnt], dim=-1), labels[learnt]
+        vectors, emotions = F.normalize(states[labelled], dim=-1), labels[labelled]
         self.remember(vectors.detach(), emotions)
-        losses[learnt] = SHARE * contrastive_losses(vectors, emotions, self.prototypes(), self.filled > 0)
+        losses[labelled] = SHARE * contrastive_losses(vectors, emotions, self.prototypes(), self.filled > 0)
         return losses
 
     @torch.no_grad()
     def remember(self, vectors: torch.Tensor, emotions: torch.Tensor) -> None:
-        """Put the states (N, H) of their emotions (N) in front of the queues."""
-        for emotion in emotions.unique().tolist():
+        """Put states (N, H) at the front of the queues of their emotions (N)."""
+        for emotion in set(emotions.tolist()):
             new = vectors[emotions == emotion][:QUEUE]
             self.queue[emotion] = torch.cat([new.to(self.queue.dtype), self.queue[emotion]])[:QUEUE]
             self.filled[emotion] = (self.filled[emotion] + len(new)).clamp(max=QUEUE)
@@ -79,14 +77,22 @@ class SPCLContext(GRUContext):
 def contrastive_losses(
     vectors: torch.Tensor, emotions: torch.Tensor, prototypes: torch.Tensor, known: torch.Tensor
 ) -> torch.Tensor:
-    """(N, H) of unit length, their emotions (N), prototypes (C, H) and which of them
-    there are (C) → (N).
+    """Compute the contrastive loss of each state (N).
+
+    Args:
+        vectors: States (N, H) of unit length.
+        emotions: Their emotions (N).
+        prototypes: (C, H) of unit length.
+        known: (C) bool, which prototypes exist.
     """
     others = ~torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
     positive = (emotions.unsqueeze(1) == emotions.unsqueeze(0)) & others
-    turns, centres = vectors @ vectors.T / TEMPERATURE, vectors @ prototypes.to(vectors.dtype).T / TEMPERATURE
-    centres = centres.masked_fill(~known, -torch.inf)
-    own = centres.gather(1, emotions.unsqueeze(1))
+    turns, centroids = (
+        vectors @ vectors.T / TEMPERATURE,
+        vectors @ prototypes.to(vectors.dtype).T / TEMPERATURE,
+    )
+    centroids = centroids.masked_fill(~known, -torch.inf)
+    own = centroids.gather(1, emotions.unsqueeze(1))
     near = torch.cat([turns.masked_fill(~positive, -torch.inf), own], dim=1).logsumexp(1)
-    all_of_them = torch.cat([turns.masked_fill(~others, -torch.inf), centres], dim=1).logsumexp(1)
-    return all_of_them - near + torch.log(positive.sum(1) + 1.0)
+    everything = torch.cat([turns.masked_fill(~others, -torch.inf), centroids], dim=1).logsumexp(1)
+    return everything - near + torch.log(positive.sum(1) + 1.0)

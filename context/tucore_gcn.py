@@ -1,6 +1,4 @@
-"""TUCORE-GCN (Lee & Choi, EMNLP 2021): a graph of a dialogue, its turns and their
-speakers, with recurrence over the turns.
-"""
+"""TUCORE-GCN (Lee & Choi, EMNLP 2021): a graph of dialogue, turns and speakers."""
 
 from typing import Any
 
@@ -14,19 +12,19 @@ HEADS, SURROUNDING, ROUNDS = 8, 2, 2
 
 
 class TUCOREGCNContext(ContextModule):
-    """Speaker embedding, attention to surrounding turns, then twice a BiLSTM over turns
-    and a heterogeneous R-GCN (section 3).
+    """Attention to nearby turns, then two rounds of BiLSTM and R-GCN (section 3).
 
     Nodes: the dialogue, each turn, each speaker. Edges: dialogue to turns; turns of one
-    speaker; a speaker to their turns. What is read for a turn is its dialogue's node, its
-    speaker's and its own, of all three levels, nine vectors in all. Differs: the paper
-    encodes a dialogue anew for each turn, with that turn as an argument to which edges
-    lead; one graph serves all turns here, and the turn's own node stands for the
-    argument. The dialogue's node starts as the mean of the turns, where the paper has
-    [CLS]; a speaker's as the mean of what they say. The nine vectors are projected to H,
-    since the classifier is the package's softmax and not binary decisions. A turn attends
-    to two turns either way. One rate of dropout for all, where the paper has one for the
-    recurrence and one for the graph.
+    speaker; a speaker to their turns. A turn's output reads the nodes of the dialogue,
+    its speaker and itself at all three levels, nine vectors in all.
+
+    Differences from the paper: one graph serves all turns, and the turn's own node stands
+    for the argument; the paper encodes a dialogue anew for each turn, with that turn as
+    an argument node. The dialogue's node starts as the mean of the turns instead of
+    [CLS], a speaker's as the mean of their turns. The nine vectors are projected to H for
+    the package's softmax classifier, where the paper makes binary decisions. A turn
+    attends to two turns either way. One dropout rate serves both the recurrence and the
+    graph.
     """
 
     name = "tucore-gcn"
@@ -53,21 +51,20 @@ class TUCOREGCNContext(ContextModule):
             states + self.surrounding(states, states, window_mask(turn_mask, SURROUNDING, SURROUNDING))
         )
         own = same_speaker(speakers) & window_mask(turn_mask, None, None)
-        everything = turn_mask.unsqueeze(1)
-        # A speaker's node is kept at each of their turns, where it is the same.
-        nodes = [masked_mean(turns, everything), masked_mean(turns, own), turns]
+        everyone = turn_mask.unsqueeze(1)
+        # A speaker's node is repeated at each of their turns.
+        nodes = [masked_mean(turns, everyone), masked_mean(turns, own), turns]
         levels = [nodes]
         for step in self.rounds:
             nodes = step(*nodes, own, turn_mask)
             levels.append(nodes)
         read = [node.expand_as(turns) for level in levels for node in level]
-        return self.merge(torch.cat(read, dim=-1))
+        merged: torch.Tensor = self.merge(torch.cat(read, dim=-1))
+        return merged
 
 
 class GraphRound(nn.Module):
-    """A BiLSTM over the turns, then a step of messages, with a matrix for each kind of
-    edge and for the node itself.
-    """
+    """A BiLSTM over the turns, then one step of messages by kind of edge."""
 
     def __init__(self, size: int, dropout: float):
         super().__init__()
@@ -89,8 +86,14 @@ class GraphRound(nn.Module):
         own: torch.Tensor,
         turn_mask: torch.Tensor,
     ) -> list[torch.Tensor]:
-        """Nodes of the dialogue (B, 1, H), of each turn's speaker and of the turns (B, T,
-        H) → the same, one step on.
+        """Run one round over the nodes and return them in the same order.
+
+        Args:
+            dialogue: The dialogue's node (B, 1, H).
+            speaker: The node of each turn's speaker (B, T, H).
+            turns: The turns' nodes (B, T, H).
+            own: (B, T, T) bool, whether two turns share a speaker.
+            turn_mask: (B, T), True for turns.
         """
         turns = run_both_ways(self.lstm, turns, turn_mask)
         others = own & ~torch.eye(own.shape[1], dtype=torch.bool, device=own.device)

@@ -1,6 +1,4 @@
-"""What stands behind the context: standardisation with training-set statistics, the
-classifiers, and the loss of their logits.
-"""
+"""Standardise turn states, classify them and compute the loss of the logits."""
 
 import math
 from collections.abc import Sequence
@@ -13,9 +11,7 @@ from ..configuration_emonet import EmoNetConfig
 
 
 class Standardizer(nn.Module):
-    """Fixed standardisation with training-set statistics: (x - mean) / scale over the
-    last dimension.
-    """
+    """Standardise over the last dimension: (x - mean) / scale of the training set."""
 
     mean: torch.Tensor
     scale: torch.Tensor
@@ -26,13 +22,13 @@ class Standardizer(nn.Module):
         self.register_buffer("scale", torch.ones(size))
 
     def reset(self) -> None:
-        """Fill the buffers, but for those that a checkpoint held."""
+        """Initialise the buffers that no checkpoint has filled."""
         nn.init.zeros_(self.mean)
         nn.init.ones_(self.scale)
 
     @torch.no_grad()
     def fit(self, vectors: torch.Tensor) -> None:
-        """Take the statistics of `vectors` (N, H)."""
+        """Set the statistics to those of `vectors` (N, H)."""
         self.mean.copy_(vectors.mean(0))
         self.scale.copy_(vectors.std(0).clamp(min=1e-5))
 
@@ -41,11 +37,11 @@ class Standardizer(nn.Module):
 
 
 class HeadEnsemble(nn.Module):
-    """Several classifiers of the same turn states, each trained on its own loss; their
-    probabilities are averaged.
+    """Separately trained classifiers of the same turn states, averaged.
 
-    `class_bias` (C,) is added to the logits behind the average: a logit adjustment that
-    is fitted after training, zero until then (Menon et al. 2021, ICLR, section 4.1).
+    `forward` gives the logarithm of their mean probability. `class_bias` (C,) is added to
+    it: a logit adjustment that is fitted after training, zero until then (Menon et al.
+    2021, ICLR, section 4.1).
     """
 
     class_bias: torch.Tensor
@@ -56,7 +52,7 @@ class HeadEnsemble(nn.Module):
         self.register_buffer("class_bias", torch.zeros(labels))
 
     def reset(self) -> None:
-        """Fill the buffer, unless a checkpoint held it."""
+        """Initialise the buffer, unless a checkpoint has filled it."""
         nn.init.zeros_(self.class_bias)
 
     def member_logits(self, states: torch.Tensor) -> torch.Tensor:
@@ -68,9 +64,7 @@ class HeadEnsemble(nn.Module):
         return self.averaged(self.member_logits(states))
 
     def averaged(self, logits: torch.Tensor) -> torch.Tensor:
-        """(..., M, C) → (..., C): the logarithm of the members' mean probability, and the
-        classes' bias.
-        """
+        """(..., M, C) → (..., C): the log of the mean probability plus `class_bias`."""
         return logits.log_softmax(-1).logsumexp(-2) - math.log(logits.shape[-2]) + self.class_bias
 
 
@@ -80,17 +74,23 @@ def weighted_cross_entropy(
     class_weights: Sequence[float] | None,
     label_smoothing: float = 0.0,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sum of the weighted losses and sum of the labels' weights, apart: their quotient
-    over any set of batches is exact.
+    """Sum the weighted losses, and the labels' weights, so that their quotient is exact.
+
+    Both sums add over batches: the quotient over any set of batches is that of one large
+    batch.
 
     Args:
-        logits: (..., C), or (..., M, C) of M members, whose losses are averaged. labels:
-            (...), -100 ignored; (..., M) where members learn from different turns.
-            class_weights: C values or None for 1.
+        logits: (..., C), or (..., M, C) of M members, whose losses are averaged.
+        labels: (...), -100 ignored; (..., M) where members learn from different turns.
+        class_weights: C values, or None for 1.
+        label_smoothing: As in `torch.nn.functional.cross_entropy`.
+
+    Returns:
+        The sum of the losses and the sum of the weights.
     """
     if logits.dim() == labels.dim() + 2:
         members = logits.unbind(-2)
-        sums = [weighted_cross_entropy(each, labels, class_weights, label_smoothing) for each in members]
+        sums = [weighted_cross_entropy(member, labels, class_weights, label_smoothing) for member in members]
         return torch.stack([loss for loss, _ in sums]).mean(), sums[0][1]
     logits = logits.float().reshape(-1, logits.shape[-1])
     labels = labels.reshape(-1)
@@ -104,23 +104,20 @@ def weighted_cross_entropy(
 def weighted_auxiliary(
     losses: torch.Tensor, labels: torch.Tensor, class_weights: Sequence[float] | None
 ) -> torch.Tensor:
-    """Sum of (B, T) auxiliary losses of the labelled turns, each with the weight of its
-    label.
+    """Sum the auxiliary losses (B, T) of labelled turns, weighted by their labels.
 
-    So they share the divisor of [`weighted_cross_entropy`], and a step in portions is the
-    step as a whole.
+    They share the divisor of [`weighted_cross_entropy`], so that accumulated steps equal
+    one large step.
     """
     kept = labels != -100
     losses = losses.float()[kept]
-    return (
-        losses.sum()
-        if class_weights is None
-        else (losses * losses.new_tensor(class_weights)[labels[kept]]).sum()
-    )
+    if class_weights is not None:
+        losses = losses * losses.new_tensor(class_weights)[labels[kept]]
+    return losses.sum()
 
 
 def build_classifier(config: EmoNetConfig) -> nn.Module:
-    """(..., H) → (..., C): one head, or the ensemble that `head_members` asks for."""
+    """Build the classifier (..., H) → (..., C): one head, or `head_members` heads."""
     if config.head_members > 1:
         return HeadEnsemble([_head(config) for _ in range(config.head_members)], len(config.label_names))
     return _head(config)

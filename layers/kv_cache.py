@@ -1,6 +1,4 @@
-"""Keys and values of tokens that were encoded before, for any backbone that goes through
-the attention interface.
-"""
+"""Reuse keys and values of encoded tokens, for any backbone with attention backends."""
 
 import threading
 from collections.abc import Iterator
@@ -16,16 +14,15 @@ Layers = list[tuple[torch.Tensor, torch.Tensor]]  # keys and values (heads, toke
 
 _NAME = "emonet_cached"
 _active = threading.local()
-_one_at_a_time = (
-    threading.RLock()
-)  # the attention's name stands in the encoder's configuration, which all threads share
+# Switching the attention changes the encoder's configuration, which threads share.
+_lock = threading.RLock()
 
 
 class KeyValueCache:
-    """What a batch of sequences has encoded so far, and what a pass adds to it.
+    """The earlier keys and values of a batch of sequences, and those of the next pass.
 
     Args:
-        past: For each sequence, its layers; an empty list where it begins.
+        past: For each sequence, its layers; an empty list for a new sequence.
     """
 
     def __init__(self, past: list[Layers]):
@@ -34,25 +31,29 @@ class KeyValueCache:
         self.tokens = max((layers[0][0].shape[1] for layers in past if layers), default=0)
 
     def extend(self, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """New keys and values (S, heads, N, width) of the next layer → those of the
-        padded past and the new ones.
+        """Put the padded past in front of the next layer's new keys and values.
+
+        Args:
+            key: New keys (S, heads, N, width).
+            value: New values of the same shape.
         """
         layer = len(self.added)
         self.added.append((key, value))
         if not self.tokens:
             return key, value
-        return self._behind(key, layer, 0), self._behind(value, layer, 1)
+        return self._prepend_past(key, layer, 0), self._prepend_past(value, layer, 1)
 
-    def _behind(self, new: torch.Tensor, layer: int, which: int) -> torch.Tensor:
+    def _prepend_past(self, new: torch.Tensor, layer: int, kind: int) -> torch.Tensor:
+        """Kind 0 is the keys, 1 the values."""
         past = new.new_zeros(new.shape[0], new.shape[1], self.tokens, new.shape[3])
         for row, layers in enumerate(self.past):
             if layers:
-                tensor = layers[layer][which]
+                tensor = layers[layer][kind]
                 past[row, :, : tensor.shape[1]] = tensor
         return torch.cat([past, new], dim=2)
 
     def layers(self, row: int, tokens: int) -> Layers:
-        """All layers of a sequence behind the pass, in which it had `tokens` new ones."""
+        """Return a sequence's layers after a pass with `tokens` new tokens."""
         new = [(key[row, :, :tokens], value[row, :, :tokens]) for key, value in self.added]
         if not self.past[row]:
             return [(key.clone(), value.clone()) for key, value in new]
@@ -63,16 +64,17 @@ class KeyValueCache:
 
 
 def can_cache(encoder: Any) -> bool:
-    """Whether the backbone's attention can be given keys and values from before."""
+    """Whether the backbone's attention accepts earlier keys and values."""
     return bool(getattr(encoder, "_supports_attention_backend", False))
 
 
 @contextmanager
 def attending_to(cache: KeyValueCache, encoder: Any) -> Iterator[None]:
-    """Within, the encoder's tokens attend to those of the cache too; its mask must be (S,
-    1, new, past + new).
+    """Let the encoder's tokens attend to the cache as well.
+
+    The attention mask must then be (S, 1, new, past + new).
     """
-    with _one_at_a_time:
+    with _lock:
         before = encoder.config._attn_implementation
         encoder.config._attn_implementation = _NAME
         _active.cache = cache

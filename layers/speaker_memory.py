@@ -1,5 +1,6 @@
-"""The Speaker Behaviour module: a GRU over what this person said before (CoMPM, Lee & Lee
-2022, section 3.3).
+"""The speaker memory: a GRU over a speaker's earlier utterances (CoMPM, section 3.3).
+
+Source: Lee & Lee 2022, CoMPM (NAACL).
 """
 
 import math
@@ -12,7 +13,7 @@ from ..configuration_emonet import EmoNetConfig
 
 
 class SpeakerMemory(nn.Module):
-    """Merges each turn vector with what a GRU made of its speaker's earlier utterances.
+    """Merge each turn vector with a GRU's summary of its speaker's earlier utterances.
 
     A turn without history is left as it is (`add`, `gated`) or merged with a zero vector
     (`concat`).
@@ -40,14 +41,24 @@ class SpeakerMemory(nn.Module):
         self.merge = nn.Linear(2 * config.hidden_size, config.hidden_size) if self.fusion != "add" else None
 
     def forward(self, states: torch.Tensor, memory: torch.Tensor, memory_index: torch.Tensor) -> torch.Tensor:
-        """(B, T, H) turn vectors, (U, H) memory rows, (B, T, K) their places → (B, T, H)."""
+        """Merge each turn vector with its speaker's memory.
+
+        Args:
+            states: Turn vectors (B, T, H).
+            memory: Vectors of earlier utterances (U, H).
+            memory_index: (B, T, K), each turn's rows of `memory`, oldest first, -1 for
+                none.
+
+        Returns:
+            (B, T, H).
+        """
         return self.merged(states, self.behaviour(states, memory, memory_index))
 
     def merged(self, states: torch.Tensor, behaviour: torch.Tensor) -> torch.Tensor:
         """(B, T, H) turn vectors and k_t (B, T, H) → (B, T, H)."""
         if self.merge is None:
             return states + behaviour
-        merged = self.merge(torch.cat([states, behaviour], dim=-1))
+        merged: torch.Tensor = self.merge(torch.cat([states, behaviour], dim=-1))
         if self.fusion == "concat":
             return merged
         return states + torch.sigmoid(merged) * behaviour
@@ -55,35 +66,44 @@ class SpeakerMemory(nn.Module):
     def behaviour(
         self, states: torch.Tensor, memory: torch.Tensor, memory_index: torch.Tensor
     ) -> torch.Tensor:
-        """k_t (B, T, H): what is read off each turn's history, projected; zero where
-        there is none.
-        """
+        """k_t (B, T, H): each turn's history, pooled and projected; zero without any."""
         batch, turns, _ = memory_index.shape
         lengths = (memory_index >= 0).sum(-1).reshape(-1)
-        some = torch.nonzero(lengths, as_tuple=True)[0]
+        with_history = torch.nonzero(lengths, as_tuple=True)[0]
+        # Only turns with a history run through the GRU; the others keep a zero vector.
         size = self.gru.input_size if self.projection is not None else self.gru.hidden_size
         result = memory.new_zeros(batch * turns, size)
-        if memory.shape[0] == 0 or some.numel() == 0:
+        if memory.shape[0] == 0 or with_history.numel() == 0:
             return result.view(batch, turns, size)
-        rows = memory_index.reshape(batch * turns, -1)[some]
-        read = self.read(memory[rows.clamp(min=0)], lengths[some], states.reshape(batch * turns, -1)[some])
-        return result.index_copy(0, some, read.to(result.dtype)).view(batch, turns, size)
+        rows = memory_index.reshape(batch * turns, -1)[with_history]
+        read = self.read(
+            memory[rows.clamp(min=0)], lengths[with_history], states.reshape(batch * turns, -1)[with_history]
+        )
+        return result.index_copy(0, with_history, read.to(result.dtype)).view(batch, turns, size)
 
     def read(self, history: torch.Tensor, lengths: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
-        """(N, K, H) histories, (N,) their lengths from 1 on, (N, H) turn vectors → (N,
-        H).
+        """Pool and project histories.
+
+        Args:
+            history: (N, K, H) histories.
+            lengths: (N,), at least 1.
+            states: (N, H), the turn vectors that read them.
+
+        Returns:
+            (N, H).
         """
         pooled = self._pooled(self._gru_states(history, lengths), lengths, states)
-        return pooled if self.projection is None else self.projection(pooled)
+        if self.projection is None:
+            return pooled
+        projected: torch.Tensor = self.projection(pooled)
+        return projected
 
     def _gru_states(self, history: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """(N, K, H) histories → (N, K, S) GRU states; those behind a history's last
-        utterance mean nothing.
-        """
-        if torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export():  # ONNX knows no packed sequences
-            return self.gru(history)[0]
-        # Most histories are shorter than the longest: packed, the GRU doesn't read the
-        # padding.
+        """(N, K, H) histories → (N, K, S) GRU states, undefined after a history's end."""
+        if torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export():  # ONNX has no packed sequences
+            states: torch.Tensor = self.gru(history)[0]
+            return states
+        # Most histories are shorter than the longest: packing skips the padding.
         packed = pack_padded_sequence(history, lengths.cpu(), batch_first=True, enforce_sorted=False)
         return pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=history.shape[1])[0]
 

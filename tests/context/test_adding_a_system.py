@@ -1,4 +1,4 @@
-"""The example of docs/adding_a_system.md, as it stands there: one file and one line."""
+"""The example of docs/adding_a_system.md: one file and one line."""
 
 import ast
 import re
@@ -32,7 +32,7 @@ def example() -> Iterator[str]:
     del sys.modules[module.__name__], CONTEXT_MODULES[name], SYSTEMS[name]
 
 
-def test_the_example_trains_is_causal_and_streams(example: str, tokenizer: Any) -> None:
+def test_example_trains_is_causal_and_streams(example: str, tokenizer: Any) -> None:
     model, processor = build(tokenizer, "emonet-fast", context_module=example)
     whole = logits(model, processor, DIALOGUE)[0]
     changed = logits(model, processor, [*DIALOGUE[:-1], {"speaker": "Zed", "text": "leave"}])[0]

@@ -1,6 +1,4 @@
-"""Each context module: as a plain computation has it, blind to padding, true to its flag
-about the future.
-"""
+"""Each context module equals a plain computation, ignores padding and keeps its flags."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -21,7 +19,7 @@ SPEAKERS = {
     "one turn": [0],
     "one speaker": [0] * 7,
     "thirty speakers": list(range(30)),
-    "longer than any window": [place % 3 for place in range(40)],
+    "longer than any window": [index % 3 for index in range(40)],
 }
 CONTEXT_MODULES = all_context_modules()
 EVERY = sorted(CONTEXT_MODULES)
@@ -61,7 +59,7 @@ def turns(speakers: list[int]) -> torch.Tensor:
     return torch.randn(len(speakers), SIZE, generator=torch.Generator().manual_seed(len(speakers)))
 
 
-def test_every_system_of_the_field_is_here() -> None:
+def test_registry_matches_the_references() -> None:
     assert set(REFERENCES) == set(CONTEXT_MODULES)
     for name, module in CONTEXT_MODULES.items():
         assert module.graph and (module.paper or name == "gru")
@@ -73,7 +71,7 @@ def test_every_system_of_the_field_is_here() -> None:
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("speakers", SPEAKERS.values(), ids=SPEAKERS)
 @torch.no_grad()
-def test_the_same_as_a_plain_computation(name: str, speakers: list[int]) -> None:
+def test_equals_the_plain_computation(name: str, speakers: list[int]) -> None:
     module, vectors = build(name), turns(speakers)
     assert torch.allclose(
         run(module, vectors, speakers), REFERENCES[name](module, vectors, speakers), atol=1e-6
@@ -82,7 +80,7 @@ def test_the_same_as_a_plain_computation(name: str, speakers: list[int]) -> None
 
 @pytest.mark.parametrize("name", EVERY)
 @torch.no_grad()
-def test_padding_and_company_change_nothing(name: str) -> None:
+def test_padding_and_batch_change_nothing(name: str) -> None:
     module, longest = build(name), max(map(len, SPEAKERS.values()))
     vectors = torch.full((len(SPEAKERS), longest, SIZE), 9.0)  # what stands in the padding must not matter
     ids = torch.full((len(SPEAKERS), longest), -1)
@@ -98,19 +96,19 @@ def test_padding_and_company_change_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("name", EVERY)
 @torch.no_grad()
-def test_the_flag_about_the_future_is_true(name: str) -> None:
+def test_sees_future_is_true(name: str) -> None:
     module, speakers = build(name), SPEAKERS["several"]
     vectors = turns(speakers)
     whole = run(module, vectors, speakers)
     reaches_back = []
-    for place in range(1, len(speakers)):
+    for index in range(1, len(speakers)):
         changed = vectors.clone()
-        changed[place] = torch.randn(SIZE)
-        other = run(module, changed, [*speakers[:place], 3, *speakers[place + 1 :]])
-        assert not torch.allclose(whole[place], other[place], atol=1e-6), (
+        changed[index] = torch.randn(SIZE)
+        other = run(module, changed, [*speakers[:index], 3, *speakers[index + 1 :]])
+        assert not torch.allclose(whole[index], other[index], atol=1e-6), (
             "the changed turn itself must change"
         )
-        reaches_back.append(not torch.allclose(whole[:place], other[:place], atol=1e-7))
+        reaches_back.append(not torch.allclose(whole[:index], other[:index], atol=1e-7))
     assert all(reaches_back) if module.sees_future else not any(reaches_back)
 
 
@@ -118,7 +116,7 @@ def test_the_flag_about_the_future_is_true(name: str) -> None:
     "name", [name for name in EVERY if CONTEXT_MODULES[name].uses_speakers and name != "hitrans"]
 )
 @torch.no_grad()
-def test_speakers_matter_and_their_numbers_do_not_where_there_is_no_table_of_them(name: str) -> None:
+def test_speakers_matter_but_not_their_ids(name: str) -> None:
     module, speakers = build(name), SPEAKERS["several"]
     vectors = turns(speakers)
     whole = run(module, vectors, speakers)
@@ -129,7 +127,7 @@ def test_speakers_matter_and_their_numbers_do_not_where_there_is_no_table_of_the
 
 @pytest.mark.parametrize("name", [name for name in EVERY if not CONTEXT_MODULES[name].sees_future])
 @torch.no_grad()
-def test_causal_modules_go_on_where_they_stopped(name: str) -> None:
+def test_causal_modules_resume(name: str) -> None:
     module, speakers = build(name), SPEAKERS["several"]
     vectors, states, state = turns(speakers), [], None
     for first, end in ((0, 1), (1, 4), (4, 5), (5, len(speakers))):
@@ -153,17 +151,17 @@ def test_every_parameter_learns(name: str) -> None:
 
 
 @torch.no_grad()
-def test_concepts_are_weighed_by_relatedness_and_affect() -> None:
+def test_concepts_are_weighted_by_relatedness_and_affect() -> None:
     module, speakers = build("ket", num_concepts=9), SPEAKERS["several"]
     module.set_concepts(torch.randn(9, SIZE), torch.rand(9))
     given = [
-        ([], []) if place == 2 else ([place % 9, (place + 4) % 9], [1.0, 0.25])
-        for place in range(len(speakers))
+        ([], []) if index == 2 else ([index % 9, (index + 4) % 9], [1.0, 0.25])
+        for index in range(len(speakers))
     ]
     ids, confidences = torch.full((1, len(speakers), 3), -1), torch.zeros(1, len(speakers), 3)
-    for place, (numbers, weights) in enumerate(given):
-        ids[0, place, : len(numbers)] = torch.tensor(numbers, dtype=torch.long)
-        confidences[0, place, : len(numbers)] = torch.tensor(weights)
+    for index, (numbers, weights) in enumerate(given):
+        ids[0, index, : len(numbers)] = torch.tensor(numbers, dtype=torch.long)
+        confidences[0, index, : len(numbers)] = torch.tensor(weights)
     vectors = turns(speakers)
     states = run(module, vectors, speakers, concepts=TurnConcepts(ids, confidences))
     assert torch.allclose(states, REFERENCES["ket"](module, vectors, speakers, given), atol=1e-6)
@@ -172,7 +170,7 @@ def test_concepts_are_weighed_by_relatedness_and_affect() -> None:
 
 
 @torch.no_grad()
-def test_speaker_verification_is_a_mean_over_a_turns_pairs() -> None:
+def test_speaker_verification_averages_a_turns_pairs() -> None:
     module = build("hitrans")
     ids = torch.tensor([SPEAKERS["several"], [0, 1, 0, *[-1] * 11]])
     states = torch.randn(*ids.shape, SIZE)
@@ -198,7 +196,7 @@ def test_speaker_verification_is_a_mean_over_a_turns_pairs() -> None:
             assert losses[row, i] == pytest.approx(float(expected), rel=1e-3)
 
 
-def test_the_contrastive_loss_is_the_papers() -> None:
+def test_contrastive_loss_equals_the_papers() -> None:
     torch.manual_seed(0)
     vectors = nn.functional.normalize(torch.randn(6, SIZE), dim=-1)
     emotions, known = torch.tensor([0, 0, 1, 3, 1, 0]), torch.tensor([True, True, False, True])
@@ -214,7 +212,7 @@ def test_the_contrastive_loss_is_the_papers() -> None:
         assert losses[i] == pytest.approx(float(-torch.log(top / (len(own) + 1) / bottom)), rel=1e-4)
 
 
-def test_prototypes_are_means_of_the_last_states_of_an_emotion() -> None:
+def test_prototypes_average_recent_states() -> None:
     module = build("spcl")
     states = torch.randn(1, 300, SIZE)
     for step in range(3):

@@ -1,6 +1,4 @@
-"""The systems as presets: EmoNet's ideas beside each of them, the command line, and
-checkpoints that work without the package.
-"""
+"""The systems as presets, on the command line and in checkpoints without the package."""
 
 import json
 from pathlib import Path
@@ -42,7 +40,7 @@ def with_concepts(name: str) -> dict[str, Any]:
     return {"num_concepts": 3, "concepts": CONCEPTS} if name == "ket" else {}
 
 
-def test_every_published_system_is_a_preset_in_both_regimes() -> None:
+def test_every_published_system_has_two_presets() -> None:
     field = {"ket", "dialoguegcn", "rgat", "dialogxl", "hitrans", "tucore-gcn", "s-page", "dag-erc", "spcl"}
     assert field | {"compm"} <= {*PUBLISHED} and {*PUBLISHED} - {"compm"} <= {*SYSTEMS}
     for name in SYSTEMS:
@@ -54,7 +52,7 @@ def test_every_published_system_is_a_preset_in_both_regimes() -> None:
 
 @pytest.mark.parametrize("family", ["bert", "llama"])
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_global_speaker_knowledge_combines_with_every_system(tokenizer: Any, name: str, family: str) -> None:
+def test_speaker_options_combine_with_every_system(tokenizer: Any, name: str, family: str) -> None:
     weights = [1.0, 2, 3, 4, 5, 6, 7]
     model, processor = build(
         tokenizer, name, family, class_weights=weights, **SPEAKERS, **with_concepts(name)
@@ -93,7 +91,7 @@ def test_half_precision(tokenizer: Any, name: str) -> None:
     [DIALOGUE[:1], [{**turn, "speaker": "Ann"} for turn in DIALOGUE]],
     ids=["one turn", "one speaker"],
 )
-def test_odd_dialogues(tokenizer: Any, name: str, turns: Any) -> None:
+def test_short_and_one_speaker_dialogues(tokenizer: Any, name: str, turns: Any) -> None:
     model, processor = build(tokenizer, name, **with_concepts(name))
     alone = logits(model, processor, turns)[0]
     assert alone.isfinite().all()
@@ -125,7 +123,7 @@ def test_checkpoints_work_without_the_package(tokenizer: Any, tmp_path: Path) ->
     assert run_without_emonet(LOAD, tmp_path) == expected
 
 
-def test_a_checkpoint_without_its_concepts_is_refused(tokenizer: Any, tmp_path: Path) -> None:
+def test_missing_concepts_are_refused(tokenizer: Any, tmp_path: Path) -> None:
     model, model.processor = build(tokenizer, "ket", **with_concepts("ket"))
     model.save_pretrained(tmp_path)
     assert type(model).from_pretrained(tmp_path).processor.concepts == CONCEPTS
@@ -139,9 +137,7 @@ def test_a_checkpoint_without_its_concepts_is_refused(tokenizer: Any, tmp_path: 
         type(model.processor)(tokenizer, model.config)
 
 
-def test_the_command_line_takes_them_together(
-    backbone: Path, tmp_path: Path, monkeypatch: Any, capsys: Any
-) -> None:
+def test_command_line_combines_options(backbone: Path, tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
     monkeypatch.setenv("EMONET_CACHE", str(tmp_path / "cache"))
     common = [
         "train",

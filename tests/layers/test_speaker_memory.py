@@ -1,4 +1,4 @@
-"""The Speaker Behaviour module: what is read off a history, in every way of reading it."""
+"""The speaker memory: what each pooling reads from a history."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def inputs() -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_padding_and_other_turns_change_nothing(pooling: str, inputs: dict[str, torch.Tensor]) -> None:
+def test_padding_and_batch_change_nothing(pooling: str, inputs: dict[str, torch.Tensor]) -> None:
     module = memory_module(memory_pooling=pooling)
     whole = module.behaviour(**inputs)
     assert not whole[0, 0].any() and whole[0, 1:].abs().sum(-1).min() > 0.01
@@ -57,7 +57,7 @@ def test_decay_halves_by_half_life(inputs: dict[str, torch.Tensor]) -> None:
     assert torch.allclose(module.behaviour(**inputs)[0, 2], expected, atol=1e-6)
 
 
-def test_a_short_half_life_is_the_last_state(inputs: dict[str, torch.Tensor]) -> None:
+def test_short_half_life_equals_the_last_state(inputs: dict[str, torch.Tensor]) -> None:
     decay, last = (
         memory_module(memory_pooling="decay", memory_half_life=0.02),
         memory_module(memory_pooling="last"),
@@ -65,13 +65,13 @@ def test_a_short_half_life_is_the_last_state(inputs: dict[str, torch.Tensor]) ->
     assert torch.allclose(decay.behaviour(**inputs), last.behaviour(**inputs), atol=1e-6)
 
 
-def test_attention_asks_with_the_turn(inputs: dict[str, torch.Tensor]) -> None:
+def test_attention_depends_on_the_turn(inputs: dict[str, torch.Tensor]) -> None:
     other = {**inputs, "states": inputs["states"].flip(-1)}
     attention, decay = memory_module(memory_pooling="attention"), memory_module(memory_pooling="decay")
     assert not torch.allclose(attention.behaviour(**inputs), attention.behaviour(**other), atol=1e-3)
     assert torch.equal(decay.behaviour(**inputs), decay.behaviour(**other))
 
 
-def test_a_half_life_is_positive() -> None:
+def test_half_life_is_positive() -> None:
     with pytest.raises(ValueError, match="memory_half_life=0 must be positive"):
         EmoNetConfig(memory_half_life=0)

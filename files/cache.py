@@ -1,12 +1,13 @@
-"""Where emonet keeps what it can rebuild: embedded backbones and cached features."""
+"""The cache folder."""
 
 import os
 from pathlib import Path
 
 
 def cache_root() -> Path:
-    """The cache folder: ``$EMONET_CACHE``, else ``emonet`` under ``$XDG_CACHE_HOME``
-    (default ``~/.cache``).
+    """The cache folder, which holds embedded backbones, cached features and knowledge.
+
+    ``$EMONET_CACHE``, else ``emonet`` under ``$XDG_CACHE_HOME`` (default ``~/.cache``).
     """
     if configured := os.environ.get("EMONET_CACHE"):
         return Path(configured).expanduser()

@@ -1,6 +1,6 @@
-"""Check files from outside before they are used: JSON nesting, sizes, links and digests.
+"""Check files from outside before they are used: JSON nesting, sizes, links, digests.
 
-Whoever hands over a run folder or a repository may have written anything into it.
+A run folder or a repository from someone else may contain anything.
 """
 
 import hashlib
@@ -15,13 +15,13 @@ from ..errors import EmoNetError
 
 DEEPEST = 64  # levels of lists and objects; no format of this package has ten
 
-# The widest that are in use have 126 layers, 512 experts, 262,144 tokens and 10 million
-# positions. What makes modules one after the other: a file of weights holds a tensor at
-# least for each.
+# Fields that count modules. A file of weights holds at least one tensor for each module.
 _MODULES = re.compile(
-    r"(num_|n_|encoder_|decoder_|memory_)?(hidden_|encoder_|decoder_)?(layers?|blocks)|num_hidden_groups|inner_group_num|depth|"
-    r"head_members"
+    r"(num_|n_|encoder_|decoder_|memory_)?(hidden_|encoder_|decoder_)?(layers?|blocks)"
+    r"|num_hidden_groups|inner_group_num|depth|head_members"
 )
+# The largest models in use have 126 layers, 512 experts, 262,144 tokens and 10 million
+# positions.
 _LIMITS = (
     (_MODULES, 10_000),
     (re.compile(r".*experts.*"), 10_000),
@@ -29,18 +29,19 @@ _LIMITS = (
     (re.compile(r".*(positions?|position_embeddings)"), 100_000_000),
     (re.compile(r".*(size|dim|speakers|concepts|window|tokens|heads)"), 1_000_000_000),
 )
-_NAMES = ("id2label", "label2id")  # their keys are labels, whatever those are called
+_LABEL_MAPS = ("id2label", "label2id")  # their keys are labels, not fields
 
 
 def parse_json(content: str | bytes, **options: Any) -> Any:
-    """As `json.loads`, with a bound on nesting.
+    """Parse JSON as `json.loads` does, with a bound on nesting.
 
     Args:
-        content: The document. options: Of `json.loads`.
+        content: The document.
+        options: Those of `json.loads`.
 
     Raises:
         EmoNetError: for lists and objects nested deeper than `DEEPEST`.
-        ValueError: for what is no JSON, as `json.loads` says it.
+        ValueError: for invalid JSON, as `json.loads` says it.
     """
     try:
         value = json.loads(content, **options)
@@ -52,20 +53,20 @@ def parse_json(content: str | bytes, **options: Any) -> Any:
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
-    """The document of a UTF-8 file.
+    """Read the JSON document of a UTF-8 file.
 
     Raises:
-        EmoNetError: for what is no JSON or nested too deeply, naming the file.
-        OSError: where the file can't be read.
+        EmoNetError: for JSON that is invalid or nested too deeply, naming the file.
+        OSError: where the file cannot be read.
     """
     try:
         return parse_json(Path(path).read_text("utf-8"))
     except ValueError as error:
-        raise EmoNetError(f"{path} is no JSON that can be read ({error}).") from error
+        raise EmoNetError(f"{path}: cannot read JSON ({error}).") from error
 
 
 def _brackets(content: str | bytes) -> int:
-    """At least the depth, and found at the speed of a text search."""
+    """An upper bound of the depth, found at the speed of a text search."""
     if isinstance(content, str):
         return content.count("[") + content.count("{")
     return content.count(b"[") + content.count(b"{")
@@ -74,8 +75,8 @@ def _brackets(content: str | bytes) -> int:
 def _check_depth(value: Any) -> None:
     level = [value] if isinstance(value, (dict, list)) else []
     for _ in range(DEEPEST):
-        items = (item for each in level for item in (each.values() if isinstance(each, dict) else each))
-        level = [item for item in items if isinstance(item, (dict, list))]
+        children = (child for node in level for child in (node.values() if isinstance(node, dict) else node))
+        level = [child for child in children if isinstance(child, (dict, list))]
         if not level:
             return
     raise _too_deep()
@@ -83,12 +84,15 @@ def _check_depth(value: Any) -> None:
 
 def _too_deep() -> EmoNetError:
     return EmoNetError(
-        f"its lists and objects are nested deeper than {DEEPEST} levels; no such document is read"
+        f"its lists and objects are nested deeper than {DEEPEST} levels; such a document is not read"
     )
 
 
 def check_sizes(config: dict[str, Any]) -> None:
-    """Refuse a configuration, as its file has it, with a number that no model has.
+    """Refuse a configuration file with a number larger than any model's.
+
+    Args:
+        config: The configuration as its file has it.
 
     Raises:
         EmoNetError: naming the field.
@@ -104,10 +108,11 @@ def check_sizes(config: dict[str, Any]) -> None:
 
 
 def check_module_counts(config: dict[str, Any], tensors: int, weights: str) -> None:
-    """Refuse a configuration that asks for more modules than its file of weights has
-    tensors.
+    """Refuse a configuration with more modules than its file of weights has tensors.
 
     Args:
+        config: The configuration as its file has it.
+        tensors: How many tensors the file of weights has.
         weights: The file's name, for the message.
 
     Raises:
@@ -116,16 +121,14 @@ def check_module_counts(config: dict[str, Any], tensors: int, weights: str) -> N
     for name, value in numbers_in(config):
         if _MODULES.fullmatch(name.rpartition(".")[2]) and value > tensors:
             raise EmoNetError(
-                f"config.json: {name}={value:,}, and {weights} has {tensors:,} tensors; it is not loaded."
+                f"config.json: {name}={value:,}, but {weights} has {tensors:,} tensors; it is not loaded."
             )
 
 
 def numbers_in(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """The numbers of a configuration with their names, those of nested ones as
-    `text_config.hidden_size`.
-    """
+    """Yield the numbers of a configuration by name, e.g. `text_config.hidden_size`."""
     for name, value in config.items():
-        if name in _NAMES:
+        if name in _LABEL_MAPS:
             continue
         if isinstance(value, dict):
             yield from numbers_in(value, f"{prefix}{name}.")
@@ -134,29 +137,30 @@ def numbers_in(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def refuse_outside_links(folder: str | os.PathLike[str], *, cached: bool = False) -> None:
-    """Refuse a folder with a symbolic link that leads out of it, at any depth; the folder
-    itself may be one.
+    """Refuse a folder with a symbolic link out of it, at any depth.
+
+    The folder itself may be a link.
 
     Args:
-        folder: May be missing; then nothing is in it.
-        cached: Let the links of a snapshot in the Hub's cache pass, which lead to the
-            files of the same repository (`snapshots/REVISION/NAME` → `blobs/DIGEST`).
-            They may be read, never written through.
+        folder: The folder; it may be missing.
+        cached: Allow the links of a snapshot in the Hub's cache, which lead to files of
+            the same repository (`snapshots/REVISION/NAME` → `blobs/DIGEST`). Read them
+            only, never write through them.
 
     Raises:
-        EmoNetError: naming the link and where it leads.
+        EmoNetError: naming the link and its target.
     """
     root = Path(folder).resolve()
     blobs = root.parent.parent / "blobs" if cached and root.parent.name == "snapshots" else None
-    for place, folders, files in os.walk(root):  # which follows no links
-        for path in (Path(place, name) for name in sorted(folders + files)):
+    for parent, folders, files in os.walk(root):  # follows no links
+        for path in (Path(parent, name) for name in sorted(folders + files)):
             if not path.is_symlink():
                 continue
-            target = Path(os.path.realpath(path))  # of a loop too, for which Path.resolve has no answer
+            target = Path(os.path.realpath(path))  # unlike Path.resolve, takes a loop of links
             if not target.is_relative_to(root) and (blobs is None or target.parent != blobs):
                 raise EmoNetError(
-                    f"{Path(folder) / path.relative_to(root)} is a symbolic link that leads out of the folder, to {target}: "
-                    "put a copy of the file in its place, or delete the link."
+                    f"{Path(folder) / path.relative_to(root)} is a symbolic link that leads out of the "
+                    f"folder, to {target}: replace it with a copy of the file, or delete the link."
                 )
 
 

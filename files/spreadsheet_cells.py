@@ -1,5 +1,6 @@
-"""CSV that a spreadsheet opens as text and numbers: nothing that somebody said is run as
-a formula (OWASP, CSV injection).
+"""Write CSV that spreadsheets read as text and numbers, never as formulas.
+
+Source: OWASP, CSV injection.
 """
 
 import csv
@@ -10,18 +11,15 @@ from collections.abc import Iterable, Sequence
 
 Cell = str | int | float | None
 
-_FORMULA = set("=+-@\u2212")  # and their full-width, small and raised forms, which NFKC makes one of them
-# What ends a cell where the separator is another than ours, as in the German Excel, and
-# what begins a line.
+_FORMULA = set("=+-@\u2212")  # and their full-width, small and raised forms, which NFKC folds
+# Separators that end a cell in other locales, such as the German Excel, and line ends.
 _ENDS = re.compile("([;\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029])")
-_UNSEEN = {"Cc", "Cf", "Me", "Mn", "Zl", "Zp", "Zs"}  # controls, marks without width, blanks
-_FILLERS = set("\u115f\u1160\u2800\u3164\uffa0")  # blanks that Unicode counts among the letters
+_INVISIBLE = {"Cc", "Cf", "Me", "Mn", "Zl", "Zp", "Zs"}  # controls, marks without width, blanks
+_FILLERS = set("\u115f\u1160\u2800\u3164\uffa0")  # blanks that Unicode counts as letters
 
 
 def csv_of(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
-    """The text of a CSV file: texts in quotes and harmless, numbers as numbers, an empty
-    cell for None.
-    """
+    """Write rows as CSV: quoted, escaped texts, plain numbers, empty cells for None."""
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, quoting=csv.QUOTE_NONNUMERIC)
     for row in (header, *rows):
@@ -30,40 +28,37 @@ def csv_of(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
 
 
 def escaped(cell: str) -> str:
-    """A text with an apostrophe before whatever a spreadsheet would run; `unescaped`
-    takes it away again.
-    """
+    """Put an apostrophe before whatever a spreadsheet would run; see `unescaped`."""
     first, *rest = _ENDS.split(cell)
     inside = "".join(f"'{part}" if _is_formula(part) else part for part in rest)
     return f"'{first}{inside}" if _runs(cell) else first + inside
 
 
 def unescaped(cell: str) -> str:
-    """The text that `escaped` was given."""
+    """Restore the text that `escaped` was given."""
     first, *rest = _ENDS.split(cell)
     whole = first + "".join(part[1:] if part[:1] == "'" and _is_formula(part[1:]) else part for part in rest)
     return whole[1:] if whole[:1] == "'" and _runs(whole[1:]) else whole
 
 
 def _runs(cell: str) -> bool:
-    """Whether a cell begins a formula, or with what some programs take for the end of the
-    cell before.
-    """
+    """Whether a cell starts a formula or what some programs take for a separator."""
     start = cell.lstrip("'")
     blanks = start[: len(start) - len(_without_blanks(start))]
     return _is_formula(cell) or "\t" in blanks or "\r" in blanks
 
 
 def _is_formula(text: str) -> bool:
-    """Whether a text begins like a formula, after apostrophes (so that no two texts are
-    escaped to the same one) and blanks.
+    """Whether a text starts like a formula, after apostrophes and blanks.
+
+    Apostrophes are skipped so that no two texts are escaped to the same one.
     """
     start = _without_blanks(text.lstrip("'"))
     return bool(start) and unicodedata.normalize("NFKC", start[0])[:1] in _FORMULA
 
 
 def _without_blanks(text: str) -> str:
-    for place, character in enumerate(text):
-        if unicodedata.category(character) not in _UNSEEN and character not in _FILLERS:
-            return text[place:]
+    for index, character in enumerate(text):
+        if unicodedata.category(character) not in _INVISIBLE and character not in _FILLERS:
+            return text[index:]
     return ""

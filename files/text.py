@@ -1,6 +1,4 @@
-"""Reading text, CSV and JSON lines so that nothing is lost silently and every error names
-file, line and column.
-"""
+"""Read text, CSV and JSON lines; errors name file, line and column."""
 
 import csv
 import io
@@ -15,12 +13,18 @@ from . import guard
 from .spreadsheet_cells import unescaped
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # tab and line breaks are text
-_SURROGATE = re.compile(r"[\ud800-\udfff]")  # half a character: cannot be written as UTF-8
+_SURROGATE = re.compile(r"[\ud800-\udfff]")  # half a character; UTF-8 has no form of it
 
 
 def decode(data: bytes, name: str) -> str:
-    """Bytes of the file `name` as text, without a byte order mark; DataFormatError names
-    line and byte if not UTF-8.
+    """Decode UTF-8 without its byte order mark.
+
+    Args:
+        data: The content.
+        name: The file's name, for the message.
+
+    Raises:
+        DataFormatError: naming line and byte, for other encodings.
     """
     try:
         return data.decode("utf-8-sig")
@@ -32,19 +36,26 @@ def decode(data: bytes, name: str) -> str:
 
 
 def clean(text: str) -> str:
-    """`text` with blanks for control characters and U+FFFD for half characters."""
+    """Replace control characters by blanks and lone surrogates by U+FFFD."""
     return _SURROGATE.sub("\ufffd", _CONTROL.sub(" ", text))
 
 
 def short(value: Any) -> str:
-    """A wrong value as a message shows it: a file may hold a book in its place."""
-    said = repr(value)
-    return said if len(said) <= 80 else f"{said[:80]} …"
+    """Show a wrong value in a message, cut to 80 characters."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]} …"
 
 
 def parse_json(content: str, name: str, remedy: str) -> Any:
-    """The value of a file that is JSON as a whole; DataFormatError names the place and
-    the remedy.
+    """Parse a file that is one JSON document.
+
+    Args:
+        content: The file's text.
+        name: The file's name, for the message.
+        remedy: How to fix the file, for the message.
+
+    Raises:
+        DataFormatError: naming line and column.
     """
     try:
         return guard.parse_json(content)
@@ -53,36 +64,37 @@ def parse_json(content: str, name: str, remedy: str) -> Any:
             f"{name}, line {error.lineno}, column {error.colno}: not JSON ({error.msg}); {remedy}."
         ) from error
     except ValueError as error:  # a number of thousands of digits, thousands of brackets
-        raise DataFormatError(f"{name}: JSON that can't be read ({error}); {remedy}.") from error
+        raise DataFormatError(f"{name}: cannot read JSON ({error}); {remedy}.") from error
 
 
 def read_csv_rows(path: Path, required: Sequence[str | tuple[str, ...]]) -> list[tuple[int, dict[str, str]]]:
-    """The rows of a CSV file, see [`csv_rows`]."""
+    """Read the rows of a CSV file, see [`csv_rows`]."""
     return csv_rows(decode(path.read_bytes(), path.name), path.name, required)
 
 
 def csv_rows(
     content: str, name: str, required: Sequence[str | tuple[str, ...]]
 ) -> list[tuple[int, dict[str, str]]]:
-    """(first line, row) of each row of a CSV file; every cell is text, also `None` and
-    `NA`.
+    """Parse CSV into (first line, row) pairs; every cell is text, also `None` and `NA`.
 
-    The separator is the one of `,`, `;` and tab that the header has most of. In a file of
-    predictions (`turn`, `label` and `score` say so) the apostrophes that `csv_of` put
-    before formulas are taken away again.
+    The separator is the most frequent of `,`, `;` and tab in the header. In a file of
+    predictions (with the columns `turn`, `label` and `score`), the apostrophes that
+    `csv_of` put before formulas are removed.
 
     Args:
-        required: Columns that must be there; a tuple lists alternative names.
+        content: The file's text.
+        name: The file's name, for the messages.
+        required: Columns that must be present; a tuple lists alternative names.
 
     Raises:
         DataFormatError: for a missing or repeated column, a row with too few or too many
-            cells, an open quote.
+            cells, or an open quote.
     """
-    # The csv module of Python 3.10 refuses NUL; `clean` takes out what stands in for it.
+    # The csv module of Python 3.10 refuses NUL; `clean` removes its replacement too.
     content = content.replace("\0", "\x01")
     separator = max(",;\t", key=content.partition("\n")[0].count)
     reader = csv.reader(io.StringIO(content, newline=""), delimiter=separator, strict=True)
-    limit = csv.field_size_limit(max(len(content), 1))  # long texts are legal; put back below
+    limit = csv.field_size_limit(max(len(content), 1))  # long texts are legal; reset below
     rows, line, header, predicted = [], 1, None, False
     try:
         for cells in reader:
@@ -90,10 +102,10 @@ def csv_rows(
                 header = _header(name, [cell.strip() for cell in cells], required)
                 predicted = {"turn", "label", "score"} <= set(header)
             elif cells and len(cells) != len(header):
-                where = header[len(cells)] if len(cells) < len(header) else f"{len(header) + 1} (unnamed)"
+                column = header[len(cells)] if len(cells) < len(header) else f"{len(header) + 1} (unnamed)"
                 raise DataFormatError(
                     f"{name}, line {line}: not as many cells ({len(cells)}) as the header has columns "
-                    f"({len(header)}), from column {where} on; put cells that hold {separator!r} in quotes."
+                    f"({len(header)}), from column {column} on; quote cells that hold {separator!r}."
                 )
             elif cells:
                 rows.append(
@@ -102,7 +114,7 @@ def csv_rows(
             line = reader.line_num + 1
     except csv.Error as error:
         raise DataFormatError(
-            f"{name}, line {line}: not a CSV row ({error}); close every quote and double quotes inside a cell."
+            f"{name}, line {line}: not a CSV row ({error}); close every quote, double those inside a cell."
         ) from error
     finally:
         csv.field_size_limit(limit)
@@ -112,24 +124,22 @@ def csv_rows(
 
 
 def read_json_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
-    """The objects of a JSONL file, see [`json_lines`]."""
+    """Read the objects of a JSONL file, see [`json_lines`]."""
     return json_lines(decode(path.read_bytes(), path.name), path.name)
 
 
 def json_lines(content: str, name: str) -> list[tuple[int, dict[str, Any]]]:
-    """(line, object) of each line of a JSONL file that is not blank."""
+    """Parse JSONL into (line, object) pairs, without blank lines."""
     rows = []
-    for line, text in enumerate(content.split("\n"), 1):  # not splitlines: U+2028 may stand in a string
+    for line, text in enumerate(content.split("\n"), 1):  # not splitlines: strings may hold U+2028
         if not text.strip():
             continue
         try:
             row = guard.parse_json(text)
         except ValueError as error:
-            reason = (
-                f"{error.msg} at column {error.colno}"
-                if isinstance(error, json.JSONDecodeError)
-                else str(error)
-            )
+            reason = str(error)
+            if isinstance(error, json.JSONDecodeError):
+                reason = f"{error.msg} at column {error.colno}"
             raise DataFormatError(
                 f"{name}, line {line}: not JSON ({reason}); write one object a line."
             ) from error
@@ -140,12 +150,12 @@ def json_lines(content: str, name: str) -> list[tuple[int, dict[str, Any]]]:
 
 
 def whole_number(path: Path, line: int, row: dict[str, str], column: str) -> int:
-    """The number in a cell."""
+    """Parse the whole number in a cell."""
     try:
         return int(row[column])
     except ValueError as error:
         raise DataFormatError(
-            f"{path.name}, line {line}, column {column}: {short(row[column])} is not a whole number."
+            f"{path.name}, line {line}, column {column}: expected a whole number, got {short(row[column])}."
         ) from error
 
 
@@ -158,6 +168,6 @@ def _header(name: str, header: list[str], required: Sequence[str | tuple[str, ..
     repeated = {name for name in header if header.count(name) > 1}
     if repeated:
         raise DataFormatError(
-            f"{name}, line 1: column {', '.join(sorted(repeated))} stands twice; rename one of them."
+            f"{name}, line 1: column {', '.join(sorted(repeated))} appears twice; rename one of them."
         )
     return header

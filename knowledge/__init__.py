@@ -1,3 +1,1 @@
-"""Knowledge for systems that read it: concept graphs and valence-arousal lexicons, and
-the table made of them.
-"""
+"""Build concept tables from knowledge graphs and valence-arousal lexicons."""

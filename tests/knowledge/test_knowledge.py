@@ -1,6 +1,4 @@
-"""Knowledge sources on small files of their own forms: what is read, what is refused, and
-how far it reaches.
-"""
+"""Knowledge sources in small files: what is read, what is refused, and coverage."""
 
 import gzip
 import json
@@ -37,7 +35,9 @@ WORDNET = {
     ),
     "verb.exc": "felt feel\n",
     "index.adj": "great a 1 1 & 1 1 00000600\n",
-    "data.adj": "00000600 00 s 01 great(p) 0 001 & 00000700 s 0000 | big\n00000700 00 a 01 Wonderful 0 000 | good\n",
+    "data.adj": (
+        "00000600 00 s 01 great(p) 0 001 & 00000700 s 0000 | big\n00000700 00 a 01 Wonderful 0 000 | good\n"
+    ),
     "index.adv": "",
     "data.adv": "",
 }
@@ -66,7 +66,7 @@ def nrc(tmp_path: Path) -> str:
     return str(file)
 
 
-def test_wordnet_gives_synonyms_and_one_step_by_the_rank_of_the_sense(wordnet: str) -> None:
+def test_wordnet_weights_neighbours_by_sense_rank(wordnet: str) -> None:
     graph = read_graph(wordnet, {"news", "felt", "great", "nothing"})
     assert graph.neighbours["news"] == [("tidings", 1.0), ("information", 0.5)]
     assert graph.neighbours["felt"] == [("experience", 1.0), ("sense", 0.5)], (
@@ -77,7 +77,7 @@ def test_wordnet_gives_synonyms_and_one_step_by_the_rank_of_the_sense(wordnet: s
 
 
 @pytest.mark.parametrize("ending", ["csv", "csv.gz"])
-def test_conceptnet_gives_english_assertions_scaled_by_word(tmp_path: Path, ending: str) -> None:
+def test_conceptnet_scales_english_assertions_by_word(tmp_path: Path, ending: str) -> None:
     lines = [
         f"/a\t{relation}\t{a}\t{b}\t{json.dumps({'weight': weight})}" for relation, a, b, weight in ASSERTIONS
     ]
@@ -91,7 +91,7 @@ def test_conceptnet_gives_english_assertions_scaled_by_word(tmp_path: Path, endi
     assert graph.source["licence"] == "CC BY-SA 4.0"
 
 
-def test_affect_is_the_distance_from_neutral(nrc: str) -> None:
+def test_intensity_is_the_distance_from_neutral(nrc: str) -> None:
     lexicon = read_affect(nrc)
     raw = {"tidings": (0.4**2 + 0.3**2) ** 0.5, "wonderful": 0.25, "unknown": 0.25}
     assert lexicon.intensities(list(raw)) == [1.0, 0.0, 0.0] and raw["tidings"] == pytest.approx(0.5)
@@ -99,7 +99,7 @@ def test_affect_is_the_distance_from_neutral(nrc: str) -> None:
     assert lexicon.intensities([]) == [] and lexicon.intensities(["tidings"]) == [0.0]
 
 
-def test_vader_is_taken_out_of_its_wheel_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vader_is_downloaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wheel = tmp_path / "vader.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("vaderSentiment/vader_lexicon.txt", "great\t3.2\t0.7\t[3]\nhate\t-2.0\t1.0\t[-2]\n")
@@ -117,17 +117,17 @@ def test_vader_is_taken_out_of_its_wheel_once(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(affect_module, "download_wheel_of", unreachable)
     assert read_affect("vader", tmp_path).values["hate"] == (0.25, 0.0)
     with pytest.raises(
-        EmoNetError, match=r"could not be downloaded .no index.*vader_lexicon.txt there.*--affect FILE"
+        EmoNetError, match=r"could not be downloaded .no index.*vader_lexicon.txt as .*--affect FILE"
     ):
         read_affect("vader", tmp_path / "empty")
 
 
-def test_what_is_missing_or_wrong_is_named(tmp_path: Path, nrc: str) -> None:
+def test_bad_sources_are_named(tmp_path: Path, nrc: str) -> None:
     for call, message in (
         (lambda: read_graph("nowhere", set()), "nor a WordNet folder nor a file"),
         (lambda: read_graph(str(tmp_path), set()), "no WordNet database, it lacks index"),
         (lambda: read_graph(nrc, {"news"}), "no English assertion"),
-        (lambda: read_affect("nowhere"), "neither `vader` nor a file of NRC-VAD"),
+        (lambda: read_affect("nowhere"), "neither `vader` nor an NRC-VAD file"),
     ):
         with pytest.raises(EmoNetError, match=message):
             call()
@@ -136,7 +136,7 @@ def test_what_is_missing_or_wrong_is_named(tmp_path: Path, nrc: str) -> None:
         read_affect(str(tmp_path / "bad.txt"))
 
 
-def test_the_table_of_a_corpus_and_its_reach(wordnet: str, nrc: str, tmp_path: Path) -> None:
+def test_table_and_coverage(wordnet: str, nrc: str, tmp_path: Path) -> None:
     table = build_concepts(["Great NEWS, and", "no"], wordnet, nrc)
     assert (
         table is not None
@@ -167,7 +167,7 @@ def test_turns_without_concepts_are_padding() -> None:
     assert batch["concept_confidences"].tolist() == [[[0.0], [0.5]], [[0.0], [0.0]]]
 
 
-def test_the_backbone_gives_the_concepts_their_vectors(tokenizer: Any, tmp_path: Path) -> None:
+def test_concept_vectors_are_the_backbones(tokenizer: Any, tmp_path: Path) -> None:
     table = ConceptTable(["great", "wonderful_news"], [0.5, 1.0], {"great": [(1, 1.0)]})
     model, processor = build(tokenizer, "ket", num_concepts=2, concepts=table)
     set_concept_vectors(model, processor, tmp_path, progress=False)
@@ -179,7 +179,7 @@ def test_the_backbone_gives_the_concepts_their_vectors(tokenizer: Any, tmp_path:
     assert processor([DIALOGUE])["concept_ids"][0, 1].tolist() == [1]
 
 
-def test_knowledge_that_may_not_be_shared_is_not_published(tokenizer: Any, tmp_path: Path) -> None:
+def test_unshareable_knowledge_is_not_published(tokenizer: Any, tmp_path: Path) -> None:
     table = ConceptTable(
         ["joy"], [1.0], {}, [{"lexicon": "NRC-VAD", "licence": "research only", "shareable": False}]
     )
@@ -189,7 +189,7 @@ def test_knowledge_that_may_not_be_shared_is_not_published(tokenizer: Any, tmp_p
         check_complete(tmp_path)
 
 
-def test_the_real_wordnet_reaches_most_turns(corpora: Path, tmp_path: Path, nrc: str) -> None:
+def test_real_wordnet_covers_most_turns(corpora: Path, tmp_path: Path, nrc: str) -> None:
     from emonet.data import load_conversations
 
     corpus = load_conversations("emorynlp", corpora, history_scope="none", cache_dir=tmp_path)

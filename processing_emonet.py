@@ -1,15 +1,15 @@
-"""EmoNetProcessor: turns → tensors (markers, packing, windows, padding) and tensors →
-turns.
-"""
+"""Turn dialogues into tensors (markers, windows, padding), and logits into labels."""
 
 import os
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from transformers.utils import cached_file, logging
+from transformers.utils import logging
+from transformers.utils.hub import cached_file
 
 from .checkpoint.files import (
     backbone_tokenizer,
@@ -21,7 +21,14 @@ from .checkpoint.files import (
 )
 from .configuration_emonet import EmoNetConfig
 from .context.base import context_module_class
-from .dialogue.turns import clean_text, turn_speaker, turn_text
+from .dialogue.turns import (
+    clean_text,
+    dialogue_memory_index,
+    given_speaker_id,
+    speaker_names,
+    turn_label,
+    turn_text,
+)
 from .files.guard import refuse_outside_links
 
 logger = logging.get_logger(__name__)
@@ -30,15 +37,14 @@ NO_LABEL = -100
 
 
 class EmoNetProcessor:
-    """Turns dialogues into the tensors of [`EmoNetModel.forward`], and logits back into
-    labelled turns.
+    """Turn dialogues into the inputs of [`EmoNetModel.forward`], and logits into labels.
 
     Args:
         tokenizer: The backbone's fast tokenizer.
-        config: The model's configuration; markers, windows and memory follow it.
-        speakers: Global id of each known speaker's name; other names are id 0.
-        concepts: What a knowledge graph says of words, where the model has
-            `num_concepts`; the context module's `concept_table`.
+        config: The model's configuration, which decides markers, windows and memory.
+        speakers: Global ids by speaker name; other names have id 0.
+        concepts: The knowledge table, where the model has `num_concepts`: an instance of
+            the context module's `concept_table`.
     """
 
     config_class = EmoNetConfig
@@ -59,14 +65,13 @@ class EmoNetProcessor:
         self.concepts = concepts
         if config.num_concepts != (0 if concepts is None else len(concepts.concepts)):
             raise ValueError(
-                f"The model has num_concepts={config.num_concepts}: give its processor the table they were made from."
+                f"The model has num_concepts={config.num_concepts}: give its processor the table they were "
+                "made from (concepts)."
             )
 
     @classmethod
     def register_for_auto_class(cls, auto_class: str = "AutoProcessor") -> None:
-        """Called by `AutoProcessor` on a class out of a repository; the code travels with
-        the model that needs it.
-        """
+        """Do nothing: `AutoProcessor` calls this, but the model's code carries it."""
 
     @classmethod
     def from_backbone(
@@ -77,39 +82,39 @@ class EmoNetProcessor:
         concepts: Any = None,
         **kwargs: Any,
     ) -> "EmoNetProcessor":
-        """The processor of a new model: the backbone's tokenizer (Hub id, folder,
-        `minilm`, `smollm2`).
-        """
+        """Build a new model's processor on a backbone (embedded name, folder, Hub id)."""
         return cls(backbone_tokenizer(backbone, **kwargs), config, speakers, concepts)
 
     @classmethod
     def from_pretrained(cls, checkpoint: str | os.PathLike[str], **kwargs: Any) -> "EmoNetProcessor":
-        """The processor saved beside a checkpoint (a folder or a Hub id).
+        """Load the processor saved with a checkpoint (a folder or a Hub id).
 
         Raises:
-            ValueError: where the tokenizer or `speakers.json` is missing, with the way to
-                mend it.
+            ValueError: where the tokenizer, `speakers.json` or `concepts.json` is
+                missing, with the fix.
         """
         checkpoint, kwargs = str(checkpoint), hub_options(kwargs)
         config = EmoNetConfig.from_pretrained(checkpoint, **kwargs)
         tokenizer, speakers = tokenizer_of(checkpoint, config, **kwargs), speakers_of(checkpoint, **kwargs)
         concepts = None
         if config.num_concepts:
-            module: Any = context_module_class(config.context_module)
-            table = module.concept_table
+            table = getattr(context_module_class(config.context_module), "concept_table", None)
+            if table is None:
+                raise ValueError(
+                    f"{checkpoint!r} has num_concepts={config.num_concepts}, but its context_module="
+                    f"{config.context_module!r} reads no concepts: restore its config.json."
+                )
             try:
                 concepts = table.read(str(cached_file(checkpoint, table.file_name, **kwargs)))
             except OSError as error:
                 raise ValueError(
-                    f"{checkpoint!r} has no {table.file_name}, which holds the concepts of words that its model knows: copy it "
-                    "from the training run."
+                    f"{checkpoint!r} has no {table.file_name} with its model's concepts: copy it from the "
+                    "training run."
                 ) from error
         return cls(tokenizer, config, speakers, concepts)
 
     def save_pretrained(self, folder: str | os.PathLike[str], **kwargs: Any) -> None:
-        """Write the tokenizer, `speakers.json` and, with knowledge, `concepts.json` into
-        `folder`.
-        """
+        """Write the tokenizer, `speakers.json` and, with knowledge, `concepts.json`."""
         refuse_outside_links(folder)
         Path(folder).mkdir(parents=True, exist_ok=True)
         self.tokenizer.save_pretrained(folder)
@@ -118,11 +123,16 @@ class EmoNetProcessor:
             self.concepts.save(folder)
 
     def __call__(self, dialogues: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, torch.Tensor]:
-        """A padded batch of dialogues (lists of `{"speaker", "text"}`) that each fit one
-        sequence.
+        """Encode dialogues that each fit one sequence into a padded batch.
 
-        Each turn's memory is what its speaker said earlier in the same dialogue. For
-        longer dialogues, or histories from other dialogues, use `encode` and `collate`.
+        Each turn's memory is its speaker's earlier turns in the same dialogue. For longer
+        dialogues or histories of other dialogues, use `encode` and `collate`.
+
+        Args:
+            dialogues: Lists of `{"speaker", "text"}`.
+
+        Raises:
+            ValueError: for no dialogue, or one that is longer than a sequence.
         """
         if not isinstance(dialogues, (list, tuple)) or not dialogues:
             raise ValueError("Give a list with at least one dialogue.")
@@ -142,11 +152,11 @@ class EmoNetProcessor:
     def encode(
         self, turns: Sequence[Mapping[str, Any]], memory_index: Sequence[Sequence[int]] | None = None
     ) -> list[dict[str, Any]]:
-        """One dialogue → its windows, each an example for `collate`.
+        """Encode one dialogue into windows, each an example for `collate`.
 
-        A dialogue that fits is one window. A longer one is split at turn borders; each
-        later window carries over the latest turns that fill up to half of it, and reads
-        out only its new turns (`read_from` on).
+        A dialogue that fits is one window. A longer one is split between turns; each
+        later window carries over the latest turns that fill up to half of it, and only
+        its new turns (from `read_from` on) are read out.
 
         Args:
             turns: `{"speaker", "text"}` or `{"role", "content"}`; `speaker_id` and
@@ -160,14 +170,14 @@ class EmoNetProcessor:
         """
         if not turns:
             raise ValueError('A dialogue needs at least one turn: [{"speaker": "Ann", "text": "Hi."}].')
-        names = [_turn_speaker(turn, place) for place, turn in enumerate(_listed(turns))]
-        texts = [turn_text(turn, place) for place, turn in enumerate(turns)]
-        order: dict[str, int] = {}
-        local = [order.setdefault(name, len(order)) for name in names]
+        names = speaker_names(turns)
+        texts = [turn_text(turn, index) for index, turn in enumerate(turns)]
+        local_ids: dict[str, int] = {}
+        local = [local_ids.setdefault(name, len(local_ids)) for name in names]
         rows: dict[str, list[Any]] = {
-            "speaker_ids": [self._speaker_id(turn, names[place], place) for place, turn in enumerate(turns)],
+            "speaker_ids": [self._speaker_id(turn, names[index], index) for index, turn in enumerate(turns)],
             "local_speaker_ids": local,
-            "labels": [self._label(turn.get("emotion"), place) for place, turn in enumerate(turns)],
+            "labels": [self._label(turn, index) for index, turn in enumerate(turns)],
             "memory_index": [
                 list(row)[-self.config.memory_window :] for row in memory_index or [[]] * len(turns)
             ],
@@ -187,7 +197,7 @@ class EmoNetProcessor:
         return windows
 
     def encode_memory(self, texts: Sequence[str]) -> list[list[int]]:
-        """History utterances → token ids, each as a sequence of its own."""
+        """Tokenize history utterances, each as a sequence of its own."""
         if not texts:
             return []
         per_turn = self.config.context_mode == "per_turn"
@@ -208,13 +218,12 @@ class EmoNetProcessor:
         examples: Sequence[Mapping[str, Any]],
         memory: Sequence[Sequence[int]] | np.ndarray | None = None,
     ) -> dict[str, torch.Tensor]:
-        """Examples of `encode` → one padded batch.
+        """Pad examples of `encode` to one batch.
 
         Args:
-            examples: Windows; where they hold `turn_embeds` (T, H), these stand in for
-                tokens.
-            memory: The memory table: token ids a row (`encode_memory`), or vectors (N, H)
-                computed before.
+            examples: Windows; `turn_embeds` (T, H) in them replace the tokens.
+            memory: The memory table: token ids by row (`encode_memory`), or vectors (N,
+                H).
         """
         turns = max(len(example["speaker_ids"]) for example in examples)
         batch = {
@@ -239,42 +248,34 @@ class EmoNetProcessor:
         return batch
 
     def labels_of(self, logits: np.ndarray) -> list[dict[str, Any]]:
-        """(T, C) logits → for each turn `label`, `score` and all `scores` by label,
-        calibrated.
-        """
+        """Convert logits (T, C) to calibrated `label`, `score` and `scores` by turn."""
         return labelled(logits, self.config)
 
-    # -- tokens
-    # -----------------------------------------------------------------------------------------------------
-
     def _tokenize(self, strings: list[str]) -> list[list[int]]:
-        return self.tokenizer(strings, add_special_tokens=False, verbose=False)["input_ids"]
+        ids: list[list[int]] = self.tokenizer(strings, add_special_tokens=False, verbose=False)["input_ids"]
+        return ids
 
     def _edges(self) -> tuple[list[int], list[int]]:
-        """Tokens around a packed turn of an encoder: its first-token marker and its
-        separator.
-        """
+        """The first token and the separator around a packed turn of an encoder."""
         tokenizer = self.tokenizer
         start = tokenizer.cls_token_id if tokenizer.cls_token_id is not None else tokenizer.bos_token_id
         end = tokenizer.sep_token_id if tokenizer.sep_token_id is not None else tokenizer.eos_token_id
-        return [token for token in (start,) if token is not None], [
-            token for token in (end,) if token is not None
-        ]
+        return [] if start is None else [start], [] if end is None else [end]
 
     @property
     def sink(self) -> list[int]:
-        """The token in front of a decoder's sequence. It belongs to no turn: a decoder
-        dumps attention on its first token, whose state could otherwise dominate the mean
-        of the first turn."""
+        """The token at the start of a decoder's sequence, which belongs to no turn.
+
+        A decoder puts much attention on its first token, whose state would otherwise
+        dominate the mean of the first turn.
+        """
         token = self.tokenizer.bos_token_id
         if not self.config.is_decoder_backbone or token is None:
             return []
         return [token]
 
     def _marker(self, name: str, local: int) -> str:
-        """The speaker marker as text. CoMPM's form is `<s1>`, `<s2>` … in order of
-        appearance.
-        """
+        """The speaker marker as text; CoMPM's is `<s1>`, `<s2>` … by appearance."""
         identity = self.config.speaker_identity
         if identity == "name":
             return f"{name}:"
@@ -288,16 +289,24 @@ class EmoNetProcessor:
     def turn_tokens(
         self, texts: list[str], names: list[str], local: list[int], start: int = 0
     ) -> list[list[int]]:
-        """Cleaned texts, speakers' names and local numbers of the turns from `start` on →
-        the tokens of each turn.
+        """Tokenize turns with their markers.
+
+        Args:
+            texts: Cleaned texts of the turns from `start` on.
+            names: Their speakers' names.
+            local: Their speakers' local ids.
+            start: The index of the first turn in its dialogue.
+
+        Returns:
+            The tokens of each turn.
         """
         strings = []
-        for place, (text, name, speaker) in enumerate(zip(texts, names, local, strict=True), start):
+        for index, (text, name, speaker) in enumerate(zip(texts, names, local, strict=True), start):
             string = f"{self._marker(name, speaker)} {text}".strip()
             if self.config.is_decoder_backbone:
                 string += "\n"
-            elif self.config.context_mode == "per_turn" and place:
-                string = " " + string  # tokenised as inside the whole string
+            elif self.config.context_mode == "per_turn" and index:
+                string = " " + string  # tokenized as in the middle of the string
             strings.append(string)
         pieces = self._tokenize(strings)
         packed = self.config.context_mode == "packed"
@@ -305,10 +314,10 @@ class EmoNetProcessor:
         longest = self.config.sequence_limit - len(self.sink)
         limit = min(self.config.max_turn_tokens, longest) if packed else longest
         room = limit - len(before) - len(after)
-        for place, ids in enumerate(pieces, start):
+        for index, ids in enumerate(pieces, start):
             if packed and len(ids) > room:
                 logger.warning(
-                    f"Turn {place} has {len(ids)} tokens and is cut to its first {room} (max_turn_tokens="
+                    f"Turn {index} has {len(ids)} tokens and is cut to its first {room} (max_turn_tokens="
                     f"{self.config.max_turn_tokens}, the backbone's limit {self.config.sequence_limit})."
                 )
         return [before + ids[:room] + after if packed else ids for ids in pieces]
@@ -316,9 +325,7 @@ class EmoNetProcessor:
     def read_masks(
         self, pieces: Sequence[Sequence[int]], names: list[str], local: list[int]
     ) -> list[list[int]]:
-        """For the tokens of each packed turn, 0 where they are its speaker's marker and
-        `pool_marker` is off, else 1.
-        """
+        """For each token of a turn, 0 in a marker if `pool_marker` is off, else 1."""
         if self.config.pool_marker:
             return [[1] * len(piece) for piece in pieces]
         before = 0 if self.config.is_decoder_backbone else len(self._edges()[0])
@@ -327,14 +334,16 @@ class EmoNetProcessor:
         )
         masks = []
         for piece, marker in zip(pieces, markers, strict=True):
-            hidden = max(0, min(len(marker), len(piece) - before - 1))  # the last token is read in any case
-            masks.append([1] * before + [0] * hidden + [1] * (len(piece) - before - hidden))
+            unread = max(0, min(len(marker), len(piece) - before - 1))  # the last token is always read
+            masks.append([1] * before + [0] * unread + [1] * (len(piece) - before - unread))
         return masks
 
     def carried_turns(self, pieces: Sequence[Sequence[int]], piece: Sequence[int]) -> int:
-        """How many of a window's turns (`pieces`, as tokens) `piece` sees: all where it
-        still fits; else a new window starts with the latest of them, up to half of it. It
-        depends on earlier turns only, so causality holds."""
+        """How many of a window's turns (`pieces`, as tokens) a new turn (`piece`) sees.
+
+        All where it still fits; else a new window starts with the latest of them, up to
+        half of it. This depends on earlier turns only, so causality holds.
+        """
         limit = self.config.sequence_limit - len(self.sink)
         if sum(map(len, pieces)) + len(piece) <= limit:
             return len(pieces)
@@ -346,15 +355,17 @@ class EmoNetProcessor:
         return carried
 
     def _packed(self, pieces: list[list[int]], read_masks: list[list[int]]) -> list[dict[str, Any]]:
-        """Windows of whole turns."""
+        """Pack whole turns into windows."""
         sink = self.sink
+        # (first turn, first turn that is read out, end) of each window. A turn that does
+        # not fit ends the window; the next one repeats turns without reading them again.
         windows: list[tuple[int, int, int]] = []
         first, read_from = 0, 0
-        for place, piece in enumerate(pieces):
-            start = place - self.carried_turns(pieces[first:place], piece)
+        for index, piece in enumerate(pieces):
+            start = index - self.carried_turns(pieces[first:index], piece)
             if start > first:
-                windows.append((first, read_from, place))
-                first, read_from = start, place
+                windows.append((first, read_from, index))
+                first, read_from = start, index
         windows.append((first, read_from, len(pieces)))
         return [
             {
@@ -370,34 +381,27 @@ class EmoNetProcessor:
         ]
 
     def _per_turn(self, pieces: list[list[int]]) -> list[dict[str, Any]]:
-        """One sequence a turn, see `turn_sequence`."""
-        # Sequences do not see each other: long dialogues go in portions, unless a module
+        """Write one sequence for each turn, see `turn_sequence`."""
+        # Sequences are independent: long dialogues are split, unless a context module
         # runs over all turns.
-        portion = 64 if self.config.context_module == "none" else len(pieces)
+        size = 64 if self.config.context_module == "none" else len(pieces)
         windows = []
-        for begin in range(0, len(pieces), portion):
-            end = min(begin + portion, len(pieces))
+        for begin in range(0, len(pieces), size):
+            end = min(begin + size, len(pieces))
             sequences, turn_ids = [], []
             for turn in range(begin, end):
                 ids, owners = self.turn_sequence(pieces[: turn + 1])
                 sequences.append(ids)
                 turn_ids.append([owner if owner < 0 else owner - begin for owner in owners])
-            windows.append(
-                {
-                    "first_turn": begin,
-                    "end_turn": end,
-                    "read_from": 0,
-                    "input_ids": sequences,
-                    "turn_ids": turn_ids,
-                }
-            )
+            window = {"first_turn": begin, "end_turn": end, "read_from": 0}
+            windows.append({**window, "input_ids": sequences, "turn_ids": turn_ids})
         return windows
 
     def turn_sequence(self, pieces: Sequence[list[int]]) -> tuple[list[int], list[int]]:
-        """Tokens of turns → one sequence with the last turn's past and itself, and the
-        turn that each token belongs to.
+        """Join the last turn and its past to a sequence of the latest tokens that fit.
 
-        It holds the latest tokens that fit (CoMPM: the last 511 behind [CLS]).
+        CoMPM: the last 511 after [CLS]. Returns the tokens and each one's turn, -1 for
+        none.
         """
         start = self.sink if self.config.is_decoder_backbone else self._edges()[0]
         room = self.config.sequence_limit - len(start)
@@ -405,35 +409,28 @@ class EmoNetProcessor:
         earliest = 0 if self.config.context_window is None else max(0, last - self.config.context_window)
         ids: list[int] = []
         owners: list[int] = []
-        for place in range(last, earliest - 1, -1):
+        for turn in range(last, earliest - 1, -1):
             if len(ids) >= room:
                 break
-            ids = pieces[place] + ids
-            owners = [place] * len(pieces[place]) + owners
+            ids = pieces[turn] + ids
+            owners = [turn] * len(pieces[turn]) + owners
         return start + ids[-room:], [-1] * len(start) + owners[-room:]
 
     def sequence_turns(self, pieces: Sequence[Sequence[int]], piece: Sequence[int]) -> int:
-        """How many of the turns before it the sequence of `piece` reaches, whole or in
-        part.
-        """
+        """How many earlier turns (`pieces`) the sequence of a turn (`piece`) reaches."""
         room, reached = self.config.sequence_limit - len(piece), 0
         while reached < len(pieces) and room > 0:
             reached += 1
             room -= len(pieces[-reached])
         return reached
 
-    # -- tensors
-    # ----------------------------------------------------------------------------------------------------
-
     def _collate_tokens(self, examples: Sequence[Mapping[str, Any]], turns: int) -> dict[str, torch.Tensor]:
         sequences = [example["input_ids"] for example in examples]
         turn_ids = [example["turn_ids"] for example in examples]
         batch = {}
-        if self.config.context_mode == "per_turn":
-            index, count = [], 0
-            for example in examples:
-                index.append(list(range(count, count + len(example["input_ids"]))))
-                count += len(example["input_ids"])
+        if self.config.context_mode == "per_turn":  # an example holds a sequence for each turn
+            ends = list(accumulate(len(rows) for rows in sequences))
+            index = [range(end - len(rows), end) for rows, end in zip(sequences, ends, strict=True)]
             batch["sequence_index"] = pad_rows(index, turns, -1)
             sequences = [ids for rows in sequences for ids in rows]
             turn_ids = [ids for rows in turn_ids for ids in rows]
@@ -452,85 +449,47 @@ class EmoNetProcessor:
         memory: Sequence[Sequence[int]] | np.ndarray | None,
     ) -> dict[str, torch.Tensor]:
         histories = [row for example in examples for row in example["memory_index"]]
-        used = sorted({place for row in histories for place in row})
+        used = sorted({index for row in histories for index in row})
         if used and memory is None:
             raise ValueError(
                 f"speaker_memory={self.config.speaker_memory!r}: the collator needs the memory table."
             )
-        position = {place: row for row, place in enumerate(used)}
+        # The batch carries only the rows that it uses, once each, and counts from 0.
+        new_index = {index: row for row, index in enumerate(used)}
         width = max((len(row) for row in histories), default=0) or 1
-        index = torch.full((len(examples), turns, width), -1, dtype=torch.long)
+        memory_index = torch.full((len(examples), turns, width), -1, dtype=torch.long)
         for dialogue, example in enumerate(examples):
             for turn, row in enumerate(example["memory_index"]):
                 if row:
-                    index[dialogue, turn, : len(row)] = torch.tensor([position[place] for place in row])
-        batch = {"memory_index": index}
+                    new_row = torch.tensor([new_index[index] for index in row])
+                    memory_index[dialogue, turn, : len(row)] = new_row
+        batch = {"memory_index": memory_index}
         if isinstance(memory, np.ndarray):
             batch["memory_embeds"] = torch.from_numpy(np.array(memory[used], dtype=np.float32))
             return batch
-        rows = [list(memory[place]) for place in used] if memory is not None else []
+        rows = [list(memory[index]) for index in used] if memory is not None else []
         rows = rows or [[self.tokenizer.pad_token_id]]  # a row that no turn points to keeps shapes regular
         length = max(len(ids) for ids in rows)
         batch["memory_input_ids"] = pad_rows(rows, length, self.tokenizer.pad_token_id)
         batch["memory_attention_mask"] = pad_rows([[1] * len(ids) for ids in rows], length, 0)
         return batch
 
-    def _speaker_id(self, turn: Mapping[str, Any], name: str, place: int) -> int:
-        given = turn.get("speaker_id")
-        if given is not None and not isinstance(given, (int, np.integer)):
-            raise ValueError(
-                f"Turn {place}: speaker_id {given!r} is no id; give a whole number, or none to go by the name."
-            )
-        identity = self.speakers.get(name, 0) if given is None else int(given)
+    def _speaker_id(self, turn: Mapping[str, Any], name: str, index: int) -> int:
+        given = given_speaker_id(turn, index)
+        identity = self.speakers.get(name, 0) if given is None else given
         return identity if 0 <= identity < self.config.num_speakers else 0
 
-    def _label(self, emotion: Any, place: int) -> int:
-        names = self.config.label_names
-        if emotion is None:
+    def _label(self, turn: Mapping[str, Any], index: int) -> int:
+        if turn.get("emotion") == NO_LABEL:
             return NO_LABEL
-        if isinstance(emotion, str):
-            if emotion not in names:
-                raise ValueError(f"Turn {place}: unknown emotion {emotion!r}; the labels are {names}.")
-            return names.index(emotion)
-        if not isinstance(emotion, (int, np.integer)) or not (
-            0 <= emotion < len(names) or emotion == NO_LABEL
-        ):
-            raise ValueError(f"Turn {place}: label {emotion!r} is no name and outside 0..{len(names) - 1}.")
-        return int(emotion)
-
-
-def dialogue_memory_index(
-    turns: Sequence[Mapping[str, Any]], window: int, start: int = 0, said: dict[str, list[int]] | None = None
-) -> list[list[int]]:
-    """For each turn, the places (from `start` on) of what its speaker said before, oldest
-    first, at most `window`.
-
-    `said` carries what people said in earlier dialogues and is extended; without it the
-    dialogue stands alone.
-    """
-    said = {} if said is None else said
-    index = []
-    for place, turn in enumerate(_listed(turns)):
-        earlier = said.setdefault(_turn_speaker(turn, place), [])
-        index.append(earlier[-window:])
-        earlier.append(start + place)
-    return index
-
-
-def _listed(turns: Any) -> Any:
-    if not isinstance(turns, (list, tuple)):
-        raise TypeError(f"A dialogue is a list of turns; got {type(turns).__name__}.")
-    return turns
-
-
-def _turn_speaker(turn: Mapping[str, Any], place: int) -> str:
-    return clean_text(turn_speaker(turn, place))
+        label = turn_label(turn, self.config.label_names, index)
+        return NO_LABEL if label is None else label
 
 
 def pad_rows(rows: Sequence[Sequence[int]], length: int, value: int) -> torch.Tensor:
-    """Rows of whole numbers → one tensor (rows, length), filled up with `value`."""
+    """Pad rows of whole numbers to a tensor (rows, length), filled with `value`."""
     tensor = torch.full((len(rows), length), value, dtype=torch.long)
-    for number, row in enumerate(rows):
+    for index, row in enumerate(rows):
         if len(row):
-            tensor[number, : len(row)] = torch.tensor(row, dtype=torch.long)
+            tensor[index, : len(row)] = torch.tensor(row, dtype=torch.long)
     return tensor

@@ -1,1 +1,1 @@
-"""Conversations as people have them, parsed into turns."""
+"""Parse conversations in their usual formats into turns."""

@@ -1,29 +1,25 @@
-"""Anonymous mode: names of known persons become `Person 1`, `Person 2` …, the same one
-everywhere.
-"""
+"""Replace names of known persons by `Person 1`, `Person 2` … consistently."""
 
 import re
 from collections import Counter
 from collections.abc import Iterable
 
-_SHORTEST = 3  # letters of a part of a name that is replaced on its own
+_SHORTEST = 3  # letters that part of a name needs to be replaced on its own
 
 
 class Anonymizer:
-    """Replaces names in texts, whole (`Ross Geller`) or a part of them (`Ross`); parts
-    that several share become `someone`.
+    """Replace names in texts, whole (`Ross Geller`) or in part (`Ross`).
 
-    A shouted name (`ROSS`) is found too. Nicknames that are no part of a name stay, since
-    nobody but a reader knows them; so do names in small letters, many of which are words
-    (`joy`, `will`).
+    A part that several persons share becomes `someone`. Upper-case names (`ROSS`) are
+    replaced too. Nicknames that are not part of a name stay, and so do names in lower
+    case, many of which are words (`joy`, `will`).
 
     Args:
-        names: The persons' names, in an order that stays; later names can be added at the
-            end.
+        names: The persons' names in a stable order; new names may be appended.
     """
 
     def __init__(self, names: Iterable[str]):
-        self._people = {name: f"Person {number}" for number, name in enumerate(dict.fromkeys(names), 1)}
+        self._people = {name: f"Person {index}" for index, name in enumerate(dict.fromkeys(names), 1)}
         parts = Counter(part for name in self._people for part in set(name_parts(name)))
         known = dict(self._people)
         for name, person in self._people.items():
@@ -35,16 +31,16 @@ class Anonymizer:
         self._pattern = any_of_words(known) if known else None
 
     def name(self, name: str) -> str:
-        """What stands for `name`; a name that is not known is `someone`."""
+        """The replacement of `name`; `someone` for an unknown name."""
         return self._people.get(name, "someone")
 
     def __call__(self, text: str) -> str:
-        """`text` without the names."""
+        """Replace the names in `text`."""
         return self._pattern.sub(lambda match: self._known[match[1]], text) if self._pattern else text
 
 
 def any_of_words(words: Iterable[str]) -> re.Pattern[str]:
-    """Finds each of the words where it stands alone, the longest first."""
+    """A pattern that finds each of the words on its own, the longest first."""
     longest_first = sorted(words, key=lambda word: (-len(word), word))
     return re.compile(rf"(?<!\w)({'|'.join(map(re.escape, longest_first))})(?!\w)")
 

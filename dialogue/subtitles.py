@@ -1,5 +1,6 @@
-"""Subtitles (SubRip, `.srt`) as a dialogue: who speaks where the text says so, and
-`#UNKNOWN#` where it doesn't.
+"""Parse SubRip subtitles (`.srt`) into turns.
+
+Speakers are those that the text names; others are `#UNKNOWN#`.
 """
 
 import re
@@ -20,77 +21,71 @@ _NAME = re.compile(r"\s*([^\W\d_][^:]{0,39}?)\s*:(?!//)")
 
 
 def is_subtitles(text: str) -> bool:
-    """Whether the first or second line that isn't blank holds the times of a cue."""
+    """Whether the first or second non-blank line holds the times of a cue."""
     lines = (line for line in text.lstrip().split("\n", 8)[:8] if line.strip())
     return any(_TIMES.fullmatch(line.rstrip("\r")) for _, line in zip(range(2), lines, strict=False))
 
 
 def subtitle_turns(text: str, name: str) -> list[dict[str, Any]]:
-    """`{"speaker", "text", "start", "end"}` (seconds) for each cue, or for each line of a
-    cue that a dash or a name sets apart.
+    """Parse subtitles into turns: `{"speaker", "text", "start", "end"}` (seconds).
 
-    A speaker is what stands in capitals before a colon (`MONICA: We had a deal!`). In a
-    file where most lines begin with a capitalised name, those that come again count as
-    well (`Monica: …`; `Listen: …` is no name). Nobody is guessed: a turn without a name
-    is `#UNKNOWN#`'s, whoever spoke before it.
+    A cue is one turn, or several where a dash or a name starts a line. A speaker is an
+    upper-case name before a colon (`MONICA: We had a deal!`). Where most lines begin with
+    a capitalised name, the repeated names count as well (`Monica: …`; `Listen: …` is not
+    a name). Speakers are never guessed: a turn without a name is `#UNKNOWN#`'s, whoever
+    spoke before it.
 
     Raises:
-        DataFormatError: naming the line, for text outside a cue or times that can't be
-            read.
+        DataFormatError: naming the line, for text outside a cue or invalid times.
     """
     cues = list(_cues(text, name))
     names = _capitalised_names([line for _, _, lines in cues for line in lines])
     turns = []
     for start, end, lines in cues:
         for piece in _pieces(lines, names):
-            speaker, said = _speaker(piece, names) or (UNKNOWN, piece)
-            turns.append({"speaker": speaker, "text": said, "start": start, "end": end})
+            speaker, utterance = _speaker(piece, names) or (UNKNOWN, piece)
+            turns.append({"speaker": speaker, "text": utterance, "start": start, "end": end})
     return turns
 
 
 def _cues(text: str, name: str) -> Iterator[tuple[float, float, list[str]]]:
-    """(start, end, lines of text) of each cue. Blank lines may stand inside a cue: it
-    ends where the next one's times stand.
+    """Yield (start, end, lines of text) of each cue.
+
+    A cue may contain blank lines: it ends at the next cue's times.
     """
     lines = [line.rstrip("\r") for line in text.split("\n")]
-    starts = []
-    for number, line in enumerate(lines):
-        if _TIMES.fullmatch(line):
-            starts.append(number)
+    times: dict[int, re.Match[str]] = {}
+    for index, line in enumerate(lines):
+        if match := _TIMES.fullmatch(line):
+            times[index] = match
         elif "-->" in line:
             raise DataFormatError(
-                f"{name}, line {number + 1}: no times in {line.strip()[:60]!r}; write 00:00:01,000 --> 00:00:02,500."
+                f"{name}, line {index + 1}: no times in {line.strip()[:60]!r}; "
+                "write 00:00:01,000 --> 00:00:02,500."
             )
-    heads = [number - 1 if number and lines[number - 1].strip().isdigit() else number for number in starts]
-    before = [number for number in range(heads[0] if heads else len(lines)) if lines[number].strip()]
-    before = [number for number in before if not lines[number].strip().isdigit()] or before
-    if before:
+    # A cue begins at its number, where it has one, else at its times.
+    heads = [index - 1 if index and lines[index - 1].strip().isdigit() else index for index in times]
+    outside = [index for index in range(heads[0] if heads else len(lines)) if lines[index].strip()]
+    outside = [index for index in outside if not lines[index].strip().isdigit()] or outside
+    if outside:
         raise DataFormatError(
-            f"{name}, line {before[0] + 1}: {lines[before[0]].strip()[:60]!r} stands outside a subtitle."
+            f"{name}, line {outside[0] + 1}: {lines[outside[0]].strip()[:60]!r} is outside a subtitle; "
+            "write a line with its times above it."
         )
-    for number, end in zip(starts, [*heads[1:], len(lines)], strict=True):
-        match = _TIMES.fullmatch(lines[number])
-        assert match is not None
-        first, last = _seconds(match.groups()[:4]), _seconds(match.groups()[4:])
-        yield (
-            first,
-            last,
-            [line for line in (_MARKUP.sub("", line).strip() for line in lines[number + 1 : end]) if line],
-        )
+    for (index, match), end in zip(times.items(), [*heads[1:], len(lines)], strict=True):
+        texts = [_MARKUP.sub("", line).strip() for line in lines[index + 1 : end]]
+        start, stop = _seconds(match.groups()[:4]), _seconds(match.groups()[4:])
+        yield start, stop, [text for text in texts if text]
 
 
 def _seconds(clock: tuple[str | None, ...]) -> float:
     hours, minutes, seconds, fraction = clock
-    return (
-        int(hours or 0) * 3600
-        + int(minutes or 0) * 60
-        + int(seconds or 0)
-        + int((fraction or "0").ljust(3, "0")) / 1000
-    )
+    whole_seconds = int(hours or 0) * 3600 + int(minutes or 0) * 60 + int(seconds or 0)
+    return whole_seconds + int((fraction or "0").ljust(3, "0")) / 1000
 
 
 def _capitalised_names(lines: list[str]) -> frozenset[str]:
-    """Names in small letters that count as speakers."""
+    """Find the capitalised names that count as speakers."""
     found: Counter[str] = Counter()
     for line in lines:
         words = _words_before_colon(line)
@@ -101,8 +96,9 @@ def _capitalised_names(lines: list[str]) -> frozenset[str]:
 
 
 def _pieces(lines: list[str], names: frozenset[str]) -> list[str]:
-    """The lines of a cue → one text for each speaker; a line break alone is no new
-    speaker, a dash or a name is.
+    """Join the lines of a cue into one text for each turn.
+
+    A dash or a name starts a new turn, a line break alone does not.
     """
     pieces: list[str] = []
     for line in lines:
@@ -116,8 +112,10 @@ def _pieces(lines: list[str], names: frozenset[str]) -> list[str]:
 
 
 def _speaker(text: str, names: frozenset[str]) -> tuple[str, str] | None:
-    """(name, what is said) where a name stands before a colon: in capitals, or one of
-    `names`.
+    """Split off a name before a colon, in upper case or one of `names`.
+
+    Returns:
+        The name and the utterance, or None without a name.
     """
     words = _words_before_colon(text)
     speaker = " ".join(words)
@@ -125,13 +123,14 @@ def _speaker(text: str, names: frozenset[str]) -> tuple[str, str] | None:
         speaker == speaker.upper() and any(character.isalpha() for character in speaker)
     ):
         return None
-    before, _, said = text.partition(":")
-    return speaker, " ".join([*_REMARK.findall(before), said.strip()]).strip()
+    before, _, utterance = text.partition(":")
+    return speaker, " ".join([*_REMARK.findall(before), utterance.strip()]).strip()
 
 
 def _words_before_colon(text: str) -> list[str]:
-    """The words of what may be a name, without a remark in brackets (`MONICA (on the
-    phone): …`), which belongs to the text.
+    """The words before a colon that may be a name.
+
+    A remark in brackets (`MONICA (on the phone): …`) is left out; it belongs to the text.
     """
     match = _NAME.match(_DASH.sub("", text, count=1))
     return _REMARK.sub("", match[1]).split() if match else []

@@ -1,6 +1,4 @@
-"""Reading what people want predicted: `Name: text` lines, subtitles, a chat as JSON,
-JSONL or CSV, from a file or stdin.
-"""
+"""Read dialogues from scripts, subtitles, JSON, JSONL or CSV, in a file or stdin."""
 
 import re
 import sys
@@ -21,12 +19,13 @@ _COLUMNS = (SPEAKER, TEXT)
 
 
 def read_script(source: str) -> list[Dialogue]:
-    """(dialogue id, turns) of every dialogue of a file, or of stdin for `-`, in order of
-    appearance.
+    """Read (dialogue id, turns) of every dialogue of a file, or of stdin for `-`.
+
+    Dialogues are in order of appearance.
 
     Raises:
-        DataFormatError: naming file and line, for a line without a speaker, wrong JSON, a
-            missing column or an empty input.
+        DataFormatError: naming file and line, for a line without a speaker, invalid JSON,
+            a missing column or an empty input.
     """
     if source == "-":
         return parse_script(sys.stdin.buffer.read(), "stdin")
@@ -39,8 +38,12 @@ def read_script(source: str) -> list[Dialogue]:
 
 
 def parse_script(raw: bytes, name: str) -> list[Dialogue]:
-    """As `read_script`, from bytes; `name` stands in messages, and its ending `.csv`,
-    `.tsv` or `.srt` says its form.
+    """Parse dialogues from bytes, as `read_script` does.
+
+    Args:
+        raw: The content.
+        name: Its name for messages; the ending `.csv`, `.tsv` or `.srt` decides its
+            format.
     """
     text = decode(raw, name)
     ending = name.lower()
@@ -59,65 +62,62 @@ def parse_script(raw: bytes, name: str) -> list[Dialogue]:
 
 
 def _is_csv(text: str) -> bool:
-    """Whether the first line names the columns of a CSV file; a `Name: text` line has no
-    such cells.
-    """
+    """Whether the first line names CSV columns; a `Name: text` line has no such cells."""
     cells = {cell.strip(' \r"') for cell in re.split("[,;\t]", text.partition("\n")[0])}
     return all(cells.intersection(names) for names in _COLUMNS)
 
 
 def _script_dialogues(text: str, name: str) -> list[Dialogue]:
-    """`Name: text` lines; a blank line ends a dialogue."""
+    """Parse `Name: text` lines; a blank line ends a dialogue."""
     dialogues: list[list[dict[str, Any]]] = [[]]
-    for number, line in enumerate(text.split("\n"), 1):
+    for line_number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             if dialogues[-1]:
                 dialogues.append([])
             continue
         turn = script_line(line)
         if turn is None:
-            raise DataFormatError(f"{name}, line {number}: no `Name: text` in {line.strip()[:60]!r}.")
-        dialogues[-1].append(_turn(turn, f"{name}, line {number}"))
-    return [(str(number), turns) for number, turns in enumerate(dialogues) if turns]
+            raise DataFormatError(f"{name}, line {line_number}: no `Name: text` in {line.strip()[:60]!r}.")
+        dialogues[-1].append(_turn(turn, f"{name}, line {line_number}"))
+    return [(str(index), turns) for index, turns in enumerate(dialogues) if turns]
 
 
 def _json_dialogues(text: str, name: str) -> list[Dialogue]:
-    """A chat list, a list of chats, rows or whole dialogues as a list, or JSON lines of
-    either.
+    """Parse one JSON document or JSON lines.
+
+    A list of turns, a list of dialogues, or turns and document dialogues as rows.
     """
     try:
-        whole = parse_json(text)
+        document = parse_json(text)
     except EmoNetError as error:
         raise DataFormatError(
-            f"{name}: lists and objects in it are too deep; give a list of turns."
+            f"{name}: lists and objects are nested too deeply; give a list of turns."
         ) from error
     except ValueError:
         return _grouped(json_lines(text, name), name)
-    if isinstance(whole, dict):
-        return _grouped([(1, whole)], name)
-    if whole and all(isinstance(item, list) for item in whole):
+    if isinstance(document, dict):
+        return _grouped([(1, document)], name)
+    if document and all(isinstance(item, list) for item in document):
         return [
-            (str(number), [_turn(turn, f"{name}, dialogue {number}") for turn in turns])
-            for number, turns in enumerate(whole)
+            (str(index), [_turn(turn, f"{name}, dialogue {index}") for turn in turns])
+            for index, turns in enumerate(document)
         ]
-    for number, item in enumerate(whole, 1):
+    for number, item in enumerate(document, 1):
         if not isinstance(item, dict):
             raise DataFormatError(
                 f"{name}, turn {number}: a turn must be an object, got {type(item).__name__}."
             )
-    return _grouped(enumerate(whole, 1), name, "turn")
+    return _grouped(enumerate(document, 1), name, "turn")
 
 
 def _grouped(rows: Iterable[tuple[int, dict[str, Any]]], name: str, unit: str = "line") -> list[Dialogue]:
-    """Rows of turns (or of whole dialogues) → dialogues by `dialogue_id`, in order of
-    first appearance.
-    """
+    """Group rows of turns, or of whole dialogues, by `dialogue_id`."""
     dialogues, _ = collect_dialogues(rows, name, unit, only="0")
     return [(key, [_plain(turn) for turn in turns]) for key, turns in dialogues.items()]
 
 
-def _turn(row: Any, place: str) -> dict[str, Any]:
-    return _plain(parse_turn(row, place)[0])
+def _turn(row: Any, location: str) -> dict[str, Any]:
+    return _plain(parse_turn(row, location)[0])
 
 
 def _plain(turn: Turn) -> dict[str, Any]:

@@ -1,22 +1,20 @@
-"""What people hand over as a dialogue or as a history → plain turns, with errors that
-name the place.
-"""
+"""Parse any accepted dialogue format into a list of turns."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 from .names import is_role
 
 LONGEST_NAME = 80  # characters before the first colon of a line
 
-_FORMS = 'a list of {"speaker", "text"} or {"role", "content"} turns, a string of `Name: text` lines, or {"turns": [...]}'
+_TURN_LIST = 'a list of {"speaker", "text"} or {"role", "content"} turns, a string of `Name: text` lines'
+_FORMATS = f'{_TURN_LIST}, or {{"turns": [...]}}'
 
 
 def is_dialogue(value: Any) -> bool:
-    """Whether `value` is one dialogue rather than a batch of them; an empty list is a
-    dialogue without turns.
-    """
+    """Whether `value` is one dialogue, not a batch; an empty list is a dialogue."""
     if isinstance(value, (str, Mapping)):
         return True
     return isinstance(value, (list, tuple)) and all(
@@ -25,42 +23,43 @@ def is_dialogue(value: Any) -> bool:
 
 
 def as_turns(value: Any) -> list[dict[str, str]]:
-    """One dialogue in any of its forms → `{"speaker", "text"}` for every turn, in order.
+    """Convert a dialogue in any accepted format to a list of `{"speaker", "text"}`.
 
     Raises:
-        TypeError: for something that is no dialogue. ValueError: for a turn or line
-            without speaker or text.
+        TypeError: for a value that is not a dialogue.
+        ValueError: for a turn or line without speaker or text.
     """
     if isinstance(value, str):
         return script_turns(value)
     if isinstance(value, Mapping):
         if "turns" not in value:
             raise TypeError(
-                f"A dialogue is {_FORMS}; this is one turn or row with the keys {', '.join(map(str, value))}."
+                f"A dialogue is {_FORMATS}; this is one turn or row with the keys "
+                f"{', '.join(map(str, value))}."
             )
         if isinstance(value["turns"], Mapping):
-            raise TypeError(f'"turns" holds {_FORMS.partition(", or {")[0]}, not an object.')
+            raise TypeError(f'"turns" holds {_TURN_LIST}, not an object.')
         return as_turns(value["turns"])
     if not isinstance(value, (list, tuple)):
-        raise TypeError(f"A dialogue is {_FORMS}; got {type(value).__name__}.")
-    return [_turn(turn, place) for place, turn in enumerate(value)]
+        raise TypeError(f"A dialogue is {_FORMATS}; got {type(value).__name__}.")
+    return [_turn(turn, index) for index, turn in enumerate(value)]
 
 
 def script_turns(script: str) -> list[dict[str, str]]:
-    """`Name: text` lines → turns; blank lines are skipped."""
+    """Parse `Name: text` lines into turns; blank lines are skipped."""
     turns = []
-    for number, line in enumerate(script.split("\n"), 1):
+    for line_number, line in enumerate(script.split("\n"), 1):
         if not line.strip():
             continue
         turn = script_line(line)
         if turn is None:
-            raise ValueError(f"Line {number}: no `Name: text` in {line.strip()[:60]!r}.")
+            raise ValueError(f"Line {line_number}: no `Name: text` in {line.strip()[:60]!r}.")
         turns.append(turn)
     return turns
 
 
 def script_line(line: str) -> dict[str, str] | None:
-    """A line as a turn; None where it is not `Name: text`."""
+    """Parse a `Name: text` line into a turn; None for any other line."""
     name, colon, text = line.rstrip("\r").partition(":")
     name = name.strip()
     if not colon or not name or len(name) > LONGEST_NAME:
@@ -69,12 +68,15 @@ def script_line(line: str) -> dict[str, str] | None:
 
 
 def as_history(value: Any) -> dict[str, list[str]]:
-    """What speakers said in earlier dialogues → name: utterances, oldest first.
+    """Convert earlier dialogues to each speaker's utterances, oldest first.
 
     Args:
         value: None, a mapping of names to utterances, or a list of earlier dialogues in
             order of time. Roles (`The Waiter`, `user`) are other people in every dialogue
             and are left out.
+
+    Raises:
+        TypeError: for any other value.
     """
     if value is None:
         return {}
@@ -85,70 +87,137 @@ def as_history(value: Any) -> dict[str, list[str]]:
         return {str(name): list(texts) for name, texts in value.items()}
     if not is_dialogue(value) and not isinstance(value, (list, tuple)):
         raise TypeError(
-            f"history is {{name: [utterance, ...]}} or a list of earlier dialogues; got {type(value).__name__}."
+            "history is {name: [utterance, ...]} or a list of earlier dialogues; got "
+            f"{type(value).__name__}."
         )
-    said: dict[str, list[str]] = {}
+    history: dict[str, list[str]] = {}
     for dialogue in [value] if is_dialogue(value) else value:
         for turn in as_turns(dialogue):
             if not is_role(turn["speaker"]):
-                said.setdefault(turn["speaker"], []).append(turn["text"])
-    return said
+                history.setdefault(turn["speaker"], []).append(turn["text"])
+    return history
 
 
 def recent_history(
     history: Mapping[str, Sequence[str]] | None, window: int, speakers: Iterable[str] | None = None
 ) -> dict[str, list[str]]:
-    """Of a history what can be read: each speaker's last `window` utterances, under the
-    cleaned name.
+    """Keep each speaker's last `window` utterances, under the cleaned name.
 
     Args:
-        speakers: Cleaned names of those who speak; by default everyone.
+        history: Utterances by name, oldest first, or None.
+        window: How many utterances to keep.
+        speakers: Cleaned names of the speakers to keep; by default all.
     """
-    said: dict[str, list[str]] = {}
-    wanted = None if speakers is None else set(speakers)
+    recent: dict[str, list[str]] = {}
+    kept = None if speakers is None else set(speakers)
     for name, texts in (history or {}).items():
         name = clean_text(name)
-        if wanted is None or name in wanted:
-            said.setdefault(name, []).extend(texts[-window:])
-    return {name: texts[-window:] for name, texts in said.items()}
+        if kept is None or name in kept:
+            recent.setdefault(name, []).extend(texts[-window:])
+    return {name: texts[-window:] for name, texts in recent.items()}
 
 
-def _turn(turn: Any, place: int) -> dict[str, str]:
-    return {"speaker": turn_speaker(turn, place), "text": raw_text(turn, place)}
+def dialogue_memory_index(
+    turns: Sequence[Mapping[str, Any]],
+    window: int,
+    start: int = 0,
+    history: dict[str, list[int]] | None = None,
+) -> list[list[int]]:
+    """List each turn's rows of the memory table: its speaker's earlier utterances.
 
+    Args:
+        turns: One dialogue, whose turns are the table's rows from `start` on.
+        window: How many rows a turn may have.
+        start: The row of the first turn.
+        history: Rows of earlier dialogues by speaker; this dialogue's are added to it.
+            Without it the dialogue stands alone.
 
-def turn_speaker(turn: Mapping[str, Any], place: int = 0) -> str:
-    """The name under `speaker` (or `role`); of several people at once, the first is the
-    primary speaker.
+    Returns:
+        For each turn, its speaker's last `window` earlier rows, oldest first.
     """
+    history = {} if history is None else history
+    memory = []
+    for row, name in enumerate(speaker_names(turns), start):
+        earlier = history.setdefault(name, [])
+        memory.append(earlier[-window:])
+        earlier.append(row)
+    return memory
+
+
+def _turn(turn: Any, index: int) -> dict[str, str]:
+    return {"speaker": turn_speaker(turn, index), "text": raw_text(turn, index)}
+
+
+def turn_speaker(turn: Mapping[str, Any], index: int = 0) -> str:
+    """The name under `speaker` (or `role`); of several, the primary (first) one."""
     if not isinstance(turn, Mapping):
         raise TypeError(
-            f'Turn {place} is {type(turn).__name__}, not {{"speaker", "text"}} or {{"role", "content"}}.'
+            f'Turn {index} is {type(turn).__name__}, not {{"speaker", "text"}} or {{"role", "content"}}.'
         )
     speaker = turn.get("speaker", turn.get("role"))
     if isinstance(speaker, Sequence) and not isinstance(speaker, str) and speaker:
         speaker = speaker[0]
     if not isinstance(speaker, str):
-        raise ValueError(f"Turn {place} has no speaker: give a name under 'speaker' (or 'role').")
+        raise ValueError(f"Turn {index} has no speaker: give a name under 'speaker' (or 'role').")
     return speaker
 
 
-def raw_text(turn: Mapping[str, Any], place: int = 0) -> str:
-    """The text under `text` (or `content`) as it came; empty text is legal."""
+def raw_text(turn: Mapping[str, Any], index: int = 0) -> str:
+    """The text under `text` (or `content`), unchanged; it may be empty."""
     text = turn.get("text", turn.get("content"))
     if not isinstance(text, str):
-        raise ValueError(f"Turn {place} has no text: give it under 'text' (or 'content') as a string.")
+        raise ValueError(f"Turn {index} has no text: give it under 'text' (or 'content') as a string.")
     return text
 
 
 def clean_text(text: str) -> str:
-    """`text` with control characters as blanks and runs of blanks as one, so that it
-    stays one turn on one line.
-    """
+    """Collapse control characters and runs of blanks to one blank: one turn, one line."""
     kept = (" " if unicodedata.category(char) in ("Cc", "Cs") else char for char in text)
     return " ".join("".join(kept).split())
 
 
-def turn_text(turn: Mapping[str, Any], place: int = 0) -> str:
-    """The cleaned text of a turn (`text` or `content`); empty text is legal."""
-    return clean_text(raw_text(turn, place))
+def speaker_names(turns: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The cleaned name of each turn's primary speaker.
+
+    Raises:
+        TypeError: for turns that are not a list, or a turn that is not a mapping.
+        ValueError: for a turn without speaker.
+    """
+    if not isinstance(turns, (list, tuple)):
+        raise TypeError(f"A dialogue is a list of turns; got {type(turns).__name__}.")
+    return [clean_text(turn_speaker(turn, index)) for index, turn in enumerate(turns)]
+
+
+def turn_text(turn: Mapping[str, Any], index: int = 0) -> str:
+    """The cleaned text under `text` (or `content`); it may be empty."""
+    return clean_text(raw_text(turn, index))
+
+
+def turn_label(turn: Mapping[str, Any], label_names: Sequence[str], index: int = 0) -> int | None:
+    """The id of the label under `emotion`, given as a name or an id; None without one."""
+    emotion = turn.get("emotion")
+    if emotion is None:
+        return None
+    if isinstance(emotion, str):
+        if emotion not in label_names:
+            raise ValueError(
+                f"Turn {index}: unknown emotion {emotion!r}; the labels are {list(label_names)}."
+            )
+        return label_names.index(emotion)
+    if not isinstance(emotion, Integral) or not 0 <= int(emotion) < len(label_names):
+        raise ValueError(
+            f"Turn {index}: label {emotion!r} is neither a label's name nor an id in "
+            f"0..{len(label_names) - 1}."
+        )
+    return int(emotion)
+
+
+def given_speaker_id(turn: Mapping[str, Any], index: int = 0) -> int | None:
+    """The global id under `speaker_id`; None without one."""
+    speaker_id = turn.get("speaker_id")
+    if speaker_id is not None and not isinstance(speaker_id, Integral):
+        raise ValueError(
+            f"Turn {index}: speaker_id {speaker_id!r} is not an id; give a whole number, or leave it out "
+            "to use the name."
+        )
+    return None if speaker_id is None else int(speaker_id)

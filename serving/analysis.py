@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..dialogue.names import is_crowd, is_role
-from ..processing_emonet import clean_text
+from ..dialogue.turns import clean_text
 from ..prompted.prompts import LabelledTurn
 from .palette import Look, looks
 

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..dialogue.turns import clean_text, dialogue_memory_index, turn_text
 from ..inference.predict import Report, predict_logits
-from ..processing_emonet import EmoNetProcessor, clean_text, dialogue_memory_index, turn_text
+from ..processing_emonet import EmoNetProcessor
 from ..prompted.prefix_reader import PrefixReader
 from ..prompted.processing import PromptedProcessor
 from ..prompted.prompts import LabelledTurn

@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from ..dialogue.names import is_role
-from ..processing_emonet import clean_text
+from ..dialogue.turns import clean_text
 from ..prompted.processing import PromptedProcessor
 from .analysis import Analysis, identity_of
 from .turn_list import bars, chip

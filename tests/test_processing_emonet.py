@@ -1,6 +1,4 @@
-"""The processor: windows lose no turn and see no future, markers and memory are where
-they belong, bad input is named.
-"""
+"""The processor: windows, markers, memory and errors."""
 
 from pathlib import Path
 from typing import Any
@@ -10,8 +8,9 @@ import pytest
 import torch
 from tiny import DIALOGUE, OTHER, build, logits
 
+from emonet.dialogue.turns import clean_text, dialogue_memory_index
 from emonet.inference.predict import predict_dialogues, predict_logits
-from emonet.processing_emonet import EmoNetProcessor, clean_text, dialogue_memory_index
+from emonet.processing_emonet import EmoNetProcessor
 
 
 def long_dialogue(turns: int) -> list[dict[str, str]]:
@@ -52,9 +51,7 @@ def test_ten_thousand_turns_are_encoded(tokenizer: Any) -> None:
     assert sum(len(w["speaker_ids"]) - w["read_from"] for w in windows) == 10_000
 
 
-def test_an_overlong_turn_is_cut_with_a_warning_and_stays(
-    tokenizer: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_overlong_turns_are_cut_with_a_warning(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model, processor = build(tokenizer, "emonet-thesis")
     warnings: list[str] = []
     monkeypatch.setattr("emonet.processing_emonet.logger.warning", warnings.append)
@@ -66,9 +63,9 @@ def test_an_overlong_turn_is_cut_with_a_warning_and_stays(
 def test_memory_points_to_the_same_speakers_earlier_turns() -> None:
     index = dialogue_memory_index(DIALOGUE, window=1, start=100)
     assert index == [[], [], [100], [], [101], [102]]
-    said: dict[str, list[int]] = {}
-    dialogue_memory_index(OTHER, 5, 0, said)
-    assert dialogue_memory_index(DIALOGUE, 5, 2, said)[0] == [1], "Ann spoke in the dialogue before"
+    history: dict[str, list[int]] = {}
+    dialogue_memory_index(OTHER, 5, 0, history)
+    assert dialogue_memory_index(DIALOGUE, 5, 2, history)[0] == [1], "Ann spoke in the dialogue before"
 
 
 def test_collation_holds_each_history_utterance_once(tokenizer: Any) -> None:
@@ -108,8 +105,7 @@ def test_the_marker_can_be_left_unread(tokenizer: Any, family: str) -> None:
     window = processor.encode(turns)[0]
     unread = [token for token, read in zip(window["input_ids"], window["read_mask"], strict=True) if not read]
     words = tokenizer.convert_ids_to_tokens(unread)
-    # An empty turn keeps one token that is read: the separator, or where there is none
-    # the marker's last.
+    # An empty turn keeps one read token: the separator, or without one the marker's last.
     assert words == (["leave", "me"] * 2 if family == "bert" else ["leave", "me", "leave"])
     assert set(turn for turn, read in zip(window["turn_ids"], window["read_mask"], strict=True) if read) == {
         0,
@@ -117,7 +113,7 @@ def test_the_marker_can_be_left_unread(tokenizer: Any, family: str) -> None:
     }
 
 
-def test_unknown_speakers_are_id_zero_and_apart_in_the_dialogue(tokenizer: Any) -> None:
+def test_unknown_speakers_have_id_zero_but_own_local_ids(tokenizer: Any) -> None:
     _, processor = build(tokenizer, "emonet-thesis")
     window = processor.encode([{"speaker": name, "text": "no"} for name in ("Zed", "Ann", "Yan", "Bob")])[0]
     assert window["speaker_ids"] == [0, 1, 0, 2]
@@ -138,7 +134,7 @@ def test_unknown_speakers_are_id_zero_and_apart_in_the_dialogue(tokenizer: Any) 
     ],
 )
 @pytest.mark.parametrize("preset", ["emonet-thesis", "compm", "emonet-fast"])
-def test_strange_text_gets_a_finite_answer(tokenizer: Any, text: str, preset: str) -> None:
+def test_unusual_text_has_finite_scores(tokenizer: Any, text: str, preset: str) -> None:
     model, processor = build(tokenizer, preset)
     result = predict_dialogues(model, processor, [[{"speaker": "Ann", "text": text}, *OTHER]])[0]
     assert len(result) == 3
@@ -157,7 +153,7 @@ def test_control_characters_do_not_join_words() -> None:
         ([{"text": "hi"}], "Turn 0 has no speaker"),
         ([{"speaker": "Ann", "text": None}], "Turn 0 has no text"),
         ([{"speaker": "Ann", "text": "hi", "emotion": "Angry"}], "unknown emotion 'Angry'"),
-        ([{"speaker": "Ann", "text": "hi", "emotion": 9}], "outside 0..6"),
+        ([{"speaker": "Ann", "text": "hi", "emotion": 9}], r"neither a label.s name nor an id in 0\.\.6"),
     ],
 )
 def test_bad_turns_are_named(tokenizer: Any, turns: list[Any], message: str) -> None:
@@ -172,7 +168,7 @@ def test_chat_turns_read_like_speaker_turns(tokenizer: Any) -> None:
     assert torch.equal(logits(model, processor, chat), logits(model, processor, DIALOGUE))
 
 
-def test_missing_parts_of_a_checkpoint_are_named(tokenizer: Any, tmp_path: Path) -> None:
+def test_missing_checkpoint_files_are_named(tokenizer: Any, tmp_path: Path) -> None:
     model, processor = build(tokenizer, "emonet-thesis")
     model.save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="no tokenizer"):
@@ -186,7 +182,7 @@ def test_missing_parts_of_a_checkpoint_are_named(tokenizer: Any, tmp_path: Path)
         EmoNetProcessor.from_pretrained(tmp_path)
 
 
-def test_memory_reaches_over_dialogues_for_persons_only(tokenizer: Any) -> None:
+def test_corpus_memory_is_for_persons_only(tokenizer: Any) -> None:
     model, processor = build(tokenizer, "corpus-memory")
     for name, carried in (("Ann", True), ("The Waiter", False)):
         later = [{"speaker": name, "text": "great we won"}]
@@ -198,7 +194,7 @@ def test_memory_reaches_over_dialogues_for_persons_only(tokenizer: Any) -> None:
         assert same is not carried
 
 
-def test_a_temperature_changes_scores_and_no_label(tokenizer: Any) -> None:
+def test_temperature_changes_scores_but_no_label(tokenizer: Any) -> None:
     scores = np.random.default_rng(0).normal(size=(20, 7))
     plain = build(tokenizer, "context")[1].labels_of(scores)
     flat = build(tokenizer, "context", calibration_temperature=2.0)[1].labels_of(scores)

@@ -12,10 +12,11 @@ from tqdm.auto import tqdm
 from transformers import TrainerCallback
 
 from ...dialogue.names import identity
+from ...dialogue.turns import clean_text
 from ...evaluation.metrics import emotion_metrics
 from ...hub.card_callback import CardCallback
 from ...layers.heads import weighted_cross_entropy
-from ...processing_emonet import NO_LABEL, clean_text, pad_rows
+from ...processing_emonet import NO_LABEL, pad_rows
 from ...prompted.modeling import PromptedEmoNet
 from ...prompted.prefix_reader import PrefixReader
 from ...prompted.prompts import LabelledTurn

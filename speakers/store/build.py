@@ -15,8 +15,9 @@ import pyarrow as pa
 from tqdm.auto import tqdm
 
 from ...dialogue.names import identity, is_role
+from ...dialogue.turns import clean_text
 from ...errors import EmoNetError
-from ...processing_emonet import NO_LABEL, clean_text
+from ...processing_emonet import NO_LABEL
 from .store import SpeakerStore, check_facts
 from .tables import BIOGRAPHIES, FACTS, SPEAKERS, UTTERANCES, StoreTables, any_of, rows_where, schemas
 

@@ -1,18 +1,50 @@
-"""Who is a person, and who is a role that is someone else in every dialogue."""
+"""Persons, and roles that are someone else in every dialogue."""
 
 import pytest
 
 from emonet.dialogue.names import identity, is_role
 
 ROLES = [
-    "#ALL#", "The Waiter", "A Waiter", "Man", "man", "Man 2", "Guys", "Nurse", "Nurse #1", "Fireman No. 3", "1st Customer",
-    "Both", "Casting Director No. 1", "Flight Attendant", "Woman On Train", "Another Scientist", "Her Friends",
-    "Her-Friends", "Waitress", "user", "assistant", "Speaker 1",
-]  # fmt: skip
+    "#ALL#",
+    "The Waiter",
+    "A Waiter",
+    "Man",
+    "man",
+    "Man 2",
+    "Guys",
+    "Nurse",
+    "Nurse #1",
+    "Fireman No. 3",
+    "1st Customer",
+    "Both",
+    "Casting Director No. 1",
+    "Flight Attendant",
+    "Woman On Train",
+    "Another Scientist",
+    "Her Friends",
+    "Her-Friends",
+    "Waitress",
+    "user",
+    "assistant",
+    "Speaker 1",
+]
 PERSONS = [
-    "Monica Geller", "Nurse Sizemore", "Sarah Singer", "Paul the Wine Guy", "Dr. Rosen", "Theo", "Ann", "A.J.", "7",
-    "Annabelle", "User 12", "Manny", "Guy Fieri", "Allesandro", "Herbert",
-]  # fmt: skip
+    "Monica Geller",
+    "Nurse Sizemore",
+    "Sarah Singer",
+    "Paul the Wine Guy",
+    "Dr. Rosen",
+    "Theo",
+    "Ann",
+    "A.J.",
+    "7",
+    "Annabelle",
+    "User 12",
+    "Manny",
+    "Guy Fieri",
+    "Allesandro",
+    "Herbert",
+]
 
 
 @pytest.mark.parametrize("name", ROLES)

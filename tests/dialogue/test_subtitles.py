@@ -1,6 +1,4 @@
-"""Subtitles: every cue becomes a turn, names are read where they stand, and nobody is
-invented.
-"""
+"""Subtitles: every cue becomes a turn, and speakers are never guessed."""
 
 import json
 from pathlib import Path
@@ -38,7 +36,7 @@ ROSS: Hi. It's 10:30.
 """
 
 
-def said(text: str) -> list[tuple[str, str]]:
+def spoken_turns(text: str) -> list[tuple[str, str]]:
     return [(turn["speaker"], turn["text"]) for turn in subtitle_turns(text, "x.srt")]
 
 
@@ -61,12 +59,12 @@ def test_names_dashes_markup_and_times(name: str, text: str) -> None:
     ]
 
 
-def test_names_in_small_letters_count_where_they_are_the_custom_and_come_again() -> None:
+def test_repeated_capitalised_names_are_speakers() -> None:
     def script(*lines: str) -> str:
         return "\n\n".join(f"{number}\n{TIMES}\n{line}" for number, line in enumerate(lines, 1))
 
     custom = script("Monica: hi", "Ross: hello", "Monica: so", "Ross: yes", "Listen: go on")
-    assert said(custom) == [
+    assert spoken_turns(custom) == [
         ("Monica", "hi"),
         ("Ross", "hello"),
         ("Monica", "so"),
@@ -74,20 +72,23 @@ def test_names_in_small_letters_count_where_they_are_the_custom_and_come_again()
         (UNKNOWN, "Listen: go on"),
     ]
     film = script("Look: a bird", "Look: a plane", "what", "where", "who", "there it goes: up")
-    assert {speaker for speaker, _ in said(film)} == {UNKNOWN}
-    assert said(script("it's 10:30: late", "http://x.y", "♪")) == [
+    assert {speaker for speaker, _ in spoken_turns(film)} == {UNKNOWN}
+    assert spoken_turns(script("it's 10:30: late", "http://x.y", "♪")) == [
         (UNKNOWN, "it's 10:30: late"),
         (UNKNOWN, "http://x.y"),
         (UNKNOWN, "♪"),
     ]
 
 
-def test_a_turn_without_a_name_is_not_given_to_who_spoke_before() -> None:
-    assert said(f"1\n{TIMES}\nANN: hi\n\n2\n{TIMES}\nand more") == [("ANN", "hi"), (UNKNOWN, "and more")]
+def test_turns_without_a_name_have_no_speaker() -> None:
+    assert spoken_turns(f"1\n{TIMES}\nANN: hi\n\n2\n{TIMES}\nand more") == [
+        ("ANN", "hi"),
+        (UNKNOWN, "and more"),
+    ]
 
 
-def test_an_empty_cue_and_blank_lines_inside_one_are_kept() -> None:
-    assert said(f"1\n{TIMES}\n\n\n2\n{TIMES}\none\n\ntwo\n") == [(UNKNOWN, ""), (UNKNOWN, "one two")]
+def test_empty_cues_and_blank_lines_are_kept() -> None:
+    assert spoken_turns(f"1\n{TIMES}\n\n\n2\n{TIMES}\none\n\ntwo\n") == [(UNKNOWN, ""), (UNKNOWN, "one two")]
 
 
 WORDS = st.text("abc -:.!ÄN", max_size=12).filter(lambda text: "-->" not in text)
@@ -105,22 +106,22 @@ def test_no_letter_is_lost(cues: list[list[str]]) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (f"hello\n1\n{TIMES}\nx", "line 1: 'hello' stands outside"),
-        ("1\n00:00:01 -> 00:00:02\nx", "line 2: '00:00:01 -> 00:00:02' stands outside"),
+        (f"hello\n1\n{TIMES}\nx", "line 1: 'hello' is outside"),
+        ("1\n00:00:01 -> 00:00:02\nx", "line 2: '00:00:01 -> 00:00:02' is outside"),
         (f"1\n{TIMES}\nx\n\n2\n00:01 --> oo\ny", "line 6: no times"),
     ],
 )
-def test_what_is_no_subtitle_is_named(text: str, message: str) -> None:
+def test_invalid_subtitles_are_named(text: str, message: str) -> None:
     with pytest.raises(DataFormatError, match=f"x.srt, {message}"):
         parse_script(text.encode(), "x.srt")
 
 
-def test_other_scripts_are_not_taken_for_subtitles() -> None:
+def test_other_scripts_are_not_subtitles() -> None:
     assert not is_subtitles("Ann: hi\nBob: it starts at 00:00:01,000 --> so what")
     assert is_subtitles(f"{TIMES}\nx")
 
 
-def test_a_pasted_csv_is_known_by_its_header() -> None:
+def test_csv_is_recognised_by_its_header() -> None:
     assert parse_script(b"speaker;text\nAnn;a: b\n", "the script") == [
         ("0", [{"speaker": "Ann", "text": "a: b"}])
     ]
@@ -129,7 +130,7 @@ def test_a_pasted_csv_is_known_by_its_header() -> None:
     ]
 
 
-def test_predict_takes_subtitles_and_keeps_their_times(tmp_path: Path, capsys: Any) -> None:
+def test_predict_keeps_subtitle_times(tmp_path: Path, capsys: Any) -> None:
     (tmp_path / "film.srt").write_text(SRT, "utf-8")
     assert (
         main(["predict", "--model", str(save_tiny_model(tmp_path / "run")), str(tmp_path / "film.srt")]) == 0

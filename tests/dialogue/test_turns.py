@@ -1,4 +1,4 @@
-"""Every form of a dialogue becomes the same turns; everything else is refused by name."""
+"""Every dialogue format gives the same turns; anything else is refused by name."""
 
 from typing import Any
 
@@ -29,11 +29,11 @@ def test_every_form_gives_the_same_turns(form: Any) -> None:
 @pytest.mark.parametrize(
     "batch", [[TURNS, TURNS], ["Ann: hi", "Bob: yo"], [{"turns": TURNS}], [[]], (TURNS,)]
 )
-def test_a_batch_is_no_dialogue(batch: Any) -> None:
+def test_a_batch_is_not_a_dialogue(batch: Any) -> None:
     assert not is_dialogue(batch)
 
 
-def test_no_turns_are_a_dialogue() -> None:
+def test_an_empty_list_is_a_dialogue() -> None:
     assert is_dialogue([])
     assert as_turns([]) == as_turns("\n \n") == []
 

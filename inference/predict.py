@@ -1,6 +1,4 @@
-"""Predictions for whole dialogues: windows in length-sorted batches, one result for every
-turn.
-"""
+"""Predict whole dialogues: length-sorted batches, one result for every turn."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -10,18 +8,18 @@ import torch
 from tqdm.auto import tqdm
 
 from ..dialogue.names import is_role
-from ..dialogue.turns import clean_text, recent_history, turn_speaker, turn_text
-from ..processing_emonet import EmoNetProcessor, dialogue_memory_index, pad_rows
+from ..dialogue.turns import clean_text, dialogue_memory_index, recent_history, speaker_names, turn_text
+from ..processing_emonet import EmoNetProcessor, pad_rows
 
 TOKENS_PER_PASS = 4096  # of a frozen encoder, padding included
 
-# Called after each pass with what is being done (`memory` or `turns`), how much of it is
-# done and how much there is. What it raises ends the prediction.
+# Called after each pass with the stage (`memory` or `turns`), the number of items done
+# and their total. An exception that it raises ends the prediction.
 Report = Callable[[str, int, int], None]
 
 
 class EmotionModel(Protocol):
-    """What prediction needs of a model: the PyTorch model, or an engine in its place."""
+    """What prediction needs of a model: the PyTorch model or an engine."""
 
     config: Any
 
@@ -39,20 +37,35 @@ class EmotionModel(Protocol):
         ...
 
 
+class UtteranceEncoder(Protocol):
+    """What the memory needs of a model: an `EmoNetModel` or an engine."""
+
+    config: Any
+
+    @property
+    def device(self) -> torch.device:
+        """Where batches are computed."""
+        ...
+
+    def encode_utterances(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Return the vectors (U, H) of utterances (U, L)."""
+        ...
+
+
 class TurnProcessor(Protocol):
-    """What the processors of both forms share."""
+    """What the processors of both kinds of model share."""
 
     config: Any
     tokenizer: Any
     speakers: dict[str, int]
 
     def labels_of(self, logits: np.ndarray) -> list[dict[str, Any]]:
-        """Turn logits (T, C) into `label`, `score` and `scores` of every turn."""
+        """Convert logits (T, C) to `label`, `score` and `scores` of every turn."""
         ...
 
 
 def window_tokens(example: Mapping[str, Any]) -> int:
-    """Tokens of a window, or its turns where it holds vectors instead."""
+    """Count the tokens of a window, or its turns where it holds vectors instead."""
     if "input_ids" not in example:
         return len(example["speaker_ids"])
     ids = example["input_ids"]
@@ -62,24 +75,28 @@ def window_tokens(example: Mapping[str, Any]) -> int:
 def batches_by_length(
     examples: Sequence[Mapping[str, Any]], batch_size: int, token_budget: int | None = None
 ) -> list[list[int]]:
-    """Places of `examples`, longest first, in batches of at most `batch_size` windows and
-    `token_budget` padded tokens.
+    """Group the indices of `examples` into batches of similar length, longest first.
 
-    None is padded by more than a third of its length: padding costs a CPU as much as
+    No example is padded by more than a third of its length: padding costs as much as
     text.
+
+    Args:
+        examples: Windows.
+        batch_size: The most windows of a batch.
+        token_budget: The most tokens of a batch, including padding.
     """
     batches: list[list[int]] = []
     lengths = [window_tokens(example) for example in examples]
     longest = 0
-    for place in sorted(range(len(examples)), key=lambda place: -lengths[place]):
+    for index in sorted(range(len(examples)), key=lambda index: -lengths[index]):
         too_many = bool(batches) and len(batches[-1]) >= batch_size
         too_long = (
             bool(batches) and token_budget is not None and (len(batches[-1]) + 1) * longest > token_budget
         )
-        if not batches or too_many or too_long or 4 * lengths[place] < 3 * longest:
+        if not batches or too_many or too_long or 4 * lengths[index] < 3 * longest:
             batches.append([])
-            longest = lengths[place]
-        batches[-1].append(place)
+            longest = lengths[index]
+        batches[-1].append(index)
     return batches
 
 
@@ -93,11 +110,17 @@ def predict_logits(
     progress: bool = False,
     report: Report | None = None,
 ) -> list[np.ndarray]:
-    """Logits (T, C) of each dialogue, given as its windows (`EmoNetProcessor.encode`);
-    every turn is there once.
+    """Predict the logits (T, C) of each dialogue; every turn is in them once.
 
-    `model` is an `EmoNetForSequenceClassification`, or an engine in its place
-    (`engines.onnx_engine.OnnxEmoNet`).
+    Args:
+        model: An `EmoNetForSequenceClassification`, or an engine in its place
+            (`engines.onnx_engine.OnnxEmoNet`).
+        processor: The model's processor.
+        dialogues: The windows of each dialogue (`EmoNetProcessor.encode`).
+        memory: The memory table as token ids, or as vectors (N, H).
+        batch_size: Windows of one pass.
+        progress: Whether to show a progress bar.
+        report: See [`Report`].
     """
     model.eval()
     device = model.device
@@ -105,18 +128,18 @@ def predict_logits(
     if memory is not None and not isinstance(memory, np.ndarray):
         memory = _memory_in_use(model, processor, windows, memory, report)
     logits: list[np.ndarray | None] = [None] * len(windows)
-    read = [len(window["speaker_ids"]) - window["read_from"] for window in windows]
+    new_turns = [len(window["speaker_ids"]) - window["read_from"] for window in windows]
     done = 0
-    for places in tqdm(batches_by_length(windows, batch_size, 8192), disable=not progress, desc="dialogues"):
-        batch = processor.collate([windows[place] for place in places], memory)
+    for indices in tqdm(batches_by_length(windows, batch_size, 8192), disable=not progress, desc="dialogues"):
+        batch = processor.collate([windows[index] for index in indices], memory)
         batch.pop("labels")
         output = model(**{key: value.to(device) for key, value in batch.items()}).logits.float().cpu().numpy()
-        for row, place in enumerate(places):
-            turns = len(windows[place]["speaker_ids"])
-            logits[place] = output[row, windows[place]["read_from"] : turns]
-            done += read[place]
+        for row, index in enumerate(indices):
+            turns = len(windows[index]["speaker_ids"])
+            logits[index] = output[row, windows[index]["read_from"] : turns]
+            done += new_turns[index]
         if report is not None:
-            report("turns", done, sum(read))
+            report("turns", done, sum(new_turns))
     results, start = [], 0
     for dialogue in dialogues:
         parts = [part for part in logits[start : start + len(dialogue)] if part is not None]
@@ -127,46 +150,50 @@ def predict_logits(
 
 @torch.inference_mode()
 def memory_vectors(
-    model: Any, processor: EmoNetProcessor, tokens: Sequence[Sequence[int]], progress: bool = False
+    model: UtteranceEncoder,
+    processor: EmoNetProcessor,
+    tokens: Sequence[Sequence[int]],
+    progress: bool = False,
 ) -> Iterator[tuple[list[int], np.ndarray]]:
-    """Utterances as token ids → their places and vectors (n, H) by the memory's encoder,
-    portion by portion.
+    """Encode utterances with the memory's encoder, batch by batch.
 
     Args:
         model: An `EmoNetModel`, or an engine in its place.
+        processor: The model's processor.
+        tokens: The token ids of each utterance.
+        progress: Whether to show a progress bar.
+
+    Yields:
+        The indices of a batch's utterances and their vectors (n, H).
     """
     pad = processor.tokenizer.pad_token_id
     examples = [{"input_ids": ids} for ids in tokens]
     with tqdm(total=len(tokens), disable=not progress, desc="memory") as bar:
-        for places in batches_by_length(examples, 256, TOKENS_PER_PASS):
-            longest = max(1, len(tokens[places[0]]))
-            ids = pad_rows([tokens[place] for place in places], longest, pad)
-            lengths = torch.tensor([len(tokens[place]) for place in places])
+        for indices in batches_by_length(examples, 256, TOKENS_PER_PASS):
+            longest = max(1, len(tokens[indices[0]]))
+            ids = pad_rows([tokens[index] for index in indices], longest, pad)
+            lengths = torch.tensor([len(tokens[index]) for index in indices])
             mask = (torch.arange(longest) < lengths[:, None]).long()
-            yield (
-                places,
-                model.encode_utterances(ids.to(model.device), mask.to(model.device)).float().cpu().numpy(),
-            )
-            bar.update(len(places))
+            vectors = model.encode_utterances(ids.to(model.device), mask.to(model.device))
+            yield indices, vectors.float().cpu().numpy()
+            bar.update(len(indices))
 
 
 def _memory_in_use(
-    model: Any,
+    model: EmotionModel,
     processor: EmoNetProcessor,
     windows: Sequence[Mapping[str, Any]],
     memory: Sequence[Sequence[int]],
     report: Report | None = None,
 ) -> np.ndarray:
-    """The memory table as vectors, each utterance that a turn points to encoded once; the
-    other rows are zero.
-    """
-    used = sorted({place for window in windows for row in window["memory_index"] for place in row})
+    """The memory table as vectors; rows that no turn uses are zero and not encoded."""
+    used = sorted({index for window in windows for row in window["memory_index"] for index in row})
     table = np.zeros((len(memory), model.config.hidden_size), dtype=np.float32)
-    encoder = getattr(model, "emonet", model)
+    encoder: Any = getattr(model, "emonet", model)  # an engine encodes utterances itself
     done = 0
-    for places, vectors in memory_vectors(encoder, processor, [memory[place] for place in used]):
-        table[[used[place] for place in places]] = vectors
-        done += len(places)
+    for indices, vectors in memory_vectors(encoder, processor, [memory[index] for index in used]):
+        table[[used[index] for index in indices]] = vectors
+        done += len(indices)
         if report is not None:
             report("memory", done, len(used))
     return table
@@ -181,54 +208,55 @@ def predict_dialogues(
     progress: bool = False,
     report: Report | None = None,
 ) -> list[list[dict[str, Any]]]:
-    """Raw dialogues (lists of `{"speaker", "text"}`) → `label`, `score`, `scores` of
-    every turn.
+    """Predict `label`, `score` and `scores` of every turn of raw dialogues.
 
     Without `histories` the dialogues are in order of time, and with
-    `speaker_memory="corpus"` what a speaker said in an earlier one is part of the memory.
+    `speaker_memory="corpus"` a speaker's memory includes the utterances of earlier ones.
 
     Args:
-        histories: For each dialogue, what its speakers said before it (name → utterances,
-            oldest first); each dialogue then stands alone with its own. Read with
+        model: The model, or an engine in its place.
+        processor: The model's processor.
+        dialogues: Lists of `{"speaker", "text"}`.
+        histories: For each dialogue, its speakers' earlier utterances (name → utterances,
+            oldest first); each dialogue then has its own history only. Read with
             `speaker_memory="corpus"` only.
+        batch_size: Windows of one pass.
+        progress: Whether to show a progress bar.
         report: See [`Report`].
     """
-    if hasattr(
-        model, "predict_dialogues"
-    ):  # a prompted model, which takes no batches: each turn waits for the one before
-        return model.predict_dialogues(dialogues, histories, processor, progress, report)
+    if hasattr(model, "predict_dialogues"):  # a prompted model: each turn needs the one before
+        rows: list[list[dict[str, Any]]] = model.predict_dialogues(
+            dialogues, histories, processor, progress, report
+        )
+        return rows
+    window = processor.config.memory_window
     corpus_scope = processor.config.speaker_memory == "corpus"
-    said: dict[str, list[int]] = {}
+    earlier: dict[str, list[int]] = {}  # rows of `texts` by speaker
     windows: list[list[dict[str, Any]]] = []
     texts: list[str] = []
-    for number, turns in enumerate(dialogues):
-        if histories is not None:
-            said = (
-                _place(histories[number], turns, processor.config.memory_window, texts)
-                if corpus_scope
-                else {}
-            )
-        index = dialogue_memory_index(
-            turns, processor.config.memory_window, len(texts), said if corpus_scope else None
-        )
-        windows.append(processor.encode(turns, index))
-        for name in [name for name in said if is_role(name)]:
-            del said[name]  # `The Waiter` of the next dialogue is another person
-        texts.extend(turn_text(turn, place) for place, turn in enumerate(turns))
+    for index, turns in enumerate(dialogues):
+        if corpus_scope and histories is not None:
+            earlier = _append_history(histories[index], turns, window, texts)
+        memory_index = dialogue_memory_index(turns, window, len(texts), earlier if corpus_scope else None)
+        windows.append(processor.encode(turns, memory_index))
+        for name in [name for name in earlier if is_role(name)]:
+            del earlier[name]  # `The Waiter` of the next dialogue is another person
+        texts.extend(turn_text(turn, turn_index) for turn_index, turn in enumerate(turns))
     memory = processor.encode_memory(texts) if processor.config.speaker_memory != "none" else None
     logits = predict_logits(model, processor, windows, memory, batch_size, progress, report)
-    return [processor.labels_of(rows) for rows in logits]
+    return [processor.labels_of(turn_logits) for turn_logits in logits]
 
 
-def _place(
+def _append_history(
     history: Mapping[str, Sequence[str]], turns: Sequence[Mapping[str, Any]], window: int, texts: list[str]
 ) -> dict[str, list[int]]:
-    """Append what the speakers of `turns` said last to the table `texts` → its places by
-    speaker.
+    """Append the recent history of the speakers of `turns` to `texts`.
+
+    Returns:
+        The rows of `texts` by speaker.
     """
-    speakers = {clean_text(turn_speaker(turn, place)) for place, turn in enumerate(turns)}
-    said = {}
-    for name, utterances in recent_history(history, window, speakers).items():
-        said[name] = list(range(len(texts), len(texts) + len(utterances)))
+    rows = {}
+    for name, utterances in recent_history(history, window, speaker_names(turns)).items():
+        rows[name] = list(range(len(texts), len(texts) + len(utterances)))
         texts.extend(map(clean_text, utterances))
-    return said
+    return rows

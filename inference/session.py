@@ -1,6 +1,4 @@
-"""EmoNetSession: a dialogue that grows turn by turn, each turn at about the cost of its
-own tokens.
-"""
+"""Label a dialogue turn by turn, encoding only each turn's own tokens."""
 
 import json
 import threading
@@ -9,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -18,18 +16,35 @@ from safetensors.torch import load_file, save_file
 from ..dialogue.turns import as_history, clean_text, raw_text, recent_history, turn_speaker
 from ..errors import EmoNetError
 from ..files.guard import refuse_outside_links
-from ..layers.kv_cache import Layers
+from ..layers.kv_cache import KeyValueCache, Layers, attending_to, can_cache
+from ..layers.turn_attention import offset_positions, pool_turns, run_masked, turn_block_mask
 from ..processing_emonet import EmoNetProcessor, pad_rows
-from .session_encoding import encode_new_turns
-from .session_state import VERSION, expect, read_state, strings_by_name, whole, wholes
+from .session_state import (
+    VERSION,
+    checked_tensor,
+    expect,
+    read_state,
+    strings_by_name,
+    whole_number,
+    whole_numbers,
+)
+
+if TYPE_CHECKING:
+    from ..modeling_emonet import EmoNetForSequenceClassification
 
 STATE_FILE, TENSOR_FILE = "session.json", "session.safetensors"
+_SAMPLE_SPEAKER = "someone"
 
 
 @dataclass
 class WindowTurn:
-    """A turn that later ones can still see: its tokens, which of them are read, and its
-    speaker's global and local id.
+    """A turn in the window, which later turns may attend to.
+
+    Attributes:
+        piece: Its tokens.
+        read: For each token, 1 where it is read out, else 0.
+        speaker_id: Its speaker's global id.
+        local_id: Its speaker's id in the dialogue.
     """
 
     piece: list[int]
@@ -39,91 +54,97 @@ class WindowTurn:
 
 
 class EmoNetSession:
-    """One dialogue in progress: `add` a turn and get its emotion, from what was said
-    before and no more.
+    """One dialogue in progress: `add` a turn and get its emotion from the turns so far.
 
-    The results are those of the batch pass over the whole dialogue. Memory is bounded:
-    the context is the backbone's window, which starts anew with the latest turns (up to
-    half of it) when it is full, and each speaker's memory holds the last `memory_window`
-    utterances. What the window has let go is counted by `dropped_turns`. Of a history no
-    more than that window is kept, and it is encoded when its speaker first speaks.
-    Threads that share a session wait for each other.
+    The results equal those of the batch pass over the whole dialogue. Memory is bounded:
+    the context is the backbone's window, which restarts with its latest turns (up to half
+    of it) when it is full, and each speaker's memory holds the last `memory_window`
+    utterances. `dropped_turns` counts the turns that have left the window. Of a history,
+    only that window is kept, and it is encoded when its speaker first speaks. Threads
+    that share a session wait for each other.
 
     Args:
-        model: An `EmoNetForSequenceClassification`. processor: Its processor; by default
-            the one it was saved with.
+        model: The model, a causal one.
+        processor: Its processor; by default the one it was saved with.
         history: What speakers said in earlier dialogues, as in the pipeline
             (`speaker_memory="corpus"`).
 
     Raises:
-        EmoNetError: for a model that sees the future, or a context module that can't go
-            on from where it stopped.
+        EmoNetError: for a model that sees the future, or a context module that needs
+            whole dialogues.
 
     Example:
         >>> session = EmoNetSession(model)
         >>> session.add("Monica", "We had a deal!")["label"]
     """
 
-    def __init__(self, model: Any, processor: EmoNetProcessor | None = None, history: Any = None):
+    def __init__(
+        self,
+        model: "EmoNetForSequenceClassification",
+        processor: EmoNetProcessor | None = None,
+        history: Any = None,
+    ):
         if not hasattr(model, "emonet"):
             raise EmoNetError(
-                f"{type(model).__name__} goes turn by turn in a PromptedSession, which has the same interface."
+                f"{type(model).__name__} is not an EmoNetForSequenceClassification; for a prompted model, "
+                "use PromptedSession, which has the same interface."
             )
-        self.model = model.eval()
+        self.model = model.eval()  # type: ignore[no-untyped-call]
         self.processor = processor or model.processor
         self.config = self.processor.config
         if not self.config.causal:
             raise EmoNetError(
-                "This model was trained to see later turns (causal=False): it can't label a turn when it is said."
+                "This model was trained to see later turns (causal=False): it can't label a turn before they "
+                "are known. Use predict() on whole dialogues, or a causal model."
             )
         if model.emonet.context is not None and not model.emonet.context.streams:
             raise EmoNetError(
-                f"context_module={self.config.context_module!r} takes whole dialogues: it can't go turn by turn."
+                f"context_module={self.config.context_module!r} takes whole dialogues, not turn by turn: use "
+                "predict(), or another model."
             )
         self.turns = 0
         self.window: list[WindowTurn] = []
-        self.encoded = 0  # how many of them have been through the backbone
-        self.layers: Layers = []  # keys and values of the window's encoded tokens
+        self.encoded = 0  # how many of the window's turns the backbone has encoded
+        self.layers: Layers = []  # keys and values of their tokens
         self.context_state: torch.Tensor | None = None
         self.local_ids: dict[str, int] = {}
         self.memory: dict[str, deque[torch.Tensor]] = {}
         corpus = self.config.speaker_memory == "corpus"
-        self.said = recent_history(as_history(history), self.config.memory_window) if corpus else {}
+        # The part of the history that is not encoded yet.
+        self.history = recent_history(as_history(history), self.config.memory_window) if corpus else {}
         self.lock = threading.RLock()
 
     def add(self, speaker: str, text: str) -> dict[str, Any]:
-        """The next turn → `{"speaker", "text", "label", "score", "scores"}`."""
+        """Add a turn and return its `{"speaker", "text", "label", "score", "scores"}`."""
         return add_turns([self], [{"speaker": speaker, "text": text}])[0]
 
     @property
     def dropped_turns(self) -> int:
-        """How many of the earlier turns are no longer part of the context."""
+        """How many earlier turns have left the context."""
         return self.turns - len(self.window)
 
     def save(self, folder: str | Path) -> None:
-        """Write the session's state; `restore` goes on from it, in another process too."""
+        """Write the session's state, for `restore` in this or another process."""
         folder = Path(folder)
         refuse_outside_links(folder)
         folder.mkdir(parents=True, exist_ok=True)
         with self.lock:
-            tensors = {
-                f"layer.{n}.{kind}": t
-                for n, pair in enumerate(self.layers)
-                for kind, t in zip("kv", pair, strict=True)
-            }
+            tensors: dict[str, torch.Tensor] = {}
+            for index, (key, value) in enumerate(self.layers):
+                tensors |= {f"layer.{index}.k": key, f"layer.{index}.v": value}
             if self.context_state is not None:
                 tensors["context"] = self.context_state
-            spoken = {name: rows for name, rows in self.memory.items() if rows}
-            for number, rows in enumerate(spoken.values()):
-                tensors[f"memory.{number}"] = torch.stack(list(rows))
+            memory = {name: rows for name, rows in self.memory.items() if rows}
+            for index, rows in enumerate(memory.values()):
+                tensors[f"memory.{index}"] = torch.stack(list(rows))
             state = {
                 "version": VERSION,
                 "model": _fingerprint(self.model),
                 "turns": self.turns,
                 "window": [asdict(turn) for turn in self.window],
                 "local_ids": self.local_ids,
-                "memory": list(spoken),
-                "said": self.said,
+                "memory": list(memory),
+                "said": self.history,
                 "layers": len(self.layers),
             }
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / TENSOR_FILE)
@@ -131,111 +152,92 @@ class EmoNetSession:
 
     @classmethod
     def restore(
-        cls, folder: str | Path, model: Any, processor: EmoNetProcessor | None = None
+        cls,
+        folder: str | Path,
+        model: "EmoNetForSequenceClassification",
+        processor: EmoNetProcessor | None = None,
     ) -> "EmoNetSession":
-        """The session that `save` wrote, on the same model.
+        """Restore the session that `save` wrote, on the same model.
 
         Raises:
-            EmoNetError: for a folder without one, the state of another model, whose keys
-                and values mean nothing here, or files that hold other names, shapes,
-                types or numbers than `save` writes.
+            EmoNetError: for a folder without a session, the session of another model, or
+                files with other names, shapes, types or values than `save` writes.
         """
-        session, made_here = cls(model, processor), cls(model, processor)
+        session, sample = cls(model, processor), cls(model, processor)
         keys = ("turns", "window", "local_ids", "memory", "layers")
         state = read_state(Path(folder, STATE_FILE), _fingerprint(model), keys, optional=("said",))
         session._restore_turns(state)
-        made_here.add("someone", "a")  # what shapes and types this model's own state has
+        sample.add(_SAMPLE_SPEAKER, "a")  # has the shapes and types of this model's state
         try:
             tensors = load_file(Path(folder, TENSOR_FILE), device=str(model.device))
         except (OSError, SafetensorError) as error:
             raise EmoNetError(f"{folder}: no saved session ({error}).") from error
-        session._restore_tensors(state, tensors, made_here)
+        session._restore_tensors(state, tensors, sample)
         return session
 
     def _restore_turns(self, state: Mapping[str, Any]) -> None:
-        expect(isinstance(state["local_ids"], dict), "local_ids is no object")
-        self.local_ids = {
-            name: whole(number, f"the number of {name!r:.40}") for name, number in state["local_ids"].items()
-        }
-        people = len(self.local_ids)
-        expect(sorted(self.local_ids.values()) == list(range(people)), "local_ids are not numbered from 0 on")
-        expect(isinstance(state["window"], list), "window is no list")
+        expect(isinstance(state["local_ids"], dict), "local_ids is not an object")
+        for name, local_id in state["local_ids"].items():
+            self.local_ids[name] = whole_number(local_id, f"the local id of {name!r:.40}")
+        speakers = len(self.local_ids)
+        expect(sorted(self.local_ids.values()) == list(range(speakers)), "local_ids do not count from 0 on")
+        expect(isinstance(state["window"], list), "window is not a list")
         vocabulary = self.model.get_input_embeddings().weight.shape[0]
         for turn in state["window"]:
             fields = set(WindowTurn.__dataclass_fields__)
-            expect(
-                isinstance(turn, dict) and set(turn) == fields,
-                f"a turn of the window has not the fields {sorted(fields)}",
-            )
-            piece, read = wholes(turn["piece"], "piece", vocabulary), wholes(turn["read"], "read", 2)
+            valid = isinstance(turn, dict) and set(turn) == fields
+            expect(valid, f"a turn of the window does not have the fields {sorted(fields)}")
+            piece = whole_numbers(turn["piece"], "piece", vocabulary)
+            read = whole_numbers(turn["read"], "read", 2)
             expect(len(piece) == len(read), "piece and read differ in length")
-            speaker = whole(turn["speaker_id"], "speaker_id", 0, self.config.num_speakers)
-            self.window.append(
-                WindowTurn(piece, read, speaker, whole(turn["local_id"], "local_id", 0, people))
-            )
+            speaker_id = whole_number(turn["speaker_id"], "speaker_id", 0, self.config.num_speakers)
+            local_id = whole_number(turn["local_id"], "local_id", 0, speakers)
+            self.window.append(WindowTurn(piece, read, speaker_id, local_id))
         self.encoded = len(self.window)
-        self.turns = whole(state["turns"], "turns", self.encoded)
-        expect(self.turns == 0 or self.encoded > 0, "turns, but no window")
-        self.said = recent_history(strings_by_name(state.get("said", {}), "said"), self.config.memory_window)
+        self.turns = whole_number(state["turns"], "turns", self.encoded)
+        expect(self.turns == 0 or self.encoded > 0, "it has turns, but no window")
+        history = strings_by_name(state.get("said", {}), "said")
+        self.history = recent_history(history, self.config.memory_window)
 
     def _restore_tensors(
-        self, state: Mapping[str, Any], tensors: dict[str, torch.Tensor], made_here: "EmoNetSession"
+        self, state: Mapping[str, Any], tensors: dict[str, torch.Tensor], sample: "EmoNetSession"
     ) -> None:
-        """Take the tensors whose shapes, types and numbers are as in a session that the
-        model has just made.
-        """
-
-        def taken(name: str, like: torch.Tensor, **sizes: range) -> torch.Tensor:
-            expect(name in tensors, f"{TENSOR_FILE} has no {name!r}")
-            tensor = tensors.pop(name)
-            allowed = [
-                sizes.get(f"dim{place}", range(size, size + 1)) for place, size in enumerate(like.shape)
-            ]
-            fits = tensor.dim() == like.dim() and all(
-                size in sizes for size, sizes in zip(tensor.shape, allowed, strict=True)
-            )
-            expect(fits and tensor.dtype == like.dtype, f"{name!r} is {list(tensor.shape)} {tensor.dtype}")
-            expect(bool(tensor.isfinite().all()), f"{name!r} holds what is no finite number")
-            return tensor
-
+        """Read the tensors; their types and shapes must match those of a new session."""
         tokens = sum(len(turn.piece) for turn in self.window)
         tokens += len(self.processor.sink) if self.window else 0
-        count = len(made_here.layers) if tokens else 0
-        expect(state["layers"] == count, f"layers is {state['layers']!r:.40}, and it has {count}")
-        seen = range(tokens, tokens + 1)
-        for place, (key, value) in enumerate(made_here.layers[:count]):
-            pair = taken(f"layer.{place}.k", key, dim1=seen), taken(f"layer.{place}.v", value, dim1=seen)
-            self.layers.append(pair)
-        if made_here.context_state is not None and self.window:
-            self.context_state = taken("context", made_here.context_state, dim1=range(1, self.turns + 1))
-            if (
-                self.context_state.shape[-1] == self.config.hidden_size + 1
-            ):  # the speakers are its last column
-                speakers = self.context_state[..., -1]
-                known = (speakers == speakers.long()) & (speakers >= 0) & (speakers < len(self.local_ids))
-                expect(bool(known.all()), "'context' holds speakers that nobody is")
-        names = state["memory"]
-        expect(
-            isinstance(names, list) and all(isinstance(name, str) for name in names),
-            "memory is no list of names",
-        )
-        expect(
-            len(set(names)) == len(names) and (not names or "someone" in made_here.memory),
-            "memory holds what it can't",
-        )
-        for place, name in enumerate(names):
-            rows = torch.stack(list(made_here.memory["someone"]))
-            self.memory_of(name).extend(
-                taken(f"memory.{place}", rows, dim0=range(1, self.config.memory_window + 1))
+        count = len(sample.layers) if tokens else 0
+        expect(state["layers"] == count, f"layers is {state['layers']!r:.40} instead of {count}")
+        for index, pair in enumerate(sample.layers[:count]):
+            key, value = (
+                checked_tensor(tensors, f"layer.{index}.{kind}", like, dim1=range(tokens, tokens + 1))
+                for kind, like in zip("kv", pair, strict=True)
             )
+            self.layers.append((key, value))
+        if sample.context_state is not None and self.window:
+            lengths = range(1, self.turns + 1)
+            context = checked_tensor(tensors, "context", sample.context_state, dim1=lengths)
+            if context.shape[-1] == self.config.hidden_size + 1:  # the last column holds speakers
+                speakers = context[..., -1]
+                known = (speakers == speakers.long()) & (speakers >= 0) & (speakers < len(self.local_ids))
+                expect(bool(known.all()), "'context' has speakers that are not in the dialogue")
+            self.context_state = context
+        names = state["memory"]
+        valid = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        expect(valid, "memory is not a list of names")
+        expect(len(set(names)) == len(names), "memory has a name twice")
+        expect(not names or _SAMPLE_SPEAKER in sample.memory, "memory has names, but the model has no memory")
+        for index, name in enumerate(names):
+            rows = torch.stack(list(sample.memory[_SAMPLE_SPEAKER]))
+            lengths = range(1, self.config.memory_window + 1)
+            self.memory_of(name).extend(checked_tensor(tensors, f"memory.{index}", rows, dim0=lengths))
         expect(not tensors, f"{TENSOR_FILE} has an unknown {next(iter(tensors), '')!r:.80}")
 
     def memory_of(self, name: str) -> deque[torch.Tensor]:
-        """Vectors (H) of what the speaker said, oldest first."""
+        """The encoded utterances (H) of a speaker, oldest first."""
         return self.memory.setdefault(name, deque(maxlen=self.config.memory_window))
 
-    def take(self, name: str, text: str) -> None:
-        """Enter a turn into the window, which moves on to where it fits."""
+    def append_turn(self, name: str, text: str) -> None:
+        """Append a turn to the window; earlier turns leave it where it is full."""
         local = self.local_ids.setdefault(name, len(self.local_ids))
         piece = self.processor.turn_tokens([text], [name], [local], start=self.turns)[0]
         pieces = [turn.piece for turn in self.window]
@@ -257,9 +259,10 @@ class EmoNetSession:
         )
         self.turns += 1
 
-    def in_context(self, read_outs: torch.Tensor) -> torch.Tensor:
-        """The backbone's read-outs (n, H) of the window's new turns → the state (H) of
-        the last, before the memory.
+    def contextualize(self, read_outs: torch.Tensor) -> torch.Tensor:
+        """Turn the window's new read-outs (n, H) into the last turn's state (H).
+
+        It includes identity and context module, but not yet the memory.
         """
         base, new = self.model.emonet, self.window[self.encoded :]
         ids = torch.tensor([[turn.speaker_id for turn in new]], device=read_outs.device)
@@ -268,20 +271,27 @@ class EmoNetSession:
         if base.context is not None:
             states, self.context_state = base.context.resume(states, local, self.context_state)
         self.encoded = len(self.window)
-        return states[0, -1]
+        last: torch.Tensor = states[0, -1]
+        return last
 
 
 @torch.inference_mode()
 def add_turns(sessions: Sequence[EmoNetSession], turns: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
-    """The next turn (`{"speaker", "text"}`) of each of many sessions of one model, in one
-    pass.
+    """Add the next turn to each of many sessions of one model, in one pass.
+
+    Args:
+        sessions: Different sessions of one model.
+        turns: One `{"speaker", "text"}` for each session.
 
     Returns:
-        One `{"speaker", "text", "label", "score", "scores"}` a session, as each would get
-        alone.
+        `{"speaker", "text", "label", "score", "scores"}` of each turn, as `add` returns
+            it.
+
+    Raises:
+        EmoNetError: for repeated sessions, several models, or another number of turns.
     """
     if len(sessions) != len(turns):
-        raise EmoNetError(f"{len(sessions)} sessions, but {len(turns)} turns: give one turn a session.")
+        raise EmoNetError(f"{len(sessions)} sessions, but {len(turns)} turns: give one turn per session.")
     if not sessions:
         return []
     if (
@@ -292,23 +302,23 @@ def add_turns(sessions: Sequence[EmoNetSession], turns: Sequence[Mapping[str, st
             "A batch needs different sessions of one model; add a session's turns one after the other."
         )
     names, texts = [], []
-    for place, turn in enumerate(turns):
-        names.append(clean_text(turn_speaker(turn, place)))
-        texts.append(clean_text(raw_text(turn, place)))
+    for index, turn in enumerate(turns):
+        names.append(clean_text(turn_speaker(turn, index)))
+        texts.append(clean_text(raw_text(turn, index)))
     with _locked(sessions):
         for session, name, text in zip(sessions, names, texts, strict=True):
-            session.take(name, text)
+            session.append_turn(name, text)
         logits = _logits(sessions, names, texts)
     results = sessions[0].processor.labels_of(logits.float().cpu().numpy())
-    said = [{"speaker": turn_speaker(turn), "text": raw_text(turn)} for turn in turns]
-    return [{**turn, **result} for turn, result in zip(said, results, strict=True)]
+    return [
+        {"speaker": turn_speaker(turn), "text": raw_text(turn), **result}
+        for turn, result in zip(turns, results, strict=True)
+    ]
 
 
 @contextmanager
 def _locked(sessions: Sequence[EmoNetSession]) -> Iterator[None]:
-    """Hold all their locks, taken in one order everywhere, so that no two threads wait
-    for each other.
-    """
+    """Hold all locks, taken in a fixed order so that threads cannot deadlock."""
     with ExitStack() as locks:
         for session in sorted(sessions, key=id):
             locks.enter_context(session.lock)
@@ -316,58 +326,161 @@ def _locked(sessions: Sequence[EmoNetSession]) -> Iterator[None]:
 
 
 def _logits(sessions: Sequence[EmoNetSession], names: Sequence[str], texts: Sequence[str]) -> torch.Tensor:
-    """Logits (B, C) of the turns that the sessions have just taken."""
+    """Logits (B, C) of the turns that the sessions have just appended."""
     model = sessions[0].model
     read_outs = encode_new_turns(sessions)
     states = torch.stack(
-        [session.in_context(rows) for session, rows in zip(sessions, read_outs, strict=True)]
+        [session.contextualize(rows) for session, rows in zip(sessions, read_outs, strict=True)]
     )
     states = states.unsqueeze(1)  # one turn a session
     if model.emonet.memory is not None:
-        _remember(
-            [
-                (session, name, text)
-                for session, name in zip(sessions, names, strict=True)
-                for text in session.said.pop(name, ())
-            ]
-        )
+        history = [
+            (session, name, text)
+            for session, name in zip(sessions, names, strict=True)
+            for text in session.history.pop(name, ())
+        ]
+        _remember(history)
         states = model.emonet.with_memory(states, *_memory_rows(sessions, names, states))
         _remember(list(zip(sessions, names, texts, strict=True)))
-    return model.classifier(states)[:, 0]
+    logits: torch.Tensor = model.classifier(states)[:, 0]
+    return logits
+
+
+def encode_new_turns(sessions: Sequence[EmoNetSession]) -> list[torch.Tensor]:
+    """Encode the new turns of each session's window in one pass of the backbone.
+
+    A backbone whose attention accepts earlier keys and values encodes only the new turns;
+    others encode the window again.
+
+    Returns:
+        The read-outs (n, H) of each session's new turns.
+    """
+    model, config = sessions[0].model, sessions[0].config
+    if config.context_mode == "per_turn":
+        return [_encode_sequence(session) for session in sessions]
+    encoder, device = model.emonet.encoder, model.device
+    alone = config.context_window == 0  # a turn sees itself only and needs no earlier token
+    cached = can_cache(encoder) and not alone
+    steps = [_Step(session, session.encoded if cached or alone else 0, alone) for session in sessions]
+    if not any(step.ids for step in steps):  # a decoder's turn may have no token
+        return [
+            torch.zeros(len(session.window) - session.encoded, config.hidden_size, device=device)
+            for session in sessions
+        ]
+
+    # Every row is [padded past | padded new tokens]: the masks cover both, the embeddings
+    # the new tokens only. Turns are counted from the start of the session's window.
+    cache = KeyValueCache([session.layers if cached else [] for session in sessions])
+    new_turns = _padded([step.turns for step in steps], -1, device)
+    turn_ids = torch.cat([_padded([step.past_turns for step in steps], -1, device), new_turns], dim=1)
+    past_mask = _padded([[1] * len(step.past_turns) for step in steps], 0, device)
+    mask = torch.cat([past_mask, _padded([[1] * len(step.ids) for step in steps], 0, device)], dim=1)
+
+    embeds = encoder.get_input_embeddings()(_padded([step.ids for step in steps], 0, device))
+    if model.emonet.speaker_embedding is not None and config.identity_position == "marker":
+        speakers = _padded([[turn.speaker_id for turn in session.window] for session in sessions], -1, device)
+        embeds = embeds + model.emonet.marker_embeds(new_turns, speakers, None)
+    positions = offset_positions(_padded([step.positions for step in steps], 0, device), config)
+    allowed = turn_block_mask(mask, turn_ids, config, past=cache.tokens)
+    if cached:
+        with attending_to(cache, encoder):
+            hidden = run_masked(encoder, config, embeds, mask, allowed, positions)
+        for row, (session, step) in enumerate(zip(sessions, steps, strict=True)):
+            session.layers = cache.layers(row, len(step.ids))
+    else:
+        hidden = run_masked(encoder, config, embeds, mask, allowed, positions)
+    turns = max(len(session.window) for session in sessions)
+    read_turns = _padded([step.read_turns for step in steps], -1, device)
+    vectors = pool_turns(hidden, read_turns, turns, config.pooling)
+    return [vectors[row, session.encoded : len(session.window)] for row, session in enumerate(sessions)]
+
+
+class _Step:
+    """What one session has to encode: the turns of its window from `first` on.
+
+    Attributes:
+        ids: Tokens (N).
+        turns: The turn of each token, -1 for none.
+        positions: The position of each token.
+        read_turns: As `turns`, but -1 where a token is not read out.
+        past_turns: The turns of the encoded tokens that are attended to.
+    """
+
+    def __init__(self, session: EmoNetSession, first: int, alone: bool):
+        sink = [] if alone else session.processor.sink
+        new = session.window[first:]
+        self.ids = [token for turn in new for token in turn.piece]
+        self.turns = [index for index, turn in enumerate(new, first) for _ in turn.piece]
+        flags = [flag for turn in new for flag in turn.read]
+        self.read_turns = [turn if flag else -1 for turn, flag in zip(self.turns, flags, strict=True)]
+        before = [-1] * len(sink) + [
+            index for index, turn in enumerate(session.window[:first]) for _ in turn.piece
+        ]
+        if first == 0:  # the sink is part of the window's first pass
+            self.ids = sink + self.ids
+            self.turns, self.read_turns = before + self.turns, before + self.read_turns
+        self.past_turns = [] if alone or first == 0 else before
+        if alone:  # positions restart with each turn
+            self.positions = [position for turn in new for position in range(len(turn.piece))]
+        else:
+            self.positions = list(range(len(self.past_turns), len(self.past_turns) + len(self.ids)))
+
+
+def _encode_sequence(session: EmoNetSession) -> torch.Tensor:
+    """per_turn mode: encode the new turn with its past; its read-out is (1, H)."""
+    device, turns = session.model.device, len(session.window)
+    ids, owners = session.processor.turn_sequence([turn.piece for turn in session.window])
+    index = torch.full((1, turns), -1, device=device)
+    index[0, -1] = 0
+    tokens = torch.tensor([ids or [session.processor.tokenizer.pad_token_id]], device=device)
+    vectors = session.model.emonet.encode_turns(
+        tokens,
+        torch.ones_like(tokens),
+        torch.tensor([owners or [-1]], device=device),
+        torch.tensor([[turn.speaker_id for turn in session.window]], device=device),
+        index,
+    )
+    read_out: torch.Tensor = vectors[0, -1:]
+    return read_out
+
+
+def _padded(rows: Sequence[Sequence[int]], value: int, device: torch.device) -> torch.Tensor:
+    return pad_rows(rows, max(map(len, rows)), value).to(device)
 
 
 def _memory_rows(
     sessions: Sequence[EmoNetSession], names: Sequence[str], states: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The speakers' memories as one table (U, H), and each session's places in it (B, 1,
-    K), -1 for none.
+    """Put the speakers' memories into one table.
+
+    Returns:
+        The table (U, H) and each session's rows in it (B, 1, K), -1 for none.
     """
     histories = [list(session.memory_of(name)) for session, name in zip(sessions, names, strict=True)]
     rows = [row for history in histories for row in history]
     index = torch.full((len(sessions), 1, max(map(len, histories)) or 1), -1, device=states.device)
     start = 0
-    for place, history in enumerate(histories):
-        index[place, 0, : len(history)] = torch.arange(start, start + len(history))
+    for row, history in enumerate(histories):
+        index[row, 0, : len(history)] = torch.arange(start, start + len(history))
         start += len(history)
     return (torch.stack(rows) if rows else states.new_zeros(0, states.shape[-1])), index
 
 
-def _remember(said: Sequence[tuple[EmoNetSession, str, str]]) -> None:
-    """Encode utterances (of a session, by a speaker), each alone, and append them to
-    their speakers' memories.
-    """
-    if not said:
+def _remember(utterances: Sequence[tuple[EmoNetSession, str, str]]) -> None:
+    """Encode utterances (session, speaker, text) and append them to the memories."""
+    if not utterances:
         return
-    model, processor = said[0][0].model, said[0][0].processor
-    tokens = processor.encode_memory([text for _, _, text in said])
+    model, processor = utterances[0][0].model, utterances[0][0].processor
+    tokens = processor.encode_memory([text for _, _, text in utterances])
     length = max(*map(len, tokens), 1)
     ids = pad_rows(tokens, length, processor.tokenizer.pad_token_id).to(model.device)
     mask = pad_rows([[1] * len(row) for row in tokens], length, 0).to(model.device)
-    for (session, name, _), vector in zip(said, model.emonet.encode_memory(ids, mask), strict=True):
+    vectors = model.emonet.encode_memory(ids, mask)
+    for (session, name, _), vector in zip(utterances, vectors, strict=True):
         session.memory_of(name).append(vector)
 
 
-def _fingerprint(model: Any) -> str:
-    """What tells two models apart whose keys and values must not be mixed."""
+def _fingerprint(model: "EmoNetForSequenceClassification") -> str:
+    """Tell models apart whose keys and values must not be mixed."""
     sums = [float(parameter.detach().double().sum()) for parameter in model.classifier.parameters()]
     return f"{model.config.backbone} {model.num_parameters()} {sum(sums):.10e}"

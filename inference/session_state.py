@@ -1,10 +1,13 @@
-"""What the files of a saved session may hold: they are read as input, and a wrong one
-must not show as a wrong emotion.
+"""Check the files of a saved session field by field.
+
+They are input: a changed file must raise an error, never give a wrong emotion.
 """
 
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from ..errors import EmoNetError
 from ..files.guard import read_json
@@ -13,59 +16,87 @@ VERSION = 1
 
 
 def read_state(file: Path, model: str, keys: Iterable[str], optional: Iterable[str] = ()) -> dict[str, Any]:
-    """The fields of a session's JSON file.
+    """Read the fields of a session's JSON file.
 
     Args:
-        model: The name of the model that it is restored on. keys / optional: The fields,
-            besides `version` and `model`.
+        file: The file.
+        model: The fingerprint of the model that the session is restored on.
+        keys: The required fields, besides `version` and `model`.
+        optional: The other fields that it may have.
 
     Raises:
-        EmoNetError: for a file that is missing or none, another version, another model, a
-            field that is missing or unknown.
+        EmoNetError: for a missing file or field, an unknown field, another version or
+            another model.
     """
     try:
         state = read_json(file)
     except OSError as error:
         raise EmoNetError(f"{file.parent}: no saved session ({error}).") from error
-    expect(isinstance(state, dict), f"it holds no object but a {type(state).__name__}")
-    needed = {"version", "model", *keys}
-    if missing := sorted(needed - set(state)):
+    if not isinstance(state, dict):
+        raise _damaged(f"expected an object in {file.name}, got {type(state).__name__}")
+    required = {"version", "model", *keys}
+    if missing := sorted(required - set(state)):
         raise EmoNetError(f"{file.parent}: no saved session ({file.name} has no {missing[0]!r}).")
-    expect(state["version"] == VERSION, f"version {state['version']!r:.40}, and this emonet reads {VERSION}")
-    unknown = sorted(set(state) - needed - set(optional))
+    expect(state["version"] == VERSION, f"version {state['version']!r:.40}, but this emonet reads {VERSION}")
+    unknown = sorted(set(state) - required - set(optional))
     expect(not unknown, f"unknown field {unknown[:1]!r:.80}")
     if state["model"] != model:
         raise EmoNetError(
-            f"{file.parent}: the session of another model; restore it on the one it was saved with."
+            f"{file.parent}: the session of another model; restore it on the model it was saved with."
         )
     return state
 
 
-def expect(holds: bool, otherwise: str) -> None:
-    """Raise EmoNetError, saying what is wrong, unless it holds."""
-    if not holds:
-        raise EmoNetError(f"a saved session that is damaged or was changed: {otherwise}; start a new one")
+def expect(valid: bool, fault: str) -> None:
+    """Raise EmoNetError with the fault, unless the state is valid."""
+    if not valid:
+        raise _damaged(fault)
 
 
-def whole(value: Any, what: str, low: int = 0, below: float = float("inf")) -> int:
-    """A whole number from `low` to under `below`."""
-    holds = isinstance(value, int) and not isinstance(value, bool) and low <= value < below
-    expect(holds, f"{what} is {value!r:.40}")
+def whole_number(value: Any, name: str, low: int = 0, below: float = float("inf")) -> int:
+    """Check that a field is a whole number from `low` to under `below`."""
+    valid = isinstance(value, int) and not isinstance(value, bool) and low <= value < below
+    expect(valid, f"{name} is {value!r:.40}")
     return int(value)
 
 
-def wholes(value: Any, what: str, below: float = float("inf")) -> list[int]:
-    """A list of whole numbers from 0 to under `below`."""
-    expect(isinstance(value, list), f"{what} is no list")
-    return [whole(each, what, 0, below) for each in value]
+def whole_numbers(value: Any, name: str, below: float = float("inf")) -> list[int]:
+    """Check that a field is a list of whole numbers from 0 to under `below`."""
+    expect(isinstance(value, list), f"{name} is not a list")
+    return [whole_number(item, name, 0, below) for item in value]
 
 
-def strings_by_name(value: Any, what: str) -> dict[str, list[str]]:
-    """An object of lists of strings."""
-    expect(isinstance(value, dict), f"{what} is no object")
+def strings_by_name(value: Any, name: str) -> dict[str, list[str]]:
+    """Check that a field is an object of lists of strings."""
+    if not isinstance(value, dict):
+        raise _damaged(f"{name} is not an object")
     for texts in value.values():
-        expect(
-            isinstance(texts, list) and all(isinstance(text, str) for text in texts),
-            f"{what} holds what is no text",
-        )
+        valid = isinstance(texts, list) and all(isinstance(text, str) for text in texts)
+        expect(valid, f"{name} has values that are not lists of strings")
     return value
+
+
+def checked_tensor(
+    tensors: dict[str, torch.Tensor], name: str, like: torch.Tensor, **sizes: range
+) -> torch.Tensor:
+    """Remove a tensor from `tensors` and check it.
+
+    Args:
+        tensors: The tensors of the file that are not read yet.
+        name: The tensor's name.
+        like: A tensor of the same type and, apart from `sizes`, the same shape.
+        sizes: The sizes that dimension 0 (`dim0`), 1 (`dim1`) … may have.
+    """
+    expect(name in tensors, f"its tensors lack {name!r}")
+    tensor = tensors.pop(name)
+    allowed = [sizes.get(f"dim{dim}", range(size, size + 1)) for dim, size in enumerate(like.shape)]
+    valid = tensor.dim() == like.dim() and all(
+        size in allowed_sizes for size, allowed_sizes in zip(tensor.shape, allowed, strict=True)
+    )
+    expect(valid and tensor.dtype == like.dtype, f"{name!r} is {list(tensor.shape)} {tensor.dtype}")
+    expect(bool(tensor.isfinite().all()), f"{name!r} has values that are not finite numbers")
+    return tensor
+
+
+def _damaged(fault: str) -> EmoNetError:
+    return EmoNetError(f"a saved session that is damaged or was changed: {fault}; start a new one")

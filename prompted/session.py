@@ -13,7 +13,7 @@ from ..dialogue.names import is_role
 from ..dialogue.turns import as_history, clean_text, raw_text, recent_history, turn_speaker
 from ..errors import EmoNetError
 from ..files.guard import refuse_outside_links
-from ..inference.session_state import VERSION, expect, read_state, strings_by_name, whole
+from ..inference.session_state import VERSION, expect, read_state, strings_by_name, whole_number
 from .prefix_reader import PrefixReader
 from .prompts import LabelledTurn
 
@@ -148,7 +148,7 @@ class PromptedSession:
             )
             expect(fits, "a turn of the window is no speaker and text")
             session.window.append(turn)
-        session.turns = whole(state["turns"], "turns", len(window))
+        session.turns = whole_number(state["turns"], "turns", len(window))
         expect(isinstance(state["felt"], dict), "felt is no object")
         for name, turns in state["felt"].items():
             expect(

@@ -57,7 +57,7 @@ def test_other_forms_of_context(tokenizer: Any, family: str, changes: dict[str, 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "deberta-v2", "llama"])
 @pytest.mark.parametrize("preset", ["emonet", "emonet-fast", "compm", "dag-erc"])
-def test_a_long_dialogue_moves_its_window_in_bounded_memory(tokenizer: Any, family: str, preset: str) -> None:
+def test_long_dialogues_use_bounded_memory(tokenizer: Any, family: str, preset: str) -> None:
     model, processor = build(tokenizer, preset, family, max_sequence_tokens=100)
     turns = LONG[:60] if preset == "compm" else LONG
     session = assert_equal_to_the_batch(model, processor, turns)
@@ -67,7 +67,7 @@ def test_a_long_dialogue_moves_its_window_in_bounded_memory(tokenizer: Any, fami
 
 
 @pytest.mark.parametrize("family", ["bert", "llama", "deberta-v2"])
-def test_many_sessions_in_one_batch_are_as_each_alone(tokenizer: Any, family: str) -> None:
+def test_batched_sessions_equal_single_ones(tokenizer: Any, family: str) -> None:
     model, processor = build(
         tokenizer, "emonet-thesis", family, context_module="gru", max_sequence_tokens=100
     )
@@ -86,7 +86,7 @@ def test_many_sessions_in_one_batch_are_as_each_alone(tokenizer: Any, family: st
 
 
 @pytest.mark.parametrize("family", ["bert", "llama"])
-def test_a_saved_session_goes_on_where_it_stopped(tokenizer: Any, tmp_path: Path, family: str) -> None:
+def test_saved_sessions_resume(tokenizer: Any, tmp_path: Path, family: str) -> None:
     model, processor = build(tokenizer, "emonet-thesis", family, context_module="gru")
     session = EmoNetSession(model, processor, history={"Ann": ["i hate this"]})
     for turn in TURNS[:5]:
@@ -103,7 +103,7 @@ def test_a_new_session_can_be_saved(tokenizer: Any, tmp_path: Path) -> None:
     assert EmoNetSession.restore(tmp_path, model, processor).turns == 0
 
 
-def test_a_session_of_another_model_or_of_nothing_is_refused(tokenizer: Any, tmp_path: Path) -> None:
+def test_sessions_of_other_models_are_refused(tokenizer: Any, tmp_path: Path) -> None:
     model, processor = build(tokenizer, "emonet-thesis")
     session = EmoNetSession(model, processor)
     session.add("Ann", "hello")
@@ -117,7 +117,7 @@ def test_a_session_of_another_model_or_of_nothing_is_refused(tokenizer: Any, tmp
         EmoNetSession.restore(tmp_path, model, processor)
 
 
-def test_history_is_read_as_the_pipeline_reads_it(tokenizer: Any) -> None:
+def test_history_equals_the_pipelines(tokenizer: Any) -> None:
     model, processor = build(tokenizer, "emonet-thesis")
     history = {"Ann": ["i hate this", "leave me"], "Bob": ["no"]}
     session = EmoNetSession(model, processor, history=history)
@@ -125,7 +125,7 @@ def test_history_is_read_as_the_pipeline_reads_it(tokenizer: Any) -> None:
     assert torch.allclose(scores([session.add(**turn) for turn in TURNS]), scores(expected), atol=1e-5)
 
 
-def test_what_cannot_stream_is_refused(tokenizer: Any) -> None:
+def test_models_that_cannot_stream_are_refused(tokenizer: Any) -> None:
     for preset in ("context", "rgat"):
         model, processor = build(tokenizer, preset, causal=False)
         with pytest.raises(EmoNetError, match="causal=False"):
@@ -147,7 +147,7 @@ def test_wrong_turns_are_named_and_change_nothing(tokenizer: Any) -> None:
     assert session.turns == 0 and add_turns([], []) == []
 
 
-def test_streaming_leaves_the_model_as_it_was(tokenizer: Any) -> None:
+def test_streaming_leaves_the_model_unchanged(tokenizer: Any) -> None:
     model, processor = build(tokenizer, "emonet-thesis")
     before = model.emonet.encoder.config._attn_implementation
     EmoNetSession(model, processor).add("Ann", "hello")

@@ -1,6 +1,4 @@
-"""Sharded over two processes, EmoNet computes what one process does; the documented
-configurations can be read.
-"""
+"""Sharded training computes the step of one process; documented configurations load."""
 
 import json
 import os
@@ -33,9 +31,7 @@ dist.destroy_process_group()
 
 
 def loss_and_norm(tokenizer: Any, rank: int = 0, processes: int = 1) -> tuple[float, float]:
-    """Loss and gradient norm of one step on 16 dialogues, of which this process takes its
-    share; sharded if several do.
-    """
+    """Loss and gradient norm of one step on this process's share of 16 dialogues."""
     model, _, split, collator = encoded(tokenizer, "emonet-thesis")
     model.train()
     if processes > 1:
@@ -48,9 +44,9 @@ def loss_and_norm(tokenizer: Any, rank: int = 0, processes: int = 1) -> tuple[fl
         fully_shard(model, mesh=mesh)
         assert any(type(weight).__name__ == "DTensor" for weight in model.emonet.encoder.parameters())
     share = 16 // processes
-    batch = collator([split[place] for place in range(rank * share, (rank + 1) * share)])
+    batch = collator([split[index] for index in range(rank * share, (rank + 1) * share)])
     weights = torch.tensor(model.config.class_weights)
-    everything = collator([split[place] for place in range(16)])["labels"]
+    everything = collator([split[index] for index in range(16)])["labels"]
     total = weights[everything[everything != -100]].sum()
     own = weights[batch["labels"][batch["labels"] != -100]].sum()
     loss = model(**batch).loss * own / total  # this share of the step's loss
@@ -67,7 +63,7 @@ def loss_and_norm(tokenizer: Any, rank: int = 0, processes: int = 1) -> tuple[fl
 
 
 @pytest.mark.slow
-def test_fsdp_takes_the_step_of_one_process(tokenizer: Any, tmp_path: Path) -> None:
+def test_fsdp_equals_one_process(tokenizer: Any, tmp_path: Path) -> None:
     script = tmp_path / "run.py"
     script.write_text(SHARDED.format(root=str(Path(__file__).parents[1] / "helpers"), folder=str(tmp_path)))
     command = [
@@ -91,7 +87,7 @@ def test_fsdp_takes_the_step_of_one_process(tokenizer: Any, tmp_path: Path) -> N
     )
 
 
-def test_the_documented_fsdp_file_is_accelerates(tmp_path: Path) -> None:
+def test_documented_fsdp_file_loads(tmp_path: Path) -> None:
     from accelerate.commands.config.config_args import load_config_from_file
     from accelerate.utils import FullyShardedDataParallelPlugin
 
@@ -105,7 +101,7 @@ def test_the_documented_fsdp_file_is_accelerates(tmp_path: Path) -> None:
     assert set(yaml.safe_load(text)["fsdp_config"]) <= known | {"fsdp_version"}
 
 
-def test_the_documented_deepspeed_file_asks_for_what_the_trainer_fills_in() -> None:
+def test_documented_deepspeed_file_matches_the_trainer() -> None:
     (text,) = re.findall(r"```json\n(.*?)```", DOCUMENT, re.DOTALL)
     config = json.loads(text)
     filled = {"train_micro_batch_size_per_gpu", "gradient_accumulation_steps", "gradient_clipping"}

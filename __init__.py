@@ -1,7 +1,7 @@
 """emonet: emotion recognition in conversation on the Hugging Face stack.
 
-The root imports by absolute names: test runners load this file on its own, without a
-package around it.
+The root imports by absolute names, because test runners load this file on its own,
+outside a package.
 """
 
 from importlib import import_module
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 register_when_imported()
 
-# Loaded when first asked for: each pulls in PyTorch, some datasets or the Trainer.
+# Imported on first use: each needs PyTorch, and some need datasets or the Trainer.
 _LAZY = {
     "EmoNetConfig": "emonet.configuration_emonet",
     "EmoNetForSequenceClassification": "emonet.modeling_emonet",

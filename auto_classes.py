@@ -1,8 +1,8 @@
-"""Makes the package known to transformers' Auto classes and `pipeline()`.
+"""Register the package with transformers' Auto classes and `pipeline()`.
 
-Both wait for each other: transformers imports those, and PyTorch, only when asked, and
-`import emonet` stays as light. The first import of one of transformers' modules brings
-the package's modules along, and their import registers their classes.
+Registration waits until transformers' modules are imported: they bring PyTorch, and
+`import emonet` stays light without it. Their first import imports the package's modules,
+whose import registers their classes.
 """
 
 from functools import partial
@@ -14,7 +14,7 @@ import wrapt
 
 
 def register_when_imported() -> None:
-    """Sets the hooks; what is already imported is registered at once."""
+    """Set the import hooks; modules that are already imported are registered at once."""
     auto = "transformers.models.auto"
     for before, ours, register in (
         (f"{auto}.configuration_auto", "emonet.configuration_emonet", partial(_config, "EmoNetConfig")),
@@ -26,8 +26,7 @@ def register_when_imported() -> None:
         (f"{auto}.processing_auto", "emonet.processing_emonet", partial(_processor, "EmoNetProcessor")),
         (f"{auto}.processing_auto", "emonet.prompted.processing", partial(_processor, "PromptedProcessor")),
         ("transformers.pipelines", "emonet.pipeline_emonet", _pipeline),
-        # They build on ours, which may be what is being imported when transformers'
-        # modules are.
+        # The prompted modules build on emonet's own, whose import may have started first.
         (
             "emonet.configuration_emonet",
             "emonet.prompted.configuration",
@@ -45,9 +44,7 @@ def _import(name: str, _: ModuleType) -> None:
 
 
 def _package_functions(files: ModuleType) -> None:
-    """Give checkpoints what they can do with the package alone; the modules behind it are
-    imported when it is done.
-    """
+    """Give checkpoints the functions that only the package has, imported on use."""
     for name, module in (
         ("resolve_backbone", "emonet.backbones.embedded"),
         ("backbone_name", "emonet.backbones.embedded"),
@@ -82,7 +79,7 @@ def _processor(name: str, ours: ModuleType) -> None:
     from transformers import AutoProcessor
 
     processor = getattr(ours, name)
-    AutoProcessor.register(processor.config_class, processor, exist_ok=True)
+    AutoProcessor.register(processor.config_class, processor, exist_ok=True)  # type: ignore[no-untyped-call]
 
 
 def _pipeline(ours: ModuleType) -> None:

@@ -1,5 +1,6 @@
-"""The words that fields and options may hold, apart from what reads them so that a
-command line needs no PyTorch.
+"""The values of configuration fields and options with a fixed set of choices.
+
+They have a file of their own, so that the command line needs no PyTorch.
 """
 
 from typing import Literal, get_args
@@ -13,7 +14,7 @@ MemoryPooling = Literal["last", "decay", "attention"]
 MemoryFusion = Literal["add", "concat", "gated"]
 Pooling = Literal["mean", "first", "last"]
 
-# By the field of `EmoNetConfig` that holds one of them.
+# The choices by field of `EmoNetConfig`.
 CHOICES: dict[str, tuple[str, ...]] = {
     "context_mode": get_args(ContextMode),
     "speaker_identity": get_args(SpeakerIdentity),
@@ -25,7 +26,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "pooling": get_args(Pooling),
 }
 
-# What runs a trained model; the bulk engines predict files of any size into a folder.
+# Engines run a trained model; bulk engines predict files of any size into a folder.
 ENGINES = ("torch", "onnx")
 BULK_ENGINES = ("datasets", "ray")
 DTYPES = ("float32", "bfloat16")

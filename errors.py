@@ -1,4 +1,4 @@
-"""The package's own exceptions: all are ValueErrors, so callers may catch either."""
+"""The package's exceptions. All are ValueErrors, so callers may catch either."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,28 +6,31 @@ from pathlib import Path
 
 
 class EmoNetError(ValueError):
-    """Bad input or a bad state that the user can mend; the message says what, where and
-    how.
+    """Bad input or a bad state that the user can fix.
+
+    The message says what is wrong, where and how to fix it.
     """
 
 
 class DataFormatError(EmoNetError):
-    """A file that does not hold what it should; the message names file, line or field,
-    and the fix.
-    """
+    """A file with wrong content; the message names file, line or field, and the fix."""
 
 
 class BackboneError(EmoNetError):
-    """An embedded backbone is missing, corrupted or not the file it should be."""
+    """An embedded backbone is missing, corrupted or has the wrong digest."""
 
 
 @contextmanager
 def loading(name: str | Path, what: str = "checkpoint", remedy: str = "") -> Iterator[None]:
-    """Within, whatever stops a load becomes an EmoNetError that names what was to be
-    loaded.
+    """Turn any error of a load into an EmoNetError that names what was loaded.
 
-    Configuration, tokenizer and weights are read by libraries that each have errors of
-    their own, some of no common class.
+    The libraries that read configurations, tokenizers and weights raise various errors,
+    some without a common class.
+
+    Args:
+        name: The file, folder or id.
+        what: What is loaded, for the message.
+        remedy: A sentence on how to fix it, with a leading blank.
     """
     try:
         yield

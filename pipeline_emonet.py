@@ -1,4 +1,4 @@
-"""The `emotion-in-conversation` pipeline: a dialogue in, one labelled row a turn out."""
+"""Implement the `emotion-in-conversation` pipeline: one labelled row for every turn."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sized
@@ -16,16 +16,16 @@ from .processing_emonet import EmoNetProcessor
 logger = logging.get_logger(__name__)
 
 TASK = "emotion-in-conversation"
-_Pipeline: Any = Pipeline  # its annotations speak of images and tensors, not of dialogues
+_Pipeline: Any = Pipeline  # its annotations do not allow dialogues as inputs
 
 
-class EmoNetPipeline(_Pipeline):
+class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
     """Emotion of every turn of a dialogue.
 
     Example:
-        >>> pipe = pipeline("emotion-in-conversation", model=folder_or_id, trust_remote_code=True)
+        >>> pipe = pipeline("emotion-in-conversation", folder, trust_remote_code=True)
         >>> pipe([{"speaker": "Monica", "text": "We had a deal!"}])
-        [{"speaker": "Monica", "text": "We had a deal!", "label": "Mad", "score": 0.43, "scores": {"Mad": 0.43, ...}}]
+        [{"speaker": "Monica", "text": "We had a deal!", "label": "Mad", ...}]
     """
 
     _load_tokenizer = False  # the processor brings its own
@@ -41,7 +41,7 @@ class EmoNetPipeline(_Pipeline):
         self.tokenizer = self.processor.tokenizer
 
     def save_pretrained(self, save_directory: str | os.PathLike[str], **kwargs: Any) -> None:
-        """As `model.save_pretrained`, with this pipeline's processor."""
+        """Save the model and this pipeline's processor, as `model.save_pretrained`."""
         self.model.processor = self.processor
         self.model.save_pretrained(save_directory, **kwargs)
 
@@ -53,22 +53,23 @@ class EmoNetPipeline(_Pipeline):
         Args:
             inputs: A dialogue: a list of `{"speaker", "text"}` or `{"role", "content"}`,
                 a string of `Name: text` lines, or `{"turns": [...], "history": ...}`.
-                    Many: a list of dialogues, or any iterable (a generator, `KeyDataset`,
-                        a
-                `Dataset` of dialogues), which is read and answered lazily.
+                Many: a list of dialogues, or any iterable (a generator, `KeyDataset`, a
+                `Dataset` of dialogues), which is processed lazily.
             batch_size: Dialogues of one pass; it does not change the scores.
+            num_workers: Ignored; part of the interface of pipelines.
             history: What the speakers said in earlier dialogues: `{name: [utterance,
-                ...]}`, or those dialogues, oldest first. Each dialogue of a call stands alone. Only models with `speaker_memory="corpus"` read it.
-            top_k: How many of the highest scores to give; all by default.
+                ...]}`, or those dialogues, oldest first. Each dialogue of a call has this
+                history only. Only models with `speaker_memory="corpus"` read it.
+            top_k: How many of the highest scores to return; all by default.
 
         Returns:
             `{"speaker", "text", "label", "score", "scores"}` for every turn, `scores` by
-            label from the highest down; a list of such lists for a list of dialogues, an
-            iterator of them for an iterable. No turns give no rows.
+                label from the highest down; a list of such lists for a list of dialogues,
+                an iterator of them for an iterable. A dialogue without turns has no rows.
 
         Raises:
-            TypeError, ValueError: for input that is no dialogue, naming the dialogue and
-                the turn.
+            TypeError: for input that is not a dialogue, naming dialogue and turn.
+            ValueError: for a turn without speaker or text, naming dialogue and turn.
         """
         if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
             raise ValueError(f"batch_size={batch_size!r} must be a whole number of dialogues, at least 1.")
@@ -76,7 +77,7 @@ class EmoNetPipeline(_Pipeline):
         prepare, finish = {**self._preprocess_params, **prepare}, {**self._postprocess_params, **finish}
         if is_dialogue(inputs):
             return next(self._stream([inputs], 1, prepare, finish, single=True))
-        # A KeyDataset has places and a length alone.
+        # A KeyDataset has indices and a length, but no iterator.
         if isinstance(inputs, Dataset) and isinstance(inputs, Sized) and not isinstance(inputs, Iterable):
             inputs = map(inputs.__getitem__, range(len(inputs)))
         if not isinstance(inputs, Iterable) or isinstance(inputs, (bytes, bytearray)):
@@ -95,11 +96,11 @@ class EmoNetPipeline(_Pipeline):
         source = enumerate(dialogues)
         while batch := list(islice(source, size)):
             examples = []
-            for number, dialogue in batch:
+            for index, dialogue in batch:
                 try:
                     examples.append(self.preprocess(dialogue, **prepare))
                 except (TypeError, ValueError) as error:
-                    raise error if single else type(error)(f"Dialogue {number}: {error}") from error
+                    raise error if single else type(error)(f"Dialogue {index}: {error}") from error
             with self.device_placement():
                 outputs = self._forward(examples)
             for output in outputs:
@@ -110,7 +111,7 @@ class EmoNetPipeline(_Pipeline):
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         if unknown:
             raise TypeError(
-                f"Unknown parameter {', '.join(unknown)}; there are history, top_k and batch_size."
+                f"Unknown parameter {', '.join(unknown)}; the parameters are history, top_k and batch_size."
             )
         if top_k is not None and (not isinstance(top_k, int) or top_k < 1):
             raise ValueError(
@@ -120,32 +121,32 @@ class EmoNetPipeline(_Pipeline):
         return prepare, {}, {} if top_k is None else {"top_k": top_k}
 
     def preprocess(self, dialogue: Any, history: Mapping[str, list[str]] | None = None) -> dict[str, Any]:
-        """One dialogue → its turns and its speakers' earlier utterances."""
+        """Convert one dialogue to its turns and its speakers' history."""
         own = dialogue.get("history") if isinstance(dialogue, Mapping) else None
-        said = as_history(own) if own is not None else dict(history or {})
+        earlier = as_history(own) if own is not None else dict(history or {})
         scope = self.model.config.speaker_memory
-        if said and scope != "corpus":
+        if earlier and scope != "corpus":
             logger.warning_once(
                 f"This model has speaker_memory={scope!r}: it does not read the history of earlier dialogues."
             )
-        return {"turns": as_turns(dialogue), "history": said}
+        return {"turns": as_turns(dialogue), "history": earlier}
 
     def _forward(self, examples: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Preprocessed dialogues → each with the `results` of its turns."""
-        spoken = [example for example in examples if example["turns"]]
+        """Predict preprocessed dialogues; adds the `results` of its turns to each."""
+        with_turns = [example for example in examples if example["turns"]]
         results = iter(
             predict_dialogues(
                 self.model,
                 self.processor,
-                [example["turns"] for example in spoken],
-                [example["history"] for example in spoken],
-                batch_size=max(len(spoken), 1),
+                [example["turns"] for example in with_turns],
+                [example["history"] for example in with_turns],
+                batch_size=max(len(with_turns), 1),
             )
         )
         return [{**example, "results": next(results) if example["turns"] else []} for example in examples]
 
     def postprocess(self, output: dict[str, Any], top_k: int | None = None) -> list[dict[str, Any]]:
-        """The rows of one dialogue, `top_k` scores each."""
+        """Convert an output to rows with the `top_k` highest scores each."""
         rows = []
         for turn, result in zip(output["turns"], output["results"], strict=True):
             scores = sorted(result["scores"].items(), key=lambda item: -item[1])

@@ -1,3 +1,3 @@
-"""The package's version, for the checkpoints that it writes too."""
+"""The package's version, which checkpoints record."""
 
 PACKAGE_VERSION = "0.1.0"

@@ -1,4 +1,4 @@
-"""What `import emonet` costs and what transformers then knows, in processes of their own."""
+"""What `import emonet` imports, and what transformers then knows, in new processes."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ def run(code: str, folder: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_package_and_the_command_line_need_no_torch(tmp_path: Path) -> None:
+def test_imports_need_no_torch(tmp_path: Path) -> None:
     run(
         "import sys, emonet.cli.main\nassert not {'torch', 'transformers', 'datasets'} & set(sys.modules)",
         tmp_path,
@@ -48,15 +48,13 @@ def test_the_package_and_the_command_line_need_no_torch(tmp_path: Path) -> None:
         "from emonet import EmoNetPipeline",
     ],
 )
-def test_transformers_knows_the_package_whichever_is_imported_first(
-    first: str, tokenizer: Any, tmp_path: Path
-) -> None:
+def test_import_order_does_not_matter(first: str, tokenizer: Any, tmp_path: Path) -> None:
     model, model.processor = build(tokenizer, "emonet-thesis")
     model.save_pretrained(tmp_path)
     run(f"{first}\n{KNOWN}", tmp_path)
 
 
-def test_every_public_name_is_there() -> None:
+def test_every_public_name_exists() -> None:
     assert set(emonet.__all__) <= set(dir(emonet))
     for name in emonet.__all__:
         assert getattr(emonet, name) is not None

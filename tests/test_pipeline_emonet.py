@@ -1,4 +1,4 @@
-"""The pipeline: one row a turn for every form of input, whatever the batch."""
+"""The pipeline: one row per turn for every input format and batch size."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -61,7 +61,7 @@ def test_every_form_of_one_dialogue(pipe: Any) -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
-def test_many_dialogues_in_any_batch_give_what_each_gives_alone(pipe: Any, batch_size: int) -> None:
+def test_batches_equal_single_dialogues(pipe: Any, batch_size: int) -> None:
     inputs = [PLAIN, SECOND, [], SECOND + PLAIN, PLAIN[:1]]
     alone = [pipe(dialogue) for dialogue in inputs]
     together = pipe(inputs, batch_size=batch_size)
@@ -69,7 +69,7 @@ def test_many_dialogues_in_any_batch_give_what_each_gives_alone(pipe: Any, batch
     assert all(same(left, right) for left, right in zip(together, alone, strict=True) if left or right)
 
 
-def test_generators_and_datasets_are_answered_lazily(pipe: Any) -> None:
+def test_generators_and_datasets_are_lazy(pipe: Any) -> None:
     taken = []
 
     def source() -> Iterator[Any]:
@@ -88,7 +88,7 @@ def test_generators_and_datasets_are_answered_lazily(pipe: Any) -> None:
         assert same(first, pipe(PLAIN)) and same(second, pipe(SECOND))
 
 
-def test_history_reaches_the_memory_and_only_of_the_speaker(pipe: Any) -> None:
+def test_history_is_read_by_speaker(pipe: Any) -> None:
     last = PLAIN[-1:]
     plain = pipe(last)
     earlier = pipe(last, history={"Ann": ["i hate this"]})
@@ -99,10 +99,8 @@ def test_history_reaches_the_memory_and_only_of_the_speaker(pipe: Any) -> None:
     assert same(pipe(last, history={"Bob": ["i hate this"]}), plain)
 
 
-def test_history_of_the_same_dialogue_is_what_came_before(pipe: Any) -> None:
-    """A dialogue after another gives the scores of that call's order of time, as
-    `predict_dialogues` has it.
-    """
+def test_history_equals_dialogues_in_time(pipe: Any) -> None:
+    """Equal to `predict_dialogues` on both dialogues in order of time."""
     in_time = predict_dialogues(pipe.model, pipe.processor, [PLAIN, SECOND])[1]
     assert torch.allclose(scores(pipe(SECOND, history=[PLAIN])), scores(in_time), atol=1e-5)
 
@@ -116,7 +114,7 @@ def test_top_k(pipe: Any) -> None:
         pipe(PLAIN, top_k=0)
 
 
-def test_no_turns_give_no_rows(pipe: Any) -> None:
+def test_empty_dialogues_have_no_rows(pipe: Any) -> None:
     assert pipe([]) == [] and pipe([[]]) == [[]] and pipe("") == []
 
 
@@ -141,7 +139,7 @@ def test_unknown_parameters_are_refused(pipe: Any) -> None:
         pipe(PLAIN, temperature=1)
 
 
-def test_dropout_is_off_even_for_a_model_in_training(tokenizer: Any) -> None:
+def test_dropout_is_off(tokenizer: Any) -> None:
     model, processor = build(tokenizer, "emonet-thesis", head_dropout=0.5)
     model.processor = processor
     model.train()
@@ -149,7 +147,7 @@ def test_dropout_is_off_even_for_a_model_in_training(tokenizer: Any) -> None:
     assert same(pipe(PLAIN), pipe(PLAIN))
 
 
-def test_a_model_without_its_processor_says_so(tokenizer: Any) -> None:
+def test_missing_processor_is_named(tokenizer: Any) -> None:
     model, _ = build(tokenizer, "context")
     with pytest.raises(ValueError, match=r"model\.processor"):
         model.predict(PLAIN)

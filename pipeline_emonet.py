@@ -1,4 +1,4 @@
-"""Implement the `emotion-in-conversation` pipeline: one labelled row for every turn."""
+"""Define the `emotion-in-conversation` pipeline: one labelled row for every turn."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sized

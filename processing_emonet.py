@@ -480,7 +480,8 @@ class EmoNetProcessor:
         return identity if 0 <= identity < self.config.num_speakers else 0
 
     def _label(self, turn: Mapping[str, Any], index: int) -> int:
-        if turn.get("emotion") == NO_LABEL:
+        emotion = turn.get("emotion")
+        if isinstance(emotion, (int, np.integer)) and emotion == NO_LABEL:
             return NO_LABEL
         label = turn_label(turn, self.config.label_names, index)
         return NO_LABEL if label is None else label

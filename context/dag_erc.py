@@ -1,4 +1,4 @@
-"""DAG-ERC (Shen et al., ACL 2021): an acyclic graph back to the speaker's last turn."""
+"""DAG-ERC (Shen et al., ACL 2021): an acyclic graph back to each speaker's turn."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""DialogueGCN (Ghosal et al., EMNLP-IJCNLP 2019): recurrence, then a graph over turns."""
+"""DialogueGCN (Ghosal et al., EMNLP 2019): recurrence, then a graph over turns."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""HiTrans (Li et al., COLING 2020): a transformer over turns that verifies speakers."""
+"""HiTrans (Li et al., COLING 2020): a transformer with speaker verification."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""S+PAGE (Liang et al., AACL-IJCNLP 2022): speaker streams and a position-aware graph."""
+"""S+PAGE (Liang et al., AACL 2022): speaker streams and a position-aware graph."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Check files from outside before they are used: JSON nesting, sizes, links, digests.
+"""Check files from outside before use: JSON nesting, sizes, links and digests.
 
 A run folder or a repository from someone else may contain anything.
 """

@@ -1,4 +1,4 @@
-"""Embed utterances as sentence vectors, for similarity search in the speaker store."""
+"""Embed utterances as sentence vectors, for similarity search in speaker stores."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Reuse keys and values of encoded tokens, for any backbone with attention backends."""
+"""Reuse keys and values of encoded tokens, for backbones with attention backends."""
 
 import threading
 from collections.abc import Iterator

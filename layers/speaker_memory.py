@@ -1,6 +1,6 @@
-"""The speaker memory: a GRU over a speaker's earlier utterances (CoMPM, section 3.3).
+"""The speaker memory: a GRU over a speaker's earlier utterances.
 
-Source: Lee & Lee 2022, CoMPM (NAACL).
+Source: Lee & Lee 2022, CoMPM (NAACL), section 3.3.
 """
 
 import math

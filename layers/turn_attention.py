@@ -1,4 +1,4 @@
-"""Build attention masks over a dialogue's tokens and pool tokens into turn vectors."""
+"""Mask attention between a dialogue's tokens and pool tokens into turn vectors."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Each context module equals a plain computation, ignores padding and keeps its flags."""
+"""Each context module equals a plain computation, and its flags are true."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace

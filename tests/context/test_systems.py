@@ -1,4 +1,4 @@
-"""The systems as presets, on the command line and in checkpoints without the package."""
+"""The systems as presets, commands and checkpoints without the package."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Sharded training computes the step of one process; documented configurations load."""
+"""Sharded training equals one process, and the documented configurations load."""
 
 import json
 import os

@@ -64,8 +64,8 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
 
         Returns:
             `{"speaker", "text", "label", "score", "scores"}` for every turn, `scores` by
-                label from the highest down; a list of such lists for a list of dialogues,
-                an iterator of them for an iterable. A dialogue without turns has no rows.
+            label from the highest down; a list of such lists for a list of dialogues, an
+            iterator of them for an iterable. A dialogue without turns has no rows.
 
         Raises:
             TypeError: for input that is not a dialogue, naming dialogue and turn.

@@ -42,11 +42,11 @@ class SPAGEContext(ContextModule):
     def forward(
         self, turn_states: torch.Tensor, speakers: torch.Tensor, turn_mask: torch.Tensor
     ) -> torch.Tensor:
-        everyone, same = window_mask(turn_mask, None, None), same_speaker(speakers)
+        all_turns, same = window_mask(turn_mask, None, None), same_speaker(speakers)
         streams = [
-            self.whole(turn_states, everyone),
-            self.own(turn_states, everyone & same),
-            self.others(turn_states, everyone & ~same),
+            self.whole(turn_states, all_turns),
+            self.own(turn_states, all_turns & same),
+            self.others(turn_states, all_turns & ~same),
         ]
         fused = torch.relu(self.fuse(torch.cat(streams, dim=-1)))
         graph: torch.Tensor = self.graph_layer(fused, same, window_mask(turn_mask, PAST, FUTURE))

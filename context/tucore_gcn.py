@@ -51,9 +51,9 @@ class TUCOREGCNContext(ContextModule):
             states + self.surrounding(states, states, window_mask(turn_mask, SURROUNDING, SURROUNDING))
         )
         own = same_speaker(speakers) & window_mask(turn_mask, None, None)
-        everyone = turn_mask.unsqueeze(1)
+        all_turns = turn_mask.unsqueeze(1)
         # A speaker's node is repeated at each of their turns.
-        nodes = [masked_mean(turns, everyone), masked_mean(turns, own), turns]
+        nodes = [masked_mean(turns, all_turns), masked_mean(turns, own), turns]
         levels = [nodes]
         for step in self.rounds:
             nodes = step(*nodes, own, turn_mask)

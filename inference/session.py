@@ -285,7 +285,7 @@ def add_turns(sessions: Sequence[EmoNetSession], turns: Sequence[Mapping[str, st
 
     Returns:
         `{"speaker", "text", "label", "score", "scores"}` of each turn, as `add` returns
-            it.
+        it.
 
     Raises:
         EmoNetError: for repeated sessions, several models, or another number of turns.

@@ -49,7 +49,7 @@ def coverage(table: ConceptTable, texts: Sequence[str]) -> dict[str, float]:
 
     Returns:
         `words`: of all words; `content_words`: of those that may have concepts; `turns`:
-            of the turns, with at least one covered word.
+        of the turns, with at least one covered word.
     """
     tokens = [words_of(text) for text in texts]
     words = [word for turn in tokens for word in turn]

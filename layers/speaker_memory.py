@@ -70,8 +70,8 @@ class SpeakerMemory(nn.Module):
         batch, turns, _ = memory_index.shape
         lengths = (memory_index >= 0).sum(-1).reshape(-1)
         with_history = torch.nonzero(lengths, as_tuple=True)[0]
-        # Only turns with a history run through the GRU; the others keep a zero vector.
         size = self.gru.input_size if self.projection is not None else self.gru.hidden_size
+        # Only turns with a history run through the GRU; the others keep a zero vector.
         result = memory.new_zeros(batch * turns, size)
         if memory.shape[0] == 0 or with_history.numel() == 0:
             return result.view(batch, turns, size)

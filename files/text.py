@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataFormatError
-from . import guard
+from .guard import parse_json as parse_guarded_json
 from .spreadsheet_cells import unescaped
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # tab and line breaks are text
@@ -58,7 +58,7 @@ def parse_json(content: str, name: str, remedy: str) -> Any:
         DataFormatError: naming line and column.
     """
     try:
-        return guard.parse_json(content)
+        return parse_guarded_json(content)
     except json.JSONDecodeError as error:
         raise DataFormatError(
             f"{name}, line {error.lineno}, column {error.colno}: not JSON ({error.msg}); {remedy}."
@@ -135,7 +135,7 @@ def json_lines(content: str, name: str) -> list[tuple[int, dict[str, Any]]]:
         if not text.strip():
             continue
         try:
-            row = guard.parse_json(text)
+            row = parse_guarded_json(text)
         except ValueError as error:
             reason = str(error)
             if isinstance(error, json.JSONDecodeError):

@@ -1,6 +1,4 @@
-"""Corpora: builders, global speakers, histories, and `load_conversations` in front of
-them.
-"""
+"""Load corpora with global speaker ids and each speaker's history."""
 
 from ..errors import DataFormatError
 from ..speakers.registry import SpeakerRegistry

@@ -1,6 +1,4 @@
-"""Conversations → encoded examples, and examples → batches, with the corpus's speaker
-memory behind both.
-"""
+"""Encode conversations into examples and collate examples into batches."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,19 +12,21 @@ from ..errors import EmoNetError
 from ..processing_emonet import EmoNetProcessor
 
 
-class EncodedSplit(Dataset):
-    """The windows of a split's dialogues, as `EmoNetTrainer` takes them.
+class EncodedSplit(Dataset[dict[str, Any]]):
+    """The encoded windows of a split's dialogues, the dataset of `EmoNetTrainer`.
 
     Attributes:
-        rows: The dialogues as they came. windows: for each dialogue, its windows.
+        rows: The dialogues as given.
+        windows: The windows of each dialogue.
+        examples: All windows, in order of the dialogues.
     """
 
     def __init__(self, rows: Sequence[Mapping[str, Any]], processor: EmoNetProcessor):
         self.rows = list(rows)
         self.windows = []
         for row in self.rows:
-            # Names decide, not the corpus's ids: a checkpoint may be used on another
-            # corpus than its own.
+            # Drop the corpus's ids so that the processor looks names up: a checkpoint may
+            # be used on a corpus it was not trained on.
             turns = [{**turn, "speaker_id": None} for turn in row["turns"]]
             self.windows.append(processor.encode(turns, [turn["speaker_history_index"] for turn in turns]))
         self.examples = [window for windows in self.windows for window in windows]
@@ -34,21 +34,22 @@ class EncodedSplit(Dataset):
     def __len__(self) -> int:
         return len(self.examples)
 
-    def __getitem__(self, place: int) -> dict[str, Any]:
-        return self.examples[place]
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.examples[index]
 
     def labels(self) -> np.ndarray:
-        """(N,) the label of every turn in order, -100 where unlabelled."""
+        """Label ids (N,) of all turns in order, -100 where a turn has none."""
         parts = [example["labels"][example["read_from"] :] for example in self.examples]
         return np.concatenate([np.asarray(part, dtype=np.int64) for part in parts])
 
 
 class EmoNetCollator:
-    """Pads examples into a batch and adds the distinct history utterances that its turns
-    point to.
+    """Pad examples into a batch and add the history utterances that its turns use.
 
     Args:
-        memory: The memory table by `utterance_index`: token ids a row, or vectors (N, H).
+        processor: The processor that encoded the examples.
+        memory: The memory table by `utterance_index`: token ids of each utterance, or
+            vectors (N, H).
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class EmoNetCollator:
 
     def __call__(self, examples: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         batch = self.processor.collate(examples, self.memory)
-        if "fold" in examples[0]:  # of a training split whose heads are cross-fitted
+        if "fold" in examples[0]:  # the heads are cross-fitted on this split
             batch["folds"] = torch.tensor([example["fold"] for example in examples])
         return batch
 
@@ -68,7 +69,8 @@ class EncodedCorpus(Mapping[str, EncodedSplit]):
     """All splits of a corpus, encoded, with one collator over the corpus's memory table.
 
     Args:
-        conversations: What `load_conversations(..., view="dialogues")` gives.
+        conversations: The result of `load_conversations(..., view="dialogues")`.
+        processor: Encodes the dialogues and, if the model has a memory, all utterances.
     """
 
     def __init__(self, conversations: Any, processor: EmoNetProcessor):
@@ -91,11 +93,10 @@ class EncodedCorpus(Mapping[str, EncodedSplit]):
         return len(self.splits)
 
     def cache_features(self, model: Any, cache_dir: Path | None = None, progress: bool = True) -> None:
-        """Replace what a frozen encoder would compute again in every step by cached
-        vectors.
+        """Replace the tokens that a frozen encoder reads with its cached vectors.
 
-        A frozen backbone gives the turn vectors, a frozen memory encoder the memory
-        table. What is trained stays tokens.
+        A frozen backbone computes the turn vectors, a frozen memory encoder the memory
+        table. Inputs of trained encoders stay tokens.
         """
         from .features import cached_memory_features
 
@@ -109,15 +110,20 @@ class EncodedCorpus(Mapping[str, EncodedSplit]):
             self.attach_turn_features(model, cache_dir, progress)
 
     def attach_turn_features(self, model: Any, cache_dir: Path | None = None, progress: bool = True) -> None:
-        """Give every window the cached vectors of its turns by the backbone as it is,
-        which stand in for tokens.
+        """Add the cached turn vectors of the current backbone to every window.
+
+        The model then reads these vectors instead of the tokens.
+
+        Raises:
+            EmoNetError: if an identity embedding is trained below the backbone.
         """
         from .features import cached_turn_features
 
         if _has_trained_input(model.config):
             raise EmoNetError(
-                "speaker_identity='global' at identity_position='marker' is trained below the backbone, whose read-outs then "
-                "change at every step: use identity_position='turn', or speaker_identity='name'."
+                "speaker_identity='global' with identity_position='marker' trains an embedding below the "
+                "backbone, so the backbone's turn vectors change at every step and cannot be cached. "
+                "Use identity_position='turn' or speaker_identity='name'."
             )
         model.eval()
         windows = [example for split in self.splits.values() for example in split.examples]
@@ -126,14 +132,15 @@ class EncodedCorpus(Mapping[str, EncodedSplit]):
             window["turn_embeds"] = vectors
 
     def drop_turn_features(self) -> None:
-        """Go back to tokens."""
+        """Remove the cached turn vectors, so that the model reads tokens again."""
         for split in self.splits.values():
             for example in split.examples:
                 example.pop("turn_embeds", None)
 
     def fit_standardizers(self, model: Any) -> None:
-        """Take the training set's means and deviations into the model (needs
-        `cache_features` first).
+        """Fit the model's standardizers to the training split.
+
+        Needs the vectors of `cache_features`.
         """
         base = model.emonet
         if base.standardizer is None:
@@ -141,13 +148,11 @@ class EncodedCorpus(Mapping[str, EncodedSplit]):
         train = self.splits["train"].examples
         base.standardizer.fit(torch.from_numpy(np.concatenate([example["turn_embeds"] for example in train])))
         if base.memory_standardizer is not None:
-            used = {place for example in train for row in example["memory_index"] for place in row}
+            used = {index for example in train for row in example["memory_index"] for index in row}
             if used:
                 base.memory_standardizer.fit(torch.from_numpy(np.asarray(self.collator.memory)[sorted(used)]))
 
 
 def _has_trained_input(config: Any) -> bool:
-    """Whether an id embedding below the backbone is trained; markers that are text are
-    not.
-    """
-    return config.speaker_identity == "global" and config.identity_position == "marker"
+    """Whether an embedding below the backbone is trained: ids at markers, not names."""
+    return bool(config.speaker_identity == "global" and config.identity_position == "marker")

@@ -1,13 +1,11 @@
-"""The builder that all corpora share: files → dialogues → the two views, with global ids
-and histories.
-"""
+"""Build the two views of a corpus from its files: the base of all corpora."""
 
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import datasets
 
@@ -23,20 +21,21 @@ _SPLIT_NAMES = {
     "test": datasets.Split.TEST,
 }
 _HERE = Path(__file__).parent
-# What reads a corpus's files; a loading script has all of it beside it.
+# The code that determines the rows. A loading script has all of it in its own folder.
 _CODE = (_HERE, *(_HERE.parent / room for room in ("dialogue", "files", "speakers")))
 
 
 @dataclass
-class ConversationConfig(datasets.BuilderConfig):
+class ConversationConfig(datasets.BuilderConfig):  # type: ignore[misc]
     """Configuration of a corpus view.
 
     Args:
         view: `utterances` or `dialogues`.
-        history_window / history_scope: See [`speaker_histories`].
-        verify_counts: Check the corpus's known counts and refuse files that differ.
-        source_digest: Set by the builder: digest of source files, labels and code, so
-            that the cache notices a change.
+        history_window: See [`speaker_histories`].
+        history_scope: See [`speaker_histories`].
+        verify_counts: Refuse files whose counts differ from the published ones.
+        source_digest: Digest of source files, labels and code, set by the builder so that
+            a change invalidates the cache.
     """
 
     view: str = "dialogues"
@@ -46,36 +45,40 @@ class ConversationConfig(datasets.BuilderConfig):
     source_digest: str = ""
 
 
-class ConversationBuilder(datasets.GeneratorBasedBuilder):
-    """Base of the corpora; a subclass names its files, labels and counts, and reads a
-    file into dialogues.
+class ConversationBuilder(datasets.GeneratorBasedBuilder):  # type: ignore[misc]
+    """Base of all corpora.
+
+    A subclass sets files, labels and counts, and reads a file into dialogues.
     """
 
     BUILDER_CONFIG_CLASS = ConversationConfig
-    BUILDER_CONFIGS = [ConversationConfig(name=view, view=view) for view in ("dialogues", "utterances")]
+    BUILDER_CONFIGS: ClassVar = [
+        ConversationConfig(name=view, view=view) for view in ("dialogues", "utterances")
+    ]
     DEFAULT_CONFIG_NAME = "dialogues"
     VERSION = datasets.Version("1.0.0")
 
-    corpus: str = ""  # the name in every result
-    labels: list[str] = []
-    files: Mapping[str, str] = {}  # split → file name
-    url: str = ""  # public home, in front of the file name
-    sizes: Mapping[str, tuple[int, int]] = {}  # split → dialogues, turns
-    label_counts: Mapping[str, Mapping[str, int]] = {}  # split → label → turns, where published
+    corpus: str = ""  # the name in all results
+    labels: ClassVar[list[str]] = []
+    files: ClassVar[Mapping[str, str]] = {}  # split → file name
+    url: str = ""  # public home; a file name follows it
+    sizes: ClassVar[Mapping[str, tuple[int, int]]] = {}  # split → dialogues, turns
+    # split → label → turns, where they are published
+    label_counts: ClassVar[Mapping[str, Mapping[str, int]]] = {}
     description: str = ""
     homepage: str = ""
     licence: str = ""
 
     def __init__(self, *args: Any, **kwargs: Any):
-        # datasets keys a data_dir by its path alone and would serve stale rows when its
-        # files change.
+        # datasets keys a data_dir by its path alone, and would return stale rows after
+        # its files changed.
         if kwargs.get("data_dir"):
             kwargs["source_digest"] = self.cache_digest(source_files(type(self), Path(kwargs["data_dir"])))
         super().__init__(*args, **kwargs)
 
     @staticmethod
     def read(path: Path, split: str) -> list[Dialogue]:
-        """The dialogues of one file, each with all its turns in order."""
+        """Read the dialogues of a file, each with its turns in order."""
         raise NotImplementedError
 
     def _info(self) -> datasets.DatasetInfo:
@@ -105,22 +108,28 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):
 
     @classmethod
     def dialogues(cls, paths: Mapping[str, Path], verify_counts: bool = True) -> list[Dialogue]:
-        """All dialogues of all splits, in order of time, checked."""
+        """Read and check the dialogues of all splits, in chronological order.
+
+        Raises:
+            DataFormatError: for a repeated dialogue id, an unknown label, or other counts
+                than the published ones.
+        """
         found = [dialogue for split, path in paths.items() for dialogue in cls.read(path, split)]
         owners: dict[str, str] = {}
         for dialogue in found:
             file, name = paths[dialogue.split].name, dialogue.dialogue_id
             if name in owners:
                 raise DataFormatError(
-                    f"{file}: dialogue_id {name!r} is used already in {owners[name]}; ids are unique over all "
-                    "splits, or a dialogue would leak from one into the other. Rename one of the two."
+                    f"{file}: dialogue_id {name!r} is used already in {owners[name]}. Ids must be "
+                    "unique over all splits, or a dialogue could leak from one into another. "
+                    "Rename one of the two."
                 )
             owners[name] = file
             for number, turn in enumerate(dialogue.turns, 1):
                 if turn.emotion is not None and turn.emotion not in cls.labels:
                     raise DataFormatError(
-                        f"{file}, dialogue {name!r}: unknown label {turn.emotion!r} in turn {number}, emotion; "
-                        f"the labels are {', '.join(cls.labels)}."
+                        f"{file}, dialogue {name!r}: unknown label {turn.emotion!r} "
+                        f"in turn {number}, emotion; the labels are {', '.join(cls.labels)}."
                     )
         if verify_counts:
             cls._verify(found)
@@ -130,7 +139,7 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):
     def rows(
         cls, paths: Mapping[str, Path], config: ConversationConfig
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """(split, row) of the configured view."""
+        """Yield (split, row) of the configured view."""
         dialogues = cls.dialogues(paths, config.verify_counts)
         registry = SpeakerRegistry.from_dialogues(dialogues)
         histories = speaker_histories(dialogues, config.history_window, config.history_scope)
@@ -145,8 +154,8 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):
                         "speakers": list(turn.speakers),
                         "speaker_id": registry.id_of(turn.speakers[0]),
                         "text": turn.text,
-                        # As a number: datasets encodes no name in a list whose first turn
-                        # has none.
+                        # Encode the label here: datasets encodes no label name in a list
+                        # whose first turn has none.
                         "emotion": None if turn.emotion is None else cls.labels.index(turn.emotion),
                         "utterance_index": index,
                         "speaker_history_index": earlier,
@@ -156,18 +165,20 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):
             if config.view == "dialogues":
                 yield dialogue.split, {"dialogue_id": dialogue.dialogue_id, "turns": turns}
                 continue
-            for place, row in enumerate(turns):
-                said = [texts[earlier] for earlier in row["speaker_history_index"]]
+            for turn_index, turn_row in enumerate(turns):
                 yield (
                     dialogue.split,
-                    {"dialogue_id": dialogue.dialogue_id, "turn": place, **row, "speaker_history": said},
+                    {
+                        "dialogue_id": dialogue.dialogue_id,
+                        "turn": turn_index,
+                        **turn_row,
+                        "speaker_history": [texts[i] for i in turn_row["speaker_history_index"]],
+                    },
                 )
 
     @classmethod
     def cache_digest(cls, paths: Mapping[str, Path]) -> str:
-        """Digest of everything but the configuration that the rows depend on: files,
-        labels, and this code.
-        """
+        """Digest of the files, the labels and the code that determine the rows."""
         digest = hashlib.sha256(repr((cls.corpus, cls.labels, digest_of(paths))).encode())
         for code in sorted(path for room in _CODE for path in room.glob("*.py")):
             digest.update(code.read_bytes())
@@ -183,13 +194,18 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):
             if size != expected or (published is not None and labels != Counter(published)):
                 raise DataFormatError(
                     f"{cls.corpus} {split}: expected {expected[0]} dialogues and {expected[1]} turns, labels "
-                    f"{dict(published or {})}; found {size[0]} and {size[1]}, labels {dict(labels)}. These are other files "
-                    "than the published ones; pass verify_counts=False to use them."
+                    f"{dict(published or {})}; found {size[0]} and {size[1]}, labels {dict(labels)}. "
+                    "These are not the published files; download them again, or pass "
+                    "verify_counts=False to use them."
                 )
 
 
 def source_files(builder: type[ConversationBuilder], data_dir: Path) -> dict[str, Path]:
-    """The corpus's files in `data_dir`; DataFormatError names the missing ones."""
+    """Find the corpus's files (split → path) in `data_dir`.
+
+    Raises:
+        DataFormatError: if some are missing; it names them.
+    """
     paths = {split: data_dir / name for split, name in builder.files.items()}
     missing = [path.name for path in paths.values() if not path.is_file()]
     if missing:
@@ -200,13 +216,13 @@ def source_files(builder: type[ConversationBuilder], data_dir: Path) -> dict[str
 
 
 def digest_of(paths: Mapping[str, Path]) -> str:
-    """Digest of files' contents, in order of their splits."""
+    """Digest of the contents of files (split → path), in order of their splits."""
     digest = hashlib.sha256()
     for split in sorted(paths):
         digest.update(split.encode() + b"\0" + hashlib.sha256(paths[split].read_bytes()).digest())
     return digest.hexdigest()[:16]
 
 
-def by_label(labels: Sequence[str], *numbers: int) -> dict[str, int]:
-    """Label → number of turns."""
-    return dict(zip(labels, numbers, strict=True))
+def by_label(labels: Sequence[str], *counts: int) -> dict[str, int]:
+    """Map labels to their numbers of turns."""
+    return dict(zip(labels, counts, strict=True))

@@ -1,6 +1,4 @@
-"""Cached features: what a frozen backbone computes is computed once per corpus and
-memory-mapped from disk.
-"""
+"""Compute a frozen backbone's vectors once per corpus and memory-map them from disk."""
 
 import hashlib
 import json
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from tqdm.auto import tqdm
 
@@ -22,7 +21,9 @@ from ..inference.predict import TOKENS_PER_PASS, batches_by_length, memory_vecto
 from ..modeling_emonet import EmoNetForSequenceClassification, EmoNetModel
 from ..processing_emonet import EmoNetProcessor
 
-# The fields that decide what a frozen backbone's read-out of a turn is.
+FloatArray = npt.NDArray[np.float32]
+
+# The configuration fields that a frozen backbone's turn vectors depend on.
 _TURN_FIELDS = ("context_mode", "causal", "context_window", "pooling", "pool_marker", "readout_layer")
 
 
@@ -32,20 +33,21 @@ def cached_turn_features(
     windows: Sequence[Mapping[str, Any]],
     cache_dir: Path | None = None,
     progress: bool = True,
-) -> list[np.ndarray]:
-    """Turn vectors (T, H) of each window by the frozen backbone, from the cache where
-    they are there already.
+) -> list[FloatArray]:
+    """Turn vectors (T, H) of each window from the frozen backbone.
+
+    They are read from the cache if they are in it, and else computed and stored there.
     """
 
-    def compute(out: np.memmap) -> None:
+    def compute(out: FloatArray) -> None:
         starts = np.cumsum([0] + [len(window["speaker_ids"]) for window in windows])
-        for places in _passes(windows, progress, "turn features"):
-            batch = processor.collate([{**windows[place], "memory_index": []} for place in places])
+        for indices in _passes(windows, progress, "turn features"):
+            batch = processor.collate([{**windows[index], "memory_index": []} for index in indices])
             names = ("input_ids", "attention_mask", "turn_ids", "speaker_ids", "sequence_index", "read_mask")
             vectors = model.encode_turns(**{name: batch[name] for name in names if name in batch})
-            for row, place in enumerate(places):
-                turns = len(windows[place]["speaker_ids"])
-                out[starts[place] : starts[place] + turns] = vectors[row, :turns].float().cpu().numpy()
+            for row, index in enumerate(indices):
+                turns = len(windows[index]["speaker_ids"])
+                out[starts[index] : starts[index] + turns] = vectors[row, :turns].float().cpu().numpy()
 
     key = _key(model, [model.encoder], _TURN_FIELDS, ((w["input_ids"], w["turn_ids"]) for w in windows))
     sizes = [len(window["speaker_ids"]) for window in windows]
@@ -59,22 +61,25 @@ def cached_memory_features(
     texts: Sequence[str],
     cache_dir: Path | None = None,
     progress: bool = True,
-) -> np.ndarray:
-    """Vectors (N, H) of the utterances `texts` by the frozen memory encoder; equal texts
-    are encoded once.
+) -> FloatArray:
+    """Vectors (N, H) of the utterances `texts` from the frozen memory encoder.
+
+    Equal texts are encoded once.
     """
     distinct = list(dict.fromkeys(texts))
     tokens = processor.encode_memory(distinct)
 
-    def compute(out: np.memmap) -> None:
-        for places, vectors in memory_vectors(model, processor, tokens, progress):
-            out[places] = vectors
+    def compute(out: FloatArray) -> None:
+        for indices, vectors in memory_vectors(model, processor, tokens, progress):
+            out[indices] = vectors
 
     encoder = model.encoder if model.memory_encoder is None else model.memory_encoder
     key = _key(model, [encoder], ("pooling", "readout_layer"), tokens)
     table = _cached(key, (len(distinct), model.config.hidden_size), compute, cache_dir)
-    row = {text: place for place, text in enumerate(distinct)}
-    return table[np.array([row[text] for text in texts], dtype=np.int64)] if len(texts) else table
+    if not texts:
+        return table
+    row_of = {text: row for row, text in enumerate(distinct)}
+    return table[np.array([row_of[text] for text in texts], dtype=np.int64)]
 
 
 def set_concept_vectors(
@@ -83,8 +88,10 @@ def set_concept_vectors(
     cache_dir: Path | None = None,
     progress: bool = True,
 ) -> None:
-    """Give the context module its concepts' vectors: each read by the backbone as an
-    utterance, standardised as turns are.
+    """Encode the knowledge graph's concepts and set them in the context module.
+
+    The backbone reads each concept as an utterance; its vector is standardized like those
+    of turns.
     """
     assert processor.concepts is not None
     base: Any = model.emonet
@@ -98,39 +105,40 @@ def set_concept_vectors(
 def _passes(examples: Sequence[Mapping[str, Any]], progress: bool, title: str) -> Iterable[list[int]]:
     batches = batches_by_length(examples, 256, TOKENS_PER_PASS)
     with torch.inference_mode(), tqdm(total=len(examples), desc=title, disable=not progress) as bar:
-        for places in batches:
-            yield places
-            bar.update(len(places))
+        for indices in batches:
+            yield indices
+            bar.update(len(indices))
 
 
 def _key(
     model: EmoNetModel, encoders: Sequence[torch.nn.Module], fields: Sequence[str], tokens: Iterable[Any]
 ) -> str:
-    digest = hashlib.sha256(b"1")  # the layout of the cached file
+    """Digest of everything that the cached vectors depend on."""
+    digest = hashlib.sha256(b"1")  # version of the cached file's layout
     for encoder in encoders:
         digest.update(weights_digest(encoder).encode())
-    said = {name: getattr(model.config, name) for name in fields}
-    if model.config.context_window == 0 or model.config.is_decoder_backbone:
-        said.update(
-            {"causal": True} if "causal" in said else {}
-        )  # the backbone reads no later turn either way
-    digest.update(json.dumps(said).encode())
+    settings = {name: getattr(model.config, name) for name in fields}
+    if "causal" in settings and (model.config.context_window == 0 or model.config.is_decoder_backbone):
+        settings["causal"] = True  # the backbone reads no later turn, whatever the setting
+    digest.update(json.dumps(settings).encode())
     for item in tokens:
         digest.update(json.dumps(item).encode())
     return digest.hexdigest()[:32]
 
 
 def _cached(
-    key: str, shape: tuple[int, int], compute: Callable[[np.memmap], None], cache_dir: Path | None
-) -> np.ndarray:
-    """The float32 table under `key`, memory-mapped; computed into a temporary file and
-    moved there when complete.
+    key: str, shape: tuple[int, int], compute: Callable[[FloatArray], None], cache_dir: Path | None
+) -> FloatArray:
+    """Memory-map the float32 table under `key`; compute it first if it is missing.
+
+    It is computed into a temporary file and moved when complete, so an interrupted run
+    leaves no partial table.
     """
     folder = (cache_dir or cache_root()) / "features"
     path = folder / f"{key}.npy"
     if path.is_file():
-        with suppress(ValueError, EOFError):  # what is no table is made anew
-            table = np.load(path, mmap_mode="r", allow_pickle=False)
+        with suppress(ValueError, EOFError):  # compute a damaged table again
+            table: FloatArray = np.load(path, mmap_mode="r", allow_pickle=False)
             if table.shape == shape:
                 return table
     with room_on_disk(folder, "run the same command again, or set EMONET_CACHE to another folder"):
@@ -145,12 +153,14 @@ def _cached(
             os.replace(temporary, path)
         finally:
             Path(temporary).unlink(missing_ok=True)
-    return np.load(path, mmap_mode="r")
+    table = np.load(path, mmap_mode="r")
+    return table
 
 
 def _reserve(path: str) -> None:
-    """Take a mapped file's room on the disk: where there is none, writing to the map
-    would kill the process (SIGBUS).
+    """Allocate a mapped file's blocks on disk.
+
+    On a full disk, writing to an unallocated map would kill the process (SIGBUS).
     """
     if hasattr(os, "posix_fallocate"):
         with open(path, "r+b") as file:

@@ -1,6 +1,4 @@
-"""What each speaker said before: the history columns, and the rule that keeps the splits
-apart.
-"""
+"""Compute each speaker's history without leakage between the splits."""
 
 from collections.abc import Sequence
 
@@ -12,22 +10,25 @@ SCOPES = ("corpus", "dialogue", "none")
 
 
 def speaker_histories(dialogues: Sequence[Dialogue], window: int, scope: str) -> list[list[list[int]]]:
-    """For each dialogue and turn, the indices of its speaker's last `window` earlier
-    utterances, oldest first.
+    """Indices of the speaker's last earlier utterances for each turn of each dialogue.
 
-    `dialogues` stand in order of time; an utterance's index is its position in them. A
-    train turn's history holds train utterances only; a validation or test turn's holds
-    train and its own split's. Several people's turn belongs to the
-    primary speaker. Text only: no label takes part.
+    They are ordered from oldest to newest. A train turn's history holds train utterances
+    only; a validation or test turn's holds train and its own split's. A turn of several
+    people belongs to its first speaker. Labels are never used.
 
     Args:
+        dialogues: In chronological order. An utterance's index is its position in them.
+        window: The largest number of utterances in a history.
         scope: `corpus` (all earlier dialogues), `dialogue` (this one only) or `none`.
+
+    Raises:
+        DataFormatError: for an unknown scope or a window below 1.
     """
     if scope not in SCOPES:
         raise DataFormatError(f"history_scope={scope!r} is not one of {', '.join(SCOPES)}.")
     if window < 1:
         raise DataFormatError("history_window must be at least 1; for no history use history_scope='none'.")
-    said: dict[str, dict[str, list[int]]] = {}  # reader split → identity → indices it may see
+    visible: dict[str, dict[str, list[int]]] = {}  # reading split → identity → indices
     readers = ("train", *sorted({dialogue.split for dialogue in dialogues} - {"train"}))
     histories, index = [], 0
     for dialogue in dialogues:
@@ -36,10 +37,10 @@ def speaker_histories(dialogues: Sequence[Dialogue], window: int, scope: str) ->
             key = identity(turn.speakers[0], dialogue.dialogue_id)
             if scope == "dialogue":
                 key = f"{key}@{dialogue.split}@{dialogue.dialogue_id}"
-            seen = said.setdefault(dialogue.split, {}).get(key, [])
-            rows.append([] if scope == "none" else seen[-window:])
+            earlier = visible.setdefault(dialogue.split, {}).get(key, [])
+            rows.append([] if scope == "none" else earlier[-window:])
             for reader in readers if dialogue.split == "train" else (dialogue.split,):
-                said.setdefault(reader, {}).setdefault(key, []).append(index)
+                visible.setdefault(reader, {}).setdefault(key, []).append(index)
             index += 1
         histories.append(rows)
     return histories

@@ -1,4 +1,4 @@
-"""`load_conversations`, the one front door to every corpus."""
+"""Load a known corpus or your own files."""
 
 import os
 import warnings
@@ -35,12 +35,13 @@ _FILE_SPLITS = {
 }
 
 
-class Conversations(datasets.DatasetDict):
+class Conversations(datasets.DatasetDict):  # type: ignore[misc]
     """A `DatasetDict` that knows its speakers, labels and version.
 
     Attributes:
-        speakers: The registry of global ids. labels: Label names in order.
-            dataset_version: Stands beside every result.
+        speakers: The registry of global ids.
+        labels: Label names in order of their ids.
+        dataset_version: Corpus and version, recorded with all results.
     """
 
     speakers: SpeakerRegistry
@@ -49,12 +50,13 @@ class Conversations(datasets.DatasetDict):
     _texts: list[str]
 
     def utterance_texts(self) -> list[str]:
-        """The text of every utterance of the corpus by `utterance_index`, all splits."""
+        """Texts of all utterances of all splits, by `utterance_index`."""
         return self._texts
 
     def restricted_to(self, splits: Iterable[str]) -> "Conversations":
-        """The same corpus with these splits only; the utterance table stays whole, so
-        histories still point into it.
+        """Keep these splits only.
+
+        The utterance table stays complete, because histories refer to it.
         """
         return _conversations({name: self[name] for name in splits}, self)
 
@@ -70,23 +72,25 @@ def load_conversations(
     verify_counts: bool = True,
     labels: list[str] | None = None,
 ) -> Conversations:
-    """A corpus, ready to encode.
+    """Load a corpus, ready to encode.
 
     Args:
         name_or_path: `emorynlp` (the full corpus), `emorynlp-aligned`, `meld`, `sample`
             (the embedded corpus); or a JSONL or CSV file, or a folder with `train`,
-            `validation` (or `dev`) and `test` files. A single file is the `train` split,
-            or the split that its name says.
-        data_dir: Folder with a known corpus's files, or its parent; default
-            `$EMONET_DATA`, then the public home.
+            `validation` (or `dev`) and `test` files. A single file becomes the split that
+            its name gives, else `train`.
+        data_dir: Folder with a known corpus's files, or its parent. Default:
+            `$EMONET_DATA`, else the files are downloaded.
         view: `dialogues` or `utterances`.
-        history_window / history_scope: The history columns (`corpus`, `dialogue`,
-            `none`).
+        history_window: The largest number of utterances in a history.
+        history_scope: Where a history comes from: `corpus`, `dialogue` or `none`; see
+            [`speaker_histories`].
+        cache_dir: Where `datasets` stores the built corpus.
         verify_counts: Refuse files of a known corpus that are not the published ones.
-        labels: Label set of your own files; default the emotions that occur in them.
+        labels: Label set of your own files. Default: the emotions that occur in them.
 
     Raises:
-        DataFormatError: for an unknown name, missing or wrong files.
+        DataFormatError: for an unknown name, and for missing or wrong files.
     """
     if view not in VIEWS:
         raise DataFormatError(f"view={view!r} is not one of {', '.join(VIEWS)}.")
@@ -94,7 +98,7 @@ def load_conversations(
         len(set(labels)) < len(labels) or not all(label and clean(label) == label for label in labels)
     ):
         raise DataFormatError(
-            f"labels={short(labels)}: give different names without control characters, none of them empty."
+            f"labels={short(labels)}: label names must be distinct, not empty and without control characters."
         )
     name = str(name_or_path)
     paths: Mapping[str, Path] | None
@@ -117,14 +121,16 @@ def load_conversations(
     with _quiet():
         try:
             instance.download_and_prepare(verification_mode="no_checks")
-        except datasets.exceptions.DatasetGenerationError as error:  # which hides the reason
-            raise DataFormatError(f"{name}: can't be built ({error.__cause__ or error!r}).") from error
+        except datasets.exceptions.DatasetGenerationError as error:  # its own text hides the cause
+            raise DataFormatError(
+                f"{name}: cannot build the dataset ({error.__cause__ or error!r})."
+            ) from error
         except OSError as error:
             if paths:
                 raise
             raise DataFormatError(
-                f"{name}: its files cannot be fetched from {builder.url} ({error}); give their folder as data_dir or in "
-                "the environment variable EMONET_DATA."
+                f"{name}: cannot fetch the files from {builder.url} ({error}). Pass their folder as "
+                "data_dir or set it in the environment variable EMONET_DATA."
             ) from error
         built = instance.as_dataset()
     result = _conversations(dict(built.items()))
@@ -142,13 +148,13 @@ def _conversations(splits: dict[str, Any], source: Conversations | None = None) 
 
 
 def _speakers_and_texts(splits: Conversations, view: str) -> tuple[SpeakerRegistry, list[str]]:
-    """The registry and the utterance table, read back from the built rows."""
+    """Read the registry and the utterance table back from the built rows."""
     rows = [turn for split in splits.values() for turn in _turns(split, view)]
     ids = {turn["speaker_id"]: turn["speaker"] for turn in rows if turn["speaker_id"]}
     texts = [""] * len(rows)
     for turn in rows:
         texts[turn["utterance_index"]] = turn["text"]
-    return SpeakerRegistry(ids[number] for number in sorted(ids)), texts
+    return SpeakerRegistry(ids[speaker_id] for speaker_id in sorted(ids)), texts
 
 
 def _turns(split: Any, view: str) -> Iterable[dict[str, Any]]:
@@ -166,7 +172,7 @@ def _sample() -> Path:
 def _path(name: str) -> Path:
     try:
         return Path(name).expanduser()
-    except RuntimeError as error:  # ~nobody
+    except RuntimeError as error:  # no home folder for a path like ~nobody
         raise DataFormatError(f"{name!r} is neither a corpus nor a path: {error}") from error
 
 
@@ -182,7 +188,7 @@ def _corpus_folder(
     if data_dir:
         names = ", ".join(builder.files.values())
         raise DataFormatError(
-            f"{data_dir}: neither it nor its folder {folder!r} holds {names}; see {builder.homepage}."
+            f"{data_dir}: neither this folder nor {folder!r} in it has {names}; see {builder.homepage}."
         )
     return None
 
@@ -190,7 +196,7 @@ def _corpus_folder(
 def _own(
     path: Path, labels: list[str] | None, sample: bool
 ) -> tuple[type[ConversationBuilder], dict[str, Path]]:
-    """The builder of the user's own files, and the files by split."""
+    """Make a builder of the user's own files, and map splits to files."""
     files: dict[str, Path] = {}
     if path.is_dir():
         for file in sorted(path.iterdir()):
@@ -205,7 +211,7 @@ def _own(
         files = {split: files[split] for split in SPLITS if split in files}
         if not files:
             raise DataFormatError(
-                f"{path}: no train, validation or test file with the ending {' or '.join(ENDINGS)}."
+                f"{path}: no train, validation or test file with the ending {' or '.join(ENDINGS)}; add one."
             )
     elif path.is_file():
         files = {_FILE_SPLITS.get(path.stem.lower(), "train"): path}
@@ -216,7 +222,7 @@ def _own(
     if labels is None and sample:
         labels = EMORYNLP_LABELS
     if labels is None:
-        with warnings.catch_warnings():  # the builder reads the files again and warns then
+        with warnings.catch_warnings():  # the builder reads the files again, and warns then
             warnings.simplefilter("ignore")
             dialogues = [
                 dialogue for split, file in files.items() for dialogue in read_conversation_file(file, split)
@@ -224,17 +230,17 @@ def _own(
         found = {
             turn.emotion for dialogue in dialogues for turn in dialogue.turns if turn.emotion is not None
         }
-        labels = sorted(found) or EMORYNLP_LABELS  # unlabelled files still need a label column
-    return own_builder(files, labels, "sample" if sample else path.stem, ids_tell_time=sample), files
+        labels = sorted(found) or EMORYNLP_LABELS  # the label column needs names in any case
+    return own_builder(files, labels, "sample" if sample else path.stem, chronological_ids=sample), files
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No progress bars of datasets while small files are built."""
-    shown = datasets.utils.logging.is_progress_bar_enabled()
+    """Hide the progress bars of datasets."""
+    enabled = datasets.utils.logging.is_progress_bar_enabled()
     datasets.disable_progress_bars()
     try:
         yield
     finally:
-        if shown:
+        if enabled:
             datasets.enable_progress_bars()

@@ -1,9 +1,8 @@
-"""MELD (Poria et al. 2019), its text: multi-party dialogues of Friends with seven
-emotions.
-"""
+"""MELD (Poria et al. 2019): the texts of its multi-party dialogues of Friends."""
 
 import re
 from pathlib import Path
+from typing import ClassVar
 
 from ..dialogue.rows import Dialogue, Turn
 from ..errors import DataFormatError
@@ -24,20 +23,25 @@ _COLUMNS = (
 
 
 class MELD(ConversationBuilder):
-    """13,708 utterances in 1,432 dialogues; an episode's dialogues are ordered by the
-    time their first turn starts.
+    """13,708 utterances in 1,432 dialogues, seven emotions.
+
+    Dialogues of an episode are ordered by the time at which their first turn starts.
     """
 
     corpus = "meld"
     labels = MELD_LABELS
-    files = {"train": "train_sent_emo.csv", "validation": "dev_sent_emo.csv", "test": "test_sent_emo.csv"}
+    files: ClassVar = {
+        "train": "train_sent_emo.csv",
+        "validation": "dev_sent_emo.csv",
+        "test": "test_sent_emo.csv",
+    }
     url = "https://raw.githubusercontent.com/declare-lab/MELD/master/data/MELD/"
-    label_counts = {
+    label_counts: ClassVar = {
         "train": by_label(MELD_LABELS, 1109, 271, 268, 1743, 4710, 683, 1205),
         "validation": by_label(MELD_LABELS, 153, 22, 40, 163, 470, 111, 150),
         "test": by_label(MELD_LABELS, 345, 68, 50, 402, 1256, 208, 281),
     }
-    sizes = {"train": (1038, 9989), "validation": (114, 1109), "test": (280, 2610)}
+    sizes: ClassVar = {"train": (1038, 9989), "validation": (114, 1109), "test": (280, 2610)}
     description = "MELD: emotions of Friends dialogues (text)."
     homepage = "https://github.com/declare-lab/MELD"
     licence = "GPL-3.0"
@@ -49,14 +53,15 @@ class MELD(ConversationBuilder):
         dialogues: dict[int, Dialogue] = {}
         for line, row in rows:
             if not row["Speaker"].strip():
-                raise DataFormatError(f"{path.name}, line {line}, column Speaker: nobody speaks it.")
+                raise DataFormatError(
+                    f"{path.name}, line {line}, column Speaker: the cell is empty; name the speaker."
+                )
             number = whole_number(path, line, row, "Dialogue_ID")
             if number not in dialogues:
                 season, episode = (whole_number(path, line, row, column) for column in ("Season", "Episode"))
                 order = (season, episode, _seconds(path, line, row["StartTime"]), split, number)
-                dialogues[number] = Dialogue(
-                    f"{split}_{number}", split, order
-                )  # numbers start again in each split
+                # Dialogue_ID starts again at 0 in each split.
+                dialogues[number] = Dialogue(f"{split}_{number}", split, order)
             dialogues[number].turns.append(
                 Turn(_names(row["Speaker"], known), row["Utterance"], row["Emotion"])
             )
@@ -64,19 +69,20 @@ class MELD(ConversationBuilder):
 
 
 def _names(cell: str, known: set[str]) -> tuple[str, ...]:
-    """`Ross and Joey` are two people where each of them also speaks alone."""
+    """Split `Ross and Joey` into two people if each of them also speaks alone."""
     names = cell.split(" and ")
     return tuple(names) if all(name in known for name in names) else (cell,)
 
 
 def _seconds(path: Path, line: int, cell: str) -> float:
-    """Seconds of `0:36:59,425` or `00:36:59,425`, which the files mix: as text they would
-    sort wrongly.
+    """Parse `0:36:59,425` or `00:36:59,425` into seconds.
+
+    The files mix both forms, which would sort wrongly as text.
     """
     match = re.fullmatch(r"(\d{1,6}):(\d{1,6}):(\d{1,6}),(\d{1,6})", cell.strip())
     if match is None:
         raise DataFormatError(
-            f"{path.name}, line {line}, column StartTime: {short(cell)} is no time like '00:16:16,059'."
+            f"{path.name}, line {line}, column StartTime: {short(cell)} is not a time like '00:16:16,059'."
         )
     hours, minutes, seconds, milliseconds = map(int, match.groups())
     return hours * 3600 + minutes * 60 + seconds + milliseconds / 1000

@@ -1,6 +1,4 @@
-"""Your own conversations: JSONL, CSV or a chat list, with errors that name file, line and
-column.
-"""
+"""Read your own conversations from JSONL, CSV or a chat list."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -17,15 +15,19 @@ ENDINGS = (".jsonl", ".csv", ".tsv")
 
 
 def read_conversation_file(path: Path, split: str) -> list[Dialogue]:
-    """The dialogues of a `.jsonl`, `.csv` or `.tsv` file; file order stands for time.
+    """Read the dialogues of a `.jsonl`, `.csv` or `.tsv` file, in order of time.
 
-    A row is a turn with `dialogue_id`, `speaker` (or `role`), `text` (or `content`),
-    optional `emotion` and `turn` (then it orders the turns of its dialogue); a JSON line
-    may also be a dialogue `{"dialogue_id", "turns": [...]}`. Empty text is legal. Control
-    characters in texts become blanks, with one warning that counts the turns.
+    A row is a turn with `dialogue_id`, `speaker` (or `role`), `text` (or `content`), and
+    optionally `emotion` and `turn` (which then orders the turns of the dialogue). A JSON
+    line may also be a dialogue `{"dialogue_id", "turns": [...]}`. Text may be empty.
+    Control characters in texts become blanks, with one warning that counts the turns.
+
+    Args:
+        path: The file. Its dialogues must be in chronological order.
+        split: The split that the dialogues belong to.
 
     Raises:
-        DataFormatError: naming file, line and field.
+        DataFormatError: with file, line and field.
     """
     rows: Sequence[tuple[int, dict[str, Any]]]
     if path.suffix.lower() == ".jsonl":
@@ -38,20 +40,26 @@ def read_conversation_file(path: Path, split: str) -> list[Dialogue]:
     if cleaned:
         warnings.warn(f"{path.name}: control characters in {cleaned} turns became blanks.", stacklevel=2)
     if not collected:
-        raise DataFormatError(f"{path.name}: the file holds no turn; write one row a turn.")
+        raise DataFormatError(f"{path.name}: the file holds no turn; write one row for each turn.")
     rank = SPLITS.index(split)
     return [
-        Dialogue(key, split, (rank, place), turns) for place, (key, turns) in enumerate(collected.items())
+        Dialogue(key, split, (rank, index), turns) for index, (key, turns) in enumerate(collected.items())
     ]
 
 
 def conversation_from_chat(
     turns: Sequence[Mapping[str, Any]], dialogue_id: str = "chat", split: str = "test"
 ) -> Dialogue:
-    """A chat list of `{"speaker"|"role", "text"|"content"[, "emotion"]}` as a dialogue.
+    """Convert a chat list into a dialogue.
+
+    Args:
+        turns: Dictionaries with `speaker` (or `role`), `text` (or `content`) and,
+            optionally, `emotion`.
+        dialogue_id: Id of the dialogue.
+        split: The split that it belongs to.
 
     Raises:
-        DataFormatError: naming the turn (from 1) and the field.
+        DataFormatError: with turn (from 1) and field.
     """
     if not isinstance(turns, Sequence) or isinstance(turns, str | bytes):
         raise DataFormatError(f"chat: expected a list of turns, got {type(turns).__name__}.")
@@ -62,13 +70,16 @@ def conversation_from_chat(
 
 
 def own_builder(
-    files: Mapping[str, Path], labels: list[str], name: str, ids_tell_time: bool = False
+    files: Mapping[str, Path], labels: list[str], name: str, chronological_ids: bool = False
 ) -> type[ConversationBuilder]:
-    """A builder for these files (split → file) under this name and label set.
+    """Make the builder of your own files.
 
     Args:
-        ids_tell_time: Whether dialogue ids sort in order of time; else it is train,
-            validation, test, as in the files.
+        files: Split → file.
+        labels: Label names in order of their ids.
+        name: Name of the corpus in results.
+        chronological_ids: Whether sorting dialogue ids gives the order of time. Otherwise
+            it is train, validation, test, each in order of its file.
     """
 
     class OwnConversations(ConversationBuilder):
@@ -80,7 +91,7 @@ def own_builder(
         @staticmethod
         def read(path: Path, split: str) -> list[Dialogue]:
             dialogues = read_conversation_file(path, split)
-            if ids_tell_time:
+            if chronological_ids:
                 for dialogue in dialogues:
                     dialogue.order = (dialogue.dialogue_id,)
             return dialogues

@@ -8,7 +8,7 @@ EMORYNLP_LABELS = ["Joyful", "Mad", "Neutral", "Peaceful", "Powerful", "Sad", "S
 MELD_LABELS = ["anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise"]
 SPLITS = ("train", "validation", "test")
 
-# datasets 3 has no List; there a Sequence of a plain feature is the same.
+# datasets 3 has no List. Its Sequence of a plain feature is the same.
 ListOf: Any = getattr(datasets, "List", datasets.Sequence)
 
 
@@ -26,9 +26,7 @@ def turn_features(labels: list[str]) -> dict[str, Any]:
 
 
 def view_features(view: str, labels: list[str]) -> datasets.Features:
-    """Features of the `utterances` view (a row a turn) or the `dialogues` view (a row a
-    dialogue).
-    """
+    """Features of a view: one row a turn (`utterances`) or a dialogue (`dialogues`)."""
     if view == "dialogues":
         turns = turn_features(labels)
         nested = datasets.List(turns) if hasattr(datasets, "List") else [turns]

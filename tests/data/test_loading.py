@@ -166,7 +166,7 @@ def test_public_files_are_fetched_or_the_way_out_is_named(
     monkeypatch.setattr(MELD, "url", f"{corpora.resolve()}/meld/")
     assert load_conversations("meld", cache_dir=tmp_path).dataset_version == "meld-1.0.0"
     monkeypatch.setattr(EmoryNLP, "url", f"{tmp_path}/nowhere/")
-    with pytest.raises(DataFormatError, match=r"emorynlp: its files cannot be fetched from .*EMONET_DATA"):
+    with pytest.raises(DataFormatError, match=r"emorynlp: cannot fetch the files from .*EMONET_DATA"):
         load_conversations("emorynlp", cache_dir=tmp_path)
 
 

@@ -1,3 +1,1 @@
-"""What a training is asked for: arguments and class weights, below the Trainer that reads
-them.
-"""
+"""Training arguments, class weights, logit adjustment and presets."""

@@ -1,4 +1,4 @@
-"""Training arguments of EmoNet and the class weights that they name."""
+"""Define the training arguments and compute class weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,29 +26,29 @@ class EmoNetTrainingArguments(TrainingArguments):
     """`TrainingArguments` that evaluate each epoch and keep the best epoch on validation.
 
     Args:
-        class_weighting: How `class_weights` were made (`none`, `inverse`, `sqrt_inverse`,
-            `effective`); see [`class_weights`].
-        learning_rate_mapping: Regular expression on parameter names → learning rate; the
-            first that matches wins.
-        early_stopping_patience: Epochs without a better validation score before training
-            stops; 0 for never.
-        logit_adjustment: After training a bias for every class is fitted, to what
-            cross-fitted heads say of training dialogues (`out_of_fold`) or to
-            `validation`; see `logit_adjustment.py`.
-        lora_rank: Rank of LoRA adapters on the backbone, whose own weights are then not
-            trained; 0 for none.
+        class_weighting: Scheme of the class weights: `none`, `inverse`, `sqrt_inverse` or
+            `effective`; see [`class_weights`].
+        learning_rate_mapping: Regular expression on parameter names → learning rate. The
+            first match wins.
+        early_stopping_patience: Stop after this many epochs without a better validation
+            score; 0 never stops early.
+        logit_adjustment: Fit a bias for each class after training, to the out-of-fold
+            predictions of cross-fitted heads (`out_of_fold`) or to `validation`; see
+            `logit_adjustment.py`.
+        lora_rank: Rank of LoRA adapters on the backbone, whose own weights then stay
+            frozen; 0 for none.
         lora_alpha: See [`LoraSettings`].
         lora_dropout: See [`LoraSettings`].
         lora_target_modules: See [`LoraSettings`].
-        head_epochs: With adapters, the head first learns this long on the frozen
-            backbone's cached read-outs.
+        head_epochs: With adapters, first train the head alone for this many epochs on the
+            frozen backbone's cached vectors.
     """
 
     class_weighting: str = field(default="none", metadata=_one_of(CLASS_WEIGHTINGS))
     learning_rate_mapping: dict[str, float] | str = field(default_factory=dict)
     early_stopping_patience: int = field(
         default=0,
-        metadata=_help("Epochs without gain before stopping; 0: never."),
+        metadata=_help("Stop after this many epochs without a better score; 0: never."),
     )
     logit_adjustment: str = field(default="none", metadata=_one_of(LOGIT_ADJUSTMENTS))
     lora_rank: int = field(default=0, metadata=_help("Rank of LoRA adapters on the backbone; 0: none."))
@@ -56,16 +56,18 @@ class EmoNetTrainingArguments(TrainingArguments):
     lora_dropout: float = field(default=0.05)
     lora_target_modules: str = field(
         default="all-linear",
-        metadata=_help("Names of layers with commas, or all-linear."),
+        metadata=_help("Comma-separated names of layers, or all-linear."),
     )
-    head_epochs: float = field(default=0, metadata=_help("Epochs of the head alone, before the adapters."))
+    head_epochs: float = field(
+        default=0, metadata=_help("Epochs that train the head alone, before the adapters.")
+    )
     output_dir: str | None = field(default="emonet-run")
     eval_strategy: str = field(default="epoch")
     save_strategy: str = field(default="epoch")
     save_total_limit: int | None = field(default=1)
     load_best_model_at_end: bool = field(default=True)
     metric_for_best_model: str | None = field(default="weighted_f1")
-    greater_is_better: bool | None = field(default=None)  # a loss is better lower, everything else higher
+    greater_is_better: bool | None = field(default=None)  # False for a loss, else True
     logging_strategy: str = field(default="epoch")
     train_sampling_strategy: str = field(default="group_by_length")
     remove_unused_columns: bool = field(default=False)
@@ -73,9 +75,7 @@ class EmoNetTrainingArguments(TrainingArguments):
 
     @property
     def saves_nothing(self) -> bool:
-        """Whether no checkpoint is written: the best weights are kept in memory
-        ([`BestWeights`]).
-        """
+        """Whether no checkpoint is written; [`BestWeights`] keeps the best in memory."""
         return str(getattr(self.save_strategy, "value", self.save_strategy)) == "no"
 
     def __post_init__(self) -> None:
@@ -85,27 +85,28 @@ class EmoNetTrainingArguments(TrainingArguments):
         if self.saves_nothing:
             self.load_best_model_at_end = False
         if self.bf16 and not torch.accelerator.is_available():
-            self.use_cpu = True  # which the base class wants said where a processor computes in bfloat16
+            self.use_cpu = True  # the base class requires it for bfloat16 on a CPU
         super().__post_init__()  # type: ignore[no-untyped-call]
         if self.hub_token:
-            mend = "log in, or set HF_TOKEN, instead"
-            raise EmoNetError(f"hub_token would be pickled into training_args.bin: {mend}.")
+            raise EmoNetError(
+                "hub_token would be pickled into training_args.bin: log in, or set HF_TOKEN, instead."
+            )
 
 
 def class_weights(labels: Sequence[int] | np.ndarray, num_labels: int, scheme: str) -> list[float] | None:
-    """Class weights from training labels, with mean 1; None for `none`.
+    """Compute class weights with mean 1 from training labels; None for `none`.
 
-    `inverse`: 1/n_c. `sqrt_inverse`: 1/√n_c. `effective`: (1 - β)/(1 - β^n_c) with β =
-    0.999 (Cui et al. 2019, eq. 2). A class without a training label takes the largest
-    weight of the others.
+    With n_c the number of labels of class c, `inverse` is 1/n_c, `sqrt_inverse` 1/√n_c,
+    and `effective` (1 - β)/(1 - β^n_c) with β = 0.999 (Cui et al. 2019, eq. 2). A class
+    without a training label gets the largest weight of the others.
 
     Args:
-        labels: (N,) label ids; negative ones do not count.
-        num_labels: How many weights are needed.
+        labels: Label ids (N,). Negative ids are ignored.
+        num_labels: The number of classes.
         scheme: One of `CLASS_WEIGHTINGS`.
 
     Raises:
-        EmoNetError: for an unknown scheme, or without any label.
+        EmoNetError: for an unknown scheme, or if no turn has a label.
     """
     if scheme not in CLASS_WEIGHTINGS:
         raise EmoNetError(f"Class weighting {scheme!r} is not one of {', '.join(CLASS_WEIGHTINGS)}.")
@@ -114,7 +115,9 @@ def class_weights(labels: Sequence[int] | np.ndarray, num_labels: int, scheme: s
     labels = np.asarray(labels)
     counts = np.bincount(labels[labels >= 0], minlength=num_labels).astype(float)
     if not counts.any():
-        raise EmoNetError("Class weights need labelled training turns, and there are none.")
+        raise EmoNetError(
+            "Class weights need labelled training turns, and there are none. Use scheme 'none'."
+        )
     present = counts > 0
     raw = np.zeros(num_labels)
     if scheme == "effective":

@@ -1,17 +1,17 @@
-"""The bias by which classes are weighed against each other, fitted to what a model says
-of dialogues it has not learnt from.
+"""Fit a bias for each class to predictions on dialogues the model was not trained on.
 
-`out_of_fold`: each member of a [`HeadEnsemble`] leaves out its fold of the training
-dialogues, so that the training set itself, seven times the size of EmoryNLP's validation
-set, shows what the heads say of new dialogues. Where the backbone is trained too, it has
-seen all of them: then the bias is fitted to `validation`, whose own figures flatter from
-then on.
+With `out_of_fold`, each member of a [`HeadEnsemble`] leaves out its own fold of the
+training dialogues. The members' predictions on their folds then show how the heads do on
+new dialogues, on a set seven times as large as EmoryNLP's validation set. A trained
+backbone has seen all training dialogues, so there the bias is fitted to `validation`, and
+the validation metrics are optimistic afterwards.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from ..data.collator import EmoNetCollator, EncodedCorpus, EncodedSplit
@@ -20,38 +20,46 @@ from ..evaluation.significance import dialogue_counts, metric_of_counts
 from ..inference.predict import batches_by_length, predict_logits
 from ..processing_emonet import NO_LABEL
 
+FloatArray = npt.NDArray[np.floating[Any]]
+
 _STEPS = np.linspace(-1, 1, 21)  # a bias of 1 multiplies a class's odds by 2.7
 _SWEEPS = 4
 
 
 def prepare_adjustment(adjustment: str, split: EncodedSplit, members: int) -> None:
-    """Before training: give the dialogues of the training split their folds, if the
-    adjustment needs them.
+    """Assign folds to the training split before training, if the adjustment needs them.
+
+    Args:
+        adjustment: One of `LOGIT_ADJUSTMENTS`.
+        split: The training split.
+        members: The number of heads in the ensemble.
 
     Raises:
-        EmoNetError: for a single head: an ensemble carries the bias, and its members
-            leave out parts for each other.
+        EmoNetError: for a single head. The bias belongs to an ensemble, and folds need
+            several members.
     """
     if adjustment != "none" and members < 2:
         raise EmoNetError(
-            f"logit_adjustment={adjustment!r} needs several heads, which carry the classes' bias: head_members=5."
+            f"logit_adjustment={adjustment!r} needs several heads; set head_members=5, for example."
         )
     if adjustment == "out_of_fold":
         assign_folds(split, members)
 
 
 def assign_folds(split: EncodedSplit, members: int) -> None:
-    """Give every window of a training split the member that does not learn from its
-    dialogue.
-    """
-    for number, windows in enumerate(split.windows):
+    """Assign each dialogue to the fold of one member, which is not trained on it."""
+    for index, windows in enumerate(split.windows):
         for window in windows:
-            window["fold"] = number % members
+            window["fold"] = index % members
 
 
 def member_labels(labels: torch.Tensor, folds: torch.Tensor, members: int) -> torch.Tensor:
-    """(B, T) labels and (B,) folds → (B, T, M): the labels that each member learns from,
-    -100 in its own fold.
+    """Labels (B, T, M) for each member: -100 where the dialogue is in its own fold.
+
+    Args:
+        labels: Label ids (B, T).
+        folds: The fold of each dialogue (B,).
+        members: The number of members M.
     """
     own = folds[:, None] == torch.arange(members, device=folds.device)
     return labels[:, :, None].expand(-1, -1, members).masked_fill(own[:, None], NO_LABEL)
@@ -60,85 +68,98 @@ def member_labels(labels: torch.Tensor, folds: torch.Tensor, members: int) -> to
 @torch.inference_mode()
 def out_of_fold_logits(
     model: Any, split: EncodedSplit, collator: EmoNetCollator, batch_size: int = 16
-) -> np.ndarray:
-    """(N, C): for every turn of a split with folds, in order, the log-probabilities by
-    the member that left it out.
+) -> FloatArray:
+    """Log-probabilities (N, C) of all turns, by the member not trained on the dialogue.
+
+    Args:
+        model: A model with a [`HeadEnsemble`].
+        split: A split with folds; its turns keep their order.
+        collator: Pads the examples.
+        batch_size: Windows per forward pass.
     """
     model.eval()
     parts: list[Any] = [None] * len(split)
-    for places in batches_by_length(split.examples, batch_size, 8192):
-        batch = collator([split[place] for place in places])
+    for indices in batches_by_length(split.examples, batch_size, 8192):
+        batch = collator([split[index] for index in indices])
         folds, _ = batch.pop("folds"), batch.pop("labels")
-        logits = (
-            model(**{key: value.to(model.device) for key, value in batch.items()})
-            .member_logits.float()
-            .log_softmax(-1)
-        )
-        for row, place in enumerate(places):
-            example = split[place]
+        output = model(**{key: value.to(model.device) for key, value in batch.items()})
+        logits = output.member_logits.float().log_softmax(-1)
+        for row, index in enumerate(indices):
+            example = split[index]
             turns = slice(example["read_from"], len(example["speaker_ids"]))
-            parts[place] = logits[row, turns, int(folds[row])].cpu().numpy()
+            parts[index] = logits[row, turns, int(folds[row])].cpu().numpy()
     return np.concatenate(parts)
 
 
 def fit_class_bias(
-    logits: np.ndarray, gold: np.ndarray, dialogues: np.ndarray, resamples: int = 20, seed: int = 0
-) -> np.ndarray:
-    """(C,) with mean 0: what to add to logits (N, C) so that their largest gives the best
-    weighted F1.
+    logits: FloatArray,
+    gold: npt.NDArray[Any],
+    dialogues: npt.NDArray[Any],
+    resamples: int = 20,
+    seed: int = 0,
+) -> FloatArray:
+    """Fit the class bias (C,), with mean 0, that gives the best weighted F1.
 
-    The mean over bootstrap resamples of the dialogues: the best bias of the sample itself
-    follows its noise. Turns whose `gold` is -100 do not count.
+    It is the mean of the best biases of bootstrap resamples of the dialogues, because the
+    best bias of the sample itself would fit its noise.
 
     Args:
-        gold / dialogues: (N,) label ids, and the dialogue of each turn.
+        logits: Scores (N, C) that the bias is added to.
+        gold: Label ids (N,). Turns with -100 are ignored.
+        dialogues: The dialogue (N,) of each turn.
+        resamples: The number of bootstrap resamples.
+        seed: Seed of the resampling.
     """
     kept = gold != NO_LABEL
     logits, gold, dialogues = logits[kept], gold[kept], dialogues[kept]
     turns_of = [np.flatnonzero(dialogues == dialogue) for dialogue in np.unique(dialogues)]
-    random = np.random.default_rng(seed)
-    found = []
+    rng = np.random.default_rng(seed)
+    biases = []
     for _ in range(resamples):
-        turns = np.concatenate(
-            [turns_of[place] for place in random.integers(len(turns_of), size=len(turns_of))]
-        )
-        found.append(_best_bias(logits[turns], gold[turns]))
-    bias = np.mean(found, axis=0)
-    return bias - bias.mean()
+        drawn = rng.integers(len(turns_of), size=len(turns_of))
+        turns = np.concatenate([turns_of[index] for index in drawn])
+        biases.append(_best_bias(logits[turns], gold[turns]))
+    bias: FloatArray = np.mean(biases, axis=0)
+    bias -= bias.mean()
+    return bias
 
 
-def _best_bias(logits: np.ndarray, gold: np.ndarray) -> np.ndarray:
-    """(C,): searched class by class on a grid, from 0, until a sweep over all classes
-    brings nothing.
-    """
+def _best_bias(logits: FloatArray, gold: npt.NDArray[Any]) -> FloatArray:
+    """Search the bias (C,) on a grid, class by class, until a sweep gains nothing."""
 
-    def figure(bias: np.ndarray) -> float:
+    def weighted_f1(bias: FloatArray) -> float:
         counts = dialogue_counts(gold, (logits + bias).argmax(-1), np.zeros(len(gold)), len(bias))
         return float(metric_of_counts(counts[0], "weighted_f1"))
 
     bias = np.zeros(logits.shape[1])
-    best = figure(bias)
+    best = weighted_f1(bias)
     for _ in range(_SWEEPS):
         before = best
         for label in range(len(bias)):
             for step in _STEPS:
-                tried = bias.copy()
-                tried[label] = step
-                if (score := figure(tried)) > best:
-                    bias, best = tried, score
+                candidate = bias.copy()
+                candidate[label] = step
+                if (score := weighted_f1(candidate)) > best:
+                    bias, best = candidate, score
         if best == before:
             break
     return bias
 
 
 def adjust_logits(model: Any, corpus: EncodedCorpus, adjustment: str) -> Sequence[float]:
-    """After training: fit the class bias, set it, and give it."""
+    """Fit the class bias after training, set it in the model, and return it.
+
+    Args:
+        model: A model with a [`HeadEnsemble`].
+        corpus: The encoded corpus; `train` has folds if the adjustment is `out_of_fold`.
+        adjustment: `out_of_fold` or `validation`.
+    """
     if adjustment == "out_of_fold":
         split = corpus["train"]
         logits = out_of_fold_logits(model, split, corpus.collator)
     else:
         split = corpus["validation"]
-        model.classifier.class_bias.zero_()
+        model.classifier.class_bias.zero_()  # an earlier bias must not count
         logits = np.concatenate(
             predict_logits(model, corpus.processor, split.windows, corpus.collator.memory)
         )

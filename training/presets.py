@@ -1,4 +1,4 @@
-"""Presets: each published system, and each ablation row between them, as one word."""
+"""Name the configurations of published systems and of the ablations between them."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,10 +12,13 @@ class Preset:
     """A named configuration.
 
     Attributes:
-        paper: Where it is from. config: `EmoNetConfig` fields. training:
-            `EmoNetTrainingArguments` fields.
-        decoder / decoder_training: Fields of both that differ where the backbone is a
-            decoder.
+        name: The word that selects it.
+        summary: One line for the list of presets.
+        paper: Its source.
+        config: `EmoNetConfig` fields.
+        training: `EmoNetTrainingArguments` fields.
+        decoder: `EmoNetConfig` fields that differ for a decoder backbone.
+        decoder_training: `EmoNetTrainingArguments` fields that differ for a decoder.
     """
 
     name: str
@@ -28,6 +31,7 @@ class Preset:
 
     @property
     def sees_future(self) -> bool:
+        """Whether a turn's prediction uses later turns."""
         return not self.config.get("causal", True)
 
 
@@ -38,8 +42,8 @@ _FINE_TUNED: dict[str, Any] = {
     "per_device_train_batch_size": 8,
     "warmup_steps": 0.1,
 }
-# Without dropout of attention weights an epoch on a CPU takes half the time and less
-# memory: see `EmoNetConfig`.
+# Without attention dropout an epoch on a CPU takes half the time and less memory; see
+# `EmoNetConfig`.
 _CONTEXT: dict[str, Any] = {
     "context_mode": "packed",
     "causal": True,
@@ -56,10 +60,10 @@ _MEMORY: dict[str, Any] = {
 _COMPM = "Lee & Lee 2022, CoMPM (NAACL)"
 _THESIS = "EmoNet thesis: CoMPM with global speakers, speaker behaviour, weighted loss"
 
-# A frozen encoder reads each turn as the sequence it was trained on, and a GRU adds the
-# past; a frozen decoder reads the dialogue, names included, in one pass at a layer behind
-# its middle, each turn from its text. The memory did not help in first trials, so it
-# waits behind `--speaker-memory corpus`.
+# A frozen encoder reads each turn alone, like the sequences of its own training, and a
+# GRU adds the past. A frozen decoder reads the dialogue with its names in one pass; each
+# turn's vector is pooled from its text at a layer after the middle. The memory did not
+# help in first trials, so it is off; `--speaker-memory corpus` turns it on.
 _FAST = {
     "freeze_backbone": True,
     "standardize": True,
@@ -78,8 +82,8 @@ _FAST = {
     "head_members": 4,
     "head_dropout": 0.5,
 }
-# The GRU learns what it can in some five passes and then only remembers; the decoder's
-# head, without one, needs thirty.
+# The GRU overfits after about five epochs, so training stops early. The decoder's head
+# has no GRU and needs all thirty.
 _FAST_TRAINING: dict[str, Any] = {
     "learning_rate": 1e-3,
     "num_train_epochs": 30,
@@ -103,10 +107,9 @@ _FAST_DECODER = {
     "readout_fraction": 2 / 3,
 }
 
-
 _CONTEXT_MODULES = all_context_modules()
-# A published system on cached turn vectors: each turn read alone, its module makes the
-# context, and nothing of EmoNet's added.
+# A published system on cached turn vectors: the backbone reads each turn alone, the
+# system's module adds the context, and none of EmoNet's own parts is used.
 _SYSTEM: dict[str, Any] = {
     **_FAST,
     "speaker_identity": "none",
@@ -131,12 +134,12 @@ _SYSTEM_FINE_TUNED: dict[str, Any] = {
 
 
 def _system(name: str, summary: str, fine_tuned: dict[str, Any] | None = None) -> tuple[Preset, Preset]:
-    """A system of the field in both regimes: on a frozen backbone with cached features,
-    and fine-tuned.
+    """A published system as two presets: frozen backbone and fine-tuned backbone.
 
     Args:
-        name: Of its context module. fine_tuned: What differs where the backbone is
-            trained.
+        name: The name of its context module.
+        summary: One line for the list of presets.
+        fine_tuned: `EmoNetConfig` fields that differ if the backbone is trained.
     """
     module = _CONTEXT_MODULES[name]
     paper, direction = module.paper, {"context_module": name, "causal": not module.sees_future}
@@ -157,13 +160,14 @@ def _system(name: str, summary: str, fine_tuned: dict[str, Any] | None = None) -
             paper,
             tuned,
             {**_FINE_TUNED, "class_weighting": "none"},
-            {"context_window": tuned["context_window"] or None},  # a decoder's turn is read behind its past
+            # A decoder reads the whole past even where an encoder reads each turn alone.
+            {"context_window": tuned["context_window"] or None},
         ),
     )
 
 
-# The head starts where `emonet-fast` ends, and that start counts as the first candidate
-# on validation.
+# The head starts from the weights of `emonet-fast`, and this start is the first
+# candidate on validation.
 _LM_TRAINING: dict[str, Any] = {
     "lora_rank": 16,
     "head_epochs": 30,
@@ -174,30 +178,52 @@ _LM_TRAINING: dict[str, Any] = {
     "warmup_steps": 0.1,
     "weight_decay": 0.01,
     "class_weighting": "inverse",
-    "logit_adjustment": "validation",  # the backbone has learnt from all training dialogues
+    "logit_adjustment": "validation",  # the backbone was trained on all training dialogues
     "eval_on_start": True,
     "save_strategy": "no",
 }
 
 
-def _row(name: str, summary: str, weighted: bool = False, **config: Any) -> Preset:
+def _ablation(name: str, summary: str, weighted: bool = False, **config: Any) -> Preset:
+    """A row of the thesis's ablation: the packed context with `config` changed."""
     training = {**_FINE_TUNED, "class_weighting": "inverse" if weighted else "none"}
     return Preset(name, summary, _THESIS, {**_CONTEXT, **config}, training)
 
 
 _ALL = (
-    _row("context", "packed dialogue context alone", speaker_identity="none"),
-    _row("context-weighted", "context and weighted loss", weighted=True, speaker_identity="none"),
-    _row("local-identity", "context and speaker markers by order of appearance", speaker_identity="local"),
-    _row("global-identity", "context and one id per person (the row that hurts)", speaker_identity="global"),
-    _row("dialogue-memory", "context and what the speaker said in this dialogue",
-         speaker_identity="local", **{**_MEMORY, "speaker_memory": "dialogue"}),
-    _row("corpus-memory", "context and what the speaker said in any dialogue",
-         speaker_identity="local", **{**_MEMORY, "speaker_memory": "corpus"}),
-    _row("identity-memory", "global identity and corpus memory, plain loss",
-         speaker_identity="global", **{**_MEMORY, "speaker_memory": "corpus"}),
-    _row("emonet-thesis", "global identity, corpus memory, weighted loss", weighted=True,
-         speaker_identity="global", **{**_MEMORY, "speaker_memory": "corpus"}),
+    _ablation("context", "packed dialogue context alone", speaker_identity="none"),
+    _ablation("context-weighted", "context and weighted loss", weighted=True, speaker_identity="none"),
+    _ablation(
+        "local-identity", "context and speaker markers by order of appearance", speaker_identity="local"
+    ),
+    _ablation(
+        "global-identity", "context and one id per person (lowers the scores)", speaker_identity="global"
+    ),
+    _ablation(
+        "dialogue-memory",
+        "context and what the speaker said in this dialogue",
+        speaker_identity="local",
+        **{**_MEMORY, "speaker_memory": "dialogue"},
+    ),
+    _ablation(
+        "corpus-memory",
+        "context and what the speaker said in any dialogue",
+        speaker_identity="local",
+        **{**_MEMORY, "speaker_memory": "corpus"},
+    ),
+    _ablation(
+        "identity-memory",
+        "global identity and corpus memory, plain loss",
+        speaker_identity="global",
+        **{**_MEMORY, "speaker_memory": "corpus"},
+    ),
+    _ablation(
+        "emonet-thesis",
+        "global identity, corpus memory, weighted loss",
+        weighted=True,
+        speaker_identity="global",
+        **{**_MEMORY, "speaker_memory": "corpus"},
+    ),
     Preset(
         "compm",
         "context model and pre-trained memory, one sequence a turn",
@@ -216,16 +242,17 @@ _ALL = (
             "head_dropout": 0.0,
         },
         # The paper trains RoBERTa-large at 1e-6, batch 1. A smaller backbone needs a
-        # larger step, and many: 90 steps of eight dialogues at one rate left MiniLM at
-        # the most frequent label (results/earlier/compm-90-steps).
+        # higher rate and many steps: after 90 steps of eight dialogues MiniLM still
+        # predicted the most frequent label only (results/earlier/compm-90-steps).
         {**_FINE_TUNED, "per_device_train_batch_size": 2, "class_weighting": "none"},
         {"pooling": "last"},  # a decoder's first token has seen nothing
     ),
-    # Frozen, the first token of a whole past says little: a GRU over the turns is the
-    # context model, as in the other frozen rows.
+    # In a frozen backbone the first token says little about a whole past. A GRU over the
+    # turns is the context model instead, as in the other frozen presets.
     Preset(
         "compm-frozen",
-        "CoMPM's two branches on cached features: a GRU over the turns, and the speaker's earlier turns of the dialogue",
+        "CoMPM's two branches on cached features: a GRU over the turns, "
+        "and the speaker's earlier turns of the dialogue",
         _COMPM,
         {
             **_FAST,
@@ -252,12 +279,12 @@ _ALL = (
         _FAST_DECODER,
         _FAST_DECODER_TRAINING,
     ),
-    # What won on validation (results/hunt.md): the classes are weighed by a bias that is
-    # fitted to out-of-fold predictions, not by weights in the loss; the speaker's name or
-    # id stays, the memory doesn't.
+    # The best on validation (results/hunt.md): a class bias fitted to out-of-fold
+    # predictions instead of weights in the loss; speaker names or ids, but no memory.
     Preset(
         "emonet",
-        "EmoNet as it does best: frozen backbone, speakers' names or ids, logits adjusted to weighted F1 on training dialogues",
+        "EmoNet at its best: frozen backbone, speakers' names or ids, "
+        "logits adjusted to weighted F1 on training dialogues",
         _THESIS,
         {**_FAST, "head_members": 5},
         {**_FAST_TRAINING, "logit_adjustment": "out_of_fold"},
@@ -268,36 +295,65 @@ _ALL = (
     *_system("dialoguegcn", "GRU both ways, graph by speaker pair and direction"),
     *_system("rgat", "graph attention by relation and relative position"),
     *_system("dialogxl", "attention heads for the nearby past, all of it, speaker and listeners"),
-    *_system("hitrans", "transformer over turns, same-speaker verification as a second task",
-             fine_tuned={"context_window": None}),
-    *_system("tucore-gcn", "graph of dialogue, turns and speakers, BiLSTM over turns",
-             fine_tuned={"context_window": None, "speaker_identity": "local"}),
+    *_system(
+        "hitrans",
+        "transformer over turns, same-speaker verification as a second task",
+        fine_tuned={"context_window": None},
+    ),
+    *_system(
+        "tucore-gcn",
+        "graph of dialogue, turns and speakers, BiLSTM over turns",
+        fine_tuned={"context_window": None, "speaker_identity": "local"},
+    ),
     *_system("s-page", "streams for the speaker and the others, graph by speaker and position"),
     *_system("dag-erc", "acyclic graph from a turn back to its speaker's last one"),
-    *_system("spcl", "prototypes of the emotions by contrastive learning",
-             fine_tuned={"context_window": 8, "speaker_identity": "name"}),
+    *_system(
+        "spcl",
+        "prototypes of the emotions by contrastive learning",
+        fine_tuned={"context_window": 8, "speaker_identity": "name"},
+    ),
     Preset(
         "emonet-lm",
-        "EmoNet on a language model with LoRA: one causal pass a dialogue, read out behind its middle",
+        "EmoNet on a language model with LoRA: one causal pass a dialogue, "
+        "vectors from a layer after the middle",
         f"{_THESIS}; Hu et al. 2022, LoRA (ICLR)",
-        {**_FAST, "freeze_backbone": False, "attention_dropout": 0.0, "context_module": "none", "speaker_dropout": 0.0,
-         "context_window": None, "speaker_identity": "name", "identity_position": "marker", "pool_marker": False},
+        {
+            **_FAST,
+            "freeze_backbone": False,
+            "attention_dropout": 0.0,
+            "context_module": "none",
+            "speaker_dropout": 0.0,
+            "context_window": None,
+            "speaker_identity": "name",
+            "identity_position": "marker",
+            "pool_marker": False,
+        },
         _LM_TRAINING,
         {"readout_fraction": 2 / 3},
     ),
-)  # fmt: skip
+)
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}
 
 
 def get_preset(name: str) -> Preset:
-    """The preset of that name; EmoNetError lists the known ones otherwise."""
+    """Look up a preset.
+
+    Raises:
+        EmoNetError: for an unknown name; it lists the known ones.
+    """
     if name not in PRESETS:
         raise EmoNetError(f"Unknown preset {name!r}; the presets are {', '.join(PRESETS)}.")
     return PRESETS[name]
 
 
 def preset_config(name: str, is_decoder: bool, num_layers: int) -> dict[str, Any]:
-    """`EmoNetConfig` fields of a preset for a backbone of that kind and depth."""
+    """`EmoNetConfig` fields of a preset for a backbone.
+
+    Args:
+        name: The preset.
+        is_decoder: Whether the backbone is a decoder.
+        num_layers: The number of its layers.
+    """
     preset = get_preset(name)
     fields = {**preset.config, **(preset.decoder if is_decoder else {})}
     fraction = fields.pop("readout_fraction", None)
@@ -307,14 +363,15 @@ def preset_config(name: str, is_decoder: bool, num_layers: int) -> dict[str, Any
 
 
 def preset_training(name: str, is_decoder: bool) -> dict[str, Any]:
-    """`EmoNetTrainingArguments` fields of a preset for a backbone of that kind."""
+    """`EmoNetTrainingArguments` fields of a preset for an encoder or a decoder."""
     preset = get_preset(name)
     return {**preset.training, **(preset.decoder_training if is_decoder else {})}
 
 
 def added_parameters(name: str, hidden_size: int = 384, num_labels: int = 7) -> int:
-    """How many parameters a preset adds to an encoder of that width, besides the
-    backbone's own, id tables and knowledge.
+    """Count the parameters that a preset adds to an encoder of a given width.
+
+    Id tables of speakers and knowledge are not counted.
     """
     import torch
     from transformers import CONFIG_MAPPING
@@ -325,11 +382,12 @@ def added_parameters(name: str, hidden_size: int = 384, num_labels: int = 7) -> 
     bert: Any = CONFIG_MAPPING["bert"]
     backbone = bert(hidden_size=hidden_size, num_hidden_layers=1, num_attention_heads=1, vocab_size=8)
     labels: dict[str, Any] = {
-        "id2label": {place: str(place) for place in range(num_labels)},
-        "label2id": {str(place): place for place in range(num_labels)},
+        "id2label": {index: str(index) for index in range(num_labels)},
+        "label2id": {str(index): index for index in range(num_labels)},
     }
     config = EmoNetConfig(text_config=backbone, **labels, **preset_config(name, False, 1))
     with torch.device("meta"):
         model = EmoNetForSequenceClassification(config)
     encoders = [model.emonet.encoder, *filter(None, [model.emonet.memory_encoder])]
-    return model.num_parameters() - sum(p.numel() for encoder in encoders for p in encoder.parameters())
+    of_encoders = sum(p.numel() for encoder in encoders for p in encoder.parameters())
+    return int(model.num_parameters() - of_encoders)

@@ -1,1 +1,1 @@
-"""Metrics, and what a run leaves behind."""
+"""Score predictions, compare systems and write a run's report."""

@@ -1,8 +1,9 @@
-"""Where a model is right and where it isn't: pure functions over prediction rows.
+"""Score groups of turns: seen speakers, emotion shifts, first turns, confused pairs.
 
-A row is one turn, as `emonet evaluate --predictions` writes it: dialogue_id, turn,
-speaker, emotion (annotated, or None), predicted, scores. A grouping names a group for
-every row, or None; `figures_by` then scores each group.
+All functions are pure and take prediction rows. A row is one turn, as `emonet evaluate
+--predictions` writes it: dialogue_id, turn, speaker, emotion (annotated, or None),
+predicted, scores. A grouping gives the name of a group, or None, for each row;
+`figures_by` then scores each group.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -20,8 +21,16 @@ AGAINST = ("speaker", "turn")
 def figures_by(
     rows: Sequence[Row], groups: Sequence[str | None], labels: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """Group → `n` (annotated turns), `weighted_f1`, `macro_f1`, `accuracy` (fractions),
-    in order of first appearance.
+    """Score each group of rows; groups are in order of first appearance.
+
+    Args:
+        rows: Prediction rows.
+        groups: The group of each row. Rows with None are left out.
+        labels: Label names in order of their ids.
+
+    Returns:
+        For each group `n` (annotated turns), and `weighted_f1`, `macro_f1` and `accuracy`
+        as fractions.
     """
     members: dict[str, list[Row]] = {}
     for row, group in zip(rows, groups, strict=True):
@@ -38,37 +47,44 @@ def figures_by(
 
 
 def by_speaker(rows: Sequence[Row], labels: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Figures of every speaker's turns, who speaks most first."""
+    """Score each speaker's turns; the speaker with the most turns is first."""
     figures = figures_by(rows, [_speaker(row) for row in rows], labels)
     return dict(sorted(figures.items(), key=lambda item: (-item[1]["n"], item[0])))
 
 
 def shift_groups(rows: Sequence[Row], against: str = "speaker") -> list[str | None]:
-    """`shift` where the annotated emotion is another than before, `same` where it isn't,
-    None where there is no before.
+    """Group turns by whether the annotated emotion changes from the previous turn.
 
     Args:
-        against: What is before: `speaker`, this speaker's previous turn in the dialogue
-            (an emotion shift as in Poria et al. 2019, IEEE Access), or `turn`, the
-            dialogue's previous turn by whomever. Only the annotated turns count.
+        rows: Prediction rows, in any order. Turns without an annotation are skipped.
+        against: The turn to compare with: `speaker` for this speaker's previous turn in
+            the dialogue (an emotion shift as in Poria et al. 2019, IEEE Access), `turn`
+            for the dialogue's previous turn by any speaker.
+
+    Returns:
+        `shift` or `same` for each row; None for turns without an annotation or a previous
+        turn.
+
+    Raises:
+        EmoNetError: for another `against`.
     """
     if against not in AGAINST:
         raise EmoNetError(f"against={against!r} is not one of {', '.join(AGAINST)}.")
     groups: list[str | None] = [None] * len(rows)
-    before: dict[Any, str] = {}
-    for place in sorted(range(len(rows)), key=lambda place: turn_key(rows[place])):
-        row = rows[place]
+    previous: dict[Any, str] = {}
+    for index in sorted(range(len(rows)), key=lambda index: turn_key(rows[index])):
+        row = rows[index]
         if row["emotion"] is None:
             continue
         key = (row["dialogue_id"], _speaker(row)) if against == "speaker" else row["dialogue_id"]
-        if key in before:
-            groups[place] = "same" if before[key] == row["emotion"] else "shift"
-        before[key] = row["emotion"]
+        if key in previous:
+            groups[index] = "same" if previous[key] == row["emotion"] else "shift"
+        previous[key] = row["emotion"]
     return groups
 
 
 def place_groups(rows: Sequence[Row]) -> list[str | None]:
-    """`first` for the turn that opens its dialogue, `later` for the others."""
+    """Group turns into `first`, the one that opens its dialogue, and `later`."""
     opening: dict[str, int] = {}
     for row in rows:
         dialogue, turn = turn_key(row)
@@ -77,24 +93,24 @@ def place_groups(rows: Sequence[Row]) -> list[str | None]:
 
 
 def speaker_groups(rows: Sequence[Row], known: Collection[str]) -> list[str | None]:
-    """`seen` where the speaker has an id of their own, `unseen` else; roles (`The
-    Waiter`) have none.
+    """Group turns into `seen` and `unseen` speakers; roles like `The Waiter` are unseen.
 
     Args:
-        known: The names of `speakers.json` (or a `SpeakerRegistry`): who spoke in
-            training.
+        rows: Prediction rows.
+        known: The speakers of the training split: the names in `speakers.json`, or a
+            `SpeakerRegistry`.
     """
     known = set(known)
     return ["seen" if _speaker(row) in known else "unseen" for row in rows]
 
 
 def pair_confusion(rows: Sequence[Row], first: str, second: str) -> dict[str, Any]:
-    """How often two emotions are taken for each other.
+    """How often two emotions are confused with each other.
 
     Returns:
-        `first` and `second`, each with `n` (turns annotated so), `right` and `as_other`
-        (fractions of them); and `confused`, the fraction of both emotions' turns that
-        were given the other of the two.
+        `first` and `second`, each with `emotion`, `n` (turns annotated with it), `right`
+        and `as_other` (fractions of these turns); and `confused`, the fraction of both
+        emotions' turns that were predicted as the other one.
     """
     sides = {}
     for name, other in ((first, second), (second, first)):
@@ -117,30 +133,42 @@ def pair_confusion(rows: Sequence[Row], first: str, second: str) -> dict[str, An
 def most_confused_pair(
     rows: Iterable[Row], labels: Sequence[str], without: Collection[str] = ("neutral",)
 ) -> tuple[str, str]:
-    """The two emotions with the largest share of their turns given the other's name;
-    neutral aside, which draws from all.
+    """Find the two emotions that are confused most often.
+
+    Args:
+        rows: Prediction rows.
+        labels: Label names in order of their ids.
+        without: Labels to leave out, in lower case. Neutral is confused with all others.
+
+    Raises:
+        EmoNetError: if fewer than two labels remain.
     """
     rows = annotated(rows)
     names = [label for label in labels if label.lower() not in without]
-    pairs = [(first, second) for place, first in enumerate(names) for second in names[place + 1 :]]
+    pairs = [(first, second) for index, first in enumerate(names) for second in names[index + 1 :]]
     if not pairs:
         raise EmoNetError(f"No two emotions to confuse in {', '.join(labels)}.")
     return max(pairs, key=lambda pair: pair_confusion(rows, *pair)["confused"])
 
 
 def score_matrix(rows: Sequence[Row], labels: Sequence[str]) -> np.ndarray:
-    """(N, C) the predicted distribution of every row; EmoNetError where a row has none."""
+    """Predicted distributions (N, C) of the rows.
+
+    Raises:
+        EmoNetError: if a row has no score for some label.
+    """
     try:
         return np.array([[row["scores"][label] for label in labels] for row in rows], dtype=float)
     except (KeyError, TypeError) as error:
         raise EmoNetError(
-            "The predictions hold no scores of every label; `emonet evaluate --predictions` writes them."
+            "Some predictions have no score for every label; write them with `emonet evaluate --predictions`."
         ) from error
 
 
 def _speaker(row: Row) -> str:
     if not row.get("speaker"):
         raise EmoNetError(
-            f"Dialogue {row['dialogue_id']!r}, turn {row['turn']}: the predictions don't say who speaks."
+            f"Dialogue {row['dialogue_id']!r}, turn {row['turn']}: the prediction has no speaker; write it "
+            "with `emonet evaluate --predictions`."
         )
-    return row["speaker"]
+    return str(row["speaker"])

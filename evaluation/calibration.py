@@ -1,61 +1,75 @@
-"""How far a confidence can be believed: expected calibration error, reliability,
-temperature scaling.
-"""
+"""Measure the calibration of confidences and fit a temperature."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import EmoNetError
 
-_SMALLEST = 5e-5  # scores are kept with four decimals
+FloatArray = npt.NDArray[np.floating[Any]]
+
+_SMALLEST = 5e-5  # half of the smallest score that four decimals can hold
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Reliability by bins of equal width over the confidence, the largest score of a
-    turn.
+    """Reliability in B bins of equal width over the confidence, a turn's largest score.
 
     Attributes:
-        ece: Expected calibration error, a fraction. edges: (B + 1,) borders. n: (B,)
-            turns in each bin. confidence / accuracy: (B,) means in each bin, NaN where it
-            is empty.
+        ece: Expected calibration error, a fraction.
+        edges: Edges of the bins (B + 1,).
+        n: Turns in each bin (B,).
+        confidence: Mean confidence in each bin (B,), NaN if it is empty.
+        accuracy: Accuracy in each bin (B,), NaN if it is empty.
     """
 
     ece: float
-    edges: np.ndarray
-    n: np.ndarray
-    confidence: np.ndarray
-    accuracy: np.ndarray
+    edges: FloatArray
+    n: npt.NDArray[np.intp]
+    confidence: FloatArray
+    accuracy: FloatArray
 
 
-def calibration(scores: np.ndarray, gold: np.ndarray, bins: int = 15) -> Calibration:
-    """Expected calibration error (Guo et al. 2017, ICML, eq. 3): Σ_b n_b / N ·
-    |accuracy_b - confidence_b|.
+def calibration(scores: npt.NDArray[Any], gold: npt.NDArray[Any], bins: int = 15) -> Calibration:
+    """Compute the expected calibration error (Guo et al. 2017, ICML, eq. 3).
+
+    It is Σ_b n_b / N · |accuracy_b - confidence_b|.
 
     Args:
-        scores: (N, C) distributions. gold: (N,) label ids. bins: How many of equal width;
-            a border belongs to the lower one.
+        scores: Distributions (N, C).
+        gold: Label ids (N,).
+        bins: The number of bins. An edge belongs to the bin below it.
+
+    Raises:
+        EmoNetError: if shapes do not match or there is no turn.
     """
     scores, gold = _checked(scores, gold)
     confidence, right = scores.max(-1), scores.argmax(-1) == gold
     edges = np.linspace(0, 1, bins + 1)
-    owner = np.clip(np.ceil(confidence * bins - 1e-9).astype(int) - 1, 0, bins - 1)
-    n = np.bincount(owner, minlength=bins)
+    bin_of = np.clip(np.ceil(confidence * bins - 1e-9).astype(int) - 1, 0, bins - 1)
+    n = np.bincount(bin_of, minlength=bins)
     with np.errstate(invalid="ignore"):
-        mean_confidence = np.bincount(owner, confidence, bins) / n
-        accuracy = np.bincount(owner, right, bins) / n
+        mean_confidence = np.bincount(bin_of, confidence, bins) / n
+        accuracy = np.bincount(bin_of, right, bins) / n
     ece = float(np.nansum(n * np.abs(accuracy - mean_confidence)) / len(gold))
     return Calibration(ece, edges, n, mean_confidence, accuracy)
 
 
-def fit_temperature(scores: np.ndarray, gold: np.ndarray) -> float:
-    """The temperature T that makes `with_temperature(scores, T)` most likely (Guo et al.
-    2017, section 4.2).
+def fit_temperature(scores: npt.NDArray[Any], gold: npt.NDArray[Any]) -> float:
+    """Fit the temperature T that maximizes the likelihood of the labels.
 
-    Fit it on validation and use it on test. Scores do as well as logits: their logarithms
-    differ by a constant. T > 1 where the model is too sure of itself. Searched between
-    0.05 and 20, by golden section over log T, in which the loss has one valley.
+    See Guo et al. 2017, section 4.2. Fit T on validation and apply it to test with
+    [`with_temperature`]. T > 1 means that the model is overconfident. Scores work as well
+    as logits, because the logarithms of scores differ from logits by a constant only.
+
+    Args:
+        scores: Distributions (N, C).
+        gold: Label ids (N,).
+
+    Raises:
+        EmoNetError: if shapes do not match or there is no turn.
     """
     scores, gold = _checked(scores, gold)
     logits = np.log(np.maximum(scores, _SMALLEST))
@@ -64,6 +78,7 @@ def fit_temperature(scores: np.ndarray, gold: np.ndarray) -> float:
         scaled = logits / np.exp(log_temperature)
         return float((np.logaddexp.reduce(scaled, axis=-1) - scaled[np.arange(len(gold)), gold]).mean())
 
+    # Golden-section search over log T, in which the loss has a single minimum.
     low, high, ratio = np.log(0.05), np.log(20), (np.sqrt(5) - 1) / 2
     for _ in range(60):
         left, right = high - ratio * (high - low), low + ratio * (high - low)
@@ -71,15 +86,17 @@ def fit_temperature(scores: np.ndarray, gold: np.ndarray) -> float:
     return float(np.exp((low + high) / 2))
 
 
-def with_temperature(scores: np.ndarray, temperature: float) -> np.ndarray:
-    """(N, C) distributions, flattened by T > 1 and sharpened by T < 1; the order of the
-    labels stays.
+def with_temperature(scores: npt.NDArray[Any], temperature: float) -> FloatArray:
+    """Apply a temperature T to distributions (N, C): T > 1 flattens, T < 1 sharpens.
+
+    The order of a turn's labels stays the same.
     """
     scaled = np.log(np.maximum(scores, _SMALLEST)) / temperature
-    return np.exp(scaled - np.logaddexp.reduce(scaled, axis=-1, keepdims=True))
+    probabilities: FloatArray = np.exp(scaled - np.logaddexp.reduce(scaled, axis=-1, keepdims=True))
+    return probabilities
 
 
-def _checked(scores: np.ndarray, gold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _checked(scores: npt.NDArray[Any], gold: npt.NDArray[Any]) -> tuple[FloatArray, npt.NDArray[Any]]:
     scores, gold = np.asarray(scores, dtype=float), np.asarray(gold)
     if scores.ndim != 2 or gold.shape != scores.shape[:1] or not len(gold):
         raise EmoNetError(

@@ -1,6 +1,4 @@
-"""The metrics as an `evaluate.Metric`: import it, or `evaluate.load` this file; no
-network either way.
-"""
+"""Offer the metrics as an `evaluate.Metric`, by import or by `evaluate.load`."""
 
 from typing import Any
 
@@ -10,16 +8,17 @@ import evaluate
 from emonet.evaluation.metrics import emotion_metrics
 
 
-class ERCMetric(evaluate.Metric):
-    """`emotion_metrics` behind the `evaluate` interface; `compute(label_names=[...])`
-    names the classes.
+class ERCMetric(evaluate.Metric):  # type: ignore[misc]
+    """`emotion_metrics` behind the `evaluate` interface, without network access.
+
+    Pass the names of the classes with `compute(label_names=[...])`.
     """
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(
-            description="Emotion recognition in conversation: weighted, macro and micro F1, accuracy, per class.",
+            description="Weighted, macro and micro F1, accuracy and per-class figures of emotions.",
             citation="",
-            inputs_description="predictions and references: label ids; label_names: names in order of the ids.",
+            inputs_description="predictions, references: label ids; label_names: names in their order.",
             features=datasets.Features(
                 {"predictions": datasets.Value("int64"), "references": datasets.Value("int64")}
             ),

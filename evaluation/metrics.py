@@ -1,4 +1,4 @@
-"""The field's metrics, audited once: all figures come from scikit-learn."""
+"""Compute the field's metrics with scikit-learn."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,8 +8,8 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precisio
 
 from ..errors import EmoNetError
 
-# The three-class view of Zahiri & Choi 2018. Surprise has no side: MELD, which has it,
-# goes without the view rather than with a side of our choice or a smaller test set.
+# The three-class view of Zahiri & Choi 2018. Surprise belongs to no side, so MELD has no
+# such view: neither a side of our choice nor a smaller test set would be comparable.
 _SIDES = {
     "joyful": "positive", "peaceful": "positive", "powerful": "positive", "joy": "positive",
     "sad": "negative", "mad": "negative", "scared": "negative",
@@ -25,23 +25,24 @@ def emotion_metrics(
     *,
     ignore_index: int = -100,
 ) -> dict[str, Any]:
-    """All figures of a prediction, as fractions.
+    """Compute all metrics of predictions, as fractions.
 
     Args:
-        references / predictions: (N,) label ids; turns whose reference is `ignore_index`
-            do not count.
-        label_names: Names in order of their ids; neutral and the sides are known in any
-            case of letters.
+        references: Annotated label ids (N,).
+        predictions: Predicted label ids (N,).
+        label_names: Names in order of their ids. Neutral and the three-class sides are
+            recognized in upper and lower case.
+        ignore_index: Turns with this reference are left out.
 
     Returns:
         `weighted_f1`, `macro_f1` (over all of `label_names`; a class that never occurs
-        counts as 0), `micro_f1_no_neutral` (over the classes but neutral, as for
-        DailyDialog), `accuracy`, `weighted_f1_3class` and `per_class_3` (positive,
-        neutral, negative; both None where a label has no side), `per_class` (precision,
-        recall, f1, support), `confusion_matrix` (counts, rows are references) and `n`.
+        counts as 0), `micro_f1_no_neutral` (without neutral, as for DailyDialog),
+        `accuracy`, `weighted_f1_3class` and `per_class_3` (positive, neutral, negative;
+        both None if a label has no side), `per_class` (precision, recall, f1, support),
+        `confusion_matrix` (counts, rows are references) and `n`.
 
     Raises:
-        EmoNetError: for lengths that differ, ids outside the labels, or nothing to score.
+        EmoNetError: if lengths differ, an id is not a label, or no turn is labelled.
     """
     gold, guess = np.asarray(references).reshape(-1), np.asarray(predictions).reshape(-1)
     if gold.shape != guess.shape:
@@ -49,11 +50,11 @@ def emotion_metrics(
     kept = gold != ignore_index
     gold, guess = gold[kept], guess[kept]
     if not len(gold):
-        raise EmoNetError("No labelled turn to score.")
+        raise EmoNetError("No labelled turn to score; label at least one.")
     for name, ids in (("references", gold), ("predictions", guess)):
         if ids.min() < 0 or ids.max() >= len(label_names):
             raise EmoNetError(
-                f"{name} hold ids from {ids.min()} to {ids.max()}; the {len(label_names)} labels are 0 and up."
+                f"{name} hold ids from {ids.min()} to {ids.max()}; labels are 0 to {len(label_names) - 1}."
             )
     labels = list(range(len(label_names)))
     options: dict[str, Any] = {"labels": labels, "zero_division": 0}
@@ -73,8 +74,10 @@ def emotion_metrics(
 
 
 def trainer_metrics(label_names: Sequence[str]) -> Callable[[Any], dict[str, float]]:
-    """`compute_metrics` for a Trainer: logits (N, T, C) and labels (N, T), both padded
-    with -100, to flat figures.
+    """Make a Trainer's `compute_metrics`.
+
+    It takes logits (N, T, C) and labels (N, T), both padded with -100, and returns the
+    metrics that are single numbers.
     """
 
     def compute(prediction: Any) -> dict[str, float]:
@@ -92,9 +95,7 @@ def trainer_metrics(label_names: Sequence[str]) -> Callable[[Any], dict[str, flo
 def _per_class(
     gold: np.ndarray, guess: np.ndarray, labels: Sequence[Any], names: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """Name → precision, recall, f1 (fractions, 0 where undefined) and support (turns
-    annotated so).
-    """
+    """Precision, recall, F1 (0 where undefined) and support of each class."""
     figures = precision_recall_fscore_support(gold, guess, labels=labels, zero_division=0)
     return {
         name: {
@@ -110,12 +111,11 @@ def _per_class(
 def _three_class(
     gold: np.ndarray, guess: np.ndarray, label_names: Sequence[str]
 ) -> tuple[float, dict[str, dict[str, Any]]] | tuple[None, None]:
-    """(weighted F1, figures by side), or (None, None) where a label has no side."""
+    """Weighted F1 and metrics of the three sides; (None, None) if a label has no side."""
     sides = [_SIDES.get(name.lower()) for name in label_names]
     if None in sides:
         return None, None
     table, names = np.array(sides), ["positive", "neutral", "negative"]
     gold, guess = table[gold], table[guess]
-    return float(f1_score(gold, guess, average="weighted", zero_division=0)), _per_class(
-        gold, guess, names, names
-    )
+    weighted_f1 = float(f1_score(gold, guess, average="weighted", zero_division=0))
+    return weighted_f1, _per_class(gold, guess, names, names)

@@ -1,6 +1,4 @@
-"""What a run leaves behind: figures as JSON and text, predictions as JSON lines, and the
-two plots.
-"""
+"""Write a run's report: metrics, predictions, confusion matrix and learning curves."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -25,8 +23,14 @@ def write_run_report(
     history: Sequence[dict[str, Any]] | None = None,
     split: str = "test",
 ) -> None:
-    """`metrics.json`, `confusion_matrix.png`, and `learning_curves.png` where there is a
-    `history` (a Trainer's log).
+    """Write `metrics.json`, `confusion_matrix.png` and `learning_curves.png`.
+
+    Args:
+        run_dir: The run's folder; it is created if missing.
+        metrics: The result of [`emotion_metrics`].
+        label_names: Label names in order of their ids.
+        history: A Trainer's log. Without it there are no learning curves.
+        split: The split that was scored.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     (run_dir / "metrics.json").write_text(
@@ -38,8 +42,10 @@ def write_run_report(
 
 
 def write_predictions(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """One JSON line a turn: dialogue_id, turn, speaker, text, emotion (gold or None),
-    predicted and scores.
+    """Write predictions as JSON lines, one for each turn.
+
+    A row has dialogue_id, turn, speaker, text, emotion (annotated, or None), predicted
+    and scores.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as file:
@@ -48,7 +54,7 @@ def write_predictions(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 
 def metrics_table(metrics: dict[str, Any]) -> str:
-    """The figures as text for a terminal, in percent."""
+    """Format metrics as text for a terminal, in percent."""
     lines = [
         f"{title:27s} {100 * metrics[key]:6.2f}"
         for key, title in _OVERALL.items()
@@ -65,8 +71,9 @@ def metrics_table(metrics: dict[str, Any]) -> str:
 
 
 def plot_confusion(path: Path, matrix: list[list[int]], label_names: Sequence[str], split: str) -> None:
-    """The confusion matrix as PNG: colour is the share of the reference's row, the number
-    is the count.
+    """Plot the confusion matrix as PNG.
+
+    A cell shows its count; its colour is the share of the row, the annotated emotion.
     """
     from matplotlib.figure import Figure
 
@@ -78,17 +85,18 @@ def plot_confusion(path: Path, matrix: list[list[int]], label_names: Sequence[st
         for column, count in enumerate(counts):
             dark = shares[row][column] < 0.55
             axes.text(column, row, str(count), ha="center", va="center", color="white" if dark else "black")
-    places = range(len(label_names))
-    axes.set_xticks(places, label_names, rotation=45, ha="right")
-    axes.set_yticks(places, label_names)
+    ticks = range(len(label_names))
+    axes.set_xticks(ticks, label_names, rotation=45, ha="right")
+    axes.set_yticks(ticks, label_names)
     axes.set(xlabel="predicted", ylabel="annotated", title=f"Confusion matrix, {split}")
     figure.colorbar(image, ax=axes, label="share of the annotated emotion")
     save_picture(figure, path, 120)
 
 
 def plot_curves(path: Path, history: Sequence[dict[str, Any]]) -> None:
-    """Training loss and validation F1 by epoch as PNG; the star is the epoch of the
-    highest weighted F1.
+    """Plot losses and validation F1 by epoch as PNG.
+
+    A star marks the epoch with the highest weighted F1.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator

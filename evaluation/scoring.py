@@ -1,6 +1,4 @@
-"""Scores of a split's turns → its figures, its prediction rows, and the temperature that
-calibrates them.
-"""
+"""Turn a split's logits into metrics, prediction rows and a temperature."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,24 +16,25 @@ from .predictions import annotated, label_ids
 def score_dialogues(
     processor: Any, dialogues: Sequence[Mapping[str, Any]], gold: np.ndarray, logits: Sequence[np.ndarray]
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Metrics of a split, and one prediction row for every turn of it.
+    """Compute the metrics of a split and a prediction row for each of its turns.
 
     Args:
-        processor: Gives the rows (`labels_of`). dialogues: Rows of the `dialogues` view.
-        gold: (N,) the labels of all turns, -100 where there is none. logits: (T, C) of
-            each dialogue.
+        processor: Converts logits to labels and scores (`labels_of`).
+        dialogues: Rows of the `dialogues` view.
+        gold: Label ids (N,) of all turns, -100 where a turn has none.
+        logits: Logits (T, C) of each dialogue.
     """
     labels = processor.config.label_names
     rows: list[dict[str, Any]] = []
     for dialogue, scores in zip(dialogues, logits, strict=True):
-        for place, (turn, result) in enumerate(
+        for index, (turn, result) in enumerate(
             zip(dialogue["turns"], processor.labels_of(scores), strict=True)
         ):
             label = gold[len(rows)]
             rows.append(
                 {
                     "dialogue_id": dialogue["dialogue_id"],
-                    "turn": place,
+                    "turn": index,
                     "speaker": turn["speaker"],
                     "text": turn["text"],
                     "emotion": None if label == NO_LABEL else labels[label],
@@ -50,7 +49,7 @@ def score_dialogues(
 
 
 def temperature_of(logits: Sequence[np.ndarray], gold: np.ndarray) -> float:
-    """The temperature that makes the labels most likely; 1 where there are none."""
+    """Fit the temperature to the logits (T, C) of each dialogue; 1 without labels."""
     scores = torch.from_numpy(np.concatenate(logits)).softmax(-1).numpy()
     labelled = gold != NO_LABEL
     return round(fit_temperature(scores[labelled], gold[labelled]), 4) if labelled.any() else 1.0

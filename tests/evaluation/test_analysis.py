@@ -90,7 +90,7 @@ def test_groups_are_scored_apart_and_unannotated_turns_left_out() -> None:
 def test_speakers_come_by_how_much_they_say() -> None:
     figures = by_speaker(ROWS, LABELS)
     assert [(name, row["n"]) for name, row in figures.items()] == [("Ann", 4), ("Bob", 2), ("The Waiter", 1)]
-    with pytest.raises(EmoNetError, match="don't say who speaks"):
+    with pytest.raises(EmoNetError, match="has no speaker"):
         by_speaker([{**ROWS[0], "speaker": ""}], LABELS)
 
 
@@ -111,7 +111,7 @@ def test_a_pair_of_emotions_is_confused_both_ways() -> None:
 def test_scores_become_a_matrix_in_order_of_the_labels() -> None:
     rows = [{"scores": {"Sad": 0.1, "Joyful": 0.2, "Powerful": 0.3, "Neutral": 0.4}}]
     assert score_matrix(rows, LABELS).tolist() == [[0.2, 0.4, 0.3, 0.1]]
-    with pytest.raises(EmoNetError, match="hold no scores"):
+    with pytest.raises(EmoNetError, match="have no score for every label"):
         score_matrix(ROWS, LABELS)
 
 

@@ -1,6 +1,4 @@
-"""Your own files: both formats, and an error with file, line and field for each way they
-can be wrong.
-"""
+"""Your own files: both formats, and errors with file, line and field."""
 
 import json
 from pathlib import Path
@@ -118,11 +116,11 @@ def test_registry_round_trip_and_roles(tmp_path: Path) -> None:
         SpeakerRegistry.load(tmp_path / "nowhere")
 
 
-def test_one_dialogue_may_begin_without_a_label_and_another_with(tmp_path: Path) -> None:
+def test_a_dialogue_may_begin_without_a_label(tmp_path: Path) -> None:
     labels = [None, None, "Mad", "Sad", None, "Mad"]
     rows = [
-        {"dialogue_id": str(k // 3), "speaker": "Ann", "text": "x", "emotion": label}
-        for k, label in enumerate(labels)
+        {"dialogue_id": str(index // 3), "speaker": "Ann", "text": "x", "emotion": label}
+        for index, label in enumerate(labels)
     ]
     (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
     for view in ("dialogues", "utterances"):

@@ -1,4 +1,4 @@
-"""The analyses on dialogues small enough to count by hand."""
+"""Analyses of dialogues that are small enough to count by hand."""
 
 import math
 from typing import Any
@@ -22,10 +22,10 @@ from emonet.evaluation.calibration import calibration, fit_temperature, with_tem
 LABELS = ["Joyful", "Neutral", "Powerful", "Sad"]
 
 
-def turn(dialogue: str, place: int, speaker: str, emotion: str | None, predicted: str) -> dict[str, Any]:
+def turn(dialogue: str, index: int, speaker: str, emotion: str | None, predicted: str) -> dict[str, Any]:
     return {
         "dialogue_id": dialogue,
-        "turn": place,
+        "turn": index,
         "speaker": speaker,
         "emotion": emotion,
         "predicted": predicted,
@@ -35,22 +35,21 @@ def turn(dialogue: str, place: int, speaker: str, emotion: str | None, predicted
 ROWS = [
     turn("a", 0, "Ann", "Sad", "Sad"),
     turn("a", 1, "Bob", "Joyful", "Joyful"),
-    turn("a", 2, "Ann", "Sad", "Joyful"),  # the same as Ann's before, another than Bob's
+    turn("a", 2, "Ann", "Sad", "Joyful"),  # the same as Ann's previous, not as Bob's
     turn("a", 3, "Bob", None, "Sad"),
-    turn(
-        "a", 4, "Bob", "Powerful", "Joyful"
-    ),  # a shift from Bob's Joyful, across the turn without an emotion
+    # A shift from Bob's Joyful: the turn without an emotion is skipped.
+    turn("a", 4, "Bob", "Powerful", "Joyful"),
     turn("a", 5, "Ann", "Powerful", "Powerful"),  # a shift of Ann's, the same as Bob's
-    turn("b", 0, "Ann", "Powerful", "Sad"),  # another dialogue begins anew
+    turn("b", 0, "Ann", "Powerful", "Sad"),  # a new dialogue
     turn("b", 1, "The Waiter", "Joyful", "Powerful"),
 ]
 
 
-def test_shifts_are_against_the_speakers_own_turn_before() -> None:
+def test_shifts_from_the_speakers_previous_turn() -> None:
     assert shift_groups(ROWS) == [None, None, "same", None, "shift", "shift", None, None]
 
 
-def test_shifts_against_the_turn_before_by_whomever() -> None:
+def test_shifts_from_the_dialogues_previous_turn() -> None:
     assert shift_groups(ROWS, "turn") == [None, "shift", "shift", None, "shift", "same", None, "shift"]
     with pytest.raises(EmoNetError, match="'dialogue' is not one of speaker, turn"):
         shift_groups(ROWS, "dialogue")
@@ -59,10 +58,10 @@ def test_shifts_against_the_turn_before_by_whomever() -> None:
 @pytest.mark.parametrize("against", ["speaker", "turn"])
 def test_the_order_of_rows_does_not_matter(against: str) -> None:
     order = [5, 2, 7, 0, 4, 1, 6, 3]
-    shuffled = shift_groups([ROWS[place] for place in order], against)
+    shuffled = shift_groups([ROWS[index] for index in order], against)
     expected = shift_groups(ROWS, against)
-    assert shuffled == [expected[place] for place in order]
-    assert place_groups([ROWS[place] for place in order]) == [place_groups(ROWS)[place] for place in order]
+    assert shuffled == [expected[index] for index in order]
+    assert place_groups([ROWS[index] for index in order]) == [place_groups(ROWS)[index] for index in order]
 
 
 def test_first_turns_open_a_dialogue() -> None:
@@ -81,13 +80,16 @@ def test_groups_are_scored_apart_and_unannotated_turns_left_out() -> None:
     figures = figures_by(ROWS, speaker_groups(ROWS, ["Ann"]), LABELS)
     assert list(figures) == ["seen", "unseen"]
     assert figures["seen"] == {
-        "n": 4, "accuracy": 0.5, "weighted_f1": pytest.approx((2 * 0.5 + 2 * 2 / 3) / 4), "macro_f1": pytest.approx(7 / 24),
-    }  # fmt: skip
+        "n": 4,
+        "accuracy": 0.5,
+        "weighted_f1": pytest.approx((2 * 0.5 + 2 * 2 / 3) / 4),
+        "macro_f1": pytest.approx(7 / 24),
+    }
     assert figures["unseen"]["n"] == 3 and figures["unseen"]["accuracy"] == pytest.approx(1 / 3)
     assert figures_by(ROWS, [None] * len(ROWS), LABELS) == {}
 
 
-def test_speakers_come_by_how_much_they_say() -> None:
+def test_speakers_are_ordered_by_turns() -> None:
     figures = by_speaker(ROWS, LABELS)
     assert [(name, row["n"]) for name, row in figures.items()] == [("Ann", 4), ("Bob", 2), ("The Waiter", 1)]
     with pytest.raises(EmoNetError, match="has no speaker"):
@@ -116,7 +118,7 @@ def test_scores_become_a_matrix_in_order_of_the_labels() -> None:
 
 
 def test_calibration_of_a_hand_made_case() -> None:
-    """Four bins: two turns at 0.6 of which one is right, two at 0.9 which are both right."""
+    """Four bins: two turns at 0.6, one of them right, and two at 0.9, both right."""
     scores = np.array([[0.6, 0.4], [0.4, 0.6], [0.9, 0.1], [0.1, 0.9]])
     result = calibration(scores, np.array([0, 0, 0, 1]), bins=4)
     assert result.ece == pytest.approx(0.5 * abs(0.5 - 0.6) + 0.5 * abs(1 - 0.9))
@@ -127,7 +129,7 @@ def test_calibration_of_a_hand_made_case() -> None:
         calibration(np.zeros((0, 2)), np.zeros(0, int))
 
 
-def test_a_well_calibrated_model_has_hardly_any_error_and_a_sharpened_one_has() -> None:
+def test_sharpening_a_calibrated_model_adds_error() -> None:
     rng = np.random.default_rng(0)
     scores = rng.dirichlet([0.7] * 4, 20_000)
     gold = (rng.random((20_000, 1)) > scores.cumsum(-1)).sum(-1)
@@ -140,7 +142,7 @@ def test_the_temperature_that_was_applied_is_found_again(temperature: float) -> 
     rng = np.random.default_rng(1)
     true = rng.dirichlet([1.0] * 3, 20_000)
     gold = (rng.random((20_000, 1)) > true.cumsum(-1)).sum(-1)
-    shown = with_temperature(true, 1 / temperature)
-    assert fit_temperature(shown, gold) == pytest.approx(temperature, rel=0.05)
-    assert (with_temperature(shown, temperature).argmax(-1) == shown.argmax(-1)).all()
-    assert with_temperature(shown, temperature).sum(-1) == pytest.approx(1)
+    scores = with_temperature(true, 1 / temperature)
+    assert fit_temperature(scores, gold) == pytest.approx(temperature, rel=0.05)
+    assert (with_temperature(scores, temperature).argmax(-1) == scores.argmax(-1)).all()
+    assert with_temperature(scores, temperature).sum(-1) == pytest.approx(1)

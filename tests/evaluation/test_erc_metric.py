@@ -1,6 +1,4 @@
-"""The `evaluate.Metric` loads without a network, by import and by path, and gives the
-package's figures.
-"""
+"""The `evaluate.Metric` loads offline, by import and by path, and gives our figures."""
 
 from pathlib import Path
 

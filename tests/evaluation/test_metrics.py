@@ -1,6 +1,4 @@
-"""The metrics against scikit-learn on random inputs, missing classes and padding
-included.
-"""
+"""Metrics equal scikit-learn's on random inputs, with missing classes and padding."""
 
 from types import SimpleNamespace
 
@@ -51,7 +49,7 @@ def test_three_classes_merge_sides() -> None:
     assert surprised["weighted_f1_3class"] is None and surprised["per_class_3"] is None
 
 
-def test_neutral_is_known_in_any_case_of_letters() -> None:
+def test_neutral_is_known_in_any_letter_case() -> None:
     for name in ("neutral", "Neutral", "NEUTRAL"):
         assert emotion_metrics([0, 1, 1], [0, 1, 0], [name, "joy"])["micro_f1_no_neutral"] == pytest.approx(
             2 / 3

@@ -1,6 +1,4 @@
-"""A run's report: the files are there, the pictures show something, and the table holds
-the figures.
-"""
+"""A run's report: all files exist, plots are not empty, the table holds the figures."""
 
 import json
 import warnings
@@ -63,7 +61,7 @@ def test_the_table_holds_the_figures(metrics: dict[str, Any]) -> None:
         assert row.split()[-1] == str(metrics["per_class"][name]["support"])
 
 
-def test_predictions_are_json_lines_as_they_were_said(tmp_path: Path) -> None:
+def test_predictions_are_unescaped_json_lines(tmp_path: Path) -> None:
     row = {
         "dialogue_id": "d1",
         "turn": 0,

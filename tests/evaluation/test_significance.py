@@ -1,6 +1,4 @@
-"""The tests on synthetic systems whose answer is known: equal, better by construction,
-and no difference at all.
-"""
+"""Significance tests on synthetic systems that are equal, or better by construction."""
 
 from itertools import product
 
@@ -22,9 +20,7 @@ CLASSES = 4
 
 
 def corpus(rng: np.random.Generator, dialogues: int, longest: int = 12) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) dialogues and (N,) gold labels, dialogues of different lengths, classes of
-    different sizes.
-    """
+    """Dialogues (N,) of different lengths, and gold labels (N,) of uneven classes."""
     owner = np.repeat(np.arange(dialogues), rng.integers(2, longest + 1, dialogues))
     return owner, rng.choice(CLASSES, len(owner), p=[0.4, 0.3, 0.2, 0.1])
 
@@ -32,9 +28,7 @@ def corpus(rng: np.random.Generator, dialogues: int, longest: int = 12) -> tuple
 def system(
     rng: np.random.Generator, owner: np.ndarray, gold: np.ndarray, skill: float, shift: np.ndarray | float = 0
 ) -> np.ndarray:
-    """Predictions right with probability `skill` plus the dialogue's `shift`, otherwise a
-    guess.
-    """
+    """Predictions that are right with probability `skill` + `shift`, else random."""
     chance = skill + np.broadcast_to(shift, owner.max() + 1)[owner]
     return np.where(rng.random(len(gold)) < chance, gold, rng.integers(0, CLASSES, len(gold)))
 
@@ -78,7 +72,7 @@ def test_identical_systems_do_not_differ(metric: str) -> None:
     assert result.p_permutation == result.p_bootstrap == 1
 
 
-def test_a_better_system_is_found_and_its_sign_is_second_minus_first() -> None:
+def test_a_better_system_is_found_with_the_right_sign() -> None:
     rng = np.random.default_rng(1)
     owner, gold = corpus(rng, 60)
     weak, strong = counts(rng, owner, gold, 0.3), counts(rng, owner, gold, 0.6)
@@ -114,7 +108,7 @@ def test_results_depend_on_the_seed_alone() -> None:
 
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_the_permutation_test_of_a_few_dialogues_is_exact(seeds: int) -> None:
-    """Every way of swapping whole dialogues, by hand and with scikit-learn."""
+    """Swap whole dialogues in all ways, by hand and with scikit-learn."""
     rng = np.random.default_rng(4)
     owner, gold = corpus(rng, 7)
     pairs = [(system(rng, owner, gold, 0.2), system(rng, owner, gold, 0.6)) for _ in range(seeds)]
@@ -131,19 +125,17 @@ def test_the_permutation_test_of_a_few_dialogues_is_exact(seeds: int) -> None:
         return float(np.mean([second - first for first, second in scores]))
 
     observed = abs(difference((False,) * 7))
-    ways = [abs(difference(swap)) >= observed - 1e-12 for swap in product((False, True), repeat=7)]
+    extreme = [abs(difference(swap)) >= observed - 1e-12 for swap in product((False, True), repeat=7)]
     first, second = (
         np.stack([dialogue_counts(gold, pair[k], owner, CLASSES) for pair in pairs]) for k in (0, 1)
     )
-    assert compare_counts(first, second, resamples=128).p_permutation == np.mean(ways)
+    assert compare_counts(first, second, resamples=128).p_permutation == np.mean(extreme)
     sampled = compare_counts(first, second, resamples=127).p_permutation
-    assert sampled == pytest.approx(np.mean(ways), abs=0.12) and sampled != np.mean(ways)
+    assert sampled == pytest.approx(np.mean(extreme), abs=0.12) and sampled != np.mean(extreme)
 
 
-def test_false_alarms_are_as_rare_as_they_should_be() -> None:
-    """Two systems of equal skill, whose dialogues differ in difficulty: p < 0.05 in about
-    5 % of 400 corpora.
-    """
+def test_false_alarms_match_the_level() -> None:
+    """Systems of equal skill on uneven dialogues: p < 0.05 in about 5 % of corpora."""
     rng = np.random.default_rng(5)
     alarms = {"permutation": 0, "bootstrap": 0}
     for _ in range(400):
@@ -157,10 +149,8 @@ def test_false_alarms_are_as_rare_as_they_should_be() -> None:
     assert 6 <= alarms["bootstrap"] <= 40, alarms
 
 
-def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
-    """95 % intervals of 300 corpora against the figure of a very large one with dialogues
-    of the same kind.
-    """
+def test_intervals_cover_the_truth_at_their_level() -> None:
+    """95 % intervals of 300 corpora hold the figure of a very large one."""
     rng = np.random.default_rng(6)
 
     def draw(dialogues: int) -> tuple[np.ndarray, np.ndarray]:
@@ -169,7 +159,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
         first, second = (system(rng, owner, gold, skill, hard) for skill in (0.4, 0.5))
         return dialogue_counts(gold, first, owner, CLASSES), dialogue_counts(gold, second, owner, CLASSES)
 
-    first, second = (metric_of_counts(each.sum(0)) for each in draw(50_000))
+    first, second = (metric_of_counts(counts.sum(0)) for counts in draw(50_000))
     inside = {"difference": 0, "value": 0}
     for _ in range(300):
         pair = draw(60)
@@ -180,7 +170,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
     assert all(0.90 <= hits / 300 <= 0.98 for hits in inside.values()), inside
 
 
-def test_a_system_alone_has_an_interval_around_its_mean_over_seeds() -> None:
+def test_an_interval_lies_around_the_mean_over_seeds() -> None:
     rng = np.random.default_rng(8)
     runs = counts(rng, *corpus(rng, 50), 0.5, seeds=3)
     result = bootstrap_interval(runs, "accuracy", resamples=1000)
@@ -190,13 +180,12 @@ def test_a_system_alone_has_an_interval_around_its_mean_over_seeds() -> None:
 
 
 def test_holm_against_a_hand_computed_example() -> None:
-    # sorted: .005·4 = .02, .01·3 = .03, .03·2 = .06, .04·1 = .04 → .06 because it may not
-    # fall
+    # Sorted: .005·4 = .02, .01·3 = .03, .03·2 = .06, .04·1 = .04, raised to .06.
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.6, 0.7]) == [1.0, 1.0] and holm([]) == []
 
 
-def test_what_cannot_be_compared_is_refused() -> None:
+def test_unpaired_counts_are_refused() -> None:
     rng = np.random.default_rng(9)
     owner, gold = corpus(rng, 5)
     one = counts(rng, owner, gold, 0.5)

@@ -1,6 +1,4 @@
-"""Cross-fitted heads leave their fold out, and the class bias that comes of it is right,
-kept, and in every prediction.
-"""
+"""Cross-fitted heads leave their fold out; the class bias is right, saved and applied."""
 
 from pathlib import Path
 from typing import Any
@@ -43,11 +41,11 @@ def test_a_member_learns_from_all_dialogues_but_its_own_fold(tokenizer: Any, tmp
         trainer.compute_loss(
             model, collator([window for window in split.examples if window["fold"] == fold])
         ).backward()
-        moved = [
+        trained = [
             any(p.grad is not None and p.grad.any() for p in member.parameters())
             for member in model.classifier.members
         ]
-        assert moved == [member != fold for member in range(MEMBERS)]
+        assert trained == [member != fold for member in range(MEMBERS)]
 
 
 def test_a_dialogue_has_one_fold_and_folds_are_even(tokenizer: Any) -> None:
@@ -83,18 +81,20 @@ def test_member_labels_hide_the_own_fold() -> None:
     assert found.tolist() == [[[1, -100], [2, -100], [-100, -100]], [[-100, 3], [-100, 4], [-100, 5]]]
 
 
-def test_out_of_fold_logits_are_those_of_the_member_that_left_the_dialogue_out(tokenizer: Any) -> None:
+def test_out_of_fold_logits_come_from_the_member_of_the_fold(tokenizer: Any) -> None:
     model, processor, split, collator = parts_with_folds(tokenizer)
-    found, start = out_of_fold_logits(model, split, collator, batch_size=5), 0
+    computed, start = out_of_fold_logits(model, split, collator, batch_size=5), 0
     for row, windows in zip(split.rows, split.windows, strict=True):
         with torch.no_grad():
-            alone = model(**processor([row["turns"]])).member_logits[0, :, windows[0]["fold"]].log_softmax(-1)
-        assert np.allclose(found[start : start + len(row["turns"])], alone.numpy(), atol=1e-5)
+            expected = (
+                model(**processor([row["turns"]])).member_logits[0, :, windows[0]["fold"]].log_softmax(-1)
+            )
+        assert np.allclose(computed[start : start + len(row["turns"])], expected.numpy(), atol=1e-5)
         start += len(row["turns"])
-    assert start == len(found) == len(split.labels())
+    assert start == len(computed) == len(split.labels())
 
 
-def test_the_bias_undoes_a_tilt_and_holds_on_new_turns() -> None:
+def test_the_bias_undoes_a_tilt_on_new_turns() -> None:
     random = np.random.default_rng(0)
     gold = random.choice(4, size=6000, p=[0.6, 0.2, 0.15, 0.05])
     tilted = random.normal(size=(6000, 4)) + np.eye(4)[gold] + np.array([3.0, 0.0, 0.0, -1.0])
@@ -122,13 +122,12 @@ def test_the_bias_is_in_every_prediction_and_survives_saving(tokenizer: Any, tmp
     assert torch.equal(logits(loaded, processor, DIALOGUE, OTHER), after)
     session, whole = EmoNetSession(loaded, processor), loaded.predict(DIALOGUE)
     for turn, expected in zip(DIALOGUE, whole, strict=True):
-        said = session.add(turn["speaker"], turn["text"])
-        assert said["label"] == expected["label"] and said["score"] == pytest.approx(
-            expected["score"], abs=1e-4
-        )
+        row = session.add(turn["speaker"], turn["text"])
+        assert row["label"] == expected["label"]
+        assert row["score"] == pytest.approx(expected["score"], abs=1e-4)
 
 
-def test_a_checkpoint_from_before_has_no_bias(tokenizer: Any, tmp_path: Path) -> None:
+def test_an_old_checkpoint_has_no_bias(tokenizer: Any, tmp_path: Path) -> None:
     model, processor = build(tokenizer, "context", head_members=MEMBERS)
     model.processor = processor
     model.save_pretrained(
@@ -153,11 +152,11 @@ def test_adjusting_sets_a_bias_of_mean_zero_from_one_split_alone(
     model, processor, split, collator = parts_with_folds(tokenizer)
     corpus = Corpus(processor, collator, **{read: split})
     bias = adjust_logits(model, corpus, adjustment)  # type: ignore[arg-type]
-    assert model.classifier.class_bias.tolist() == pytest.approx(bias, abs=1e-4) and sum(
-        bias
-    ) == pytest.approx(0, abs=1e-3)
-    assert any(bias), "untrained heads leave much to mend"
-    assert adjust_logits(model, corpus, adjustment) == bias, "what was fitted before does not count"  # type: ignore[arg-type]
+    assert model.classifier.class_bias.tolist() == pytest.approx(bias, abs=1e-4)
+    assert sum(bias) == pytest.approx(0, abs=1e-3)
+    assert any(bias), "untrained heads need a bias"
+    again = adjust_logits(model, corpus, adjustment)  # type: ignore[arg-type]
+    assert again == bias, "an earlier bias does not count"
 
 
 def test_the_bias_of_validation_undoes_a_tilt(tokenizer: Any) -> None:
@@ -176,11 +175,9 @@ def test_the_bias_of_validation_undoes_a_tilt(tokenizer: Any) -> None:
     assert score() > before
 
 
-def test_what_cannot_be_adjusted_is_refused(tokenizer: Any, tmp_path: Path) -> None:
+def test_wrong_adjustments_are_refused(tokenizer: Any, tmp_path: Path) -> None:
     for adjustment in ("out_of_fold", "validation"):
-        with pytest.raises(
-            EmoNetError, match=f"{adjustment}' needs several heads; set head_members=5"
-        ):
+        with pytest.raises(EmoNetError, match=f"{adjustment}' needs several heads; set head_members=5"):
             prepare_adjustment(adjustment, encoded(tokenizer)[2], 1)
     with pytest.raises(
         EmoNetError, match="logit_adjustment='oof' is not one of none, out_of_fold, validation"

@@ -83,7 +83,7 @@ def shift_groups(rows: Sequence[Row], against: str = "speaker") -> list[str | No
     return groups
 
 
-def place_groups(rows: Sequence[Row]) -> list[str | None]:
+def position_groups(rows: Sequence[Row]) -> list[str | None]:
     """Group turns into `first`, the one that opens its dialogue, and `later`."""
     opening: dict[str, int] = {}
     for row in rows:

@@ -13,7 +13,7 @@ from ..evaluation.analysis import (
     figures_by,
     most_confused_pair,
     pair_confusion,
-    place_groups,
+    position_groups,
     score_matrix,
     shift_groups,
     speaker_groups,
@@ -100,8 +100,8 @@ def groups_section(table: DatasetTable, reference: str) -> list[Block]:
     groupings = {
         "emotion shift": (shift_groups(sample), "shift"),
         "same emotion": (shift_groups(sample), "same"),
-        "first turn": (place_groups(sample), "first"),
-        "later turn": (place_groups(sample), "later"),
+        "first turn": (position_groups(sample), "first"),
+        "later turn": (position_groups(sample), "later"),
         "seen speaker": (speaker_groups(sample, known), "seen"),
         "unseen speaker": (speaker_groups(sample, known), "unseen"),
     }

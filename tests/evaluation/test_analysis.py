@@ -12,7 +12,7 @@ from emonet.evaluation.analysis import (
     figures_by,
     most_confused_pair,
     pair_confusion,
-    place_groups,
+    position_groups,
     score_matrix,
     shift_groups,
     speaker_groups,
@@ -61,12 +61,12 @@ def test_the_order_of_rows_does_not_matter(against: str) -> None:
     shuffled = shift_groups([ROWS[index] for index in order], against)
     expected = shift_groups(ROWS, against)
     assert shuffled == [expected[index] for index in order]
-    assert place_groups([ROWS[index] for index in order]) == [place_groups(ROWS)[index] for index in order]
+    assert position_groups([ROWS[index] for index in order]) == [position_groups(ROWS)[index] for index in order]
 
 
 def test_first_turns_open_a_dialogue() -> None:
-    assert place_groups(ROWS) == ["first", *["later"] * 5, "first", "later"]
-    assert place_groups(ROWS[1:3]) == ["first", "later"]
+    assert position_groups(ROWS) == ["first", *["later"] * 5, "first", "later"]
+    assert position_groups(ROWS[1:3]) == ["first", "later"]
 
 
 def test_speakers_are_seen_by_the_registry() -> None:

@@ -20,8 +20,8 @@ if (
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     torch.set_num_threads(threads)
 
-# The same few cases every time; `--hypothesis-profile=fuzz` tries 10,000 new ones at
-# every door (results/hard_knocks.md).
+# The same few examples every time; `--hypothesis-profile=fuzz` tries 10,000 new ones in
+# each fuzz test (results/fuzzing.md).
 _COMMON = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 settings.register_profile("few", max_examples=25, derandomize=True, **_COMMON)
 settings.register_profile("some", max_examples=500, print_blob=True, **_COMMON)

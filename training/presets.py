@@ -371,7 +371,7 @@ def preset_training(name: str, is_decoder: bool) -> dict[str, Any]:
 def added_parameters(name: str, hidden_size: int = 384, num_labels: int = 7) -> int:
     """Count the parameters that a preset adds to an encoder of a given width.
 
-    Id tables of speakers and knowledge are not counted.
+    The backbone's own, id tables of speakers and knowledge are not counted.
     """
     import torch
     from transformers import CONFIG_MAPPING

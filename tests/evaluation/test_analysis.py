@@ -61,7 +61,9 @@ def test_the_order_of_rows_does_not_matter(against: str) -> None:
     shuffled = shift_groups([ROWS[index] for index in order], against)
     expected = shift_groups(ROWS, against)
     assert shuffled == [expected[index] for index in order]
-    assert position_groups([ROWS[index] for index in order]) == [position_groups(ROWS)[index] for index in order]
+    assert position_groups([ROWS[index] for index in order]) == [
+        position_groups(ROWS)[index] for index in order
+    ]
 
 
 def test_first_turns_open_a_dialogue() -> None:

@@ -1,4 +1,4 @@
-"""A tiny trained checkpoint that every door of prediction shares."""
+"""A tiny checkpoint shared by all fuzz tests."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +11,7 @@ from tiny import build
 
 @pytest.fixture(scope="package", autouse=True)
 def one_thread() -> Iterator[None]:
-    """A forked process waits for ever for OpenMP threads that its parent had: these tests
-    fork, so they compute in one.
-    """
+    """Use one thread: a fork would wait forever for its parent's OpenMP threads."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -22,7 +20,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def checkpoint(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("knocked")
+    folder = tmp_path_factory.mktemp("fuzzed")
     model, model.processor = build(
         tokenizer, "emonet-thesis", max_turn_tokens=64, backbone={"num_hidden_layers": 1}
     )

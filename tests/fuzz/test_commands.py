@@ -1,6 +1,4 @@
-"""`emonet` and its arguments and files: status 0, or 2 and one line that says why; never
-a traceback.
-"""
+"""Fuzz the commands: status 0, or 2 and a one-line error; never a traceback."""
 
 import json
 from pathlib import Path
@@ -37,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def optional(**values: st.SearchStrategy[str]) -> st.SearchStrategy[list[str]]:
-    """Some of the options, each as `--name=value`."""
+    """Any subset of options, as `--name=value`."""
     flags = {
         name: value.map(lambda text, name=name: f"--{name.replace('_', '-')}={text}")
         for name, value in values.items()
@@ -47,9 +45,10 @@ def optional(**values: st.SearchStrategy[str]) -> st.SearchStrategy[list[str]]:
 
 ROWS = st.one_of(dialogues(most=4), damaged(dialogues(most=3)), json_values())
 SCRIPTS = st.one_of(
-    st.lists(st.builds(lambda name, text: f"{name}: {text}", names(), texts()), max_size=5), ROWS.map(json_lines),
+    st.lists(st.builds(lambda name, text: f"{name}: {text}", names(), texts()), max_size=5),
+    ROWS.map(json_lines),
     ROWS.map(lambda value: [json_text(value)]),
-)  # fmt: skip
+)
 PREDICT = optional(
     batch_size=NUMBERS,
     dtype=st.sampled_from(["float32", "bfloat16", "x"]),
@@ -65,8 +64,8 @@ def test_predict(
     answer = command("predict", f"--model={chosen}", *options, "--", source, stdin=raw)
     if answer.status == 0:
         rows = [json.loads(line) for line in answer.out.split("\n") if line]
-        places = [(row["dialogue_id"], row["turn"]) for row in rows]
-        assert rows and len(set(places)) == len(rows) and all(row["label"] in LABELS for row in rows)
+        keys = [(row["dialogue_id"], row["turn"]) for row in rows]
+        assert rows and len(set(keys)) == len(rows) and all(row["label"] in LABELS for row in rows)
 
 
 CORPUS = st.lists(
@@ -101,12 +100,28 @@ def test_evaluate(
 
 
 TRAIN = optional(
-    preset=st.one_of(st.sampled_from(sorted(PRESETS)), WORDS), backbone=PATHS, seed=NUMBERS, epochs=NUMBERS, batch_size=NUMBERS,
-    learning_rate=NUMBERS, memory_window=NUMBERS, context_window=NUMBERS, readout_layer=NUMBERS, head_members=NUMBERS,
-    head_dropout=NUMBERS, context_dropout=NUMBERS, label_smoothing=NUMBERS, early_stopping=NUMBERS, lora_rank=NUMBERS,
-    class_weighting=WORDS, logit_adjustment=WORDS, context_module=st.one_of(st.sampled_from(["none", "ket", "dag_erc"]), WORDS),
-    gradient_accumulation=NUMBERS, concepts=PATHS, affect=PATHS,
-)  # fmt: skip
+    preset=st.one_of(st.sampled_from(sorted(PRESETS)), WORDS),
+    backbone=PATHS,
+    seed=NUMBERS,
+    epochs=NUMBERS,
+    batch_size=NUMBERS,
+    learning_rate=NUMBERS,
+    memory_window=NUMBERS,
+    context_window=NUMBERS,
+    readout_layer=NUMBERS,
+    head_members=NUMBERS,
+    head_dropout=NUMBERS,
+    context_dropout=NUMBERS,
+    label_smoothing=NUMBERS,
+    early_stopping=NUMBERS,
+    lora_rank=NUMBERS,
+    class_weighting=WORDS,
+    logit_adjustment=WORDS,
+    context_module=st.one_of(st.sampled_from(["none", "ket", "dag_erc"]), WORDS),
+    gradient_accumulation=NUMBERS,
+    concepts=PATHS,
+    affect=PATHS,
+)
 
 
 def ready(*_: Any, **__: Any) -> None:
@@ -121,9 +136,7 @@ def ready(*_: Any, **__: Any) -> None:
 def test_train(
     backbone: Path, folder: Path, options: list[str], dataset: str | None, splits: dict[str, Any]
 ) -> None:
-    """All but the steps themselves, which test_kills.py takes: up to a trainer that is
-    ready.
-    """
+    """Everything before the first training step; test_kills.py has the steps."""
     chosen = str(write_corpus(folder, splits)) if dataset is None else dataset
     words = [
         f"--backbone={backbone}",
@@ -155,9 +168,11 @@ PREDICTED = st.lists(
 )
 PREDICTIONS = file_bytes(st.one_of(PREDICTED, damaged(PREDICTED), json_values()).map(json_lines))
 COMPARE = optional(
-    metric=st.sampled_from(["weighted_f1", "accuracy", "x"]), resamples=st.sampled_from(["10", "0", "-1", "x", "20"]),
-    limit=NUMBERS, split=st.sampled_from(["test", "validation", "x"]),
-)  # fmt: skip
+    metric=st.sampled_from(["weighted_f1", "accuracy", "x"]),
+    resamples=st.sampled_from(["10", "0", "-1", "x", "20"]),
+    limit=NUMBERS,
+    split=st.sampled_from(["test", "validation", "x"]),
+)
 
 
 @given(
@@ -170,18 +185,18 @@ COMPARE = optional(
 def test_compare(
     folder: Path, first: bytes, second: bytes | None, run: Any, options: list[str], other: str | None
 ) -> None:
-    place = folder / "seed-1"
-    place.mkdir(exist_ok=True)
-    (place / "a.jsonl").write_bytes(first)
-    (place / "b.jsonl").write_bytes(first if second is None else second)
-    (place / "run.json").write_text(json.dumps(run if run is not None else {"seed": 1}))
+    run_dir = folder / "seed-1"
+    run_dir.mkdir(exist_ok=True)
+    (run_dir / "a.jsonl").write_bytes(first)
+    (run_dir / "b.jsonl").write_bytes(first if second is None else second)
+    (run_dir / "run.json").write_text(json.dumps(run if run is not None else {"seed": 1}))
     command(
         "compare",
         *options,
         "--resamples=20",
         "--",
-        str(place / "a.jsonl"),
-        str(place / "b.jsonl") if other is None else other,
+        str(run_dir / "a.jsonl"),
+        str(run_dir / "b.jsonl") if other is None else other,
     )
 
 
@@ -193,7 +208,7 @@ STUDIES = [json.loads(path.read_text()) for path in sorted(studies.DEFINITIONS.g
     optional(jobs=NUMBERS, only=WORDS, fresh=WORDS),
 )
 def test_study(folder: Path, study: Any, options: list[str]) -> None:
-    """A study's file, and the report of a study that has not begun."""
+    """A study file, and the report of a study without results."""
     (folder / "study.json").write_text(json.dumps(study))
     command(
         "study", str(folder / "study.json"), f"--output-dir={folder / 'results'}", "--report-only", *options
@@ -212,12 +227,24 @@ REPOSITORIES = st.one_of(
 
 
 @given(
-    REPOSITORIES, optional(revision=st.one_of(st.just("main"), WORDS)), st.one_of(st.none(), PATHS),
-    st.sampled_from(["run.json", "metrics.json", "test_metrics.json", "config.json", "speakers.json", "README.md"]),
+    REPOSITORIES,
+    optional(revision=st.one_of(st.just("main"), WORDS)),
+    st.one_of(st.none(), PATHS),
+    st.sampled_from(
+        ["run.json", "metrics.json", "test_metrics.json", "config.json", "speakers.json", "README.md"]
+    ),
     json_values(),
-)  # fmt: skip
-def test_push(hub: FakeHub, checkpoint: Path, folder: Path, repo_id: str, options: list[str], model: str | None, name: str,
-              content: Any) -> None:  # fmt: skip
+)
+def test_push(
+    hub: FakeHub,
+    checkpoint: Path,
+    folder: Path,
+    repo_id: str,
+    options: list[str],
+    model: str | None,
+    name: str,
+    content: Any,
+) -> None:
     run = folder / "pushed"
     if not run.is_dir():
         run.mkdir()
@@ -246,5 +273,5 @@ def test_push(hub: FakeHub, checkpoint: Path, folder: Path, repo_id: str, option
         max_size=5,
     )
 )
-def test_any_words(words: list[str]) -> None:
+def test_any_arguments(words: list[str]) -> None:
     command(*words)

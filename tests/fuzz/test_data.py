@@ -1,6 +1,4 @@
-"""Builders and the reader of scripts: whatever the files hold, every turn of them comes
-out, or it is said what is wrong.
-"""
+"""Fuzz the corpora, own files and scripts: no turn is lost, or the error is clear."""
 
 import ast
 import csv
@@ -46,9 +44,7 @@ EMOTIONS = st.one_of(st.none(), st.sampled_from(["Joyful", "Mad", "Neutral"]), t
 
 @pytest.fixture(autouse=True)
 def quiet() -> Any:
-    """That control characters were replaced is said by a warning, which is not the matter
-    here.
-    """
+    """Ignore the warnings about replaced control characters."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -56,11 +52,11 @@ def quiet() -> Any:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("doors")
+    return tmp_path_factory.mktemp("corpora")
 
 
 def rows_of(builder: type[ConversationBuilder], paths: dict[str, Path]) -> list[dict[str, Any]]:
-    """The rows as the builder gives them to `datasets`, encoded as its writer does."""
+    """Rows as the builder yields them, with texts that the Arrow writer can encode."""
     config = ConversationConfig(name="utterances", view="utterances", verify_counts=False)
     rows = [row for _, row in builder.rows(paths, config)]
     for row in rows:
@@ -71,7 +67,6 @@ def rows_of(builder: type[ConversationBuilder], paths: dict[str, Path]) -> list[
 
 
 # -- your own files
-# -----------------------------------------------------------------------------------------------------
 
 
 @st.composite
@@ -86,8 +81,8 @@ def own_rows(draw: st.DrawFn) -> list[dict[str, Any]]:
     rows = [{**row, "text": draw(texts()), "speaker": draw(names())} for _ in range(count)]
     if draw(st.booleans()):
         rows = [
-            {**row, "turn": draw(st.one_of(st.just(place), numbers(), texts()))}
-            for place, row in enumerate(rows)
+            {**row, "turn": draw(st.one_of(st.just(index), numbers(), texts()))}
+            for index, row in enumerate(rows)
         ]
     if draw(st.integers(0, 4)) == 4:
         rows = [{"dialogue_id": "whole", "turns": rows}]
@@ -149,8 +144,8 @@ def test_own_csv(folder: Path, raw: bytes) -> None:
 
 
 @given(dialogues(), st.sampled_from(["jsonl", "csv"]))
-def test_right_own_files_lose_nothing(folder: Path, turns: list[dict[str, Any]], kind: str) -> None:
-    path = folder / f"right.{kind}"
+def test_valid_own_files_lose_nothing(folder: Path, turns: list[dict[str, Any]], kind: str) -> None:
+    path = folder / f"valid.{kind}"
     rows = [
         {"dialogue_id": "d", "speaker": "Ann " + t.get("speaker", "B"), "text": t.get("text", "x")}
         for t in turns
@@ -176,7 +171,7 @@ def test_chat_lists(turns: Any) -> None:
     st.lists(own_rows(), min_size=1, max_size=2),
     st.one_of(st.none(), st.just(["Joyful", "Mad", "Neutral"]), st.lists(texts(), max_size=2)),
 )
-def test_own_files_through_the_front_door(
+def test_load_own_files(
     tmp_path_factory: pytest.TempPathFactory,
     stem: str,
     dialogues: list[list[dict[str, Any]]],
@@ -192,7 +187,6 @@ def test_own_files_through_the_front_door(
 
 
 # -- known corpora
-# ------------------------------------------------------------------------------------------------------
 
 
 def emory(dialogues: Any) -> dict[str, Any]:
@@ -201,12 +195,12 @@ def emory(dialogues: Any) -> dict[str, Any]:
             "scene_id": f"s01_e01_c{number:02d}",
             "utterances": [
                 {
-                    "utterance_id": f"s01_e01_c{number:02d}_u{place:03d}",
+                    "utterance_id": f"s01_e01_c{number:02d}_u{index:03d}",
                     "speakers": [turn.get("speaker", "Ann")],
                     "transcript": turn.get("text", ""),
                     "emotion": "Neutral",
                 }
-                for place, turn in enumerate(turns)
+                for index, turn in enumerate(turns)
             ],
         }
         for number, turns in enumerate(dialogues)
@@ -245,10 +239,25 @@ def corpus_csv(columns: list[str], right: dict[str, Any]) -> st.SearchStrategy[b
     return file_bytes(st.builds(csv_lines, st.just(columns), st.lists(row, max_size=4), st.just(",")))
 
 
-MELD_ROW = {"Utterance": "hi", "Speaker": "Ann", "Emotion": "joy", "Dialogue_ID": "0", "Utterance_ID": "0", "Season": "1",
-            "Episode": "2", "StartTime": "00:16:16,059"}  # fmt: skip
-ALIGNED_ROW = {"Utterance": "hi", "Speaker": "['Ann']", "Emotion": "Mad", "Scene_ID": "0", "Utterance_ID": "0", "Season": "1",
-               "Episode": "2"}  # fmt: skip
+MELD_ROW = {
+    "Utterance": "hi",
+    "Speaker": "Ann",
+    "Emotion": "joy",
+    "Dialogue_ID": "0",
+    "Utterance_ID": "0",
+    "Season": "1",
+    "Episode": "2",
+    "StartTime": "00:16:16,059",
+}
+ALIGNED_ROW = {
+    "Utterance": "hi",
+    "Speaker": "['Ann']",
+    "Emotion": "Mad",
+    "Scene_ID": "0",
+    "Utterance_ID": "0",
+    "Season": "1",
+    "Episode": "2",
+}
 
 
 @given(corpus_csv(list(MELD_ROW), MELD_ROW))
@@ -278,7 +287,6 @@ def test_emorynlp_aligned(folder: Path, raw: bytes, cell: str) -> None:
 
 
 # -- scripts
-# ------------------------------------------------------------------------------------------------------------
 
 SCRIPT = st.lists(
     st.one_of(st.builds(lambda name, text: f"{name}: {text}", names(), texts()), texts()), max_size=5
@@ -301,7 +309,7 @@ def test_scripts(raw: bytes, name: str) -> None:
 
 
 @given(dialogues(), st.sampled_from(["script", "chat", "lines"]))
-def test_right_scripts_lose_nothing(turns: list[dict[str, Any]], form: str) -> None:
+def test_valid_scripts_lose_nothing(turns: list[dict[str, Any]], form: str) -> None:
     pairs = [
         ("Ann " + clean(t.get("speaker", ""))[:60].replace(":", ""), clean(t.get("text", ""))) for t in turns
     ]

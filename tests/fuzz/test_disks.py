@@ -1,6 +1,4 @@
-"""Disks that are full and folders that can't be written: said in one line, nothing
-half-done, and later it goes on.
-"""
+"""Full disks and read-only folders: a one-line error, no partial file, a resume."""
 
 import os
 import shutil
@@ -21,17 +19,17 @@ from emonet.speakers.store.build import build_store
 from emonet.speakers.store.store import SpeakerStore
 
 
-def mounted(where: Path, *options: str) -> Path:
-    where.mkdir()
-    made = subprocess.run(["mount", *options, str(where)], capture_output=True, check=False)
-    if made.returncode:
+def mounted(folder: Path, *options: str) -> Path:
+    folder.mkdir()
+    result = subprocess.run(["mount", *options, str(folder)], capture_output=True, check=False)
+    if result.returncode:
         pytest.skip("no right to mount a file system here")
-    return where
+    return folder
 
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
-    """A disk of sixteen megabytes."""
+    """A file system of sixteen megabytes."""
     folder = mounted(tmp_path / "small", "-t", "tmpfs", "-o", "size=16m", "tmpfs")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
@@ -39,7 +37,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def read_only(checkpoint: Path, tmp_path: Path) -> Iterator[Path]:
-    """A checkpoint on a disk that nobody can write to."""
+    """A checkpoint on a read-only file system."""
     folder = mounted(tmp_path / "read-only", "-t", "tmpfs", "tmpfs")
     shutil.copytree(checkpoint, folder, dirs_exist_ok=True)
     subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
@@ -69,7 +67,7 @@ def train_words(backbone: Path, output: Path) -> list[str]:
     return [*words, "--epochs", "1", "--batch-size", "32"]
 
 
-def test_a_training_on_a_full_disk_says_so_and_goes_on(backbone: Path, small: Path) -> None:
+def test_training_on_a_full_disk_fails_and_resumes(backbone: Path, small: Path) -> None:
     ballast = fill(small, 300_000)
     answer = command(*train_words(backbone, small / "run"))
     assert answer.status == 2 and "No space is left for" in answer.err and "--resume" in answer.err
@@ -78,8 +76,8 @@ def test_a_training_on_a_full_disk_says_so_and_goes_on(backbone: Path, small: Pa
     assert (small / "run" / "model.safetensors").is_file()
 
 
-def test_a_cache_on_a_full_disk_is_an_error_and_no_death(small: Path) -> None:
-    """Writing to a map without room behind it would be a SIGBUS."""
+def test_caching_on_a_full_disk_is_an_error(small: Path) -> None:
+    """Writing to a memory map without blocks on disk would be a SIGBUS."""
 
     def work() -> None:
         with pytest.raises(EmoNetError, match=r"No space is left for .*EMONET_CACHE"):
@@ -95,7 +93,7 @@ def test_predictions_on_a_full_disk(checkpoint: Path) -> None:
     assert answer.status == 2 and "No space is left for /dev/full" in answer.err
 
 
-def test_a_store_on_a_full_disk_says_so_and_goes_on(small: Path, tmp_path: Path) -> None:
+def test_a_store_on_a_full_disk_fails_and_resumes(small: Path, tmp_path: Path) -> None:
     conversations, store = corpus(tmp_path / "corpus"), small / "store"
     ballast = fill(small, 8192)
     with pytest.raises(EmoNetError, match=r"(?i)no space|could not be read or written"):
@@ -122,7 +120,7 @@ def test_a_store_on_a_full_disk_says_so_and_goes_on(small: Path, tmp_path: Path)
         (OSError(2, "No such file"), False),
     ],
 )
-def test_every_writers_error(error: Any, full: bool) -> None:
+def test_full_disk_errors_are_recognized(error: Any, full: bool) -> None:
     assert is_full(error) is full
     with pytest.raises(EmoNetError if full else type(error)), room_on_disk("here", "again"):
         raise error

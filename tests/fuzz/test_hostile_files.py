@@ -1,6 +1,4 @@
-"""Checkpoints, archives and names that were made to do harm, or that were harmed on their
-way.
-"""
+"""Malicious and damaged checkpoints, archives and names."""
 
 import json
 import os
@@ -29,7 +27,7 @@ DECIDING = ("model.safetensors", "tokenizer.json", "config.json", "speakers.json
 
 
 class Trap:
-    """Writes a file when it is unpickled."""
+    """Create a folder when unpickled."""
 
     def __init__(self, mark: Path):
         self.mark = mark
@@ -46,22 +44,21 @@ def copy(checkpoint: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(checkpoint, tmp_path / "copy"))
 
 
-def flip(path: Path, place: int, bit: int) -> None:
+def flip(path: Path, index: int, bit: int) -> None:
     content = bytearray(path.read_bytes())
-    content[place] ^= 1 << bit
+    content[index] ^= 1 << bit
     path.write_bytes(content)
 
 
 @pytest.mark.parametrize("name", DECIDING)
-def test_a_flipped_bit_is_never_another_prediction_unsaid(
+def test_a_flipped_bit_never_goes_unnoticed(
     name: str, checkpoint: Path, copy: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Wherever it is: refused, or, in files that people edit, told."""
-    dice, size = random.Random(name), (copy / name).stat().st_size
-    places = [0, 9, size - 1, *(dice.randrange(size) for _ in range(7))]
-    for place in places:
+    """The checkpoint is refused; files that people edit only cause a warning."""
+    rng, size = random.Random(name), (copy / name).stat().st_size
+    for index in (0, 9, size - 1, *(rng.randrange(size) for _ in range(7))):
         shutil.copy(checkpoint / name, copy / name)
-        flip(copy / name, place, dice.randrange(8))
+        flip(copy / name, index, rng.randrange(8))
         caplog.clear()
         try:
             load_engine(copy)
@@ -76,7 +73,7 @@ def test_a_flipped_bit_is_never_another_prediction_unsaid(
             )
 
 
-def test_a_damaged_checkpoint_is_one_line_at_the_command(copy: Path) -> None:
+def test_a_damaged_checkpoint_is_a_one_line_error(copy: Path) -> None:
     flip(copy / "model.safetensors", -100, 3)
     answer = command("predict", "--model", str(copy), stdin=b"Ann: hello")
     assert answer.status == 2 and "model.safetensors is damaged" in answer.err
@@ -87,7 +84,7 @@ def test_a_damaged_checkpoint_is_one_line_at_the_command(copy: Path) -> None:
     assert answer.status == 2 and "no checkpoint that loads" in answer.err
 
 
-def test_what_a_checkpoint_saves_again_is_whole_again(copy: Path) -> None:
+def test_saving_a_checkpoint_again_renews_the_digests(copy: Path) -> None:
     model = EmoNetForSequenceClassification.from_pretrained(copy)
     with torch.no_grad():
         model.classifier[-1].bias.add_(1)
@@ -108,7 +105,6 @@ def test_digests_name_no_file_elsewhere(name: str, copy: Path, tmp_path: Path) -
 
 
 # -- pickles
-# ------------------------------------------------------------------------------------------------------------
 
 
 def test_weights_as_a_pickle_are_not_opened(copy: Path, tmp_path: Path) -> None:
@@ -162,7 +158,7 @@ def test_a_checkpoint_to_resume_from_runs_nothing(name: str, backbone: Path, tmp
     assert not (tmp_path / "mark").exists()
 
 
-def test_a_cache_that_is_a_pickle_is_made_anew(tmp_path: Path) -> None:
+def test_a_pickled_cache_is_computed_again(tmp_path: Path) -> None:
     (tmp_path / "features").mkdir()
     np.save(
         tmp_path / "features" / "key.npy",
@@ -173,26 +169,31 @@ def test_a_cache_that_is_a_pickle_is_made_anew(tmp_path: Path) -> None:
     assert (table == 7).all() and not (tmp_path / "mark").exists()
 
 
-# -- code that nobody asked for
-# -----------------------------------------------------------------------------------------
+# -- remote code
 
 
 def nest(folder: Path, mark: Path) -> None:
-    """Code beside a checkpoint, and every entry that could make a loader run it."""
+    """Put code beside a checkpoint, with all entries that could make a loader run it."""
     for base in ("AutoConfig", "BertModel", "PreTrainedTokenizerFast"):
         (folder / f"evil_{base.lower()}.py").write_text(EVIL.format(mark=str(mark), base=base))
-    where = {
-        "AutoConfig": "evil_autoconfig.Evil", "AutoModel": "evil_bertmodel.Evil", "AutoModelForCausalLM": "evil_bertmodel.Evil",
+    auto_map = {
+        "AutoConfig": "evil_autoconfig.Evil",
+        "AutoModel": "evil_bertmodel.Evil",
+        "AutoModelForCausalLM": "evil_bertmodel.Evil",
         "AutoTokenizer": [None, "evil_pretrainedtokenizerfast.Evil"],
-    }  # fmt: skip
+    }
     config = json.loads((folder / "config.json").read_text())
     if "text_config" in config:
-        config["text_config"] |= {"auto_map": where, "trust_remote_code": True, "_name_or_path": str(folder)}
-    config |= {"auto_map": where, "trust_remote_code": True}
+        config["text_config"] |= {
+            "auto_map": auto_map,
+            "trust_remote_code": True,
+            "_name_or_path": str(folder),
+        }
+    config |= {"auto_map": auto_map, "trust_remote_code": True}
     (folder / "config.json").write_text(json.dumps(config))
     tokenizer = json.loads((folder / "tokenizer_config.json").read_text())
     (folder / "tokenizer_config.json").write_text(
-        json.dumps({**tokenizer, "auto_map": where, "trust_remote_code": True})
+        json.dumps({**tokenizer, "auto_map": auto_map, "trust_remote_code": True})
     )
 
 
@@ -234,8 +235,7 @@ def test_code_of_a_backbone_is_not_run(kind: str, backbone: Path, tmp_path: Path
     assert answer.status == (0 if kind == "bert" else 2)
 
 
-# -- ways out of a folder
-# -----------------------------------------------------------------------------------------------
+# -- paths outside the folder
 
 
 def test_an_export_names_no_file_elsewhere(tmp_path: Path) -> None:

@@ -1,6 +1,4 @@
-"""SIGKILL at any moment of training, caching, building and pushing: what comes after is
-as if nothing had happened.
-"""
+"""SIGKILL at any moment of training, caching, building or pushing loses nothing."""
 
 import json
 import os
@@ -40,9 +38,7 @@ _CLOCKS = ("runtime", "per_second")
 
 
 def killed(work: Callable[[], Any]) -> bool:
-    """Run `work` in a fork of this process; whether it was killed before it came to an
-    end.
-    """
+    """Run `work` in a fork and return whether it was killed before its end."""
     return end_of(fork(work)) == -signal.SIGKILL
 
 
@@ -52,14 +48,20 @@ def die(*_: Any, **__: Any) -> None:
 
 def train(folder: Path, backbone: Path, **options: Any) -> dict[str, Any]:
     return train_run(
-        "sample", folder, preset="emonet-thesis", backbone=str(backbone), training_overrides=SETTINGS,
-        cache_dir=folder.parent / "cache", progress=False, **options,
-    )  # fmt: skip
+        "sample",
+        folder,
+        preset="emonet-thesis",
+        backbone=str(backbone),
+        training_overrides=SETTINGS,
+        cache_dir=folder.parent / "cache",
+        progress=False,
+        **options,
+    )
 
 
 @pytest.fixture(scope="module")
 def whole(backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A training that nothing interrupted."""
+    """A run without interruption."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     train(folder, backbone)
     return folder
@@ -100,14 +102,15 @@ def dying_at_step(step: int) -> Callable[..., None]:
     return init
 
 
-# Steps of both epochs, and the midst of writing a checkpoint: weights, optimizer, state,
-# and the last weights.
+# Steps of both epochs, and the parts of writing a checkpoint: optimizer, random state and
+# trainer state.
 POINTS = ["step 2", "step 12", "_save_optimizer_and_scheduler", "_save_rng_state", "save_to_json"]
 
 
 def train_and_die(point: str, folder: Path, backbone: Path, after: int = 1) -> bool:
-    """Die at a step, or in the second checkpoint (`after` = 1) at the call of that name,
-    which then leaves half a file.
+    """Train and die at a step, or at the call of a method after `after` calls of it.
+
+    A call that writes a file leaves half of it.
     """
 
     def work() -> None:
@@ -122,13 +125,13 @@ def train_and_die(point: str, folder: Path, backbone: Path, after: int = 1) -> b
             owner: Any = TrainerState if point == "save_to_json" else EmoNetTrainer
             original, calls = getattr(owner, point), [0]
 
-            def dying(self: Any, where: str) -> Any:
+            def dying(self: Any, path: str) -> Any:
                 calls[0] += 1
                 if calls[0] > after:
                     if point == "save_to_json":
-                        Path(where).write_text('{"epoch": 2.0, "log_hist')
+                        Path(path).write_text('{"epoch": 2.0, "log_hist')
                     die()
-                return original(self, where)
+                return original(self, path)
 
             patch.setattr(owner, point, dying)
         train(folder, backbone)
@@ -137,7 +140,7 @@ def train_and_die(point: str, folder: Path, backbone: Path, after: int = 1) -> b
 
 
 @pytest.mark.parametrize("point", ["save_to_json"])
-def test_a_killed_training_resumes_to_the_same(
+def test_a_killed_training_resumes_to_the_same_result(
     point: str, whole: Path, backbone: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
@@ -148,7 +151,7 @@ def test_a_killed_training_resumes_to_the_same(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("point", [*POINTS, "after training"])
-def test_every_point_of_a_training(point: str, whole: Path, backbone: Path, tmp_path: Path) -> None:
+def test_training_killed_at_any_point(point: str, whole: Path, backbone: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     assert train_and_die(point, folder, backbone)
     train(folder, backbone, resume=True)
@@ -157,16 +160,14 @@ def test_every_point_of_a_training(point: str, whole: Path, backbone: Path, tmp_
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
-def test_a_training_killed_again_and_again_at_random(
-    seed: int, whole: Path, backbone: Path, tmp_path: Path
-) -> None:
-    """Each try lives for a random while, until one comes through."""
-    folder, dice, tries = tmp_path / "run", random.Random(seed), 0
+def test_training_killed_repeatedly_at_random(seed: int, whole: Path, backbone: Path, tmp_path: Path) -> None:
+    """Kill each attempt after a random time, until one completes."""
+    folder, rng, attempts = tmp_path / "run", random.Random(seed), 0
     while True:
         child = fork(partial(train, folder, backbone, resume=True))
-        time.sleep(dice.uniform(0.3, 2 + 2 * tries))
+        time.sleep(rng.uniform(0.3, 2 + 2 * attempts))
         os.kill(child, signal.SIGKILL)
-        tries += 1
+        attempts += 1
         if end_of(child) >= 0:
             break
     train(folder, backbone, resume=True)
@@ -174,7 +175,7 @@ def test_a_training_killed_again_and_again_at_random(
 
 
 @pytest.mark.parametrize("moment", ["second portion", "rename"])
-def test_a_killed_cache_is_made_again(moment: str, tokenizer: Any, tmp_path: Path) -> None:
+def test_a_killed_cache_is_computed_again(moment: str, tokenizer: Any, tmp_path: Path) -> None:
     model, processor = build(tokenizer, "emonet-thesis")
     texts = ["hello", "great there", "no no no", "leave me alone you"]
     whole = np.array(
@@ -184,7 +185,7 @@ def test_a_killed_cache_is_made_again(moment: str, tokenizer: Any, tmp_path: Pat
     def work() -> None:
         if moment == "rename":
             features.os.replace = die
-        inference.TOKENS_PER_PASS = 4  # a text a portion
+        inference.TOKENS_PER_PASS = 4  # one text in a portion
         original = features.memory_vectors
 
         def dying(*args: Any) -> Any:
@@ -206,7 +207,7 @@ def test_a_killed_cache_is_made_again(moment: str, tokenizer: Any, tmp_path: Pat
 BUILD = """
 import os, signal, sys
 from pathlib import Path
-from emonet.language import store_build
+from emonet.speakers.store import build as store_build
 from tiny_store import TinyEmbedder, corpus
 
 folder, killer, moment = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
@@ -219,20 +220,20 @@ def dying(*args, **kwargs):
         os.kill(os.getpid(), signal.SIGKILL)
     return original(*args, **kwargs)
 
-owner = next(each for each in (store_build.StoreTables, store_build, TinyEmbedder) if killer in vars(each))
+owner = next(o for o in (store_build.StoreTables, store_build, TinyEmbedder) if killer in vars(o))
 original = getattr(owner, killer)
 setattr(owner, killer, dying)
 store_build.build_store(folder / "store", corpus(folder / "corpus"), TinyEmbedder())
 """
-# After the first facts, in the midst of the portions, before the speakers, at the index,
-# before the last facts.
+# After the first facts, within the portions, before the speakers, at the index, before
+# the last facts.
 MOMENTS = [("replace", 2), ("__call__", 3), ("replace", 4), ("index_speakers", 1), ("write_facts", 2)]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_killed_store_is_built_to_its_end(moment: tuple[str, int], tmp_path: Path) -> None:
-    """In a process of its own: LanceDB's threads do not outlive a fork."""
+def test_a_killed_store_build_resumes(moment: tuple[str, int], tmp_path: Path) -> None:
+    """In a process of its own, because LanceDB's threads do not survive a fork."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     words = [str(tmp_path), moment[0], str(moment[1])]
     done = subprocess.run(
@@ -249,34 +250,33 @@ def test_a_killed_store_is_built_to_its_end(moment: tuple[str, int], tmp_path: P
     assert again.similar("Ann", "comet", 3) == whole.similar("Ann", "comet", 3)
 
 
-def test_a_push_killed_at_any_request_is_whole_or_not_there(tokenizer: Any, tmp_path: Path) -> None:
+def test_a_push_killed_at_any_request_is_complete_or_absent(tokenizer: Any, tmp_path: Path) -> None:
     model, model.processor = build(tokenizer, "emonet-thesis")
     model.save_pretrained(tmp_path / "run")
     with FakeHub() as hub, hub.here(tmp_path / "cache"):
         push_run(tmp_path / "run", f"{USER}/whole")
         expected = hub.files(f"{USER}/whole")
-        number = 0
-        while killed(partial(push_until, number, tmp_path / "run", f"{USER}/tiny-{number}")):
-            name = f"{USER}/tiny-{number}"
+        request = 0
+        while killed(partial(push_until, request, tmp_path / "run", f"{USER}/tiny-{request}")):
+            name = f"{USER}/tiny-{request}"
             if ("model", name) in hub.repositories:
                 assert set(hub.files(name)) <= {".gitattributes"} or hub.files(name).keys() == expected.keys()
             push_run(tmp_path / "run", name)
             files = hub.files(name)
             assert files.keys() == expected.keys()
-            assert all(
-                files[path] == expected[path] for path in files if path != "README.md"
-            )  # which holds the name
-            number += 1
-        assert number > 5
+            # README.md holds the repository's name.
+            assert all(files[path] == expected[path] for path in files if path != "README.md")
+            request += 1
+        assert request > 5
 
 
-def push_until(number: int, folder: Path, name: str) -> None:
-    """Push, and die where request `number` would be sent."""
+def push_until(request: int, folder: Path, name: str) -> None:
+    """Push, and die instead of sending the request of this index."""
     client: Any = type(get_session())
     original, sent = client.send, [0]
 
     def send(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if sent[0] == number:
+        if sent[0] == request:
             die()
         sent[0] += 1
         return original(self, *args, **kwargs)

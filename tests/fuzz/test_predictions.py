@@ -1,6 +1,4 @@
-"""Processor, pipeline, endpoint handler and session: a row for every turn, in order, or a
-reason.
-"""
+"""Fuzz processor, pipeline, handler and session: a row a turn, or a clear error."""
 
 import json
 from collections.abc import Sequence
@@ -39,7 +37,7 @@ def handler(checkpoint: Path) -> Any:
 
 
 def check_rows(rows: Any, dialogue: Any, labels: Sequence[str]) -> None:
-    """One row a turn, in order, with the turn's own words and a distribution."""
+    """One row a turn, in order, with the turn's text and a distribution."""
     assert [{"speaker": row["speaker"], "text": row["text"]} for row in rows] == as_turns(dialogue)
     for row in rows:
         assert row["label"] in labels and row["score"] == max(row["scores"].values())
@@ -48,7 +46,7 @@ def check_rows(rows: Any, dialogue: Any, labels: Sequence[str]) -> None:
 
 
 def check_answer(answer: Any, inputs: Any, labels: Sequence[str] = LABELS) -> None:
-    """One dialogue's rows, or those of each of many."""
+    """Check the rows of one dialogue or of a list of dialogues."""
     for rows, dialogue in [(answer, inputs)] if is_dialogue(inputs) else zip(answer, inputs, strict=True):
         check_rows(rows, dialogue, labels)
 
@@ -89,7 +87,7 @@ FORMS = st.one_of(
 
 
 @given(FORMS, HISTORIES, st.one_of(st.none(), st.integers(1, 3)))
-def test_right_dialogues_lose_no_turn(
+def test_valid_dialogues_lose_no_turn(
     pipe: EmoNetPipeline, inputs: Any, history: Any, size: int | None
 ) -> None:
     with clear_errors():
@@ -147,19 +145,19 @@ def test_prompted_pipeline(prompted_pipe: EmoNetPipeline, inputs: Any, history: 
         )
 
 
-@settings(max_examples=max(10, settings().max_examples // 20))  # 20 passes of the model a case
+@settings(max_examples=max(10, settings().max_examples // 20))  # an example takes 20 forward passes
 @given(dialogues(most=5))
 def test_session(parts: tuple[Any, Any], dialogue: list[dict[str, Any]]) -> None:
     turns = as_turns(dialogue)[:20]
     with no_hang():
         session = EmoNetSession(parts[0], parts[1])
-        said = [session.add(turn["speaker"], turn["text"]) for turn in turns]
+        streamed = [session.add(turn["speaker"], turn["text"]) for turn in turns]
     whole = predict_dialogues(*parts, [turns])[0]
-    assert [row["label"] for row in said] == [row["label"] for row in whole]
-    assert all(abs(row["score"] - other["score"]) < 1e-3 for row, other in zip(said, whole, strict=True))
+    assert [row["label"] for row in streamed] == [row["label"] for row in whole]
+    assert all(abs(row["score"] - other["score"]) < 1e-3 for row, other in zip(streamed, whole, strict=True))
 
 
-def test_a_dialogue_that_holds_itself_is_refused(pipe: EmoNetPipeline) -> None:
+def test_a_recursive_dialogue_is_refused(pipe: EmoNetPipeline) -> None:
     endless: dict[str, Any] = {}
     endless["turns"] = endless
     with pytest.raises(TypeError, match='"turns" holds a list'):

@@ -1,4 +1,4 @@
-"""Cards, bulk prediction and the speaker store: files and questions of any kind."""
+"""Fuzz model cards, bulk prediction and queries to the speaker store."""
 
 import json
 from collections.abc import Callable
@@ -30,34 +30,49 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # -- cards
-# --------------------------------------------------------------------------------------------------------------
 
 FIGURES = {
-    "weighted_f1": 0.3, "macro_f1": 0.2, "accuracy": 0.4, "n": 10, "split": "test", "dataset_version": "sample-1.0.0", "ece": 0.1,
+    "weighted_f1": 0.3,
+    "macro_f1": 0.2,
+    "accuracy": 0.4,
+    "n": 10,
+    "split": "test",
+    "dataset_version": "sample-1.0.0",
+    "ece": 0.1,
     "per_class": {label: {"f1": 0.1, "precision": 0.2, "recall": 0.3, "support": 3} for label in LABELS},
     "confusion_matrix": [[1] * 7] * 7,
-}  # fmt: skip
+}
 RUN = {
-    "preset": "emonet", "seed": 1, "config": {"speaker_memory": "corpus"},
+    "preset": "emonet",
+    "seed": 1,
+    "config": {"speaker_memory": "corpus"},
     "training": {"num_train_epochs": 3, "learning_rate": 0.1},
-    "best_epoch": 1, "epochs": [{"epoch": 1, "train_loss": 1.0, "loss": 2.0, "weighted_f1": 0.2}], "parameters": 10,
-    "seconds": {"train": 1.5}, "versions": {"emonet": "0.1.0"},
-}  # fmt: skip
+    "best_epoch": 1,
+    "epochs": [{"epoch": 1, "train_loss": 1.0, "loss": 2.0, "weighted_f1": 0.2}],
+    "parameters": 10,
+    "seconds": {"train": 1.5},
+    "versions": {"emonet": "0.1.0"},
+}
 CONFIG = {
     "id2label": dict(enumerate(LABELS)),
     "backbone": "user/x",
     "dataset_version": "sample-1.0.0",
     "speaker_identity": "name",
 }
-FILES = {"run.json": RUN, "test_metrics.json": FIGURES, "metrics.json": FIGURES, "config.json": CONFIG,
-         "speakers.json": {"version": 1, "speakers": ["Ann"]}}  # fmt: skip
+FILES = {
+    "run.json": RUN,
+    "test_metrics.json": FIGURES,
+    "metrics.json": FIGURES,
+    "config.json": CONFIG,
+    "speakers.json": {"version": 1, "speakers": ["Ann"]},
+}
 
 
 @given(
     damaged(st.just(json.loads(json.dumps(FILES)))).filter(lambda files: isinstance(files, dict)),
     st.one_of(st.none(), names()),
 )
-def test_cards_of_any_run(folder: Path, files: dict[str, Any], name: str | None) -> None:
+def test_cards_of_runs(folder: Path, files: dict[str, Any], name: str | None) -> None:
     run = folder / "run"
     run.mkdir(exist_ok=True)
     for known in FILES:
@@ -99,7 +114,6 @@ def test_cards_edited_by_hand(folder: Path, edited: str) -> None:
 
 
 # -- bulk prediction
-# ----------------------------------------------------------------------------------------------------
 
 VALUES = st.one_of(texts(), texts(), numbers(), json_values())
 BULK = st.lists(
@@ -141,10 +155,19 @@ PLAIN = texts().map(lambda text: text.encode("utf-8", "replace").decode())
 
 
 @given(
-    st.lists(st.fixed_dictionaries({"dialogue_id": st.one_of(PLAIN, st.integers(0, 9)), "speaker": PLAIN, "text": PLAIN,
-                                    "turn": st.one_of(st.none(), st.integers(0, 9))}), max_size=6),
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "dialogue_id": st.one_of(PLAIN, st.integers(0, 9)),
+                "speaker": PLAIN,
+                "text": PLAIN,
+                "turn": st.one_of(st.none(), st.integers(0, 9)),
+            }
+        ),
+        max_size=6,
+    ),
     st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 7)), max_size=2),
-)  # fmt: skip
+)
 def test_bulk_parquet(
     checkpoint: Path, folder: Path, rows: list[dict[str, Any]], flips: list[tuple[int, int]]
 ) -> None:
@@ -155,8 +178,8 @@ def test_bulk_parquet(
     except pa.ArrowException:
         return
     content = bytearray(source.read_bytes())
-    for place, bit in flips:
-        content[place % len(content)] ^= 1 << bit
+    for index, bit in flips:
+        content[index % len(content)] ^= 1 << bit
     source.write_bytes(content)
     with clear_errors():
         if flips:
@@ -168,16 +191,18 @@ def test_bulk_parquet(
 SOME_ROWS = [
     {"dialogue_id": dialogue, "speaker": speaker, "text": text, "turn": turn}
     for dialogue, speaker, text, turn in [
-        ("d1", "Ann", "hello there", 0), ("d1", "Bob", "no", 1),
+        ("d1", "Ann", "hello there", 0),
+        ("d1", "Bob", "no", 1),
         ("d2", "Ann", "ßé great", 0),
-        ("d3", "Ann", "x", 0), ("d3", "Bob", "y", 1),
+        ("d3", "Ann", "x", 0),
+        ("d3", "Bob", "y", 1),
     ]
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("step", [13, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_flipped_bit_in_a_parquet_file_loses_no_row(step: int, tmp_path: Path) -> None:
-    """One bit after the other: the file is refused by name, or all of its rows are there."""
+    """Flip one bit at a time: the file is refused by name, or all its rows are read."""
     source = tmp_path / "in.parquet"
     pq.write_table(pa.Table.from_pylist(SOME_ROWS), source, row_group_size=3)
     whole, refused = source.read_bytes(), 0
@@ -197,7 +222,6 @@ def test_a_flipped_bit_in_a_parquet_file_loses_no_row(step: int, tmp_path: Path)
 
 
 # -- the speaker store
-# --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -215,19 +239,19 @@ VIEWS = st.tuples(
 
 
 @given(SPEAKERS, texts(), VIEWS, st.one_of(st.integers(-2, 12), numbers()))
-def test_store_questions(store: SpeakerStore, speaker: str, text: str, seen: Any, limit: Any) -> None:
+def test_store_queries(store: SpeakerStore, speaker: str, text: str, seen: Any, limit: Any) -> None:
     with clear_errors():
         view = View(*seen)
-        said = store.utterances(speaker, view)
+        utterances = store.utterances(speaker, view)
         assert all(
-            each.speaker == said[0].speaker and (view.before is None or each.position < view.before)
-            for each in said
+            utterance.speaker == utterances[0].speaker
+            and (view.before is None or utterance.position < view.before)
+            for utterance in utterances
         )
-        assert store.utterances(speaker, view, limit) == said[-limit:]
+        assert store.utterances(speaker, view, limit) == utterances[-limit:]
         found = store.similar(speaker, text, limit, view)
-        assert {each.key for each in found} <= {each.key for each in said} and len(found) == min(
-            limit, len(said)
-        )
-        assert sum(store.emotions(speaker, view).values()) <= len(said)
+        assert {hit.key for hit in found} <= {utterance.key for utterance in utterances}
+        assert len(found) == min(limit, len(utterances))
+        assert sum(store.emotions(speaker, view).values()) <= len(utterances)
     with clear_errors():
         ExtractiveBiographer(store, 20)(speaker, View(*seen)).text.encode()

@@ -1,6 +1,4 @@
-"""How every door must answer what comes in: with a result, or with an error that the
-package raises on purpose.
-"""
+"""Check that any input gives a result or an error that the package raises on purpose."""
 
 import contextlib
 import io
@@ -20,12 +18,12 @@ import emonet
 from emonet.cli import main as cli
 
 ROOT = str(Path(emonet.__file__).parent)
-PATIENCE = 120  # seconds; a case takes milliseconds, so what reaches it hangs
+PATIENCE = 120  # seconds; an example takes milliseconds, so one that reaches it hangs
 
 
 @contextlib.contextmanager
 def no_hang() -> Iterator[None]:
-    """Within, what does not come to an end fails the test."""
+    """Fail the test if the block does not end in time."""
 
     def fail(*_: Any) -> None:
         pytest.fail(f"no end after {PATIENCE} seconds")
@@ -40,7 +38,7 @@ def no_hang() -> Iterator[None]:
 
 
 def fork(work: Callable[[], object]) -> int:
-    """Start `work` in a fork of this process, and give the process's number."""
+    """Start `work` in a fork of this process and return its process id."""
     child = os.fork()
     if child:
         return child
@@ -55,16 +53,12 @@ def fork(work: Callable[[], object]) -> int:
 
 
 def end_of(child: int) -> int:
-    """Wait for a fork: 0 where its work was done, 1 where that raised, and minus the
-    signal that killed it.
-    """
+    """Wait for a fork: 0 if it is done, 1 if it raised, -N if signal N killed it."""
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def is_clear(error: BaseException) -> bool:
-    """Whether the package itself says what is wrong: a `raise` of its own, or a file
-    error with the file's name.
-    """
+    """Whether an error comes from a `raise` in the package, or names a file."""
     if isinstance(error, OSError) and error.filename is not None:
         return True
     if isinstance(error, HFValidationError):  # names the repository and the rule
@@ -86,9 +80,7 @@ def is_clear(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def clear_errors() -> Iterator[None]:
-    """Within, an error of the package's own ends the case; any other fails it, and so
-    does a hang.
-    """
+    """Accept clear errors inside the block; other errors and hangs fail the test."""
     try:
         with no_hang():
             yield
@@ -99,7 +91,7 @@ def clear_errors() -> Iterator[None]:
 
 @dataclass
 class Answer:
-    """What a command said; `error` is what it was refused for."""
+    """Status and output of a command; `error` is the exception it reported."""
 
     status: int
     out: str
@@ -108,9 +100,7 @@ class Answer:
 
 
 def command(*arguments: str, stdin: bytes = b"") -> Answer:
-    """`emonet` in this process, whose output must be writable as UTF-8; fails unless it
-    ends as a command should.
-    """
+    """Run `emonet` in this process and check its status and its UTF-8 output."""
     out, err = (
         io.TextIOWrapper(io.BytesIO(), "utf-8", errors=errors) for errors in ("strict", "backslashreplace")
     )
@@ -125,11 +115,11 @@ def command(*arguments: str, stdin: bytes = b"") -> Answer:
             status = cli.main(arguments)
         except SystemExit as usage:  # argparse: usage and one line
             status = int(usage.code or 0)
-        said = []
+        outputs = []
         for stream in (out, err):
             stream.flush()
-            said.append(stream.buffer.getvalue().decode())
-    answer = Answer(status, *said, refused[0] if refused else None)
+            outputs.append(stream.buffer.getvalue().decode())
+    answer = Answer(status, *outputs, refused[0] if refused else None)
     check(answer)
     return answer
 

@@ -1,6 +1,4 @@
-"""Bulk runs that get in each other's way, or are killed: one writes at a time, nobody is
-left behind, no row is read twice.
-"""
+"""Concurrent and killed bulk runs: one writer, no orphans, no row read twice."""
 
 import os
 import signal
@@ -34,18 +32,16 @@ def checkpoint(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
-def eventually(happens: Callable[[], bool], what: str) -> None:
+def eventually(condition: Callable[[], bool], message: str) -> None:
     end = time.monotonic() + PATIENCE
-    while not happens():
-        assert time.monotonic() < end, what
+    while not condition():
+        assert time.monotonic() < end, message
         time.sleep(0.05)
 
 
 @pytest.fixture
 def running(checkpoint: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path, Path]]:
-    """A bulk run with two workers in a session of its own, some parts in: the process,
-    its input and its output.
-    """
+    """A bulk run with two workers that has written some parts: process, input, output."""
     source, out = write_parquet(tmp_path / "in.parquet", rows_of(600)), tmp_path / "out"
     words = ["predict", "--model", str(checkpoint), str(source), "--output", str(out), "--engine", "datasets"]
     process = subprocess.Popen(
@@ -61,29 +57,29 @@ def running(checkpoint: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen
         assert process.poll() is None, "it ended before the test began"
         yield process, source, out
     finally:
-        for each in (*of_session(process.pid), process.pid):
+        for pid in (*of_session(process.pid), process.pid):
             with suppress(ProcessLookupError):
-                os.kill(each, signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
         process.wait()
 
 
 def of_session(leader: int) -> list[int]:
-    """The processes that a run has started, itself not among them."""
+    """Ids of the processes that a run has started, without its own."""
     found = []
-    for number in psutil.pids():
+    for pid in psutil.pids():
         try:
             if (
-                number != leader
-                and os.getsid(number) == leader
-                and psutil.Process(number).status() != psutil.STATUS_ZOMBIE
+                pid != leader
+                and os.getsid(pid) == leader
+                and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
             ):
-                found.append(number)
+                found.append(pid)
         except (ProcessLookupError, PermissionError, psutil.Error):
             pass
     return found
 
 
-def test_workers_end_with_a_killed_run_and_the_next_one_goes_on(running: Any, checkpoint: Path) -> None:
+def test_workers_end_with_a_killed_run_and_the_next_resumes(running: Any, checkpoint: Path) -> None:
     process, source, out = running
     assert len(of_session(process.pid)) >= 2
     process.kill()
@@ -101,7 +97,7 @@ def test_a_second_run_on_the_same_folder_is_refused(
     running: Any, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process, source, out = running
-    process.send_signal(signal.SIGSTOP)  # so that it does not come to its end first
+    process.send_signal(signal.SIGSTOP)  # so that it does not end first
     monkeypatch.setattr(bulk_output, "_PATIENCE", 0.1)
     with pytest.raises(
         EmoNetError,
@@ -110,7 +106,7 @@ def test_a_second_run_on_the_same_folder_is_refused(
         predict_files(checkpoint, source, out, turns_a_part=10)
 
 
-def test_a_run_that_failed_gives_its_lock_back(checkpoint: Path, tmp_path: Path) -> None:
+def test_a_failed_run_releases_its_lock(checkpoint: Path, tmp_path: Path) -> None:
     def fails(work: ChunkWork, chunks: Sequence[Chunk], workers: int) -> None:
         raise KeyboardInterrupt
 
@@ -139,15 +135,15 @@ def test_a_row_group_is_decoded_once(group: int, tmp_path: Path, monkeypatch: py
     decoded[0] = 0
     last = plan.chunks[-1]
     assert read_chunk(last, plan.schema).to_pylist() == rows[last.first :]
-    assert decoded[0] <= group, "what a resumed run lacks is not sought from the file's start"
+    assert decoded[0] <= group, "a resumed run does not read the file from its start"
 
 
 def test_rows_are_right_in_any_order_and_after_a_change(tmp_path: Path) -> None:
     rows = rows_of(300)
     source = write_parquet(tmp_path / "in.parquet", rows, 100)
     plan = plan_chunks([source], 20)
-    for place in (3, 4, 9, 2, 2, 30, 7, 0):
-        chunk = plan.chunks[place]
+    for index in (3, 4, 9, 2, 2, 30, 7, 0):
+        chunk = plan.chunks[index]
         assert read_chunk(chunk, plan.schema).to_pylist() == rows[chunk.first : chunk.last]
     write_parquet(source, [{**row, "dialogue_id": f"x{row['dialogue_id']}"} for row in rows], 100)
     with pytest.raises(EmoNetError, match="was changed while it was read"):

@@ -1,6 +1,4 @@
-"""JSON of a hundred thousand brackets: every door that reads JSON refuses it with a clear
-error.
-"""
+"""Deeply nested JSON: every reader of JSON refuses it with a clear error."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,11 +29,11 @@ from emonet.prompted.processing import _biographies_of
 from emonet.prompted.session import PromptedSession
 from emonet.speakers.registry import SpeakerRegistry
 
-# The parser stops at the first; the second passes it and breaks what walks over it; the
-# third holds objects.
+# The first breaks the parser. The second passes the parser and breaks recursion over the
+# result. The third is nested in objects.
 BOMBS = ("[" * 100_000 + "]" * 100_000, "[" * 900 + "]" * 900, '{"a":' * 900 + "1" + "}" * 900)
 
-DOORS: dict[str, tuple[str, Callable[[Path], Any]]] = {
+READERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "adapters": ("emonet_adapter.json", lambda folder: Adapter.find(folder, {})),
     "configuration": ("config.json", EmoNetConfig.from_pretrained),
     "digests": ("digests.json", check_digests),
@@ -53,18 +51,20 @@ DOORS: dict[str, tuple[str, Callable[[Path], Any]]] = {
 
 
 @pytest.mark.parametrize("bomb", BOMBS, ids=("parser", "walker", "objects"))
-@pytest.mark.parametrize("door", DOORS)
-def test_a_nesting_bomb_is_refused(tmp_path: Path, door: str, bomb: str) -> None:
-    name, read = DOORS[door]
+@pytest.mark.parametrize("reader", READERS)
+def test_a_nesting_bomb_is_refused(tmp_path: Path, reader: str, bomb: str) -> None:
+    name, read = READERS[reader]
     (tmp_path / name).write_text(bomb, "utf-8")
-    if door in ("adapters", "demonstrations"):
+    if reader in ("adapters", "demonstrations"):
         (tmp_path / name).with_suffix(".safetensors").write_bytes(b"")
-    with pytest.raises(ValueError):  # EmoNetError and DataFormatError are
+    with pytest.raises(ValueError):  # EmoNetError and DataFormatError are ValueErrors
         read(tmp_path)
 
 
 @pytest.mark.parametrize("bomb", BOMBS, ids=("parser", "walker", "objects"))
-def test_a_nesting_bomb_is_no_session(tmp_path: Path, tokenizer: Any, decoder: Path, bomb: str) -> None:
+def test_a_nesting_bomb_is_refused_as_a_session(
+    tmp_path: Path, tokenizer: Any, decoder: Path, bomb: str
+) -> None:
     for name in ("session.json", "prompted_session.json"):
         (tmp_path / name).write_text(bomb, "utf-8")
     with pytest.raises(EmoNetError, match="nested deeper"):
@@ -73,7 +73,7 @@ def test_a_nesting_bomb_is_no_session(tmp_path: Path, tokenizer: Any, decoder: P
         PromptedSession.restore(tmp_path, prompted(decoder, PromptSettings(window=1)))
 
 
-def test_brackets_in_strings_and_long_flat_lists_are_no_depth() -> None:
+def test_strings_and_flat_lists_are_not_deep() -> None:
     assert parse_json('["' + "[" * 1000 + '"]') == ["[" * 1000]
     assert parse_json(str([[]] * 10_000)) == [[]] * 10_000
     assert parse_json("[" * DEEPEST + "]" * DEEPEST)

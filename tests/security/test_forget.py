@@ -1,6 +1,4 @@
-"""A person is taken out of a checkpoint: every byte of the folder is searched, and the
-model still loads.
-"""
+"""Forget a person: no byte of the checkpoint names them, and the model still loads."""
 
 import gzip
 import json
@@ -34,7 +32,7 @@ from emonet.runs.forget import forget_in_checkpoint
 from emonet.runs.forget_files import Person, scrubber_of
 
 NAME = "Zoë Quartzfeld"
-OTHER = "Ann Quartzfeld"  # shares a part of the name, which stays
+OTHER = "Ann Quartzfeld"  # shares a part of the name and stays
 ROWS: list[dict[str, Any]] = [
     {
         "dialogue_id": "d1",
@@ -70,7 +68,7 @@ def spellings(name: str) -> list[str]:
 
 
 def everything(folder: Path) -> dict[str, bytes]:
-    """Every byte of a folder, decompressed, by place; names of files are bytes too."""
+    """All contents of a folder, decompressed, by location; names of files included."""
     found: dict[str, bytes] = {}
     for file in folder.rglob("*"):
         found[f"name of {file}"] = str(file.relative_to(folder)).encode()
@@ -90,23 +88,23 @@ def everything(folder: Path) -> dict[str, bytes]:
         if zipfile.is_zipfile(file):
             with zipfile.ZipFile(file) as archive:
                 found.update(
-                    {f"{file} {each}": each.encode() + archive.read(each) for each in archive.namelist()}
+                    {f"{file} {name}": name.encode() + archive.read(name) for name in archive.namelist()}
                 )
         if file.suffix == ".png":
-            place = 8
-            while place < len(content):
-                size = int.from_bytes(content[place : place + 4], "big")
-                data = content[place + 8 : place + 8 + size]
-                if content[place + 4 : place + 8] == b"zTXt":
-                    found[f"{file} {place}"] = zlib.decompress(data.partition(b"\0")[2][1:])
-                place += size + 12
+            offset = 8
+            while offset < len(content):
+                size = int.from_bytes(content[offset : offset + 4], "big")
+                data = content[offset + 8 : offset + 8 + size]
+                if content[offset + 4 : offset + 8] == b"zTXt":
+                    found[f"{file} {offset}"] = zlib.decompress(data.partition(b"\0")[2][1:])
+                offset += size + 12
     return found
 
 
-def places_of(folder: Path, name: str = NAME) -> list[str]:
+def locations_of(folder: Path, name: str = NAME) -> list[str]:
     return [
-        place
-        for place, content in everything(folder).items()
+        location
+        for location, content in everything(folder).items()
         for spelling in spellings(name)
         if spelling.encode() in content or spelling.encode("utf-16-le") in content
     ]
@@ -131,7 +129,7 @@ def model(tokenizer: Any) -> Any:
 
 @pytest.fixture
 def run(model: Any, tmp_path: Path) -> Path:
-    """A run's folder that holds the name wherever a run and its reports could."""
+    """A run's folder with the name in every kind of file that a run can have."""
     folder = tmp_path / "run"
     model.save_pretrained(folder)
     metrics = emotion_metrics([0, 1, 2], [0, 1, 1], LABELS)
@@ -149,17 +147,26 @@ def run(model: Any, tmp_path: Path) -> Path:
     (folder / "turns.csv").write_text(
         f"speaker,text\n{NAME},hello\n{OTHER},bye zoë quartzfeld\n{OTHER},so long\n", "utf-8"
     )
-    table = pa.table({"speaker": [row["speaker"] for row in ROWS], "text": [row["text"] for row in ROWS], NAME: [1, 2, 3],
-                      "turns": [[{"speaker": NAME, "text": "x"}, {"speaker": OTHER, "text": NAME}]] * 3})  # fmt: skip
+    table = pa.table(
+        {
+            "speaker": [row["speaker"] for row in ROWS],
+            "text": [row["text"] for row in ROWS],
+            NAME: [1, 2, 3],
+            "turns": [[{"speaker": NAME, "text": "x"}, {"speaker": OTHER, "text": NAME}]] * 3,
+        }
+    )
     pq.write_table(table.replace_schema_metadata({"by": NAME}), folder / "turns.parquet")
-    with_text(folder / "confusion_matrix.png", chunk(b"tEXt", b"Title\0" + NAME.encode()),
-              chunk(b"zTXt", b"Comment\0\0" + zlib.compress(NAME.encode())),
-              chunk(b"iTXt", b"Title\0\0\0\0\0" + NAME.encode()))  # fmt: skip
+    with_text(
+        folder / "confusion_matrix.png",
+        chunk(b"tEXt", b"Title\0" + NAME.encode()),
+        chunk(b"zTXt", b"Comment\0\0" + zlib.compress(NAME.encode())),
+        chunk(b"iTXt", b"Title\0\0\0\0\0" + NAME.encode()),
+    )
     (folder / "plots").mkdir()
     (folder / "plots" / "timeline.png").write_bytes((folder / "learning_curves.png").read_bytes())
     (folder / "plots" / f"{NAME.replace(' ', '_')}.svg").write_text("<svg/>", "utf-8")
     (folder / "report.html").write_text(f"<p>{NAME} and Zo&#235; Quartzfeld</p>", "utf-8")
-    torch.save({"said": NAME}, folder / "training_args.bin")
+    torch.save({"text": NAME}, folder / "training_args.bin")
     (folder / "notes.bin").write_bytes(b"\xff\0" + NAME.encode("utf-16-le"))
     (folder / "session.json").write_text(json.dumps({"local_ids": {NAME: 0}}), "utf-8")
     (folder / "session.safetensors").write_bytes(b"\0" * 8)
@@ -170,13 +177,13 @@ def run(model: Any, tmp_path: Path) -> Path:
     return folder
 
 
-def test_nothing_of_the_name_is_left_and_the_model_loads(run: Path, capsys: Any) -> None:
-    assert len(places_of(run)) > 30
+def test_the_name_is_gone_and_the_model_loads(run: Path, capsys: Any) -> None:
+    assert len(locations_of(run)) > 30
     before = EmoNetForSequenceClassification.from_pretrained(run)
     assert main(["forget", NAME, "--model", str(run)]) == 0
-    assert places_of(run) == []
-    said = capsys.readouterr().out
-    assert NAME not in said and "What this can't remove" in said and "training again" in said
+    assert locations_of(run) == []
+    output = capsys.readouterr().out
+    assert NAME not in output and "What this can't remove" in output and "training again" in output
     for file in (
         "speakers.json",
         "predictions.jsonl",
@@ -185,7 +192,7 @@ def test_nothing_of_the_name_is_left_and_the_model_loads(run: Path, capsys: Any)
         "plots/timeline.png",
         "checkpoints",
     ):
-        assert file in said
+        assert file in output
     after = EmoNetForSequenceClassification.from_pretrained(run)  # digests are renewed
     table, old = after.emonet.speaker_embedding.weight, before.emonet.speaker_embedding.weight
     assert torch.equal(table[1], table[0]) and torch.equal(table[0], old[0]) and torch.equal(table[2], old[2])
@@ -199,7 +206,7 @@ def test_nothing_of_the_name_is_left_and_the_model_loads(run: Path, capsys: Any)
     )
 
 
-def test_what_others_said_stays_but_for_the_name(run: Path) -> None:
+def test_texts_of_others_stay_without_the_name(run: Path) -> None:
     forget_in_checkpoint(run, NAME)
     rows = [json.loads(line) for line in (run / "predictions.jsonl").read_text("utf-8").splitlines()]
     assert [row["text"] for row in rows] == ["Go, someone! someone!", "Alone at last"]
@@ -220,9 +227,7 @@ def test_forgetting_twice_finds_nothing_and_a_wrong_name_changes_nothing(run: Pa
         forget_in_checkpoint(run, NAME)
 
 
-def test_an_interrupted_forgetting_is_completed_by_the_same_call(
-    run: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_call_can_be_repeated(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from emonet.runs import forget as checkpoint_forget
 
     def interrupted(*_: Any) -> None:
@@ -236,7 +241,7 @@ def test_an_interrupted_forgetting_is_completed_by_the_same_call(
         EmoNetForSequenceClassification.from_pretrained(run)
     (run / "late.txt").write_text(NAME, "utf-8")
     forget_in_checkpoint(run, NAME)
-    assert places_of(run) == []
+    assert locations_of(run) == []
 
 
 def test_sharded_weights_and_adapters_lose_the_vector_too(
@@ -260,7 +265,9 @@ def test_sharded_weights_and_adapters_lose_the_vector_too(
     again = EmoNetForSequenceClassification.from_pretrained(tmp_path / "adapter", backbone_path=str(backbone))
     table = again.emonet.speaker_embedding.weight
     assert (
-        torch.equal(table[1], table[0]) and not torch.equal(table[2], table[0]) and places_of(tmp_path) == []
+        torch.equal(table[1], table[0])
+        and not torch.equal(table[2], table[0])
+        and locations_of(tmp_path) == []
     )
 
 
@@ -279,7 +286,7 @@ def test_biographies_and_demonstrations_of_a_prompted_model(decoder: Path, tmp_p
     assert list(json.loads((tmp_path / "biographies.json").read_text("utf-8"))["biographies"]) == ["Bob"]
     bank = DemonstrationBank.load(tmp_path)
     assert [turn.text for turn in bank.turns] == ["b"] and bank.vectors.tolist() == [[0, 1, 0]]
-    assert places_of(tmp_path) == []
+    assert locations_of(tmp_path) == []
     type(lm).from_pretrained(tmp_path)
 
 
@@ -314,7 +321,7 @@ def test_a_name_inside_another_name_is_somebody_else(tokenizer: Any, tmp_path: P
     ]
 
 
-def test_damaged_weights_are_not_made_whole_by_new_digests(run: Path) -> None:
+def test_damaged_weights_get_no_new_digests(run: Path) -> None:
     content = bytearray((run / "model.safetensors").read_bytes())
     content[-1] ^= 1
     (run / "model.safetensors").write_bytes(content)
@@ -330,21 +337,23 @@ def test_links_and_folders_that_are_no_checkpoint_are_refused(run: Path, tmp_pat
     (run / "link.txt").symlink_to(elsewhere)
     with pytest.raises(EmoNetError, match="is a link"):
         forget_in_checkpoint(run, NAME)
-    assert elsewhere.read_text("utf-8") == NAME and places_of(run)
+    assert elsewhere.read_text("utf-8") == NAME and locations_of(run)
     with pytest.raises(EmoNetError, match="no checkpoint"):
         forget_in_checkpoint(tmp_path, NAME)
 
 
 @given(
-    before=st.text(max_size=20), after=st.text(max_size=20), form=st.sampled_from(spellings(NAME)),
+    before=st.text(max_size=20),
+    after=st.text(max_size=20),
+    form=st.sampled_from(spellings(NAME)),
     kind=st.sampled_from([".txt", ".json", ".jsonl", ".csv", ".html", ".md", ".json.gz", ".txt.gz"]),
-)  # fmt: skip
+)
 def test_no_text_around_a_name_hides_it(before: str, after: str, form: str, kind: str) -> None:
     text = f"{before} {form} {after}"
     content = (json.dumps([text, {"text": text}]) if ".json" in kind else text).encode("utf-8", "replace")
     content = gzip.compress(content) if kind.endswith(".gz") else content
     scrub = scrubber_of(f"file{kind}")
     assert scrub is not None
-    clean, _, places = scrub(content, Person(NAME, [OTHER]))
+    clean, _, count = scrub(content, Person(NAME, [OTHER]))
     clean = gzip.decompress(clean) if kind.endswith(".gz") else clean
-    assert places >= 1 and form.encode() not in clean
+    assert count >= 1 and form.encode() not in clean

@@ -1,6 +1,4 @@
-"""Attacks on sessions: long histories, two threads, and saved sessions that were written
-by someone else.
-"""
+"""Attacks on sessions: long histories, threads and forged saved sessions."""
 
 import json
 import threading
@@ -37,7 +35,7 @@ def causal_lm(decoder: Path) -> Any:
 
 
 def encoded_utterances(model: Any, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many utterances each pass of the memory's encoder takes, from now on."""
+    """Record the number of utterances in each pass of the memory encoder."""
     passes: list[int] = []
     encode = type(model.emonet).encode_utterances
 
@@ -49,7 +47,7 @@ def encoded_utterances(model: Any, monkeypatch: pytest.MonkeyPatch) -> list[int]
     return passes
 
 
-def test_a_history_costs_what_is_read_of_it(packed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_window_of_a_history_is_encoded(packed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model, processor = packed
     window = model.config.memory_window
     history = {"Ann": ["i hate this"] * 5000, **{f"Nobody {n}": ["hello"] for n in range(2000)}}
@@ -64,7 +62,7 @@ def test_a_history_costs_what_is_read_of_it(packed: Any, monkeypatch: pytest.Mon
     )
 
 
-def test_a_history_is_tokenised_as_far_as_it_is_read(packed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_window_of_a_history_is_tokenized(packed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model, processor = packed
     seen: list[int] = []
     encode = type(processor).encode_memory
@@ -109,8 +107,11 @@ def test_threads_that_share_a_session_do_not_mix_its_turns(packed: Any, tmp_path
     for _ in range(48):
         alone.add("Ann", "a b c")
     assert session.turns == 48 and session.window == alone.window
-    assert all(torch.allclose(a, b, atol=1e-5) for one, two in zip(session.layers, alone.layers, strict=True)
-               for a, b in zip(one, two, strict=True))  # fmt: skip
+    assert all(
+        torch.allclose(a, b, atol=1e-5)
+        for shared, single in zip(session.layers, alone.layers, strict=True)
+        for a, b in zip(shared, single, strict=True)
+    )
     session.save(tmp_path)
     EmoNetSession.restore(tmp_path, *packed)
 
@@ -132,7 +133,6 @@ def test_threads_that_share_a_prompted_session_take_turns(causal_lm: Any) -> Non
 
 
 # -- saved sessions
-# -------------------------------------------------------------------------------------------------
 
 
 def saved(session: Any, folder: Path) -> Path:
@@ -226,15 +226,13 @@ def test_a_forged_prompted_state_is_refused(causal_lm: Any, tmp_path: Path, name
 
 
 @given(data=st.data())
-def test_any_bytes_in_place_of_a_saved_session_end_in_a_clear_error(
-    packed: Any, tmp_path_factory: Any, data: Any
-) -> None:
+def test_a_damaged_session_is_a_clear_error(packed: Any, tmp_path_factory: Any, data: Any) -> None:
     folder = saved(EmoNetSession(*packed), tmp_path_factory.mktemp("session"))
     file = folder / data.draw(st.sampled_from(["session.json", "session.safetensors"]))
     content = bytearray(file.read_bytes())
-    head = min(len(content), 600)  # a flipped bit in a tensor is another number, which nothing can tell
-    place = data.draw(st.integers(0, head - 1))
-    content[place : place + data.draw(st.integers(0, 4))] = data.draw(st.binary(max_size=4))
+    head = min(len(content), 600)  # a change to a tensor's numbers cannot be detected
+    index = data.draw(st.integers(0, head - 1))
+    content[index : index + data.draw(st.integers(0, 4))] = data.draw(st.binary(max_size=4))
     file.write_bytes(content)
     with suppress(EmoNetError):
         EmoNetSession.restore(folder, *packed).add("Ann", "hello")

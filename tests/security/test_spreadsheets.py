@@ -1,6 +1,4 @@
-"""What people said is never a formula in the CSV that they take home, and comes back as
-they said it.
-"""
+"""Downloaded CSV holds no formulas, and reading it back restores the texts."""
 
 import ast
 import csv
@@ -29,11 +27,28 @@ BLANKS = (
     "\ufeff\u200b\u200c\u200d\u2060\u200e\u180e\u3164\u2800"
 )
 ATTACKS = [
-    "=1+1", "+1+1", "-1+1", "@SUM(1,1)", '=HYPERLINK("http://x.invalid","y")', "=cmd|'/C calc'!A0", "\t=1+1", "\r=1+1", "\n=1+1",
-    "  =1+1", "\ufeff=1+1", "\u200b\xa0=1+1", "＝1+1", "－1+1", "hi;=1+1;", "hi\t=1+1", "hi\n=1+1;", "hi\r\n@SUM(1,1)",
-    'a",=1+1', "'=1+1",
-]  # fmt: skip
-# Texts that are rich in what matters here, and any others.
+    "=1+1",
+    "+1+1",
+    "-1+1",
+    "@SUM(1,1)",
+    '=HYPERLINK("http://x.invalid","y")',
+    "=cmd|'/C calc'!A0",
+    "\t=1+1",
+    "\r=1+1",
+    "\n=1+1",
+    "  =1+1",
+    "\ufeff=1+1",
+    "\u200b\xa0=1+1",
+    "＝1+1",
+    "－1+1",
+    "hi;=1+1;",
+    "hi\t=1+1",
+    "hi\n=1+1;",
+    "hi\r\n@SUM(1,1)",
+    'a",=1+1',
+    "'=1+1",
+]
+# Texts rich in signs and blanks, and any other text.
 texts = st.text(st.sampled_from(SIGNS + BLANKS + "'\";,aé1")) | st.text(st.characters(codec="utf-8"))
 
 
@@ -46,7 +61,7 @@ def analysis(*texts: str, labels: tuple[str, ...] = ("Joyful", "=Sad")) -> Analy
 
 
 def begins_a_formula(cell: str) -> bool:
-    """The rule, said in another way than the code says it."""
+    """An implementation of the rule that is independent of the code."""
     seen = [
         character
         for character in cell
@@ -59,7 +74,7 @@ def begins_a_formula(cell: str) -> bool:
 
 
 @pytest.mark.parametrize("blank", BLANKS, ids=ascii)
-def test_every_sign_behind_every_blank_is_harmless(blank: str) -> None:
+def test_signs_after_blanks_are_escaped(blank: str) -> None:
     for sign in SIGNS:
         for cell in (
             f"{sign}1",
@@ -78,7 +93,7 @@ def test_every_sign_behind_every_blank_is_harmless(blank: str) -> None:
 @example("'=1")
 @example("''\t=1")
 @example("\n'=1;'")
-def test_a_cell_is_harmless_and_no_two_are_the_same(text: str) -> None:
+def test_a_cell_is_harmless_and_unambiguous(text: str) -> None:
     cell = escaped(text)
     assert not begins_a_formula(cell) and cell[:1] not in ("\t", "\r")
     for part in io.StringIO(cell.replace(";", "\n").replace("\t", "\n")):
@@ -86,7 +101,7 @@ def test_a_cell_is_harmless_and_no_two_are_the_same(text: str) -> None:
     assert unescaped(cell) == text
 
 
-def test_what_is_no_formula_stays_as_it_is() -> None:
+def test_other_cells_stay_unchanged() -> None:
     for text in (
         "",
         "hello",
@@ -104,27 +119,27 @@ def test_what_is_no_formula_stays_as_it_is() -> None:
 
 
 @given(st.lists(texts, min_size=1, max_size=3))
-def test_the_download_has_no_formula_and_says_what_was_said(said: list[str]) -> None:
-    header, *rows = csv.reader(io.StringIO(csv_text(analysis(*said)), newline=""))
+def test_a_download_has_no_formula_and_keeps_the_texts(spoken: list[str]) -> None:
+    header, *rows = csv.reader(io.StringIO(csv_text(analysis(*spoken)), newline=""))
     assert not any(begins_a_formula(cell) for cell in header) and header[-1] == "'=Sad"
-    assert [row[0] for row in rows] == [row[4] for row in rows] == list(map(escaped, said))
+    assert [row[0] for row in rows] == [row[4] for row in rows] == list(map(escaped, spoken))
     assert all(row[2] == "-1.5" and float(row[7]) == 0.5 for row in rows), "numbers stay numbers"
 
 
-def test_a_download_goes_back_in_as_it_was_said() -> None:
-    said = ["=SUM(A1)", "'@ann", "hi;-x", '- no, "so"', "plain"]
+def test_a_download_can_be_read_back() -> None:
+    spoken = ["=SUM(A1)", "'@ann", "hi;-x", '- no, "so"', "plain"]
     (_, turns), *_ = parse_script(b"\xef\xbb\xbf" + csv_text(analysis("=SUM(A1)")).encode(), "emotions.csv")
     assert turns == [{"speaker": "=SUM(A1)", "text": "=SUM(A1)"}]
-    rows = csv_rows(csv_text(analysis(*said)), "emotions.csv", ("text",))
-    assert [row["text"] for _, row in rows] == said
+    rows = csv_rows(csv_text(analysis(*spoken)), "emotions.csv", ("text",))
+    assert [row["text"] for _, row in rows] == spoken
     foreign = csv_of(["speaker", "text"], []) + "Ann,'- so he said\r\n"
     assert csv_rows(foreign, "own.csv", ("text",))[0][1]["text"] == "'- so he said", (
-        "only a download's apostrophes are ours"
+        "apostrophes in other files stay"
     )
 
 
 def test_no_other_code_writes_csv() -> None:
-    """A second writer would be one without the rule."""
+    """Another CSV writer would not escape formulas."""
     for path in (
         path
         for path in ROOT.rglob("*.py")
@@ -149,19 +164,31 @@ def test_no_other_code_writes_csv() -> None:
             assert not alone and name not in ("to_csv", "DictWriter", "write_csv"), f"{path}: use csv_of"
 
 
-# In the settings of LibreOffice's import filter: separators, quote, UTF-8, first line, …,
-# formulas are evaluated (the last).
+# Separators in the options of LibreOffice's import filter. Its last option evaluates
+# formulas.
 SEPARATORS = {",": "44", ";": "59", "; and ,": "59/44", "tab": "9"}
 
 
 def formulas(content: str, separator: str, folder: Path) -> list[str]:
-    """What LibreOffice computes in a CSV file."""
+    """Formulas that LibreOffice finds in a CSV file."""
     (folder / "in.csv").write_bytes(b"\xef\xbb\xbf" + content.encode())
     options = f"CSV:{SEPARATORS[separator]},34,76,1,,0,false,true,false,false,false,0,true"
     subprocess.run(
-        ["soffice", f"-env:UserInstallation={(folder / 'profile').as_uri()}", "--headless", f"--infilter={options}",
-         "--convert-to", "fods", "--outdir", str(folder), str(folder / "in.csv")], check=True, capture_output=True, timeout=180,
-    )  # fmt: skip
+        [
+            "soffice",
+            f"-env:UserInstallation={(folder / 'profile').as_uri()}",
+            "--headless",
+            f"--infilter={options}",
+            "--convert-to",
+            "fods",
+            "--outdir",
+            str(folder),
+            str(folder / "in.csv"),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=180,
+    )
     cells: list[Any] = list(
         ElementTree.parse(folder / "in.fods").iter(
             "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}table-cell"
@@ -178,5 +205,5 @@ def formulas(content: str, separator: str, folder: Path) -> list[str]:
 def test_libreoffice_computes_nothing(separator: str, tmp_path: Path) -> None:
     raw = io.StringIO(newline="")
     csv.writer(raw).writerows([["0", attack, attack] for attack in ATTACKS])
-    assert formulas(raw.getvalue(), separator, tmp_path), "as they are, it computes some"
+    assert formulas(raw.getvalue(), separator, tmp_path), "LibreOffice computes unescaped cells"
     assert formulas(csv_text(analysis(*ATTACKS)), separator, tmp_path) == []

@@ -1,6 +1,4 @@
-"""What is printed never ends a command in a traceback: not in an ASCII locale, and not
-when its reader goes away.
-"""
+"""Printing never ends in a traceback, in any locale and with a closed pipe."""
 
 import json
 import os
@@ -37,7 +35,7 @@ def emonet(*words: str, stdout: int = subprocess.PIPE, **environment: str) -> An
 
 
 @pytest.mark.parametrize("environment", [ASCII, {"PYTHONIOENCODING": "latin-1"}], ids=str)
-def test_predictions_are_whole_in_any_locale(environment: dict[str, str], checkpoint: Path) -> None:
+def test_predictions_are_complete_in_any_locale(environment: dict[str, str], checkpoint: Path) -> None:
     done = emonet("predict", "--model", str(checkpoint), **environment)
     assert done.returncode == 0, done.stderr.decode()[-2000:]
     rows = [json.loads(line) for line in done.stdout.decode("utf-8").splitlines()]
@@ -51,7 +49,7 @@ def test_other_output_is_escaped() -> None:
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_reader_that_is_gone_ends_it_quietly(unbuffered: str, checkpoint: Path) -> None:
+def test_a_closed_pipe_ends_it_quietly(unbuffered: str, checkpoint: Path) -> None:
     words = ["predict", "--model", str(checkpoint)] if unbuffered else ["presets"]
     read, write = os.pipe()
     os.close(read)

@@ -1,6 +1,4 @@
-"""No file is published, and none is written over, through a symbolic link that leads out
-of the folder.
-"""
+"""No file outside a folder is published or overwritten through a symbolic link."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -49,7 +47,7 @@ def linked(path: Path, target: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["vocab.txt", "test_metrics.json", "checkpoint-9/config.json", "README.md"])
-def test_a_push_publishes_no_file_of_elsewhere(name: str, run: Path, secret: Path, tmp_path: Path) -> None:
+def test_a_push_publishes_no_outside_file(name: str, run: Path, secret: Path, tmp_path: Path) -> None:
     linked(run / name, secret)
     with FakeHub() as hub, hub.here(tmp_path / "cache"):
         with pytest.raises(
@@ -60,23 +58,23 @@ def test_a_push_publishes_no_file_of_elsewhere(name: str, run: Path, secret: Pat
     assert secret.read_text() == SECRET
 
 
-def test_a_space_holds_no_file_of_elsewhere(run: Path, secret: Path, tmp_path: Path) -> None:
+def test_a_space_holds_no_outside_file(run: Path, secret: Path, tmp_path: Path) -> None:
     linked(run / "vocab.txt", secret)
     with pytest.raises(EmoNetError, match=r"vocab\.txt is a symbolic link"):
         write_space(str(run), tmp_path / "space")
     assert not (tmp_path / "space").exists()
 
 
-def adapters(tokenizer: Any) -> Callable[[Path], None]:
+def adapter_writer(tokenizer: Any) -> Callable[[Path], None]:
     model, model.processor = build(tokenizer, "emonet-lm", "llama")
     add_adapters(model, LoraSettings(rank=2))
     return lambda folder: save_adapter(model, folder)
 
 
-def session(tokenizer: Any) -> Callable[[Path], None]:
-    talk = EmoNetSession(*build(tokenizer, "emonet-fast", "llama"))
-    talk.add(**{name: DIALOGUE[0][name] for name in ("speaker", "text")})
-    return talk.save
+def session_writer(tokenizer: Any) -> Callable[[Path], None]:
+    session = EmoNetSession(*build(tokenizer, "emonet-fast", "llama"))
+    session.add(**{name: DIALOGUE[0][name] for name in ("speaker", "text")})
+    return session.save
 
 
 WRITERS: dict[str, tuple[str, Callable[[Any], Callable[[Path], Any]]]] = {
@@ -85,12 +83,12 @@ WRITERS: dict[str, tuple[str, Callable[[Any], Callable[[Path], Any]]]] = {
         "speakers.json",
         lambda tokenizer: build_with_processor(tokenizer).processor.save_pretrained,
     ),
-    "save_adapter": ("emonet_adapter.json", adapters),
+    "save_adapter": ("emonet_adapter.json", adapter_writer),
     "export_onnx": (
         "onnx.json",
         lambda tokenizer: lambda folder: export_onnx(*build(tokenizer, "emonet-thesis"), folder),
     ),
-    "session": ("session.json", session),
+    "session": ("session.json", session_writer),
 }
 
 
@@ -108,7 +106,7 @@ def test_nothing_is_written_through_a_link(kind: str, tokenizer: Any, secret: Pa
     assert secret.read_text() == SECRET and list((tmp_path / "out").iterdir()) == [link]
 
 
-def test_links_that_stay_inside_and_a_link_to_the_folder_pass(run: Path, tmp_path: Path) -> None:
+def test_links_inside_and_to_the_folder_pass(run: Path, tmp_path: Path) -> None:
     linked(run / "vocab.txt", Path("config.json"))
     linked(run / "checkpoint-9" / "config.json", run / "config.json")
     refuse_outside_links(linked(tmp_path / "latest", run))
@@ -118,17 +116,13 @@ def test_links_that_stay_inside_and_a_link_to_the_folder_pass(run: Path, tmp_pat
 
 
 @pytest.mark.parametrize("target", ["../other", "../run-2/config.json", "nowhere/../../gone"])
-def test_a_name_that_begins_like_the_folder_is_outside_and_a_dangling_link_too(
-    target: str, run: Path
-) -> None:
+def test_sibling_folders_and_dangling_links_are_outside(target: str, run: Path) -> None:
     linked(run / "vocab.txt", Path(target))
     with pytest.raises(EmoNetError, match=r"vocab\.txt is a symbolic link"):
         refuse_outside_links(run)
 
 
-def test_a_snapshot_in_the_hubs_cache_is_pushed_and_stays_as_it_was(
-    run: Path, secret: Path, tmp_path: Path
-) -> None:
+def test_pushing_a_cached_snapshot_changes_no_blob(run: Path, secret: Path, tmp_path: Path) -> None:
     with FakeHub() as hub, hub.here(tmp_path / "cache"):
         push_run(run, f"{USER}/run")
         snapshot = Path(snapshot_download(f"{USER}/run"))

@@ -1,1 +1,1 @@
-"""The prompted form: a language model that is asked for a turn's emotion."""
+"""The prompted form: a language model scores labels after a prompt."""

@@ -1,4 +1,4 @@
-"""PromptedEmoNetConfig: the backbone, what a prompt holds, and the labels."""
+"""Configure a prompted model: its backbone, its labels and what a prompt holds."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,34 +11,36 @@ EXTRACTIVE = "extractive"
 
 @dataclass(frozen=True)
 class PromptSettings:
-    """What a prompt holds; the comment above each field says what it is.
+    """What a prompt holds.
+
+    Args:
+        window: Number of earlier turns of the dialogue.
+        future_window: Number of later turns; more than 0 is not causal.
+        trajectory: Number (K) of the speaker's latest turns that are given with their
+            emotions; 0 for none.
+        biography: Include the speaker's biography, if there is one.
+        biography_writer: Writer of biographies: `extractive` (no model), or an instruct
+            model (`smollm2`, a Hub id or a folder).
+        biography_budget: Maximum length of a biography in words (`extractive`) or tokens.
+        biography_of_dialogue: The model writes biographies from the whole dialogue, later
+            turns included: not causal.
+        anonymous: Replace names by numbers in the whole prompt.
+        label_statement: Repeat the labels in the question (InstructERC).
+        demonstrations: Number of similar labelled training turns after the question.
 
     Raises:
-        EmoNetError: for a value that a field can't hold or an impossible combination.
+        EmoNetError: If a value is out of range, or a combination is impossible.
     """
 
-    # How many earlier turns of the dialogue stand in front of the turn.
     window: int = at_least(0, 12)
-    # How many later turns stand behind it; more than 0 is not causal.
     future_window: int = at_least(0, 0)
-    # How many of the speaker's latest turns are shown with their emotions (K); 0 for
-    # none.
     trajectory: int = at_least(0, 0)
-    # Whether the speaker's biography stands in it, where there is one.
     biography: bool = False
-    # What writes it: `extractive` (no model), or an instruct model (`smollm2`, a Hub id
-    # or a folder).
     biography_writer: str = EXTRACTIVE
-    # Most words (extractive) or tokens of a biography.
     biography_budget: int = at_least(0, 80)
-    # It is written by that model from the whole dialogue, later turns included: not
-    # causal.
     biography_of_dialogue: bool = False
-    # Persons are numbers in place of names, in all that a prompt holds.
     anonymous: bool = False
-    # The question tells the labels once more (InstructERC).
     label_statement: bool = False
-    # How many labelled training turns like this one stand behind the question.
     demonstrations: int = at_least(0, 0)
 
     def __post_init__(self) -> None:
@@ -50,24 +52,26 @@ class PromptSettings:
 
     @property
     def causal(self) -> bool:
-        """Whether a turn's prompt holds nothing that depends on later turns."""
+        """Whether a turn's prompt is independent of later turns."""
         return self.future_window == 0 and not self.biography_of_dialogue
 
 
 @strict_config
-class PromptedEmoNetConfig(CheckpointConfig):
-    """Configuration of [`PromptedEmoNet`], whose `text_config` is that of a causal
-    language model.
+class PromptedEmoNetConfig(CheckpointConfig):  # type: ignore[no-untyped-call]  # transformers
+    """Configuration of [`PromptedEmoNet`].
+
+    Its `text_config` is that of a causal language model.
+
+    Args:
+        prompts: Fields of [`PromptSettings`].
 
     Raises:
-        EmoNetError: for settings of prompts that do not exist, or a backbone that is an
-            encoder.
+        EmoNetError: For unknown prompt settings, or a backbone that is an encoder.
     """
 
     model_type = "emonet_prompted"
     default_backbone = "llama"
 
-    # Fields of [`PromptSettings`].
     prompts: dict[str, Any] | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -75,7 +79,7 @@ class PromptedEmoNetConfig(CheckpointConfig):
         super().__post_init__(**kwargs)
 
     def validate_backbone(self) -> None:
-        """Prompts are read by decoders."""
+        """Refuse an encoder."""
         if not is_decoder_type(self.text_config.model_type):
             raise EmoNetError(
                 f"A prompt needs a causal language model; {self.text_config.model_type!r} is an encoder."
@@ -83,6 +87,7 @@ class PromptedEmoNetConfig(CheckpointConfig):
 
     @property
     def prompt_settings(self) -> PromptSettings:
+        """What a prompt holds."""
         return prompt_settings(self.prompts or {})
 
     @property
@@ -92,9 +97,7 @@ class PromptedEmoNetConfig(CheckpointConfig):
 
     @property
     def speaker_memory(self) -> str:
-        """`corpus` where what a speaker said in earlier dialogues is read, as a
-        trajectory; else `none`.
-        """
+        """`corpus` if earlier dialogues are read, as a trajectory; else `none`."""
         return "corpus" if self.prompt_settings.trajectory else "none"
 
     @property
@@ -104,7 +107,7 @@ class PromptedEmoNetConfig(CheckpointConfig):
 
 
 def prompt_settings(fields: dict[str, Any]) -> PromptSettings:
-    """The settings of these fields; EmoNetError for one that does not exist."""
+    """Build the settings; raise EmoNetError for an unknown field."""
     if unknown := sorted(set(fields) - set(PromptSettings.__dataclass_fields__)):
         known = ", ".join(PromptSettings.__dataclass_fields__)
         raise EmoNetError(f"A prompt has no setting {unknown[0]!r}; the settings are {known}.")

@@ -1,18 +1,19 @@
-"""Demonstrations: the labelled training turns that are most like a turn, shown in its
-prompt (Lei et al. 2023, section 3.2).
+"""Find the labelled training turns that are most similar to a turn.
+
+After Lei et al. 2023 (InstructERC), section 3.2.
 """
 
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from transformers.utils import cached_file
+from transformers.utils.hub import cached_file
 
 from ..checkpoint.files import package
 from ..errors import EmoNetError
@@ -21,10 +22,25 @@ from ..files.guard import read_json
 BANK_FILE, BANK_VECTORS = "demonstrations.json", "demonstrations.safetensors"
 
 
+class SentenceEncoder(Protocol):
+    """What computes sentence vectors: `UtteranceEmbedder`, where emonet is installed."""
+
+    name: str
+
+    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+        """Return normalised vectors (N, H), float32."""
+        ...
+
+
 @dataclass(frozen=True)
 class Demonstration:
-    """A labelled training turn. `similarity` is the cosine to the turn that it is shown
-    to.
+    """A labelled training turn.
+
+    Attributes:
+        text: The utterance.
+        emotion: Its label.
+        dialogue_id: Its dialogue.
+        similarity: Cosine similarity to the turn that it was found for.
     """
 
     text: str
@@ -34,15 +50,16 @@ class Demonstration:
 
 
 class DemonstrationBank:
-    """Labelled training turns with sentence vectors; it travels with the checkpoint.
+    """Labelled training turns with sentence vectors, saved with the checkpoint.
 
-    Nothing of validation or test is in it. What a training turn is shown never comes from
-    its own dialogue.
+    It holds nothing of validation or test. Training turns never get a demonstration from
+    their own dialogue.
 
     Args:
-        turns: The training turns. vectors: (N, H) float32, normalised.
-        embedder: The sentence encoder (`minilm`, a Hub id or a folder). embedder_name:
-            With its weights' digest.
+        turns: The training turns.
+        vectors: Their vectors (N, H), float32, normalised.
+        embedder: The sentence encoder (`minilm`, a Hub id or a folder).
+        embedder_name: The encoder's name with the digest of its weights.
     """
 
     def __init__(
@@ -50,7 +67,7 @@ class DemonstrationBank:
     ):
         self.turns, self.vectors = list(turns), np.ascontiguousarray(vectors, np.float32)
         self.embedder, self.embedder_name = embedder, embedder_name
-        self._embed: Any = None
+        self._embed: SentenceEncoder | None = None
         self._dialogues = np.array([turn.dialogue_id for turn in self.turns])
         self._emotions = np.array([turn.emotion for turn in self.turns])
 
@@ -60,13 +77,18 @@ class DemonstrationBank:
         dialogues: Sequence[Mapping[str, Any]],
         labels: Sequence[str],
         embedder: str = "minilm",
-        embed: Any = None,
+        embed: SentenceEncoder | None = None,
     ) -> "DemonstrationBank":
-        """The bank of a corpus's labelled training turns.
+        """Build the bank of a corpus's labelled training turns.
 
         Args:
-            dialogues: Rows of the training split's `dialogues` view. embed: The encoder,
-                where it is loaded already.
+            dialogues: Rows of the training split's `dialogues` view.
+            labels: Label names, in order of their ids.
+            embedder: The sentence encoder (`minilm`, a Hub id or a folder).
+            embed: The encoder, if it is loaded already.
+
+        Raises:
+            EmoNetError: If there are no labelled turns.
         """
         turns = [
             Demonstration(turn["text"], labels[turn["emotion"]], row["dialogue_id"])
@@ -88,32 +110,37 @@ class DemonstrationBank:
         own_dialogue: str | None = None,
         emotions: Sequence[str | None] | None = None,
     ) -> list[list[Demonstration]]:
-        """For each text the `count` turns that are most similar, best first; equal ones
-        in order of time.
+        """Return for each text the most similar turns, best first.
+
+        Equally similar turns are in order of time.
 
         Args:
-            own_dialogue: The dialogue that the texts are from, where it is a training
-                dialogue: nothing of it is shown.
-            emotions: Show each text turns of this emotion alone (None: of any).
+            texts: Utterances.
+            count: Maximum number of turns for each text.
+            own_dialogue: The training dialogue of the texts; its turns are left out.
+            emotions: For each text, the only emotion to return turns of (None: any).
         """
         if not texts:
             return []
-        similar = self._vectors_of(texts) @ self.vectors.T
+        similarities = self._vectors_of(texts) @ self.vectors.T
         if own_dialogue is not None:
-            similar[:, self._dialogues == own_dialogue] = -np.inf
+            similarities[:, self._dialogues == own_dialogue] = -np.inf
         found = []
-        for row, emotion in zip(similar, emotions or [None] * len(texts), strict=True):
+        for row, emotion in zip(similarities, emotions or [None] * len(texts), strict=True):
             if emotion is not None:
                 row = np.where(self._emotions == emotion, row, -np.inf)
             best = np.argsort(-row, kind="stable")[:count]
-            turns = [(self.turns[place], float(row[place])) for place in best if np.isfinite(row[place])]
             found.append(
-                [Demonstration(turn.text, turn.emotion, turn.dialogue_id, score) for turn, score in turns]
+                [
+                    replace(self.turns[index], similarity=float(row[index]))
+                    for index in best
+                    if np.isfinite(row[index])
+                ]
             )
         return found
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write the turns and their vectors."""
+        """Write the turns and their vectors into `folder`."""
         document = {
             "version": 1,
             "embedder": self.embedder,
@@ -125,10 +152,10 @@ class DemonstrationBank:
 
     @classmethod
     def load(cls, checkpoint: str | os.PathLike[str], **options: Any) -> "DemonstrationBank":
-        """The bank saved beside a checkpoint.
+        """Load the bank saved beside a checkpoint.
 
         Raises:
-            EmoNetError: where there is none that loads.
+            EmoNetError: If it is missing or cannot be read.
         """
         try:
             paths = [str(cached_file(str(checkpoint), name, **options)) for name in (BANK_FILE, BANK_VECTORS)]
@@ -140,8 +167,8 @@ class DemonstrationBank:
             return cls(turns, vectors, document["embedder"], document["embedder_name"])
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise EmoNetError(
-                f"{checkpoint}: no demonstrations that load, which its prompts show ({error}); copy {BANK_FILE} and "
-                f"{BANK_VECTORS} from the training run."
+                f"{checkpoint}: cannot load the demonstrations that its prompts need ({error}). "
+                f"Copy {BANK_FILE} and {BANK_VECTORS} from the training run."
             ) from error
 
     def _vectors_of(self, texts: Sequence[str]) -> np.ndarray:
@@ -149,17 +176,18 @@ class DemonstrationBank:
             embed = _encoder(self.embedder)
             if embed.name != self.embedder_name:
                 raise EmoNetError(
-                    f"The demonstrations' vectors are by {self.embedder_name}, {self.embedder!r} is {embed.name} here: give the "
-                    "encoder they were made with."
+                    f"The demonstrations' vectors are by {self.embedder_name}, but {self.embedder!r} is "
+                    f"{embed.name} here: give the encoder that made them."
                 )
             self._embed = embed
         return np.asarray(self._embed(list(texts)), np.float32)
 
 
-def _encoder(model: str) -> Any:
+def _encoder(model: str) -> SentenceEncoder:
     try:
-        return package.utterance_embedder(model)
+        encoder: SentenceEncoder = package.utterance_embedder(model)
     except ModuleNotFoundError as error:
         raise EmoNetError(
             f"Demonstrations are found by emonet's sentence encoder, and {error.name} is not installed."
         ) from error
+    return encoder

@@ -1,6 +1,4 @@
-"""PromptedEmoNet: a causal language model that names a turn's emotion by scoring label
-words behind a prompt.
-"""
+"""Classify turns by scoring label words after a prompt."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -24,9 +22,10 @@ from .prompts import PromptBuilder
 from .session import TurnLabeller
 
 
-class PromptedEmoNet(EmoNetCheckpoint):
-    """The prompted read-out: one prompt a turn, its answer scored over the label words
-    and never read from free text.
+class PromptedEmoNet(EmoNetCheckpoint):  # type: ignore[no-untyped-call]  # transformers
+    """The prompted form: scores label words after one prompt a turn.
+
+    No text is generated.
 
     Example:
         >>> model = PromptedEmoNet.from_backbone("smollm2", labels, PromptSettings(window=6))
@@ -36,7 +35,7 @@ class PromptedEmoNet(EmoNetCheckpoint):
     config_class = PromptedEmoNetConfig
     config: PromptedEmoNetConfig
     processor_class = PromptedProcessor
-    auto_map = {
+    auto_map = {  # noqa: RUF012
         "AutoConfig": "prompted_configuration.PromptedEmoNetConfig",
         "AutoModelForSequenceClassification": "prompted_modeling.PromptedEmoNet",
         "AutoProcessor": "prompted_processing.PromptedProcessor",
@@ -50,10 +49,10 @@ class PromptedEmoNet(EmoNetCheckpoint):
 
     def __init__(self, config: PromptedEmoNetConfig):
         super().__init__(config)
-        self.language_model: Any = AutoModelForCausalLM.from_config(
+        self.language_model: Any = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
             config.text_config, trust_remote_code=False
         )
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     @classmethod
     def from_backbone(
@@ -64,11 +63,13 @@ class PromptedEmoNet(EmoNetCheckpoint):
         speakers: Mapping[str, int] | None = None,
         **fields: Any,
     ) -> "PromptedEmoNet":
-        """On a pretrained language model: a Hub id, a folder or `smollm2`.
+        """Build a model on a pretrained language model.
 
         Args:
-            labels: The label words, in order of their ids. settings: What a prompt holds.
-            speakers: Ids of known persons, which in anonymous mode are their numbers.
+            backbone: A Hub id, a folder or `smollm2`.
+            labels: The label words, in order of their ids.
+            settings: What a prompt holds.
+            speakers: Name → id of known persons: their numbers in anonymous mode.
             fields: Further `PromptedEmoNetConfig` fields, and loading options (`dtype`,
                 `attn_implementation`, `quantization_config`).
         """
@@ -83,7 +84,7 @@ class PromptedEmoNet(EmoNetCheckpoint):
             backbone=name,
             prompts=asdict(settings),
             id2label=dict(enumerate(labels)),
-            label2id={label: number for number, label in enumerate(labels)},
+            label2id={label: index for index, label in enumerate(labels)},
             **fields,
         )
         model = cls.on_backbone(backbone, config, **load)
@@ -92,38 +93,55 @@ class PromptedEmoNet(EmoNetCheckpoint):
 
     @classmethod
     def on_backbone(cls, backbone: str, config: PromptedEmoNetConfig, **load: Any) -> "PromptedEmoNet":
+        """Build a model of a configuration on pretrained weights.
+
+        Args:
+            backbone: A Hub id, a folder or `smollm2`.
+            config: The model's configuration.
+            load: Loading options of `AutoModelForCausalLM.from_pretrained`.
+        """
         path, _ = resolve_backbone(backbone)
         load.setdefault("dtype", torch.float32)
         check_backbone(path, AutoModelForCausalLM)
         language_model = AutoModelForCausalLM.from_pretrained(path, trust_remote_code=False, **load)
-        with torch.device("meta"):  # nothing is made that would be replaced at once
-            model = cls._from_config(config, dtype=language_model.dtype)
+        with torch.device("meta"):  # no memory for weights that are replaced at once
+            model: PromptedEmoNet = cls._from_config(  # type: ignore[no-untyped-call]
+                config, dtype=language_model.dtype
+            )
         model.language_model = language_model
-        return model.eval()
+        model.eval()  # type: ignore[no-untyped-call]
+        return model
 
     @property
     def labels(self) -> list[str]:
+        """Label names, in order of their ids."""
         return self.config.label_names
 
     @property
     def tokenizer(self) -> Any:
+        """The language model's tokenizer."""
         return self.processor.tokenizer
 
     @property
     def prompts(self) -> PromptBuilder:
-        return self.processor.prompts
+        """What writes the prompts."""
+        builder: PromptBuilder = self.processor.prompts
+        return builder
 
     @property
     def tree(self) -> LabelTree:
-        return self.processor.tree
+        """The label words as tokens."""
+        tree: LabelTree = self.processor.tree
+        return tree
 
     @property
     def adapted(self) -> Any:
-        """The transformer without its head, which adapters are put on."""
+        """The transformer without its head, which gets the adapters."""
         return self.language_model.base_model
 
     def get_input_embeddings(self) -> nn.Module:
-        return self.language_model.get_input_embeddings()
+        embeddings: nn.Module = self.language_model.get_input_embeddings()
+        return embeddings
 
     def set_input_embeddings(self, value: nn.Module) -> None:
         self.language_model.set_input_embeddings(value)
@@ -135,16 +153,18 @@ class PromptedEmoNet(EmoNetCheckpoint):
         labels: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> EmoNetOutput:
-        """Label scores of a batch of prompts, padded on the right, in one pass; for
-        training.
+        """Score the labels of a batch of prompts in one pass, for training.
 
         Args:
-            input_ids / attention_mask: (B, L). labels: (B, 1), -100 where nothing is to
-                be learnt.
+            input_ids: Prompts (B, L), padded on the right.
+            attention_mask: 1 for tokens, 0 for padding (B, L).
+            labels: Label ids (B, 1); -100 is ignored in the loss.
 
         Returns:
-            logits (B, 1, C): log-probabilities of the labels.
+            `logits` (B, 1, C), the log-probabilities of the labels, and the `loss`.
         """
+        # One row for each prompt and branch of the labels: the prompt and the tokens that
+        # lead to the branch, whose last state scores the tokens that may follow.
         rows, lengths = [], attention_mask.sum(1)
         extra = max(len(prefix) for prefix, _ in self.tree.branches)
         for prefix, _ in self.tree.branches:
@@ -153,8 +173,8 @@ class PromptedEmoNet(EmoNetCheckpoint):
                 padded[torch.arange(len(padded)), lengths + offset] = token
             rows.append(padded)
         ends = torch.cat([lengths + len(prefix) - 1 for prefix, _ in self.tree.branches])
-        # Behind a row's last token nothing is read and, in a causal model, nothing looks:
-        # the padding needs no mask.
+        # The padding needs no mask: it stands after the last token that is read, where a
+        # causal model does not look.
         hidden = self.adapted(input_ids=torch.cat(rows), use_cache=False).last_hidden_state
         vocabulary = self.language_model.get_output_embeddings()(hidden[torch.arange(len(ends)), ends])
         logits = self.tree.log_probabilities(vocabulary.split(len(input_ids))).unsqueeze(1)
@@ -165,9 +185,7 @@ class PromptedEmoNet(EmoNetCheckpoint):
         return EmoNetOutput(loss=loss, logits=logits)
 
     def predict(self, dialogue: Any, **options: Any) -> Any:
-        """Emotion of every turn, as the pipeline gives it: see
-        [`EmoNetPipeline.__call__`] for input and options.
-        """
+        """Label every turn of a dialogue: see [`EmoNetPipeline.__call__`]."""
         from ..pipeline_emonet import EmoNetPipeline
 
         return EmoNetPipeline(self, device=self.device)(dialogue, **options)
@@ -180,25 +198,32 @@ class PromptedEmoNet(EmoNetCheckpoint):
         progress: bool = False,
         report: Report | None = None,
     ) -> list[list[dict[str, Any]]]:
-        """`label`, `score`, `scores` of every turn; see [`inference.predict_dialogues`].
+        """Return `label`, `score` and `scores` of every turn.
 
-        A trajectory goes on with the model's own predictions, and without `histories`
-        from one dialogue to the next.
+        Trajectories hold the model's own predictions. Without `histories` they continue
+        from one dialogue to the next. See [`inference.predict_dialogues`] for the
+        arguments.
+
+        Raises:
+            EmoNetError: If a dialogue has no turns.
         """
-        self.eval()
+        self.eval()  # type: ignore[no-untyped-call]
         labeller = TurnLabeller(self, processor or self.processor)
-        done, whole = 0, sum(map(len, dialogues))
+        done, total = 0, sum(map(len, dialogues))
         rows: list[list[dict[str, Any]]] = []
-        for number, turns in enumerate(tqdm(dialogues, disable=not progress, desc="dialogues")):
+        for dialogue, turns in enumerate(tqdm(dialogues, disable=not progress, desc="dialogues")):
             if not turns:
-                raise EmoNetError('A dialogue needs at least one turn: [{"speaker": "Ann", "text": "Hi."}].')
+                raise EmoNetError(
+                    f"Dialogue {dialogue} is empty; it needs at least one turn: "
+                    '[{"speaker": "Ann", "text": "Hi."}].'
+                )
             if histories is not None:
-                labeller.start(histories[number])
+                labeller.start(histories[dialogue])
             rows.append([])
-            for place in range(len(turns)):
-                rows[-1].append(labeller.label(turns, place))
+            for index in range(len(turns)):
+                rows[-1].append(labeller.label(turns, index))
                 done += 1
                 if report is not None:
-                    report("turns", done, whole)
+                    report("turns", done, total)
             labeller.end_dialogue()
         return rows

@@ -1,4 +1,4 @@
-"""Prompts read one after the other, each from where it differs from the one before."""
+"""Score prompts one after another and compute their common prefix once."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,12 +10,15 @@ from .label_tree import LabelTree
 
 
 class PrefixReader:
-    """Label scores of prompts, with the keys and values of what a prompt shares with the
-    one before, and of the prompt over its labels, computed once.
+    """Scores labels and caches the keys and values of what consecutive prompts share.
+
+    Args:
+        language_model: The causal language model.
+        tree: The labels.
 
     Attributes:
-        tokens: How many tokens the prompts had. computed: How many went through the
-            model.
+        tokens: Number of tokens of all prompts so far.
+        computed: Number of tokens that went through the model.
     """
 
     def __init__(self, language_model: Any, tree: LabelTree):
@@ -26,10 +29,10 @@ class PrefixReader:
 
     @torch.inference_mode()
     def log_probabilities(self, prompt: Sequence[int]) -> torch.Tensor:
-        """A prompt's tokens → (C,) the log-probability of each label."""
-        # The last token is computed in any case: its state is what is read.
-        shared = min(_common(self.ids, prompt), len(prompt) - 1)
-        self._back_to(shared)
+        """Return the log-probability (C,) of each label after a prompt's tokens."""
+        # The last token is always computed: its state gives the logits.
+        shared = min(_common_length(self.ids, prompt), len(prompt) - 1)
+        self._truncate_cache(shared)
         self.tokens += len(prompt)
         root = self._run(prompt[shared:])
         self.ids = list(prompt)
@@ -39,19 +42,18 @@ class PrefixReader:
                 logits.append(root)
                 continue
             logits.append(self._run(prefix))
-            self._back_to(len(prompt))
+            self._truncate_cache(len(prompt))
         return self.tree.log_probabilities(logits)[0]
 
     def _run(self, ids: Sequence[int]) -> torch.Tensor:
-        """Tokens behind those in the cache → the vocabulary's logits (1, V) behind the
-        last.
-        """
+        """Append tokens to the cache; return the logits (1, V) after the last one."""
         self.computed += len(ids)
         tokens = torch.tensor([list(ids)], device=self.model.device)
         output = self.model(input_ids=tokens, past_key_values=self.cache, use_cache=True, logits_to_keep=1)
-        return output.logits[:, -1]
+        logits: torch.Tensor = output.logits
+        return logits[:, -1]
 
-    def _back_to(self, length: int) -> None:
+    def _truncate_cache(self, length: int) -> None:
         excess = self.cache.get_seq_length() - length
         if length == 0:
             self.cache = DynamicCache()
@@ -59,11 +61,11 @@ class PrefixReader:
             self.cache.crop(-excess)
 
 
-def _common(first: Sequence[int], second: Sequence[int]) -> int:
-    """How many tokens two sequences begin with alike."""
-    count = 0
+def _common_length(first: Sequence[int], second: Sequence[int]) -> int:
+    """Return the length of the common prefix of two sequences."""
+    length = 0
     for left, right in zip(first, second, strict=False):
         if left != right:
             break
-        count += 1
-    return count
+        length += 1
+    return length

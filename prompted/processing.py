@@ -1,6 +1,4 @@
-"""PromptedProcessor: what a prompted model reads beside its weights: tokenizer, names,
-biographies; dialogues → prompts.
-"""
+"""Encode dialogues as prompts, with the files beside a prompted model's weights."""
 
 import json
 import os
@@ -9,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers.utils import cached_file
+from transformers.utils.hub import cached_file
 
 from ..checkpoint.files import (
     backbone_tokenizer,
@@ -35,17 +33,18 @@ class PromptedProcessor:
     """Writes the prompt of a turn, and makes rows of its scores.
 
     Args:
-        tokenizer: The language model's. config: The model's configuration.
-        speakers: Global id of each known speaker's name, which in anonymous mode is their
-            number.
-        biographies: By name: `text`, and where it is from (`kind`, `model`,
-            `prompt_digest`, `utterances`).
-        demonstrations: The bank that prompts with demonstrations show turns of.
+        tokenizer: The language model's tokenizer.
+        config: The model's configuration.
+        speakers: Name → global id of each known speaker: the number in anonymous mode.
+        biographies: Name → `text` and its provenance (`kind`, `model`, `prompt_digest`,
+            `anonymous`, `utterances`).
+        demonstrations: The bank of labelled turns, where prompts hold demonstrations.
 
     Attributes:
         dialogue_biographer: Writes biographies from whole dialogues, where prompts hold
-            such; made when first needed.
-            annotator_name: What wrote those of training, and must write the others.
+            such; created on first use.
+        annotator_name: The writer of the biographies in training, which must write all
+            others too.
     """
 
     config_class = PromptedEmoNetConfig
@@ -62,19 +61,20 @@ class PromptedProcessor:
             tokenizer.pad_token = tokenizer.eos_token
         self.tokenizer, self.config = tokenizer, config
         self.speakers, self.biographies = dict(speakers or {}), dict(biographies or {})
-        self.demonstrations, self.dialogue_biographer, self.annotator_name = demonstrations, None, ""
+        self.demonstrations = demonstrations
+        self.dialogue_biographer: Any = None
+        self.annotator_name = ""
         sequences = [tokenizer(label, add_special_tokens=False)["input_ids"] for label in config.label_names]
         self.tree = LabelTree(sequences, tokenizer.eos_token_id)
-        room = config.text_config.max_position_embeddings - max(map(len, sequences)) - 1
+        # The longest label and the end of the answer must fit behind the prompt.
+        max_tokens = config.text_config.max_position_embeddings - max(map(len, sequences)) - 1
         self.prompts = PromptBuilder(
-            tokenizer, config.label_names, config.prompt_settings, room, self.speakers
+            tokenizer, config.label_names, config.prompt_settings, max_tokens, self.speakers
         )
 
     @classmethod
     def register_for_auto_class(cls, auto_class: str = "AutoProcessor") -> None:
-        """Called by `AutoProcessor` on a class out of a repository; the code travels with
-        the model that needs it.
-        """
+        """Do nothing (for `AutoProcessor`): the code is saved with the model."""
 
     @classmethod
     def from_backbone(
@@ -84,30 +84,32 @@ class PromptedProcessor:
         speakers: Mapping[str, int] | None = None,
         **kwargs: Any,
     ) -> "PromptedProcessor":
-        """The processor of a new model: the backbone's tokenizer."""
+        """Create the processor of a new model, with the backbone's tokenizer."""
         return cls(backbone_tokenizer(backbone, **kwargs), config, speakers)
 
     @classmethod
     def from_pretrained(cls, checkpoint: str | os.PathLike[str], **kwargs: Any) -> "PromptedProcessor":
-        """The processor saved beside a checkpoint (a folder or a Hub id).
+        """Load the processor saved beside a checkpoint (a folder or a Hub id).
 
         Raises:
-            ValueError: where the tokenizer, `speakers.json`, `biographies.json` or the
-                demonstrations are missing, with the way to mend it.
+            ValueError: If the tokenizer, `speakers.json` or `biographies.json` is missing.
+            EmoNetError: If the demonstrations are missing.
         """
         checkpoint, kwargs = str(checkpoint), hub_options(kwargs)
         config = PromptedEmoNetConfig.from_pretrained(checkpoint, **kwargs)
         tokenizer, speakers = tokenizer_of(checkpoint, config, **kwargs), speakers_of(checkpoint, **kwargs)
         settings = config.prompt_settings
-        told = _biographies_of(checkpoint, **kwargs) if settings.biography else {"biographies": {}}
+        document = _biographies_of(checkpoint, **kwargs) if settings.biography else {"biographies": {}}
         bank = DemonstrationBank.load(checkpoint, **kwargs) if settings.demonstrations else None
-        processor = cls(tokenizer, config, speakers, told["biographies"], bank)
-        processor.annotator_name = told.get("annotator", "")
+        processor = cls(tokenizer, config, speakers, document["biographies"], bank)
+        processor.annotator_name = document.get("annotator", "")
         return processor
 
     def save_pretrained(self, folder: str | os.PathLike[str], **kwargs: Any) -> None:
-        """Write the tokenizer, `speakers.json` and, where prompts hold them, biographies
-        and demonstrations into `folder`.
+        """Write what `from_pretrained` reads into `folder`.
+
+        That is the tokenizer, `speakers.json` and, where prompts hold them, biographies
+        and demonstrations.
         """
         refuse_outside_links(folder)
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -124,24 +126,32 @@ class PromptedProcessor:
             self.demonstrations.save(folder)
 
     def prompt(
-        self, turns: Sequence[Mapping[str, Any]], place: int, name: str, trajectory: Sequence[LabelledTurn]
+        self, turns: Sequence[Mapping[str, Any]], index: int, name: str, trajectory: Sequence[LabelledTurn]
     ) -> list[int]:
-        """The tokens of the prompt for a turn, with what is known of its speaker `name`."""
+        """Return the tokens of the prompt for a turn, with the facts about its speaker.
+
+        Args:
+            turns: The dialogue.
+            index: Index of the turn.
+            name: Its speaker.
+            trajectory: The speaker's latest turns, oldest first.
+        """
         return self.prompts.tokens(
-            turns, place, trajectory=trajectory, **self.prompt_facts(turns, place, name)
+            turns, index, trajectory=trajectory, **self.prompt_facts(turns, index, name)
         )
 
-    def prompt_facts(self, turns: Sequence[Mapping[str, Any]], place: int, name: str) -> dict[str, Any]:
-        """What a turn's prompt is told besides the dialogue and the trajectory:
-        `biography` and `demonstrations`.
-        """
+    def prompt_facts(self, turns: Sequence[Mapping[str, Any]], index: int, name: str) -> dict[str, Any]:
+        """Return `biography` and `demonstrations` for the prompt of a turn by `name`."""
         settings = self.config.prompt_settings
         if settings.biography_of_dialogue:
-            biography = self._dialogue_biographer().of_dialogue(turns, turn_speaker(turns[place], place)).text
+            speaker = turn_speaker(turns[index], index)
+            biography = self._dialogue_biographer().of_dialogue(turns, speaker).text
         else:
             biography = self.biographies.get(name, {}).get("text", "")
-        shown = self.demonstrations_for([raw_text(turns[place], place)])[0] if settings.demonstrations else ()
-        return {"biography": biography, "demonstrations": shown}
+        demonstrations: Sequence[LabelledTurn] = ()
+        if settings.demonstrations:
+            demonstrations = self.demonstrations_for([raw_text(turns[index], index)])[0]
+        return {"biography": biography, "demonstrations": demonstrations}
 
     def demonstrations_for(
         self,
@@ -149,10 +159,11 @@ class PromptedProcessor:
         own_dialogue: str | None = None,
         emotions: Sequence[str | None] | None = None,
     ) -> list[list[LabelledTurn]]:
-        """The demonstrations for each of these turns: see [`DemonstrationBank.nearest`]."""
+        """Return the demonstrations for each text: see [`DemonstrationBank.nearest`]."""
         if self.demonstrations is None:
             raise EmoNetError(
-                "These prompts show demonstrations, and the processor has no bank: DemonstrationBank.from_training."
+                "These prompts hold demonstrations, but the processor has no bank: set "
+                "processor.demonstrations = DemonstrationBank.from_training(...)."
             )
         count = self.config.prompt_settings.demonstrations
         nearest = self.demonstrations.nearest(texts, count, own_dialogue, emotions)
@@ -165,41 +176,41 @@ class PromptedProcessor:
                 biographer = package.dialogue_biographer(settings, self.speakers)
             except ModuleNotFoundError as error:
                 raise EmoNetError(
-                    f"This model is told biographies that {settings.biography_writer!r} writes of each dialogue, and "
-                    f"{error.name} is not installed: pip install 'emonet[lm]'."
+                    f"This model's prompts hold biographies that {settings.biography_writer!r} writes for "
+                    f"each dialogue, and {error.name} is not installed: pip install 'emonet[lm]'."
                 ) from error
             self.use_biographer(biographer)
         return self.dialogue_biographer
 
     def use_biographer(self, biographer: Any) -> None:
-        """Take a [`DialogueBiographer`], in training or the one of training again.
+        """Set the [`DialogueBiographer`].
 
         Raises:
-            EmoNetError: for another writer than that of training.
+            EmoNetError: If its writer is not the one of training.
         """
         name = biographer.annotator.name
         if self.annotator_name not in ("", name):
             raise EmoNetError(
-                f"The model learnt with biographies by {self.annotator_name}, "
-                f"{self.config.prompt_settings.biography_writer!r} is {name} here: give the writer it was trained with."
+                f"The model was trained with biographies by {self.annotator_name}, but "
+                f"{self.config.prompt_settings.biography_writer!r} is {name} here: "
+                "give the writer that it was trained with."
             )
         self.dialogue_biographer, self.annotator_name = biographer, name
 
     def labels_of(self, logits: np.ndarray) -> list[dict[str, Any]]:
-        """(T, C) log-probabilities → for each turn `label`, `score` and all `scores` by
-        label, calibrated.
-        """
+        """Turn log-probabilities (T, C) into calibrated `label`, `score` and `scores`."""
         return labelled(logits, self.config)
 
 
 def _biographies_of(checkpoint: str, **options: Any) -> dict[str, Any]:
-    """The document, whose `biographies` are there."""
+    """Read `biographies.json` and check that it has `biographies`."""
     try:
         path = str(cached_file(checkpoint, BIOGRAPHIES_FILE, **options))
         document = read_json(path)
         return {**document, "biographies": document["biographies"]}
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(
-            f"{checkpoint!r} has no {BIOGRAPHIES_FILE} that loads, which its prompts tell the speakers by: copy it from the "
-            f'training run, or write {{"version": 1, "biographies": {{}}}} to do without. ({error})'
+            f"{checkpoint!r} has no {BIOGRAPHIES_FILE} that loads, and its prompts hold biographies. "
+            'Copy it from the training run, or write {"version": 1, "biographies": {}} to do without. '
+            f"({error})"
         ) from error

@@ -1,4 +1,4 @@
-"""Utterances inside prompts: they stay data, whatever they say."""
+"""Quote utterances in prompts, so that they stay data whatever they say."""
 
 import json
 from typing import Any
@@ -10,46 +10,42 @@ _BRACKETS = set("<>[]{}|")
 
 
 class Quoter:
-    """Writes text so that it can neither end its quotation nor be read as a token of the
-    prompt's own structure.
+    """Writes text that cannot end its quotation or pass for a token of the prompt.
 
     Args:
         tokenizer: Its special and added tokens (`<|im_end|>`), and the marks that its
-            chat template writes as plain text (`[/INST]`), are broken up where a text
-            holds them.
+            chat template writes as plain text (`[/INST]`), are broken up in a text.
     """
 
     def __init__(self, tokenizer: Any):
-        known = {*tokenizer.all_special_tokens, *tokenizer.get_added_vocab(), *_template_marks(tokenizer)}
-        self._special = sorted(
-            (token for token in known if len(token) > 1), key=lambda token: (-len(token), token)
-        )
+        marks = {*tokenizer.all_special_tokens, *tokenizer.get_added_vocab(), *_template_marks(tokenizer)}
+        self._marks = sorted((mark for mark in marks if len(mark) > 1), key=lambda mark: (-len(mark), mark))
 
     def __call__(self, text: str) -> str:
-        """`text` as one JSON string on one line."""
+        """Return `text` as one JSON string on one line."""
         return json.dumps(self.plain(text), ensure_ascii=False)
 
     def plain(self, text: str) -> str:
-        """`text` on one line, without special tokens and without runs of `#`, which frame
-        the history.
+        """Return `text` on one line, without special tokens and without `###`.
+
+        Runs of `#` frame the history.
         """
         text = clean_text(text)
-        while True:
+        while True:  # breaking up one mark can complete another: `[SEP[SEP]]`
             before = text
-            for token in self._special:
-                text = text.replace(token, f"{token[0]} {token[1:]}")
+            for mark in self._marks:
+                text = text.replace(mark, f"{mark[0]} {mark[1:]}")
             text = text.replace("###", "# # #")
             if text == before:
                 return text
 
 
 def _template_marks(tokenizer: Any) -> set[str]:
-    """What a chat has beside what is said in it, as far as it is in brackets; words such
-    as `user` are everybody's.
-    """
+    """Return the words with brackets that the chat template adds to a chat."""
     if tokenizer.chat_template is None:
         return set()
-    said = "what is said"
-    chat = [{"role": "system", "content": said}, {"role": "user", "content": said}]
-    frame = chat_text(tokenizer, chat, tokenize=False, add_generation_prompt=True).replace(said, " ")
+    # Without brackets (`user`) they are ordinary words, which utterances may hold.
+    content = "what is said"
+    chat = [{"role": "system", "content": content}, {"role": "user", "content": content}]
+    frame = chat_text(tokenizer, chat, tokenize=False, add_generation_prompt=True).replace(content, " ")
     return {mark for mark in frame.split() if _BRACKETS & set(mark)}

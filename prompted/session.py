@@ -1,93 +1,131 @@
-"""Turns labelled one after the other by a prompted model, whose own earlier predictions
-are the speakers' trajectories.
-"""
+"""Label turns one after another, remembering what was predicted for each speaker."""
 
 import json
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+from torch import nn
 
 from ..dialogue.names import is_role
 from ..dialogue.turns import as_history, clean_text, raw_text, recent_history, turn_speaker
 from ..errors import EmoNetError
 from ..files.guard import refuse_outside_links
-from ..inference.session_state import VERSION, expect, read_state, strings_by_name, whole_number
+from ..inference.session_state import VERSION, expect, read_state, strings_by_name, whole
+from .configuration import PromptedEmoNetConfig
 from .prefix_reader import PrefixReader
+from .processing import PromptedProcessor
 from .prompts import LabelledTurn
 
 STATE_FILE = "prompted_session.json"
 
 
-class TurnLabeller:
-    """Labels turns and remembers what each speaker felt, as the model itself said.
+class PromptedModel(Protocol):
+    """What labelling needs of a [`PromptedEmoNet`], whose file imports this one."""
 
-    What speakers said in earlier dialogues is labelled when they first speak, each
-    utterance alone.
+    config: PromptedEmoNetConfig
+    language_model: Any
+
+    @property
+    def processor(self) -> PromptedProcessor:
+        """The processor that the model was saved with."""
+        ...
+
+    @property
+    def labels(self) -> list[str]:
+        """Label names, in order of their ids."""
+        ...
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Iterate over the weights."""
+        ...
+
+    def eval(self) -> Any:
+        """Switch dropout off."""
+        ...
+
+
+class TurnLabeller:
+    """Labels turns and remembers each speaker's latest predicted emotions.
+
+    A speaker's utterances of earlier dialogues are labelled when they first speak, one at
+    a time, without context.
 
     Args:
+        model: The prompted model.
+        processor: Its processor.
         history: Name → utterances of earlier dialogues, oldest first.
+
+    Attributes:
+        trajectories: Name → latest turns with the predicted emotions.
+        history: Name → utterances of earlier dialogues that are not labelled yet.
     """
 
-    def __init__(self, model: Any, processor: Any, history: Mapping[str, Sequence[str]] | None = None):
+    def __init__(
+        self,
+        model: PromptedModel,
+        processor: PromptedProcessor,
+        history: Mapping[str, Sequence[str]] | None = None,
+    ):
         self.processor = processor
         self.reader = PrefixReader(model.language_model, processor.tree)
         self.depth = processor.config.prompt_settings.trajectory
-        self.felt: dict[str, deque[LabelledTurn]] = {}
-        self.said: dict[str, list[str]] = {}
+        self.trajectories: dict[str, deque[LabelledTurn]] = {}
+        self.history: dict[str, list[str]] = {}
         self.start(history)
 
     def start(self, history: Mapping[str, Sequence[str]] | None) -> None:
-        """Begin a dialogue that stands alone with its own history."""
-        self.felt = {}
-        self.said = recent_history(history, self.depth) if self.depth else {}
+        """Begin a dialogue that has a history of its own."""
+        self.trajectories = {}
+        self.history = recent_history(history, self.depth) if self.depth else {}
 
     def end_dialogue(self) -> None:
-        """`The Waiter` of the next dialogue is another person."""
-        for name in [name for name in self.felt if is_role(name)]:
-            del self.felt[name]
+        """Forget roles: `The Waiter` of the next dialogue is another person."""
+        for name in [name for name in self.trajectories if is_role(name)]:
+            del self.trajectories[name]
 
-    def label(self, turns: Sequence[Mapping[str, Any]], place: int) -> dict[str, Any]:
-        """`label`, `score` and `scores` of a turn."""
-        name, text = clean_text(turn_speaker(turns[place], place)), raw_text(turns[place], place)
-        for earlier in self.said.pop(name, []):
+    def label(self, turns: Sequence[Mapping[str, Any]], index: int) -> dict[str, Any]:
+        """Return `label`, `score` and `scores` of a turn."""
+        name, text = clean_text(turn_speaker(turns[index], index)), raw_text(turns[index], index)
+        for earlier in self.history.pop(name, []):
             self.label([{"speaker": name, "text": earlier}], 0)
-        own = self.felt.setdefault(name, deque(maxlen=self.depth))
-        scores = self.reader.log_probabilities(self.processor.prompt(turns, place, name, tuple(own)))
+        trajectory = self.trajectories.setdefault(name, deque(maxlen=self.depth))
+        scores = self.reader.log_probabilities(self.processor.prompt(turns, index, name, tuple(trajectory)))
         result = self.processor.labels_of(scores.float().cpu().numpy()[None])[0]
-        own.append(LabelledTurn(text, result["label"]))
+        trajectory.append(LabelledTurn(text, result["label"]))
         return result
 
 
 class PromptedSession:
-    """One dialogue in progress on a prompted model, with the interface of
-    `EmoNetSession`.
+    """One dialogue in progress on a prompted model; the interface of `EmoNetSession`.
 
     The results are those of the whole dialogue. Memory is bounded: the prompt's window of
-    turns, and each speaker's trajectory. Threads that share a session wait for each
-    other.
+    turns, and each speaker's trajectory. Threads may share a session; a lock serialises
+    them.
 
     Args:
-        model: A [`PromptedEmoNet`]. processor: Its processor; by default the one it was
-            saved with.
-        history: What speakers said in earlier dialogues, as in the pipeline.
+        model: A [`PromptedEmoNet`].
+        processor: Its processor; by default the one it was saved with.
+        history: Utterances of earlier dialogues, as for the pipeline.
 
     Raises:
-        EmoNetError: for a model whose prompts hold later turns.
+        EmoNetError: If the model's prompts hold later turns.
 
     Example:
         >>> session = PromptedSession(model)
         >>> session.add("Monica", "We had a deal!")["label"]
     """
 
-    def __init__(self, model: Any, processor: Any = None, history: Any = None):
-        self.model = model.eval()
+    def __init__(self, model: PromptedModel, processor: PromptedProcessor | None = None, history: Any = None):
+        self.model: PromptedModel = model.eval()
         self.processor = processor or model.processor
         settings = self.processor.config.prompt_settings
         if not settings.causal:
             raise EmoNetError(
-                "This model's prompts hold later turns (future_window): it can't label a turn when it is said."
+                "This model's prompts hold later turns (future_window, or biography_of_dialogue): "
+                "it can't label a turn before those are known. Label whole dialogues with predict()."
             )
         self.turns = 0
         self.window: deque[dict[str, str]] = deque(maxlen=settings.window + 1)
@@ -95,7 +133,7 @@ class PromptedSession:
         self.lock = threading.RLock()
 
     def add(self, speaker: str, text: str) -> dict[str, Any]:
-        """The next turn → `{"speaker", "text", "label", "score", "scores"}`."""
+        """Label the next turn: `{"speaker", "text", "label", "score", "scores"}`."""
         turn = {"speaker": turn_speaker({"speaker": speaker}), "text": raw_text({"text": text})}
         with self.lock:
             self.window.append(turn)
@@ -108,33 +146,35 @@ class PromptedSession:
         return self.turns - len(self.window)
 
     def save(self, folder: str | Path) -> None:
-        """Write the session's state; `restore` goes on from it, in another process too."""
+        """Write the session's state, which `restore` reads, in another process too."""
         refuse_outside_links(folder)
         Path(folder).mkdir(parents=True, exist_ok=True)
         with self.lock:
             state = {
                 "version": VERSION,
-                "model": _name(self.model),
+                "model": _fingerprint(self.model),
                 "turns": self.turns,
                 "window": list(self.window),
                 "felt": {
                     name: [[turn.text, turn.emotion] for turn in turns]
-                    for name, turns in self.labeller.felt.items()
+                    for name, turns in self.labeller.trajectories.items()
                 },
-                "said": self.labeller.said,
+                "said": self.labeller.history,
             }
             Path(folder, STATE_FILE).write_text(json.dumps(state, ensure_ascii=False) + "\n", "utf-8")
 
     @classmethod
-    def restore(cls, folder: str | Path, model: Any, processor: Any = None) -> "PromptedSession":
-        """The session that `save` wrote, on the same model.
+    def restore(
+        cls, folder: str | Path, model: PromptedModel, processor: PromptedProcessor | None = None
+    ) -> "PromptedSession":
+        """Restore the session that `save` wrote, on the same model.
 
         Raises:
-            EmoNetError: for a folder without one, the state of another model, or what
-                `save` does not write.
+            EmoNetError: If the folder has no session, or one of another model, or its
+                content is not what `save` writes.
         """
         session = cls(model, processor)
-        state = read_state(Path(folder, STATE_FILE), _name(model), ("turns", "window", "felt", "said"))
+        state = read_state(Path(folder, STATE_FILE), _fingerprint(model), ("turns", "window", "felt", "said"))
         labeller, window = session.labeller, state["window"]
         expect(
             isinstance(window, list) and len(window) <= (session.window.maxlen or 0),
@@ -144,35 +184,35 @@ class PromptedSession:
             fits = (
                 isinstance(turn, dict)
                 and set(turn) == {"speaker", "text"}
-                and all(isinstance(x, str) for x in turn.values())
+                and all(isinstance(value, str) for value in turn.values())
             )
             expect(fits, "a turn of the window is no speaker and text")
             session.window.append(turn)
-        session.turns = whole_number(state["turns"], "turns", len(window))
-        expect(isinstance(state["felt"], dict), "felt is no object")
-        for name, turns in state["felt"].items():
-            expect(
-                isinstance(turns, list) and len(turns) <= labeller.depth,
-                f"{name!r:.40} felt more than is kept",
-            )
-            for turn in turns:
-                holds = (
-                    isinstance(turn, list)
-                    and len(turn) == 2
-                    and isinstance(turn[0], str)
-                    and turn[1] in model.labels
-                )
-                expect(holds, f"{name!r:.40} felt {turn!r:.80}")
-            labeller.felt[name] = deque((LabelledTurn(*turn) for turn in turns), labeller.depth)
-        labeller.said = (
-            recent_history(strings_by_name(state["said"], "said"), labeller.depth) if labeller.depth else {}
-        )
+        session.turns = whole(state["turns"], "turns", len(window))
+        labeller.trajectories = _trajectories(state["felt"], labeller.depth, model.labels)
+        history = strings_by_name(state["said"], "said")
+        labeller.history = recent_history(history, labeller.depth) if labeller.depth else {}
         return session
 
 
-def _name(model: Any) -> str:
-    """What tells models apart whose predictions must not be mixed."""
-    # The first row of each matrix: adapters leave biases and norms as they are.
+def _trajectories(value: Any, depth: int, labels: Sequence[str]) -> dict[str, deque[LabelledTurn]]:
+    """Check the trajectories of a saved session and build them."""
+    expect(isinstance(value, dict), "felt is no object")
+    trajectories = {}
+    for name, turns in value.items():
+        expect(isinstance(turns, list) and len(turns) <= depth, f"felt of {name!r:.40} holds too many turns")
+        for turn in turns:
+            fits = (
+                isinstance(turn, list) and len(turn) == 2 and isinstance(turn[0], str) and turn[1] in labels
+            )
+            expect(fits, f"felt of {name!r:.40} holds {turn!r:.80}, which is no text and label")
+        trajectories[name] = deque((LabelledTurn(*turn) for turn in turns), depth)
+    return trajectories
+
+
+def _fingerprint(model: PromptedModel) -> str:
+    """Identify the model: predictions of different models must not be mixed."""
+    # One row of each matrix is fast to sum; adapters change neither biases nor norms.
     sums = [
         float(weight.detach().reshape(len(weight), -1)[0].double().sum())
         for weight in model.parameters()

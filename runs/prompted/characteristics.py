@@ -122,7 +122,7 @@ def asked(
     prompts hold), and how the answer begins.
     """
     scene = builder.scene(turns, place - (builder.settings.window if window is None else window), place + 1)
-    words = {"name": scene.name(place), "said": scene.said(place)}
+    words = {"name": scene.name(place), "said": scene.text(place)}
     characteristic = CHARACTERISTICS[kind]
     return f"{scene.history()}\n{characteristic.question.format(**words)}", characteristic.beginning.format(
         **words

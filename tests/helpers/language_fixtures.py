@@ -1,6 +1,4 @@
-"""What the tests of the language-model form need: a tiny instruct model, a tiny sentence
-encoder, a cache of their own.
-"""
+"""Fixtures of the language-model form: tiny models and an own cache folder."""
 
 import shutil
 from pathlib import Path
@@ -27,20 +25,21 @@ def chat_model(decoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is kept between runs is kept for one test."""
+    """Give each test a cache folder of its own."""
     monkeypatch.setenv("EMONET_CACHE", str(tmp_path / "emonet-cache"))
 
 
 @pytest.fixture
 def tiny_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Demonstrations are looked up by a sentence encoder without weights."""
+    """Find demonstrations with a sentence encoder without weights."""
     monkeypatch.setattr(demonstrations, "_encoder", lambda model: TinyEmbedder(f"{model}-1"))
 
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every prompt's text, in order: the tiny tokenizer knows too few words for its
-    tokens to tell them apart.
+    """Collect the text of each prompt, in order.
+
+    The tiny tokenizer knows too few words for the tokens of prompts to differ.
     """
     texts: list[str] = []
     tokenize = PromptBuilder.tokenize

@@ -1,6 +1,4 @@
-"""A small corpus under labels that the tiny tokenizer knows, and a prompted model on the
-tiny LLaMA.
-"""
+"""A prompted model on the tiny LLaMA, and a corpus with labels that it knows."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,7 @@ LETTERS = sorted(WORDS.values())
 
 
 def load(folder: Path, validation: Any = VALIDATION, test: Any = TEST, train: Any = TRAIN) -> Any:
-    """The small corpus, its emotions as letters."""
+    """Load the small corpus with letters as emotions."""
     relabelled = (
         [
             (name, [(speaker, text, WORDS[emotion]) for speaker, text, emotion in turns])
@@ -36,7 +34,7 @@ def load(folder: Path, validation: Any = VALIDATION, test: Any = TEST, train: An
 
 
 def prompted(decoder: Path, settings: PromptSettings, **fields: Any) -> PromptedEmoNet:
-    """A model whose weights are so large that whatever enters its prompt shows."""
+    """Build a model with weights so large that all of a prompt changes the scores."""
     model = PromptedEmoNet.from_backbone(str(decoder), LETTERS, settings, **fields)
     with torch.no_grad():
         for parameter in model.parameters():

@@ -1,6 +1,4 @@
-"""A prompted checkpoint: saved, pushed, loaded with and without the package, and read
-turn by turn.
-"""
+"""Prompted checkpoints: save, push, load with and without emonet, sessions."""
 
 import json
 from collections.abc import Iterator
@@ -42,7 +40,7 @@ MODEL = f"{USER}/prompted"
 
 LOAD = """
 import sys
-sys.modules["peft"] = None  # as where it is not installed
+sys.modules["peft"] = None  # as if it were not installed
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoProcessor, pipeline
 trust = dict(trust_remote_code=True)
 models = [auto.from_pretrained(NAME, **trust) for auto in (AutoModel, AutoModelForSequenceClassification)]
@@ -56,7 +54,7 @@ report(dict(
 """
 
 
-def code(name: Any) -> str:
+def load_code(name: Any) -> str:
     return f"NAME, TURNS = {str(name)!r}, {PLAIN!r}\n{LOAD}"
 
 
@@ -85,6 +83,7 @@ def hub(tmp_path: Path) -> Iterator[FakeHub]:
 
 
 def adapt(model: Any) -> Any:
+    """Add adapters that change the scores."""
     add_adapters(model, LoraSettings(rank=2, dropout=0.0))
     torch.manual_seed(3)
     with torch.no_grad():
@@ -94,7 +93,7 @@ def adapt(model: Any) -> Any:
     return model
 
 
-def test_rows_are_those_of_a_packed_model(model: PromptedEmoNet, tokenizer: Any) -> None:
+def test_rows_have_the_format_of_a_packed_model(model: PromptedEmoNet, tokenizer: Any) -> None:
     packed, packed.processor = build(tokenizer, "emonet-lm", "llama")
     ours, theirs = model.predict(PLAIN), packed.predict(PLAIN)
     assert [list(row) for row in ours] == [list(row) for row in theirs]
@@ -108,7 +107,7 @@ def test_rows_are_those_of_a_packed_model(model: PromptedEmoNet, tokenizer: Any)
     ]
 
 
-def test_every_way_to_load_gives_the_same_rows(model: PromptedEmoNet, tmp_path: Path) -> None:
+def test_all_loaders_give_the_same_rows(model: PromptedEmoNet, tmp_path: Path) -> None:
     adapt(model)
     expected = near(model.predict(PLAIN))
     model.save_pretrained(tmp_path / "run")
@@ -119,11 +118,11 @@ def test_every_way_to_load_gives_the_same_rows(model: PromptedEmoNet, tmp_path: 
     assert load_engine(tmp_path / "run")[1].biographies == BIOGRAPHIES
     assert AutoConfig.from_pretrained(tmp_path / "run").prompt_settings == SETTINGS
     assert AutoProcessor.from_pretrained(tmp_path / "run").biographies == BIOGRAPHIES
-    found = run_without_emonet(code(tmp_path / "run"), tmp_path)
+    found = run_without_emonet(load_code(tmp_path / "run"), tmp_path)
     assert found == {"labels": LETTERS, "biography": "great news", "rows": [expected] * 4}
 
 
-def test_the_hub_and_back_merged_and_as_adapters_alone(
+def test_hub_round_trip_merged_and_as_adapters(
     model: PromptedEmoNet, decoder: Path, hub: FakeHub, tmp_path: Path
 ) -> None:
     base = f"{USER}/base"
@@ -147,24 +146,21 @@ def test_the_hub_and_back_merged_and_as_adapters_alone(
         "handler.py",
     }
     assert "model.safetensors" not in files
-    assert (
-        load_engine(MODEL)[0].predict(PLAIN) == expected
-        and AutoModel.from_pretrained(MODEL).predict(PLAIN) == expected
-    )
+    assert load_engine(MODEL)[0].predict(PLAIN) == expected
+    assert AutoModel.from_pretrained(MODEL).predict(PLAIN) == expected
     (tmp_path / "one").mkdir()
-    assert run_without_emonet(code(MODEL), tmp_path / "one", **hub.environment)["rows"] == [expected] * 4
+    assert run_without_emonet(load_code(MODEL), tmp_path / "one", **hub.environment)["rows"] == [expected] * 4
     card = hub.files(MODEL)["README.md"].decode()
     assert "alone in this repository" in card and f"base_model: {base}" in card
 
     push_run(tmp_path / "run", MODEL)
-    assert "model.safetensors" in hub.files(MODEL) and "emonet_adapter.json" not in hub.files(MODEL), (
-        "would be loaded in its place"
-    )
+    assert "model.safetensors" in hub.files(MODEL)
+    assert "emonet_adapter.json" not in hub.files(MODEL), "it would be loaded instead of the model"
     (tmp_path / "two").mkdir()
-    assert run_without_emonet(code(MODEL), tmp_path / "two", **hub.environment)["rows"] == [expected] * 4
+    assert run_without_emonet(load_code(MODEL), tmp_path / "two", **hub.environment)["rows"] == [expected] * 4
 
 
-def test_adapters_whose_backbone_is_not_there_say_so(model: PromptedEmoNet, tmp_path: Path) -> None:
+def test_missing_backbone_of_adapters(model: PromptedEmoNet, tmp_path: Path) -> None:
     save_adapter(adapt(model), tmp_path / "adapter")
     with pytest.raises(
         EmoNetError, match=r"their backbone 'tiny-llama\d*' can't be loaded here .*backbone_path"
@@ -172,7 +168,7 @@ def test_adapters_whose_backbone_is_not_there_say_so(model: PromptedEmoNet, tmp_
         PromptedEmoNet.from_pretrained(tmp_path / "adapter")
 
 
-def test_incomplete_folders_are_not_pushed_or_loaded(model: PromptedEmoNet, tmp_path: Path) -> None:
+def test_incomplete_folders_are_refused(model: PromptedEmoNet, tmp_path: Path) -> None:
     model.save_pretrained(tmp_path)
     (tmp_path / "biographies.json").unlink()
     with pytest.raises(EmoNetError, match=r"lacks biographies\.json"):
@@ -188,12 +184,12 @@ def test_incomplete_folders_are_not_pushed_or_loaded(model: PromptedEmoNet, tmp_
         load_engine(tmp_path)
 
 
-def test_an_encoder_answers_no_prompt(backbone: Path) -> None:
+def test_encoders_are_refused(backbone: Path) -> None:
     with pytest.raises(EmoNetError, match="'bert' is an encoder"):
         PromptedEmoNet.from_backbone(str(backbone), LETTERS, SETTINGS)
 
 
-def test_the_card_tells_of_model_adapters_and_biographies(model: PromptedEmoNet, tmp_path: Path) -> None:
+def test_card_describes_model_adapters_and_biographies(model: PromptedEmoNet, tmp_path: Path) -> None:
     adapt(model)
     save_adapter(
         model,
@@ -210,32 +206,26 @@ def test_the_card_tells_of_model_adapters_and_biographies(model: PromptedEmoNet,
     assert "emotion-in-conversation" in usage_snippet(card)
 
 
-def test_the_card_says_where_the_systems_of_the_field_have_their_knowledge_from(
-    decoder: Path, tmp_path: Path
-) -> None:
-    whole = {
-        "biography": True,
-        "biography_writer": "smollm2",
-        "biography_of_dialogue": True,
-        "future_window": 5,
-    }
-    settings = PromptSettings(**whole, label_statement=True, demonstrations=1)  # type: ignore[arg-type]
+def test_card_names_the_sources_of_non_causal_systems(decoder: Path, tmp_path: Path) -> None:
+    settings = PromptSettings(
+        biography=True,
+        biography_writer="smollm2",
+        biography_of_dialogue=True,
+        future_window=5,
+        label_statement=True,
+        demonstrations=1,
+    )
     stage = {"task": "oReact", "annotator": "smollm2-abc", "examples": 40}
     save_adapter(adapt(prompted(decoder, settings)), tmp_path, {"epochs": [], "first_stage": stage})
     card = (tmp_path / "README.md").read_text()
     assert "from the whole dialogue that a turn stands in, later turns included" in card
-    assert (
-        "training utterances alone" not in card and "5 later turns" in card and "the labels once more" in card
-    )
-    assert (
-        "oReact, as `smollm2-abc` wrote it of training turns (40 examples)" in card
-        and "labelled turns of training (1)" in card
-    )
+    assert "training utterances alone" not in card
+    assert "5 later turns" in card and "the labels once more" in card
+    assert "oReact, as `smollm2-abc` wrote it of training turns (40 examples)" in card
+    assert "labelled turns of training (1)" in card
 
 
-def test_adapters_load_in_another_precision_than_they_were_trained_in(
-    model: PromptedEmoNet, tmp_path: Path
-) -> None:
+def test_adapters_load_in_another_precision(model: PromptedEmoNet, tmp_path: Path) -> None:
     base = tmp_path / "base"
     model.language_model.save_pretrained(base)
     model.tokenizer.save_pretrained(base)
@@ -250,30 +240,28 @@ def test_adapters_load_in_another_precision_than_they_were_trained_in(
 
 
 # -- what is known of speakers
-# ---------------------------------------------------------------------------------------------------
 
 
-def test_biographies_histories_and_names_reach_the_scores(model: PromptedEmoNet) -> None:
+def test_biographies_and_histories_change_the_scores(model: PromptedEmoNet) -> None:
     rows = model.predict(PLAIN)
     model.processor.biographies = {**BIOGRAPHIES, "Bob": {**BIOGRAPHIES["Bob"], "text": "great news"}}
     other = model.predict(PLAIN)
-    assert other[0] == rows[0] and other[1]["scores"] != rows[1]["scores"], "Bob's turn is the second"
+    assert other[0] == rows[0] and other[1]["scores"] != rows[1]["scores"], "only Bob's turn changes"
     model.processor.biographies = dict(BIOGRAPHIES)
     assert model.predict(PLAIN, history={"Ann": ["no", "i hate this"]})[0]["scores"] != rows[0]["scores"]
     earlier = [{"speaker": "Ann", "text": "no"}, {"speaker": "Ann", "text": "i hate this"}]
-    assert model.predict_dialogues([earlier, PLAIN])[1][0] != model.predict_dialogues([PLAIN])[0][0], (
-        "in order of time"
-    )
+    in_order = model.predict_dialogues([earlier, PLAIN])[1][0]
+    assert in_order != model.predict_dialogues([PLAIN])[0][0], "earlier dialogues are the history"
     apart = model.predict_dialogues([earlier, PLAIN], [{}, {}])
-    assert apart[1] == near(model.predict_dialogues([PLAIN], [{}])[0]), "each with its own history"
+    assert apart[1] == near(model.predict_dialogues([PLAIN], [{}])[0]), "every dialogue has its own history"
 
 
-def test_a_biography_over_the_budget_is_cut(model: PromptedEmoNet) -> None:
+def test_biographies_are_cut_to_the_budget(model: PromptedEmoNet) -> None:
     text = model.prompts.text(PLAIN, 0, "a b " * 20)
     assert "About Ann: a b a b a b a b a b a b\n" in text and SETTINGS.biography_budget == 12
 
 
-def test_anonymous_prompts_hold_no_name(decoder: Path) -> None:
+def test_anonymous_prompts_hold_no_names(decoder: Path) -> None:
     settings = PromptSettings(window=3, trajectory=2, biography=True, anonymous=True)
     model = prompted(decoder, settings, speakers={"Bob": 1, "Ross Geller": 2})
     turns = [
@@ -298,27 +286,24 @@ def test_anonymous_prompts_hold_no_name(decoder: Path) -> None:
 
 
 # -- turn by turn
-# ----------------------------------------------------------------------------------------------------------------
 
 LONG = [*PLAIN, *OTHER, *PLAIN, *PLAIN]  # more turns than the window
 
 
-def test_a_session_gives_the_rows_of_the_whole_dialogue(model: PromptedEmoNet, tmp_path: Path) -> None:
+def test_session_equals_the_whole_dialogue(model: PromptedEmoNet, tmp_path: Path) -> None:
     session = PromptedSession(model, history={"Ann": ["no"]})
-    said = [session.add(turn["speaker"], turn["text"]) for turn in LONG[:9]]
+    rows = [session.add(turn["speaker"], turn["text"]) for turn in LONG[:9]]
     assert session.dropped_turns == 9 - (SETTINGS.window + 1)
     session.save(tmp_path)
     again = PromptedSession.restore(tmp_path, model)
-    said += [again.add(turn["speaker"], turn["text"]) for turn in LONG[9:]]
+    rows += [again.add(turn["speaker"], turn["text"]) for turn in LONG[9:]]
     whole = model.predict(
         [{"speaker": turn["speaker"], "text": turn["text"]} for turn in LONG], history={"Ann": ["no"]}
     )
-    assert said == near(whole) and again.turns == len(LONG)
+    assert rows == near(whole) and again.turns == len(LONG)
 
 
-def test_a_session_of_another_model_or_of_none_is_refused(
-    model: PromptedEmoNet, decoder: Path, tmp_path: Path
-) -> None:
+def test_sessions_of_another_model_are_refused(model: PromptedEmoNet, decoder: Path, tmp_path: Path) -> None:
     PromptedSession(model).save(tmp_path)
     with pytest.raises(EmoNetError, match="the session of another model"):
         PromptedSession.restore(tmp_path, prompted(decoder, PromptSettings(window=2)))
@@ -334,7 +319,7 @@ def test_a_session_of_another_model_or_of_none_is_refused(
         PromptedSession(model, history={"Ann": "no"})
 
 
-def test_dialogues_over_the_context_length_keep_every_turn_and_causality(decoder: Path) -> None:
+def test_dialogues_over_the_context_length(decoder: Path) -> None:
     model = prompted(decoder, PromptSettings(window=400, trajectory=2))
     long = [{"speaker": "Ann", "text": "leave me alone you fool " * 3}] * 150
     rows = model.predict(long)

@@ -80,7 +80,7 @@ def test_only_the_window_of_a_history_is_tokenized(packed: Any, monkeypatch: pyt
 
 def test_a_prompted_session_keeps_no_more_of_a_history_than_its_trajectory(causal_lm: Any) -> None:
     session = PromptedSession(causal_lm, history={"Ann": ["a b"] * 5000})
-    assert session.labeller.said == {"Ann": ["a b"] * 2}
+    assert session.labeller.history == {"Ann": ["a b"] * 2}
 
 
 def in_threads(session: Any, times: int = 12) -> list[Any]:

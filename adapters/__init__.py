@@ -1,1 +1,1 @@
-"""LoRA and 4-bit weights: training, saving and merging."""
+"""LoRA adapters and 4-bit weights: train, save and merge."""

@@ -1,4 +1,4 @@
-"""Checkpoints of a training with adapters, which resume from the adapters alone."""
+"""Resume a training with adapters from the adapters of its checkpoints."""
 
 from pathlib import Path
 from typing import Any
@@ -6,28 +6,32 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from transformers import Trainer
 
-from .lora import ADAPTER_WEIGHTS, has_adapters, load_trained_state, trained_state
+from ..checkpoint.adapters import ADAPTER_WEIGHTS
+from .lora import has_adapters, load_trained_state, trained_state
 
 
 class AdapterCheckpoints(Trainer):
-    """Keeps the adapters beside the merged weights of every checkpoint: the weights are a
-    whole model, training goes on from the adapters."""
+    """A trainer that saves the adapters beside the merged weights of each checkpoint.
 
-    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
+    The merged weights are a complete model; training resumes from the adapters.
+    """
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         super()._save(output_dir, state_dict)
         model = self.accelerator.unwrap_model(self.model)
         if self.args.should_save and has_adapters(model):
             save_file(trained_state(model), Path(output_dir or str(self.args.output_dir), ADAPTER_WEIGHTS))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        if not self._put_back(resume_from_checkpoint):
+        if not self._load_adapters(resume_from_checkpoint):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def _load_best_model(self) -> None:
-        if not self._put_back(str(self.state.best_model_checkpoint)):
+        if not self._load_adapters(str(self.state.best_model_checkpoint)):
             super()._load_best_model()
 
-    def _put_back(self, checkpoint: str) -> bool:
+    def _load_adapters(self, checkpoint: str) -> bool:
+        """Load the adapters of a checkpoint; return False if the model has none."""
         model = self.accelerator.unwrap_model(self.model)
         if not has_adapters(model):
             return False

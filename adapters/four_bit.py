@@ -1,26 +1,23 @@
-"""Weights in 4 bits (Dettmers et al. 2023, QLoRA): less memory for a large language
-model, where bitsandbytes runs.
-"""
+"""Load weights in 4 bits with bitsandbytes (Dettmers et al. 2023, QLoRA)."""
 
 from typing import Any
 
 import torch
 
 from ..errors import EmoNetError
-from .lora import add_adapters, load_trained_state, trained_state
+from .lora import AdaptableModel, add_adapters, load_trained_state, trained_state
 
 
 def four_bits() -> dict[str, Any]:
-    """Options of `from_pretrained` that keep linear layers in 4 bits; heads stay as they
-    are.
+    """Return the options of `from_pretrained` for 4-bit linear layers; heads stay whole.
 
     Raises:
-        EmoNetError: where bitsandbytes is not installed or does not run on this machine.
+        EmoNetError: If bitsandbytes is not installed or does not run on this machine.
     """
     try:
         import bitsandbytes as bnb
 
-        # What is asked of it, once: it imports on machines where no kernel of it runs.
+        # Try it: the import succeeds on machines where none of its kernels runs.
         packed, state = bnb.functional.quantize_4bit(torch.ones(64, 64, device=_device()), quant_type="nf4")
         bnb.functional.dequantize_4bit(packed, state)
     except ModuleNotFoundError as error:
@@ -29,12 +26,13 @@ def four_bits() -> dict[str, Any]:
         ) from error
     except (RuntimeError, NotImplementedError, AttributeError, OSError) as error:
         raise EmoNetError(
-            f"bitsandbytes does not run here ({' '.join(str(error).split())[:200]}): leave --load-in-4bit out."
+            f"bitsandbytes does not run here ({' '.join(str(error).split())[:200]}): "
+            "leave --load-in-4bit out."
         ) from error
     from transformers import BitsAndBytesConfig
 
     dtype = torch.bfloat16 if torch.accelerator.is_available() else torch.float32
-    config = BitsAndBytesConfig(
+    config = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_compute_dtype=dtype,
@@ -43,9 +41,12 @@ def four_bits() -> dict[str, Any]:
     return {"quantization_config": config, "dtype": dtype}
 
 
-def on_whole_weights(model: Any, backbone: str) -> Any:
-    """A model with adapters on 4-bit weights → the same adapters on the whole weights of
-    its backbone, which can be merged.
+def on_whole_weights(model: AdaptableModel, backbone: str) -> Any:
+    """Move adapters from 4-bit to full weights, where they can be merged.
+
+    Args:
+        model: The model with adapters.
+        backbone: A Hub id, a folder or an embedded backbone.
     """
     adapters = model.adapted.emonet_adapters
     whole = type(model).on_backbone(backbone, model.config)
@@ -56,4 +57,5 @@ def on_whole_weights(model: Any, backbone: str) -> Any:
 
 
 def _device() -> str:
-    return torch.accelerator.current_accelerator().type if torch.accelerator.is_available() else "cpu"  # type: ignore[union-attr]
+    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return "cpu" if accelerator is None else accelerator.type

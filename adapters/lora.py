@@ -1,18 +1,19 @@
-"""LoRA adapters (Hu et al. 2022) on the backbone, through peft: put on, saved apart,
-merged.
+"""Add LoRA adapters (Hu et al. 2022) to a backbone with peft, save and merge them.
 
-The state dict of a model with adapters is that of the model they make: whatever saves it
+The state dict of a model with adapters is that of the merged model: whatever saves it
 writes plain weights, which load without peft, through the Auto classes and on the Hub.
-The adapters alone go into a file of their own.
+The adapters themselves are saved in a file of their own.
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from ..checkpoint.adapters import ADAPTER_FILE, ADAPTER_WEIGHTS, weights_digest
 from ..checkpoint.run_record import RUN_FILE, write_json
@@ -22,14 +23,52 @@ from ..files.guard import refuse_outside_links
 ALL_LINEAR = "all-linear"
 
 
+class AdaptableModel(Protocol):
+    """What adapters need of a model: both forms of EmoNet have it."""
+
+    config: Any
+
+    @property
+    def processor(self) -> Any:
+        """The model's processor."""
+        ...
+
+    @property
+    def adapted(self) -> Any:
+        """The transformer that gets the adapters."""
+        ...
+
+    @property
+    def backbone_prefixes(self) -> tuple[str, ...]:
+        """How the names of the backbone's weights begin."""
+        ...
+
+    @classmethod
+    def on_backbone(cls, backbone: str, config: Any, **load: Any) -> Any:
+        """Build a model of a configuration on pretrained weights."""
+        ...
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Iterate over the weights."""
+        ...
+
+    def named_buffers(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Iterate over the buffers."""
+        ...
+
+    def save_without_weights(self, folder: str | Path) -> None:
+        """Write code, configuration, tokenizer and speakers."""
+        ...
+
+
 @dataclass(frozen=True)
 class LoraSettings:
-    """Size and place of the adapters.
+    """Size and target layers of the adapters.
 
     Args:
-        rank: Width of the two factors. alpha: The update is scaled by `alpha / rank`;
-            `None`: twice the rank.
-        dropout: Before the first factor, in training.
+        rank: Width of the two factors.
+        alpha: The update is scaled by `alpha / rank`; `None`: twice the rank.
+        dropout: Dropout before the first factor, in training.
         target_modules: Names of the layers (`q_proj,v_proj`), or `all-linear`.
     """
 
@@ -40,36 +79,41 @@ class LoraSettings:
 
     @classmethod
     def of(cls, arguments: Any) -> "LoraSettings":
-        """Those of `EmoNetTrainingArguments`."""
+        """Take the settings from `EmoNetTrainingArguments`."""
         return cls(
             arguments.lora_rank, arguments.lora_alpha, arguments.lora_dropout, arguments.lora_target_modules
         )
 
     @property
     def scale_alpha(self) -> float:
+        """`alpha`, with its default."""
         return 2 * self.rank if self.alpha is None else self.alpha
 
     @property
     def targets(self) -> str | list[str]:
+        """`target_modules` as peft expects them."""
         names = [name.strip() for name in self.target_modules.split(",")]
         return ALL_LINEAR if names == [ALL_LINEAR] else names
 
 
 @dataclass
 class _Adapters:
+    """What the backbone remembers of its adapters until they are merged."""
+
     settings: LoraSettings
     base_digest: str
     base_dtype: str
     hook: Any
 
 
-def add_adapters(model: Any, settings: LoraSettings) -> None:
-    """Put adapters on the backbone, in place. They and what stands behind the backbone
-    are trained, its own weights are not.
+def add_adapters(model: AdaptableModel, settings: LoraSettings) -> None:
+    """Add adapters to the backbone, in place, and freeze its own weights.
+
+    The adapters and the layers after the backbone remain trainable.
 
     Raises:
-        EmoNetError: without peft, for layers that the backbone has not, or where there
-            are adapters already.
+        EmoNetError: If peft is not installed, the backbone has none of the target layers,
+            or the model has adapters already.
     """
     peft = _peft()
     encoder = model.adapted
@@ -93,15 +137,16 @@ def add_adapters(model: Any, settings: LoraSettings) -> None:
     encoder.emonet_adapters = _Adapters(settings, digest, dtype, hook)
 
 
-def has_adapters(model: Any) -> bool:
-    """Whether the backbone carries adapters that are not merged."""
+def has_adapters(model: AdaptableModel) -> bool:
+    """Whether the backbone has adapters that are not merged."""
     return getattr(model.adapted, "emonet_adapters", None) is not None
 
 
 @torch.no_grad()
-def merge_adapters(model: Any) -> None:
-    """Add the adapters to the backbone's weights and take them off, in place: the model
-    computes the same without peft.
+def merge_adapters(model: AdaptableModel) -> None:
+    """Merge the adapters into the backbone's weights, in place.
+
+    The model computes the same as before, without peft.
     """
     encoder = model.adapted
     for name, layer in _adapted_layers(encoder):
@@ -111,30 +156,38 @@ def merge_adapters(model: Any) -> None:
     del encoder.emonet_adapters
 
 
-def trained_state(model: Any) -> dict[str, torch.Tensor]:
-    """Adapters and all that stands behind the backbone: what a checkpoint holds beside
-    the pretrained weights.
+def trained_state(model: AdaptableModel) -> dict[str, torch.Tensor]:
+    """Return the tensors that the pretrained weights lack, on the CPU, by name.
+
+    These are the adapters and the layers after the backbone.
     """
-    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    own = {
+    return {
         name: tensor.detach().cpu().contiguous()
-        for name, tensor in tensors.items()
+        for name, tensor in _tensors(model).items()
         if "lora_" in name or not name.startswith(model.backbone_prefixes)
     }
-    return own
 
 
-def save_adapter(model: Any, folder: str | Path, record: dict[str, Any] | None = None) -> None:
-    """Write the adapters, the head, and which backbone they belong to; with code,
-    configuration, tokenizer and speakers.
+def _tensors(model: AdaptableModel) -> dict[str, torch.Tensor]:
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
-    Some megabytes in place of the whole model, which `from_pretrained` makes whole again.
+
+def save_adapter(model: AdaptableModel, folder: str | Path, record: dict[str, Any] | None = None) -> None:
+    """Write adapters and head, with code, configuration, tokenizer and speakers.
+
+    The folder has some megabytes instead of the whole model. `from_pretrained` loads it
+    and merges the adapters into their backbone.
 
     Args:
-        record: What `run.json` says, for the card.
+        model: The model with adapters.
+        folder: Where to write.
+        record: Content of `run.json`, for the card.
+
+    Raises:
+        EmoNetError: If the model has no adapters.
     """
     if not has_adapters(model):
-        raise EmoNetError("The model has no adapters: they are merged, or it was trained without.")
+        raise EmoNetError("The model has no adapters: they are merged, or it was trained without them.")
     folder = Path(folder)
     refuse_outside_links(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -153,14 +206,24 @@ def save_adapter(model: Any, folder: str | Path, record: dict[str, Any] | None =
     model.save_without_weights(folder)
 
 
-def load_trained_state(model: Any, state: dict[str, torch.Tensor], source: Any) -> None:
-    """Put `trained_state` back into a model with the same adapters."""
-    missing = sorted(set(trained_state(model)) ^ set(state))
-    if missing:
+def load_trained_state(model: AdaptableModel, state: dict[str, torch.Tensor], source: str) -> None:
+    """Load what `trained_state` returned into a model with the same adapters.
+
+    Args:
+        model: The model with adapters.
+        state: Tensors by name.
+        source: Where they come from, for the error.
+
+    Raises:
+        EmoNetError: If the adapters are not those of the model.
+    """
+    different = sorted(set(trained_state(model)) ^ set(state))
+    if different:
         raise EmoNetError(
-            f"{source}: other adapters than the model's, for example {missing[0]!r}; train with the same settings."
+            f"{source}: its adapters are not those of the model, for example {different[0]!r}; "
+            "train with the same settings."
         )
-    targets = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    targets = _tensors(model)
     with torch.no_grad():
         for name, tensor in state.items():
             targets[name].copy_(tensor)
@@ -177,7 +240,7 @@ def _adapted_layers(encoder: Any) -> list[tuple[str, Any]]:
 
 @torch.no_grad()
 def _as_plain_weights(encoder: Any, state: dict[str, torch.Tensor], prefix: str, _: Any) -> None:
-    """State-dict hook: each adapted layer's entries → the weight that it computes with."""
+    """State-dict hook: replace the entries of each adapted layer by its merged weight."""
     for name, layer in _adapted_layers(encoder):
         start = f"{prefix}{name}."
         weight, bias = state.pop(f"{start}base_layer.weight"), state.pop(f"{start}base_layer.bias", None)

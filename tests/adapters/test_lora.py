@@ -1,6 +1,4 @@
-"""Adapters: what is trained, what is saved, and that every way back gives the same
-scores.
-"""
+"""LoRA adapters: train, save, load, merge and resume."""
 
 import json
 import sys
@@ -33,7 +31,7 @@ SETTINGS = LoraSettings(rank=4, dropout=0.0)
 
 @pytest.fixture
 def adapted(tokenizer: Any) -> tuple[Any, Any]:
-    """A model whose adapters say something: their second factor starts at zero."""
+    """A model whose adapters change the scores: their second factor starts at zero."""
     model, processor = build(tokenizer, "emonet-lm", "llama")
     model.processor = processor
     add_adapters(model, SETTINGS)
@@ -44,7 +42,7 @@ def adapted(tokenizer: Any) -> tuple[Any, Any]:
     return model, processor
 
 
-def test_new_adapters_change_nothing_and_alone_are_trained(tokenizer: Any) -> None:
+def test_new_adapters_change_no_score_and_are_trained(tokenizer: Any) -> None:
     model, processor = build(tokenizer, "emonet-lm", "llama")
     before = logits(model, processor, DIALOGUE)
     add_adapters(model, SETTINGS)
@@ -62,9 +60,8 @@ def test_adapters_keep_causality(adapted: tuple[Any, Any]) -> None:
     whole = logits(model, processor, DIALOGUE)[0]
     changed = [*DIALOGUE[:3], {"speaker": "Zed", "text": "i hate news"}, *DIALOGUE[4:]]
     later = logits(model, processor, changed)[0]
-    assert torch.allclose(whole[:3], later[:3], atol=1e-5) and not torch.allclose(
-        whole[3], later[3], atol=1e-4
-    )
+    assert torch.allclose(whole[:3], later[:3], atol=1e-5)
+    assert not torch.allclose(whole[3], later[3], atol=1e-4)
 
 
 def test_merging_changes_no_score(adapted: tuple[Any, Any]) -> None:
@@ -79,7 +76,7 @@ def test_merging_changes_no_score(adapted: tuple[Any, Any]) -> None:
 
 LOAD = """
 import sys
-sys.modules["peft"] = None  # as where it is not installed
+sys.modules["peft"] = None  # as if it were not installed
 from transformers import AutoModel, pipeline
 turns = [{"speaker": "Ann", "text": "great we won"}, {"speaker": "Bob", "text": "no"}]
 model = AutoModel.from_pretrained("run", trust_remote_code=True)
@@ -88,18 +85,16 @@ report([[row["scores"] for row in rows] for rows in (model.predict(turns), pipe(
 """
 
 
-def test_a_saved_model_loads_without_peft_and_without_the_package(
-    adapted: tuple[Any, Any], tmp_path: Path
-) -> None:
+def test_saved_models_load_without_peft_and_emonet(adapted: tuple[Any, Any], tmp_path: Path) -> None:
     model, _ = adapted
     model.save_pretrained(tmp_path / "run")
     turns = [{"speaker": "Ann", "text": "great we won"}, {"speaker": "Bob", "text": "no"}]
     expected = [pytest.approx(row["scores"], abs=1e-5) for row in model.predict(turns)]
     assert run_without_emonet(LOAD, tmp_path) == [expected, expected]
-    assert has_adapters(model), "saving takes nothing off"
+    assert has_adapters(model), "saving keeps the adapters of the model"
 
 
-def test_adapters_alone_make_the_model_whole_again(decoder: Path, tokenizer: Any, tmp_path: Path) -> None:
+def test_adapters_are_loaded_onto_their_backbone(decoder: Path, tokenizer: Any, tmp_path: Path) -> None:
     model, processor = lm_on(decoder, tokenizer)
     add_adapters(model, SETTINGS)
     with torch.no_grad():
@@ -137,7 +132,7 @@ def test_adapters_of_another_backbone_are_refused(decoder: Path, tokenizer: Any,
         EmoNetForSequenceClassification.from_pretrained(tmp_path / "adapter", backbone_path=str(decoder))
 
 
-def test_wrong_settings_are_named(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_settings_are_refused(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model, _ = build(tokenizer, "emonet-lm", "llama")
     with pytest.raises(EmoNetError, match="lora_target_modules='attn'"):
         add_adapters(model, LoraSettings(target_modules="attn"))
@@ -151,22 +146,28 @@ def test_wrong_settings_are_named(tokenizer: Any, monkeypatch: pytest.MonkeyPatc
         add_adapters(build(tokenizer, "emonet-lm", "llama")[0], SETTINGS)
 
 
-SCHEDULE = {"save_strategy": "epoch", "eval_strategy": "epoch", "learning_rate": 1e-3, "num_train_epochs": 2,
-            "per_device_train_batch_size": 4, "save_total_limit": None}  # fmt: skip
+SCHEDULE = {
+    "save_strategy": "epoch",
+    "eval_strategy": "epoch",
+    "learning_rate": 1e-3,
+    "num_train_epochs": 2,
+    "per_device_train_batch_size": 4,
+    "save_total_limit": None,
+}
 
 
-def lm_parts(tokenizer: Any) -> Any:
+def adapted_parts(tokenizer: Any) -> Any:
     parts = encoded(tokenizer, "emonet-lm", family="llama")
-    torch.manual_seed(1)  # of the first factors
+    torch.manual_seed(1)  # for the adapters' first factors
     add_adapters(parts[0], SETTINGS)
     return parts
 
 
-def test_training_with_adapters_resumes_to_the_same_weights(tokenizer: Any, tmp_path: Path) -> None:
+def test_training_resumes_to_the_same_weights(tokenizer: Any, tmp_path: Path) -> None:
     settings = {**SCHEDULE, "load_best_model_at_end": False}
-    whole = trainer_for(lm_parts(tokenizer), tmp_path / "whole", **settings)
+    whole = trainer_for(adapted_parts(tokenizer), tmp_path / "whole", **settings)
     whole.train()
-    again = trainer_for(lm_parts(tokenizer), tmp_path / "again", **settings)
+    again = trainer_for(adapted_parts(tokenizer), tmp_path / "again", **settings)
     first = min((tmp_path / "whole").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
     again.train(resume_from_checkpoint=str(first))
     for (name, left), (_, right) in zip(
@@ -175,9 +176,9 @@ def test_training_with_adapters_resumes_to_the_same_weights(tokenizer: Any, tmp_
         assert torch.allclose(left, right, atol=1e-6), name
 
 
-def test_every_checkpoint_is_a_whole_model_and_the_best_is_kept(tokenizer: Any, tmp_path: Path) -> None:
+def test_checkpoints_are_complete_and_the_best_is_loaded(tokenizer: Any, tmp_path: Path) -> None:
     trainer = trainer_for(
-        lm_parts(tokenizer), tmp_path, **{**SCHEDULE, "num_train_epochs": 3, "learning_rate": 3e-3}
+        adapted_parts(tokenizer), tmp_path, **{**SCHEDULE, "num_train_epochs": 3, "learning_rate": 3e-3}
     )
     trainer.train()
     figures = [
@@ -196,36 +197,13 @@ def test_the_command_trains_saves_and_scores(
 ) -> None:
     monkeypatch.setenv("EMONET_CACHE", str(tmp_path / "cache"))
     run = tmp_path / "run"
-    flags = [
-        "--epochs",
-        "1",
-        "--lora-rank",
-        "2",
-        "--head-epochs",
-        "1",
-        "--lora-target-modules",
-        "q_proj,v_proj",
-        "--bf16",
-    ]
+    schedule = ["--epochs", "1", "--head-epochs", "1", "--bf16"]
+    lora = ["--lora-rank", "2", "--lora-target-modules", "q_proj,v_proj"]
     corpus = ["--dataset", "sample"]
-    assert (
-        main(
-            [
-                "train",
-                *corpus,
-                "--preset",
-                "emonet-lm",
-                "--backbone",
-                str(decoder),
-                *flags,
-                "--output-dir",
-                str(run),
-            ]
-        )
-        == 0
-    )
+    model_flags = ["--preset", "emonet-lm", "--backbone", str(decoder)]
+    assert main(["train", *corpus, *model_flags, *schedule, *lora, "--output-dir", str(run)]) == 0
     record = json.loads((run / "run.json").read_text())
-    assert [row["epoch"] for row in record["epochs"]] == [0, 1], "the head's start is a candidate"
+    assert [row["epoch"] for row in record["epochs"]] == [0, 1], "the initial head is a candidate"
     assert record["training"]["lora_rank"] == 2 and record["trainable_parameters"] < record["parameters"]
     assert main(["evaluate", "--model", str(run), *corpus, "--json", str(tmp_path / "whole.json")]) == 0
     model = EmoNetForSequenceClassification.from_pretrained(run / "adapter", backbone_path=str(decoder))
@@ -237,7 +215,7 @@ def test_the_command_trains_saves_and_scores(
 
 
 def lm_on(decoder: Path, tokenizer: Any) -> tuple[Any, Any]:
-    """`emonet-lm` on the folder's weights."""
+    """Build `emonet-lm` on the weights of a folder."""
     from tiny import LABEL_MAPS
 
     from emonet.processing_emonet import EmoNetProcessor
@@ -249,7 +227,7 @@ def lm_on(decoder: Path, tokenizer: Any) -> tuple[Any, Any]:
     return model, model.processor
 
 
-def test_a_file_is_looked_for_where_the_options_say(tmp_path: Path) -> None:
+def test_hub_options_reach_the_files(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "note.json").write_text("{}")
     options = hub_options({"subfolder": "run", "revision": None, "dtype": "float32"})

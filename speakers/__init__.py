@@ -1,1 +1,1 @@
-"""Who speaks: the registry, the store of utterances, biographies."""
+"""Identify speakers, store their utterances and describe them."""

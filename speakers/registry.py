@@ -1,4 +1,4 @@
-"""Global Speaker Identity: one id per person for the whole corpus."""
+"""Give each person one id for the whole corpus (global speaker identity)."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -15,9 +15,12 @@ SPEAKERS_FILE = "speakers.json"
 class SpeakerRegistry:
     """Names of known persons and their global ids; id 0 is the unknown speaker.
 
-    Ids follow first appearance in time among the training turns: who appears only in
-    validation or test has never been trained, and neither has a role, so both are the
-    unknown speaker. (Their histories still go by identity.)
+    Ids follow the first appearance among the training turns. Roles, and persons of
+    validation or test alone, are the unknown speaker: no id of theirs would be trained.
+    Their histories still go by identity.
+
+    Args:
+        names: The persons, in order of their ids.
     """
 
     def __init__(self, names: Iterable[str] = ()):
@@ -27,40 +30,47 @@ class SpeakerRegistry:
 
     @classmethod
     def from_dialogues(cls, dialogues: Iterable[Dialogue]) -> "SpeakerRegistry":
-        """The registry of a corpus's training dialogues, given in order of time."""
+        """Build the registry of a corpus's training dialogues, given in order of time."""
         turns = (turn for dialogue in dialogues if dialogue.split == "train" for turn in dialogue.turns)
         return cls(turn.speakers[0] for turn in turns if not is_role(turn.speakers[0]))
 
     def add(self, name: str) -> int:
-        """The id of `name`, new if it is not known yet."""
+        """Return the id of `name`; an unknown name gets a new one."""
         return self._ids.setdefault(name, len(self._ids) + 1)
 
     def id_of(self, name: str) -> int:
-        """The id of `name`, 0 if unknown."""
+        """Return the id of `name`, 0 if it is unknown."""
         return self._ids.get(name, 0)
 
-    def name_of(self, number: int) -> str | None:
-        """The name of an id; None for 0, the unknown speaker. IndexError for an id that
-        was never given.
+    def name_of(self, speaker_id: int) -> str | None:
+        """Return the name of an id; None for 0, the unknown speaker.
+
+        Raises:
+            IndexError: If no speaker has the id.
         """
-        if not 0 <= number < len(self):
-            raise IndexError(f"no speaker has the id {number}; ids go up to {len(self) - 1}")
-        return [None, *self._ids][number]
+        if not 0 <= speaker_id < len(self):
+            raise IndexError(f"No speaker has the id {speaker_id}; ids go up to {len(self) - 1}.")
+        return [None, *self._ids][speaker_id]
 
     def ids(self) -> dict[str, int]:
-        """All names with their ids."""
+        """Return all names with their ids."""
         return dict(self._ids)
 
     def __len__(self) -> int:
-        """Rows of an id table: the known persons and the unknown speaker."""
+        """Return the number of ids: the known persons and the unknown speaker."""
         return len(self._ids) + 1
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._ids)
 
     def save(self, path: str | Path) -> Path:
-        """Write the registry to `path`, or as `speakers.json` into the folder `path`;
-        returns the file.
+        """Write the registry to a file, or into a folder as `speakers.json`.
+
+        Args:
+            path: The file or the folder.
+
+        Returns:
+            The file.
         """
         file = _registry_file(path)
         document = {"version": 1, "speakers": list(self._ids)}
@@ -69,7 +79,11 @@ class SpeakerRegistry:
 
     @classmethod
     def load(cls, path: str | Path) -> "SpeakerRegistry":
-        """Read the file that `save` wrote to `path`, or to the folder `path`."""
+        """Read the file that `save` wrote to a file or folder.
+
+        Raises:
+            DataFormatError: If the file is missing or is no registry.
+        """
         file = _registry_file(path)
         try:
             names = read_json(file)["speakers"]
@@ -78,7 +92,7 @@ class SpeakerRegistry:
                 or len(set(names)) != len(names)
                 or not all(isinstance(name, str) for name in names)
             ):
-                raise ValueError("'speakers' is no list of different names")
+                raise ValueError("'speakers' must be a list of different names")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataFormatError(
                 f"{file}: no speaker registry ({error}); copy it from the training run."

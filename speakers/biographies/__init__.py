@@ -1,1 +1,1 @@
-"""Biographies of speakers: extracted or written."""
+"""Describe speakers by what they said, with or without a language model."""

@@ -1,6 +1,4 @@
-"""Annotations by an instruct model: written greedily, once, and kept on disk with where
-they are from.
-"""
+"""Write texts with an instruct model, greedily, and keep them on disk."""
 
 import hashlib
 import json
@@ -34,15 +32,15 @@ Chat = Sequence[dict[str, str]]
 
 @dataclass(frozen=True)
 class Annotation:
-    """A text that a model wrote, and where it is from.
+    """A text that a model wrote, and its provenance.
 
     Attributes:
-        digest: Of model, prompt and settings: equal circumstances give the same
-            annotation.
-        kind: What it tells (`oReact`, `biography`). model: Name and weights' digest of
-            the writer.
-        sources: What the model was shown, as keys of utterances (`dialogue#turn`).
-            version: Of emonet.
+        digest: Digest of model, prompt and settings, which determine the text.
+        kind: What it describes (`oReact`, `biography`).
+        model: The writer's name and the digest of its weights.
+        text: The text.
+        sources: Keys (`dialogue#turn`) of the utterances in the prompt.
+        version: Version of emonet.
     """
 
     digest: str
@@ -53,22 +51,22 @@ class Annotation:
     version: str = PACKAGE_VERSION
 
     def with_text(self, text: str) -> "Annotation":
-        """The same, after its text was cut."""
+        """Return the same annotation with another text."""
         return replace(self, text=text)
 
 
 class TextWriter:
-    """An instruct model that goes on with a chat, greedily.
+    """An instruct model that continues a chat, greedily.
 
     Args:
         model: `smollm2`, a Hub id or a folder.
 
     Attributes:
-        name: The model's name and its weights' digest. context_length: How many tokens it
-            can read.
+        name: The model's name and the digest of its weights.
+        context_length: Maximum number of tokens, prompt and answer together.
 
     Raises:
-        EmoNetError: for a model without a chat template.
+        EmoNetError: If the model has no chat template.
     """
 
     def __init__(self, model: str = "smollm2"):
@@ -81,69 +79,71 @@ class TextWriter:
         check_backbone(path, AutoModelForCausalLM)
         self.model: Any = AutoModelForCausalLM.from_pretrained(
             path, dtype=torch.float32, trust_remote_code=False
-        ).eval()
+        )
+        self.model.eval()  # type: ignore[no-untyped-call]
         self.name = f"{backbone_name(path)}-{weights_digest(self.model)[:12]}"
         self.context_length: float = getattr(self.model.config, "max_position_embeddings", None) or math.inf
 
     def fits(self, chat: Chat, max_tokens: int) -> bool:
-        """Whether chat and answer are within the model's context."""
-        inputs, room = self._asked(chat, max_tokens)
-        return inputs["input_ids"].shape[1] + room <= self.context_length
+        """Whether the model's context holds the chat and its answer."""
+        inputs, new_tokens = self._encode(chat, max_tokens)
+        length: int = inputs["input_ids"].shape[1]
+        return length + new_tokens <= self.context_length
 
     @torch.inference_mode()
     def write(self, chat: Chat, max_tokens: int) -> str:
-        """What the model answers, in one line, the beginning that the chat's last message
-        (`assistant`) gives included.
+        """Return the model's answer on one line, with the beginning that the chat gives.
 
         Args:
-            max_tokens: Most tokens of the answer.
+            chat: Messages; the last one (`assistant`) is the beginning of the answer.
+            max_tokens: Maximum length of the answer, its beginning included.
 
         Raises:
-            EmoNetError: for a chat that is over the model's context with its answer, or a
-                beginning that is the whole answer.
+            EmoNetError: If the context is too short for chat and answer, or `max_tokens`
+                for more than the beginning.
         """
-        inputs, room = self._asked(chat, max_tokens)
-        begun, length = chat[-1]["content"], inputs["input_ids"].shape[1]
-        if room < 1:
+        inputs, new_tokens = self._encode(chat, max_tokens)
+        beginning, length = chat[-1]["content"], inputs["input_ids"].shape[1]
+        if new_tokens < 1:
             raise EmoNetError(
-                f"{max_tokens} tokens have no room for an answer behind {begun!r}: give a larger budget."
+                f"{max_tokens} tokens leave no room for an answer behind {beginning!r}: give a larger budget."
             )
-        if length + room > self.context_length:
+        if length + new_tokens > self.context_length:
             raise EmoNetError(
-                f"{length} tokens of a question and {room} of its answer are over the {self.context_length} that {self.name} "
-                "can read: give it a model with a longer context, or shorter lines."
+                f"{length} tokens of a question and {new_tokens} of its answer are over the "
+                f"{self.context_length} that {self.name} can read: "
+                "use a model with a longer context, or shorter lines."
             )
         output = self.model.generate(
             **inputs,
-            max_new_tokens=room,
+            max_new_tokens=new_tokens,
             do_sample=False,
             repetition_penalty=REPETITION_PENALTY,
             pad_token_id=self.tokenizer.eos_token_id,
         )
         text = self.tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-        return " ".join(f"{begun}{text}".split())
+        return " ".join(f"{beginning}{text}".split())
 
-    def _asked(self, chat: Chat, max_tokens: int) -> tuple[Any, int]:
-        """The chat's tokens, and how many more an answer of `max_tokens` has behind its
-        beginning.
-        """
+    def _encode(self, chat: Chat, max_tokens: int) -> tuple[Any, int]:
+        """Return the chat's tokens and the number of tokens left for the answer."""
         inputs = chat_text(
             self.tokenizer, chat, continue_final_message=True, return_tensors="pt", return_dict=True
         )
-        return inputs, max_tokens - len(
-            self.tokenizer(chat[-1]["content"], add_special_tokens=False)["input_ids"]
-        )
+        beginning = self.tokenizer(chat[-1]["content"], add_special_tokens=False)["input_ids"]
+        return inputs, max_tokens - len(beginning)
 
 
 class Annotator:
-    """Writes annotations, each once: what was written before is found again on disk, by
-    its digest.
+    """Writes each annotation once and finds it on disk afterwards, by its digest.
 
     Args:
         model: An instruct model: `smollm2`, a Hub id or a folder.
-        cache_dir: Where annotations are kept, one file a model; by default `annotations`
-            in emonet's cache folder. They hold what
-            people said: delete the folder to forget them.
+        cache_dir: Folder of the annotations, one file for each model; by default
+            `annotations` in emonet's cache folder. They hold what people said: delete the
+            folder to forget them.
+
+    Attributes:
+        written: Number of annotations that were not on disk.
     """
 
     def __init__(self, model: str = "smollm2", cache_dir: Path | None = None):
@@ -154,20 +154,25 @@ class Annotator:
 
     @property
     def name(self) -> str:
+        """The writer's name and the digest of its weights."""
         return self.writer.name
 
     @property
     def tokenizer(self) -> Any:
+        """The writer's tokenizer."""
         return self.writer.tokenizer
 
     def __call__(self, kind: str, chat: Chat, max_tokens: int, sources: Sequence[str] = ()) -> Annotation:
-        """The annotation of that kind: see [`TextWriter.write`].
+        """Return the annotation of a kind: see [`TextWriter.write`].
 
         Args:
-            sources: Keys of the utterances that the chat shows.
+            kind: What it describes (`oReact`, `biography`).
+            chat: The prompt, with the beginning of the answer.
+            max_tokens: Maximum length of the answer.
+            sources: Keys of the utterances in the chat.
         """
-        circumstances = json.dumps([self.name, kind, max_tokens, REPETITION_PENALTY, list(chat)])
-        digest = hashlib.sha256(circumstances.encode()).hexdigest()[:24]
+        provenance = json.dumps([self.name, kind, max_tokens, REPETITION_PENALTY, list(chat)])
+        digest = hashlib.sha256(provenance.encode()).hexdigest()[:24]
         kept = self._kept.get(digest)
         if kept is not None:
             return replace(kept, sources=tuple(sources))
@@ -186,9 +191,7 @@ class Annotator:
 
 
 def _read(file: Path) -> dict[str, Annotation]:
-    """Kept annotations by digest; a line that an interrupted run left torn is written
-    anew when it is needed.
-    """
+    """Read the annotations by digest; skip lines that an interrupted run left torn."""
     kept = {}
     lines = file.read_text("utf-8", errors="replace").split("\n")[:-1] if file.is_file() else []
     for number, line in enumerate(lines, 1):
@@ -196,7 +199,9 @@ def _read(file: Path) -> dict[str, Annotation]:
             row = parse_json(line)
             annotation = Annotation(**{**row, "sources": tuple(row["sources"])})
         except (ValueError, TypeError, KeyError):
-            logger.warning(f"{file}:{number}: no annotation; what it held is written anew when it is needed.")
+            logger.warning(
+                f"{file}:{number}: skipped, as it is no annotation; it is written again on demand."
+            )
             continue
         kept[annotation.digest] = annotation
     return kept

@@ -1,1 +1,1 @@
-"""The store of utterances and biographies, in LanceDB."""
+"""Keep utterances and biographies in LanceDB."""

@@ -1,14 +1,12 @@
-"""Building a speaker store from a corpus, and bringing it up to date: only what is new is
-embedded.
-"""
+"""Build a speaker store from a corpus, or update it; embed only what is new."""
 
 import hashlib
 import secrets
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -18,30 +16,46 @@ from ...dialogue.names import identity, is_role
 from ...dialogue.turns import clean_text
 from ...errors import EmoNetError
 from ...processing_emonet import NO_LABEL
-from .store import SpeakerStore, check_facts
+from .store import Embedder, SpeakerStore, check_facts
 from .tables import BIOGRAPHIES, FACTS, SPEAKERS, UTTERANCES, StoreTables, any_of, rows_where, schemas
 
-PORTION = 2048  # utterances of one commit: what an interrupted build loses at most
+PORTION = 2048  # utterances in one commit: the most that an interrupted build loses
+
+
+class Corpus(Protocol):
+    """What a store needs of the `Conversations` that `load_conversations` returns."""
+
+    labels: list[str]
+    dataset_version: str
+
+    def items(self) -> Iterable[tuple[str, Any]]:
+        """Iterate over splits and their dialogues."""
+        ...
 
 
 def build_store(
-    uri: str | Path, conversations: Any, embedder: Any, *, update: bool = False, progress: bool = False
+    uri: str | Path,
+    conversations: Corpus,
+    embedder: Embedder,
+    *,
+    update: bool = False,
+    progress: bool = False,
 ) -> SpeakerStore:
-    """Put a corpus into a store. Where the store is there already, it goes on from what
-    is in it.
+    """Build a store from a corpus, or complete one whose build was interrupted.
 
-    Emotions are kept of training turns only. Speakers that were forgotten stay out.
+    Only training turns keep their emotions. Forgotten speakers are left out.
 
     Args:
         uri: A folder, or an object store's address.
-        conversations: What `load_conversations` gives (the `dialogues` view, all splits).
-        embedder: An [`UtteranceEmbedder`].
-        update: Take a newer version of the same corpus: new and changed utterances are
-            embedded, those that are gone go.
+        conversations: All splits of a corpus, in the `dialogues` view.
+        embedder: What computes the vectors of utterances.
+        update: Accept another version of the same corpus: embed new and changed
+            utterances, delete those that are gone.
+        progress: Show a progress bar.
 
     Raises:
-        EmoNetError: for a store of another embedding model, of another corpus, or
-            (without `update`) of another version.
+        EmoNetError: If the store is of another embedding model, another corpus, or
+            (without `update`) another version.
     """
     tables = StoreTables(uri)
     version = conversations.dataset_version
@@ -63,25 +77,25 @@ def build_store(
     return SpeakerStore(uri, embedder, version)
 
 
-def corpus_rows(conversations: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """One row an utterance of every split, without its vector."""
-    labels = conversations.labels  # type: ignore[attr-defined]
+def corpus_rows(conversations: Corpus) -> Iterator[dict[str, Any]]:
+    """Yield one row for each utterance of every split, without its vector."""
+    labels = conversations.labels
     for split, dialogues in conversations.items():
         for dialogue in dialogues:
-            for place, turn in enumerate(dialogue["turns"]):
+            for index, turn in enumerate(dialogue["turns"]):
                 name, text, emotion = clean_text(turn["speaker"]), clean_text(turn["text"]), turn["emotion"]
                 known = split == "train" and emotion is not None and emotion not in (-1, NO_LABEL)
                 row = {
                     "split": split,
                     "dialogue_id": dialogue["dialogue_id"],
-                    "turn": place,
+                    "turn": index,
                     "speaker": identity(name, dialogue["dialogue_id"]),
                     "name": name,
                     "text": text,
                     "emotion": labels[emotion] if known else None,
                 }
                 yield {
-                    "key": f"{dialogue['dialogue_id']}#{place}",
+                    "key": f"{dialogue['dialogue_id']}#{index}",
                     "digest": hashlib.sha256(repr(sorted(row.items())).encode()).hexdigest()[:16],
                     "position": turn["utterance_index"],
                     **row,
@@ -89,12 +103,12 @@ def corpus_rows(conversations: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def speaker_rows(rows: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> list[dict[str, Any]]:
-    """Totals of every speaker; emotions count training labels."""
-    said: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    """Return each speaker's totals; emotions count training labels."""
+    by_speaker: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
-        said[row["speaker"]].append(row)
+        by_speaker[row["speaker"]].append(row)
     totals = []
-    for speaker, own in said.items():
+    for speaker, own in by_speaker.items():
         counts = Counter(row["emotion"] for row in own)
         totals.append(
             {
@@ -111,28 +125,24 @@ def speaker_rows(rows: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> li
 
 
 def forgotten_mark(facts: Mapping[str, Any], speaker: str) -> str:
-    """What the store keeps of a forgotten speaker: a salted digest, by which a later
-    build leaves them out again.
-    """
+    """Return the salted digest by which a later build leaves a forgotten speaker out."""
     return hashlib.sha256(f"{facts['salt']}\0{speaker}".encode()).hexdigest()
 
 
 def index_speakers(tables: StoreTables) -> None:
-    """Few files and an index on who speaks, so that a query reads one speaker's rows and
-    not everybody's.
-    """
+    """Compact the utterances and index their speakers, so that queries read few rows."""
     from lancedb.index import BTree
 
     table = tables.open(UTTERANCES)
     with tables.plain_errors():
         if table.count_rows():
-            table.optimize(
-                cleanup_older_than=timedelta(hours=1)
-            )  # a reader may still be at the version before
+            # Keep recent versions: a reader may still be at one of them.
+            table.optimize(cleanup_older_than=timedelta(hours=1))
             table.create_index("speaker", config=BTree(), replace=True)
 
 
-def _facts(tables: StoreTables, conversations: Any, embedder: Any, update: bool) -> dict[str, Any]:
+def _facts(tables: StoreTables, conversations: Corpus, embedder: Embedder, update: bool) -> dict[str, Any]:
+    """Return the facts of the store after the build; refuse one that does not fit."""
     fresh = {
         "embedder": embedder.name,
         "vector_size": embedder.size,
@@ -155,25 +165,25 @@ def _facts(tables: StoreTables, conversations: Any, embedder: Any, update: bool)
     return {**fresh, "salt": facts["salt"], "forgotten": facts["forgotten"]}
 
 
-def _write_utterances(tables: StoreTables, rows: list[dict[str, Any]], embedder: Any, progress: bool) -> None:
-    """Bring the utterances to `rows`, portion by portion; a portion is written whole or
-    not at all.
-    """
+def _write_utterances(
+    tables: StoreTables, rows: list[dict[str, Any]], embedder: Embedder, progress: bool
+) -> None:
+    """Make the table of utterances equal to `rows`, in atomic portions."""
     table = tables.open(UTTERANCES)
     with tables.plain_errors():
-        there = {
+        stored = {
             row["key"]: row
             for row in table.search().select(["key", "digest", "position"]).to_arrow().to_pylist()
         }
-        gone = sorted(set(there) - {row["key"] for row in rows})
+        gone = sorted(set(stored) - {row["key"] for row in rows})
         for start in range(0, len(gone), PORTION):
             table.delete(any_of("key", gone[start : start + PORTION]))
-    todo = [row for row in rows if (row["digest"], row["position"]) != _state(there.get(row["key"]))]
+    todo = [row for row in rows if (row["digest"], row["position"]) != _state(stored.get(row["key"]))]
     merge = table.merge_insert("key").when_matched_update_all().when_not_matched_insert_all()
     with tqdm(total=len(todo), disable=not progress, desc="utterances") as bar:
         for start in range(0, len(todo), PORTION):
             portion = todo[start : start + PORTION]
-            vectors = _vectors(tables, table, portion, there, embedder)
+            vectors = _vectors(tables, table, portion, stored, embedder)
             with tables.plain_errors():
                 merge.execute(_with_vectors(portion, vectors))
             bar.update(len(portion))
@@ -187,13 +197,12 @@ def _vectors(
     tables: StoreTables,
     table: Any,
     portion: Sequence[Mapping[str, Any]],
-    there: Mapping[str, Any],
-    embedder: Any,
+    stored: Mapping[str, Any],
+    embedder: Embedder,
 ) -> np.ndarray:
-    """Vectors of a portion: the store's own where only the place in time has changed,
-    else new ones.
-    """
-    moved = [row["key"] for row in portion if there.get(row["key"], {}).get("digest") == row["digest"]]
+    """Return the vectors (N, H) of a portion; reuse those of unchanged utterances."""
+    # Only their position has changed: an utterance was added or removed before them.
+    moved = [row["key"] for row in portion if stored.get(row["key"], {}).get("digest") == row["digest"]]
     known: dict[str, Any] = {}
     if moved:
         with tables.plain_errors():

@@ -1,4 +1,4 @@
-"""Forgetting a speaker: out of every table, and out of every file on disk."""
+"""Remove a speaker from every table of a store and from every file on disk."""
 
 import warnings
 from collections.abc import Mapping
@@ -16,16 +16,15 @@ from .tables import BIOGRAPHIES, FACTS, SPEAKERS, UTTERANCES, StoreTables, quote
 
 @dataclass(frozen=True)
 class Forgotten:
-    """What was taken out of a store.
+    """What was removed from a store.
 
     Attributes:
-        utterances / biographies: How many rows went; biographies are the speaker's own
-            and others' that name them, if only by a part of the name (which is not a part
-            of the other's own).
-        files: How many files that held them were removed from the disk; None for an
-            object store.
-        mentions: How many utterances of others hold the name, or a part of it, in their
-            text. They stay, being what others said.
+        utterances: Number of removed utterances.
+        biographies: Number of removed biographies: the speaker's own, and others' that
+            hold the name or a part of it (which is not a part of the other's name).
+        files: Number of files with such rows that were deleted; None for an object store.
+        mentions: Number of utterances by others that hold the name or a part of it. They
+            are kept, as others said them.
     """
 
     utterances: int
@@ -35,17 +34,20 @@ class Forgotten:
 
 
 def forget_speaker(uri: str | Path, speaker: str) -> Forgotten:
-    """Take a speaker out of a store, so that nothing of what they said or were described
-    by is left, old versions included.
+    """Remove a speaker's utterances and biographies, old versions of the tables included.
 
-    Deleting rows would only hide them: LanceDB keeps the rows' data until a compaction
-    that may never come, and writes the condition, the name in it, into its transaction
-    file. So every table is written anew without them and all that is older is removed. A
-    salted digest stays, by which a later build leaves them out. Interrupted, it is
-    completed by the same call again.
+    Deleting rows would only hide them: LanceDB keeps their data until a compaction that
+    may never come, and writes the condition, with the name, into its transaction file. So
+    each table is written anew without them, and all older files are deleted. A salted
+    digest remains, by which a later build leaves the speaker out. After an interruption,
+    call it again to complete it.
+
+    Args:
+        uri: A folder, or an object store's address.
+        speaker: The speaker's identity.
 
     Raises:
-        EmoNetError: for a speaker who is not there, or if a file from before survived.
+        EmoNetError: If the store has no such speaker, or an older file is left.
     """
     tables = StoreTables(uri)
     facts = tables.facts()
@@ -53,42 +55,44 @@ def forget_speaker(uri: str | Path, speaker: str) -> Forgotten:
     with tables.writing():
         own = f"speaker = {quoted(speaker)}"
         with tables.plain_errors():
-            said = rows_where(tables.open(UTTERANCES), own, ["key", "name"])
+            utterances = rows_where(tables.open(UTTERANCES), own, ["key", "name"])
             known = rows_where(tables.open(SPEAKERS), own, ["name"])
-            if not said and not known and mark not in facts["forgotten"]:
+            if not utterances and not known and mark not in facts["forgotten"]:
                 raise EmoNetError(f"{tables.uri}: no speaker {speaker!r}; `emonet speakers show` lists them.")
-            name = (said or known or [{"name": speaker}])[0]["name"]
-            described = rows_where(tables.open(BIOGRAPHIES), None, ["key", "speaker", "text"])
-            told = [row["key"] for row in described if row["speaker"] == speaker or _tells_of(name, row)]
+            name = (utterances or known or [{"name": speaker}])[0]["name"]
+            rows = rows_where(tables.open(BIOGRAPHIES), None, ["key", "speaker", "text"])
+            biographies = [row["key"] for row in rows if row["speaker"] == speaker or _names(name, row)]
             mentions = _mentions(tables, name, own)
         before = _files(tables)
-        # The mark first: a build after an interruption here would else bring the speaker
-        # back.
+        # The mark comes first: otherwise a build after an interruption would bring the
+        # speaker back.
         tables.write_facts({**facts, "forgotten": sorted({*facts["forgotten"], mark})})
         for table in (UTTERANCES, SPEAKERS):
             _rewrite(tables, table, f"NOT ({own})")
-        kept = " AND ".join(f"key != {quoted(key)}" for key in told)
+        kept = " AND ".join(f"key != {quoted(key)}" for key in biographies)
         _rewrite(tables, BIOGRAPHIES, kept or None)
         for table in (UTTERANCES, SPEAKERS, BIOGRAPHIES, FACTS):
             _purge(tables, table)
         removed = _check_gone(tables, before, own)
         index_speakers(tables)
-    return Forgotten(len(said), len(told), removed, mentions)
+    return Forgotten(len(utterances), len(biographies), removed, mentions)
 
 
-def _called(name: str) -> set[str]:
-    """The words that name a person; a role (`The Waiter`) has no parts that do."""
+def _names_of(name: str) -> set[str]:
+    """Return a person's name, its parts, and both in capitals; a role has no parts."""
     words = {name} if is_role(name) else {name, *name_parts(name)}
     return words | {word.upper() for word in words}
 
 
-def _tells_of(name: str, biography: Mapping[str, Any]) -> bool:
-    own = _called(biography["speaker"])
-    return bool(any_of_words((_called(name) - own) | {name}).search(biography["text"]))
+def _names(name: str, biography: Mapping[str, Any]) -> bool:
+    """Whether a biography of another speaker names this person."""
+    own = _names_of(biography["speaker"])
+    return bool(any_of_words((_names_of(name) - own) | {name}).search(biography["text"]))
 
 
 def _mentions(tables: StoreTables, name: str, own: str) -> int:
-    words = _called(name)
+    """Count the utterances of others that name this person."""
+    words = _names_of(name)
     holds = " OR ".join(f"contains(text, {quoted(word)})" for word in sorted(words))
     others = rows_where(tables.open(UTTERANCES), f"NOT ({own}) AND ({holds})", ["text"])
     pattern = any_of_words(words)
@@ -96,7 +100,7 @@ def _mentions(tables: StoreTables, name: str, own: str) -> int:
 
 
 def _rewrite(tables: StoreTables, name: str, condition: str | None) -> None:
-    """A table without the rows that fail `condition`: new files, in one commit."""
+    """Write a table anew, in one commit, with the rows that meet `condition`."""
     table = tables.open(name)
     with tables.plain_errors():
         query = table.search()
@@ -105,16 +109,14 @@ def _rewrite(tables: StoreTables, name: str, condition: str | None) -> None:
 
 
 def _purge(tables: StoreTables, name: str) -> None:
-    """Remove every version of a table but the latest, with its files."""
+    """Delete all older versions of a table and their files."""
     with tables.plain_errors(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that readers of older versions fail is what is wanted
+        warnings.simplefilter("ignore")  # readers of older versions are meant to fail
         tables.open(name).optimize(cleanup_older_than=timedelta(0), delete_unverified=True)
 
 
 def _files(tables: StoreTables) -> set[Path]:
-    """The files that hold rows, indices and transactions; pointers to the latest version
-    keep their names.
-    """
+    """Return the files with rows, indices and transactions; none for an object store."""
     if tables.folder is None:
         return set()
     return {
@@ -125,7 +127,7 @@ def _files(tables: StoreTables) -> set[Path]:
 
 
 def _check_gone(tables: StoreTables, before: set[Path], own: str) -> int | None:
-    """The proof: no row, one version, and none of the files from before."""
+    """Check that nothing is left, and return how many files were deleted."""
     with tables.plain_errors():
         left = sum(tables.open(name).count_rows(own) for name in (UTTERANCES, SPEAKERS, BIOGRAPHIES))
         versions = max(len(tables.open(name).list_versions()) for name in (UTTERANCES, SPEAKERS, BIOGRAPHIES))
@@ -133,6 +135,7 @@ def _check_gone(tables: StoreTables, before: set[Path], own: str) -> int | None:
     if left or versions > 1 or surviving:
         what = surviving[0] if surviving else f"{left} rows in {versions} versions"
         raise EmoNetError(
-            f"{tables.uri}: not all could be removed ({what}); close every reader and forget the speaker again."
+            f"{tables.uri}: not all could be removed ({what}); "
+            "close every reader and forget the speaker again."
         )
     return None if tables.folder is None else len(before)

@@ -1,4 +1,4 @@
-"""A speaker store as Parquet files, and back."""
+"""Export a speaker store to Parquet files and import it."""
 
 import json
 from pathlib import Path
@@ -17,9 +17,7 @@ _FACTS_FILE = "store.json"
 
 
 def export_store(uri: str | Path, folder: str | Path) -> Path:
-    """Write every table of a store as `<table>.parquet`, and its facts as JSON, into
-    `folder`.
-    """
+    """Write each table of a store as `<table>.parquet`, and its facts as JSON."""
     store, folder = SpeakerStore(uri), Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for name in _TABLES:
@@ -35,10 +33,10 @@ def export_store(uri: str | Path, folder: str | Path) -> Path:
 
 
 def import_store(folder: str | Path, uri: str | Path) -> SpeakerStore:
-    """Make a store of the files that `export_store` wrote.
+    """Build a store from the files that `export_store` wrote.
 
     Raises:
-        EmoNetError: where files are missing or there is a store already.
+        EmoNetError: If files are missing, or there is a store already.
     """
     folder, tables = Path(folder), StoreTables(uri)
     missing = [

@@ -1,6 +1,4 @@
-"""The tables of a speaker store in LanceDB: their columns, one connection, one writer at
-a time, errors in plain words.
-"""
+"""Open the tables of a speaker store in LanceDB, for many readers and one writer."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -15,29 +13,56 @@ from ...errors import EmoNetError
 from ...files.guard import parse_json
 
 UTTERANCES, SPEAKERS, BIOGRAPHIES, FACTS = "utterances", "speakers", "biographies", "facts"
-LAYOUT = 1  # of the tables; another one is refused
+LAYOUT = 1  # version of the tables; stores of another version are refused
 
 
 def schemas(vector_size: int) -> dict[str, pa.Schema]:
-    """Columns of each table. `emotion` and `emotions` come from training labels;
-    `position` is the place in time.
+    """Return the columns of each table.
+
+    `emotion` and `emotions` come from training labels; `position` orders the corpus in
+    time.
     """
-    text, number, keys = pa.string(), pa.int64(), pa.list_(pa.string())
+    text, integer = pa.string(), pa.int64()
+    utterances = {
+        "key": text,
+        "digest": text,
+        "position": integer,
+        "split": text,
+        "dialogue_id": text,
+        "turn": pa.int32(),
+        "speaker": text,
+        "name": text,
+        "text": text,
+        "emotion": text,
+        "embedding": pa.list_(pa.float32(), vector_size),
+    }
+    speakers = {
+        "speaker": text,
+        "name": text,
+        "is_person": pa.bool_(),
+        "utterances": integer,
+        "training_utterances": integer,
+        "dialogues": integer,
+        "emotions": pa.list_(integer),
+    }
+    biographies = {
+        "key": text,
+        "speaker": text,
+        "kind": text,
+        "model": text,
+        "prompt_digest": text,
+        "split": text,
+        "before": integer,
+        "anonymous": pa.bool_(),
+        "text": text,
+        "utterances": pa.list_(text),
+    }
     return {
-        UTTERANCES: pa.schema(
-            {"key": text, "digest": text, "position": number, "split": text, "dialogue_id": text, "turn": pa.int32(),
-             "speaker": text, "name": text, "text": text, "emotion": text, "embedding": pa.list_(pa.float32(), vector_size)}
-        ),
-        SPEAKERS: pa.schema(
-            {"speaker": text, "name": text, "is_person": pa.bool_(), "utterances": number, "training_utterances": number,
-             "dialogues": number, "emotions": pa.list_(number)}
-        ),
-        BIOGRAPHIES: pa.schema(
-            {"key": text, "speaker": text, "kind": text, "model": text, "prompt_digest": text, "split": text, "before": number,
-             "anonymous": pa.bool_(), "text": text, "utterances": keys}
-        ),
+        UTTERANCES: pa.schema(utterances),
+        SPEAKERS: pa.schema(speakers),
+        BIOGRAPHIES: pa.schema(biographies),
         FACTS: pa.schema({"document": text}),
-    }  # fmt: skip
+    }
 
 
 class StoreTables:
@@ -57,9 +82,7 @@ class StoreTables:
 
     @contextmanager
     def plain_errors(self) -> Iterator[None]:
-        """Within, what LanceDB raises becomes an EmoNetError that names the store and
-        what to do.
-        """
+        """Turn LanceDB's errors into an EmoNetError that names store and remedy."""
         try:
             yield
         except EmoNetError:
@@ -68,17 +91,21 @@ class StoreTables:
             gone = self.folder is not None and not self.folder.is_dir()
             what = "was deleted or moved while it was in use" if gone else "could not be read or written"
             raise EmoNetError(
-                f"{self.uri}: the speaker store {what} ({' '.join(str(error).split())[:300]}). Bring it back, or build it anew: "
-                "emonet speakers build."
+                f"{self.uri}: the speaker store {what} ({' '.join(str(error).split())[:300]}). "
+                "Restore it, or build it again: emonet speakers build."
             ) from error
 
     @contextmanager
     def writing(self, wait: float = 10.0) -> Iterator[None]:
-        """Within, no other process writes to the store; readers go on. An object store
-        has no lock, but its commits are atomic.
+        """Keep other processes from writing to the store, not from reading it.
+
+        An object store has no lock, but its commits are atomic.
+
+        Args:
+            wait: How many seconds to wait for another writer.
 
         Raises:
-            EmoNetError: where another process goes on writing for `wait` seconds.
+            EmoNetError: If another process is still writing after that.
         """
         if self.folder is None:
             yield
@@ -97,9 +124,7 @@ class StoreTables:
             lock.release()
 
     def names(self) -> list[str]:
-        """The tables that exist. What a kill or a full disk left of a table's first
-        commit is none.
-        """
+        """Return the existing tables; one whose first commit was interrupted is none."""
         with self.plain_errors():
             return [name for name in self.connection.list_tables().tables if self._was_committed(name)]
 
@@ -107,40 +132,46 @@ class StoreTables:
         return self.folder is None or any((self.folder / f"{name}.lance" / "_versions").glob("*.manifest"))
 
     def open(self, name: str) -> Any:
-        """A table, at its latest version."""
+        """Open a table at its latest version."""
         with self.plain_errors():
             return self.connection.open_table(name)
 
     def replace(self, name: str, rows: Any, schema: pa.Schema) -> Any:
-        """Write a table's whole content, in one commit: readers see the old one or the
-        new one. `rows` may come from it.
+        """Write a table's content in one commit: readers see the old or the new one.
+
+        Args:
+            name: The table.
+            rows: A list of dicts, or Arrow data, which may come from the table itself.
+            schema: Its columns.
         """
         with self.plain_errors():
             data = pa.Table.from_pylist(rows, schema) if isinstance(rows, list) else rows
-            mode = (
-                "overwrite" if name in self.names() else "create"
-            )  # the former warns of a table that is not there
+            # Overwriting a table that does not exist would warn.
+            mode = "overwrite" if name in self.names() else "create"
             return self.connection.create_table(name, data=data, schema=schema, mode=mode)
 
     def facts(self) -> dict[str, Any]:
-        """What the store says about itself.
+        """Return the facts about the store: embedder, corpus version, labels, state.
 
         Raises:
-            EmoNetError: where there is no store, or one of another layout.
+            EmoNetError: If there is no store, or one of another layout.
         """
         if FACTS not in self.names():
             raise EmoNetError(
-                f"{self.uri}: no speaker store; make it: emonet speakers build --store {self.uri} --dataset ..."
+                f"{self.uri}: no speaker store; make it: "
+                f"emonet speakers build --store {self.uri} --dataset ..."
             )
         with self.plain_errors():
-            facts = parse_json(self.open(FACTS).to_arrow()["document"][0].as_py())
+            facts: dict[str, Any] = parse_json(self.open(FACTS).to_arrow()["document"][0].as_py())
         if facts.get("layout") != LAYOUT:
             raise EmoNetError(
-                f"{self.uri}: a store of layout {facts.get('layout')}, this emonet reads {LAYOUT}; build it anew."
+                f"{self.uri}: a store of layout {facts.get('layout')}, but this emonet reads {LAYOUT}; "
+                "build it again."
             )
         return facts
 
     def write_facts(self, facts: dict[str, Any]) -> None:
+        """Replace the facts about the store."""
         document = json.dumps({"layout": LAYOUT, **facts}, ensure_ascii=False)
         self.replace(FACTS, [{"document": document}], schemas(1)[FACTS])
 
@@ -148,24 +179,24 @@ class StoreTables:
 def rows_where(
     table: Any, condition: str | None = None, columns: Sequence[str] | None = None
 ) -> list[dict[str, Any]]:
-    """Rows of a table that meet a SQL condition."""
+    """Return the rows of a table that meet a SQL condition."""
     query = table.search()
     if condition:
         query = query.where(condition)
     if columns:
         query = query.select(list(columns))
-    return query.to_list()
+    rows: list[dict[str, Any]] = query.to_list()
+    return rows
 
 
 def quoted(value: str) -> str:
-    """A string as SQL writes it; what no stored text holds, a NUL or half a character,
-    matches nothing.
-    """
+    """Return a string as a SQL literal."""
+    # No stored text holds a NUL or half a character: what replaces them matches nothing.
     return "'" + value.encode("utf-8", "replace").decode().replace("\0", "\ufffd").replace("'", "''") + "'"
 
 
 def any_of(column: str, values: Sequence[str]) -> str:
-    """The SQL condition that `column` is one of `values`."""
+    """Return the SQL condition that `column` is one of `values`."""
     return f"{column} IN ({', '.join(map(quoted, values))})"
 
 

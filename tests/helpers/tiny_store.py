@@ -1,4 +1,4 @@
-"""A small corpus with three splits, an embedder without weights, and the store of both."""
+"""A small corpus with three splits, and an embedder without weights."""
 
 import hashlib
 import json
@@ -11,22 +11,36 @@ import numpy as np
 from emonet.data import load_conversations
 
 TRAIN = [
-    ("d1", [("Ann", "the comet telescope is mine", "Joyful"), ("Bob", "nobody touches my sandwich", "Mad"),
-            ("Ann", "i saw the comet again", "Joyful"), ("The Waiter", "your table is ready", "Neutral")]),
-    ("d2", [("Cat", "o'hara said it's fine", "Neutral"), ("Ann", "the telescope broke", "Sad"), ("Bob", "sorry Ann", "Sad")]),
-]  # fmt: skip
+    (
+        "d1",
+        [
+            ("Ann", "the comet telescope is mine", "Joyful"),
+            ("Bob", "nobody touches my sandwich", "Mad"),
+            ("Ann", "i saw the comet again", "Joyful"),
+            ("The Waiter", "your table is ready", "Neutral"),
+        ],
+    ),
+    (
+        "d2",
+        [
+            ("Cat", "o'hara said it's fine", "Neutral"),
+            ("Ann", "the telescope broke", "Sad"),
+            ("Bob", "sorry Ann", "Sad"),
+        ],
+    ),
+]
 VALIDATION = [("d3", [("Ann", "validation comet secret", "Scared"), ("Bob", "who ate my sandwich", "Mad")])]
 TEST = [("d4", [("Bob", "test sandwich secret", "Powerful"), ("O'Hara", "i'm new here", "Peaceful")])]
 
 
 class TinyEmbedder:
-    """A bag of hashed words; counts the texts it was asked for."""
+    """A bag of hashed words; `encoded` counts the texts."""
 
     def __init__(self, name: str = "tiny-1", size: int = 256):
-        self.name, self.size, self.asked = name, size, 0
+        self.name, self.size, self.encoded = name, size, 0
 
     def __call__(self, texts: Sequence[str], progress: bool = False) -> np.ndarray:
-        self.asked += len(texts)
+        self.encoded += len(texts)
         table = np.full((len(texts), self.size), 1e-3, np.float32)
         for row, text in enumerate(texts):
             for word in text.split():
@@ -41,7 +55,7 @@ def corpus(
     test: Any = TEST,
     labels: list[str] | None = None,
 ) -> Any:
-    """Write the splits as files of one's own into `folder` and load them."""
+    """Write the splits as files into `folder` and load them."""
     folder.mkdir(parents=True, exist_ok=True)
     for split, dialogues in (("train", train), ("validation", validation), ("test", test)):
         lines = [

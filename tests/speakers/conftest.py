@@ -1,4 +1,4 @@
-"""The fixtures of the language-model form."""
+"""Fixtures of the language-model form."""
 
 from language_fixtures import chat_model, own_cache, tiny_encoder, written
 

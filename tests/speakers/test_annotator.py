@@ -1,6 +1,4 @@
-"""Annotations: written once, found again by their circumstances, with where they are
-from.
-"""
+"""Annotations: written once, found again by their provenance."""
 
 import json
 import shutil
@@ -29,17 +27,14 @@ CHAT = [
 ]
 
 
-def test_it_is_written_once_and_found_again_by_another_process(
+def test_annotations_are_written_once(
     chat_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = Annotator(str(chat_model), tmp_path)
     first = write("oReact", CHAT, 8, ["d1#0", "d1#1"])
     assert first.text.startswith("e") and first.kind == "oReact" and first.sources == ("d1#0", "d1#1")
-    assert (
-        first.model.startswith("chat-")
-        and write.written == 1
-        and write("oReact", CHAT, 8, ["d1#0", "d1#1"]) == first
-    )
+    assert first.model.startswith("chat-") and write.written == 1
+    assert write("oReact", CHAT, 8, ["d1#0", "d1#1"]) == first
     (file,) = tmp_path.glob("*.jsonl")
     kept = json.loads(file.read_text())
     assert kept["text"] == first.text and kept["model"] == first.model and kept["sources"] == ["d1#0", "d1#1"]
@@ -52,7 +47,7 @@ def test_it_is_written_once_and_found_again_by_another_process(
             again(kind, chat, tokens)
 
 
-def test_other_weights_are_another_writer(chat_model: Path, tmp_path: Path) -> None:
+def test_other_weights_make_another_writer(chat_model: Path, tmp_path: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -67,7 +62,7 @@ def test_other_weights_are_another_writer(chat_model: Path, tmp_path: Path) -> N
     assert len(list((tmp_path / "a").glob("*.jsonl"))) == 2
 
 
-def test_a_torn_line_costs_one_annotation(chat_model: Path, tmp_path: Path, caplog: Any) -> None:
+def test_a_torn_line_is_written_again(chat_model: Path, tmp_path: Path, caplog: Any) -> None:
     write = Annotator(str(chat_model), tmp_path)
     first, second = write("a", CHAT, 8), write("b", CHAT, 8)
     lines = write.file.read_bytes().splitlines(keepends=True)
@@ -77,14 +72,14 @@ def test_a_torn_line_costs_one_annotation(chat_model: Path, tmp_path: Path, capl
     assert again("b", CHAT, 8) == second and again.written == 1
 
 
-def test_a_model_without_a_chat_template_is_refused(decoder: Path) -> None:
+def test_models_without_a_chat_template_are_refused(decoder: Path) -> None:
     with pytest.raises(EmoNetError, match="need an instruct model"):
         Annotator(str(decoder))
 
 
 @pytest.fixture
-def short_sighted(chat_model: Path, tmp_path: Path) -> Path:
-    """The instruct model with room for 128 tokens."""
+def short_context(chat_model: Path, tmp_path: Path) -> Path:
+    """The instruct model with a context of 128 tokens."""
     folder = tmp_path / "short"
     shutil.copytree(chat_model, folder)
     config = json.loads((folder / "config.json").read_text())
@@ -92,8 +87,8 @@ def short_sighted(chat_model: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_question_over_the_context_and_an_answer_without_room_are_refused(short_sighted: Path) -> None:
-    writer = TextWriter(str(short_sighted))
+def test_prompts_over_the_context_are_refused(short_context: Path) -> None:
+    writer = TextWriter(str(short_context))
     assert writer.fits(CHAT, 8) and writer.write(CHAT, 8)
     long = [CHAT[0], {"role": "user", "content": "c " * 200}, CHAT[2]]
     assert not writer.fits(long, 8)
@@ -103,22 +98,27 @@ def test_a_question_over_the_context_and_an_answer_without_room_are_refused(shor
         writer.write(CHAT, 1)
 
 
-def test_a_writer_with_a_short_context_is_shown_less(short_sighted: Path, tmp_path: Path) -> None:
-    train = [("d1", [("Ann", f"the comet {number} is here again", "Joyful") for number in range(60)])]
+def test_a_short_context_gets_fewer_utterances(short_context: Path, tmp_path: Path) -> None:
+    train = [("d1", [("Ann", f"the comet {index} is here again", "Joyful") for index in range(60)])]
     conversations = corpus(tmp_path / "corpus", train=train)
-    biographer = LlmBiographer(MemoryStore(conversations), str(short_sighted), budget=12, lines=60)
+    biographer = LlmBiographer(MemoryStore(conversations), str(short_context), budget=12, lines=60)
     biography = biographer("Ann", View("train"))
-    assert biography.text and 1 <= len(biography.utterances) < 60, "spread over all that was said"
+    assert biography.text and 1 <= len(biography.utterances) < 60, "spread over all utterances"
     assert "d1#0" in biography.utterances
 
-    writer = {"biography_writer": str(short_sighted), "biography_budget": 12, "biography_of_dialogue": True}
-    settings = PromptSettings(biography=True, **writer)  # type: ignore[arg-type]
+    settings = PromptSettings(
+        biography=True,
+        biography_writer=str(short_context),
+        biography_budget=12,
+        biography_of_dialogue=True,
+    )
     turns = [{"speaker": "Ann", "text": "no " * 3} for _ in range(40)]
-    keys = [f"d#{number}" for number in range(40)]
-    written = dialogue_biographer(settings, ["Ann"]).of_dialogue(turns, "Ann", keys)
-    assert written.text and 0 < len(written.sources) < 40 and written.sources[-1] == "d#39", "the oldest go"
+    keys = [f"d#{index}" for index in range(40)]
+    annotation = dialogue_biographer(settings, ["Ann"]).of_dialogue(turns, "Ann", keys)
+    assert annotation.text and 0 < len(annotation.sources) < 40
+    assert annotation.sources[-1] == "d#39", "the oldest turns are dropped"
 
-    annotator = Annotator(str(short_sighted))
+    annotator = Annotator(str(short_context))
     builder = PromptBuilder(annotator.tokenizer, LABELS, PromptSettings(window=30), 4000)
     annotation = CharacteristicWriter(annotator, builder, ["oReact"]).annotate(
         {"dialogue_id": "d", "turns": turns}, 39, "oReact"
@@ -126,10 +126,8 @@ def test_a_writer_with_a_short_context_is_shown_less(short_sighted: Path, tmp_pa
     assert 1 < len(annotation.sources) < 31 and annotation.sources[-1] == "d#39"
 
 
-def test_biographies_from_a_corpus_are_kept_there_and_those_of_a_store_are_not(
-    chat_model: Path, tmp_path: Path
-) -> None:
-    """What a store keeps can be forgotten in it, so it lies nowhere else."""
+def test_biographies_of_a_store_are_not_cached(chat_model: Path, tmp_path: Path) -> None:
+    """A store can forget its speakers, so nothing of it may be kept elsewhere."""
     conversations = corpus(tmp_path / "corpus")
     settings = PromptSettings(biography=True, biography_writer=str(chat_model), biography_budget=8)
     build_store(tmp_path / "store", conversations, TinyEmbedder())

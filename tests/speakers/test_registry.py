@@ -1,4 +1,4 @@
-"""The registry of global ids."""
+"""The registry of global speaker ids."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from emonet.errors import DataFormatError
 from emonet.speakers.registry import SpeakerRegistry
 
 
-def test_ids_follow_first_appearance_in_train_and_roles_are_unknown() -> None:
+def test_ids_follow_first_appearance_in_train() -> None:
     def dialogue(name: str, split: str, *speakers: str) -> Dialogue:
         return Dialogue(name, split, (name,), [Turn((speaker,), "x") for speaker in speakers])
 
@@ -23,14 +23,14 @@ def test_ids_follow_first_appearance_in_train_and_roles_are_unknown() -> None:
     assert registry.ids() == {"Bob": 1, "Ann": 2, "Cat": 3}
     assert len(registry) == 4
     assert [registry.id_of(name) for name in ("Zoe", "Man", "Cat")] == [0, 0, 3]
-    assert [registry.name_of(number) for number in range(4)] == [None, "Bob", "Ann", "Cat"]
+    assert [registry.name_of(speaker_id) for speaker_id in range(4)] == [None, "Bob", "Ann", "Cat"]
     for wrong in (-1, 4):
         with pytest.raises(IndexError):
             registry.name_of(wrong)
 
 
 @pytest.mark.parametrize("target", ["", "my speakers.json"])
-def test_a_saved_registry_comes_back_the_same(tmp_path: Path, target: str) -> None:
+def test_save_and_load(tmp_path: Path, target: str) -> None:
     registry = SpeakerRegistry(["Ines Calderón", "李", "Bob"])
     file = registry.save(tmp_path / target)
     assert file.name == (target or "speakers.json")
@@ -40,7 +40,7 @@ def test_a_saved_registry_comes_back_the_same(tmp_path: Path, target: str) -> No
 @pytest.mark.parametrize(
     "content", ["{", "[]", '{"speakers": "Bob"}', '{"speakers": ["A", "A"]}', '{"speakers": [1]}', None]
 )
-def test_a_broken_registry_is_named(tmp_path: Path, content: str | None) -> None:
+def test_broken_registries_are_refused(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "speakers.json").write_text(content)
     with pytest.raises(DataFormatError, match=r"speakers\.json"):

@@ -1,6 +1,4 @@
-"""The speaker store: what it holds and hides, updates, crashes, refusals, and that the
-forgotten are gone.
-"""
+"""The speaker store: contents, views, updates, interruptions, forgetting, Parquet."""
 
 import shutil
 from pathlib import Path
@@ -26,40 +24,35 @@ def store(tmp_path: Path) -> SpeakerStore:
 
 
 def texts(found: Any) -> list[str]:
-    return [each.text for each in found]
+    return [item.text for item in found]
 
 
 def snapshot(store: SpeakerStore) -> Any:
-    return [
-        (each.key, each.position, each.emotion, each.text) for each in store.all_utterances()
-    ], store.speakers()
+    utterances = store.all_utterances()
+    return [(item.key, item.position, item.emotion, item.text) for item in utterances], store.speakers()
 
 
-# -- contents and the rule of histories
-# ------------------------------------------------------------------------------------
+# -- contents and views
 
 
-def test_it_holds_every_utterance_in_order_and_totals(store: SpeakerStore) -> None:
+def test_utterances_and_totals(store: SpeakerStore) -> None:
     assert len(store.all_utterances()) == 11
     assert texts(store.utterances("Ann")) == [
-        "the comet telescope is mine", "i saw the comet again", "the telescope broke", "validation comet secret",
-    ]  # fmt: skip
+        "the comet telescope is mine",
+        "i saw the comet again",
+        "the telescope broke",
+        "validation comet secret",
+    ]
     ann = next(row for row in store.speakers() if row["speaker"] == "Ann")
-    assert (ann["utterances"], ann["training_utterances"], ann["dialogues"], ann["is_person"]) == (
-        4,
-        3,
-        3,
-        True,
-    )
+    totals = {"utterances": 4, "training_utterances": 3, "dialogues": 3, "is_person": True}
+    assert ann.items() >= totals.items()
     assert texts(store.utterances("Ann", limit=2)) == ["the telescope broke", "validation comet secret"]
     assert store.utterances("Nobody") == []
 
 
-def test_a_role_is_another_speaker_in_every_dialogue(store: SpeakerStore) -> None:
-    assert (
-        texts(store.utterances("The Waiter@d1")) == ["your table is ready"]
-        and store.utterances("The Waiter") == []
-    )
+def test_roles_are_different_speakers_in_each_dialogue(store: SpeakerStore) -> None:
+    assert texts(store.utterances("The Waiter@d1")) == ["your table is ready"]
+    assert store.utterances("The Waiter") == []
 
 
 def test_names_and_texts_with_quotes(store: SpeakerStore) -> None:
@@ -68,26 +61,26 @@ def test_names_and_texts_with_quotes(store: SpeakerStore) -> None:
     assert store.utterances("x' OR '1'='1") == []
 
 
-def test_labels_of_validation_and_test_are_nowhere_in_it(store: SpeakerStore) -> None:
-    assert {each.emotion for each in store.all_utterances() if each.split != "train"} == {None}
+def test_only_training_labels_are_stored(store: SpeakerStore) -> None:
+    assert {item.emotion for item in store.all_utterances() if item.split != "train"} == {None}
     counted = sum(sum(row["emotions"]) for row in store.speakers())
     assert counted == sum(len(turns) for _, turns in TRAIN)
     assert store.emotions("Ann")["Scared"] == 0 and store.emotions("Bob")["Powerful"] == 0
 
 
-def test_a_view_shows_what_is_earlier_in_train_and_the_own_split(store: SpeakerStore) -> None:
-    place = {each.text: each.position for each in store.all_utterances()}
-    before = View("train", place["i saw the comet again"])
+def test_views_see_earlier_turns_of_train_and_their_split(store: SpeakerStore) -> None:
+    position = {item.text: item.position for item in store.all_utterances()}
+    before = View("train", position["i saw the comet again"])
     assert texts(store.utterances("Ann", before)) == ["the comet telescope is mine"]
     assert store.emotions("Ann", before)["Joyful"] == 1, "not the label of the turn itself"
     assert "validation comet secret" not in texts(store.utterances("Ann", View("train")))
     assert "validation comet secret" not in texts(store.utterances("Ann", View("test")))
     assert "validation comet secret" in texts(store.utterances("Ann", View("validation")))
-    reader = View("test", place["test sandwich secret"])
+    reader = View("test", position["test sandwich secret"])
     assert texts(store.utterances("Bob", reader)) == ["nobody touches my sandwich", "sorry Ann"]
 
 
-def test_similar_utterances_come_first_and_keep_to_speaker_and_view(store: SpeakerStore) -> None:
+def test_similar_utterances_of_speaker_and_view(store: SpeakerStore) -> None:
     found = store.similar("Ann", "comet", count=2)
     assert {"comet" in text for text in texts(found)} == {True}
     assert found[0].similarity is not None and found[0].similarity >= (found[1].similarity or 0)
@@ -100,16 +93,15 @@ def test_similar_utterances_come_first_and_keep_to_speaker_and_view(store: Speak
 
 
 # -- updates
-# ---------------------------------------------------------------------------------------------------------------
 
 
 def test_building_again_embeds_nothing(store: SpeakerStore, tmp_path: Path) -> None:
     embedder = TinyEmbedder()
     assert snapshot(build_store(store.tables.uri, corpus(tmp_path / "corpus"), embedder)) == snapshot(store)
-    assert embedder.asked == 0
+    assert embedder.encoded == 0
 
 
-def test_an_update_embeds_what_is_new_and_equals_a_fresh_build(store: SpeakerStore, tmp_path: Path) -> None:
+def test_updates_equal_a_fresh_build(store: SpeakerStore, tmp_path: Path) -> None:
     train = [("d0", [("Dan", "a new scene", "Neutral")]), TRAIN[0], ("d2", TRAIN[1][1][:2])]
     train[1] = ("d1", [*TRAIN[0][1][:3], ("The Waiter", "your table is gone", "Neutral")])
     newer = corpus(tmp_path / "corpus", train=train)
@@ -117,7 +109,7 @@ def test_an_update_embeds_what_is_new_and_equals_a_fresh_build(store: SpeakerSto
         build_store(store.tables.uri, newer, TinyEmbedder())
     embedder = TinyEmbedder()
     updated = build_store(store.tables.uri, newer, embedder, update=True)
-    assert embedder.asked == 2
+    assert embedder.encoded == 2
     fresh = build_store(tmp_path / "fresh", newer, TinyEmbedder())
     assert snapshot(updated) == snapshot(fresh) and updated.dataset_version == newer.dataset_version
     assert texts(updated.similar("Ann", "comet", 3)) == texts(fresh.similar("Ann", "comet", 3))
@@ -138,44 +130,45 @@ def test_stores_of_another_model_or_corpus_are_refused(store: SpeakerStore, tmp_
 
 
 # -- crashes and locks
-# ------------------------------------------------------------------------------------------------------
 
 
-def test_an_interrupted_build_is_refused_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_builds_are_refused_and_completed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(store_build, "PORTION", 4)
     conversations = corpus(tmp_path / "corpus")
 
-    class Dying(TinyEmbedder):
+    class FailingEmbedder(TinyEmbedder):
         def __call__(self, texts: Any, progress: bool = False) -> Any:
-            if self.asked >= 8:
+            if self.encoded >= 8:
                 raise KeyboardInterrupt
             return super().__call__(texts)
 
     with pytest.raises(KeyboardInterrupt):
-        build_store(tmp_path / "store", conversations, Dying())
+        build_store(tmp_path / "store", conversations, FailingEmbedder())
     with pytest.raises(EmoNetError, match="was interrupted"):
         SpeakerStore(tmp_path / "store")
     embedder = TinyEmbedder()
     again = build_store(tmp_path / "store", conversations, embedder)
-    assert embedder.asked == 3, "what was committed is not embedded again"
+    assert embedder.encoded == 3, "committed utterances are not embedded again"
     assert snapshot(again) == snapshot(build_store(tmp_path / "whole", conversations, TinyEmbedder()))
 
 
-def test_a_store_deleted_in_the_midst_says_so(store: SpeakerStore) -> None:
+def test_deleted_stores_are_reported(store: SpeakerStore) -> None:
     shutil.rmtree(store.tables.uri)
     for query in (lambda: store.utterances("Ann"), lambda: store.similar("Ann", "comet"), store.speakers):
         with pytest.raises(EmoNetError, match="was deleted or moved while it was in use"):
             query()
 
 
-def test_a_damaged_store_says_so(store: SpeakerStore) -> None:
+def test_damaged_stores_are_reported(store: SpeakerStore) -> None:
     for file in Path(store.tables.uri).rglob("utterances.lance/data/*"):
         file.write_bytes(b"no data")
     with pytest.raises(EmoNetError, match="could not be read or written"):
         SpeakerStore(store.tables.uri).utterances("Ann")
 
 
-def test_one_writes_at_a_time_and_readers_go_on(store: SpeakerStore) -> None:
+def test_one_writer_does_not_block_readers(store: SpeakerStore) -> None:
     with FileLock(Path(store.tables.uri) / ".lock"):
         assert len(store.all_utterances()) == 11
         with pytest.raises(EmoNetError, match="another process is writing"), store.tables.writing(wait=0.05):
@@ -183,7 +176,6 @@ def test_one_writes_at_a_time_and_readers_go_on(store: SpeakerStore) -> None:
 
 
 # -- forgetting
-# --------------------------------------------------------------------------------------------------------------
 
 
 def biography(speaker: str, text: str, key: str = "d1#0") -> Biography:
@@ -194,13 +186,13 @@ def on_disk(uri: str, words: bytes) -> list[str]:
     return [str(path) for path in Path(uri).rglob("*") if path.is_file() and words in path.read_bytes()]
 
 
-def test_the_forgotten_are_gone_from_every_file(store: SpeakerStore) -> None:
+def test_forgetting_removes_a_speaker_from_every_file(store: SpeakerStore) -> None:
     uri = store.tables.uri
     store.keep(biography("Ann", "stargazer by night"))
     store.keep(biography("Bob", "argues with Ann a lot"))
     store.keep(biography("Bob", "likes food", "d1#1"))
     for words in (b"telescope", b"stargazer", b"Ann"):
-        assert on_disk(uri, words), "the scan does find things"
+        assert on_disk(uri, words), "the search finds what is there"
     result = forget_speaker(uri, "Ann")
     assert (result.utterances, result.biographies, result.mentions) == (4, 2, 1) and result.files
     for words in (b"telescope", b"stargazer", b"argues with"):
@@ -208,36 +200,39 @@ def test_the_forgotten_are_gone_from_every_file(store: SpeakerStore) -> None:
     left = SpeakerStore(uri, TinyEmbedder())
     assert left.utterances("Ann") == [] and "Ann" not in {row["speaker"] for row in left.speakers()}
     assert texts(left.utterances("Bob")) == texts(store.utterances("Bob"))
-    assert [each.text for each in left.biographies("Bob")] == ["likes food"]
+    assert texts(left.biographies("Bob")) == ["likes food"]
 
 
-def test_who_is_called_by_a_part_of_the_name_is_forgotten_too(tmp_path: Path) -> None:
-    train = [("d1", [("Ross Geller", "hi", "Joyful"), ("Monica Geller", "ROSS is a rossignol", "Mad"),
-                     ("Monica Geller", "the Rosses", "Mad"), ("The Waiter", "Ross", "Mad")])]  # fmt: skip
-    store = build_store(tmp_path / "store", corpus(tmp_path / "corpus", train=train), TinyEmbedder())
+def test_forgetting_finds_parts_of_the_name(tmp_path: Path) -> None:
+    turns = [
+        ("Ross Geller", "hi", "Joyful"),
+        ("Monica Geller", "ROSS is a rossignol", "Mad"),
+        ("Monica Geller", "the Rosses", "Mad"),
+        ("The Waiter", "Ross", "Mad"),
+    ]
+    conversations = corpus(tmp_path / "corpus", train=[("d1", turns)])
+    store = build_store(tmp_path / "store", conversations, TinyEmbedder())
     store.keep(biography("Monica Geller", "the sister of Ross"))
     store.keep(biography("Monica Geller", "Monica Geller cooks", "d1#1"))
     result = forget_speaker(store.tables.uri, "Ross Geller")
     assert (result.biographies, result.mentions) == (1, 2)
     left = SpeakerStore(store.tables.uri)
-    assert [each.text for each in left.biographies("Monica Geller")] == ["Monica Geller cooks"]
+    assert texts(left.biographies("Monica Geller")) == ["Monica Geller cooks"]
 
 
-def test_a_later_build_leaves_the_forgotten_out(store: SpeakerStore, tmp_path: Path) -> None:
+def test_later_builds_leave_forgotten_speakers_out(store: SpeakerStore, tmp_path: Path) -> None:
     uri = store.tables.uri
     forget_speaker(uri, "Ann")
     embedder = TinyEmbedder()
     again = build_store(uri, corpus(tmp_path / "corpus"), embedder)
-    assert again.utterances("Ann") == [] and embedder.asked == 0 and len(again.all_utterances()) == 7
+    assert again.utterances("Ann") == [] and embedder.encoded == 0 and len(again.all_utterances()) == 7
     assert b"Ann" not in b"".join(
         path.read_bytes() for path in Path(uri).rglob("facts.lance/**/*") if path.is_file()
     )
 
 
 @pytest.mark.parametrize("step", ["_rewrite", "_purge", "_check_gone"])
-def test_an_interrupted_forgetting_is_completed_by_the_next(
-    store: SpeakerStore, monkeypatch: Any, step: str
-) -> None:
+def test_interrupted_forgetting_is_completed(store: SpeakerStore, monkeypatch: Any, step: str) -> None:
     uri = store.tables.uri
     with monkeypatch.context() as patch:
         patch.setattr(store_forget, step, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -247,16 +242,15 @@ def test_an_interrupted_forgetting_is_completed_by_the_next(
     assert on_disk(uri, b"telescope") == [] and SpeakerStore(uri).utterances("Ann") == []
 
 
-def test_an_unknown_speaker_cannot_be_forgotten(store: SpeakerStore) -> None:
+def test_unknown_speakers_cannot_be_forgotten(store: SpeakerStore) -> None:
     with pytest.raises(EmoNetError, match="no speaker 'Zoe'"):
         forget_speaker(store.tables.uri, "Zoe")
 
 
 # -- Parquet
-# -----------------------------------------------------------------------------------------------------------------
 
 
-def test_parquet_and_back(store: SpeakerStore, tmp_path: Path) -> None:
+def test_parquet_round_trip(store: SpeakerStore, tmp_path: Path) -> None:
     store.keep(biography("Ann", "stargazer"))
     folder = export_store(store.tables.uri, tmp_path / "parquet")
     assert pq.read_table(folder / "utterances.parquet").num_rows == 11
@@ -271,11 +265,11 @@ def test_parquet_and_back(store: SpeakerStore, tmp_path: Path) -> None:
         import_store(folder, tmp_path / "third")
 
 
-def test_biographies_are_kept_by_their_circumstances(store: SpeakerStore) -> None:
+def test_biographies_are_kept_by_their_provenance(store: SpeakerStore) -> None:
     kept = biography("Ann", "first")
     store.keep(kept)
     store.keep(biography("Ann", "second"))
-    assert [each.text for each in store.biographies("Ann")] == ["second"]
+    assert texts(store.biographies("Ann")) == ["second"]
     found = store.biography("Ann", "extractive", "p", View("train", 3), ["d1#0"])
     assert found is not None and found.text == "second"
     for kind, digest, before, keys in (
@@ -287,8 +281,8 @@ def test_biographies_are_kept_by_their_circumstances(store: SpeakerStore) -> Non
     assert store.biography("Ann", "extractive", "p", View("train", 3), []) is None
 
 
-def test_splits_that_stand_alone(tmp_path: Path) -> None:
-    """Validation before any train turn of a speaker: nothing to see, no error."""
+def test_speakers_without_training_turns(tmp_path: Path) -> None:
+    """A view may reach nothing of a speaker."""
     store = build_store(
         tmp_path / "s", corpus(tmp_path / "c", validation=VALIDATION, test=TEST), TinyEmbedder()
     )

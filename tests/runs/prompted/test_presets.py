@@ -192,7 +192,7 @@ def test_another_writer_than_in_training_is_refused(decoder: Path, chat_model: P
         str(decoder), LETTERS, settings_of("bioserc", chat_model, causal=False)
     )
     model.processor.annotator_name = "chat-of-other-weights"
-    with pytest.raises(EmoNetError, match="learnt with biographies by chat-of-other-weights"):
+    with pytest.raises(EmoNetError, match="trained with biographies by chat-of-other-weights"):
         model.predict(DIALOGUE)
 
 

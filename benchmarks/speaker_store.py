@@ -17,7 +17,7 @@ import numpy as np
 
 from ..speakers.store.build import build_store
 from ..speakers.store.forget import forget_speaker
-from ..speakers.store.store import SpeakerStore, View
+from ..speakers.store.queries import SpeakerStore, View
 
 _SIZE, _TURNS, _SPEAKERS_A_SCENE, _QUERIES = 384, 20, 4, 20  # a vector's width is MiniLM's
 

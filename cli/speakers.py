@@ -9,7 +9,7 @@ from ..errors import EmoNetError
 from .arguments import integer
 
 if TYPE_CHECKING:
-    from ..speakers.store.store import SpeakerStore
+    from ..speakers.store.queries import SpeakerStore
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
@@ -119,7 +119,7 @@ def _build(arguments: argparse.Namespace) -> None:
 
 
 def _show(arguments: argparse.Namespace) -> None:
-    from ..speakers.store.store import SpeakerStore
+    from ..speakers.store.queries import SpeakerStore
 
     store = SpeakerStore(arguments.store)
     if arguments.speaker is None:
@@ -149,7 +149,7 @@ def _show(arguments: argparse.Namespace) -> None:
 
 def _query(arguments: argparse.Namespace) -> None:
     from ..inference.embedding import UtteranceEmbedder
-    from ..speakers.store.store import SpeakerStore, View
+    from ..speakers.store.queries import SpeakerStore, View
 
     store = SpeakerStore(arguments.store, UtteranceEmbedder(arguments.embedder))
     view = View(arguments.split, arguments.before)
@@ -158,7 +158,7 @@ def _query(arguments: argparse.Namespace) -> None:
 
 
 def _biography(arguments: argparse.Namespace) -> None:
-    from ..speakers.store.store import SpeakerStore, View
+    from ..speakers.store.queries import SpeakerStore, View
 
     store, view = SpeakerStore(arguments.store), View(arguments.split, arguments.before)
     write: Any

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ...prompted.configuration import EXTRACTIVE, PromptSettings
 from ..store.build import Corpus, corpus_rows
-from ..store.store import Biography, SpeakerStore, Utterance, View, biography_key, key_of
+from ..store.queries import Biography, SpeakerStore, Utterance, View, biography_key, key_of
 from .extractive import ExtractiveBiographer
 
 if TYPE_CHECKING:  # imported where it is used: it needs a language model

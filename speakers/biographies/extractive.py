@@ -10,7 +10,7 @@ from typing import Any
 from ...dialogue.anonymity import Anonymizer
 from ...dialogue.names import is_role
 from ...prompted.configuration import EXTRACTIVE
-from ..store.store import EVERYTHING, Biography, BiographyStore, Utterance, View
+from ..store.queries import EVERYTHING, Biography, BiographyStore, Utterance, View
 from .phrases import PhraseTable
 
 _FORM = 1  # version of the sentences, part of the digest

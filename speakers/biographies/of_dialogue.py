@@ -10,7 +10,7 @@ from ...dialogue.names import is_crowd
 from ...dialogue.turns import turn_speaker
 from ...prompted.configuration import PromptSettings
 from ...prompted.prompts import MATERIAL, PromptBuilder
-from ..store.store import Biography, Utterance, View
+from ..store.queries import Biography, Utterance, View
 from .annotator import Annotation, Annotator, Chat
 from .written import whole_sentences
 

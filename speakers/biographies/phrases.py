@@ -7,7 +7,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer, TfidfTransformer
 
-from ..store.store import Utterance, View
+from ..store.queries import Utterance, View
 
 _WORD = r"(?u)\b[^\W\d_]\w+\b"
 _CONTRACTION = re.compile("\\w+['\u2019]\\w+")  # it's, don't, y'know: characteristic of nobody

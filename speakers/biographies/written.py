@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from ...dialogue.anonymity import Anonymizer
 from ...prompted.quoting import Quoter
-from ..store.store import EVERYTHING, Biography, BiographyStore, Utterance, View
+from ..store.queries import EVERYTHING, Biography, BiographyStore, Utterance, View
 from .annotator import REPETITION_PENALTY, Annotator, Chat, TextWriter
 from .extractive import UtteranceIndex
 

@@ -16,7 +16,7 @@ from ...dialogue.names import identity, is_role
 from ...dialogue.turns import clean_text
 from ...errors import EmoNetError
 from ...processing_emonet import NO_LABEL
-from .store import Embedder, SpeakerStore, check_facts
+from .queries import Embedder, SpeakerStore, check_facts
 from .tables import BIOGRAPHIES, FACTS, SPEAKERS, UTTERANCES, StoreTables, any_of, rows_where, schemas
 
 PORTION = 2048  # utterances in one commit: the most that an interrupted build loses

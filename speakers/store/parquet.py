@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from ...errors import EmoNetError
 from ...files.guard import read_json
 from .build import index_speakers
-from .store import SpeakerStore
+from .queries import SpeakerStore
 from .tables import BIOGRAPHIES, FACTS, SPEAKERS, UTTERANCES, StoreTables
 
 _TABLES = (UTTERANCES, SPEAKERS, BIOGRAPHIES)

@@ -16,7 +16,7 @@ from emonet.data import features
 from emonet.errors import EmoNetError
 from emonet.files.disk import is_full, room_on_disk
 from emonet.speakers.store.build import build_store
-from emonet.speakers.store.store import SpeakerStore
+from emonet.speakers.store.queries import SpeakerStore
 
 
 def mounted(folder: Path, *options: str) -> Path:

@@ -30,7 +30,7 @@ from emonet.hub.push import push_run
 from emonet.inference import predict as inference
 from emonet.runs.train import train_run
 from emonet.speakers.store.build import build_store
-from emonet.speakers.store.store import SpeakerStore
+from emonet.speakers.store.queries import SpeakerStore
 from emonet.train_trainer import EmoNetTrainer
 
 SETTINGS: dict[str, Any] = {"num_train_epochs": 2, "per_device_train_batch_size": 8, "learning_rate": 1e-3}

@@ -21,7 +21,7 @@ from emonet.errors import EmoNetError
 from emonet.hub.card import card_text, is_edited, merge_card, usage_snippet, write_card
 from emonet.speakers.biographies.extractive import ExtractiveBiographer
 from emonet.speakers.store.build import build_store
-from emonet.speakers.store.store import SpeakerStore, View
+from emonet.speakers.store.queries import SpeakerStore, View
 
 
 @pytest.fixture(scope="module")

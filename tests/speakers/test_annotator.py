@@ -18,7 +18,7 @@ from emonet.speakers.biographies.annotator import Annotator, TextWriter
 from emonet.speakers.biographies.choose import MemoryStore, biographer_for, dialogue_biographer
 from emonet.speakers.biographies.written import LlmBiographer
 from emonet.speakers.store.build import build_store
-from emonet.speakers.store.store import View
+from emonet.speakers.store.queries import View
 
 CHAT = [
     {"role": "system", "content": "a b"},

@@ -12,7 +12,7 @@ from emonet.speakers.biographies.extractive import ExtractiveBiographer, dialogu
 from emonet.speakers.biographies.written import LlmBiographer, whole_sentences
 from emonet.speakers.store.build import build_store
 from emonet.speakers.store.forget import forget_speaker
-from emonet.speakers.store.store import SpeakerStore, View
+from emonet.speakers.store.queries import SpeakerStore, View
 
 
 def store_of(folder: Path, **splits: Any) -> SpeakerStore:

@@ -15,7 +15,7 @@ from emonet.speakers.store import forget as store_forget
 from emonet.speakers.store.build import build_store
 from emonet.speakers.store.forget import forget_speaker
 from emonet.speakers.store.parquet import export_store, import_store
-from emonet.speakers.store.store import Biography, SpeakerStore, View
+from emonet.speakers.store.queries import Biography, SpeakerStore, View
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from emonet.runs.prompted.family import train_prompted
 from emonet.speakers.biographies.choose import MemoryStore, biographer_for
 from emonet.speakers.biographies.extractive import ExtractiveBiographer
 from emonet.speakers.store.build import build_store
-from emonet.speakers.store.store import View
+from emonet.speakers.store.queries import View
 from emonet.studies.study import read_study
 
 FLAGS = [

@@ -28,7 +28,8 @@ class PromptedEmoNet(EmoNetCheckpoint):  # type: ignore[no-untyped-call]  # tran
     No text is generated.
 
     Example:
-        >>> model = PromptedEmoNet.from_backbone("smollm2", labels, PromptSettings(window=6))
+        >>> settings = PromptSettings(window=6)
+        >>> model = PromptedEmoNet.from_backbone("smollm2", labels, settings)
         >>> model.predict([{"speaker": "Monica", "text": "We had a deal!"}])
     """
 

@@ -92,7 +92,7 @@ class PromptedProcessor:
         """Load the processor saved beside a checkpoint (a folder or a Hub id).
 
         Raises:
-            ValueError: If the tokenizer, `speakers.json` or `biographies.json` is missing.
+            ValueError: If the tokenizer, speakers or biographies are missing.
             EmoNetError: If the demonstrations are missing.
         """
         checkpoint, kwargs = str(checkpoint), hub_options(kwargs)

@@ -1,45 +1,73 @@
-"""Types of command-line arguments that say what they expect."""
+"""Types and groups of command-line arguments that several commands share."""
 
 import argparse
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import TypeAlias
+
+# A string, because argparse's class takes no parameters at run time.
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+DATASET_HELP = "emorynlp, emorynlp-aligned, meld, sample, or a file or folder"
+DATA_DIR_HELP = "folder with the corpus's files (default: $EMONET_DATA, then the public source)"
 
 
-def integer(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
-    """A whole number from `least` to `most`."""
+def integer(minimum: int, maximum: int = 2**31 - 1) -> Callable[[str], int]:
+    """Make a type for whole numbers from `minimum` to `maximum`."""
 
     def read(text: str) -> int:
         try:
-            number = int(text)
+            value = int(text)
         except ValueError:
-            number = least - 1
-        if not least <= number <= most:
-            raise argparse.ArgumentTypeError(f"{text[:40]!r} is no whole number from {least} to {most}")
-        return number
+            value = minimum - 1
+        if not minimum <= value <= maximum:
+            raise argparse.ArgumentTypeError(
+                f"{text[:40]!r} is not a whole number from {minimum} to {maximum}"
+            )
+        return value
 
     return read
 
 
-def number(least: float, most: float) -> Callable[[str], float]:
-    """A number from `least` to `most`."""
+def number(minimum: float, maximum: float) -> Callable[[str], float]:
+    """Make a type for numbers from `minimum` to `maximum`."""
 
     def read(text: str) -> float:
         try:
-            number = float(text)
+            value = float(text)
         except ValueError:
-            number = float("nan")
-        if not least <= number <= most:  # nan is nowhere
-            raise argparse.ArgumentTypeError(f"{text[:40]!r} is no number from {least:g} to {most:g}")
-        return number
+            value = float("nan")
+        if not minimum <= value <= maximum:  # false for NaN
+            raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number from {minimum:g} to {maximum:g}")
+        return value
 
     return read
 
 
+SEED = integer(0, 2**32 - 1)
+
+
 def network(text: str) -> IPv4Network | IPv6Network:
-    """An IP address, or a network of them."""
+    """Read an IP address or a network."""
     try:
         return ip_network(text, strict=False)
     except ValueError as error:
         raise argparse.ArgumentTypeError(
-            f"{text[:40]!r} is no address like 10.0.0.7 or 10.0.0.0/8"
+            f"{text[:40]!r} is not an address like 10.0.0.7 or 10.0.0.0/8"
         ) from error
+
+
+def add_corpus_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add `--dataset` and `--data-dir`."""
+    parser.add_argument("--dataset", required=True, help=DATASET_HELP)
+    parser.add_argument("--data-dir", help=DATA_DIR_HELP)
+
+
+def add_knowledge_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the concept graph and the affect lexicon."""
+    parser.add_argument(
+        "--concepts",
+        default="wordnet",
+        help="graph for `ket`: wordnet, its folder, ConceptNet's CSV file, or none",
+    )
+    parser.add_argument("--affect", default="vader", help="lexicon for `ket`: vader, or a file of NRC-VAD")

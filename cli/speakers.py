@@ -1,52 +1,38 @@
-"""The commands about persons: `emonet speakers`, and `emonet forget`."""
+"""`emonet speakers`: build, search, show, export and clean a speaker store."""
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import EmoNetError
-from .arguments import integer
+from .arguments import Commands, add_corpus_arguments, integer
 
 if TYPE_CHECKING:
-    from ..speakers.store.queries import SpeakerStore
+    from ..speakers.biographies.choose import Biographer
+    from ..speakers.store.store import SpeakerStore
 
 
-def add_commands(commands: argparse._SubParsersAction) -> None:
-    """Add `speakers` with its own commands, and `forget`."""
-    leave = commands.add_parser("forget", help="take a person out of a checkpoint, and say what can't be")
-    leave.add_argument("name", help="as in speakers.json")
-    leave.add_argument("--model", required=True, type=Path, help="run folder, which is changed")
-    leave.add_argument("--dataset", help="training corpus, for a model whose prompts show demonstrations")
-    leave.add_argument(
-        "--data-dir", help="folder with the corpus's files (default: $EMONET_DATA, then the public home)"
-    )
-    leave.set_defaults(run=_forget_in_checkpoint)
-
-    parser = commands.add_parser("speakers", help="the speaker store: what each person said and felt")
+def add_commands(commands: Commands) -> None:
+    """Add `speakers` with its actions."""
+    parser = commands.add_parser("speakers", help="manage a speaker store: what each person said and felt")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
 
-    build = _action(
-        actions, "build", "put a corpus into the store, or go on with an interrupted build", _build
-    )
+    build = _action(actions, "build", "add a corpus to the store, or continue an interrupted build", _build)
+    add_corpus_arguments(build)
     build.add_argument(
-        "--dataset", required=True, help="emorynlp, emorynlp-aligned, meld, sample, or a file or folder"
-    )
-    build.add_argument(
-        "--data-dir", help="folder with the corpus's files (default: $EMONET_DATA, then the public home)"
-    )
-    build.add_argument(
-        "--update", action="store_true", help="take a newer version of the corpus that is in the store"
+        "--update", action="store_true", help="replace the stored corpus with a newer version of it"
     )
     _embedder(build)
 
-    show = _action(actions, "show", "the speakers, or one of them", _show)
+    show = _action(actions, "show", "list the speakers, or show one of them", _show)
     show.add_argument("speaker", nargs="?")
     show.add_argument(
-        "--limit", type=integer(1), default=10, help="how many speakers or utterances (default: 10)"
+        "--limit", type=integer(1), default=10, help="maximum number of speakers or utterances (default: 10)"
     )
 
-    query = _action(actions, "query", "what a speaker said that is like a text", _query)
+    query = _action(actions, "query", "find what a speaker said that is similar to a text", _query)
     query.add_argument("speaker")
     query.add_argument("text")
     query.add_argument("--limit", type=integer(1), default=5)
@@ -54,30 +40,30 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     _embedder(query)
 
     biography = _action(
-        actions, "biography", "write a speaker's biography, or show the one that is kept", _biography
+        actions, "biography", "write a speaker's biography, or show the stored one", _biography
     )
     biography.add_argument("speaker")
     biography.add_argument(
         "--writer", default="extractive", help="extractive (no model), smollm2, a Hub id or a folder"
     )
     biography.add_argument(
-        "--budget", type=integer(1), default=80, help="most words (extractive) or tokens (default: 80)"
+        "--budget", type=integer(1), default=80, help="maximum words (extractive) or tokens (default: 80)"
     )
-    biography.add_argument("--anonymous", action="store_true", help="numbers in place of names")
+    biography.add_argument("--anonymous", action="store_true", help="numbers instead of names")
     _view(biography)
 
-    forget = _action(actions, "forget", "take a speaker out of the store, files included", _forget)
+    forget = _action(actions, "forget", "remove a speaker from the store and its files", _forget)
     forget.add_argument("speaker")
 
     for name, help_text, run in (
         ("export", "write the store as Parquet files", _export),
-        ("import", "make a store of exported files", _import),
+        ("import", "make a store from exported files", _import),
     ):
         _action(actions, name, help_text, run).add_argument("folder", type=Path)
 
 
 def _action(
-    actions: argparse._SubParsersAction, name: str, help_text: str, run: object
+    actions: Commands, name: str, help_text: str, run: Callable[[argparse.Namespace], None]
 ) -> argparse.ArgumentParser:
     parser = actions.add_parser(name, help=help_text)
     parser.add_argument(
@@ -88,11 +74,11 @@ def _action(
 
 
 def _view(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--split", help="see only what a turn of this split may see (train and its own)")
+    parser.add_argument("--split", help="use only what a turn of this split may see (train and its own)")
     parser.add_argument(
         "--before",
         type=integer(0, 2**63 - 1),
-        help="see only what is earlier than this place in time (utterance_index)",
+        help="use only utterances before this utterance_index",
     )
 
 
@@ -114,7 +100,8 @@ def _build(arguments: argparse.Namespace) -> None:
     persons = sum(row["is_person"] for row in speakers)
     utterances = sum(row["utterances"] for row in speakers)
     print(
-        f"{arguments.store}: {store.dataset_version}, {utterances:,} utterances, {persons:,} persons, vectors by {embedder.name}"
+        f"{arguments.store}: {store.dataset_version}, {utterances:,} utterances, {persons:,} persons, "
+        f"vectors by {embedder.name}"
     )
 
 
@@ -123,13 +110,11 @@ def _show(arguments: argparse.Namespace) -> None:
 
     store = SpeakerStore(arguments.store)
     if arguments.speaker is None:
-        print(
-            f"{store.dataset_version}, vectors by {store.facts['embedder']}, {len(store.facts['forgotten'])} forgotten"
-        )
+        facts = store.facts
+        print(f"{store.dataset_version}, vectors by {facts['embedder']}, {len(facts['forgotten'])} forgotten")
         for row in [row for row in store.speakers() if row["is_person"]][: arguments.limit]:
-            print(
-                f"{row['name']:20s} {row['utterances']:6,} utterances, {row['dialogues']:4,} dialogues  {_emotions(store, row)}"
-            )
+            counts = f"{row['utterances']:6,} utterances, {row['dialogues']:4,} dialogues"
+            print(f"{row['name']:20s} {counts}  {_emotions(store, row)}")
         return
     found = [row for row in store.speakers() if row["speaker"] == arguments.speaker]
     if not found:
@@ -140,11 +125,10 @@ def _show(arguments: argparse.Namespace) -> None:
     print(f"{row['name']}: {row['utterances']:,} utterances in {row['dialogues']:,} dialogues")
     print(f"training labels: {_emotions(store, row)}")
     for biography in store.biographies(row["speaker"]):
-        print(
-            f"biography ({biography.kind}, {biography.model}, from {len(biography.utterances)} utterances): {biography.text}"
-        )
-    for each in store.utterances(row["speaker"], limit=arguments.limit):
-        print(f"{each.key:24s} {each.text}")
+        source = f"{biography.kind}, {biography.model}, from {len(biography.utterances)} utterances"
+        print(f"biography ({source}): {biography.text}")
+    for utterance in store.utterances(row["speaker"], limit=arguments.limit):
+        print(f"{utterance.key:24s} {utterance.text}")
 
 
 def _query(arguments: argparse.Namespace) -> None:
@@ -153,15 +137,15 @@ def _query(arguments: argparse.Namespace) -> None:
 
     store = SpeakerStore(arguments.store, UtteranceEmbedder(arguments.embedder))
     view = View(arguments.split, arguments.before)
-    for each in store.similar(arguments.speaker, arguments.text, arguments.limit, view):
-        print(f"{each.similarity:.3f}  {each.key:24s} {each.emotion or '-':10s} {each.text}")
+    for found in store.similar(arguments.speaker, arguments.text, arguments.limit, view):
+        print(f"{found.similarity:.3f}  {found.key:24s} {found.emotion or '-':10s} {found.text}")
 
 
 def _biography(arguments: argparse.Namespace) -> None:
     from ..speakers.store.queries import SpeakerStore, View
 
     store, view = SpeakerStore(arguments.store), View(arguments.split, arguments.before)
-    write: Any
+    write: Biographer
     if arguments.writer == "extractive":
         from ..speakers.biographies.extractive import ExtractiveBiographer
 
@@ -173,33 +157,23 @@ def _biography(arguments: argparse.Namespace) -> None:
     written = write(arguments.speaker, view)
     if not written.text:
         raise EmoNetError(
-            f"{arguments.store}: {arguments.speaker!r} has said nothing that may be seen; see `emonet speakers show`."
+            f"{arguments.store}: no visible utterance of {arguments.speaker!r}; "
+            "see `emonet speakers show`, or widen --split and --before."
         )
     print(written.text)
-    print(
-        f"({written.kind}, {written.model}, prompt {written.prompt_digest}, from {len(written.utterances)} utterances)"
-    )
+    origin = f"{written.kind}, {written.model}, prompt {written.prompt_digest}"
+    print(f"({origin}, from {len(written.utterances)} utterances)")
 
 
 def _forget(arguments: argparse.Namespace) -> None:
     from ..speakers.store.forget import forget_speaker
 
-    gone = forget_speaker(arguments.store, arguments.speaker)
-    files = "" if gone.files is None else f", {gone.files} files removed"
-    print(
-        f"{arguments.speaker}: {gone.utterances} utterances and {gone.biographies} biographies forgotten{files}"
-    )
-    if gone.mentions:
-        print(f"{gone.mentions} utterances of others hold the name; they are what others said, and stay.")
-
-
-def _forget_in_checkpoint(arguments: argparse.Namespace) -> None:
-    from ..runs.forget import forget_in_checkpoint, training_turns
-
-    turns = (
-        training_turns(arguments.dataset, arguments.data_dir, arguments.name) if arguments.dataset else None
-    )
-    print(forget_in_checkpoint(arguments.model, arguments.name, turns))
+    forgotten = forget_speaker(arguments.store, arguments.speaker)
+    files = "" if forgotten.files is None else f", {forgotten.files} files removed"
+    counts = f"{forgotten.utterances} utterances and {forgotten.biographies} biographies"
+    print(f"{arguments.speaker}: {counts} forgotten{files}")
+    if forgotten.mentions:
+        print(f"{forgotten.mentions} utterances of others name the speaker; they are kept.")
 
 
 def _export(arguments: argparse.Namespace) -> None:
@@ -214,6 +188,6 @@ def _import(arguments: argparse.Namespace) -> None:
     print(import_store(arguments.folder, arguments.store).tables.uri)
 
 
-def _emotions(store: "SpeakerStore", row: dict) -> str:
+def _emotions(store: "SpeakerStore", row: dict[str, Any]) -> str:
     counts = sorted(zip(store.labels, row["emotions"], strict=True), key=lambda pair: -pair[1])
     return ", ".join(f"{label} {count}" for label, count in counts if count) or "none"

@@ -1,13 +1,14 @@
-"""The `emonet` commands that talk to the Hub."""
+"""`emonet push`, `push-dataset` and `push-space`: publish on the Hub."""
 
 import argparse
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 from ..errors import EmoNetError
+from .arguments import Commands
 
 
-def add_commands(commands: argparse._SubParsersAction) -> None:
+def add_commands(commands: Commands) -> None:
     """Add `push`, `push-dataset` and `push-space`."""
     push = commands.add_parser("push", help="publish a run as a Hub repository")
     push.add_argument("--model", required=True, type=Path, help="run folder")
@@ -16,23 +17,23 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     push.set_defaults(run=_push)
 
     dataset = commands.add_parser("push-dataset", help="publish a built corpus as a Hub dataset")
-    dataset.add_argument("--dataset", required=True, help="emorynlp, sample, or a file or folder of your own")
+    dataset.add_argument("--dataset", required=True, help="emorynlp, sample, or your own file or folder")
     dataset.add_argument("--data-dir", help="folder with the corpus's files (default: $EMONET_DATA)")
-    dataset.add_argument("--licence", help="licence of your own data, by its Hub id (cc-by-4.0)")
+    dataset.add_argument("--licence", help="licence of your own data, as its Hub id (cc-by-4.0)")
     _repository_arguments(dataset)
     dataset.set_defaults(run=_push_dataset)
 
     space = commands.add_parser("push-space", help="publish the demo page of a model as a Space")
-    space.add_argument("--model", required=True, help="run folder, which goes along, or Hub id")
+    space.add_argument("--model", required=True, help="run folder (published with the Space) or Hub id")
     target = space.add_mutually_exclusive_group(required=True)
     target.add_argument("--repo-id", help="user/name; log in with `hf auth login` or set HF_TOKEN")
     target.add_argument(
         "--output",
         type=Path,
         metavar="FOLDER",
-        help="write its files there instead: `python app.py` serves it",
+        help="write the files to FOLDER instead; `python app.py` serves them",
     )
-    space.add_argument("--private", action="store_true", default=None, help="if the Space is new")
+    space.add_argument("--private", action="store_true", default=None, help="make a new Space private")
     space.set_defaults(run=_push_space)
 
 
@@ -40,7 +41,7 @@ def _repository_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--repo-id", required=True, help="user/name; log in with `hf auth login` or set HF_TOKEN"
     )
-    parser.add_argument("--private", action="store_true", default=None, help="if the repository is new")
+    parser.add_argument("--private", action="store_true", default=None, help="make a new repository private")
     parser.add_argument("--revision", help="branch to commit to (default: main)")
 
 
@@ -82,5 +83,5 @@ def _push_space(arguments: argparse.Namespace) -> None:
             print(push_space(arguments.model, arguments.repo_id, private=arguments.private))
     except PackageNotFoundError as error:
         raise EmoNetError(
-            f"A Space states the version of {error.name}: pip install 'emonet[demo]'."
+            f"A Space pins the version of {error.name}, which is not installed: pip install 'emonet[demo]'."
         ) from error

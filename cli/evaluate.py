@@ -1,0 +1,57 @@
+"""`emonet evaluate`: score a checkpoint on a split of a corpus."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from ..choices import DTYPES, ENGINES
+from .arguments import Commands, add_corpus_arguments
+
+
+def add_commands(commands: Commands) -> None:
+    """Add `evaluate`."""
+    evaluate = commands.add_parser("evaluate", help="score a checkpoint on a split")
+    evaluate.add_argument("--model", required=True, help="run folder or Hub id")
+    add_corpus_arguments(evaluate)
+    evaluate.add_argument("--split", default="test")
+    evaluate.add_argument(
+        "--engine", choices=ENGINES, default="torch", help="onnx: MODEL is a folder of `emonet export`"
+    )
+    evaluate.add_argument(
+        "--dtype", choices=DTYPES, help="PyTorch's data type (default: that of the stored weights)"
+    )
+    evaluate.add_argument(
+        "--load-in-4bit", action="store_true", help="load linear layers in 4 bits (needs bitsandbytes)"
+    )
+    evaluate.add_argument("--store", help="speaker store with the biographies for a prompted model")
+    evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the metrics to FILE")
+    evaluate.add_argument(
+        "--predictions", type=Path, metavar="FILE", help="write one JSON line per turn to FILE"
+    )
+    evaluate.set_defaults(run=_evaluate)
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from ..evaluation.report import metrics_table
+    from ..runs.evaluate import add_to_run, evaluate_run
+
+    metrics = evaluate_run(
+        arguments.model,
+        arguments.dataset,
+        data_dir=arguments.data_dir,
+        split=arguments.split,
+        predictions=arguments.predictions,
+        engine=arguments.engine,
+        dtype=arguments.dtype,
+        store=arguments.store,
+        load_in_4bit=arguments.load_in_4bit,
+        progress=sys.stderr.isatty(),
+    )
+    as_saved = arguments.engine == "torch" and arguments.dtype is None and not arguments.load_in_4bit
+    if Path(arguments.model).is_dir() and as_saved:
+        add_to_run(Path(arguments.model), metrics)
+    if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps(metrics, indent=2) + "\n", "utf-8")
+    print(metrics_table(metrics))

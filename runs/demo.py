@@ -1,6 +1,4 @@
-"""The demo: EmoNet trained, evaluated and used on the embedded corpus, on the embedded
-backbone, without a Hub.
-"""
+"""Train, evaluate and use EmoNet on the embedded corpus and backbone, offline."""
 
 import json
 import time
@@ -14,9 +12,7 @@ DIALOGUE = "s01e09_c03"  # of the test episode
 
 
 def run_demo(output_dir: Path, backbone: str = "minilm", seed: int = 1) -> None:
-    """Train `emonet-fast` on the sample corpus, print its test figures and one dialogue
-    with the emotion of each turn.
-    """
+    """Train `emonet-fast` on the sample corpus and print test metrics and a dialogue."""
     started = time.perf_counter()
     print(f"1/3  training emonet-fast on the sample corpus ({backbone}, frozen)", flush=True)
     record = train_run(
@@ -25,9 +21,8 @@ def run_demo(output_dir: Path, backbone: str = "minilm", seed: int = 1) -> None:
         preset="emonet-fast",
         backbone=backbone,
         seed=seed,
-        config_overrides={
-            "speaker_memory": "corpus"
-        },  # the whole of EmoNet, though 430 turns teach its memory little
+        # The whole of EmoNet, though its memory learns little from 430 turns.
+        config_overrides={"speaker_memory": "corpus"},
         training_overrides={
             "per_device_train_batch_size": 4,
             "num_train_epochs": 40,
@@ -43,19 +38,14 @@ def run_demo(output_dir: Path, backbone: str = "minilm", seed: int = 1) -> None:
     print(metrics_table(metrics))
     print(f"\n3/3  one dialogue ({DIALOGUE})")
     print(dialogue_table(predictions, DIALOGUE))
-    print(
-        f"\nThe checkpoint and the run are in {output_dir} ({time.perf_counter() - started:.0f} s). Try it on lines of yours:"
-    )
+    seconds = time.perf_counter() - started
+    print(f"\nThe checkpoint and the run are in {output_dir} ({seconds:.0f} s). Try it on your own lines:")
     print(f"     printf 'Ann: We won!\\nBob: I knew it.\\n' | emonet predict --model {output_dir}")
-    print(
-        f"     emonet serve --model {output_dir}    # a page with a timeline of each speaker; needs the extra [demo]"
-    )
+    print(f"     emonet serve --model {output_dir}    # a demo page; needs emonet[demo]")
 
 
 def dialogue_table(predictions: Path, dialogue_id: str) -> str:
-    """The predicted dialogue as text: speaker, emotion, whether it is the corpus's, and
-    the line.
-    """
+    """Format a predicted dialogue: speaker, predicted emotion, gold emotion, text."""
     lines = []
     with predictions.open(encoding="utf-8") as rows:
         for row in map(json.loads, rows):

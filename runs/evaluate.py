@@ -21,44 +21,46 @@ def evaluate_run(checkpoint: str | Path, dataset: str, **options: Any) -> dict[s
     """Score a checkpoint on a split.
 
     Args:
-        checkpoint: As [`load_engine`] takes it.
+        checkpoint: As in [`load_engine`].
         dataset: Name of a corpus, or a file or folder.
         options: The other fields of [`EvaluateOptions`].
 
     Returns:
         `emotion_metrics` with `ece`, `dataset_version`, `split`, `trained_on`, `causal`,
-        and of a prompted model the `tokens` read.
+        and for a prompted model the number of `tokens` read.
 
     Raises:
-        EmoNetError: for a checkpoint that does not load, or a corpus without the split or
-            the model's labels.
+        EmoNetError: If the checkpoint does not load, or the corpus lacks the split or has
+            other labels than the model.
     """
-    asked = EvaluateOptions(dataset=dataset, **options)
-    model, processor = load_engine(checkpoint, asked.engine, asked.load_in_4bit)
+    evaluation = EvaluateOptions(dataset=dataset, **options)
+    model, processor = load_engine(checkpoint, evaluation.engine, evaluation.load_in_4bit)
     config = model.config
     family: Family = PromptedFamily() if isinstance(model, PromptedEmoNet) else PackedFamily()
-    conversations = family.load(dataset, asked.data_dir, config)
-    if asked.split not in conversations:
-        raise EmoNetError(f"{dataset!r} has no split {asked.split!r}; it has {', '.join(conversations)}.")
-    labels, found = config.label_names, conversations.labels
-    if found != labels:
-        raise EmoNetError(f"The model's labels {labels} are not those of {dataset!r}: {found}.")
-    scored = family.score(model, processor, conversations, asked)
+    conversations = family.load(dataset, evaluation.data_dir, config)
+    if evaluation.split not in conversations:
+        raise EmoNetError(
+            f"{dataset!r} has no split {evaluation.split!r}; it has {', '.join(conversations)}."
+        )
+    if conversations.labels != config.label_names:
+        raise EmoNetError(
+            f"The model's labels {config.label_names} are not those of {dataset!r}: "
+            f"{conversations.labels}; evaluate on a corpus with the model's labels."
+        )
+    scored = family.score(model, processor, conversations, evaluation)
     metrics, rows = score_dialogues(processor, scored.dialogues, scored.labels, scored.logits)
-    metrics |= {"dataset_version": conversations.dataset_version, "split": asked.split, **scored.facts}
+    metrics |= {"dataset_version": conversations.dataset_version, "split": evaluation.split, **scored.facts}
     metrics |= {"trained_on": config.dataset_version, "causal": config.causal}
-    if asked.predictions is not None:
-        write_predictions(asked.predictions, rows)
+    if evaluation.predictions is not None:
+        write_predictions(evaluation.predictions, rows)
     return metrics
 
 
 def add_to_run(folder: Path, metrics: dict[str, Any]) -> None:
-    """Keep a split's figures in the run's folder, as `<split>_metrics.json`, and update
-    its card.
+    """Write `<split>_metrics.json` to the run folder, and update its card.
 
-    Figures on another corpus than the one it was trained on are not the run's, and a
-    folder may be
-    read-only: then nothing is kept.
+    Writes nothing if the metrics are of another corpus than the one the model was trained
+    on, or if the folder is read-only.
     """
     if metrics["dataset_version"] == metrics["trained_on"] and os.access(folder, os.W_OK):
         write_json(folder / f"{metrics['split']}_metrics.json", metrics)

@@ -1,4 +1,4 @@
-"""The interface of a family of models: what differs between runs."""
+"""The interface of a family of models: the steps in which runs differ."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -15,13 +15,13 @@ from .options import EvaluateOptions, TrainOptions
 
 @dataclass(frozen=True)
 class ScoredSplit:
-    """What a model says of a split.
+    """A model's logits for a split, with its dialogues and labels.
 
     Attributes:
         dialogues: Rows of the `dialogues` view.
-        labels: (N,) the label of every turn in order, -100 where unlabelled.
-        logits: (T, C) of each dialogue.
-        facts: What the evaluation's figures say besides.
+        labels: (N,) label of every turn in order, -100 if unlabelled.
+        logits: (T, C) for each dialogue.
+        facts: Further entries of the evaluation's metrics.
     """
 
     dialogues: Sequence[Mapping[str, Any]]
@@ -32,16 +32,15 @@ class ScoredSplit:
 
 @dataclass
 class PreparedRun(ABC):
-    """A training that is ready to begin: a model, its trainer, and what `run.json` says
-    of them.
+    """A training run that is ready to start.
 
     Attributes:
-        options: What the run was asked for.
-        model: The model; once [`score`] was called, the one to save.
+        options: The options of the run.
+        model: The model; after [`score`], the one to save.
         trainer: Trains `model`.
-        training_turns: How many turns it learns from.
-        settings: What was asked for, as `run.json` states it.
-        facts: What was found on the way, as `run.json` states it.
+        training_turns: Number of training turns.
+        settings: The requested settings, as written to `run.json`.
+        facts: Facts found during preparation and training, as written to `run.json`.
     """
 
     options: TrainOptions
@@ -52,30 +51,28 @@ class PreparedRun(ABC):
     facts: dict[str, Any]
 
     def adjust(self) -> dict[str, Any]:
-        """Fit what is fitted to the trained model; returns what `run.json` says of it."""
+        """Fit what follows training, and return facts for `run.json`."""
         return {}
 
     @abstractmethod
     def score(self) -> ScoredSplit:
-        """Score validation with the model as it is saved."""
+        """Score the validation split with the model as it will be saved."""
 
 
 class Family(Protocol):
-    """The steps that a family of models has its own way for."""
+    """The steps that each family of models implements."""
 
     def prepare(self, options: TrainOptions) -> PreparedRun:
-        """Load corpus and backbone and set up the model, its data and its trainer.
+        """Load corpus and backbone, and set up the model, its data and its trainer.
 
         Raises:
-            EmoNetError: for options that the family does not take, or a corpus without
-                train or validation.
+            EmoNetError: If the family does not accept an option, or the corpus lacks the
+                train or validation split.
         """
         ...
 
     def load(self, dataset: str, data_dir: str | None, config: Any) -> Conversations:
-        """The corpus with the histories that a model of that configuration reads, under
-        its labels.
-        """
+        """Load a corpus with the histories and labels that a configuration needs."""
         ...
 
     def score(
@@ -85,12 +82,12 @@ class Family(Protocol):
         conversations: Conversations,
         options: EvaluateOptions,
     ) -> ScoredSplit:
-        """Score the split that `options` names."""
+        """Score the split `options.split`."""
         ...
 
 
 def check_trainable(conversations: Conversations, dataset: str) -> None:
-    """Raise an EmoNetError for a corpus that lacks a split which training reads."""
+    """Raise an EmoNetError if a corpus lacks the train or validation split."""
     for split in ("train", "validation"):
         if split not in conversations:
             raise EmoNetError(f"{dataset!r} has no {split} split: training needs train and validation files.")

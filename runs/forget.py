@@ -1,6 +1,4 @@
-"""Taking a person out of a checkpoint's folder, with a report of what was found where and
-what can't be removed.
-"""
+"""Remove a person from a checkpoint's folder, and report what cannot be removed."""
 
 import os
 import shutil
@@ -23,13 +21,11 @@ from ..prompted.demonstrations import BANK_FILE, DemonstrationBank
 from ..prompted.processing import BIOGRAPHIES_FILE
 from .forget_files import Person, scrubber_of, without_text_chunks
 
-_PICTURES = (".bmp", ".gif", ".jpeg", ".jpg", ".pdf", ".png", ".svg", ".tif", ".tiff", ".webp")
-_PICTURES_OF_LABELS = (
-    "confusion_matrix.png",
-    "learning_curves.png",
-)  # the run's own, which show figures by label alone
+_IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".pdf", ".png", ".svg", ".tif", ".tiff", ".webp")
+# The run's own plots, which show only labels and numbers.
+_LABEL_PLOTS = ("confusion_matrix.png", "learning_curves.png")
 _SESSIONS = ("session.json", "session.safetensors", "prompted_session.json")
-# Files whose words are the backbone's or the code's, and say nothing of anybody.
+# Files with the backbone's vocabulary, which contains no information on persons.
 _VOCABULARY = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -39,44 +35,48 @@ _VOCABULARY = (
     "merges.txt",
 )
 _EMBEDDING = "speaker_embedding.weight"
-_SHORTEST_IN_NUMBERS = 5  # letters that are no chance among some millions of bytes
+# Shorter names occur in millions of random bytes by chance.
+_MIN_LETTERS_IN_BINARY = 5
 
 
 @dataclass
 class ForgetReport:
-    """What `forget_in_checkpoint` found.
+    """The result of [`forget_in_checkpoint`].
 
     Attributes:
-        removed: (file, what was found and done), in order. stays: What can't be removed,
-            with the reason.
+        removed: (file, what was found and done), in order.
+        stays: What cannot be removed, with the reason.
     """
 
     removed: list[tuple[str, str]] = field(default_factory=list)
     stays: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        lines = [f"{file}: {what}" for file, what in self.removed]
-        return "\n".join([*lines, "What this can't remove:", *(f"- {reason}" for reason in self.stays)])
+        lines = [f"{file}: {action}" for file, action in self.removed]
+        return "\n".join([*lines, "Cannot be removed:", *(f"- {reason}" for reason in self.stays)])
 
 
 def forget_in_checkpoint(
     folder: str | Path, name: str, turns: set[tuple[str, str]] | None = None
 ) -> ForgetReport:
-    """Take a person out of a run's folder: registry, id vector, biographies,
-    demonstrations, predictions, reports, card.
+    """Remove a person from a run folder.
 
-    Their id stays, under no name and with the unknown speaker's vector, so that the ids
-    of others do. Rows about their turns go; in what others said, `someone` stands in the
-    place of the name. Digests are renewed. Interrupted, the same call completes it.
+    Covers registry, speaker embedding, biographies, demonstrations, predictions, reports
+    and card. The person's id stays without a name and with the unknown speaker's vector,
+    so that other ids do not change. Rows about the person's turns are deleted; in other
+    turns `someone` replaces the name. Digests are updated. If interrupted, the same call
+    completes the work.
 
     Args:
-        turns: (dialogue id, text) of what they said in training, by which demonstrations
-            are found.
+        folder: The run folder, which is changed in place.
+        name: The person's name, as in `speakers.json`.
+        turns: (dialogue id, text) of the person's training turns, which identify their
+            demonstrations.
 
     Raises:
-        EmoNetError: for a folder that is no checkpoint, is damaged or leads out by a
-            link, a name that is nowhere in it, demonstrations without `turns`, or if the
-            name is still there at the end.
+        EmoNetError: If the folder is not a checkpoint, is damaged or contains links, if
+            the name does not occur in it, if it has demonstrations and `turns` is
+            missing, or if the name is still there at the end.
     """
     folder = Path(folder)
     _check_folder(folder)
@@ -84,90 +84,89 @@ def forget_in_checkpoint(
     known = read_speakers(folder / SPEAKERS_FILE) if (folder / SPEAKERS_FILE).is_file() else {}
     if (folder / BANK_FILE).is_file() and turns is None:
         raise EmoNetError(
-            f"{folder}: its demonstrations do not say who said them; give the training corpus (--dataset), by which the person's "
-            "are found."
+            f"{folder}: its demonstrations do not name their speakers; give the training corpus "
+            "(--dataset) to find the person's."
         )
     person = Person(name, known, (config.get("id2label") or {}).values())
     longer = [other for other in known if other != name and any_of_words([name]).search(other)]
     if longer and name not in known:
         raise EmoNetError(
-            f"{folder}: {name!r} is a part of {', '.join(map(repr, longer))}; give the whole name of the one you mean."
+            f"{folder}: {name!r} is part of {', '.join(map(repr, longer))}; give the full name of one person."
         )
-    work = _Work(folder, person, turns or set())
-    places = [place for place in work.folders() if (place / SPEAKERS_FILE).is_file()]
-    for place in places:
-        check_digests(place)  # digests are renewed below, which would hide a damage of before
-    for place in places:
-        work.reset_vectors(place)
-    work.forget_in_stores()
-    for file in work.files():
-        work.forget_in(file)
-    for place in places:
-        work.forget_in_registry(place)
-    if not work.report.removed:
-        raise EmoNetError(f"{folder}: {name!r} is nowhere in it{_like(name, known)}.")
-    work.delete_what_may_show_them()
-    work.rename()
-    work.renew_card()
-    work.renew_digests()
-    work.check_gone()
-    work.say_what_stays(config)
-    return work.report
+    removal = _Removal(folder, person, turns or set())
+    checkpoints = [path for path in removal.folders() if (path / SPEAKERS_FILE).is_file()]
+    for checkpoint in checkpoints:
+        check_digests(checkpoint)  # new digests, written below, would hide earlier damage
+    for checkpoint in checkpoints:
+        removal.reset_vectors(checkpoint)
+    removal.forget_in_stores()
+    for file in removal.files():
+        removal.forget_in(file)
+    for checkpoint in checkpoints:
+        removal.forget_in_registry(checkpoint)
+    if not removal.report.removed:
+        raise EmoNetError(f"{folder}: {name!r} does not occur in it{_suggestion(name, known)}.")
+    removal.delete_unsearchable()
+    removal.rename()
+    removal.update_cards()
+    removal.update_digests()
+    removal.check_removed()
+    removal.report_remaining(config)
+    return removal.report
 
 
-class _Work:
-    """The steps, on one folder."""
+class _Removal:
+    """The steps of removing one person from one folder."""
 
     def __init__(self, folder: Path, person: Person, turns: set[tuple[str, str]]):
         self.folder, self.person, self.turns = folder, person, turns
         self.report = ForgetReport()
 
     def folders(self) -> Iterator[Path]:
-        """The folder and those below it, but for intermediate states of training and
-        stores.
-        """
+        """The folder and its subfolders, except Trainer checkpoints and stores."""
         yield self.folder
-        yield from (
-            each for each in sorted(self.folder.rglob("*")) if each.is_dir() and not self._apart(each)
-        )
+        for path in sorted(self.folder.rglob("*")):
+            if path.is_dir() and not self._is_separate(path):
+                yield path
 
     def files(self) -> list[Path]:
-        return [file for place in self.folders() for file in sorted(place.iterdir()) if file.is_file()]
+        """The files of these folders."""
+        return [file for folder in self.folders() for file in sorted(folder.iterdir()) if file.is_file()]
 
-    def reset_vectors(self, place: Path) -> None:
-        """Give the person's id the unknown speaker's vector, in all weights of a folder."""
-        row = read_speakers(place / SPEAKERS_FILE).get(self.person.name)
-        config = read_json(place / "config.json") if (place / "config.json").is_file() else {}
+    def reset_vectors(self, folder: Path) -> None:
+        """Give the person's id the unknown speaker's vector in a folder's weights."""
+        row = read_speakers(folder / SPEAKERS_FILE).get(self.person.name)
+        config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
         if row is None or config.get("speaker_identity") != "global":
             return
-        for file in sorted(place.glob("*.safetensors")):
+        for file in sorted(folder.glob("*.safetensors")):
             if file.name not in _SESSIONS and _reset_row(file, row):
-                self._removed(file, f"the vector of id {row} is now the unknown speaker's")
-                if (place / DIGESTS_FILE).is_file():
-                    write_digests(place)
+                self._report(file, f"the vector of id {row} is now the unknown speaker's")
+                # At once, so that an interruption leaves a folder that loads.
+                if (folder / DIGESTS_FILE).is_file():
+                    write_digests(folder)
 
     def forget_in_stores(self) -> None:
-        """Speaker stores that lie in the folder have a way of their own."""
-        for store in sorted({each.parent for each in self.folder.rglob("*.lance") if each.is_dir()}):
-            from ..store.forget import forget_speaker
+        """Remove the person from the speaker stores in the folder."""
+        for store in sorted({table.parent for table in self.folder.rglob("*.lance") if table.is_dir()}):
+            from ..speakers.store.forget import forget_speaker
 
             try:
-                gone = forget_speaker(store, self.person.name)
+                forgotten = forget_speaker(store, self.person.name)
             except EmoNetError as error:
                 if "no speaker" not in str(error):
                     raise
                 continue
-            self._removed(
-                store, f"{gone.utterances} utterances and {gone.biographies} biographies of the speaker store"
-            )
-            if gone.mentions:
+            counts = f"{forgotten.utterances} utterances and {forgotten.biographies} biographies"
+            self._report(store, f"{counts} of the speaker store")
+            if forgotten.mentions:
                 self.report.stays.append(
-                    f"{store.name}: {gone.mentions} utterances of others name them; they are what others said."
+                    f"{store.name}: {forgotten.mentions} utterances of others name the person; they are kept."
                 )
 
     def forget_in(self, file: Path) -> None:
-        """Take the person out of a file by the rules of its format."""
-        if not file.exists():  # it went with another
+        """Remove the person from a file by the rules of its format."""
+        if not file.exists():  # deleted together with another file
             return
         if file.name == SPEAKERS_FILE or _is_vocabulary(file) or file.suffix == ".py":
             return
@@ -177,134 +176,134 @@ class _Work:
             self._forget_demonstrations(file)
         elif file.suffix == ".safetensors" and file.name not in _SESSIONS:
             self._forget_in_metadata(file)
-        elif file.name in _PICTURES_OF_LABELS:
-            content, gone = without_text_chunks(file.read_bytes(), self.person)
-            if gone:
+        elif file.name in _LABEL_PLOTS:
+            content, removed = without_text_chunks(file.read_bytes(), self.person)
+            if removed:
                 _write(file, content)
-                self._removed(file, f"{gone} texts beside the picture")
-        elif file.suffix.lower() not in _PICTURES:
+                self._report(file, f"{removed} text chunks of the image")
+        elif file.suffix.lower() not in _IMAGES:
             self._scrub(file)
 
-    def forget_in_registry(self, place: Path) -> None:
-        """Leave their id without a name."""
-        file = place / SPEAKERS_FILE
+    def forget_in_registry(self, folder: Path) -> None:
+        """Leave the person's id without a name."""
+        file = folder / SPEAKERS_FILE
         names = list(read_speakers(file))
         if self.person.name in names:
             number = 1 + sum(name.startswith("#FORGOTTEN") for name in names)
-            names[names.index(self.person.name)] = (
-                f"#FORGOTTEN {number}#"  # a crowd's form: nobody in particular
-            )
-            write_speakers(place, names)
-            self._removed(file, "the name of the id")
+            # The form of crowds (`#ALL#`), which are not persons.
+            names[names.index(self.person.name)] = f"#FORGOTTEN {number}#"
+            write_speakers(folder, names)
+            self._report(file, "the name of the id")
 
-    def delete_what_may_show_them(self) -> None:
-        """Delete pictures, whose pixels nobody can search, and the states between which
-        training can be resumed.
-        """
+    def delete_unsearchable(self) -> None:
+        """Delete images, Trainer checkpoints and exported models."""
         for file in self.files():
-            if file.suffix.lower() in _PICTURES and file.name not in _PICTURES_OF_LABELS:
+            if file.suffix.lower() in _IMAGES and file.name not in _LABEL_PLOTS:
                 file.unlink()
-                self._removed(file, "a picture, which may show the name; deleted")
-        for place in [each for each in sorted(self.folder.rglob("*")) if each.is_dir()]:
-            if place.is_dir() and place.name == "checkpoints":
-                shutil.rmtree(place)
-                self._removed(
-                    place,
-                    "states of training that hold the vector and its moments; deleted, it can't be resumed",
+                self._report(file, "an image, which may show the name; deleted")
+        for folder in [path for path in sorted(self.folder.rglob("*")) if path.is_dir()]:
+            if folder.is_dir() and folder.name == "checkpoints":  # may be gone with its parent
+                shutil.rmtree(folder)
+                self._report(
+                    folder,
+                    "training checkpoints with the vector and its moments; deleted, "
+                    "training cannot be resumed",
                 )
-            elif (place / "onnx.json").is_file():
-                shutil.rmtree(place)
-                self._removed(
-                    place, "an exported model, which holds the vector; deleted, export the run again"
-                )
+            elif (folder / "onnx.json").is_file():
+                shutil.rmtree(folder)
+                self._report(folder, "an exported model with the vector; deleted, export the run again")
 
     def rename(self) -> None:
-        """Take the name out of the names of files and folders, the deepest first."""
+        """Remove the name from names of files and folders, the deepest first."""
         for path in sorted(self.folder.rglob("*"), key=lambda path: -len(path.parts)):
-            name, places = self.person.without(path.name)
-            if places and not self._apart(path):
+            name, count = self.person.without(path.name)
+            if count and not self._is_separate(path):
                 while (path.parent / name).exists():
                     name = f"_{name}"
                 path.rename(path.parent / name)
                 self.report.removed.append((name, "the name of the file"))
 
-    def renew_card(self) -> None:
-        """Generate the card's parts anew from the files as they are now."""
+    def update_cards(self) -> None:
+        """Generate the cards again from the current files."""
         from ..hub.card import CARD, write_card
 
-        for place in self.folders():
-            if (place / CARD).is_file() and (place / "config.json").is_file():
+        for folder in self.folders():
+            if (folder / CARD).is_file() and (folder / "config.json").is_file():
                 try:
-                    write_card(place)
-                except EmoNetError as error:  # the name is out of it already
-                    self.report.stays.append(f"{CARD} could not be brought up to date: {error}")
-                text, named = self.person.without((place / CARD).read_text("utf-8"))
-                if named:  # an example of the template has a name too
-                    _write(place / CARD, text.encode())
+                    write_card(folder)
+                except EmoNetError as error:  # the old card no longer has the name
+                    self.report.stays.append(f"{CARD} could not be updated: {error}")
+                text, count = self.person.without((folder / CARD).read_text("utf-8"))
+                if count:  # the name also occurs in an example of the template
+                    _write(folder / CARD, text.encode())
 
-    def renew_digests(self) -> None:
-        for place in self.folders():
-            if (place / DIGESTS_FILE).is_file():
-                write_digests(place)
+    def update_digests(self) -> None:
+        """Write the digests of the changed files."""
+        for folder in self.folders():
+            if (folder / DIGESTS_FILE).is_file():
+                write_digests(folder)
 
-    def check_gone(self) -> None:
-        """The proof: the name is in no byte of the folder, but for the words of a
-        vocabulary, of code and of labels.
+    def check_removed(self) -> None:
+        """Check that no file has the name, except in vocabulary, code or labels.
+
+        Raises:
+            EmoNetError: If a file still has the name.
         """
         for file in self.files():
             if file.suffix == ".safetensors" or not self.person.in_bytes(content := file.read_bytes()):
-                continue  # numbers, whose metadata was searched
+                continue  # only weights: the metadata was searched
             if _is_vocabulary(file) or file.suffix == ".py" or self.person.name in self.person.keep:
                 self.report.stays.append(
-                    f"{file.name}: the word is part of the backbone's vocabulary, the code or the labels."
+                    f"{file.name}: the name is a word of the backbone's vocabulary, the code or the labels."
                 )
             elif self._may_be_chance(content):
                 self.report.stays.append(
-                    f"{file.name}: the letters are in it, which may be chance; delete it if you can."
+                    f"{file.name}: the letters occur in it, perhaps by chance; delete it if you can."
                 )
             else:
                 raise EmoNetError(
-                    f"{file}: the name is still in it; delete the file, and forget the person again."
+                    f"{file}: the name is still in it; delete the file, and run the command again."
                 )
 
-    def say_what_stays(self, config: dict[str, Any]) -> None:
+    def report_remaining(self, config: dict[str, Any]) -> None:
+        """Add to the report what no change of files can remove."""
         self.report.stays += [
-            "The weights learnt from what this person said and from what was said to them: only training again, without them, "
-            "undoes that.",
-            "Copies elsewhere: published revisions, exports, speaker stores, $EMONET_CACHE and the cache of `datasets`.",
+            "What the weights learned from this person's turns and from turns addressed to them; "
+            "only training again without those turns removes it.",
+            "Copies elsewhere: published revisions, exports, speaker stores, $EMONET_CACHE and the "
+            "cache of `datasets`.",
         ]
         if config.get("speaker_identity") == "name":
             self.report.stays.append(
-                "The model read names as text (speaker_identity='name'), and may answer to this one."
+                "The model read names as text (speaker_identity='name') and may react to this name."
             )
-
-    # -- kinds of files
-    # ---------------------------------------------------------------------------------------------
 
     def _forget_biographies(self, file: Path) -> None:
         document = read_json(file)
-        written = document["biographies"]
-        told = [
-            who
-            for who, entry in written.items()
-            if who == self.person.name or self.person.in_text(str(entry))
-        ]
-        if told:
-            document["biographies"] = {who: entry for who, entry in written.items() if who not in told}
+        biographies = document["biographies"]
+        kept = {
+            name: entry
+            for name, entry in biographies.items()
+            if name != self.person.name and not self.person.in_text(str(entry))
+        }
+        if len(kept) < len(biographies):
+            document["biographies"] = kept
             write_json(file, document)
-            self._removed(file, f"{len(told)} biographies, theirs and others' that name them")
+            removed = len(biographies) - len(kept)
+            self._report(file, f"{removed} biographies, of the person or with the name")
 
     def _forget_demonstrations(self, file: Path) -> None:
         bank = DemonstrationBank.load(file.parent)
-        theirs = [
-            (turn.dialogue_id, turn.text) in self.turns or self.person.in_text(turn.text) > 0
-            for turn in bank.turns
+        kept = [
+            index
+            for index, turn in enumerate(bank.turns)
+            if (turn.dialogue_id, turn.text) not in self.turns and not self.person.in_text(turn.text)
         ]
-        if any(theirs):
-            kept = [place for place, gone in enumerate(theirs) if not gone]
-            turns = [bank.turns[place] for place in kept]
+        removed = len(bank.turns) - len(kept)
+        if removed:
+            turns = [bank.turns[index] for index in kept]
             DemonstrationBank(turns, bank.vectors[kept], bank.embedder, bank.embedder_name).save(file.parent)
-            self._removed(file, f"{sum(theirs)} demonstrations, theirs and others' that name them")
+            self._report(file, f"{removed} demonstrations, of the person or with the name")
 
     def _forget_in_metadata(self, file: Path) -> None:
         with safe_open(file, framework="pt") as weights:
@@ -316,48 +315,49 @@ class _Work:
             temporary = file.with_name(f".{file.name}.{os.getpid()}")
             save_file(load_file(file), temporary, clean)
             os.replace(temporary, file)
-            self._removed(file, "metadata")
+            self._report(file, "metadata")
 
     def _scrub(self, file: Path) -> None:
         content = file.read_bytes()
-        found = self.person.in_bytes(content)
+        count = self.person.in_bytes(content)
         scrub = scrubber_of(file.name)
-        if scrub is not None and not (file.name in _SESSIONS and found):
+        if scrub is not None and not (file.name in _SESSIONS and count):
             try:
-                clean, gone, places = scrub(content, self.person)
-            except Exception as error:  # torn gzip, Parquet and CSV files have errors of no common class
-                if found:
+                clean, deleted, replaced = scrub(content, self.person)
+            except Exception as error:  # broken gzip, Parquet and CSV files have no common error
+                if count:
                     raise EmoNetError(
-                        f"{file} can't be read ({error}), and the name is in it; mend or delete it."
+                        f"{file}: cannot read it ({error}), and the name is in it; repair or delete the file."
                     ) from error
                 return
-            if gone or places:
+            if deleted or replaced:
                 _write(file, clean)
-                self._removed(file, f"{gone} rows or entries gone, the name replaced {places} times")
-        elif found and not self._may_be_chance(content):
-            for each in [file.with_name(name) for name in _SESSIONS] if file.name in _SESSIONS else [file]:
-                each.unlink(missing_ok=True)
-            self._removed(file, f"{found} times, in a format that can't be edited; deleted")
+                self._report(file, f"{deleted} rows or entries deleted, the name replaced {replaced} times")
+        elif count and not self._may_be_chance(content):
+            # The files of a session belong together.
+            for name in _SESSIONS if file.name in _SESSIONS else (file.name,):
+                file.with_name(name).unlink(missing_ok=True)
+            self._report(file, f"{count} times, in a format that cannot be edited; deleted")
 
-    def _apart(self, path: Path) -> bool:
-        return any(
-            part == "checkpoints" or part.endswith(".lance") for part in path.relative_to(self.folder).parts
-        )
+    def _is_separate(self, path: Path) -> bool:
+        """Whether a path is of Trainer checkpoints, which are deleted, or of a store."""
+        parts = path.relative_to(self.folder).parts
+        return any(part == "checkpoints" or part.endswith(".lance") for part in parts)
 
     def _may_be_chance(self, content: bytes) -> bool:
-        """Whether so few letters turn up in numbers anyway."""
+        """Whether the name is short enough to occur in binary content by chance."""
         try:
             content.decode()
         except UnicodeDecodeError:
-            return len(self.person.name) < _SHORTEST_IN_NUMBERS
+            return len(self.person.name) < _MIN_LETTERS_IN_BINARY
         return False
 
-    def _removed(self, path: Path, what: str) -> None:
-        self.report.removed.append((self.person.without(str(path.relative_to(self.folder)))[0], what))
+    def _report(self, path: Path, action: str) -> None:
+        self.report.removed.append((self.person.without(str(path.relative_to(self.folder)))[0], action))
 
 
 def training_turns(dataset: str, data_dir: str | None, name: str) -> set[tuple[str, str]]:
-    """(dialogue id, text) of what a person said in a corpus's training split."""
+    """(dialogue id, text) of a person's turns in a corpus's training split."""
     from ..data import load_conversations
 
     train = load_conversations(dataset, data_dir, history_scope="none")["train"]
@@ -372,19 +372,19 @@ def training_turns(dataset: str, data_dir: str | None, name: str) -> set[tuple[s
 def _check_folder(folder: Path) -> None:
     if (folder / "onnx.json").is_file():
         raise EmoNetError(
-            f"{folder}: an exported model; forget the person in its run, and export that again."
+            f"{folder}: an exported model; remove the person from its run, and export it again."
         )
     if not (folder / "config.json").is_file():
-        raise EmoNetError(f"{folder}: no checkpoint; give the run folder that `emonet train` wrote.")
+        raise EmoNetError(f"{folder}: not a checkpoint; give a run folder written by `emonet train`.")
     links = [path for path in [folder, *folder.rglob("*")] if path.is_symlink()]
     if links:
         raise EmoNetError(
-            f"{links[0]} is a link, and what it leads to may be others' too; work on a copy: cp -rL {folder} COPY."
+            f"{links[0]} is a link, and others may use its target; work on a copy: cp -rL {folder} COPY."
         )
 
 
 def _reset_row(file: Path, row: int) -> bool:
-    """Copy row 0 of the table of ids over another, without reading the other weights."""
+    """Copy row 0 of the id embedding over another, without loading other weights."""
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     changed = False
     try:
@@ -423,8 +423,8 @@ def _write(file: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _like(name: str, known: dict[str, int]) -> str:
-    near = get_close_matches(name, known, 3)
-    return (
-        f"; did you mean {', '.join(map(repr, near))}?" if near else "; names are written as in speakers.json"
-    )
+def _suggestion(name: str, known: dict[str, int]) -> str:
+    similar = get_close_matches(name, known, 3)
+    if similar:
+        return f"; did you mean {', '.join(map(repr, similar))}?"
+    return "; give the name as in speakers.json"

@@ -1,4 +1,4 @@
-"""The start of a training with adapters: the head learns from the frozen backbone first."""
+"""Train the head on the frozen backbone before adapters are added."""
 
 from typing import Any
 
@@ -16,17 +16,18 @@ def start_on_frozen(
     options: TrainOptions,
     arguments: EmoNetTrainingArguments,
 ) -> None:
-    """Fit standardiser and head to the frozen backbone's read-outs, then put the adapters
-    on, in place.
+    """Fit standardizer and head to the frozen backbone, then add adapters, in place.
 
-    A new head's gradients would first pull the adapters about; a head that has learnt
-    what the frozen read-outs hold starts them where `emonet-fast` ends. Its features are
-    cached, so this costs one pass over the corpus, once.
+    The gradients of a random head would disturb the adapters. A head trained on the
+    frozen features starts them where `emonet-fast` ends. The features are cached, so this
+    costs one pass over the corpus, once.
 
     Args:
-        corpus: With train and validation.
-        arguments: Of the training that follows, with `lora_rank`; the head learns for
-            `head_epochs`.
+        model: The model, without adapters.
+        corpus: The encoded train and validation splits.
+        options: The options of the run.
+        arguments: Arguments of the training that follows, with `lora_rank`; the head
+            trains for `head_epochs`.
     """
     if model.config.standardize or arguments.head_epochs:
         corpus.attach_turn_features(model, options.cache_dir, options.progress)

@@ -1,4 +1,4 @@
-"""What a training run or an evaluation is asked for."""
+"""The options of a training run and of an evaluation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,25 +16,25 @@ class TrainOptions:
         dataset: Name of a corpus, or a file or folder.
         output_dir: The run folder.
         data_dir: Folder with the corpus's files.
-        preset: Name of a packed or a prompted preset; empty for a prompted model made
-            without one.
+        preset: Name of a packed or a prompted preset; empty for a prompted model without
+            a preset.
         backbone: Hub id, folder, or name of an embedded backbone.
-        seed: Of every random number.
+        seed: Seed of all random numbers.
         config_overrides: `EmoNetConfig` fields, or `PromptSettings` fields of a prompted
             preset.
-        training_overrides: `EmoNetTrainingArguments` fields; of a prompted preset also
+        training_overrides: `EmoNetTrainingArguments` fields; for a prompted preset also
             `own_share` and fields of `TaskSettings`.
-        knowledge: Concept graph (or `none`) and affect lexicon of a context module that
+        knowledge: Concept graph (or `none`) and affect lexicon, for a context module that
             reads concepts.
-        cache_dir: Where features of frozen encoders are kept, by default in emonet's
-            cache folder.
+        cache_dir: Folder for features of frozen encoders, by default in emonet's cache
+            folder.
         progress: Show progress bars.
-        resume: Go on from the last whole checkpoint in the run folder.
-        calibrate: Fit the temperature of the scores on validation and keep it in the
+        resume: Continue from the last complete checkpoint in the run folder.
+        calibrate: Fit the temperature of the scores on validation and store it in the
             configuration.
-        store: Speaker store that a prompted preset takes its biographies from.
-        load_in_4bit: Frozen weights of a prompted preset in 4 bits while its adapters
-            learn; what is saved is whole.
+        store: Speaker store with the biographies of a prompted preset.
+        load_in_4bit: Load the frozen weights of a prompted preset in 4 bits during
+            training; the saved model has full precision.
     """
 
     dataset: str
@@ -55,11 +55,11 @@ class TrainOptions:
 
     @property
     def checkpoints(self) -> Path:
-        """The folder of the Trainer's checkpoints."""
+        """Folder of the Trainer's checkpoints."""
         return self.output_dir / "checkpoints"
 
     def training_arguments(self, training: Mapping[str, Any]) -> EmoNetTrainingArguments:
-        """The Trainer's arguments: fields of `training`, and what the options decide."""
+        """Make the Trainer's arguments from `training` and these options."""
         return EmoNetTrainingArguments(
             output_dir=str(self.checkpoints), seed=self.seed, disable_tqdm=not self.progress, **training
         )
@@ -73,14 +73,14 @@ class EvaluateOptions:
         dataset: Name of a corpus, or a file or folder.
         data_dir: Folder with the corpus's files.
         split: The split to score.
-        predictions: File that gets one JSON line a turn.
+        predictions: File to write one JSON line per turn to.
         engine: `torch`, or `onnx` for a folder of `export_onnx`.
-        dtype: What PyTorch computes in (`float32`, `bfloat16`); features of frozen
-            encoders stay those that training cached.
-        store: Speaker store that a prompted model takes its biographies from.
-        load_in_4bit: Linear layers in 4 bits, where bitsandbytes runs.
-        cache_dir: Where features of frozen encoders are kept, by default in emonet's
-            cache folder.
+        dtype: PyTorch's data type (`float32`, `bfloat16`); cached features of frozen
+            encoders keep the type of training.
+        store: Speaker store with the biographies of a prompted model.
+        load_in_4bit: Load linear layers in 4 bits; needs bitsandbytes.
+        cache_dir: Folder for features of frozen encoders, by default in emonet's cache
+            folder.
         progress: Show progress bars.
     """
 

@@ -1,6 +1,4 @@
-"""Runs of packed models, which read a dialogue as one sequence and label all its turns at
-once.
-"""
+"""Runs of packed models, which label all turns of a dialogue in one pass."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -32,10 +30,10 @@ from .prompted.presets import PROMPTED_PRESETS, PROMPTED_TRAINING
 
 @dataclass
 class PackedRun(PreparedRun):
-    """A prepared training of a packed model.
+    """A prepared training run of a packed model.
 
     Attributes:
-        corpus: Its train and validation splits.
+        corpus: The encoded train and validation splits.
     """
 
     corpus: EncodedCorpus
@@ -54,7 +52,7 @@ class PackedRun(PreparedRun):
 
 
 class PackedFamily:
-    """The [`Family`] of packed presets and models."""
+    """The [`Family`] of packed models."""
 
     def prepare(self, options: TrainOptions) -> PackedRun:
         _refuse_prompted(options)
@@ -62,9 +60,9 @@ class PackedFamily:
         corpus = EncodedCorpus(conversations.restricted_to(("train", "validation")), processor)
         training = preset_training(options.preset, model.config.is_decoder_backbone)
         training |= options.training_overrides or {}
-        turns = corpus["train"].labels()
+        labels = corpus["train"].labels()
         scheme = training.get("class_weighting", "none")
-        model.config.class_weights = class_weights(turns, len(conversations.labels), scheme)
+        model.config.class_weights = class_weights(labels, len(conversations.labels), scheme)
         corpus.cache_features(model, options.cache_dir, options.progress)
         facts: dict[str, Any] = {}
         if processor.concepts is not None:
@@ -76,7 +74,7 @@ class PackedFamily:
         prepare_adjustment(arguments.logit_adjustment, corpus["train"], model.config.head_members)
         if arguments.lora_rank:
             start_on_frozen(model, corpus, options, arguments)
-            # Anew: accelerate was set up for the head's precision.
+            # Again, because the head's training set up accelerate for another precision.
             arguments = options.training_arguments(training)
         trainer = EmoNetTrainer(
             model=model,
@@ -88,7 +86,7 @@ class PackedFamily:
         )
         training = {"early_stopping_patience": 0, **training}
         settings = {"preset": options.preset, "config": fields, "training": training}
-        return PackedRun(options, model, trainer, len(turns), settings, facts, corpus)
+        return PackedRun(options, model, trainer, len(labels), settings, facts, corpus)
 
     def load(self, dataset: str, data_dir: str | None, config: Any) -> Conversations:
         return load_conversations(
@@ -103,7 +101,7 @@ class PackedFamily:
         self, model: Any, processor: EmoNetProcessor, conversations: Conversations, options: EvaluateOptions
     ) -> ScoredSplit:
         corpus = EncodedCorpus(conversations.restricted_to((options.split,)), processor)
-        if options.engine == "torch":  # an exported graph reads tokens
+        if options.engine == "torch":  # an exported graph reads tokens, not features
             corpus.cache_features(model, options.cache_dir, options.progress)
         model, split = computing_in(model, options.dtype), corpus[options.split]
         memory, progress = corpus.collator.memory, options.progress
@@ -114,11 +112,11 @@ class PackedFamily:
 def build_model(
     options: TrainOptions,
 ) -> tuple[EmoNetForSequenceClassification, EmoNetProcessor, Conversations, dict[str, Any]]:
-    """Build what a training of a packed preset starts from.
+    """Build model, processor and corpus for training a packed preset.
 
     Returns:
         A new model on the backbone, its processor, the corpus with histories, and the
-        configuration as `run.json` states it.
+        configuration as written to `run.json`.
     """
     backbone = options.backbone
     path = resolve_backbone(backbone)
@@ -151,17 +149,17 @@ def build_model(
 
 
 def _refuse_prompted(options: TrainOptions) -> None:
-    """Raise an EmoNetError for what only prompts have, which a packed preset would not
-    read.
-    """
-    alien = [
+    """Raise an EmoNetError for options that only prompted presets read."""
+    unsupported = [
         *(set(options.config_overrides or {}) & set(PromptSettings.__dataclass_fields__)),
         *(set(PROMPTED_TRAINING) & set(options.training_overrides or {})),
         *(name for name in ("store", "load_in_4bit") if getattr(options, name)),
     ]
-    if alien:
+    if unsupported:
         known = ", ".join(PROMPTED_PRESETS)
-        raise EmoNetError(f"{options.preset!r} takes no {alien[0]}, which is for prompted presets: {known}.")
+        raise EmoNetError(
+            f"{options.preset!r} takes no {unsupported[0]}, which is for prompted presets: {known}."
+        )
 
 
 def _concepts(
@@ -170,7 +168,7 @@ def _concepts(
     graph: str,
     affect: str,
 ) -> ConceptTable | None:
-    """The concepts beside the words of the training turns, for a module that reads them."""
+    """Concepts of the training turns' words, if the context module reads them."""
     module = context_module_class(context_module)
     if module is None or not module.uses_concepts or graph == "none":
         return None

@@ -1,6 +1,4 @@
-"""The steps of a training run, whatever the family of its model: prepare, fit, score,
-write.
-"""
+"""Take a training run of any family through its steps: prepare, fit, score, write."""
 
 import shutil
 import time
@@ -24,9 +22,10 @@ def run_training(
     options: TrainOptions,
     prepare: Callable[[TrainOptions], PreparedRun],
 ) -> tuple[PreparedRun, dict[str, Any]]:
-    """Take a training through all its steps.
+    """Train a model and write its run folder.
 
     Args:
+        options: The options of the run.
         prepare: The family's first step.
 
     Returns:
@@ -46,16 +45,14 @@ def run_training(
 
 
 def fit(run: PreparedRun) -> None:
-    """Train, from the last whole checkpoint where the run is resumed, and fit what is
-    fitted after it.
-    """
+    """Train, or resume training, then fit what follows it (`run.adjust`)."""
     checkpoint = last_whole_checkpoint(run.options.checkpoints) if run.options.resume else None
     run.trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     run.facts |= run.adjust()
 
 
 def record_of(run: PreparedRun, **seconds: float) -> dict[str, Any]:
-    """The content of `run.json`; `seconds` are those of the steps."""
+    """Make the content of `run.json`; `seconds` are the durations of the steps."""
     state = run.trainer.state
     return run_record(
         run.model,
@@ -70,9 +67,7 @@ def record_of(run: PreparedRun, **seconds: float) -> dict[str, Any]:
 
 
 def write(run: PreparedRun, scored: ScoredSplit, record: dict[str, Any]) -> None:
-    """Write the run folder: the checkpoint, the record, and validation's figures,
-    predictions and plots.
-    """
+    """Write the run folder: checkpoint, record, and the report on validation."""
     output, model, args = run.options.output_dir, run.model, run.trainer.args
     if run.options.calibrate:
         model.config.calibration_temperature = temperature_of(scored.logits, scored.labels)

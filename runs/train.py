@@ -12,12 +12,11 @@ from .prompted.presets import PROMPTED_PRESETS
 
 
 def train_run(dataset: str, output_dir: str | Path, **options: Any) -> dict[str, Any]:
-    """Train a preset on a corpus, keep the best epoch on validation, and write the run
-    folder.
+    """Train a preset, keep the best epoch on validation, and write the run folder.
 
-    The folder holds the checkpoint, tokenizer, `speakers.json`, `run.json` (what was run,
-    every epoch's figures), and the validation's `metrics.json`, `predictions.jsonl` and
-    plots. The test split is not read.
+    The folder holds the checkpoint, tokenizer, `speakers.json`, `run.json` (settings and
+    metrics of every epoch), and `metrics.json`, `predictions.jsonl` and plots of the
+    validation split. The test split is not read.
 
     Args:
         dataset: Name of a corpus, or a file or folder.
@@ -28,9 +27,8 @@ def train_run(dataset: str, output_dir: str | Path, **options: Any) -> dict[str,
         The content of `run.json`.
 
     Raises:
-        EmoNetError: for a corpus, preset, backbone or option that can't be used, saying
-            why.
+        EmoNetError: If the corpus, preset, backbone or an option cannot be used.
     """
-    asked = TrainOptions(dataset=dataset, output_dir=Path(output_dir), **options)
-    family: Family = PromptedFamily() if asked.preset in PROMPTED_PRESETS else PackedFamily()
-    return run_training(asked, family.prepare)[1]
+    run = TrainOptions(dataset=dataset, output_dir=Path(output_dir), **options)
+    family: Family = PromptedFamily() if run.preset in PROMPTED_PRESETS else PackedFamily()
+    return run_training(run, family.prepare)[1]

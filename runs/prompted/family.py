@@ -1,4 +1,4 @@
-"""Runs of prompted models, which answer one prompt a turn."""
+"""Runs of prompted models, which answer one prompt per turn."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -43,10 +43,10 @@ _DEFAULTS: dict[str, Any] = {
 
 @dataclass
 class PromptedRun(PreparedRun):
-    """A prepared training of a prompted model.
+    """A prepared training run of a prompted model.
 
     Attributes:
-        validation: The turns that choose the epoch.
+        validation: The split that selects the best epoch.
     """
 
     validation: PromptedSplit
@@ -59,7 +59,7 @@ class PromptedRun(PreparedRun):
 
 
 class PromptedFamily:
-    """The [`Family`] of prompted presets and models."""
+    """The [`Family`] of prompted models."""
 
     def prepare(self, options: TrainOptions) -> PromptedRun:
         settings = preset_settings(options.preset, options.config_overrides)
@@ -82,8 +82,8 @@ class PromptedFamily:
     ) -> ScoredSplit:
         """Score a split turn by turn.
 
-        A turn's biographies are written anew from what the turn may see; trajectories are
-        the model's own predictions, and training labels.
+        A turn's biography is written from what the turn may see. Trajectories hold
+        training labels and the model's own predictions.
         """
         model = computing_in(model, options.dtype)
         visible = [name for name in ("train", options.split) if name in conversations]
@@ -109,12 +109,13 @@ def prepare_prompted(
     biographer: Biographer | None,
     training: Mapping[str, Any],
 ) -> PromptedRun:
-    """Set up model, splits and trainer; a first stage is learnt here.
+    """Set up model, splits and trainer, and train the first stage if there is one.
 
     Args:
-        conversations: With histories at least as long as the trajectory.
-        settings: What a prompt holds.
-        biographer: Writes the biographies that `settings` asks for.
+        options: The options of the run.
+        conversations: The corpus, with histories at least as long as the trajectory.
+        settings: The content of a prompt.
+        biographer: Writes the biographies, if `settings` asks for them.
         training: `own_share`, fields of [`TaskSettings`] and `EmoNetTrainingArguments`.
     """
     training = {**_DEFAULTS, **training}
@@ -136,15 +137,15 @@ def prepare_prompted(
         model.processor.demonstrations = bank
     turns = PromptedSplit("train", train, model, emotions, biographer, tasks)
     validation = PromptedSplit("validation", conversations["validation"], model, emotions, biographer)
-    # Before the training: a store that is gone or locked by then must not cost it.
+    # Before training, so that a missing or locked store fails early.
     model.processor.biographies = biographies_of(list(conversations.speakers), biographer)
     if isinstance(biographer, DialogueBiographer):
         model.processor.use_biographer(biographer)
     model.config.class_weights = class_weights(turns.labels(), len(model.labels), arguments.class_weighting)
     if arguments.lora_rank:
         add_adapters(model, LoraSettings.of(arguments))
-        # The head's rows are the label words' own: what is trained is the transformer
-        # below it.
+        # The head's rows are the embeddings of the label words; only the transformer
+        # below it is trained.
         model.language_model.get_output_embeddings().requires_grad_(False)
     first_stage = learn_first_stage(model, turns.dialogues, tasks, arguments, options.progress)
     trainer = PromptedTrainer(
@@ -157,14 +158,14 @@ def prepare_prompted(
         compute_metrics=lambda _: {},
         callbacks=[OwnTrajectories(model, turns, own_share if settings.trajectory else 0.0)],
     )
-    asked = {
+    requested = {
         "preset": options.preset or None,
         "config": asdict(settings),
         "own_share": own_share,
         "load_in_4bit": options.load_in_4bit,
     }
     facts = {"tasks": asdict(tasks), "first_stage": first_stage}
-    return PromptedRun(options, model, trainer, len(turns), asked, facts, validation)
+    return PromptedRun(options, model, trainer, len(turns), requested, facts, validation)
 
 
 def train_prompted(
@@ -183,24 +184,29 @@ def train_prompted(
     progress: bool = True,
     **training: Any,
 ) -> PromptedEmoNet:
-    """Train a prompted model on a loaded corpus, with any settings and biographer, and
-    write the run folder.
+    """Train a prompted model on a loaded corpus and write the run folder.
 
-    It holds the model with its adapters merged, the adapters alone in `adapter`,
-    `run.json`, and validation's `metrics.json`, `predictions.jsonl` and plots.
+    The folder holds the model with merged adapters, the adapters in `adapter`,
+    `run.json`, and `metrics.json`, `predictions.jsonl` and plots of validation.
 
     Args:
         conversations: `load_conversations(..., history_window=K)`, K at least the
             trajectory's length.
-        settings: What a prompt holds.
-        lora: In place of the fields of `training` that begin with `lora_`.
-        biographer: Writes the biographies that `settings` asks for; see
+        backbone: Hub id, folder, or name of an embedded backbone.
+        output_dir: The run folder.
+        settings: The content of a prompt.
+        lora: Replaces the fields of `training` that begin with `lora_`.
+        biographer: Writes the biographies, if `settings` asks for them; see
             [`biographer_for`].
-        load_in_4bit: The frozen weights in 4 bits while the adapters learn; what is saved
-            is whole.
+        seed: Seed of all random numbers.
+        load_in_4bit: Load the frozen weights in 4 bits during training; the saved model
+            has full precision.
+        preset: Name of the preset for the run's record.
         calibrate: Fit the temperature of the scores on validation.
-        training: `own_share` (the largest share of training turns that a trajectory tells
-            by the model's own predictions), `EmoNetTrainingArguments` and fields of
+        resume: Continue from the last complete checkpoint in the run folder.
+        progress: Show progress bars.
+        training: `own_share` (the maximum share of trajectory labels replaced by the
+            model's own predictions), and fields of `EmoNetTrainingArguments` and
             [`TaskSettings`].
     """
     if lora is not None:

@@ -1,6 +1,4 @@
-"""Stage 1 of systems that learn in two: the language model learns to write answers before
-it learns the emotions.
-"""
+"""Train the first stage of two-stage systems: write answers, before the emotions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,55 +11,59 @@ from transformers.utils import logging
 
 from ...errors import EmoNetError
 from ...processing_emonet import NO_LABEL, pad_rows
+from ...prompted.modeling import PromptedEmoNet
 from .tasks import TaskSettings, speaker_examples
 
 logger = logging.get_logger(__name__)
 
 
 class AnswerModel(nn.Module):
-    """The language model of a prompted read-out, which learns the tokens of answers.
+    """The language model of a prompted model, with a loss on answer tokens.
 
     Args:
-        model: A [`PromptedEmoNet`] with adapters; they are what is trained, and stage 2
-            goes on with them.
+        model: A model with adapters. The first stage trains them, the second continues
+            with them.
     """
 
-    def __init__(self, model: Any):
+    def __init__(self, model: PromptedEmoNet):
         super().__init__()
         self.transformer, self.head = model.adapted, model.language_model.get_output_embeddings()
 
     def forward(self, input_ids: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
-        """The mean cross entropy of answer tokens.
+        """Mean cross entropy of the answer tokens.
 
         Args:
-            input_ids: (B, L), prompt and answer, padded on the right. labels: (B, L),
-                -100 but on the answers' tokens.
+            input_ids: (B, L), prompt and answer, padded on the right.
+            labels: (B, L), the answer tokens, -100 elsewhere.
         """
-        # In a causal model nothing looks at the padding behind it.
+        # No attention mask: in a causal model no token sees the padding on its right.
         hidden = self.transformer(input_ids=input_ids, use_cache=False).last_hidden_state
-        wanted = labels[:, 1:] != NO_LABEL
-        # The vocabulary is wide: it is computed where an answer is read and nowhere else.
-        logits = self.head(hidden[:, :-1][wanted]).float()
-        return {"loss": functional.cross_entropy(logits, labels[:, 1:][wanted])}
+        is_answer = labels[:, 1:] != NO_LABEL
+        # The vocabulary is large: compute logits only at answer tokens.
+        logits = self.head(hidden[:, :-1][is_answer]).float()
+        return {"loss": functional.cross_entropy(logits, labels[:, 1:][is_answer])}
 
 
 def learn_first_stage(
-    model: Any,
+    model: PromptedEmoNet,
     dialogues: Sequence[Mapping[str, Any]],
     tasks: TaskSettings,
-    arguments: Any,
+    arguments: TrainingArguments,
     progress: bool = False,
 ) -> dict[str, Any] | None:
-    """Train a prompted model for the first stage of `tasks`; None where there is none.
+    """Train the first stage of `tasks`, if there is one.
 
     Args:
-        dialogues: Training dialogues (rows of the `dialogues` view). arguments:
-            `TrainingArguments` of the stage that follows, whose learning rate, warm-up
-            and device are this one's too.
+        model: A model with adapters.
+        dialogues: Training dialogues (rows of the `dialogues` view).
+        tasks: Names the first stage and its settings.
+        arguments: Arguments of the stage that follows; both share learning rate, warm-up
+            and device.
+        progress: Show progress bars.
 
     Returns:
-        What was learnt, for the run's record: `task`, `annotator`, `examples`, `losses`
-        by epoch.
+        Facts for the run's record (`task`, `annotator`, `examples`, `losses` by epoch),
+        or None without a first stage.
     """
     if not tasks.first_stage or not tasks.first_stage_epochs:
         return None
@@ -97,36 +99,40 @@ def learn_first_stage(
 def answer_rows(
     tokenizer: Any, examples: Sequence[tuple[str, str]], max_tokens: int
 ) -> list[dict[str, list[int]]]:
-    """Prompts and answers → `input_ids` and `labels`; an answer ends with the end of a
-    turn.
+    """Tokenize prompts and answers into rows of `input_ids` and `labels`.
 
-    One that is over `max_tokens` is left out, with a warning that counts them.
+    An answer ends with the end-of-turn token. Examples longer than `max_tokens` are
+    dropped with a warning that counts them.
     """
     rows = []
     for prompt, answer in examples:
-        asked = tokenizer(prompt, add_special_tokens=False, verbose=False)["input_ids"]
-        told = [*tokenizer(answer, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
-        if len(asked) + len(told) <= max_tokens:
-            rows.append({"input_ids": asked + told, "labels": [NO_LABEL] * len(asked) + told})
+        prompt_ids = tokenizer(prompt, add_special_tokens=False, verbose=False)["input_ids"]
+        answer_ids = [*tokenizer(answer, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+        if len(prompt_ids) + len(answer_ids) <= max_tokens:
+            labels = [NO_LABEL] * len(prompt_ids) + answer_ids
+            rows.append({"input_ids": prompt_ids + answer_ids, "labels": labels})
     if len(rows) < len(examples):
-        left_out = len(examples) - len(rows)
+        dropped = len(examples) - len(rows)
         logger.warning(
-            f"Stage 1: {left_out} of {len(examples)} examples are over {max_tokens} tokens and left out."
+            f"Stage 1: {dropped} of {len(examples)} examples are over {max_tokens} tokens and left out."
         )
     if not rows:
         raise EmoNetError("Stage 1 has nothing to learn: no example fits, or no training dialogue gives one.")
     return rows
 
 
-def learn_answers(model: Any, examples: Sequence[tuple[str, str]], **training: Any) -> dict[str, Any]:
+def learn_answers(
+    model: PromptedEmoNet, examples: Sequence[tuple[str, str]], **training: Any
+) -> dict[str, Any]:
     """Train the adapters of a prompted model to write answers.
 
     Args:
-        examples: Prompts, up to where an answer begins, and answers. training:
-            `TrainingArguments` fields.
+        model: A model with adapters.
+        examples: Pairs of a prompt (up to the answer) and an answer.
+        training: `TrainingArguments` fields.
 
     Returns:
-        `examples`, `tokens` of answers, and the `losses` by epoch.
+        `examples`, `answer_tokens`, and the `losses` by epoch.
     """
     rows = answer_rows(model.tokenizer, examples, model.prompts.max_tokens)
     defaults = {
@@ -139,7 +145,7 @@ def learn_answers(model: Any, examples: Sequence[tuple[str, str]], **training: A
     trainer = Trainer(
         model=AnswerModel(model),
         args=arguments,
-        train_dataset=rows,  # type: ignore[arg-type]
+        train_dataset=rows,
         data_collator=lambda batch: _collate(batch, model.tokenizer.pad_token_id),
     )
     trainer.train()

@@ -1,40 +1,37 @@
-"""Presets of the prompted read-out: what a prompt holds and how the model that answers it
-is trained.
+"""Presets of prompted models: the content of the prompts and the training.
 
-The systems of the field that are language models stand here on emonet's machinery. What
-they share, against their papers: any causal language model in place of LLaMA 2; quoted
-prompts in chat form, in which an utterance can't pass for an instruction; the speakers'
-names in place of a number for every dialogue; the answer scored over the label words, not
-parsed from free text; the
-best epoch (BiosERC: the best of evaluations every 50 steps) kept by validation; the
-gradient's batch smaller than on four GPUs; prompts as long as the model can read, not
-1,024 tokens; float32, or bfloat16 where it is asked for.
+The field's systems that are language models, on emonet's implementation. They all differ
+from their papers in these points: any causal language model instead of LLaMA 2; quoted
+prompts in chat form, so that an utterance cannot act as an instruction; the speakers'
+names instead of a number in each dialogue; the answer is scored over the label words, not
+parsed from free text; the best epoch on validation is kept (BiosERC: the best of
+evaluations every 50 steps); smaller batches than on four GPUs; prompts as long as the
+model can read, not 1,024 tokens; float32, or bfloat16 on request.
 
 - **instructerc** (Lei et al. 2023, InstructERC, arXiv 2309.11911): twelve earlier turns,
-  the label statement, and the most similar training turn as demonstration; stage 1 tells
-  who spoke an utterance, stage 2 the emotion, with α = 0.1 of the emotion-impact task.
-  Against the paper: the answer of stage 1 is one of the dialogue's names, not of nine
-      slots; a demonstration in training is of any label, as at evaluation, since one of
-      the turn's own label tells the answer
-  (`demonstrations_share_label=True` has the paper's), and never of the turn's own
-  dialogue; no unified training on three corpora.
+  the label statement, and the most similar training turn as demonstration. Stage 1 learns
+  speaker identification, stage 2 the emotion, with the emotion-impact task at α = 0.1.
+  Differences from the paper: the answer of stage 1 is one of the dialogue's names, not
+  one of nine slots; a demonstration in training may have any label, as at evaluation,
+  because one with the turn's own label gives the answer away
+  (`demonstrations_share_label=True` follows the paper), and never comes from the turn's
+  own dialogue; no unified training on three corpora.
 - **ckerc** (Fu et al. 2024, CKERC, arXiv 2403.07260 v1): stage 1 learns the common sense
-  of the interlocutors that an instruct model wrote of the training turns; stage 2 the
-  emotion. When the model is used nobody writes anything. Against the paper, as far as its
-  specification is known: beside the listeners' reaction also what the speaker intends.
+  about the interlocutors that an instruct model wrote of the training turns, stage 2 the
+  emotion. Inference needs no annotations. Difference from the paper, as far as its
+  specification is known: besides the listeners' reaction also the speaker's intent.
 - **laerc-s** (Fu et al. 2025, LaERC-S, COLING; v2 of the same paper): the same with one
-  characteristic, the listeners' reaction, as in its main table; `first_stage` takes any
-  of its nine. Against both papers: the writer is `smollm2` by default, not a model of
-  billions of parameters.
+  characteristic, the listeners' reaction, as in its main table; `first_stage` accepts any
+  of its nine. Difference from both papers: the writer is `smollm2` by default, not a
+  model with billions of parameters.
 - **bioserc** (Xue et al. 2024, BiosERC, ICANN): five earlier turns and a biography of the
   speaker by an instruct model. The paper's prompts also hold the five turns that follow,
-  and its biographies are written from the whole dialogue: so does the preset with
-  `causal=False` alone; else a biography is written from what its speaker said in earlier
-  dialogues. Against the
-  paper: biographies of some 80 tokens by a small model, not 250 words by one of 70
-      billion parameters; biography and turns in
-  the user's message, not the system's; weights in full precision, no packing; its form on
-  RoBERTa is not here.
+  and its biographies are written from the whole dialogue; so it is here with
+  `causal=False`. By default a biography is written from what its speaker said in earlier
+  dialogues. Differences from the paper: biographies of about 80 tokens by a small model,
+  not 250 words by a model with 70 billion parameters; biography and turns in the user's
+  message, not the system's; weights in full precision, no packing. Its RoBERTa variant is
+  not included.
 """
 
 from dataclasses import dataclass, field, replace
@@ -44,22 +41,23 @@ from ...errors import EmoNetError
 from ...prompted.configuration import PromptSettings, prompt_settings
 from .tasks import TaskSettings
 
-# What `train_prompted` takes and no packed model does.
+# Training options that `train_prompted` accepts and packed models do not.
 PROMPTED_TRAINING = ("own_share", *TaskSettings.__dataclass_fields__)
 
 
 @dataclass(frozen=True)
 class PromptedPreset:
-    """A named form of prompt with its training.
+    """The prompt settings and the training of a preset.
 
     Attributes:
-        settings: What a prompt holds. training: What `train_prompted` takes besides
-            (`own_share`, `class_weighting`, fields of `TaskSettings` and
-            `EmoNetTrainingArguments`, `lora_rank` and the others of `LoraSettings` behind
-            `lora_`).
-        summary / paper: For the list of presets.
-        non_causal: What of the settings is another where `causal=False` is asked for;
-            `None` where there is no such form.
+        settings: The content of a prompt.
+        training: Training options of `train_prompted` (`own_share`, fields of
+            `TaskSettings` and `EmoNetTrainingArguments`, with those of `LoraSettings`
+            prefixed with `lora_`).
+        summary: One line for the list of presets.
+        paper: The source, for the list of presets.
+        non_causal: Settings that change with `causal=False`; None if the preset has no
+            non-causal form.
     """
 
     settings: PromptSettings
@@ -69,18 +67,18 @@ class PromptedPreset:
     non_causal: dict[str, Any] | None = None
 
     def prompts(self, causal: bool = True, **changes: Any) -> PromptSettings:
-        """What its prompts hold, with some settings changed.
+        """The prompt settings, with `changes`.
 
         Raises:
-            EmoNetError: for `causal=False` where it has no such form.
+            EmoNetError: If `causal=False` and the preset has no non-causal form.
         """
         if not causal and self.non_causal is None:
-            raise EmoNetError("This preset has no form that sees later turns: leave causal=True.")
+            raise EmoNetError("This preset has no form that sees later turns; leave causal=True.")
         return replace(self.settings, **{**({} if causal else self.non_causal or {}), **changes})
 
 
-# LoRA of rank 16 on queries, keys and values, at 2e-4, as InstructERC has it and those
-# after it.
+# LoRA of rank 16 on queries, keys and values with learning rate 2e-4, as in InstructERC
+# and its successors.
 _FIELD: dict[str, Any] = {
     "lora_rank": 16,
     "lora_target_modules": "q_proj,k_proj,v_proj",
@@ -108,25 +106,25 @@ PROMPTED_PRESETS: dict[str, PromptedPreset] = {
             "own_share": 0.5,
             "save_strategy": "no",
         },
-        "EmoNet on a language model with LoRA: one prompt a turn, with biography and emotional trajectory",
+        "EmoNet on a language model with LoRA: one prompt per turn, with biography and emotional trajectory",
         "EmoNet thesis; Hu et al. 2022, LoRA (ICLR)",
     ),
     "instructerc": PromptedPreset(
         PromptSettings(window=12, label_statement=True, demonstrations=1),
         {**_FIELD, "first_stage": "speakers", "impact_weight": 0.1},
-        "InstructERC: label statement, a demonstration from the training turns, speaker and emotion-impact tasks",
+        "InstructERC: label statement, a training turn as demonstration, speaker and emotion-impact tasks",
         "Lei et al. 2023, InstructERC (arXiv 2309.11911)",
     ),
     "ckerc": PromptedPreset(
         PromptSettings(window=12, label_statement=True),
         {**_FIELD, "first_stage": "oReact,xIntent"},
-        "CKERC: learns first how listeners react and what the speaker intends, as an instruct model wrote it",
+        "CKERC: first learns an instruct model's view of the listeners' reaction and the speaker's intent",
         "Fu et al. 2024, CKERC (arXiv 2403.07260 v1)",
     ),
     "laerc-s": PromptedPreset(
         PromptSettings(window=12, label_statement=True),
         {**_FIELD, "first_stage": "oReact"},
-        "LaERC-S: learns first one characteristic of the speaker or the listeners, as an instruct model wrote it",
+        "LaERC-S: first learns an instruct model's view of one speaker or listener characteristic",
         "Fu et al. 2025, LaERC-S (COLING)",
     ),
     "bioserc": PromptedPreset(
@@ -154,10 +152,12 @@ PROMPTED_PRESETS: dict[str, PromptedPreset] = {
 
 
 def preset_settings(preset: str, overrides: dict[str, Any] | None = None) -> PromptSettings:
-    """A preset's prompts, with other settings where `overrides` has them; `causal=False`
-    is the form that sees later turns.
+    """The prompt settings of a preset, with `overrides`.
+
+    Args:
+        overrides: `PromptSettings` fields; `causal=False` selects the non-causal form.
     """
     changes = dict(overrides or {})
     causal = changes.pop("causal", True)
-    prompt_settings(changes)  # names the unknown
+    prompt_settings(changes)  # raises for unknown fields
     return PROMPTED_PRESETS[preset].prompts(causal, **changes)

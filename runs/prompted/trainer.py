@@ -1,6 +1,4 @@
-"""The Trainer of prompted models: prompts of a corpus, the weighted loss, trajectories of
-its own.
-"""
+"""The Trainer of prompted models: prompts of a split, weighted loss, own trajectories."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,6 +17,7 @@ from ...layers.heads import weighted_cross_entropy
 from ...processing_emonet import NO_LABEL, pad_rows
 from ...prompted.modeling import PromptedEmoNet
 from ...prompted.prefix_reader import PrefixReader
+from ...prompted.processing import PromptedProcessor
 from ...prompted.prompts import LabelledTurn
 from ...speakers.biographies.choose import Biographer
 from ...speakers.biographies.extractive import dialogue_view
@@ -27,109 +26,124 @@ from .tasks import TaskSettings, impact_prompt
 from .trajectory import EmotionRecord
 
 
-class PromptedSplit(Dataset):
-    """A split's turns as prompts, each written when it is asked for, since trajectories
-    change in training.
+class PromptedSplit(Dataset[dict[str, Any]]):
+    """A split's turns as prompts, built on access, as trajectories change in training.
 
     Args:
-        dialogues: Rows of the `dialogues` view, with `speaker_history_index`. record: The
-            corpus's emotions.
-        biographer: Writes a speaker's biography as far as a view reaches; `None` for
-            none.
-        tasks: What training adds to a turn: the prompt of the emotion-impact task,
-            demonstrations by label.
+        name: Name of the split; only `train` uses the model's own predictions in place of
+            labels, and only its demonstrations exclude the turn's dialogue.
+        dialogues: Rows of the `dialogues` view, with `speaker_history_index`.
+        model: Provides the prompts and the processor.
+        record: The corpus's emotions.
+        biographer: Writes a speaker's biography from what a view may see; None for no
+            biographies.
+        tasks: Additions in training: the emotion-impact prompt, demonstrations by label.
     """
 
     def __init__(
-        self, name: str, dialogues: Sequence[Mapping[str, Any]], model: PromptedEmoNet, record: EmotionRecord,
-        biographer: Biographer | None = None, tasks: TaskSettings | None = None,
-    ):  # fmt: skip
+        self,
+        name: str,
+        dialogues: Sequence[Mapping[str, Any]],
+        model: PromptedEmoNet,
+        record: EmotionRecord,
+        biographer: Biographer | None = None,
+        tasks: TaskSettings | None = None,
+    ):
         self.name, self.dialogues, self.record = name, list(dialogues), record
         self._prompts = model.prompts
+        # (dialogue, turn) of every turn, and the indices in it of the labelled ones.
         self.turns = [
-            (number, place) for number, row in enumerate(self.dialogues) for place in range(len(row["turns"]))
+            (dialogue, turn)
+            for dialogue, row in enumerate(self.dialogues)
+            for turn in range(len(row["turns"]))
         ]
-        self.examples = [place for place, turn in enumerate(self.turns) if self.label(*turn) != NO_LABEL]
-        self._biographies = [self._written(row, biographer) for row in self.dialogues]
+        self.examples = [index for index, turn in enumerate(self.turns) if self.label(*turn) != NO_LABEL]
+        self._biographies = [self._biographies_of(row, biographer) for row in self.dialogues]
         self._tasks = tasks or TaskSettings()
-        self._demonstrations = [self._shown(number, model.processor) for number in range(len(self.dialogues))]
+        self._demonstrations = [
+            self._demonstrations_of(dialogue, model.processor) for dialogue in range(len(self.dialogues))
+        ]
 
     def __len__(self) -> int:
         return len(self.examples)
 
-    def __getitem__(self, place: int) -> dict[str, Any]:
-        number, turn = self.turns[self.examples[place]]
-        example = {"input_ids": self.prompt(number, turn), "labels": [self.label(number, turn)]}
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        dialogue, turn = self.turns[self.examples[index]]
+        example = {"input_ids": self.prompt(dialogue, turn), "labels": [self.label(dialogue, turn)]}
         if self._tasks.impact_weight:
-            example["impact_input_ids"] = impact_prompt(self._prompts, self.dialogues[number]["turns"], turn)
+            turns = self.dialogues[dialogue]["turns"]
+            example["impact_input_ids"] = impact_prompt(self._prompts, turns, turn)
         return example
 
-    def prompt(self, number: int, place: int) -> list[int]:
-        """The tokens of the prompt for a dialogue's turn."""
-        turns = self.dialogues[number]["turns"]
-        biography = self._biographies[number].get(turns[place]["speaker"], "")
-        felt = self.record.lines(turns[place], scheduled=self.name == "train")
-        return self._prompts.tokens(turns, place, biography, felt, self._demonstrations[number][place])
+    def prompt(self, dialogue: int, turn: int) -> list[int]:
+        """Tokens of the prompt for a dialogue's turn."""
+        turns = self.dialogues[dialogue]["turns"]
+        biography = self._biographies[dialogue].get(turns[turn]["speaker"], "")
+        trajectory = self.record.trajectory(turns[turn], scheduled=self.name == "train")
+        demonstrations = self._demonstrations[dialogue][turn]
+        return self._prompts.tokens(turns, turn, biography, trajectory, demonstrations)
 
-    def label(self, number: int, place: int) -> int:
-        """A turn's label, -100 for none."""
-        emotion = self.dialogues[number]["turns"][place]["emotion"]
+    def label(self, dialogue: int, turn: int) -> int:
+        """A turn's label, -100 if it has none."""
+        emotion = self.dialogues[dialogue]["turns"][turn]["emotion"]
         return NO_LABEL if emotion is None or emotion < 0 else emotion
 
     def labels(self) -> np.ndarray:
-        """(N,) the label of every turn in order, -100 where unlabelled."""
+        """(N,) label of every turn in order, -100 if unlabelled."""
         return np.array([self.label(*turn) for turn in self.turns], dtype=np.int64)
 
     def by_dialogue(self, scores: np.ndarray) -> list[np.ndarray]:
-        """(N, C) scores of all turns → (T, C) of each dialogue."""
+        """Split scores (N, C) of all turns into (T, C) for each dialogue."""
         return np.split(scores, np.cumsum([len(row["turns"]) for row in self.dialogues])[:-1])
 
-    def _written(self, row: Mapping[str, Any], biographer: Biographer | None) -> dict[str, str]:
+    def _biographies_of(self, row: Mapping[str, Any], biographer: Biographer | None) -> dict[str, str]:
         if biographer is None or not self._prompts.settings.biography:
             return {}
         view = dialogue_view(self.name, dict(row))
         names = dict.fromkeys(turn["speaker"] for turn in row["turns"])
         return {name: biographer(identity(clean_text(name), row["dialogue_id"]), view).text for name in names}
 
-    def _shown(self, number: int, processor: Any) -> Sequence[Sequence[LabelledTurn]]:
-        """The demonstrations of each turn of a dialogue; a training turn's are never of
-        its own.
+    def _demonstrations_of(
+        self, dialogue: int, processor: PromptedProcessor
+    ) -> Sequence[Sequence[LabelledTurn]]:
+        """Demonstrations for each turn of a dialogue.
+
+        Those of a training turn never come from its own dialogue.
         """
-        turns = self.dialogues[number]["turns"]
+        row = self.dialogues[dialogue]
         if not self._prompts.settings.demonstrations:
-            return [()] * len(turns)
-        texts, training = [turn["text"] for turn in turns], self.name == "train"
+            return [()] * len(row["turns"])
+        texts, training = [turn["text"] for turn in row["turns"]], self.name == "train"
+        emotions: list[str | None] | None = None
         if training and self._tasks.demonstrations_share_label:
-            gold = [self.label(number, place) for place in range(len(turns))]
-            emotions = [None if label == NO_LABEL else self._prompts.labels[label] for label in gold]
-            return processor.demonstrations_for(texts, self.dialogues[number]["dialogue_id"], emotions)
-        return processor.demonstrations_for(
-            texts, self.dialogues[number]["dialogue_id"] if training else None
-        )
+            labels = [self.label(dialogue, turn) for turn in range(len(texts))]
+            emotions = [None if label == NO_LABEL else self._prompts.labels[label] for label in labels]
+        return processor.demonstrations_for(texts, row["dialogue_id"] if training else None, emotions)
 
 
 def predict_split(
     model: PromptedEmoNet, split: PromptedSplit, progress: bool = False
 ) -> tuple[np.ndarray, PrefixReader]:
-    """Log-probabilities (N, C) of every turn of a split, in order of time, and the reader
-    with its count of tokens.
+    """Predict every turn of a split in order of time.
 
-    Each prediction is taken up before the next prompt is written: it is what later
-    trajectories tell.
+    Each prediction is recorded before the next prompt is built, because later
+    trajectories contain it.
+
+    Returns:
+        Log-probabilities (N, C), and the reader with its token counts.
     """
-    model.eval()
+    model.eval()  # type: ignore[no-untyped-call]
     reader = PrefixReader(model.language_model, model.tree)
     scores = []
-    for number, place in tqdm(split.turns, disable=not progress, desc=split.name):
-        scores.append(reader.log_probabilities(split.prompt(number, place)).float().cpu().numpy())
-        split.record.predicted(
-            split.dialogues[number]["turns"][place]["utterance_index"], int(scores[-1].argmax())
-        )
+    for dialogue, turn in tqdm(split.turns, disable=not progress, desc=split.name):
+        scores.append(reader.log_probabilities(split.prompt(dialogue, turn)).float().cpu().numpy())
+        utterance = split.dialogues[dialogue]["turns"][turn]["utterance_index"]
+        split.record.add_prediction(utterance, int(scores[-1].argmax()))
     return np.stack(scores), reader
 
 
 def split_metrics(model: PromptedEmoNet, split: PromptedSplit, scores: np.ndarray) -> dict[str, Any]:
-    """`emotion_metrics` of a split, with its weighted `loss`."""
+    """Compute `emotion_metrics` of a split, and its weighted `loss`."""
     gold = split.labels()
     total, weight = weighted_cross_entropy(
         torch.from_numpy(scores), torch.from_numpy(gold), model.config.class_weights
@@ -138,20 +152,21 @@ def split_metrics(model: PromptedEmoNet, split: PromptedSplit, scores: np.ndarra
 
 
 class PromptedTrainer(EmoNetTrainer):
-    """`EmoNetTrainer` over prompts; it evaluates turn by turn, as the model is used."""
+    """An `EmoNetTrainer` over prompts, which evaluates turn by turn, as at inference."""
 
     required_keys = ("input_ids", "labels")
 
     def __init__(self, impact_weight: float = 0.0, **kwargs: Any):
         super().__init__(**kwargs)
         self.impact_weight = impact_weight
-        self.remove_callback(CardCallback)  # record and card are written with the finished run
+        self.remove_callback(CardCallback)  # the finished run writes its record and card
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """The weighted cross entropy of the emotions, and α times that of the same
-        emotions without the turn itself.
+        """Weighted cross entropy of the main task, plus α times the impact task's.
+
+        Both tasks have the same labels; the emotion-impact prompt lacks the turn's text.
         """
         prefix = "impact_"
         main = {name: value for name, value in inputs.items() if not name.startswith(prefix)}
@@ -181,8 +196,9 @@ class PromptedTrainer(EmoNetTrainer):
 
 
 class OwnTrajectories(TrainerCallback):
-    """From the second epoch on, a growing share of training turns is told with the
-    model's own predictions, up to `share`.
+    """Replace trajectory labels of training turns by the model's own predictions.
+
+    Starts with the second epoch; the share of replaced labels grows linearly to `share`.
     """
 
     def __init__(self, model: PromptedEmoNet, split: PromptedSplit, share: float):
@@ -199,8 +215,9 @@ class OwnTrajectories(TrainerCallback):
 
 
 def collate(examples: Sequence[Mapping[str, Any]], pad: int) -> dict[str, torch.Tensor]:
-    """Prompts → (B, L) tokens and mask, padded on the right, and (B, 1) labels;
-    `impact_…` are those of that task.
+    """Batch prompts: (B, L) tokens and mask, padded on the right, and (B, 1) labels.
+
+    Keys with the prefix `impact_` are those of the emotion-impact task.
     """
     batch = {"labels": torch.tensor([example["labels"] for example in examples])}
     for prefix in ("", "impact_"):

@@ -1,9 +1,7 @@
-"""Emotional trajectories: what a turn's speaker felt lately, told without telling what
-must not be known.
+"""A speaker's recent emotions for the prompt. Never uses validation or test labels.
 
-A training turn's emotion is its label, or, scheduled, what the model itself predicted for
-it; a validation or test turn's emotion is the model's prediction and nothing else, for
-its label is never taken up here.
+The emotion of a training turn is its label or, with scheduled sampling, the model's own
+prediction. The emotion of a validation or test turn is always the model's prediction.
 """
 
 import random
@@ -14,18 +12,18 @@ from ...prompted.prompts import LabelledTurn
 
 
 class EmotionRecord:
-    """What was felt, by utterance: training labels, and predictions of every split as the
-    model makes them.
+    """Emotions by utterance: training labels, and the model's predictions of all splits.
 
     Args:
-        train: The training dialogues (rows of the `dialogues` view), whose labels alone
-            are read.
-        texts: Every utterance's text by `utterance_index`. labels: Label names.
+        train: The training dialogues (rows of the `dialogues` view), the only ones whose
+            labels are read.
+        texts: The text of every utterance, by `utterance_index`.
+        labels: Label names.
 
     Attributes:
-        own_share: How often a training turn is told to another with the model's own
-            prediction, where there is one: what the model meets when it is used. seed: Of
-            the choice which.
+        own_share: Probability that a training turn's label is replaced by the model's own
+            prediction, if there is one, as at inference.
+        seed: Seed of that choice.
     """
 
     def __init__(self, train: Sequence[Mapping[str, Any]], texts: Sequence[str], labels: Sequence[str]):
@@ -39,35 +37,33 @@ class EmotionRecord:
         self.own_share = 0.0
         self.seed = 0
 
-    def predicted(self, utterance: int, label: int) -> None:
-        """Take up what the model says of an utterance."""
+    def add_prediction(self, utterance: int, label: int) -> None:
+        """Record the model's prediction for an utterance."""
         self._predicted[utterance] = label
 
-    def lines(self, turn: Mapping[str, Any], scheduled: bool = False) -> list[LabelledTurn]:
-        """The trajectory in front of a turn, oldest first.
+    def trajectory(self, turn: Mapping[str, Any], scheduled: bool = False) -> list[LabelledTurn]:
+        """The trajectory before a turn, oldest first.
+
+        The corpus decides which earlier utterances a turn may see
+        (`speaker_history_index`). Those without a known emotion are left out.
 
         Args:
-            scheduled: Training turns are told by `own_share`; else by their labels, as
-                where the model is evaluated.
-
-        Which earlier utterances it may see is the corpus's history rule
-        (`speaker_history_index`); those whose emotion may not be known are left out.
+            turn: A turn of the `dialogues` view.
+            scheduled: Replace training labels with probability `own_share`.
         """
-        felt = [(index, self._emotion(index, scheduled)) for index in turn["speaker_history_index"]]
+        history = [(index, self._emotion(index, scheduled)) for index in turn["speaker_history_index"]]
         return [
             LabelledTurn(self._texts[index], self._labels[emotion])
-            for index, emotion in felt
+            for index, emotion in history
             if emotion is not None
         ]
 
     def _emotion(self, utterance: int, scheduled: bool) -> int | None:
-        own = self._predicted.get(utterance)
-        annotated = self._annotated.get(utterance)
-        if annotated is None:
-            return own
-        drawn = (
-            scheduled
-            and own is not None
-            and random.Random(f"{self.seed} {utterance}").random() < self.own_share
-        )
-        return own if drawn else annotated
+        prediction, label = self._predicted.get(utterance), self._annotated.get(utterance)
+        if label is None or (scheduled and prediction is not None and self._draw(utterance)):
+            return prediction
+        return label
+
+    def _draw(self, utterance: int) -> bool:
+        """Whether to replace the label; the same in every call of an epoch."""
+        return random.Random(f"{self.seed} {utterance}").random() < self.own_share

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import LABELS, build
 from tiny_prompted import prompted
+from tiny_store import TinyEmbedder, corpus
 
 from emonet.adapters.lora import LoraSettings, add_adapters, save_adapter
 from emonet.cli.main import main
@@ -30,6 +31,8 @@ from emonet.prompted.configuration import PromptSettings
 from emonet.prompted.demonstrations import Demonstration, DemonstrationBank
 from emonet.runs.forget import forget_in_checkpoint
 from emonet.runs.forget_files import Person, scrubber_of
+from emonet.speakers.store.build import build_store
+from emonet.speakers.store.store import SpeakerStore
 
 NAME = "Zoë Quartzfeld"
 OTHER = "Ann Quartzfeld"  # shares a part of the name and stays
@@ -181,9 +184,9 @@ def test_the_name_is_gone_and_the_model_loads(run: Path, capsys: Any) -> None:
     assert len(locations_of(run)) > 30
     before = EmoNetForSequenceClassification.from_pretrained(run)
     assert main(["forget", NAME, "--model", str(run)]) == 0
-    assert locations_of(run) == []
-    output = capsys.readouterr().out
-    assert NAME not in output and "What this can't remove" in output and "training again" in output
+    assert places_of(run) == []
+    said = capsys.readouterr().out
+    assert NAME not in said and "Cannot be removed" in said and "training again" in said
     for file in (
         "speakers.json",
         "predictions.jsonl",
@@ -223,7 +226,7 @@ def test_forgetting_twice_finds_nothing_and_a_wrong_name_changes_nothing(run: Pa
         forget_in_checkpoint(run, "Zoe Quartzfild")
     assert everything(run) == before
     forget_in_checkpoint(run, NAME)
-    with pytest.raises(EmoNetError, match="nowhere"):
+    with pytest.raises(EmoNetError, match="does not occur"):
         forget_in_checkpoint(run, NAME)
 
 
@@ -233,9 +236,9 @@ def test_an_interrupted_call_can_be_repeated(run: Path, monkeypatch: pytest.Monk
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    for step in ("forget_in", "forget_in_registry", "delete_what_may_show_them"):
+    for step in ("forget_in", "forget_in_registry", "delete_unsearchable"):
         with monkeypatch.context() as patch:
-            patch.setattr(checkpoint_forget._Work, step, interrupted)
+            patch.setattr(checkpoint_forget._Removal, step, interrupted)
             with pytest.raises(KeyboardInterrupt):
                 forget_in_checkpoint(run, NAME)
         EmoNetForSequenceClassification.from_pretrained(run)
@@ -290,6 +293,22 @@ def test_biographies_and_demonstrations_of_a_prompted_model(decoder: Path, tmp_p
     type(lm).from_pretrained(tmp_path)
 
 
+def test_a_speaker_store_in_the_folder_is_cleaned(tokenizer: Any, tmp_path: Path) -> None:
+    model, processor = build(tokenizer, "emonet-thesis")
+    processor.speakers = {"Ann": 1, "Bob": 2}
+    model.processor = processor
+    model.save_pretrained(tmp_path / "run")
+    store = build_store(tmp_path / "run" / "store", corpus(tmp_path / "corpus"), TinyEmbedder())
+    assert store.utterances("Ann")
+    report = forget_in_checkpoint(tmp_path / "run", "Ann")
+    store = SpeakerStore(tmp_path / "run" / "store")
+    assert "Ann" not in {row["name"] for row in store.speakers()}
+    assert "the comet telescope is mine" not in {row.text for row in store.all_utterances()}
+    assert any(file == "store" for file, _ in report.removed)
+    # Bob's `sorry Ann` stays, and the report says so.
+    assert any("name the person" in reason for reason in report.stays)
+
+
 def test_a_name_that_is_a_label_leaves_the_labels_alone(tokenizer: Any, tmp_path: Path) -> None:
     model, processor = build(tokenizer, "emonet-thesis")
     processor.speakers = {"Sad": 1, "Bob": 2}
@@ -310,7 +329,7 @@ def test_a_name_inside_another_name_is_somebody_else(tokenizer: Any, tmp_path: P
         {**ROWS[1], "speaker": "Ann", "text": "Yes, Ann Lee."},
     ]
     write_predictions(tmp_path / "predictions.jsonl", rows)
-    with pytest.raises(EmoNetError, match="is a part of 'Ann Lee'"):
+    with pytest.raises(EmoNetError, match="is part of 'Ann Lee'"):
         forget_in_checkpoint(tmp_path, "Lee")
     forget_in_checkpoint(tmp_path, "Ann")
     (row,) = [json.loads(line) for line in (tmp_path / "predictions.jsonl").read_text("utf-8").splitlines()]
@@ -337,8 +356,8 @@ def test_links_and_folders_that_are_no_checkpoint_are_refused(run: Path, tmp_pat
     (run / "link.txt").symlink_to(elsewhere)
     with pytest.raises(EmoNetError, match="is a link"):
         forget_in_checkpoint(run, NAME)
-    assert elsewhere.read_text("utf-8") == NAME and locations_of(run)
-    with pytest.raises(EmoNetError, match="no checkpoint"):
+    assert elsewhere.read_text("utf-8") == NAME and places_of(run)
+    with pytest.raises(EmoNetError, match="not a checkpoint"):
         forget_in_checkpoint(tmp_path, NAME)
 
 

@@ -43,16 +43,16 @@ def test_a_training_turn_is_told_by_its_label_and_another_by_the_prediction(tmp_
     conversations = load(tmp_path)
     record = record_of(conversations)
     (turns,) = [row["turns"] for row in conversations["validation"]]
-    before = record.lines(turns[2])
+    before = record.trajectory(turns[2])
     assert [(line.text, line.emotion) for line in before][:2] == [
         ("the comet telescope is mine", "a"),
         ("i saw the comet again", "a"),
     ]
     assert all(line.text != "validation comet secret" for line in before), "not labelled by anybody yet"
-    record.predicted(turns[0]["utterance_index"], 3)
+    record.add_prediction(turns[0]["utterance_index"], 3)
     assert (
-        record.lines(turns[2])[-1].emotion == "d"
-        and record.lines(turns[2])[-1].text == "validation comet secret"
+        record.trajectory(turns[2])[-1].emotion == "d"
+        and record.trajectory(turns[2])[-1].text == "validation comet secret"
     )
 
 
@@ -62,15 +62,15 @@ def test_scheduled_predictions_replace_labels_of_training_turns_only_as_far_as_t
     conversations = load(tmp_path)
     record = record_of(conversations)
     turn = conversations["train"][1]["turns"][1]  # Ann's third line
-    gold = [line.emotion for line in record.lines(turn)]
+    gold = [line.emotion for line in record.trajectory(turn)]
     record.own_share = 1.0
-    assert [line.emotion for line in record.lines(turn, scheduled=True)] == gold
+    assert [line.emotion for line in record.trajectory(turn, scheduled=True)] == gold
     for index in turn["speaker_history_index"]:
-        record.predicted(index, 6)
-    assert [line.emotion for line in record.lines(turn, scheduled=True)] == ["g"] * len(gold)
-    assert [line.emotion for line in record.lines(turn)] == gold, "a turn that is evaluated is told labels"
+        record.add_prediction(index, 6)
+    assert [line.emotion for line in record.trajectory(turn, scheduled=True)] == ["g"] * len(gold)
+    assert [line.emotion for line in record.trajectory(turn)] == gold, "a turn that is evaluated is told labels"
     record.own_share = 0.0
-    assert [line.emotion for line in record.lines(turn, scheduled=True)] == gold
+    assert [line.emotion for line in record.trajectory(turn, scheduled=True)] == gold
 
 
 def test_prompts_of_training_turns_alone_hold_scheduled_predictions(
@@ -83,7 +83,7 @@ def test_prompts_of_training_turns_alone_hold_scheduled_predictions(
     record.own_share = 1.0
     for row in conversations["train"]:
         for turn in row["turns"]:
-            record.predicted(turn["utterance_index"], 6)
+            record.add_prediction(turn["utterance_index"], 6)
     after = [[split.prompt(*turn) for turn in split.turns] for split in splits]
     assert after[0] != before[0] and after[1] == before[1]
 

@@ -1,1 +1,1 @@
-"""Speed and memory against the published loop and the bare backbone: `emonet speed`."""
+"""Measure speed and memory against published code and the bare backbone."""

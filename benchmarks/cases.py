@@ -1,5 +1,6 @@
-"""The timed cases: each runs in a process of its own and gives `seconds`, and the `turns`
-and encoded `tokens` they bought.
+"""The cases of `emonet bench`, each run in its own process.
+
+A case returns its `seconds`, and the number of `turns` and encoded `tokens`.
 """
 
 import shutil
@@ -20,21 +21,22 @@ from ..train_trainer import EmoNetTrainer, EmoNetTrainingArguments
 from .published_loop import PublishedLoop
 from .workload import dialogues_of, prepared, tokens_of
 
-BATCH, ACCUMULATION = 1, 8  # as many dialogues a step as the preset, in portions that keep the peak low
+# As many dialogues per step as in the preset, in small batches to limit peak memory.
+BATCH, ACCUMULATION = 1, 8
 
 
 def train_emonet(folder: Path, backbone: str) -> dict[str, Any]:
-    """The `emonet-thesis` preset through `EmoNetTrainer`, packed."""
+    """Train the `emonet-thesis` preset with `EmoNetTrainer`, packed."""
     return _train(folder, backbone)
 
 
 def train_per_turn(folder: Path, backbone: str) -> dict[str, Any]:
-    """The same model with one sequence a turn."""
+    """Train the same model with one sequence per turn."""
     return _train(folder, backbone, context_mode="per_turn")
 
 
 def train_published(folder: Path, backbone: str) -> dict[str, Any]:
-    """The published CoMPM loop, restated."""
+    """Train with the reimplemented loop of CoMPM."""
     dialogues = dialogues_of(folder)
     labels = sorted({turn["emotion"] for turns in dialogues for turn in turns})
     loop = PublishedLoop(str(resolve_backbone(backbone)), len(labels))
@@ -44,40 +46,36 @@ def train_published(folder: Path, backbone: str) -> dict[str, Any]:
 
 
 def train_bare_backbone(folder: Path, backbone: str) -> dict[str, Any]:
-    """The backbone alone, forward, backward and step, on the batches that `train_emonet`
-    trains on.
-    """
+    """Train only the backbone, on the batches of `train_emonet`."""
     trainer = _trainer(folder, backbone)
     batches = list(trainer.get_train_dataloader())
     model: Any = trainer.model
     encoder = model.emonet.encoder.train()
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=5e-5, fused=True)
     with _timed() as timer:
-        for place, batch in enumerate(batches, start=1):
+        for index, batch in enumerate(batches, start=1):
             states = encoder(
                 input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
             ).last_hidden_state
             (states.square().mean() / ACCUMULATION).backward()
-            if place % ACCUMULATION == 0 or place == len(batches):
+            if index % ACCUMULATION == 0 or index == len(batches):
                 optimizer.step()
                 optimizer.zero_grad()
     return {**timer, "turns": _turns(batches), "tokens": tokens_of(batches)}
 
 
 def evaluate_emonet(folder: Path, backbone: str) -> dict[str, Any]:
-    """What `emonet evaluate` does: the memory's vectors come from the cache that training
-    left.
-    """
+    """Evaluate as `emonet evaluate` does, with memory features from training's cache."""
     return _evaluate(folder, backbone, torch.float32)
 
 
 def evaluate_emonet_bf16(folder: Path, backbone: str) -> dict[str, Any]:
-    """The same with `--dtype bfloat16`."""
+    """Evaluate in bfloat16, as `emonet evaluate --dtype bfloat16` does."""
     return _evaluate(folder, backbone, torch.bfloat16)
 
 
 def predict_text(folder: Path, backbone: str) -> dict[str, Any]:
-    """`predict_dialogues` from raw text, the memory's utterances included."""
+    """Predict from raw text with `predict_dialogues`, including memory utterances."""
     from ..inference.predict import predict_dialogues
 
     model, corpus = prepared(folder, backbone, "emonet-thesis")
@@ -91,7 +89,7 @@ def predict_text(folder: Path, backbone: str) -> dict[str, Any]:
 
 
 def evaluate_published(folder: Path, backbone: str) -> dict[str, Any]:
-    """The published loop's evaluation, one turn at a time."""
+    """Evaluate with the reimplemented loop of CoMPM, turn by turn."""
     dialogues = dialogues_of(folder)
     loop = PublishedLoop(str(resolve_backbone(backbone)), 7)
     with _timed() as timer:
@@ -100,24 +98,25 @@ def evaluate_published(folder: Path, backbone: str) -> dict[str, Any]:
 
 
 def stream(folder: Path, backbone: str, near: int = 5, far: int = 200, sessions: int = 3) -> dict[str, Any]:
-    """`EmoNetSession`: seconds of turn 5 and of turn 200, as medians over the turns
-    around them and over sessions.
+    """Stream turns through `EmoNetSession`.
+
+    The seconds of a turn are the median over sessions and over the turns around it.
     """
     from ..inference.session import EmoNetSession
 
     model, corpus = prepared(folder, backbone, "emonet-thesis")
     texts = [turn["text"] for turns in dialogues_of(folder) for turn in turns]
-    taken: dict[int, list[float]] = {}
+    times: dict[int, list[float]] = {}
     with _timed() as timer:
-        for number in range(sessions):
+        for index in range(sessions):
             session = EmoNetSession(model, corpus.processor)
             for turn in range(1, far + 5):
                 started = time.perf_counter()
-                session.add("ABCD"[turn % 4], texts[(turn + 50 * number) % len(texts)])
-                taken.setdefault(turn, []).append(time.perf_counter() - started)
-    by_turn = {turn: median(times) for turn, times in taken.items()}
+                session.add("ABCD"[turn % 4], texts[(turn + 50 * index) % len(texts)])
+                times.setdefault(turn, []).append(time.perf_counter() - started)
+    by_turn = {turn: median(seconds) for turn, seconds in times.items()}
     around = {
-        turn: median(by_turn[place] for place in range(turn - 3, turn + 4)) for turn in (near, 50, 100, far)
+        turn: median(by_turn[nearby] for nearby in range(turn - 3, turn + 4)) for turn in (near, 50, 100, far)
     }
     return {
         **timer,
@@ -129,8 +128,9 @@ def stream(folder: Path, backbone: str, near: int = 5, far: int = 200, sessions:
 
 
 def build_memory_cache(folder: Path, backbone: str) -> dict[str, Any]:
-    """The memory's vectors: each distinct utterance once, then from the cache; and the
-    tokens that histories would cost.
+    """Encode each memory utterance once, then load it from the cache.
+
+    `tokens_if_encoded_by_turn` is the cost of encoding every turn's history.
     """
     from ..data.features import cached_memory_features
 
@@ -149,13 +149,13 @@ def build_memory_cache(folder: Path, backbone: str) -> dict[str, Any]:
         **built,
         "turns": len(corpus.texts),
         "tokens": sum(len(ids) for text, ids in dict(zip(corpus.texts, tokens, strict=True)).items()),
-        "tokens_if_encoded_by_turn": sum(len(tokens[place]) for row in histories for place in row),
+        "tokens_if_encoded_by_turn": sum(len(tokens[index]) for row in histories for index in row),
         "seconds_from_cache": loaded["seconds"],
     }
 
 
 def cold_start(folder: Path, backbone: str) -> dict[str, Any]:
-    """Whole processes: the imports, and a first prediction from a saved checkpoint."""
+    """Time new processes: imports, and the first prediction from a checkpoint."""
     model, corpus = prepared(folder, backbone, "emonet-thesis")
     model.processor = corpus.processor
     checkpoint = folder / "checkpoint"
@@ -169,18 +169,18 @@ def cold_start(folder: Path, backbone: str) -> dict[str, Any]:
         "first_prediction": "from emonet import EmoNetForSequenceClassification as E\n"
         f"E.from_pretrained({str(checkpoint)!r}).predict([{{'speaker': 'Ann', 'text': 'We won!'}}])",
     }
-    taken: dict[str, list[float]] = {name: [] for name in programs}
+    times: dict[str, list[float]] = {name: [] for name in programs}
     with _timed() as timer:
         for _ in range(5):
             for name, program in programs.items():
                 started = time.perf_counter()
                 subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
-                taken[name].append(time.perf_counter() - started)
-    return {**timer, **{f"seconds_{name}": median(times) for name, times in taken.items()}}
+                times[name].append(time.perf_counter() - started)
+    return {**timer, **{f"seconds_{name}": median(seconds) for name, seconds in times.items()}}
 
 
 def pipeline_throughput(folder: Path, backbone: str, sizes: tuple[int, ...] = (1, 4, 16)) -> dict[str, Any]:
-    """Turns a second of the pipeline by `batch_size`."""
+    """Measure the pipeline's turns per second by `batch_size`."""
     from ..pipeline_emonet import EmoNetPipeline
 
     model, corpus = prepared(folder, backbone, "emonet-thesis")
@@ -254,9 +254,8 @@ def _trainer(folder: Path, backbone: str, **config: Any) -> EmoNetTrainer:
 
 
 def _turns(batches: list[dict[str, Any]]) -> int:
-    return sum(
-        int((batch["labels"] >= 0).sum()) for batch in batches
-    )  # a turn that two windows hold is read from one
+    # A turn in two windows has its label in only one of them.
+    return sum(int((batch["labels"] >= 0).sum()) for batch in batches)
 
 
 @contextmanager
@@ -269,18 +268,19 @@ def _timed() -> Iterator[dict[str, float]]:
 
 @contextmanager
 def _tokens_read(model: Any) -> Iterator[dict[str, int]]:
-    """Counts what the encoders are given, padding left out."""
-    read = {"read": 0}
+    """Count the tokens that the encoders read, without padding."""
+    counts = {"read": 0}
     forward, encode = model.forward, model.emonet.encode_utterances
 
-    def counted_forward(**given: Any) -> Any:
-        read["read"] += tokens_of([given])
-        return forward(**given)
+    def counted_forward(**batch: Any) -> Any:
+        counts["read"] += tokens_of([batch])
+        return forward(**batch)
 
     def counted_encode(input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        read["read"] += int(attention_mask.sum())
-        return encode(input_ids, attention_mask)
+        counts["read"] += int(attention_mask.sum())
+        vectors: torch.Tensor = encode(input_ids, attention_mask)
+        return vectors
 
     model.forward, model.emonet.encode_utterances = counted_forward, counted_encode
-    yield read
+    yield counts
     model.forward, model.emonet.encode_utterances = forward, encode

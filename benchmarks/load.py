@@ -1,5 +1,6 @@
-"""The server under load, attack and kills: `python -m emonet.benchmarks.load --model RUN`
-prints its figures as JSON.
+"""Measure `emonet serve` under load, slow clients, and killed workers.
+
+`python -m emonet.benchmarks.load --model RUN` prints the figures as JSON.
 """
 
 import argparse
@@ -26,7 +27,7 @@ SLOW_HEAD = b"POST /v1/emotions HTTP/1.1\r\nHost: load\r\nContent-Length: 1000\r
 
 
 class Server:
-    """`emonet serve` in a process of its own."""
+    """An `emonet serve` process."""
 
     def __init__(self, model: str, options: Sequence[str]):
         with socket.socket() as free:
@@ -39,7 +40,7 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
 
     async def ready(self, workers: int) -> None:
-        """Wait until all workers have their model."""
+        """Wait until all workers have loaded their model."""
         async with aiohttp.ClientSession(self.url) as session:
             while True:
                 try:
@@ -52,12 +53,12 @@ class Server:
                 await asyncio.sleep(0.2)
 
     def workers(self) -> list[psutil.Process]:
-        """The processes that hold a model."""
+        """The processes that have a model."""
         children = psutil.Process(self.process.pid).children()
         return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
 
     def memory(self) -> dict[str, float]:
-        """MiB that are resident: of the front, and of the largest worker."""
+        """Resident memory of the front and of the largest worker, in MiB."""
         front = psutil.Process(self.process.pid).memory_info().rss
         return {
             "front_mib": round(front / 2**20, 1),
@@ -68,56 +69,64 @@ class Server:
 async def storm(
     server: Server, requests: int, at_once: int, addresses: int, statuses: Counter[str] | None = None
 ) -> dict[str, Any]:
-    """So many requests, spread over addresses of this machine; throughput, times in ms,
-    and statuses as they come.
+    """Send requests from several addresses of this machine.
+
+    Args:
+        server: The server.
+        requests: Number of requests.
+        at_once: Number of concurrent requests.
+        addresses: Number of addresses to send from.
+        statuses: Counter to update with every answer.
+
+    Returns:
+        Throughput, response times in ms, and counts of statuses.
     """
     statuses = Counter() if statuses is None else statuses
     sessions = [
         aiohttp.ClientSession(
             server.url,
-            connector=aiohttp.TCPConnector(limit=0, local_addr=(f"127.0.1.{number + 1}", 0)),
+            connector=aiohttp.TCPConnector(limit=0, local_addr=(f"127.0.1.{index + 1}", 0)),
             timeout=aiohttp.ClientTimeout(total=600),
         )
-        for number in range(addresses)
+        for index in range(addresses)
     ]
     times: list[float] = []
-    numbers = iter(range(requests))
+    remaining = iter(range(requests))  # shared by the clients
 
     async def client(session: aiohttp.ClientSession) -> None:
-        for _ in numbers:
-            began = time.perf_counter()
+        for _ in remaining:
+            started = time.perf_counter()
             try:
                 async with session.post("/v1/emotions", json={"inputs": TURNS}) as answer:
                     await answer.read()
                     statuses[str(answer.status)] += 1
             except aiohttp.ClientError as error:
                 statuses[type(error).__name__] += 1
-            times.append(1000 * (time.perf_counter() - began))
+            times.append(1000 * (time.perf_counter() - started))
 
-    began = time.perf_counter()
+    started = time.perf_counter()
     try:
-        await asyncio.gather(*(client(sessions[number % addresses]) for number in range(at_once)))
+        await asyncio.gather(*(client(sessions[index % addresses]) for index in range(at_once)))
     finally:
         await asyncio.gather(*(session.close() for session in sessions))
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - started
     times.sort()
-    at = {
-        f"p{part}_ms": round(times[min(len(times) - 1, len(times) * part // 100)], 1) for part in (50, 95, 99)
+    percentiles = {
+        f"p{percent}_ms": round(times[min(len(times) - 1, len(times) * percent // 100)], 1)
+        for percent in (50, 95, 99)
     }
     return {
         "requests": len(times),
         "at_once": at_once,
         "a_second": round(len(times) / seconds, 1),
-        **at,
+        **percentiles,
         "answers": dict(statuses),
         "errors": len(times) - statuses["200"],
     }
 
 
 async def slow_bodies(server: Server, clients: int, requests: int, addresses: int) -> dict[str, Any]:
-    """Bodies of one address that drip; meanwhile health is asked for, and others want
-    answers.
-    """
+    """Send many bodies slowly from one address, and time other requests meanwhile."""
     writers: list[asyncio.StreamWriter] = []
     for _ in range(clients):
         _, writer = await asyncio.open_connection("127.0.0.1", server.port)
@@ -137,10 +146,10 @@ async def slow_bodies(server: Server, clients: int, requests: int, addresses: in
         others = asyncio.create_task(storm(server, requests, 50, addresses))
         async with aiohttp.ClientSession(server.url) as session:
             while not others.done() or len(health) < 5:
-                began = time.perf_counter()
+                started = time.perf_counter()
                 async with session.get("/v1/health") as answer:
                     await answer.read()
-                health.append(1000 * (time.perf_counter() - began))
+                health.append(1000 * (time.perf_counter() - started))
                 await asyncio.sleep(0.2)
         return {"slow_clients": clients, "health_slowest_ms": round(max(health), 1), "others": await others}
     finally:
@@ -149,36 +158,39 @@ async def slow_bodies(server: Server, clients: int, requests: int, addresses: in
             writer.close()
 
 
-async def measure(model: str, chosen: argparse.Namespace) -> dict[str, Any]:
-    """All cases in turn, on one server; then it is told to stop in the midst of requests."""
-    server = Server(model, ["--workers", str(chosen.workers), *chosen.serve])
+async def measure(model: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Run all cases on one server, then stop it while requests are running."""
+    server = Server(model, ["--workers", str(arguments.workers), *arguments.serve])
     log = asyncio.create_task(asyncio.to_thread(server.process.stderr.read))  # type: ignore[union-attr]
     try:
-        await server.ready(chosen.workers)
+        await server.ready(arguments.workers)
         figures: dict[str, Any] = {"memory_at_first": server.memory()}
-        figures["load"] = await storm(server, chosen.requests, chosen.at_once, chosen.addresses)
+        figures["load"] = await storm(server, arguments.requests, arguments.at_once, arguments.addresses)
         figures["memory_after_load"] = server.memory()
         figures["slow_bodies"] = await slow_bodies(
-            server, chosen.slow, chosen.requests // 10, chosen.addresses
+            server, arguments.slow, arguments.requests // 10, arguments.addresses
         )
         killed = asyncio.create_task(
-            storm(server, chosen.requests // 4, chosen.at_once // 4, chosen.addresses)
+            storm(server, arguments.requests // 4, arguments.at_once // 4, arguments.addresses)
         )
         await asyncio.sleep(2)
         server.workers()[0].kill()
         figures["killed_worker"] = await killed
-        await server.ready(chosen.workers)
+        await server.ready(arguments.workers)
         answers: Counter[str] = Counter()
         stopped = asyncio.create_task(
-            storm(server, chosen.at_once, chosen.at_once, chosen.addresses, answers)
+            storm(server, arguments.at_once, arguments.at_once, arguments.addresses, answers)
         )
-        while answers.total() < chosen.at_once // 10:
+        while answers.total() < arguments.at_once // 10:
             await asyncio.sleep(0.01)
         server.process.send_signal(signal.SIGTERM)
-        began = time.perf_counter()
+        started = time.perf_counter()
         figures["sigterm"] = await stopped
         status = await asyncio.to_thread(server.process.wait, 120)
-        figures["sigterm"] |= {"seconds_to_end": round(time.perf_counter() - began, 1), "exit_status": status}
+        figures["sigterm"] |= {
+            "seconds_to_end": round(time.perf_counter() - started, 1),
+            "exit_status": status,
+        }
         figures["log"] = {"lines": len((await log).splitlines()), "traceback": b"Traceback" in await log}
         return figures
     finally:
@@ -187,32 +199,32 @@ async def measure(model: str, chosen: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure, print the figures, and write them if `--output` is given."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True, help="run folder")
     parser.add_argument("--requests", type=int, default=8000)
     parser.add_argument("--at-once", type=int, default=1000)
-    parser.add_argument("--slow", type=int, default=2200, help="clients whose bodies drip")
+    parser.add_argument("--slow", type=int, default=2200, help="number of slow clients")
     parser.add_argument(
-        "--addresses", type=int, default=8, help="of this machine (127.0.1.x) that requests come from"
+        "--addresses", type=int, default=8, help="number of addresses (127.0.1.x) to send from"
     )
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--output", type=Path, help="a JSON file to write the figures to, too")
-    parser.add_argument("serve", nargs="*", help="after --: further options of `emonet serve`")
-    chosen = parser.parse_args()
+    parser.add_argument("--output", type=Path, help="JSON file for the figures")
+    parser.add_argument("serve", nargs="*", help="after --: options of `emonet serve`")
+    arguments = parser.parse_args()
     figures = {
         "machine": {
             "processors": os.cpu_count(),
             "python": platform.python_version(),
             "torch": version("torch"),
         },
-        "workers": chosen.workers,
-        **asyncio.run(measure(chosen.model, chosen)),
+        "workers": arguments.workers,
+        **asyncio.run(measure(arguments.model, arguments)),
     }
     text = json.dumps(figures, indent=2)
     print(text)
-    if chosen.output:
-        chosen.output.write_text(text + "\n", "utf-8")
+    if arguments.output:
+        arguments.output.write_text(text + "\n", "utf-8")
 
 
 if __name__ == "__main__":

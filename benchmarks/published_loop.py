@@ -1,9 +1,9 @@
-"""The published CoMPM training loop, restated: one turn a step, its whole past and its
-speaker's utterances encoded anew.
+"""Reimplement the published training loop of CoMPM, as a baseline for speed.
 
-Lee & Lee 2022, section 3, and the settings of the published code: two trained encoders,
-first-token read-outs, a 2-layer GRU, one linear layer, batch size 1, AdamW, clipping at
-10.
+One turn per step; the turn's whole history and its speaker's utterances are encoded every
+time. Lee & Lee 2022, section 3, with the settings of the published code: two trained
+encoders, first-token pooling, a 2-layer GRU, one linear layer, batch size 1, AdamW,
+clipping at 10.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,10 +17,14 @@ CONTEXT_TOKENS = 511
 
 
 class PublishedLoop:
-    """Two encoders of the folder `backbone`, and the loop over single turns.
+    """Two encoders and the loop over single turns.
+
+    Args:
+        backbone: Folder of the encoder.
+        num_labels: Number of classes.
 
     Attributes:
-        tokens: How many tokens the encoders have read so far.
+        tokens: Number of tokens that the encoders have read so far.
     """
 
     def __init__(self, backbone: str, num_labels: int):
@@ -36,14 +40,14 @@ class PublishedLoop:
         self.tokens = 0
 
     def train(self, dialogues: Sequence[Sequence[dict[str, Any]]], labels: Sequence[str]) -> int:
-        """One step a turn; returns the number of turns."""
+        """Train with one step per turn; returns the number of turns."""
         self.parts.train()
         turns = 0
-        for past in _pasts(dialogues):
+        for history in _histories(dialogues):
             loss = nn.functional.cross_entropy(
-                self.logits(past), torch.tensor([labels.index(past[-1]["emotion"])])
+                self.logits(history), torch.tensor([labels.index(history[-1]["emotion"])])
             )
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(self.parts.parameters(), 10)
             self.optimizer.step()
             self.optimizer.zero_grad()
@@ -52,31 +56,32 @@ class PublishedLoop:
 
     @torch.inference_mode()
     def predict(self, dialogues: Sequence[Sequence[dict[str, Any]]]) -> list[int]:
-        """The label of every turn, one at a time."""
+        """Predict the label index of every turn, one at a time."""
         self.parts.eval()
-        return [int(self.logits(past).argmax()) for past in _pasts(dialogues)]
+        return [int(self.logits(history).argmax()) for history in _histories(dialogues)]
 
-    def logits(self, past: Sequence[dict[str, Any]]) -> torch.Tensor:
-        """(1, C) for the last turn of a dialogue's beginning."""
+    def logits(self, history: Sequence[dict[str, Any]]) -> torch.Tensor:
+        """Logits (1, C) of the last turn in `history`."""
         order: list[str] = []
         pieces: list[str] = []
-        for turn in past:
+        for turn in history:
             if turn["speaker"] not in order:
                 order.append(turn["speaker"])
             pieces.append(f"<s{order.index(turn['speaker']) + 1}> {turn['text']}")
         ids = torch.tensor([self._ids(" ".join(pieces))])
         self.tokens += ids.numel()
         vector = self.context(input_ids=ids).last_hidden_state[:, 0]
-        earlier = [turn["text"] for turn in past[:-1] if turn["speaker"] == past[-1]["speaker"]]
-        return self.head(vector + self._behaviour(earlier))
+        earlier = [turn["text"] for turn in history[:-1] if turn["speaker"] == history[-1]["speaker"]]
+        logits: torch.Tensor = self.head(vector + self._memory_vector(earlier))
+        return logits
 
-    def _behaviour(self, earlier: Sequence[str]) -> torch.Tensor:
+    def _memory_vector(self, earlier: Sequence[str]) -> torch.Tensor:
         if not earlier:
             return torch.zeros(1, self.width)
         rows = [self._ids(text) for text in earlier]
         self.tokens += sum(map(len, rows))
         batch = self.tokenizer.pad({"input_ids": rows}, return_tensors="pt")
-        states, _ = self.gru(self.memory(**batch).last_hidden_state[:, :1])
+        states: torch.Tensor = self.gru(self.memory(**batch).last_hidden_state[:, :1])[0]
         return states[-1]
 
     def _ids(self, text: str) -> list[int]:
@@ -84,7 +89,7 @@ class PublishedLoop:
         return [self.tokenizer.cls_token_id, *pieces[-CONTEXT_TOKENS:]]
 
 
-def _pasts(dialogues: Sequence[Sequence[dict[str, Any]]]) -> Iterator[Sequence[dict[str, Any]]]:
+def _histories(dialogues: Sequence[Sequence[dict[str, Any]]]) -> Iterator[Sequence[dict[str, Any]]]:
     for turns in dialogues:
-        for place in range(len(turns)):
-            yield turns[: place + 1]
+        for end in range(1, len(turns) + 1):
+            yield turns[:end]

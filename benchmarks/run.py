@@ -1,5 +1,6 @@
-"""All cases in turn, round by round, so that a machine that gets slower slows all of
-them; then ratios and a table.
+"""Run the cases of `emonet bench` in rounds, and compute ratios and a table.
+
+Rounds spread a change of the machine's speed over all cases.
 """
 
 import json
@@ -34,12 +35,22 @@ def run_benchmarks(
     rounds: int = 3,
     only: Sequence[str] | None = None,
 ) -> str:
-    """Measure, write `benchmark.json` and `benchmark.md` into `output_dir`, and give the
-    table.
+    """Measure, and write `benchmark.json` and `benchmark.md` to `output_dir`.
+
+    Args:
+        output_dir: Folder for the results.
+        dataset: Name of a corpus, or a file or folder.
+        data_dir: Folder with the corpus's files.
+        backbone: Hub id, folder, or name of an embedded backbone.
+        dialogues: Number of training dialogues.
+        rounds: How often to run every case.
+        only: Names of the cases to run, by default those of `CASES`.
+
+    Returns:
+        The table, in Markdown.
 
     Raises:
-        EmoNetError: for an unknown case, or one that failed, with the end of what it
-            printed.
+        EmoNetError: If a case is unknown or fails.
     """
     import torch
 
@@ -52,10 +63,13 @@ def run_benchmarks(
     with tempfile.TemporaryDirectory() as scratch:
         workload = write_workload(dataset, data_dir, dialogues, Path(scratch))
         for name in tqdm(names * rounds, desc="cases"):
-            measured[name].append(_run_apart(name, Path(scratch), backbone))
+            measured[name].append(_run_in_process(name, Path(scratch), backbone))
+    command = f"emonet bench --dataset {dataset} --backbone {backbone}"
+    command += f" --dialogues {dialogues} --rounds {rounds}"
+    if only:
+        command += f" --only {' '.join(names)}"
     result = {
-        "command": f"emonet speed --dataset {dataset} --backbone {backbone} --dialogues {dialogues} --rounds {rounds}"
-        + (f" --only {' '.join(names)}" if only else ""),
+        "command": command,
         "workload": workload,
         "threads": torch.get_num_threads(),
         "versions": versions(),
@@ -70,17 +84,18 @@ def run_benchmarks(
     return table
 
 
-def _run_apart(case: str, folder: Path, backbone: str) -> dict[str, Any]:
-    words = [sys.executable, "-m", "emonet.benchmarks.worker", case, str(folder), backbone]
+def _run_in_process(case: str, folder: Path, backbone: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "emonet.benchmarks.worker", case, str(folder), backbone]
     environment = {**os.environ, "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-    done = subprocess.run(words, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise EmoNetError(f"The case {case} failed: {done.stderr.strip()[-600:]}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    process = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if process.returncode:
+        raise EmoNetError(f"The case {case} failed: {process.stderr.strip()[-600:]}")
+    figures: dict[str, Any] = json.loads(process.stdout.strip().splitlines()[-1])
+    return figures
 
 
 def _medians(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Median of every figure over the rounds; figures by key go in one level deep."""
+    """Median of every figure over the rounds, also in nested figures."""
     first = rows[0]
     return {
         name: _medians([row[name] for row in rows])

@@ -1,4 +1,4 @@
-"""The measured figures as ratios against their targets, and as a table."""
+"""Compare measured figures with their targets, and format a table."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,8 +10,14 @@ Figures = dict[str, Any]
 
 @dataclass(frozen=True)
 class Ratio:
-    """A figure of the cases of one round, with what it should be (`>=` or `<=` the
-    target).
+    """A figure computed from the cases of a round, and its target.
+
+    Attributes:
+        title: Name of the ratio in the table.
+        cases: Names of the cases, in the order of the arguments of `value`.
+        value: Computes the figure from the figures of the cases.
+        sign: `>=` or `<=`, the required relation to the target.
+        target: The target.
     """
 
     title: str
@@ -21,26 +27,27 @@ class Ratio:
     target: float
 
 
-def _seconds_a_turn(first: Figures, second: Figures) -> float:
-    return (first["seconds"] / first["turns"]) / (second["seconds"] / second["turns"])
+def _per_turn(name: str) -> Callable[[Figures, Figures], float]:
+    """The ratio of two cases in a figure per turn."""
 
+    def ratio(first: Figures, second: Figures) -> float:
+        return float((first[name] / first["turns"]) / (second[name] / second["turns"]))
 
-def _cpu_seconds_a_turn(first: Figures, second: Figures) -> float:
-    return (first["cpu_seconds"] / first["turns"]) / (second["cpu_seconds"] / second["turns"])
+    return ratio
 
 
 RATIOS = (
     Ratio(
         "training, published loop / EmoNet, time a turn",
         ("train_published", "train_emonet"),
-        _seconds_a_turn,
+        _per_turn("seconds"),
         ">=",
         20,
     ),
     Ratio(
         "training, per turn / packed, time a turn",
         ("train_per_turn", "train_emonet"),
-        _seconds_a_turn,
+        _per_turn("seconds"),
         ">=",
         1,
     ),
@@ -54,28 +61,28 @@ RATIOS = (
     Ratio(
         "training, EmoNet / bare backbone, time",
         ("train_emonet", "train_bare_backbone"),
-        _seconds_a_turn,
+        _per_turn("seconds"),
         "<=",
         1.25,
     ),
     Ratio(
         "evaluation, published loop / EmoNet, time a turn",
         ("evaluate_published", "evaluate_emonet"),
-        _seconds_a_turn,
+        _per_turn("seconds"),
         ">=",
         20,
     ),
     Ratio(
         "evaluation, published loop / EmoNet in bfloat16, time a turn",
         ("evaluate_published", "evaluate_emonet_bf16"),
-        _seconds_a_turn,
+        _per_turn("seconds"),
         ">=",
         20,
     ),
     Ratio(
         "prediction from text, published loop / EmoNet, time a turn",
         ("evaluate_published", "predict_text"),
-        _seconds_a_turn,
+        _per_turn("seconds"),
         ">=",
         1,
     ),
@@ -94,7 +101,8 @@ RATIOS = (
         1.3,
     ),
     Ratio(
-        "first prediction from a checkpoint / import of AutoModelForSequenceClassification, time of the process",
+        "first prediction from a checkpoint / import of AutoModelForSequenceClassification, "
+        "time of the process",
         ("cold_start",),
         lambda start: start["seconds_first_prediction"] / start["seconds_import_auto_model"],
         "<=",
@@ -110,16 +118,14 @@ RATIOS = (
     Ratio(
         "language model, prompted / packed, processor time a turn",
         ("lm_prompted", "lm_packed"),
-        _cpu_seconds_a_turn,
+        _per_turn("cpu_seconds"),
         ">=",
         1,
     ),
     Ratio(
         "language model, prompted / packed, tokens encoded a turn",
         ("lm_prompted", "lm_packed"),
-        lambda prompted, packed: (
-            (prompted["tokens"] / prompted["turns"]) / (packed["tokens"] / packed["turns"])
-        ),
+        _per_turn("tokens"),
         ">=",
         1,
     ),
@@ -134,10 +140,8 @@ RATIOS = (
 
 
 def ratios_of(rounds: dict[str, list[Figures]]) -> list[dict[str, Any]]:
-    """Each ratio within its round, and the median over rounds; ratios whose cases were
-    not run are left out.
-    """
-    found = []
+    """Compute each ratio by round, and its median, if its cases were run."""
+    rows = []
     for ratio in RATIOS:
         if any(case not in rounds for case in ratio.cases):
             continue
@@ -146,7 +150,7 @@ def ratios_of(rounds: dict[str, list[Figures]]) -> list[dict[str, Any]]:
         ]
         middle = median(values)
         met = middle >= ratio.target if ratio.sign == ">=" else middle <= ratio.target
-        found.append(
+        rows.append(
             {
                 "title": ratio.title,
                 "rounds": values,
@@ -155,15 +159,16 @@ def ratios_of(rounds: dict[str, list[Figures]]) -> list[dict[str, Any]]:
                 "met": met,
             }
         )
-    return found
+    return rows
 
 
 def table_of(result: dict[str, Any]) -> str:
-    """Markdown: the ratios, then every case's medians."""
+    """Format a Markdown table of the ratios and of every case's medians."""
     workload, rounds = result["workload"], len(next(iter(result["rounds"].values())))
     lines = [
         f"`{result['command']}`: {workload['turns']} turns in {workload['dialogues']} dialogues of "
-        f"{workload['dataset_version']}, {result['threads']} threads, medians of {rounds} rounds (lowest to highest).",
+        f"{workload['dataset_version']}, {result['threads']} threads, "
+        f"medians of {rounds} rounds (lowest to highest).",
         "",
         "| ratio | measured | target | met |",
         "|---|---|---|---|",

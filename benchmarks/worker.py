@@ -1,6 +1,4 @@
-"""One case in a process of its own: `python -m emonet.benchmarks.worker CASE FOLDER
-BACKBONE` prints its figures as JSON.
-"""
+"""Run one case and print its figures as JSON: `worker CASE FOLDER BACKBONE`."""
 
 import json
 import resource
@@ -12,6 +10,7 @@ from .language_cases import LANGUAGE_CASES
 
 
 def main(case: str, folder: str, backbone: str) -> None:
+    """Run a case, and print its figures with the peak memory of this process."""
     before = _peak_mb()
     figures = {**CASES, **LANGUAGE_CASES}[case](Path(folder), backbone)
     figures.update(peak_mb=_peak_mb(), peak_mb_after_imports=before)
@@ -19,7 +18,7 @@ def main(case: str, folder: str, backbone: str) -> None:
 
 
 def _peak_mb() -> float:
-    """Largest resident size of this process so far, in MiB."""
+    """Peak resident memory of this process so far, in MiB."""
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return size / (1024 * 1024 if sys.platform == "darwin" else 1024)
 

@@ -1,4 +1,4 @@
-"""The dialogues that every case works on, and the models it builds from them."""
+"""Prepare the dialogues and models that the cases share."""
 
 import json
 from collections.abc import Sequence
@@ -12,25 +12,33 @@ from ..runs.packed import build_model
 
 
 def write_workload(dataset: str, data_dir: str | None, dialogues: int, folder: Path) -> dict[str, Any]:
-    """A small corpus of `dialogues` training dialogues, spread evenly over the lengths,
-    as files of its own.
+    """Write a small corpus of training dialogues, evenly spread over their lengths.
+
+    Args:
+        dataset: Name of a corpus, or a file or folder.
+        data_dir: Folder with the corpus's files.
+        dialogues: Number of dialogues.
+        folder: Folder to write the files to.
+
+    Returns:
+        `dataset_version`, `dialogues`, `turns`, and the `longest` dialogue's turns.
     """
     corpus = load_conversations(dataset, data_dir)
     rows = sorted(corpus["train"], key=lambda row: len(row["turns"]))
-    places = sorted({round(place * (len(rows) - 1) / max(1, dialogues - 1)) for place in range(dialogues)})
+    step = (len(rows) - 1) / max(1, dialogues - 1)
+    indices = sorted({round(step * index) for index in range(dialogues)})
     lines = []
-    for place in places:
-        row = rows[place]
+    for row in [rows[index] for index in indices]:
         turns = [
             {"speaker": turn["speaker"], "text": turn["text"], "emotion": corpus.labels[turn["emotion"]]}
             for turn in row["turns"]
         ]
         lines.append(json.dumps({"dialogue_id": row["dialogue_id"], "turns": turns}))
     (folder / "train.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
-    # Training needs the split to be there; no case reads it.
+    # Training requires a validation split; no case reads it.
     unused = {"dialogue_id": "unused", "speaker": "A", "text": "Well.", "emotion": corpus.labels[0]}
     (folder / "validation.jsonl").write_text(json.dumps(unused) + "\n", "utf-8")
-    sizes = [len(rows[place]["turns"]) for place in places]
+    sizes = [len(rows[index]["turns"]) for index in indices]
     return {
         "dataset_version": corpus.dataset_version,
         "dialogues": len(sizes),
@@ -40,9 +48,7 @@ def write_workload(dataset: str, data_dir: str | None, dialogues: int, folder: P
 
 
 def prepared(folder: Path, backbone: str, preset: str, **config: Any) -> tuple[Any, EncodedCorpus]:
-    """A model of that preset on the workload, and the encoded train split with what is
-    frozen cached.
-    """
+    """Build a preset's model and the encoded train split, with frozen features cached."""
     model, corpus = encoded(folder, backbone, preset, **config)
     corpus.cache_features(model, folder / "cache", progress=False)
     corpus.fit_standardizers(model)
@@ -50,7 +56,7 @@ def prepared(folder: Path, backbone: str, preset: str, **config: Any) -> tuple[A
 
 
 def encoded(folder: Path, backbone: str, preset: str, **config: Any) -> tuple[Any, EncodedCorpus]:
-    """A model of that preset on the workload, and the encoded train split."""
+    """Build a preset's model and the encoded train split of the workload."""
     options = TrainOptions(
         dataset=str(folder),
         output_dir=folder,
@@ -64,11 +70,11 @@ def encoded(folder: Path, backbone: str, preset: str, **config: Any) -> tuple[An
 
 
 def dialogues_of(folder: Path) -> list[list[dict[str, Any]]]:
-    """The workload's dialogues as they are written."""
+    """Read the dialogues of the workload."""
     return [json.loads(line)["turns"] for line in (folder / "train.jsonl").read_text("utf-8").splitlines()]
 
 
 def tokens_of(batches: Sequence[dict[str, Any]]) -> int:
-    """Tokens that an encoder reads in these batches, padding left out."""
+    """Count the tokens that encoders read in these batches, without padding."""
     masks = ("attention_mask", "memory_attention_mask")
     return sum(int(batch[name].sum()) for batch in batches for name in masks if name in batch)

@@ -24,18 +24,9 @@ def run(backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cli")
     patch = pytest.MonkeyPatch()
     patch.setenv("EMONET_CACHE", str(folder / "cache"))
-    arguments = [
-        "train",
-        "--dataset",
-        "sample",
-        "--preset",
-        "emonet-fast",
-        "--backbone",
-        str(backbone),
-        "--epochs",
-        "2",
-    ]
-    assert main([*arguments, "--speaker-memory", "corpus", "--output-dir", str(folder / "run")]) == 0
+    command = "train --dataset sample --preset emonet-fast --epochs 2 --speaker-memory corpus"
+    options = ["--backbone", str(backbone), "--output-dir", str(folder / "run")]
+    assert main([*command.split(), *options]) == 0
     patch.undo()
     return folder / "run"
 
@@ -43,9 +34,16 @@ def run(backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_folder_is_complete(run: Path) -> None:
     names = {path.name for path in run.iterdir()}
     assert names >= {
-        "config.json", "model.safetensors", "tokenizer.json", "speakers.json", "run.json", "metrics.json", "predictions.jsonl",
-        "confusion_matrix.png", "learning_curves.png",
-    }  # fmt: skip
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "speakers.json",
+        "run.json",
+        "metrics.json",
+        "predictions.jsonl",
+        "confusion_matrix.png",
+        "learning_curves.png",
+    }
     record = json.loads((run / "run.json").read_text())
     assert (
         record["seed"] == 1 and len(record["epochs"]) == 2 and record["dataset_version"].startswith("sample-")
@@ -69,18 +67,9 @@ def test_the_scores_are_calibrated_on_validation(run: Path) -> None:
 
 def test_evaluate_writes_the_fixed_figures(run: Path, tmp_path: Path, capsys: Any) -> None:
     figures = tmp_path / "out" / "test.json"
-    arguments = [
-        "evaluate",
-        "--model",
-        str(run),
-        "--dataset",
-        "sample",
-        "--split",
-        "test",
-        "--json",
-        str(figures),
-    ]
-    assert main([*arguments, "--predictions", str(tmp_path / "rows.jsonl")]) == 0
+    evaluate = ["evaluate", "--model", str(run), "--dataset", "sample"]
+    outputs = ["--json", str(figures), "--predictions", str(tmp_path / "rows.jsonl")]
+    assert main([*evaluate, "--split", "test", *outputs]) == 0
     metrics = json.loads(figures.read_text())
     assert {"weighted_f1", "macro_f1", "accuracy", "per_class", "n", "dataset_version"} <= set(
         metrics
@@ -89,19 +78,7 @@ def test_evaluate_writes_the_fixed_figures(run: Path, tmp_path: Path, capsys: An
     assert "weighted F1" in capsys.readouterr().out
     saved = json.loads((run / "run.json").read_text())["epochs"]
     again = tmp_path / "validation.json"
-    main(
-        [
-            "evaluate",
-            "--model",
-            str(run),
-            "--dataset",
-            "sample",
-            "--split",
-            "validation",
-            "--json",
-            str(again),
-        ]
-    )
+    assert main([*evaluate, "--split", "validation", "--json", str(again)]) == 0
     best = max(row["weighted_f1"] for row in saved)
     assert json.loads(again.read_text())["weighted_f1"] == pytest.approx(best, abs=1e-4), (
         "not the best epoch, or other features"
@@ -110,18 +87,8 @@ def test_evaluate_writes_the_fixed_figures(run: Path, tmp_path: Path, capsys: An
 
 def test_evaluating_in_bfloat16_leaves_the_runs_figures_alone(run: Path, tmp_path: Path) -> None:
     kept, figures = (run / "test_metrics.json").read_bytes(), tmp_path / "bf16.json"
-    arguments = [
-        "evaluate",
-        "--model",
-        str(run),
-        "--dataset",
-        "sample",
-        "--json",
-        str(figures),
-        "--dtype",
-        "bfloat16",
-    ]
-    assert main(arguments) == 0
+    options = ["--json", str(figures), "--dtype", "bfloat16"]
+    assert main(["evaluate", "--model", str(run), "--dataset", "sample", *options]) == 0
     assert json.loads(figures.read_text())["accuracy"] == pytest.approx(json.loads(kept)["accuracy"], abs=0.1)
     assert (run / "test_metrics.json").read_bytes() == kept
 
@@ -134,9 +101,11 @@ def test_predict_from_stdin_labels_every_turn(
     assert main(["predict", "--model", str(run)]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(row["dialogue_id"], row["turn"], row["speaker"], row["text"]) for row in rows] == [
-        ("0", 0, "Maya Okafor", "What was that?"), ("0", 1, "Theo", "None"), ("0", 2, "Maya Okafor", ""),
+        ("0", 0, "Maya Okafor", "What was that?"),
+        ("0", 1, "Theo", "None"),
+        ("0", 2, "Maya Okafor", ""),
         ("1", 0, "New Person", "😀😀"),
-    ]  # fmt: skip
+    ]
     assert all(row["label"] in row["scores"] and abs(sum(row["scores"].values()) - 1) < 1e-5 for row in rows)
 
 
@@ -145,11 +114,13 @@ def test_predict_from_stdin_labels_every_turn(
     [
         (
             "a.jsonl",
-            '{"dialogue_id": "x", "speaker": "Ann", "text": "NA"}\n{"dialogue_id": "x", "speaker": "Bob", "text": "b"}\n',
+            '{"dialogue_id": "x", "speaker": "Ann", "text": "NA"}\n'
+            '{"dialogue_id": "x", "speaker": "Bob", "text": "b"}\n',
         ),
         (
             "a.jsonl",
-            '{"dialogue_id": "x", "turns": [{"role": "Ann", "content": "NA"}, {"speaker": "Bob", "text": "b"}]}',
+            '{"dialogue_id": "x", "turns": [{"role": "Ann", "content": "NA"}, '
+            '{"speaker": "Bob", "text": "b"}]}',
         ),
         ("a.csv", "dialogue_id,speaker,text\nx,Ann,NA\nx,Bob,b\n"),
     ],

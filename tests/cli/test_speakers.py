@@ -1,6 +1,4 @@
-"""`emonet speakers`: build, show, query, forget, export and import on the embedded
-corpus, and errors in one line.
-"""
+"""`emonet speakers`: its actions on the embedded corpus, and errors in one line."""
 
 from pathlib import Path
 from typing import Any
@@ -13,12 +11,8 @@ from emonet.cli.main import main
 @pytest.fixture(scope="module")
 def store(backbone: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("speakers") / "store"
-    assert (
-        main(
-            ["speakers", "build", "--store", str(folder), "--dataset", "sample", "--embedder", str(backbone)]
-        )
-        == 0
-    )
+    options = ["--store", str(folder), "--dataset", "sample", "--embedder", str(backbone)]
+    assert main(["speakers", "build", *options]) == 0
     return str(folder)
 
 
@@ -28,18 +22,8 @@ def test_show_and_query(store: str, backbone: Path, capsys: Any) -> None:
     assert "Maya Okafor" in listed and "sample-" in listed
     assert main(["speakers", "show", "--store", store, "Maya Okafor", "--limit", "2"]) == 0
     assert "training labels: " in capsys.readouterr().out
-    query = [
-        "speakers",
-        "query",
-        "--store",
-        store,
-        "--embedder",
-        str(backbone),
-        "Maya Okafor",
-        "what was that",
-        "--limit",
-        "3",
-    ]
+    options = ["--store", store, "--embedder", str(backbone), "--limit", "3"]
+    query = ["speakers", "query", *options, "Maya Okafor", "what was that"]
     assert main(query) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3 and sorted(lines, reverse=True) == lines

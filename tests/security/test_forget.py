@@ -1,4 +1,4 @@
-"""Forget a person: no byte of the checkpoint names them, and the model still loads."""
+"""Remove a person from a checkpoint: no byte has the name, and the model loads."""
 
 import gzip
 import json
@@ -71,7 +71,7 @@ def spellings(name: str) -> list[str]:
 
 
 def everything(folder: Path) -> dict[str, bytes]:
-    """All contents of a folder, decompressed, by location; names of files included."""
+    """All bytes of a folder by location, decompressed, including names of files."""
     found: dict[str, bytes] = {}
     for file in folder.rglob("*"):
         found[f"name of {file}"] = str(file.relative_to(folder)).encode()
@@ -104,7 +104,7 @@ def everything(folder: Path) -> dict[str, bytes]:
     return found
 
 
-def locations_of(folder: Path, name: str = NAME) -> list[str]:
+def occurrences(folder: Path, name: str = NAME) -> list[str]:
     return [
         location
         for location, content in everything(folder).items()
@@ -150,14 +150,9 @@ def run(model: Any, tmp_path: Path) -> Path:
     (folder / "turns.csv").write_text(
         f"speaker,text\n{NAME},hello\n{OTHER},bye zoë quartzfeld\n{OTHER},so long\n", "utf-8"
     )
-    table = pa.table(
-        {
-            "speaker": [row["speaker"] for row in ROWS],
-            "text": [row["text"] for row in ROWS],
-            NAME: [1, 2, 3],
-            "turns": [[{"speaker": NAME, "text": "x"}, {"speaker": OTHER, "text": NAME}]] * 3,
-        }
-    )
+    columns = {name: [row[name] for row in ROWS] for name in ("speaker", "text")}
+    turns = [{"speaker": NAME, "text": "x"}, {"speaker": OTHER, "text": NAME}]
+    table = pa.table({**columns, NAME: [1, 2, 3], "turns": [turns] * 3})
     pq.write_table(table.replace_schema_metadata({"by": NAME}), folder / "turns.parquet")
     with_text(
         folder / "confusion_matrix.png",
@@ -180,13 +175,13 @@ def run(model: Any, tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_name_is_gone_and_the_model_loads(run: Path, capsys: Any) -> None:
-    assert len(locations_of(run)) > 30
+def test_nothing_of_the_name_is_left_and_the_model_loads(run: Path, capsys: Any) -> None:
+    assert len(occurrences(run)) > 30
     before = EmoNetForSequenceClassification.from_pretrained(run)
     assert main(["forget", NAME, "--model", str(run)]) == 0
-    assert places_of(run) == []
-    said = capsys.readouterr().out
-    assert NAME not in said and "Cannot be removed" in said and "training again" in said
+    assert occurrences(run) == []
+    output = capsys.readouterr().out
+    assert NAME not in output and "Cannot be removed" in output and "training again" in output
     for file in (
         "speakers.json",
         "predictions.jsonl",
@@ -230,21 +225,23 @@ def test_forgetting_twice_finds_nothing_and_a_wrong_name_changes_nothing(run: Pa
         forget_in_checkpoint(run, NAME)
 
 
-def test_an_interrupted_call_can_be_repeated(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from emonet.runs import forget as checkpoint_forget
+def test_an_interrupted_forgetting_is_completed_by_the_same_call(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from emonet.runs import forget
 
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
     for step in ("forget_in", "forget_in_registry", "delete_unsearchable"):
         with monkeypatch.context() as patch:
-            patch.setattr(checkpoint_forget._Removal, step, interrupted)
+            patch.setattr(forget._Removal, step, interrupted)
             with pytest.raises(KeyboardInterrupt):
                 forget_in_checkpoint(run, NAME)
         EmoNetForSequenceClassification.from_pretrained(run)
     (run / "late.txt").write_text(NAME, "utf-8")
     forget_in_checkpoint(run, NAME)
-    assert locations_of(run) == []
+    assert occurrences(run) == []
 
 
 def test_sharded_weights_and_adapters_lose_the_vector_too(
@@ -270,7 +267,7 @@ def test_sharded_weights_and_adapters_lose_the_vector_too(
     assert (
         torch.equal(table[1], table[0])
         and not torch.equal(table[2], table[0])
-        and locations_of(tmp_path) == []
+        and occurrences(tmp_path) == []
     )
 
 
@@ -289,7 +286,7 @@ def test_biographies_and_demonstrations_of_a_prompted_model(decoder: Path, tmp_p
     assert list(json.loads((tmp_path / "biographies.json").read_text("utf-8"))["biographies"]) == ["Bob"]
     bank = DemonstrationBank.load(tmp_path)
     assert [turn.text for turn in bank.turns] == ["b"] and bank.vectors.tolist() == [[0, 1, 0]]
-    assert locations_of(tmp_path) == []
+    assert occurrences(tmp_path) == []
     type(lm).from_pretrained(tmp_path)
 
 
@@ -356,7 +353,7 @@ def test_links_and_folders_that_are_no_checkpoint_are_refused(run: Path, tmp_pat
     (run / "link.txt").symlink_to(elsewhere)
     with pytest.raises(EmoNetError, match="is a link"):
         forget_in_checkpoint(run, NAME)
-    assert elsewhere.read_text("utf-8") == NAME and places_of(run)
+    assert elsewhere.read_text("utf-8") == NAME and occurrences(run)
     with pytest.raises(EmoNetError, match="not a checkpoint"):
         forget_in_checkpoint(tmp_path, NAME)
 
@@ -373,6 +370,6 @@ def test_no_text_around_a_name_hides_it(before: str, after: str, form: str, kind
     content = gzip.compress(content) if kind.endswith(".gz") else content
     scrub = scrubber_of(f"file{kind}")
     assert scrub is not None
-    clean, _, count = scrub(content, Person(NAME, [OTHER]))
+    clean, _, replaced = scrub(content, Person(NAME, [OTHER]))
     clean = gzip.decompress(clean) if kind.endswith(".gz") else clean
-    assert count >= 1 and form.encode() not in clean
+    assert replaced >= 1 and form.encode() not in clean

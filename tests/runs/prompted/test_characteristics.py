@@ -11,7 +11,12 @@ from tiny import DIALOGUE, LABELS
 from emonet.errors import EmoNetError
 from emonet.prompted.configuration import PromptSettings
 from emonet.prompted.prompts import PromptBuilder
-from emonet.runs.prompted.characteristics import CHARACTERISTICS, CharacteristicWriter, question_and_beginning, shortened
+from emonet.runs.prompted.characteristics import (
+    CHARACTERISTICS,
+    CharacteristicWriter,
+    question_and_beginning,
+    shortened,
+)
 from emonet.speakers.biographies.annotator import Annotator
 
 
@@ -54,7 +59,9 @@ def test_an_annotation_says_what_it_was_made_from_and_stage_1_learns_its_text(
 
 
 def test_it_is_a_sentence_of_ten_words_at_most() -> None:
-    assert shortened("The listeners are happy. They laugh.", "The listeners are") == "The listeners are happy."
+    assert (
+        shortened("The listeners are happy. They laugh.", "The listeners are") == "The listeners are happy."
+    )
     assert shortened("Ann wants to " + "go " * 30, "Ann wants to") == "Ann wants to " + "go " * 9 + "go."
     assert shortened('Bob is 3.5 feet tall! "x"', "Bob is") == "Bob is 3.5 feet tall."
     assert shortened("Ann is", "Ann is") == "Ann is."

@@ -80,9 +80,14 @@ def test_the_loss_is_that_of_the_answers_tokens(model: PromptedEmoNet) -> None:
 def test_it_trains_the_adapters_that_stage_2_goes_on_with(model: PromptedEmoNet, tmp_path: Path) -> None:
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     facts = learn_answers(
-        model, [("a b", "c d"), ("e f", "g h"), ("a f", "i j")] * 4, output_dir=str(tmp_path), num_train_epochs=4,
-        learning_rate=2e-2, use_cpu=True, disable_tqdm=True,
-    )  # fmt: skip
+        model,
+        [("a b", "c d"), ("e f", "g h"), ("a f", "i j")] * 4,
+        output_dir=str(tmp_path),
+        num_train_epochs=4,
+        learning_rate=2e-2,
+        use_cpu=True,
+        disable_tqdm=True,
+    )
     assert (
         facts["losses"][-1] < facts["losses"][0] and facts["examples"] == 12 and facts["answer_tokens"] == 36
     )

@@ -108,9 +108,16 @@ def test_it_trains_end_to_end_and_is_whole_again_from_its_folder(
     conversations, settings = load(tmp_path / "corpus"), settings_of(preset, chat_model, causal)
     training = {**PROMPTED_PRESETS[preset].training, "num_train_epochs": 1, "annotator": str(chat_model)}
     model = train_prompted(
-        conversations, str(decoder), tmp_path / "run", settings, biographer=biographer_for(settings, conversations),
-        use_cpu=True, progress=False, preset=preset, **training,
-    )  # fmt: skip
+        conversations,
+        str(decoder),
+        tmp_path / "run",
+        settings,
+        biographer=biographer_for(settings, conversations),
+        use_cpu=True,
+        progress=False,
+        preset=preset,
+        **training,
+    )
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     stage, turns = record["first_stage"], sum(len(turns) for _, turns in TRAIN)
     if preset == "bioserc":

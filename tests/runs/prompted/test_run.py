@@ -181,8 +181,10 @@ def test_parts_of_the_prompt_are_switched_off(folder: Path, decoder: Path, tmp_p
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["class_weights"] is None and not (tmp_path / "run" / "biographies.json").exists()
     assert {name: config["prompts"][name] for name in ("biography", "trajectory", "anonymous")} == {
-        "biography": False, "trajectory": 0, "anonymous": True,
-    }  # fmt: skip
+        "biography": False,
+        "trajectory": 0,
+        "anonymous": True,
+    }
 
 
 @pytest.mark.parametrize(

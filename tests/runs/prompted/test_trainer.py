@@ -68,7 +68,7 @@ def test_scheduled_predictions_replace_labels_of_training_turns_only_as_far_as_t
     for index in turn["speaker_history_index"]:
         record.add_prediction(index, 6)
     assert [line.emotion for line in record.trajectory(turn, scheduled=True)] == ["g"] * len(gold)
-    assert [line.emotion for line in record.trajectory(turn)] == gold, "a turn that is evaluated is told labels"
+    assert [line.emotion for line in record.trajectory(turn)] == gold, "evaluation must use labels"
     record.own_share = 0.0
     assert [line.emotion for line in record.trajectory(turn, scheduled=True)] == gold
 
@@ -131,9 +131,17 @@ def test_training_lowers_the_loss_and_writes_a_model_that_scores_the_same(
 ) -> None:
     conversations = load(tmp_path / "corpus")
     model = train_prompted(
-        conversations, str(decoder), tmp_path / "run", SETTINGS, lora=LoraSettings(4, dropout=0.0), num_train_epochs=6,
-        learning_rate=2e-2, per_device_train_batch_size=4, use_cpu=True, progress=False,
-    )  # fmt: skip
+        conversations,
+        str(decoder),
+        tmp_path / "run",
+        SETTINGS,
+        lora=LoraSettings(4, dropout=0.0),
+        num_train_epochs=6,
+        learning_rate=2e-2,
+        per_device_train_batch_size=4,
+        use_cpu=True,
+        progress=False,
+    )
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     losses = [row["train_loss"] for row in record["epochs"]]
     assert losses[-1] < losses[0] and record["trainable_parameters"] < 0.5 * record["parameters"]

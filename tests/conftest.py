@@ -1,6 +1,4 @@
-"""A tokenizer and folders of tiny backbones for the session, so that no test needs a
-network or a weight file.
-"""
+"""Fixtures of a tokenizer and tiny backbones: no test needs a network or weights."""
 
 import os
 from pathlib import Path
@@ -13,15 +11,14 @@ from transformers import PreTrainedTokenizerFast
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-if (
-    workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-) > 1:  # they share the cores, with the processes they start
+workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if workers > 1:  # they share the cores, and so do the processes they start
     threads = max(1, torch.get_num_threads() // workers)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     torch.set_num_threads(threads)
 
-# The same few examples every time; `--hypothesis-profile=fuzz` tries 10,000 new ones in
-# each fuzz test (results/fuzzing.md).
+# By default the same few cases every time; `--hypothesis-profile=fuzz` tries 10,000 new
+# ones for every test (results/hard_knocks.md).
 _COMMON = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 settings.register_profile("few", max_examples=25, derandomize=True, **_COMMON)
 settings.register_profile("some", max_examples=500, print_blob=True, **_COMMON)
@@ -60,7 +57,7 @@ def decoder(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedToken
 
 @pytest.fixture(scope="session")
 def corpora() -> Path:
-    """The folder of the real corpora; tests that need it skip where it is absent."""
+    """The folder of the real corpora; tests that need it are skipped without it."""
     folder = Path(os.environ.get("EMONET_DATA", Path(__file__).parents[1] / ".." / "shared" / "datasets"))
     if not folder.is_dir():
         pytest.skip("the real corpora are not here: set EMONET_DATA to their folder")

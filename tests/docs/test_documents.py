@@ -1,10 +1,9 @@
-"""Every code block of the README and the documentation runs as it stands there.
+"""Run every code block of the README and the documentation as it is printed.
 
-The blocks of a section run in order, in a folder where what they name is at hand: `RUN`,
-`RUN_A` and `RUN_B` (trained checkpoints with test predictions), `DIR`, `FOLDER`
-(conversations of one's own), `script.txt`, `turns.parquet`. In the cache, tiny models
-stand for the embedded backbones; a small corpus stands for those that are not here, a
-study of two rows for the long ones; and `pip` finds everything installed.
+The blocks of a section run in order, in a folder with what they name: `RUN`, `RUN_A` and
+`RUN_B` (trained checkpoints with test predictions), `DIR`, `FOLDER` (conversations),
+`script.txt` and `turns.parquet`. Tiny models replace the embedded backbones, a small
+corpus the large ones, a study of two rows the long ones, and `pip` does nothing.
 """
 
 import hashlib
@@ -38,7 +37,7 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 BLOCKS = [block for page in PAGES for block in blocks(page, ROOT)]
-RUNNABLE, DATA, SHOWN = ("bash", "python"), ("csv", "json", "jsonl", "yaml"), ("mermaid", "text")
+RUNNABLE, DATA, DISPLAYED = ("bash", "python"), ("csv", "json", "jsonl", "yaml"), ("mermaid", "text")
 
 SCENES = [
     [
@@ -65,30 +64,30 @@ SCENES = [
 
 @dataclass(frozen=True)
 class World:
-    """Where sections run: a folder to start from, and the environment of their shell."""
+    """Where sections run: a folder to copy, and the environment of their shell."""
 
-    given: Path
+    start: Path
     environment: dict[str, str]
 
     def shell(self, script: str, folder: Path) -> subprocess.CompletedProcess[str]:
-        words = ["bash", "-euo", "pipefail", "-c", script]
+        command = ["bash", "-euo", "pipefail", "-c", script]
         return subprocess.run(
-            words, cwd=folder, env=self.environment, capture_output=True, text=True, timeout=300
+            command, cwd=folder, env=self.environment, capture_output=True, text=True, timeout=300
         )
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Iterator[World]:
     root = tmp_path_factory.mktemp("documents")
-    given, programs = root / "given", root / "bin"
-    for folder in (programs, given / "DIR", given / "FOLDER", root / "cache"):
+    start, programs = root / "start", root / "bin"
+    for folder in (programs, start / "DIR", start / "FOLDER", root / "cache"):
         folder.mkdir(parents=True)
-    write_conversations(given / "FOLDER")
+    write_conversations(start / "FOLDER")
     install_backbones(root / "cache" / "backbones", tokenizer)
     study = root / "study.json"
     study.write_text(json.dumps({**tiny_study(Path("minilm")), "seeds": [1]}))
-    words = dict.fromkeys(("emorynlp", "meld"), str(given / "FOLDER"))
-    words |= dict.fromkeys(("emorynlp_cached", "emorynlp_finetuned"), str(study))
+    replacements = dict.fromkeys(("emorynlp", "meld"), str(start / "FOLDER"))
+    replacements |= dict.fromkeys(("emorynlp_cached", "emorynlp_finetuned"), str(study))
     install_client(programs, root / "socket")
     (programs / "pip").write_text("#!/bin/sh\nexit 0\n")
     (programs / "pip").chmod(0o755)
@@ -96,7 +95,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Iterator[
         sys.executable,
         str(Path(document_blocks.__file__).with_name("command_server.py")),
         str(root / "socket"),
-        json.dumps(words),
+        json.dumps(replacements),
     ]
     with FakeHub() as hub:
         environment = {
@@ -111,7 +110,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Iterator[
         with subprocess.Popen(server, env=environment) as process:
             try:
                 wait_for(root / "socket", process)
-                world = World(given, environment)
+                world = World(start, environment)
                 train(world)
                 yield world
             finally:
@@ -125,27 +124,30 @@ def wait_for(socket: Path, process: subprocess.Popen) -> None:
 
 
 def write_conversations(folder: Path) -> None:
-    """Three splits with the same people, in the form of one's own files."""
+    """Write three splits with the same people as JSON lines."""
     for split, times in (("train", 3), ("validation", 1), ("test", 1)):
         rows = [
-            {"dialogue_id": f"{split}-{number}-{again}", "speaker": speaker, "text": text, "emotion": emotion}
-            for again in range(times)
-            for number, scene in enumerate(SCENES)
+            {
+                "dialogue_id": f"{split}-{index}-{repetition}",
+                "speaker": speaker,
+                "text": text,
+                "emotion": emotion,
+            }
+            for repetition in range(times)
+            for index, scene in enumerate(SCENES)
             for speaker, text, emotion in scene
         ]
         (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
 
 
 def install_backbones(folder: Path, tokenizer: Any) -> None:
-    """Tiny models in the place of the embedded ones, with the manifest of a whole
-    install.
-    """
+    """Install tiny models in place of the embedded ones, with a complete manifest."""
     import torch
     from tiny import LABELS, text_config
     from transformers import BertModel, LlamaForCausalLM
 
     tokenizer = deepcopy(tokenizer)
-    tokenizer.add_tokens(LABELS)  # a prompted model's answers are words that it knows
+    tokenizer.add_tokens(LABELS)  # a prompted model needs them as words
     for name, family, made in (("minilm", "bert", BertModel), ("smollm2", "llama", LlamaForCausalLM)):
         torch.manual_seed(0)
         target = folder / f"{name}-{EMBEDDED_BACKBONES[name].version}"
@@ -157,40 +159,40 @@ def install_backbones(folder: Path, tokenizer: Any) -> None:
 
 
 def train(world: World) -> None:
-    """The checkpoints and files that sections start with."""
+    """Make the checkpoints and files that sections start with."""
     done = world.shell(
-        "emonet train --dataset FOLDER --preset emonet-fast --head-members 1 --epochs 2 --speaker-memory corpus "
-        "--output-dir RUN\n"
+        "emonet train --dataset FOLDER --preset emonet-fast --head-members 1 --epochs 2 "
+        "--speaker-memory corpus --output-dir RUN\n"
         "emonet evaluate --model RUN --dataset FOLDER --predictions RUN/test_predictions.jsonl\n"
         "cp -r RUN RUN_A; cp -r RUN RUN_B",
-        world.given,
+        world.start,
     )
     assert done.returncode == 0, done.stderr
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    (world.given / "script.txt").write_text("Monica: We had a deal!\nRoss: I know, I know.\n")
-    rows = [{"dialogue_id": str(place // 3), "speaker": "Ann", "text": "hello there"} for place in range(12)]
-    pq.write_table(pa.Table.from_pylist(rows), world.given / "turns.parquet")
+    (world.start / "script.txt").write_text("Monica: We had a deal!\nRoss: I know, I know.\n")
+    rows = [{"dialogue_id": str(index // 3), "speaker": "Ann", "text": "hello there"} for index in range(12)]
+    pq.write_table(pa.Table.from_pylist(rows), world.start / "turns.parquet")
 
 
 def sections(slow: bool) -> list[Any]:
-    """(page, section) with something to run, as parameters of a test."""
-    wanted = ("slow",) if slow else ("",)
+    """(page, section) pairs with blocks to run, as parameters of a test."""
+    mark = "slow" if slow else ""
     found = {
-        (block.page, block.section) for block in BLOCKS if block.language in RUNNABLE and block.mark in wanted
+        (block.page, block.section) for block in BLOCKS if block.language in RUNNABLE and block.mark == mark
     }
-    return [pytest.param(*each, id=": ".join(each)) for each in sorted(found)]
+    return [pytest.param(*section, id=": ".join(section)) for section in sorted(found)]
 
 
 def run_section(world: World, page: str, section: str, folder: Path, slow: bool = False) -> None:
-    shutil.copytree(world.given, folder, dirs_exist_ok=True)
-    own = [block for block in BLOCKS if block.page == page]
-    for block in own:
+    shutil.copytree(world.start, folder, dirs_exist_ok=True)
+    page_blocks = [block for block in BLOCKS if block.page == page]
+    for block in page_blocks:
         if block.mark == "file":
-            (folder / block.said).parent.mkdir(parents=True, exist_ok=True)
-            (folder / block.said).write_text(block.text, "utf-8")
-    for block in own:
+            (folder / block.note).parent.mkdir(parents=True, exist_ok=True)
+            (folder / block.note).write_text(block.text, "utf-8")
+    for block in page_blocks:
         runs = block.language in RUNNABLE and (block.mark == "" or (block.mark == "slow" and slow))
         if block.section != section or not runs:
             continue
@@ -205,23 +207,23 @@ def run_section(world: World, page: str, section: str, folder: Path, slow: bool 
 
 
 @pytest.mark.parametrize(("page", "section"), sections(slow=False))
-def test_the_blocks_of_a_section_run(world: World, page: str, section: str, tmp_path: Path) -> None:
+def test_section_runs(world: World, page: str, section: str, tmp_path: Path) -> None:
     run_section(world, page, section, tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("page", "section"), sections(slow=True))
-def test_the_slow_blocks_of_a_section_run(world: World, page: str, section: str, tmp_path: Path) -> None:
+def test_slow_section_runs(world: World, page: str, section: str, tmp_path: Path) -> None:
     run_section(world, page, section, tmp_path, slow=True)
 
 
 @pytest.mark.parametrize("block", [pytest.param(b, id=f"{b.page}:{b.line}") for b in BLOCKS])
-def test_a_block_is_of_a_known_kind(block: Block) -> None:
-    assert block.language in (*RUNNABLE, *DATA, *SHOWN), "name the block's language"
+def test_block_is_valid(block: Block) -> None:
+    assert block.language in (*RUNNABLE, *DATA, *DISPLAYED), "give the block a known language"
     assert not block.mark or block.mark in MARKS, (
         f"<!-- {block.mark}: … -->: the marks are {', '.join(MARKS)}"
     )
-    assert not block.mark or len(block.said) > 3, "say why"
+    assert not block.mark or len(block.note) > 3, "give the reason or the path"
     if block.language == "json":
         json.loads(block.text)
     elif block.language == "jsonl":
@@ -230,10 +232,10 @@ def test_a_block_is_of_a_known_kind(block: Block) -> None:
         yaml.safe_load(block.text)
 
 
-def test_a_broken_block_is_seen(world: World, tmp_path: Path) -> None:
+def test_broken_block_fails(world: World, tmp_path: Path) -> None:
     for script in (
         "emonet train --no-such-flag",
         "printf 'no speaker' | emonet predict --model RUN",
         "python missing.py",
     ):
-        assert world.shell(script, world.given).returncode not in (0, None), script
+        assert world.shell(script, world.start).returncode not in (0, None), script

@@ -1,7 +1,6 @@
-"""The README stays a first screen, and its commands for a fresh machine are the ones that
-CI runs.
-"""
+"""Check the README's length, its links, and that CI runs its first two commands."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,11 +10,11 @@ ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 
 
-def test_it_fits_a_first_screen() -> None:
+def test_readme_is_short() -> None:
     assert len(README.read_text("utf-8").splitlines()) <= 150
 
 
-def test_the_two_commands_come_first_and_set_everything_up() -> None:
+def test_first_two_commands_are_self_contained() -> None:
     first = [block for block in blocks(README, ROOT) if block.section == "First minute"]
     demo, tests = (block.text for block in first)
     for command in (demo, tests):
@@ -26,8 +25,6 @@ def test_the_two_commands_come_first_and_set_everything_up() -> None:
     assert ".ci/readme" in (ROOT / ".ci" / "run").read_text()
 
 
-def test_every_link_leads_somewhere() -> None:
-    import re
-
+def test_links_exist() -> None:
     for target in re.findall(r"\]\(([^)#]+)", README.read_text("utf-8")):
         assert (ROOT / target).exists(), target

@@ -1,15 +1,23 @@
-"""The code that version 0.1 wrote into repositories: flat already in its source, all
-systems in each.
-"""
+"""Write the code that version 0.1 saved with checkpoints: all systems, in flat files."""
 
 from pathlib import Path
 from zipfile import ZipFile
 
 CODE = Path(__file__).parents[1] / "checkpoint" / "code_of_0.1.zip"
+# Files that only prompted checkpoints have.
 _PROMPTED = {
-    "anonymity.py", "chat.py", "configuration_prompted.py", "demonstrations.py", "label_tree.py", "modeling_prompted.py",
-    "prefix_reader.py", "processing_prompted.py", "prompted_session.py", "prompts.py", "quoting.py",
-}  # fmt: skip
+    "anonymity.py",
+    "chat.py",
+    "configuration_prompted.py",
+    "demonstrations.py",
+    "label_tree.py",
+    "modeling_prompted.py",
+    "prefix_reader.py",
+    "processing_prompted.py",
+    "prompted_session.py",
+    "prompts.py",
+    "quoting.py",
+}
 AUTO_MAP_OF_PROMPTED = {
     "AutoConfig": "configuration_prompted.PromptedEmoNetConfig",
     "AutoModel": "modeling_prompted.PromptedEmoNet",
@@ -19,7 +27,7 @@ AUTO_MAP_OF_PROMPTED = {
 
 
 def write_code_of_0_1(folder: Path, kind: str = "emonet") -> None:
-    """Write the files of a checkpoint of that kind (`emonet`, `prompted`) into `folder`."""
+    """Write the code of a checkpoint into `folder`; `kind` is `emonet` or `prompted`."""
     with ZipFile(CODE) as archive:
         names = archive.namelist()
         archive.extractall(

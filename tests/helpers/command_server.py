@@ -1,11 +1,10 @@
-"""`emonet` and `python` for a shell, without the wait for imports: a process that has
-them behind it forks for every command.
+"""Run `emonet` and `python` for a shell in forks, without the wait for imports.
 
     python command_server.py SOCKET WORDS
 
-Each command is a process of its own, with the input, output, folder and environment of
-the shell that called it. WORDS (a JSON object) are put in the place of words of a command
-line: what stands in for a corpus that is not here.
+The server imports the libraries once and forks for every command. A command has the
+input, output, folder and environment of the shell that called it. WORDS (a JSON object)
+maps words of a command line to replacements, such as a small corpus for a missing one.
 """
 
 import array
@@ -21,37 +20,34 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-# LanceDB starts threads when it is imported, which a fork would lose: it stays with the
-# commands that need it.
-IMPORTED = (
-    "datasets", "matplotlib.pyplot", "sklearn.metrics", "torch", "transformers.pipelines",
-    "emonet.studies.report", "emonet.runs.train",
-)  # fmt: skip
+# Without LanceDB: it starts threads on import, which a fork would lose.
+_LIBRARIES = ("datasets", "matplotlib.pyplot", "sklearn.metrics", "torch", "transformers.pipelines")
+IMPORTED = (*_LIBRARIES, "emonet.studies.report", "emonet.runs.train")
+# Passes the command line, the folder, the environment and the three standard streams.
 CLIENT = """#!{python} -SE
 import array, json, os, socket, sys
 with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
     server.connect({socket!r})
     call = json.dumps([os.path.basename(sys.argv[0]), *sys.argv[1:]]), os.getcwd(), dict(os.environ)
-    server.sendmsg([json.dumps(call).encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0, 1, 2]))])
+    streams = array.array("i", [0, 1, 2])
+    server.sendmsg([json.dumps(call).encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, streams)])
     sys.exit(int(server.recv(8) or 1))
 """
 
 
 def install_client(folder: Path, address: Path) -> None:
-    """Programs named `emonet` and `python` in `folder`, which hand their command line to
-    the server.
-    """
+    """Write programs `emonet` and `python` that pass their command line to the server."""
     for name in ("emonet", "python"):
         (folder / name).write_text(CLIENT.format(python=sys.executable, socket=str(address)), "utf-8")
         (folder / name).chmod(0o755)
 
 
 def serve(address: str, words: dict[str, str]) -> None:
-    """Answer until killed."""
+    """Serve commands until killed."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
         server.bind(address)
         server.listen()
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies: the children are not waited for
         while True:
             connection, _ = server.accept()
             if os.fork() == 0:
@@ -83,7 +79,7 @@ def _answer(connection: socket.socket, words: dict[str, str]) -> int:
 
 
 def _end_with(connection: socket.socket) -> None:
-    """A command whose shell was killed ends too."""
+    """End the command when the shell that called it is killed."""
     if not connection.recv(1):
         os._exit(1)
 

@@ -1,5 +1,7 @@
-"""Each system computed once more, plainly: one dialogue, loops over turns, heads and
-neighbours, and the module's own weights.
+"""Compute each system plainly, for the tests to compare its module with.
+
+One dialogue at a time, in loops over turns, heads and neighbours, with the module's own
+weights.
 """
 
 from collections.abc import Callable, Sequence
@@ -70,8 +72,8 @@ def dialogxl(module: Any, states: torch.Tensor, speakers: Sequence[int]) -> torc
 def hitrans(module: Any, states: torch.Tensor, speakers: Sequence[int]) -> torch.Tensor:
     size = states.shape[1]
     rows = []
-    for place, vector in enumerate(states):
-        angles = [place / 10000 ** (2 * (k // 2) / size) for k in range(size)]
+    for index, vector in enumerate(states):
+        angles = [index / 10000 ** (2 * (k // 2) / size) for k in range(size)]
         rows.append(
             vector
             + torch.tensor(
@@ -115,8 +117,10 @@ def dialoguegcn(module: Any, states: torch.Tensor, speakers: Sequence[int]) -> t
         kinds = [(min(speakers[i], 3), min(speakers[j], 3), j < i) for j in near]
         total = weights[near.index(i)] * module.itself(sequential[i])
         for weight, kind, j in zip(weights, kinds, near, strict=True):
-            number = 2 * (kind[0] * 4 + kind[1]) + kind[2]
-            matrix = sum(a * base for a, base in zip(module.coefficients.weight[number], bases, strict=True))
+            relation = 2 * (kind[0] * 4 + kind[1]) + kind[2]
+            matrix = sum(
+                a * base for a, base in zip(module.coefficients.weight[relation], bases, strict=True)
+            )
             total = total + weight / kinds.count(kind) * (matrix @ sequential[j])
         first.append(total.relu())
     second = []
@@ -138,20 +142,20 @@ def tucore_gcn(module: Any, states: torch.Tensor, speakers: Sequence[int]) -> to
     )
     turns = module.norm(named + attend(module.surrounding, named, named, lambda head, i, j: abs(i - j) <= 2))
     people = sorted(set(speakers))
-    said = {s: [i for i in range(count) if speakers[i] == s] for s in people}
-    dialogue, nodes = turns.mean(0), {s: turns[said[s]].mean(0) for s in people}
+    turns_of = {s: [i for i in range(count) if speakers[i] == s] for s in people}
+    dialogue, nodes = turns.mean(0), {s: turns[turns_of[s]].mean(0) for s in people}
     levels = [(dialogue, nodes, turns)]
     for step in module.rounds:
         turns = step.lstm(turns.unsqueeze(0))[0][0]
         new = []
         for i in range(count):
-            others = [j for j in said[speakers[i]] if j != i]
+            others = [j for j in turns_of[speakers[i]] if j != i]
             total = (
                 step.itself(turns[i]) + step.from_dialogue(dialogue) + step.from_speaker(nodes[speakers[i]])
             )
             new.append((total + (step.of_one_speaker(turns[others].mean(0)) if others else 0)).relu())
         nodes = {
-            s: (step.itself_else(nodes[s]) + step.mention(turns[said[s]].mean(0))).relu() for s in people
+            s: (step.itself_else(nodes[s]) + step.mention(turns[turns_of[s]].mean(0))).relu() for s in people
         }
         dialogue = (step.itself_else(dialogue) + step.in_dialogue(turns.mean(0))).relu()
         turns = torch.stack(new)

@@ -1,9 +1,8 @@
-"""The code blocks of a Markdown page, with what an HTML comment above one says of it.
+"""Read the code blocks of a Markdown page, with the HTML comment above each.
 
 <!-- not run: REASON -->    shown only
 <!-- slow: REASON -->       run with the slow tests
-<!-- file: PATH -->         the block is the content of this file, which other blocks of
-the page read
+<!-- file: PATH -->         written to this file, which other blocks of the page read
 """
 
 import re
@@ -18,8 +17,16 @@ MARKS = ("not run", "slow", "file")
 
 @dataclass(frozen=True)
 class Block:
-    """A block with its place, language and text; `mark` and `said` are those of the
-    comment above it.
+    """A code block of a page.
+
+    Attributes:
+        page: Path of the page, relative to the root.
+        line: Line of the opening fence.
+        section: The last heading of first or second level above it.
+        language: What the fence names.
+        text: The content.
+        mark: One of `MARKS`, from the comment above it, or empty.
+        note: What follows the mark: a reason or a path.
     """
 
     page: str
@@ -28,16 +35,14 @@ class Block:
     language: str
     text: str
     mark: str = ""
-    said: str = ""
+    note: str = ""
 
 
 def blocks(page: Path, root: Path) -> Iterator[Block]:
-    """The fenced blocks of a page, in order; a section begins at a heading of first or
-    second level.
-    """
+    """The fenced blocks of a page, in order."""
     name, section, comment, fence = page.relative_to(root).as_posix(), "", ("", ""), ""
     start, indent, language, lines = 0, 0, "", []
-    for number, line in enumerate(page.read_text("utf-8").splitlines(), 1):
+    for line_number, line in enumerate(page.read_text("utf-8").splitlines(), 1):
         if fence:
             if line.strip() == fence:
                 yield Block(name, start, section, language, "\n".join(lines) + "\n", *comment)
@@ -46,7 +51,7 @@ def blocks(page: Path, root: Path) -> Iterator[Block]:
                 lines.append(line[indent:])
         elif match := _FENCE.match(line):
             indent, fence, language = len(match[1]), match[2], match[3]
-            start, lines = number, []
+            start, lines = line_number, []
         elif match := _COMMENT.fullmatch(line):
             comment = match[1], match[2]
         elif line.strip():

@@ -1,4 +1,4 @@
-"""Check that any input gives a result or an error that the package raises on purpose."""
+"""Check that an input gives a result or an error that the package raises on purpose."""
 
 import contextlib
 import io
@@ -18,7 +18,7 @@ import emonet
 from emonet.cli import main as cli
 
 ROOT = str(Path(emonet.__file__).parent)
-PATIENCE = 120  # seconds; an example takes milliseconds, so one that reaches it hangs
+PATIENCE = 120  # seconds; a case takes milliseconds, so one that takes this long hangs
 
 
 @contextlib.contextmanager
@@ -38,7 +38,7 @@ def no_hang() -> Iterator[None]:
 
 
 def fork(work: Callable[[], object]) -> int:
-    """Start `work` in a fork of this process and return its process id."""
+    """Start `work` in a fork of this process, and return its process id."""
     child = os.fork()
     if child:
         return child
@@ -53,12 +53,12 @@ def fork(work: Callable[[], object]) -> int:
 
 
 def end_of(child: int) -> int:
-    """Wait for a fork: 0 if it is done, 1 if it raised, -N if signal N killed it."""
+    """Wait for a fork: 0 on success, 1 if it raised, minus the signal that killed it."""
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def is_clear(error: BaseException) -> bool:
-    """Whether an error comes from a `raise` in the package, or names a file."""
+    """Whether the package raised the error itself, or it is a file error with a name."""
     if isinstance(error, OSError) and error.filename is not None:
         return True
     if isinstance(error, HFValidationError):  # names the repository and the rule
@@ -80,7 +80,7 @@ def is_clear(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def clear_errors() -> Iterator[None]:
-    """Accept clear errors inside the block; other errors and hangs fail the test."""
+    """Accept the package's own errors; fail on any other error and on a hang."""
     try:
         with no_hang():
             yield
@@ -91,7 +91,7 @@ def clear_errors() -> Iterator[None]:
 
 @dataclass
 class Answer:
-    """Status and output of a command; `error` is the exception it reported."""
+    """A command's status and output; `error` is the error it reported."""
 
     status: int
     out: str
@@ -100,7 +100,7 @@ class Answer:
 
 
 def command(*arguments: str, stdin: bytes = b"") -> Answer:
-    """Run `emonet` in this process and check its status and its UTF-8 output."""
+    """Run `emonet` in this process and check how it ends; its output must be UTF-8."""
     out, err = (
         io.TextIOWrapper(io.BytesIO(), "utf-8", errors=errors) for errors in ("strict", "backslashreplace")
     )
@@ -115,11 +115,11 @@ def command(*arguments: str, stdin: bytes = b"") -> Answer:
             status = cli.main(arguments)
         except SystemExit as usage:  # argparse: usage and one line
             status = int(usage.code or 0)
-        outputs = []
+        texts = []
         for stream in (out, err):
             stream.flush()
-            outputs.append(stream.buffer.getvalue().decode())
-    answer = Answer(status, *outputs, refused[0] if refused else None)
+            texts.append(stream.buffer.getvalue().decode())
+    answer = Answer(status, *texts, refused[0] if refused else None)
     check(answer)
     return answer
 

@@ -1,10 +1,10 @@
-"""Make the checkpoint in `tests/checkpoint/dummy_checkpoint`: `python
-tests/helpers/make_dummy_checkpoint.py`.
+"""Make the checkpoint in `tests/checkpoint/dummy_checkpoint`.
 
-It is a tiny EmoNet with random weights, as this version saves it, and the scores it
-gives. It is committed and not made anew with
-later versions: `tests/checkpoint/test_dummy_checkpoint.py` checks that they still load it
-and get the same scores.
+    python tests/helpers/make_dummy_checkpoint.py
+
+It is a tiny EmoNet with random weights, and the scores it gives. It is committed and not
+made again with later versions: `tests/checkpoint/test_dummy_checkpoint.py` checks that
+they still load it and get the same scores.
 """
 
 import json
@@ -18,9 +18,7 @@ TURNS = [{"speaker": turn["speaker"], "text": turn["text"]} for turn in DIALOGUE
 
 
 def main() -> None:
-    """Write the folder: configuration, weights, tokenizer, speakers and `expected.json`,
-    without code or card.
-    """
+    """Write the checkpoint without code and card, and `expected.json`."""
     rmtree(FOLDER, ignore_errors=True)
     model, model.processor = build(
         make_tokenizer(),

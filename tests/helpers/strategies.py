@@ -1,7 +1,7 @@
-"""What people and machines might send: texts, names, turns, dialogues, JSON and files,
-from usual to hostile.
+"""Hypothesis strategies for texts, names, turns, dialogues, JSON and files.
 
-Strategies are made once: making them costs more than drawing from them.
+They range from usual to hostile. Strategies are cached, because building one costs more
+than drawing from it.
 """
 
 import json
@@ -10,14 +10,46 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+_CONTROL_CHARACTERS = ("", " ", "\t", "\0", "a\0b", "\x1b[31mred")
+_BROKEN_UNICODE = ("\ud800", "\udfff\ud800 half", "\ufffe", "\ufeffmark")
+_LINE_ENDS = ("\u2028", "\x85", "\r", "a\r\nb", "\n\n")
+_SCRIPTS = (
+    "\u202eright to left\u202c",
+    "\u0634\u0643\u0631\u0627",
+    "e" + "\u0301" * 60,
+    "\u200b",
+    "👨‍👩‍👧‍👦",
+    "🏳️‍🌈🇪🇺",
+)
+_SPECIAL_TOKENS = ("[SEP]", "[CLS] [PAD]", "<s>", "</s>", "<s1>", "<|im_end|>", "<mask>")
+_LITERALS = ("NaN", "None", "null", "-1", "{}", "[]", "Ann: hello")
+_INJECTIONS = (
+    "'; DROP TABLE utterances; --",
+    "O'Hara",
+    '"',
+    "\\",
+    "%s",
+    "{0}",
+    "$metadata",
+    "${usage}",
+    "../../../etc/passwd",
+    "~root",
+)
+_MARKUP = ("|", "`", "<!-- emonet:begin usage -->", "<!-- emonet:end results -->")
+_FRONT_MATTER = ("---", "---\nlicense: x\n---\n")
+_OTHERS = ("1e999", "<script>alert(1)</script>", "((((((((((")
 NASTY_TEXTS = (
-    "", " ", "\t", "\0", "a\0b", "\x1b[31mred", "\ud800", "\udfff\ud800 half", "\ufffe", "\ufeffmark", "\u2028", "\x85", "\r",
-    "a\r\nb", "\n\n", "\u202eright to left\u202c", "\u0634\u0643\u0631\u0627", "e" + "\u0301" * 60, "\u200b", "👨‍👩‍👧‍👦", "🏳️‍🌈🇪🇺",
-    "[SEP]", "[CLS] [PAD]", "<s>", "</s>", "<s1>", "<|im_end|>", "<mask>", "NaN", "None", "null", "-1", "{}", "[]", "Ann: hello",
-    "'; DROP TABLE utterances; --", "O'Hara", '"', "\\", "%s", "{0}", "$metadata", "${usage}", "../../../etc/passwd", "~root",
-    "|", "`", "<!-- emonet:begin usage -->", "<!-- emonet:end results -->", "---", "---\nlicense: x\n---\n", "1e999",
-    "<script>alert(1)</script>", "((((((((((",
-)  # fmt: skip
+    *_CONTROL_CHARACTERS,
+    *_BROKEN_UNICODE,
+    *_LINE_ENDS,
+    *_SCRIPTS,
+    *_SPECIAL_TOKENS,
+    *_LITERALS,
+    *_INJECTIONS,
+    *_MARKUP,
+    *_FRONT_MATTER,
+    *_OTHERS,
+)
 LONG_TEXTS = (
     ("a", 5000),
     ("word ", 3000),
@@ -28,19 +60,16 @@ LONG_TEXTS = (
     ("😀", 300),
     ("\n", 50),
 )
-# Some are one name to `clean_text`, to a database or to the eye; some are roles, crowds,
-# or nobody.
-NASTY_NAMES = (
-    "Ann", " Ann", "Ann ", "Ann\0", "ann", "ANN", "A\nnn", "\u00c5sa", "A\u030asa", "\u0410nn", "The Waiter", "the  waiter",
-    "#ALL#", "user", "Both", "Ross and Joey", "x" * 100, "Ann@d1", "Ann:",
-)  # fmt: skip
+# Some spellings are one name to `clean_text`, to a database or to the eye; some names are
+# roles, groups, or nobody.
+_SPELLINGS = ("Ann", " Ann", "Ann ", "Ann\0", "ann", "ANN", "A\nnn", "\u00c5sa", "A\u030asa", "\u0410nn")
+_ROLES = ("The Waiter", "the  waiter", "#ALL#", "user", "Both", "Ross and Joey")
+NASTY_NAMES = (*_SPELLINGS, *_ROLES, "x" * 100, "Ann@d1", "Ann:")
 
 
 @cache
 def texts() -> st.SearchStrategy[str]:
-    """Any string that Python can hold, half characters among them, and the ones that have
-    broken software.
-    """
+    """Any string that Python can hold, lone surrogates included, and known bad ones."""
     return st.one_of(
         st.sampled_from(NASTY_TEXTS),
         st.builds(
@@ -70,9 +99,7 @@ def numbers() -> st.SearchStrategy[Any]:
 
 @cache
 def json_values() -> st.SearchStrategy[Any]:
-    """Any JSON, with NaN and numbers of any size as Python's own reader and writer let
-    them pass.
-    """
+    """Any JSON that Python reads and writes, so with NaN and numbers of any size."""
     scalars = st.one_of(st.none(), st.booleans(), numbers(), texts())
     return st.recursive(
         scalars,
@@ -83,7 +110,7 @@ def json_values() -> st.SearchStrategy[Any]:
 
 @cache
 def turns() -> st.SearchStrategy[dict[str, Any]]:
-    """A right turn, in either spelling."""
+    """A valid turn, with `speaker` and `text` or with `role` and `content`."""
     return st.one_of(
         st.fixed_dictionaries({"speaker": names(), "text": texts()}),
         st.fixed_dictionaries({"role": st.sampled_from(["user", "assistant"]), "content": texts()}),
@@ -91,9 +118,9 @@ def turns() -> st.SearchStrategy[dict[str, Any]]:
 
 
 def dialogues(least: int = 1, most: int = 8) -> st.SearchStrategy[list[dict[str, Any]]]:
-    """Right dialogues; one in a while with 300 speakers."""
+    """Valid dialogues; one in fifty has 300 speakers."""
     crowd = st.sampled_from(NASTY_TEXTS).map(
-        lambda text: [{"speaker": f"P{number}", "text": text} for number in range(300)]
+        lambda text: [{"speaker": f"P{index}", "text": text} for index in range(300)]
     )
     usual = st.lists(turns(), min_size=least, max_size=most)
     return st.integers(0, 49).flatmap(lambda dice: crowd if dice == 49 else usual)
@@ -101,9 +128,7 @@ def dialogues(least: int = 1, most: int = 8) -> st.SearchStrategy[list[dict[str,
 
 @st.composite
 def damaged(draw: st.DrawFn, strategy: st.SearchStrategy[Any]) -> Any:
-    """What `strategy` gives, with up to three places deep inside replaced by something
-    else, left out or put in twice.
-    """
+    """A value of `strategy` with up to three parts replaced, left out or doubled."""
     value = _copy(draw(strategy))
     for _ in range(draw(st.integers(0, 3))):
         value = _damage(draw, value)
@@ -120,14 +145,14 @@ def _damage(draw: st.DrawFn, value: Any) -> Any:
     if not isinstance(value, (dict, list)) or not value or draw(st.integers(0, 7)) == 7:
         return draw(json_values())
     if isinstance(value, list):
-        place = draw(st.integers(0, len(value) - 1))
+        index = draw(st.integers(0, len(value) - 1))
         action = draw(st.sampled_from(["inside", "inside", "drop", "twice"]))
         if action == "drop":
-            del value[place]
+            del value[index]
         elif action == "twice":
-            value.insert(place, _copy(value[place]))
+            value.insert(index, _copy(value[index]))
         else:
-            value[place] = _damage(draw, value[place])
+            value[index] = _damage(draw, value[index])
         return value
     key = draw(st.sampled_from(list(value)))
     action = draw(st.sampled_from(["inside", "inside", "drop", "rename"]))
@@ -141,7 +166,7 @@ def _damage(draw: st.DrawFn, value: Any) -> Any:
 
 
 def nested(depth: int, kind: str = "[") -> str:
-    """JSON text that is deeper than a reader's stack may be."""
+    """JSON text that may be deeper than a reader's stack."""
     return "[" * depth + "]" * depth if kind == "[" else '{"turns":' * depth + "1" + "}" * depth
 
 
@@ -150,21 +175,19 @@ def json_text(value: Any) -> str:
 
 
 def json_lines(value: Any) -> list[str]:
-    """A line an item, or one line of what is no list."""
+    """One line per item of a list, or one line for any other value."""
     return [*map(json_text, value)] if isinstance(value, list) else [json_text(value)]
 
 
 @st.composite
 def file_bytes(draw: st.DrawFn, lines: st.SearchStrategy[list[str]]) -> bytes:
-    """Lines as a file: any line ends, with or without a mark, in some encoding, and now
-    and then cut or with flipped bytes.
-    """
+    """Lines as a file with any line ends and encoding, sometimes cut or damaged."""
     ends = draw(st.sampled_from([("\n",), ("\r\n",), ("\r",), ("\n", "\r\n", "\r", "\n\n")]))
-    text = "".join(line + ends[number % len(ends)] for number, line in enumerate(draw(lines)))
+    text = "".join(line + ends[index % len(ends)] for index, line in enumerate(draw(lines)))
     encoding = draw(st.sampled_from(["utf-8"] * 6 + ["utf-8-sig", "utf-16", "latin-1"]))
     raw = text.encode(encoding, "surrogatepass" if encoding.startswith("utf") else "replace")
     for _ in range(draw(st.sampled_from([0, 0, 0, 1, 2]))):
         if raw:
-            place = draw(st.integers(0, len(raw) - 1))
-            raw = raw[:place] + draw(st.binary(max_size=2)) + raw[place + draw(st.integers(0, 2)) :]
+            offset = draw(st.integers(0, len(raw) - 1))
+            raw = raw[:offset] + draw(st.binary(max_size=2)) + raw[offset + draw(st.integers(0, 2)) :]
     return raw[: draw(st.integers(0, len(raw)))] if draw(st.integers(0, 9)) == 9 else raw

@@ -1,4 +1,4 @@
-"""Tiny models, dialogues and a tokenizer made on the spot, for every test."""
+"""Build tiny models, dialogues and a tokenizer for every test."""
 
 from typing import Any
 
@@ -57,7 +57,7 @@ def text_config(family: str, **changes: Any) -> Any:
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    vocabulary = {word: number for number, word in enumerate([*special, *WORDS])}
+    vocabulary = {word: index for index, word in enumerate([*special, *WORDS])}
     inner = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(
@@ -87,7 +87,7 @@ def build(
     config = EmoNetConfig(
         text_config=text_config(family, **backbone or {}), num_speakers=3, **LABEL_MAPS, **fields
     )
-    # Larger weights than at initialisation, so that a leak is no rounding error.
+    # Larger weights than at initialisation, so that a leak exceeds rounding errors.
     model = EmoNetForSequenceClassification(config).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():

@@ -1,4 +1,4 @@
-"""A study that takes seconds, and the command that runs it."""
+"""Define a study that takes seconds, and run it from the command line."""
 
 import argparse
 import json
@@ -12,7 +12,7 @@ CELLS = [f"sample/{row}/seed-{seed}" for seed in SEEDS for row in ROWS]
 
 
 def tiny_study(backbone: Path) -> dict[str, Any]:
-    """Two rows and two seeds on the sample corpus; a cell takes about a second."""
+    """Two rows and two seeds on the sample corpus, about a second per cell."""
     return {
         "name": "tiny",
         "note": "A note on the study.",

@@ -1,4 +1,4 @@
-"""A small training run whose every step can be compared: 16 dialogues, no dropout."""
+"""Train on 16 dialogues without dropout, so that every step can be compared."""
 
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,11 @@ WEIGHTS = [1.0, 3.0, 0.5, 2.0, 4.0, 1.5, 2.5]
 def encoded(
     tokenizer: Any, preset: str = "context", **changes: Any
 ) -> tuple[Any, Any, EncodedSplit, EmoNetCollator]:
-    """16 dialogues of different lengths and labels, a model without dropout, and a
-    collator over their memory.
+    """Encode 16 dialogues of different lengths and labels.
+
+    Returns:
+        A model without dropout, its processor, the encoded dialogues, and a collator over
+        their memory.
     """
     changes = {"class_weights": WEIGHTS, "head_dropout": 0.0, **changes}
     model, processor = build(tokenizer, preset, **changes)
@@ -26,15 +29,16 @@ def encoded(
         if hasattr(module, "attention_dropout"):
             module.attention_dropout = 0.0
     rows, texts = [], []
-    for number in range(16):
-        turns = (DIALOGUE + OTHER)[number % 5 : number % 5 + 1 + number % 4]
-        turns = [{**turn, "utterance_index": len(texts) + place} for place, turn in enumerate(turns)]
-        for place, turn in enumerate(turns):
+    for dialogue_index in range(16):
+        start = dialogue_index % 5
+        turns = (DIALOGUE + OTHER)[start : start + 1 + dialogue_index % 4]
+        turns = [{**turn, "utterance_index": len(texts) + index} for index, turn in enumerate(turns)]
+        for index, turn in enumerate(turns):
             turn["speaker_history_index"] = [
-                len(texts) + k for k in range(place) if turns[k]["speaker"] == turn["speaker"]
+                len(texts) + k for k in range(index) if turns[k]["speaker"] == turn["speaker"]
             ]
         texts += [turn["text"] for turn in turns]
-        rows.append({"dialogue_id": str(number), "turns": turns})
+        rows.append({"dialogue_id": str(dialogue_index), "turns": turns})
     split = EncodedSplit(rows, processor)
     return model, processor, split, EmoNetCollator(processor, processor.encode_memory(texts))
 
@@ -64,8 +68,10 @@ def trainer_for(parts: Any, folder: Path, **arguments: Any) -> EmoNetTrainer:
 def first_step(
     tokenizer: Any, folder: Path, batch: int, steps: int, preset: str = "dialogue-memory", **arguments: Any
 ) -> tuple[float, float, dict[str, float]]:
-    """One optimizer step on all 16 dialogues without moving: gradient norm, loss, and the
-    evaluation's figures.
+    """Take one optimizer step on all 16 dialogues with a learning rate of zero.
+
+    Returns:
+        The gradient norm, the loss, and the figures of the evaluation.
     """
     trainer = trainer_for(
         encoded(tokenizer, preset),
@@ -77,7 +83,7 @@ def first_step(
         logging_strategy="steps",
         logging_steps=1,
         eval_strategy="epoch",
-        per_device_eval_batch_size=3,  # does not divide 16: repeated rows would show
+        per_device_eval_batch_size=3,  # does not divide 16, so repeated rows would show
         **arguments,
     )
     trainer.train()

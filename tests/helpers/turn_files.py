@@ -1,4 +1,4 @@
-"""Files of turns for bulk prediction, and what came out."""
+"""Write files of turns for bulk prediction, and read the predictions."""
 
 import json
 from collections.abc import Sequence
@@ -12,17 +12,17 @@ WORDS = ["hello there", "great we won", "leave me alone", "", "i hate this", "th
 
 
 def rows_of(dialogues: int, start: int = 0) -> list[dict[str, Any]]:
-    """Dialogues of one to seven turns, with a column that is passed through."""
+    """Rows of dialogues with one to seven turns, and a column that is passed through."""
     names = ("Ann", "Bob", "Cat")
     return [
         {
-            "dialogue_id": f"d{start + number}",
+            "dialogue_id": f"d{start + index}",
             "speaker": names[turn % 3],
-            "text": WORDS[(number + turn) % 6],
+            "text": WORDS[(index + turn) % 6],
             "line": turn,
         }
-        for number in range(dialogues)
-        for turn in range(1 + number % 7)
+        for index in range(dialogues)
+        for turn in range(1 + index % 7)
     ]
 
 

@@ -1,6 +1,4 @@
-"""Run code in a process where the package can't be imported, as for people who have the
-repository alone.
-"""
+"""Run code as for users without emonet installed: its import fails."""
 
 import json
 import os
@@ -24,8 +22,10 @@ def report(value):
 
 
 def run_without_emonet(code: str, folder: Path, timeout: int = 300, **environment: str) -> Any:
-    """What `code` gave to `report(...)`; it runs in `folder` with caches of its own
-    there.
+    """Run `code` in `folder`, with its own caches there.
+
+    Returns:
+        The value that `code` passed to `report(...)`.
     """
     env = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "PYTHON", "EMONET"))}
     env.update(HF_HOME=str(folder / "hf"), HF_HUB_DISABLE_XET="1", OMP_NUM_THREADS="1", **environment)

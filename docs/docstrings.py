@@ -1,4 +1,4 @@
-"""Docstrings as the reference shows them; an extension of mkdocstrings (`mkdocs.yml`)."""
+"""Prepare docstrings for the reference; an extension of mkdocstrings (`mkdocs.yml`)."""
 
 import re
 from typing import Any
@@ -7,9 +7,7 @@ import griffe
 
 
 class Docstrings(griffe.Extension):
-    """Names are written as [`name`] for editors, and examples under a singular; pages
-    show the name, and code.
-    """
+    """Show [`name`] as code, and treat `Example:` as the section `Examples:`."""
 
     def on_object(self, *, obj: griffe.Object, **kwargs: Any) -> None:
         if obj.docstring:

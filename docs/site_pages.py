@@ -1,6 +1,4 @@
-"""Hooks of mkdocs (`mkdocs.yml`): where the package lies, and the page of the command
-line, from what `--help` says.
-"""
+"""Hooks of mkdocs (`mkdocs.yml`): find the package, and add the command-line page."""
 
 import argparse
 import os
@@ -17,8 +15,9 @@ PAGE = "reference/command_line.md"
 
 @event_priority(100)  # before mkdocstrings reads its configuration
 def on_config(config: Any) -> None:
-    """Let the reference find the modules: it looks for a folder of the package's name,
-    and a checkout may have another.
+    """Let mkdocstrings find the modules.
+
+    It looks for a folder with the package's name, and a checkout may have another name.
     """
     link = Path(tempfile.mkdtemp(), "emonet")
     link.symlink_to(Path(__file__).resolve().parents[1], target_is_directory=True)
@@ -26,13 +25,13 @@ def on_config(config: Any) -> None:
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the page to the site."""
+    """Add the command-line page to the site."""
     files.append(File.generated(config, PAGE, content=command_line()))
     return files
 
 
 def command_line() -> str:
-    """The page: what each command says of itself."""
+    """The command-line page: the help text of each command."""
     from emonet.cli.main import _parser
 
     os.environ["COLUMNS"] = "110"
@@ -43,9 +42,9 @@ def command_line() -> str:
 
 
 def _commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    """A parser and those of its commands, in order."""
+    """A parser and the parsers of its commands, in order."""
     yield parser
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
-            for command in action.choices.values():
+            for command in dict.fromkeys(action.choices.values()):  # an alias is no new command
                 yield from _commands(command)

@@ -13,7 +13,7 @@ from ..dialogue.names import is_role
 from ..dialogue.turns import as_history, clean_text, raw_text, recent_history, turn_speaker
 from ..errors import EmoNetError
 from ..files.guard import refuse_outside_links
-from ..inference.session_state import VERSION, expect, read_state, strings_by_name, whole
+from ..inference.session_state import VERSION, expect, read_state, strings_by_name, whole_number
 from .configuration import PromptedEmoNetConfig
 from .prefix_reader import PrefixReader
 from .processing import PromptedProcessor
@@ -188,7 +188,7 @@ class PromptedSession:
             )
             expect(fits, "a turn of the window is no speaker and text")
             session.window.append(turn)
-        session.turns = whole(state["turns"], "turns", len(window))
+        session.turns = whole_number(state["turns"], "turns", len(window))
         labeller.trajectories = _trajectories(state["felt"], labeller.depth, model.labels)
         history = strings_by_name(state["said"], "said")
         labeller.history = recent_history(history, labeller.depth) if labeller.depth else {}

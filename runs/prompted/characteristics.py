@@ -124,7 +124,7 @@ def question_and_beginning(
     """
     window = builder.settings.window if window is None else window
     scene = builder.scene(turns, index - window, index + 1)
-    words = {"name": scene.name(index), "text": scene.said(index)}
+    words = {"name": scene.name(index), "text": scene.text(index)}
     characteristic = CHARACTERISTICS[kind]
     question = f"{scene.history()}\n{characteristic.question.format(**words)}"
     return question, characteristic.beginning.format(**words)

@@ -83,7 +83,7 @@ def speaker_examples(builder: PromptBuilder, dialogues: Iterable[Mapping[str, An
         if len(names) < 2:
             continue
         for index in range(len(turns)):
-            question = f"Who says <{scene.said(index)}>? Select the speaker from <{', '.join(names)}>."
+            question = f"Who says <{scene.text(index)}>? Select the speaker from <{', '.join(names)}>."
             examples.append((builder.framed(_SPEAKER_ROLE, question), scene.name(index)))
     return examples
 

@@ -1,6 +1,4 @@
-"""The JSON endpoint: one dialogue in, the emotion of every turn out, described by
-OpenAPI.
-"""
+"""Answer JSON requests: a dialogue in, the emotion of every turn out."""
 
 import logging
 from typing import Annotated, Any
@@ -15,18 +13,20 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from ..dialogue.turns import as_history
 from ..version import PACKAGE_VERSION
 from .batching import Batcher
-from .limits import PREFIX, Limits
+from .limits import HEALTH, PREFIX, Limits
 from .predictor import Predictor, highest_first
 
 logger = logging.getLogger("emonet.serving")
 
-MOST_FIELDS = 100  # of an object whose fields are known
-_DESCRIPTION = """Emotion recognition in conversation: every turn of a dialogue gets an emotion, from its text, what was
-said before and who speaks. Request and answer are those of `handler.py` on Inference Endpoints, for one dialogue."""
+MAX_FIELDS = 100  # of an object whose fields are known
+_DESCRIPTION = (
+    "Emotion recognition in conversation: every turn of a dialogue gets an emotion, from its text, what "
+    "was said before and who speaks. Request and answer are those of `handler.py` on Inference Endpoints, "
+    "for one dialogue."
+)
 
 
-# Bounds on length also keep halves of characters out, which JSON can write and UTF-8
-# can't.
+# `max_length` also refuses unpaired surrogates, which JSON can write and UTF-8 cannot.
 Name = Annotated[
     str, Field(min_length=1, max_length=200, description="A person's name, or a role.", examples=["Monica"])
 ]
@@ -35,12 +35,12 @@ Text = Annotated[
 ]
 
 
-def _whole(value: Any) -> Any:
-    """JSON has one kind of number: 3.0 is a whole one. (A string or `true` is none.)"""
+def _as_integer(value: Any) -> Any:
+    """JSON has one type of number: read 3.0 as 3 (but neither a string nor `true`)."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-WholeNumber = Annotated[int, Field(strict=True, ge=1), BeforeValidator(_whole)]
+PositiveInteger = Annotated[int, Field(strict=True, ge=1), BeforeValidator(_as_integer)]
 
 
 class Turn(BaseModel):
@@ -56,10 +56,11 @@ class Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid")
     history: dict[Name, list[Text]] | None = Field(
         default=None,
-        description="What speakers said in earlier dialogues, oldest first; read by models with a memory of the corpus.",
+        description="What speakers said in earlier dialogues, oldest first; "
+        "read by models with a memory of the corpus.",
         examples=[{"Monica": ["I cooked all day."]}],
     )
-    top_k: WholeNumber | None = Field(
+    top_k: PositiveInteger | None = Field(
         default=None, description="How many of the highest scores to give; all by default.", examples=[3]
     )
 
@@ -98,12 +99,12 @@ class Problem(BaseModel):
 
 
 def create_api(predictor: Predictor, limits: Limits) -> FastAPI:
-    """The application with `POST /v1/emotions`, `GET /v1/health`, and their schema under
-    `/openapi.json` and `/docs`.
+    """Create the application with `POST /v1/emotions` and `GET /v1/health`.
 
-    Time and requests are limited by `LimitRequests` around it.
+    Their schema is under `/openapi.json` and `/docs`. `LimitRequests` around the
+    application limits time and number of requests.
     """
-    app = FastAPIOffline(  # its documentation asks nothing of other hosts
+    app = FastAPIOffline(  # whose documentation loads nothing from other hosts
         redoc_url=None,
         title="emonet",
         version=PACKAGE_VERSION,
@@ -111,43 +112,34 @@ def create_api(predictor: Predictor, limits: Limits) -> FastAPI:
         max_body_size=limits.body,
     )
     batcher = Batcher(predictor)
-    refused: dict[int | str, dict[str, Any]] = {
-        400: {"model": Problem, "description": "The body is not JSON."},
-        413: {
-            "model": Problem,
-            "description": f"The body has over {limits.body} bytes, or the dialogue over {limits.turns} turns.",
-        },
-        422: {
-            "model": Problem,
-            "description": "The body is not such a dialogue; the reason names the field.",
-        },
-        503: {
-            "model": Problem,
-            "description": "Too many requests at a time, or no answer in time. Try again.",
-        },
+    too_large = f"The body has over {limits.body} bytes, or the dialogue over {limits.turns} turns."
+    refusals: dict[int | str, dict[str, Any]] = {
+        status: {"model": Problem, "description": description}
+        for status, description in {
+            400: "The body is not JSON.",
+            413: too_large,
+            422: "The body is not such a dialogue; the reason names the field.",
+            503: "Too many requests at a time, or no answer in time. Try again.",
+        }.items()
     }
 
-    async def count(request: Request) -> None:
-        """Refuse what is too large before every part of it is looked at, which costs a
-        thousand times its reading.
-        """
+    async def refuse_large(request: Request) -> None:
+        """Refuse a large dialogue before its validation, which costs 1000 times more."""
         try:
-            size, names = _counts(await request.json())
-        except (ValueError, RecursionError):  # no JSON, as is said elsewhere
+            turns, fields = _counts(await request.json())
+        except (ValueError, RecursionError):  # not JSON: validation gives the reason
             return
-        if size > limits.turns:
-            raise HTTPException(
-                413,
-                f"{size} turns, history included; the limit is {limits.turns}. Send the dialogue in parts.",
-            )
-        if names > MOST_FIELDS:
-            raise HTTPException(422, f"An object with {names} fields; /openapi.json says which there are.")
+        if turns > limits.turns:
+            reason = f"{turns} turns, history included; the limit is {limits.turns}."
+            raise HTTPException(413, f"{reason} Send the dialogue in parts.")
+        if fields > MAX_FIELDS:
+            raise HTTPException(422, f"An object with {fields} fields; /openapi.json says which there are.")
 
     @app.post(
         f"{PREFIX}emotions",
         summary="The emotion of every turn",
-        responses=refused,
-        dependencies=[Depends(count)],
+        responses=refusals,
+        dependencies=[Depends(refuse_large)],
     )
     async def emotions(request: EmotionsRequest) -> list[LabelledTurn]:
         parameters = request.parameters or Parameters()
@@ -156,26 +148,24 @@ def create_api(predictor: Predictor, limits: Limits) -> FastAPI:
         rows = await batcher.predict(turns, history) if turns else []
         return [LabelledTurn(**{**row, **highest_first(row, parameters.top_k)}) for row in rows]
 
-    @app.get(f"{PREFIX}health", summary="What is running", responses={503: refused[503]})
+    @app.get(HEALTH, summary="What is running", responses={503: refusals[503]})
     async def health() -> Health:
         return Health(status="ok", model=predictor.name, labels=predictor.labels, version=PACKAGE_VERSION)
 
     @app.exception_handler(RequestValidationError)
-    async def wrong(request: Request, error: RequestValidationError) -> JSONResponse:
+    async def refuse_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         not_json = any(problem["type"] == "json_invalid" for problem in error.errors())
         return JSONResponse({"detail": _reasons(error)}, 400 if not_json else 422)
 
     @app.exception_handler(StarletteHTTPException)
     async def refuse(request: Request, error: StarletteHTTPException) -> JSONResponse:
-        reason = error.detail
-        if error.status_code == 413 and not isinstance(
-            error, HTTPException
-        ):  # the framework's own, which says no more
-            reason = limits.too_large
+        # The framework refuses a large body too, without naming the limit.
+        by_framework = error.status_code == 413 and not isinstance(error, HTTPException)
+        reason = limits.too_large if by_framework else error.detail
         return JSONResponse({"detail": reason}, error.status_code, error.headers)
 
     @app.exception_handler(Exception)
-    async def failed(request: Request, error: Exception) -> JSONResponse:
+    async def report_failure(request: Request, error: Exception) -> JSONResponse:
         logger.error("A request failed", exc_info=error)
         return JSONResponse({"detail": "The server failed at this request; its log says why."}, 500)
 
@@ -183,28 +173,27 @@ def create_api(predictor: Predictor, limits: Limits) -> FastAPI:
 
 
 def _counts(body: Any) -> tuple[int, int]:
-    """How many turns a body holds or claims to, with its history, and how many fields its
-    larger object has.
-    """
+    """Count a body's turns, history included, and the fields of its largest object."""
     if not isinstance(body, dict):
         return 0, 0
     inputs, parameters = body.get("inputs"), body.get("parameters")
-    size, names = len(inputs) if isinstance(inputs, list) else 0, len(body)
+    turns, fields = len(inputs) if isinstance(inputs, list) else 0, len(body)
     if isinstance(parameters, dict):
-        names = max(names, len(parameters))
+        fields = max(fields, len(parameters))
         if isinstance(history := parameters.get("history"), dict):
-            size += sum(len(said) if isinstance(said, list) and said else 1 for said in history.values())
-    return size, names
+            turns += sum(len(texts) if isinstance(texts, list) and texts else 1 for texts in history.values())
+    return turns, fields
 
 
 def _reasons(error: RequestValidationError) -> str:
-    """The first few problems as `inputs.0.text: Field required`, without the values,
-    which need not be valid text.
+    """Describe the first problems as `inputs.0.text: Field required`.
+
+    The values are left out: they need not be valid text.
     """
     problems = error.errors()
     reasons = []
     for problem in problems[:5]:
-        place = ".".join(str(part) for part in problem["loc"] if part != "body")
-        reasons.append(f"{place}: {problem['msg']}" if place else problem["msg"])
+        field = ".".join(str(part) for part in problem["loc"] if part != "body")
+        reasons.append(f"{field}: {problem['msg']}" if field else problem["msg"])
     more = f" (and {len(problems) - 5} more)" if len(problems) > 5 else ""
     return ("; ".join(reasons) + more).encode("utf-8", "replace").decode()

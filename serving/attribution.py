@@ -1,84 +1,133 @@
-"""Which earlier turns a prediction rests on: each is left out in turn, and the change is
-measured (occlusion).
+"""Measure which other turns a prediction rests on, by occlusion.
 
-Li, Monroe & Jurafsky (2016), "Understanding Neural Networks through Representation
-Erasure". It asks the model itself what it would say, where attention weights only tell
-where it looked.
+Each turn is left out once, and the change of the label's probability is measured (Li,
+Monroe & Jurafsky 2016, "Understanding Neural Networks through Representation Erasure").
+Attention weights only show where a model looked.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..dialogue.turns import clean_text, dialogue_memory_index, turn_text
-from ..inference.predict import Report, predict_logits
-from ..processing_emonet import EmoNetProcessor
+from ..dialogue.names import is_role
+from ..dialogue.turns import clean_text, turn_text
+from ..inference.predict import EmotionModel, Report, predict_logits
+from ..processing_emonet import EmoNetProcessor, dialogue_memory_index
+from ..prompted.modeling import PromptedEmoNet
 from ..prompted.prefix_reader import PrefixReader
 from ..prompted.processing import PromptedProcessor
 from ..prompted.prompts import LabelledTurn
 
-REACH = 40  # turns before the explained one that are tried
-_NOTHING = -1  # no turn's place
+REACH = 40  # turns before the explained one that are left out
+_NOTHING = -1  # the index of no turn
+
+Turns = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Influence:
-    """What leaving something out takes from the probability of the label.
+    """The part that one turn has in the probability of a label.
 
     Attributes:
-        place: The turn, or None for what the speaker said in earlier dialogues.
-        change: Probability with it, less the probability without it; positive where it
-            speaks for the label.
+        index: The turn's index in its dialogue; None for all that the speaker said in
+            earlier dialogues.
+        change: Probability with the turn minus probability without it; positive if the
+            turn supports the label.
     """
 
-    place: int | None
+    index: int | None
     change: float
 
 
 @dataclass(frozen=True)
 class Attribution:
-    """Why turn `place` has its `label`, whose probability is `score`; the turns from
-    `first` on were tried.
+    """Why a turn has its label.
+
+    Attributes:
+        index: The explained turn.
+        label: Its most probable emotion.
+        score: The probability of `label`.
+        first: The first turn that was left out.
+        influences: One for each turn that was left out.
     """
 
-    place: int
+    index: int
     label: str
     score: float
     first: int
     influences: list[Influence]
 
 
+def texts_before(dialogues: Iterable[Turns]) -> dict[str, list[str]]:
+    """Return what each person said in earlier dialogues, as a corpus memory holds it."""
+    texts: dict[str, list[str]] = {}
+    for turn in (turn for turns in dialogues for turn in turns):
+        name = clean_text(turn["speaker"])
+        if not is_role(name):
+            texts.setdefault(name, []).append(clean_text(turn["text"]))
+    return texts
+
+
+def trajectory_before(dialogues: Sequence[Turns], index: int) -> list[tuple[int | None, LabelledTurn]]:
+    """Return what a speaker said and which emotion was predicted, before one turn.
+
+    Args:
+        dialogues: Labelled turns; the turn is in the last of the dialogues.
+        index: The turn.
+
+    Returns:
+        Index and turn, oldest first; the index is None in earlier dialogues.
+    """
+    *earlier, turns = dialogues
+    name = clean_text(turns[index]["speaker"])
+    known = () if is_role(name) else (turn for dialogue in earlier for turn in dialogue)
+    before: list[tuple[int | None, Mapping[str, Any]]] = [(None, turn) for turn in known]
+    before += enumerate(turns[:index])
+    return [
+        (other, LabelledTurn(turn["text"], turn["label"]))
+        for other, turn in before
+        if clean_text(turn["speaker"]) == name
+    ]
+
+
 def occlusion(
-    model: Any,
+    model: EmotionModel,
     processor: EmoNetProcessor,
-    turns: Sequence[Mapping[str, Any]],
-    place: int,
+    turns: Turns,
+    index: int,
     history: Mapping[str, Sequence[str]] | None = None,
     report: Report | None = None,
 ) -> Attribution:
-    """Leave out each of the `REACH` turns before turn `place` (a model that sees the
-    future: after it too), and look again.
+    """Leave out each of the `REACH` turns before a turn and predict its emotion again.
 
-    A turn that is left out is gone from the context and from its speaker's memory; all
-    else stays, the borders of the model's window too. With `history` (cleaned names and
-    texts) and a memory of the corpus, what the speaker said in earlier dialogues is left
-    out once as well.
+    A model that sees the future has the `REACH` turns after it left out too. A turn that
+    is left out is gone from the context and from its speaker's memory. All else stays,
+    the borders of the model's window included.
+
+    Args:
+        model: The model, or an engine in its place.
+        processor: The model's processor.
+        turns: The whole dialogue, each turn with `speaker` and `text`.
+        index: The turn to explain.
+        history: What speakers said in earlier dialogues, with cleaned names and texts. A
+            model with a corpus memory has it left out once as a whole.
+        report: Called after each pass of the model.
 
     Raises:
-        IndexError: for a turn that isn't there.
+        IndexError: If there is no such turn.
     """
-    if not 0 <= place < len(turns):
-        raise IndexError(f"no turn {place} among {len(turns)}")
+    if not 0 <= index < len(turns):
+        raise IndexError(f"no turn {index} among {len(turns)}")
     causal = processor.config.causal
     history = dict(history or {}) if processor.config.speaker_memory == "corpus" else {}
-    first, end = max(0, place - REACH), place + 1 if causal else min(len(turns), place + REACH + 1)
-    turns = turns[: place + 1] if causal else turns
-    others = [other for other in range(first, end) if other != place]
-    dialogue = _Dialogue(processor, turns, place, history)
-    places: list[int | None] = [*others]
+    first, end = max(0, index - REACH), index + 1 if causal else min(len(turns), index + REACH + 1)
+    turns = turns[: index + 1] if causal else turns
+    others = [other for other in range(first, end) if other != index]
+    dialogue = _Dialogue(processor, turns, index, history)
+    occluded: list[int | None] = [*others]
     windows = [dialogue.window(), *(dialogue.window(without=other) for other in others)]
-    if clean_text(str(turns[place]["speaker"])) in history:
-        places.append(None)
+    if clean_text(str(turns[index]["speaker"])) in history:
+        occluded.append(None)
         windows.append(dialogue.window(forgotten=True))
 
     memory = processor.encode_memory(dialogue.texts) if processor.config.speaker_memory != "none" else None
@@ -90,123 +139,127 @@ def occlusion(
     label = max(scores[0], key=scores[0].__getitem__)
     influences = [
         Influence(other, scores[0][label] - without[label])
-        for other, without in zip(places, scores[1:], strict=True)
+        for other, without in zip(occluded, scores[1:], strict=True)
     ]
-    return Attribution(place, label, scores[0][label], first, influences)
+    return Attribution(index, label, scores[0][label], first, influences)
 
 
 def prompted_occlusion(
-    model: Any,
+    model: PromptedEmoNet,
     processor: PromptedProcessor,
-    turns: Sequence[Mapping[str, Any]],
-    place: int,
-    felt: Sequence[tuple[int | None, LabelledTurn]] = (),
+    turns: Turns,
+    index: int,
+    trajectory: Sequence[tuple[int | None, LabelledTurn]] = (),
     report: Report | None = None,
 ) -> Attribution:
-    """The same for a prompted model: a turn that is left out is gone from the prompt's
-    window and from the trajectory.
+    """Explain a turn as `occlusion` does, for a prompted model.
 
-    The window's borders stay, and so do biography and demonstrations.
+    A turn that is left out is gone from the prompt's window and from the trajectory. The
+    window's borders, biography and demonstrations stay.
 
     Args:
-        felt: What the speaker said and felt before, oldest first, as the model itself
-            said: place and turn, None as the place of earlier dialogues.
+        model: The prompted model.
+        processor: The model's processor.
+        turns: The whole dialogue, each turn with `speaker` and `text`.
+        index: The turn to explain.
+        trajectory: The speaker's earlier turns with the emotions that the model
+            predicted, oldest first, see `trajectory_before`.
+        report: Called after each turn that was left out.
+
+    Raises:
+        IndexError: If there is no such turn.
     """
-    if not 0 <= place < len(turns):
-        raise IndexError(f"no turn {place} among {len(turns)}")
+    if not 0 <= index < len(turns):
+        raise IndexError(f"no turn {index} among {len(turns)}")
     settings = processor.config.prompt_settings
-    first, end = max(0, place - REACH), min(len(turns), place + 1 + settings.future_window)
-    told = processor.prompt_facts(turns, place, clean_text(str(turns[place]["speaker"])))
+    first, end = max(0, index - REACH), min(len(turns), index + 1 + settings.future_window)
+    facts = processor.prompt_facts(turns, index, clean_text(str(turns[index]["speaker"])))
     reader = PrefixReader(model.language_model, processor.tree)
 
     def scores(without: int | None) -> dict[str, float]:
-        """Without that turn; None: without what the speaker said in earlier dialogues."""
-        kept = [turn for number, turn in enumerate(turns[:end]) if number != without]
-        at = place - (without in range(place))
-        window = settings.window - (without in range(max(0, place - settings.window), place))
-        trajectory = [turn for number, turn in felt if number != without]
-        ids = processor.prompts.tokens(kept, at, trajectory=trajectory, window=window, **told)
-        return processor.labels_of(reader.log_probabilities(ids).float().cpu().numpy()[None])[0]["scores"]
+        """Leave out one turn; None leaves out the speaker's earlier dialogues."""
+        kept = [turn for other, turn in enumerate(turns[:end]) if other != without]
+        kept_index = index - (without in range(index))
+        window = settings.window - (without in range(max(0, index - settings.window), index))
+        remembered = [turn for other, turn in trajectory if other != without]
+        tokens = processor.prompts.tokens(kept, kept_index, trajectory=remembered, window=window, **facts)
+        logits = reader.log_probabilities(tokens).float().cpu().numpy()[None]
+        found: dict[str, float] = processor.labels_of(logits)[0]["scores"]
+        return found
 
     whole = scores(_NOTHING)
     label = max(whole, key=whole.__getitem__)
-    remembered = [number for number, _ in felt][-settings.trajectory :] if settings.trajectory else []
+    in_prompt = [other for other, _ in trajectory][-settings.trajectory :] if settings.trajectory else []
     influences = []
-    for other in (number for number in range(first, end) if number != place):
-        matters = other >= place - settings.window or other in remembered
-        influences.append(Influence(other, whole[label] - scores(other)[label] if matters else 0.0))
+    for other in (other for other in range(first, end) if other != index):
+        read = other >= index - settings.window or other in in_prompt
+        influences.append(Influence(other, whole[label] - scores(other)[label] if read else 0.0))
         if report is not None:
             report("turns", len(influences), end - first - 1)
-    if None in remembered:
+    if None in in_prompt:
         influences.append(Influence(None, whole[label] - scores(None)[label]))
-    return Attribution(place, label, whole[label], first, influences)
+    return Attribution(index, label, whole[label], first, influences)
 
 
 class _Dialogue:
-    """The window that reads out one turn of a dialogue, whole and with parts left out."""
+    """The window that reads out one turn of a dialogue, whole or with parts left out."""
 
     def __init__(
-        self,
-        processor: EmoNetProcessor,
-        turns: Sequence[Mapping[str, Any]],
-        place: int,
-        history: Mapping[str, Sequence[str]],
+        self, processor: EmoNetProcessor, turns: Turns, index: int, history: Mapping[str, Sequence[str]]
     ):
-        self.processor, self.turns, self.place, self.history = processor, turns, place, history
-        self.texts = [text for said in history.values() for text in said] + [
-            turn_text(turn) for turn in turns
-        ]
-        self.whole, self.row = self._reading(turns, place, self._memory(list(range(len(turns))), history))
+        self.processor, self.turns, self.index, self.history = processor, turns, index, history
+        self.texts = [text for texts in history.values() for text in texts]
+        self.texts += [turn_text(turn) for turn in turns]
+        self.whole, self.row = self._reading(turns, index, self._memory(list(range(len(turns))), history))
 
     def window(self, without: int | None = None, forgotten: bool = False) -> tuple[dict[str, Any], int]:
-        """An example for `collate`, and the explained turn's row among those that it
-        reads.
-        """
-        kept = [turn for turn in range(len(self.turns)) if turn != without]
+        """Return an example for `collate`, and the row of the explained turn in it."""
+        kept = [other for other in range(len(self.turns)) if other != without]
         memory = self._memory(kept, {} if forgotten else self.history)
-        if (
-            self.processor.config.context_mode == "per_turn"
-        ):  # each turn's sequence is put together from those before it
-            return self._reading([self.turns[turn] for turn in kept], kept.index(self.place), memory)
+        if self.processor.config.context_mode == "per_turn":
+            # A turn's sequence is built from the turns before it: build it anew.
+            return self._reading([self.turns[other] for other in kept], kept.index(self.index), memory)
         window, first = dict(self.whole), self.whole["first_turn"]
-        turns = range(first, first + len(window["speaker_ids"]))
+        in_window = range(first, first + len(window["speaker_ids"]))
         row = self.row
-        if without is not None and without in turns:
+        if without is not None and without in in_window:
             _cut(window, without - first)
-            read = without >= first + window["read_from"]
-            row -= read and without < self.place
-            window["read_from"] -= not read
-        window["memory_index"] = [rows for turn, rows in zip(kept, memory, strict=True) if turn in turns]
+            is_read = without >= first + window["read_from"]
+            row -= is_read and without < self.index
+            window["read_from"] -= not is_read
+        window["memory_index"] = [
+            rows for other, rows in zip(kept, memory, strict=True) if other in in_window
+        ]
         return window, row
 
     def _reading(
-        self, turns: Sequence[Mapping[str, Any]], place: int, memory: Sequence[Sequence[int]]
+        self, turns: Turns, index: int, memory: Sequence[Sequence[int]]
     ) -> tuple[dict[str, Any], int]:
         for window in self.processor.encode(turns, memory):
-            row = place - window["first_turn"] - window["read_from"]
+            row = index - window["first_turn"] - window["read_from"]
             if 0 <= row < len(window["speaker_ids"]) - window["read_from"]:
                 return window, row
         raise AssertionError("every turn is read out by one window")
 
     def _memory(self, kept: Sequence[int], history: Mapping[str, Sequence[str]]) -> list[list[int]]:
-        """For each kept turn its speaker's memory, as rows of `texts`."""
-        said: dict[str, list[int]] = {}
+        """Return the memory of each kept turn's speaker, as rows of `texts`."""
+        earlier: dict[str, list[int]] = {}
         start = 0
-        for name, utterances in self.history.items():
-            said[name] = list(range(start, start + len(utterances))) if name in history else []
-            start += len(utterances)
-        index = dialogue_memory_index(
-            [self.turns[turn] for turn in kept], self.processor.config.memory_window, start, said
+        for name, texts in self.history.items():
+            earlier[name] = list(range(start, start + len(texts))) if name in history else []
+            start += len(texts)
+        rows = dialogue_memory_index(
+            [self.turns[turn] for turn in kept], self.processor.config.memory_window, start, earlier
         )
-        return [[row if row < start else start + kept[row - start] for row in rows] for rows in index]
+        return [[row if row < start else start + kept[row - start] for row in of_turn] for of_turn in rows]
 
 
 def _cut(window: dict[str, Any], turn: int) -> None:
-    """Take a turn's tokens and rows out of a packed window."""
-    tokens = [place for place, owner in enumerate(window["turn_ids"]) if owner != turn]
+    """Remove a turn's tokens and rows from a packed window."""
+    tokens = [token for token, owner in enumerate(window["turn_ids"]) if owner != turn]
     for key in ("input_ids", "turn_ids", "read_mask"):
-        window[key] = [window[key][place] for place in tokens]
+        window[key] = [window[key][token] for token in tokens]
     window["turn_ids"] = [owner - (owner > turn) for owner in window["turn_ids"]]
     for key in ("speaker_ids", "local_speaker_ids", "labels", "concepts"):
         if key in window:
-            window[key] = [value for place, value in enumerate(window[key]) if place != turn]
+            window[key] = [value for row, value in enumerate(window[key]) if row != turn]

@@ -1,13 +1,14 @@
-"""Small requests that come together are answered by one pass of the model."""
+"""Answer small requests that arrive together in one pass of the model."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .predictor import Predictor, Stopped, Turns
+from .attribution import Turns
+from .predictor import Predictor, Stopped
 
-TURNS_A_BATCH = 512
+TURNS_PER_BATCH = 512
 
 
 @dataclass
@@ -18,10 +19,10 @@ class _Request:
 
 
 class Batcher:
-    """Collects what waits while the model is busy, and predicts it together.
+    """Collect requests that arrive while the model is busy, and predict them together.
 
-    A dialogue's scores do not depend on what shares its batch. What fails together is
-    tried alone, so that one request can't spoil another's answer.
+    A dialogue's scores do not depend on the rest of its batch. If a batch fails, each of
+    its requests is tried alone, so that a faulty one does not spoil the others.
     """
 
     def __init__(self, predictor: Predictor):
@@ -30,8 +31,9 @@ class Batcher:
         self._worker: asyncio.Task[None] | None = None
 
     async def predict(self, turns: Turns, history: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
-        """The turns of a dialogue, labelled; a caller that is cancelled is forgotten, if
-        its batch has not begun.
+        """Label the turns of a dialogue.
+
+        A request whose caller is cancelled is dropped if its batch has not begun.
         """
         request = _Request(turns, history, asyncio.get_running_loop().create_future())
         self._waiting.append(request)
@@ -44,10 +46,10 @@ class Batcher:
             await self._answer(batch)
 
     def _next_batch(self) -> list[_Request]:
-        """The oldest requests that are still wanted, up to the size of a batch."""
+        """Take the oldest requests that somebody waits for, up to the size of a batch."""
         batch: list[_Request] = []
         size = 0
-        while self._waiting and (not batch or size + _size(self._waiting[0]) <= TURNS_A_BATCH):
+        while self._waiting and (not batch or size + _size(self._waiting[0]) <= TURNS_PER_BATCH):
             request = self._waiting.pop(0)
             if not request.answer.done():
                 batch.append(request)

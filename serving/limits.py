@@ -1,4 +1,4 @@
-"""What one request may cost, kept for every request before the application sees it."""
+"""Bound what one request may cost, before the application sees it."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PREFIX = "/v1/"  # of the JSON endpoint
+HEALTH = f"{PREFIX}health"
 
 
 @dataclass(frozen=True)
@@ -15,14 +16,14 @@ class Limits:
 
     Attributes:
         body: Bytes of a request's body, uploaded files included.
-        turns: Turns of a script; a request of the JSON endpoint counts its history too.
-        seconds: Time of a JSON request, from its first byte to the answer, waiting for
-            others included.
-        page_seconds: Time of a script on the page, which shows its progress and can be
+        turns: Turns of a script; for a JSON request, history included.
+        seconds: Time for a JSON request, from its first byte to the answer, waiting
+            included.
+        page_seconds: Time for a script on the page, which shows its progress and can be
             cancelled.
-        requests: JSON requests under way at a time for each worker, computed or waiting;
-            as many of the page.
-        per_address: How many of them one address may have; a quarter of all if None.
+        requests: JSON requests at a time for each worker, computed or waiting; the page
+            has as many.
+        per_address: Requests at a time from one address; None for a quarter of all.
     """
 
     body: int = 2 * 2**20
@@ -34,16 +35,24 @@ class Limits:
 
     @property
     def too_large(self) -> str:
-        """What is said of a large body."""
+        """The reason for refusing a large body."""
         return f"The body is larger than {self.body} bytes, which is the limit."
+
+    @property
+    def too_late(self) -> str:
+        """The reason for giving up a slow request."""
+        return (
+            f"No answer within {self.seconds:g} seconds, which is the limit; "
+            "send fewer turns, or try again later."
+        )
 
 
 class LimitRequests:
-    """Around an ASGI application: 413 for a body that is said to be too large; under
-    `prefix` 503 for one too many or too slow.
+    """Keep the limits of an ASGI application.
 
-    (FastAPI's `max_body_size` counts what comes, but its word for a large declared length
-    is no JSON.)
+    A body that is declared too large gets 413. Under `prefix`, one request too many or
+    too slow gets 503. (FastAPI's `max_body_size` counts the bytes that arrive, but
+    refuses a large declared length without JSON.)
     """
 
     def __init__(self, app: ASGIApp, limits: Limits, prefix: str):
@@ -51,20 +60,21 @@ class LimitRequests:
         self.under_way = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One connection, as ASGI calls it."""
+        """Handle one ASGI connection."""
         declared = dict(scope.get("headers", ())).get(b"content-length", b"")
         if scope["type"] == "http" and declared.isdigit() and int(declared[:20]) > self.limits.body:
-            await JSONResponse({"detail": self.limits.too_large}, 413, {"connection": "close"})(
-                scope, receive, send
-            )
-            return
-        if scope["type"] != "http" or not scope["path"].startswith(self.prefix):
+            refusal = JSONResponse({"detail": self.limits.too_large}, 413, {"connection": "close"})
+            await refusal(scope, receive, send)
+        elif scope["type"] != "http" or not scope["path"].startswith(self.prefix):
             await self.app(scope, receive, send)
-            return
-        if self.under_way >= self.limits.requests:
+        elif self.under_way >= self.limits.requests:
             reason = f"{self.under_way} requests are under way, which is the limit; try again in a moment."
             await _try_again(reason)(scope, receive, send)
-            return
+        else:
+            await self._within_time(scope, receive, send)
+
+    async def _within_time(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application until it answers, time is up or the client leaves."""
         answering, whole = False, anyio.Event()
 
         async def watched_send(message: Message) -> None:
@@ -82,7 +92,7 @@ class LimitRequests:
             await whole.wait()
             while (await receive())["type"] != "http.disconnect":
                 pass
-            work.cancel()  # nobody waits for the answer
+            work.cancel()
 
         self.under_way += 1
         try:
@@ -94,8 +104,7 @@ class LimitRequests:
         finally:
             self.under_way -= 1
         if timer.cancelled_caught and not answering:
-            reason = f"No answer within {self.limits.seconds:g} seconds, which is the limit; send fewer turns, or try again later."
-            await _try_again(reason)(scope, receive, send)
+            await _try_again(self.limits.too_late)(scope, receive, send)
 
 
 def _try_again(reason: str) -> JSONResponse:

@@ -1,23 +1,24 @@
-"""Log lines of the server: they hold nothing of what a visitor sent, and repeat nothing
-without end.
-"""
+"""Write log lines that hold nothing of what visitors sent, and do not flood the log."""
 
 import io
 import logging
 import sys
 import time
 import traceback
-from typing import Any
+from types import TracebackType
+from typing import TypeAlias
 
-A_MINUTE = 5  # lines of a kind
-KINDS = 1000  # that are counted at a time
+PER_MINUTE = 5  # lines of a kind
+MAX_KINDS = 1000  # that are counted at a time
 OURS = "emonet."
+
+_ExcInfo: TypeAlias = (
+    tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+)
 
 
 def write_log_lines() -> None:
-    """Write this process's log to standard error: what the package says, and warnings of
-    libraries.
-    """
+    """Log the package's messages and libraries' warnings to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(WithoutText("%(asctime)s %(levelname)s %(message)s"))
     handler.addFilter(NoFlood())
@@ -26,67 +27,67 @@ def write_log_lines() -> None:
 
 
 def quiet_libraries() -> None:
-    """From now on, what libraries print goes through the log. (Gradio prints tracebacks
-    of the page's events.)
+    """Log that libraries print, instead of what they print.
+
+    Gradio prints the traceback of a failed event, which may hold what a visitor sent.
     """
     sys.stdout = sys.stderr = Printed()
 
 
 class WithoutText(logging.Formatter):
-    """Errors as their type and their place, and lines of other libraries as their
-    templates.
+    """Write an error as its type and location, and other libraries' lines unfilled.
 
-    An error's message and a line's arguments may hold what somebody said.
+    An error's message and a line's arguments may hold what a visitor sent.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as one line, and one more for each place of its error."""
+        """Format a record as one line, and one more for each location of its error."""
         if not record.name.startswith(OURS):
             record = logging.makeLogRecord(
                 {**record.__dict__, "msg": f"{record.name}: {_template(record)}", "args": None}
             )
-        record.exc_text = None  # another formatter's
+        record.exc_text = None  # cached by another formatter
         return super().format(record)
 
-    def formatException(self, error: Any) -> str:
-        """The error's type, and where it was raised."""
-        kind, _, frames = error
-        places = [
+    def formatException(self, ei: _ExcInfo) -> str:
+        """Return the error's type, and where it was raised."""
+        kind, _, frames = ei
+        if kind is None:
+            return ""
+        locations = [
             f"  {frame.filename}:{frame.lineno} in {frame.name}"
             for frame in traceback.extract_tb(frames)[-12:]
         ]
-        return "\n".join([f"{kind.__module__}.{kind.__qualname__}", *places])
+        return "\n".join([f"{kind.__module__}.{kind.__qualname__}", *locations])
 
 
 class NoFlood(logging.Filter):
-    """A few lines of each kind a minute, and at the next one how many were left out."""
+    """Pass a few lines of each kind a minute, then say how many were dropped."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._kinds: dict[Any, tuple[float, int]] = {}
+        self._kinds: dict[tuple[str, str, type[BaseException] | None], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is written."""
+        """Return whether the record is written."""
         error = record.exc_info[0] if record.exc_info else None
         kind = (record.name, _template(record), error)
         began, count = self._kinds.get(kind, (time.monotonic(), 0))
         if time.monotonic() - began >= 60:
-            if count > A_MINUTE:
-                record.msg = f"{record.msg} ({count - A_MINUTE} more like this were left out)"
+            if count > PER_MINUTE:
+                record.msg = f"{record.msg} ({count - PER_MINUTE} more like this were left out)"
             began, count = time.monotonic(), 0
-        if len(self._kinds) >= KINDS:
+        if len(self._kinds) >= MAX_KINDS:
             self._kinds.clear()
         self._kinds[kind] = (began, count + 1)
-        return count < A_MINUTE
+        return count < PER_MINUTE
 
 
 class Printed(io.TextIOBase):
-    """Standard output and error of libraries: that they print is logged, what they print
-    is not.
-    """
+    """Replace standard output and error: log that something was printed, not what."""
 
     def __init__(self) -> None:
-        self._told: BaseException | None = None
+        self._logged: BaseException | None = None
 
     def write(self, text: str) -> int:
         """Log the error that is being handled, once, or that something was printed."""
@@ -95,13 +96,13 @@ class Printed(io.TextIOBase):
         if error is None:
             if text.strip():
                 logger.warning("A library printed something")
-        elif error is not self._told:
-            self._told = error
+        elif error is not self._logged:
+            self._logged = error
             logger.error("An event failed", exc_info=error)
         return len(text)
 
     def writable(self) -> bool:
-        """Yes."""
+        """Return True."""
         return True
 
 

@@ -1,4 +1,4 @@
-"""A model that several threads use: one pass at a time, whoever has waited longest first."""
+"""Share one model among threads: one pass at a time, the longest waiting first."""
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,23 +13,26 @@ from ..inference.predict import Report, predict_dialogues
 from ..inference.session import EmoNetSession
 from ..prompted.modeling import PromptedEmoNet
 from ..prompted.session import PromptedSession
-from .analysis import Analysis
-from .attribution import Attribution, occlusion, prompted_occlusion
+from .attribution import Attribution, Turns, occlusion, prompted_occlusion, texts_before, trajectory_before
 
 Session = EmoNetSession | PromptedSession
-Turns = Sequence[Mapping[str, Any]]
 
 
 class Stopped(Exception):
-    """Raised out of a report: nobody wants the prediction any more."""
+    """Raised by a report to end a prediction that nobody waits for."""
 
 
 class Predictor:
-    """A checkpoint in use.
+    """A checkpoint that several threads use.
 
     Args:
-        model: An `EmoNetForSequenceClassification` or a `PromptedEmoNet`. processor: Its
-            own. name: What people are told it is.
+        model: An `EmoNetForSequenceClassification` or a `PromptedEmoNet`.
+        processor: The model's processor.
+        name: The model's name, as visitors see it.
+
+    Attributes:
+        config: The processor's configuration.
+        labels: The emotions, in the order of the logits.
     """
 
     def __init__(self, model: Any, processor: Any, name: str):
@@ -41,9 +44,7 @@ class Predictor:
 
     @classmethod
     def load(cls, checkpoint: str | Path) -> "Predictor":
-        """The checkpoint (a run folder, an adapter folder or a Hub id), on a GPU where
-        there is one.
-        """
+        """Load a run folder, an adapter folder or a Hub id, on a GPU if there is one."""
         model, processor = load_engine(checkpoint)
         if torch.cuda.is_available():
             model = model.cuda()
@@ -56,10 +57,12 @@ class Predictor:
         histories: Sequence[Mapping[str, Sequence[str]]] | None = None,
         report: Report | None = None,
     ) -> list[list[dict[str, Any]]]:
-        """Each turn with `label`, `score` and `scores` (highest first); see
-        [`predict_dialogues`].
+        """Label dialogues; see `predict_dialogues`.
 
-        Others get the model between two passes, so a long script holds nobody up.
+        Other threads get the model between two passes, so a long script blocks nobody.
+
+        Returns:
+            Each turn with `label`, `score` and `scores` (highest first).
         """
         with self.alone():
             between_passes = self._between_passes(report)
@@ -73,34 +76,40 @@ class Predictor:
 
     @property
     def prompted(self) -> bool:
-        """Whether the model is asked turn by turn."""
+        """Whether the model labels one turn at a time."""
         return isinstance(self.model, PromptedEmoNet)
 
     def session(self) -> Session:
-        """A dialogue that grows turn by turn. EmoNetError for a model that needs whole
-        dialogues.
+        """Start a dialogue that grows turn by turn.
+
+        Raises:
+            EmoNetError: If the model needs whole dialogues.
         """
         return (PromptedSession if self.prompted else EmoNetSession)(self.model, self.processor)
 
-    def explain(
-        self, analysis: Analysis, dialogue: int, place: int, report: Report | None = None
-    ) -> Attribution:
-        """Which other turns the label of a turn rests on, and what its speaker said in
-        earlier dialogues.
+    def explain(self, dialogues: Sequence[Turns], index: int, report: Report | None = None) -> Attribution:
+        """Measure on which turns a label rests, and on the speaker's earlier dialogues.
+
+        Args:
+            dialogues: Labelled dialogues in order of time; the turn is in the last one.
+            index: The turn to explain.
+            report: Called after each pass of the model.
         """
-        turns = analysis.dialogues[dialogue][1]
+        turns = dialogues[-1]
         with self.alone():
             between_passes = self._between_passes(report)
             if self.prompted:
-                felt = analysis.felt_before(dialogue, place)
-                return prompted_occlusion(self.model, self.processor, turns, place, felt, between_passes)
-            return occlusion(
-                self.model, self.processor, turns, place, analysis.said_before(dialogue), between_passes
-            )
+                trajectory = trajectory_before(dialogues, index)
+                return prompted_occlusion(
+                    self.model, self.processor, turns, index, trajectory, between_passes
+                )
+            history = texts_before(dialogues[:-1])
+            return occlusion(self.model, self.processor, turns, index, history, between_passes)
 
     def add(self, session: Session, speaker: str, text: str, report: Report | None = None) -> dict[str, Any]:
-        """The next turn of a session, labelled. A report that raises, before the pass,
-        leaves the session as it is.
+        """Add a turn to a session and return it labelled.
+
+        A report that raises does so before the pass: the session stays as it is.
         """
         with self.alone():
             if report is not None:
@@ -110,8 +119,9 @@ class Predictor:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Within, no other thread uses the model. (A session's pass changes the attention
-        that all threads share.)
+        """Keep the model from all other threads.
+
+        A session's pass changes the attention of the encoder that all threads share.
         """
         self._wait()
         try:
@@ -120,11 +130,13 @@ class Predictor:
             self._use.release()
 
     def _wait(self) -> None:
-        with self._next:  # who waits here is before a thread that hands over and waits again
+        # Two locks make it fair: a thread that hands over and waits again is behind the
+        # thread that waits for `_use` already.
+        with self._next:
             self._use.acquire()
 
     def _between_passes(self, report: Report | None) -> Report:
-        """Others get the model, then `report` is told; it may raise [`Stopped`]."""
+        """Hand the model to others, then call `report`, which may raise `Stopped`."""
 
         def hand_over(what: str, done: int, whole: int) -> None:
             self._use.release()
@@ -136,8 +148,6 @@ class Predictor:
 
 
 def highest_first(result: Mapping[str, Any], top: int | None = None) -> dict[str, Any]:
-    """`label`, `score`, `scores` with the scores from the highest down, at most `top` of
-    them.
-    """
+    """Return `label`, `score` and the `top` highest scores in descending order."""
     scores = sorted(result["scores"].items(), key=lambda item: -item[1])
     return {"label": result["label"], "score": result["score"], "scores": dict(scores[:top])}

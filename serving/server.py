@@ -1,6 +1,4 @@
-"""`emonet serve`: one process that listens, and workers behind it that hold the model and
-are replaced when they die.
-"""
+"""Run `emonet serve`: one process listens, and workers behind it hold the model."""
 
 import asyncio
 import logging
@@ -13,14 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from aiohttp import web
+from starlette.types import ASGIApp
 
 from ..errors import EmoNetError
 from .access import Access
-from .front import SLACK, Front, Network
+from .front import Front, Network
 from .limits import PREFIX, LimitRequests, Limits
+from .listener import Listener, bound_socket, raise_file_limit
 from .log_lines import write_log_lines
-from .shares import Full, Shares, owner
 from .workers import Workers
 
 logger = logging.getLogger("emonet.serving")
@@ -29,9 +27,17 @@ GRACE = 60.0
 SILENCE = 30.0
 
 
-def create_app(model: str | Path, limits: Limits, page: bool = True, access: Access | None = None) -> Any:
-    """The application: the page under `/`, the endpoint under `/v1/`, its schema under
-    `/openapi.json` and `/docs`.
+def create_app(model: str | Path, limits: Limits, page: bool = True, access: Access | None = None) -> ASGIApp:
+    """Create the ASGI application, with its limits, login and headers.
+
+    The page is under `/`, the endpoint under `/v1/`, its schema under `/openapi.json` and
+    `/docs`.
+
+    Args:
+        model: A run folder, an adapter folder or a Hub id.
+        limits: What a request may cost.
+        page: Whether there is a page.
+        access: Who may use it; everyone by default.
     """
     from .api import create_api
     from .predictor import Predictor
@@ -40,7 +46,7 @@ def create_app(model: str | Path, limits: Limits, page: bool = True, access: Acc
     predictor = Predictor.load(model)
     app = create_api(predictor, limits)
     if page:
-        from .page import mount_page
+        from .page.mount import mount_page
 
         app = mount_page(app, predictor, limits, access)
     return access.around(LimitRequests(app, limits, PREFIX))
@@ -61,81 +67,88 @@ def serve(
 ) -> None:
     """Serve a checkpoint until the process is told to stop (SIGTERM, Ctrl+C).
 
-    Nothing listens before the first worker has the model. The page lives in that worker;
+    Nothing listens before the first worker has the model. The page runs in that worker;
     all of them answer `/v1/`.
 
     Args:
+        model: A run folder, an adapter folder or a Hub id.
+        host: The address to listen on.
+        port: The port to listen on; 0 for a free one.
         workers: Processes with a model of their own.
         limits: What a request may cost.
-        grace: Seconds that requests under way get at the end; the rest is answered with
-            503.
+        page: Whether there is a page.
+        login: `NAME:PASSWORD` that page and endpoint require; None for no login.
+        frames: Origins whose pages may show the page in a frame.
+        grace: Seconds for the requests under way at a stop; then they get 503.
         silence: Seconds without an answer after which a worker is killed and replaced.
         proxies: Networks whose `X-Forwarded-For` says whose share a request counts to.
-        login: `NAME:PASSWORD` that page and endpoint ask for; by default they ask nobody.
-        frames: Origins whose pages may show the page in a frame.
 
     Raises:
-        EmoNetError: if the port is taken, the checkpoint can't be served, or a worker
+        EmoNetError: If the port is taken, the checkpoint can't be served, or a worker
             does not start in three tries.
     """
     if sys.platform == "win32":
         raise EmoNetError(
-            "emonet serve needs Unix sockets, which Python lacks on Windows: use WSL, or serve `create_app` by uvicorn."
+            "emonet serve needs Unix sockets, which Python lacks on Windows: "
+            "use WSL, or serve `create_app` by uvicorn."
         )
     limits = limits or Limits()
     access = Access(login, host, frames)
-    write_log_lines()
-    access.warn()
-    # The front counts requests; a worker that takes over another's may get more than its
-    # part.
-    theirs = replace(limits, requests=limits.requests * workers)
+    # The front counts requests. A worker that takes over another's may get more than its
+    # part of them.
+    worker_limits = replace(limits, requests=limits.requests * workers)
+    applications = [
+        partial(create_app, model, worker_limits, page and index == 0, access) for index in range(workers)
+    ]
     serve_applications(
-        [partial(create_app, model, theirs, page and number == 0, access) for number in range(workers)],
-        host,
-        port,
-        limits,
-        page=page,
-        grace=grace,
-        silence=silence,
-        proxies=proxies,
+        applications, host, port, limits, page, grace=grace, silence=silence, proxies=proxies, access=access
     )
 
 
 def serve_applications(
-    applications: Sequence[Callable[[], Any]],
+    applications: Sequence[Callable[[], ASGIApp]],
     host: str,
     port: int,
     limits: Limits,
     page: bool = False,
+    *,
     grace: float = GRACE,
     silence: float = SILENCE,
     proxies: Sequence[Network] = (),
+    access: Access | None = None,
 ) -> None:
-    """Serve an ASGI application in each worker, made there by what is given for it; see
-    `serve`.
+    """Serve ASGI applications, each in a worker of its own.
+
+    Args:
+        applications: Called in the workers to create each one's application.
+        host, port, limits, page, grace, silence, proxies: See `serve`.
+        access: Whose warning is logged, and whose headers the front's own answers carry.
     """
+    access = access or Access(host=host)
     write_log_lines()
+    access.warn()
     raise_file_limit()
-    listening = _bound(host, port)
+    listening = bound_socket(host, port)
     try:
-        asyncio.run(_serve(listening, applications, page, limits, grace, silence, proxies))
+        asyncio.run(_serve(listening, applications, page, limits, grace, silence, proxies, access))
     finally:
         listening.close()
 
 
 async def _serve(
     listening: socket.socket,
-    applications: Sequence[Callable[[], Any]],
+    applications: Sequence[Callable[[], ASGIApp]],
     page: bool,
     limits: Limits,
     grace: float,
     silence: float,
     proxies: Sequence[Network],
+    access: Access,
 ) -> None:
-    told = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
-    stop: asyncio.Future[Any] = asyncio.ensure_future(told.wait())
+    stop_signal = asyncio.Event()
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(signal_number, stop_signal.set)
+    stop: asyncio.Future[Any] = asyncio.ensure_future(stop_signal.wait())
     workers = Workers(applications, page, silence)
     try:
         start: asyncio.Future[Any] = asyncio.ensure_future(workers.start())
@@ -145,94 +158,22 @@ async def _serve(
             await asyncio.gather(start, return_exceptions=True)
             return
         await start
-        front = Front(workers, limits, proxies)
+        front = Front(workers, limits, proxies, access.headers)
         listener = Listener(front)
         server = await asyncio.get_running_loop().create_server(listener, sock=listening, backlog=2048)
         host, port = listening.getsockname()[:2]
-        shown = f"[{host}]" if ":" in host else host
-        logger.info("emonet is running on http://%s:%d (Ctrl+C ends it)", shown, port)
-        await asyncio.wait([stop, workers.failed], return_when=asyncio.FIRST_COMPLETED)
+        url_host = f"[{host}]" if ":" in host else host
+        logger.info("emonet is running on http://%s:%d (Ctrl+C ends it)", url_host, port)
+        ends: set[asyncio.Future[Any]] = {stop, workers.failed}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         logger.info("emonet is stopping")
-        await asyncio.sleep(0.05)  # takes the connections that are waiting
+        await asyncio.sleep(0.05)  # accept the connections that are waiting
         server.close()
         await front.stop(grace, lambda: listener.connections)
         listener.pre_shutdown()
-        await asyncio.sleep(0.1)  # for the last answers
+        await asyncio.sleep(0.1)  # send the last answers
         await listener.shutdown(1)
         if workers.failed.done():
             raise EmoNetError(workers.failed.result())
     finally:
         await workers.stop()
-
-
-class Listener(web.Server):
-    """Connections, of which one address may hold a share.
-
-    A head that takes too long ends its connection, the first of it as any later one.
-    """
-
-    def __init__(self, front: Front):
-        super().__init__(
-            front,
-            handler_cancellation=True,
-            keepalive_timeout=SLACK,
-            lingering_time=1.0,
-            auto_decompress=False,
-            access_log=None,
-            logger=logging.Logger("requests", logging.CRITICAL),  # what is no HTTP is its sender's concern
-        )
-        whole = max(64, file_limit() - 256)
-        self._shares = Shares(whole, max(16, whole // 4), "connections are open")
-        self._owners: dict[web.RequestHandler, str] = {}
-
-    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        """Take a connection, or end it."""
-        super().connection_made(handler, transport)
-        address = owner((transport.get_extra_info("peername") or ("",))[0])
-        try:
-            self._shares.take(address)
-            self._owners[handler] = address
-        except Full:
-            transport.abort()
-
-    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
-        """Give its place back."""
-        super().connection_lost(handler, exc)
-        if address := self._owners.pop(handler, None):
-            self._shares.give(address)
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    """A socket that has the port and does not listen yet."""
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listening = socket.socket(family, kind)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-    except OSError as error:
-        raise EmoNetError(
-            f"{host}:{port} can't be listened on: {error.strerror or error}. Choose another --port or --host."
-        ) from error
-    return listening
-
-
-def file_limit() -> int:
-    """How many files, connections among them, this process may have open."""
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        return 2**16
-    return min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 2**16)
-
-
-def raise_file_limit() -> None:
-    """A connection is a file: allow as many as the system lets this user have."""
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

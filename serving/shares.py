@@ -1,50 +1,56 @@
-"""What many addresses take from, so that none takes it all: places, connections, memory
-for bodies.
-"""
+"""Divide slots, connections and memory fairly among addresses."""
 
 from collections import Counter
 from ipaddress import ip_address
 
 
 class Full(Exception):
-    """There is nothing left, for anybody or for this address; the message says which."""
+    """Nothing is left, for anybody or for this address; the message says which."""
 
 
 class Shares:
-    """A whole of which every address has at most a share.
+    """A total of which every address holds at most a share.
 
     Args:
-        whole: How much there is. each: How much of it one address may hold. what: What it
-            is, as refusals call it.
+        total: How much there is.
+        share: How much of it one address may hold.
+        what: What it is, as refusals name it.
     """
 
-    def __init__(self, whole: int, each: int, what: str):
-        self.whole, self.each, self.what = whole, each, what
+    def __init__(self, total: int, share: int, what: str):
+        self.total, self.share, self.what = total, share, what
         self._held: Counter[str] = Counter()
         self._all = 0
 
     def take(self, address: str, amount: int = 1) -> None:
-        """Hold so much more; `Full` if that is too much."""
-        if self._all + amount > self.whole:
+        """Take `amount` for an address.
+
+        Raises:
+            Full: If that is too much.
+        """
+        if self._all + amount > self.total:
             raise Full(f"{self._all} {self.what}, which is the limit; try again in a moment.")
-        if self._held[address] + amount > self.each:
+        if self._held[address] + amount > self.share:
             raise Full(
-                f"{self._held[address]} {self.what} from one address, which is its share; try again in a moment."
+                f"{self._held[address]} {self.what} from one address, which is its share; "
+                "try again in a moment."
             )
         self._held[address] += amount
         self._all += amount
 
     def give(self, address: str, amount: int = 1) -> None:
-        """Hold so much less."""
+        """Give `amount` of an address back."""
         self._all -= amount
         self._held[address] -= amount
         if not self._held[address]:
-            del self._held[address]  # or the table grows with everybody who ever came
+            del self._held[address]  # else the table grows with every address ever seen
 
 
 def owner(address: str) -> str:
-    """Whose share an address counts to: itself, or its network of 64 bits, which IPv6
-    gives to every household.
+    """Return whose share an address counts to.
+
+    An IPv4 address has a share of its own. In IPv6 a /64 network has one: providers give
+    every household such a network.
     """
     try:
         ip = ip_address(address)

@@ -1,6 +1,4 @@
-"""One worker: a process that loads the application and answers what the front sends
-through a Unix socket.
-"""
+"""Run one worker: load the application and answer the front through a Unix socket."""
 
 import logging
 import os
@@ -10,29 +8,30 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 from tqdm import tqdm
 
 from ..errors import EmoNetError
 from .log_lines import quiet_libraries, write_log_lines
 
-READY, REFUSED, FAILED = "ready", "refused", "failed"  # REFUSED would be so at every try
-LAST_WORDS = 5  # seconds to end in, after the front is gone
+READY, REFUSED, FAILED = "ready", "refused", "failed"  # REFUSED: so it would be at every try
+SECONDS_TO_END = 5  # after the front has ended
 
 
-def run(create: Callable[[], Any], address: str, front: Connection) -> None:
-    """Serve `create()` on a Unix socket at `address`, until the front closes its end of
-    the pipe or is no more.
+def run(create: Callable[[], ASGIApp], address: str, front: Connection) -> None:
+    """Serve an application until the front ends or closes its end of the pipe.
 
-    The first message to the front says whether the application could be loaded, and why
-    not.
+    Args:
+        create: Creates the application.
+        address: Path of the Unix socket to listen on.
+        front: A pipe. The first message to the front is READY, or REFUSED or FAILED with
+            the reason.
     """
     write_log_lines()
-    tqdm.set_lock(
-        threading.RLock()
-    )  # its own is a semaphore of the system, which a killed process would leave behind
+    # The default lock is a semaphore of the system, which a killed process leaves behind.
+    tqdm.set_lock(threading.RLock())
     servers: list[uvicorn.Server] = []
     threading.Thread(target=_end_with, args=(front, servers), daemon=True).start()
     try:
@@ -52,9 +51,9 @@ def run(create: Callable[[], Any], address: str, front: Connection) -> None:
         config = uvicorn.Config(
             application,
             proxy_headers=True,
-            forwarded_allow_ips="*",  # the front alone gets at the socket
-            timeout_graceful_shutdown=1,  # the front has waited
-            timeout_keep_alive=3600,  # the front ends idle connections, or they would end under its hands
+            forwarded_allow_ips="*",  # only the front can reach the socket
+            timeout_graceful_shutdown=1,  # the front has waited already
+            timeout_keep_alive=3600,  # the front closes idle connections
             server_header=False,
             date_header=False,
             access_log=False,
@@ -65,14 +64,14 @@ def run(create: Callable[[], Any], address: str, front: Connection) -> None:
         quiet_libraries()
         front.send((READY, ""))
         server.run(sockets=[listening])
-    os._exit(0)  # threads that compute for nobody any more hold nobody up
+    os._exit(0)  # without waiting for threads whose answer nobody wants
 
 
 def _end_with(front: Connection, servers: list[uvicorn.Server]) -> None:
     with suppress(EOFError, OSError):
         front.recv()
-    logging.disable()  # what is cut off now was refused by the front
+    logging.disable()  # the front has refused what is cut off now
     for server in servers:
         server.should_exit = True
-        time.sleep(LAST_WORDS)
+        time.sleep(SECONDS_TO_END)
     os._exit(0)

@@ -1,6 +1,4 @@
-"""The worker processes: started, asked whether they still answer, and replaced when they
-died or hang.
-"""
+"""Start worker processes, check that they answer, and replace those that die or hang."""
 
 import asyncio
 import logging
@@ -11,22 +9,26 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import aiohttp
+from starlette.types import ASGIApp
 
 from ..errors import EmoNetError
+from .limits import HEALTH
 from .worker_process import READY, REFUSED, run
 
 logger = logging.getLogger("emonet.serving")
 
 TRIES = 3
-ASK_EVERY = 2.0  # seconds
-HEALTH = "http://worker/v1/health"
+CHECK_EVERY = 2.0  # seconds
 
 
 class CannotStart(Exception):
-    """A worker did not come up. `final`: nor would it another time."""
+    """A worker did not start.
+
+    Attributes:
+        final: Whether another try would fail too.
+    """
 
     def __init__(self, reason: str, final: bool = False):
         super().__init__(reason)
@@ -37,37 +39,41 @@ class Worker:
     """A process with a model of its own.
 
     Attributes:
-        number: Its place among the workers; one that replaces it has the same.
-        under_way: Requests that it is answering.
-        session: The HTTP client that reaches it.
+        index: Its index among the workers; its replacement has the same.
+        under_way: The number of requests that it is answering.
+        session: The HTTP client that reaches it, once it has started.
     """
 
     session: aiohttp.ClientSession
 
-    def __init__(self, number: int, create: Callable[[], Any], address: str):
-        self.number, self.under_way, self.address = number, 0, address
+    def __init__(self, index: int, create: Callable[[], ASGIApp], address: str):
+        self.index, self.under_way, self.address = index, 0, address
         context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=run, args=(create, address, theirs), daemon=True)
-        # Ctrl+C and a service manager signal the whole group. The child inherits the
-        # mask: the front alone ends it.
+        self._pipe, worker_end = context.Pipe()
+        self._process = context.Process(target=run, args=(create, address, worker_end), daemon=True)
+        # Ctrl+C and service managers signal the whole process group. The worker inherits
+        # the blocked signals: the front alone stops it.
         signals = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         try:
             self._process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, signals)
-        theirs.close()
+        worker_end.close()
 
     async def started(self) -> None:
-        """Wait until it has its model and listens. CannotStart if that failed."""
+        """Wait until it has its model and listens.
+
+        Raises:
+            CannotStart: If that failed.
+        """
         await _readable(self._pipe.fileno())
         try:
-            word, reason = self._pipe.recv()
+            state, reason = self._pipe.recv()
         except (EOFError, OSError):
             await self.ended()
             raise CannotStart(f"a worker ended while it was loading the model ({self.end})") from None
-        if word != READY:
-            raise CannotStart(reason, final=word == REFUSED)
+        if state != READY:
+            raise CannotStart(reason, final=state == REFUSED)
         connector = aiohttp.UnixConnector(self.address, limit=0, keepalive_timeout=60)
         self.session = aiohttp.ClientSession(
             connector=connector,
@@ -78,31 +84,31 @@ class Worker:
         )
 
     async def ended(self) -> None:
-        """Wait until the process is no more."""
+        """Wait until the process has ended."""
         await _readable(self._process.sentinel)
         self._process.join()
 
     async def silent(self, seconds: float) -> None:
-        """Ask again and again whether it answers, until it has not for `seconds`."""
+        """Check its health until it has not answered for `seconds`."""
         clock = asyncio.get_running_loop().time
         patience, answered = aiohttp.ClientTimeout(seconds), clock()
         while clock() - answered < seconds:
-            await asyncio.sleep(min(ASK_EVERY, seconds))
+            await asyncio.sleep(min(CHECK_EVERY, seconds))
             with suppress(aiohttp.ClientError, asyncio.TimeoutError):
-                async with self.session.get(HEALTH, timeout=patience) as answer:
+                async with self.session.get(f"http://worker{HEALTH}", timeout=patience) as answer:
                     await answer.read()
                 answered = clock()
 
     @property
     def end(self) -> str:
-        """How the process ended, in words."""
+        """How the process ended."""
         code = self._process.exitcode
         if code is None:
             return "no answer"
         return f"exit status {code}" if code >= 0 else f"signal {-code}"
 
     async def stop(self, seconds: float) -> None:
-        """End it, by force if it takes longer."""
+        """Stop it, by force if that takes over `seconds`."""
         self._pipe.close()
         if hasattr(self, "session"):
             await self.session.close()
@@ -115,18 +121,21 @@ class Worker:
 
 
 class Workers:
-    """As many workers as there are applications, each kept alive.
+    """One worker for each application, replaced when it ends.
 
     Args:
-        applications: What makes each worker's application, in its process. The page is
-            the first one's alone.
+        applications: Called in the workers to create each one's application. Only the
+            first one has the page.
         page: Whether there is a page.
         silence: Seconds without an answer after which a worker counts as hanging.
+
+    Attributes:
+        failed: The reason, once a worker can't be replaced.
     """
 
-    def __init__(self, applications: Sequence[Callable[[], Any]], page: bool, silence: float):
+    def __init__(self, applications: Sequence[Callable[[], ASGIApp]], page: bool, silence: float):
         self.applications, self.page, self.silence = applications, page, silence
-        self._folder = tempfile.mkdtemp(prefix="emonet-")  # nobody else may enter it
+        self._folder = tempfile.mkdtemp(prefix="emonet-")  # which other users cannot enter
         self._ready: list[Worker] = []
         self._changed = asyncio.Condition()
         self._starts = 0
@@ -137,46 +146,45 @@ class Workers:
         """Wait for the first worker, then start the others beside it.
 
         Raises:
-            EmoNetError: with the reason, if it cannot start.
+            EmoNetError: If the first one cannot start.
         """
         first = await self._new(0, "The server cannot start")
         self._tasks = [asyncio.create_task(self._keep(0, first))]
-        self._tasks += [
-            asyncio.create_task(self._keep(number)) for number in range(1, len(self.applications))
-        ]
+        self._tasks += [asyncio.create_task(self._keep(index)) for index in range(1, len(self.applications))]
 
-    async def free(self, page: bool, but: Worker | None = None) -> Worker:
-        """The worker with the least to do, as soon as there is one; for the page, the
-        worker that has it.
+    async def free(self, page: bool, other_than: Worker | None = None) -> Worker:
+        """Wait for a worker and return the one with the fewest requests.
 
-        `but` is none of them: a request has just failed there, and its end may not be
-        known yet.
+        Args:
+            page: Whether it must be the worker that has the page.
+            other_than: A worker that has just failed at the request; its end may not be
+                known yet.
         """
 
-        def able() -> list[Worker]:
+        def candidates() -> list[Worker]:
             return [
                 worker
                 for worker in self._ready
-                if worker is not but and (worker.number == 0 or not (page and self.page))
+                if worker is not other_than and (worker.index == 0 or not (page and self.page))
             ]
 
         async with self._changed:
-            await self._changed.wait_for(able)
-            return min(able(), key=lambda worker: (worker.under_way, -worker.number))
+            await self._changed.wait_for(candidates)
+            return min(candidates(), key=lambda worker: (worker.under_way, -worker.index))
 
     async def stop(self, seconds: float = 5.0) -> None:
-        """End all of them."""
+        """Stop all workers."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(worker.stop(seconds) for worker in self._ready))
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    async def _keep(self, number: int, worker: Worker | None = None) -> None:
-        """A worker, and the next one when it ends."""
+    async def _keep(self, index: int, worker: Worker | None = None) -> None:
+        """Keep a worker, and replace it when it ends."""
         try:
             while True:
-                worker = worker or await self._new(number, "A worker cannot start")
+                worker = worker or await self._new(index, "A worker cannot start")
                 async with self._changed:
                     self._ready.append(worker)
                     self._changed.notify_all()
@@ -198,10 +206,10 @@ class Workers:
             if not self.failed.done():
                 self.failed.set_result(str(error))
 
-    async def _new(self, number: int, failure: str) -> Worker:
+    async def _new(self, index: int, failure: str) -> Worker:
         for trial in range(1, TRIES + 1):
             self._starts += 1
-            worker = Worker(number, self.applications[number], f"{self._folder}/{self._starts}")
+            worker = Worker(index, self.applications[index], f"{self._folder}/{self._starts}")
             try:
                 await worker.started()
                 return worker
@@ -215,19 +223,19 @@ class Workers:
             except BaseException:
                 await worker.stop(0)
                 raise
-        raise AssertionError
+        raise AssertionError("the last try raises")
 
 
 async def _readable(descriptor: int) -> None:
     loop = asyncio.get_running_loop()
-    there: asyncio.Future[None] = loop.create_future()
+    readable: asyncio.Future[None] = loop.create_future()
 
-    def is_there() -> None:
-        if not there.done():
-            there.set_result(None)
+    def is_readable() -> None:
+        if not readable.done():
+            readable.set_result(None)
 
-    loop.add_reader(descriptor, is_there)
+    loop.add_reader(descriptor, is_readable)
     try:
-        await there
+        await readable
     finally:
         loop.remove_reader(descriptor)

@@ -1,6 +1,4 @@
-"""A visitor of the page without a browser: the events and routes of Gradio as they travel
-over HTTP.
-"""
+"""A visitor of the page without a browser: Gradio's events and routes over HTTP."""
 
 import http.client
 import json
@@ -14,23 +12,26 @@ class PageVisitor:
     """One visitor of a running page.
 
     Args:
-        url: The page's address. seconds: For how long an answer may fail to come.
+        url: The page's address.
+        seconds: How long to wait for an answer.
+        headers: Headers of every request.
     """
 
-    def __init__(self, url: str, seconds: float = 60.0):
-        self.address, self.seconds = urlsplit(url), seconds
+    def __init__(self, url: str, seconds: float = 60.0, headers: dict[str, str] | None = None):
+        self.address, self.seconds, self.headers = urlsplit(url), seconds, headers or {}
         self.session = uuid.uuid4().hex[:12]
 
     def ask(
         self, method: str, target: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> tuple[int, dict[str, str], bytes]:
-        """Status, headers and body; `target` goes out as it is, dots and all."""
+        """Return status, headers and body; `target` is sent as it is, dots and all."""
         connection = http.client.HTTPConnection(
             self.address.hostname or "", self.address.port, timeout=self.seconds
         )
         try:
             connection.putrequest(method, target)
-            for name, value in {**(headers or {}), "content-length": str(len(body or b""))}.items():
+            sent = {**self.headers, **(headers or {}), "content-length": str(len(body or b""))}
+            for name, value in sent.items():
                 connection.putheader(name, value)
             connection.endheaders(body)
             response = connection.getresponse()
@@ -43,33 +44,34 @@ class PageVisitor:
             connection.close()
 
     def config(self) -> dict[str, Any]:
-        """Components and events, as the page tells its browser."""
+        """Return components and events, as the page sends them to a browser."""
         page = self.ask("GET", "/")[2].decode()
         _, _, rest = page.partition("window.gradio_config = ")
         config: dict[str, Any] = json.JSONDecoder().raw_decode(rest)[0]
         return config
 
     def event_of(self, element: str, event: str) -> dict[str, Any]:
-        """The event of the component with that element id."""
+        """Return the event of the component with that element id."""
         config = self.config()
-        [component] = [each["id"] for each in config["components"] if each["props"].get("elem_id") == element]
-        [dependency] = [each for each in config["dependencies"] if [component, event] in each["targets"]]
+        [component] = [one["id"] for one in config["components"] if one["props"].get("elem_id") == element]
+        [dependency] = [one for one in config["dependencies"] if [component, event] in one["targets"]]
         return dependency
 
     def join(self, body: Any) -> tuple[int, str]:
-        """Put an event into the queue: status and answer."""
+        """Put an event into the queue and return status and answer."""
         status, _, answer = self.ask(
             "POST", "/gradio_api/queue/join", json.dumps(body).encode(), {"content-type": "application/json"}
         )
         return status, answer.decode()
 
     def messages(self) -> Iterator[dict[str, Any]]:
-        """What the queue says, until the visitor's events are done."""
+        """Yield the queue's messages until the visitor's event is done."""
         connection = http.client.HTTPConnection(
             self.address.hostname or "", self.address.port, timeout=self.seconds
         )
         try:
-            connection.request("GET", f"/gradio_api/queue/data?session_hash={self.session}")
+            target = f"/gradio_api/queue/data?session_hash={self.session}"
+            connection.request("GET", target, headers=self.headers)
             response = connection.getresponse()
             for line in response:
                 if line.startswith(b"data: "):
@@ -81,7 +83,7 @@ class PageVisitor:
             connection.close()
 
     def fire(self, element: str, event: str, data: list[Any], event_data: Any = None) -> str:
-        """All the text that an event brings back."""
+        """Fire an event and return all the text that it brings back."""
         dependency = self.event_of(element, event)
         data = data + [None] * (len(dependency["inputs"]) - len(data))
         status, answer = self.join(
@@ -97,7 +99,7 @@ class PageVisitor:
 
 
 def strings(value: Any) -> Iterator[str]:
-    """All strings within a JSON value."""
+    """Yield all strings within a JSON value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):

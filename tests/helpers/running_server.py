@@ -1,6 +1,4 @@
-"""`emonet serve`, or a Space's app.py, in a process of its own, on a free port of this
-machine.
-"""
+"""Run `emonet serve`, or a Space's app.py, in a process of its own on a free port."""
 
 import os
 import signal
@@ -21,28 +19,17 @@ import psutil
 def running_server(
     model: Path, *options: str, env: Mapping[str, str] | None = None
 ) -> Iterator["RunningServer"]:
-    """Started, ready, and stopped at the end with all its workers."""
+    """Start `emonet serve`, wait until it answers, and stop it with all its workers."""
     port = _free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "emonet.cli.main",
-        "serve",
-        "--model",
-        str(model),
-        "--port",
-        str(port),
-        *options,
-    ]
+    arguments = ["serve", "--model", str(model), "--port", str(port), *options]
+    command = [sys.executable, "-m", "emonet.cli.main", *arguments]
     with _running(command, port, {**os.environ, **(env or {})}) as server:
         yield server
 
 
 @contextmanager
 def running_space(folder: Path, env: Mapping[str, str] | None = None) -> Iterator["RunningServer"]:
-    """What `write_space` wrote into `folder`, started with the package that lies in it,
-    on loopback alone.
-    """
+    """Start what `write_space` wrote, with the package in it, on loopback alone."""
     port = _free_port()
     app = folder / "app.py"
     app.write_text(app.read_text().replace("7860", str(port)).replace("0.0.0.0", "127.0.0.1"))
@@ -80,13 +67,13 @@ def _running(
 
 
 class RunningServer:
-    """Its address and its worker processes."""
+    """A server's address and its worker processes."""
 
     def __init__(self, pid: int, port: int):
         self.pid, self.url = pid, f"http://127.0.0.1:{port}"
 
     def wait(self, seconds: float = 180) -> None:
-        """Until it answers."""
+        """Wait until it answers."""
         deadline = time.monotonic() + seconds
         while True:
             try:
@@ -98,7 +85,7 @@ class RunningServer:
                 time.sleep(0.3)
 
     def workers(self) -> set[int]:
-        """Process ids of the workers."""
+        """Return the process ids of the workers."""
         alive = [
             child for child in psutil.Process(self.pid).children() if child.status() != psutil.STATUS_ZOMBIE
         ]

@@ -31,7 +31,7 @@ def test_a_run_folder_goes_along(run: Path, tmp_path: Path) -> None:
     for name in (
         "models/albatross/model.safetensors",
         "emonet/py.typed",
-        "emonet/serving/page.css",
+        "emonet/serving/page/style.css",
         "emonet/hub/space/app.py",
     ):
         assert (folder / name).is_file(), name

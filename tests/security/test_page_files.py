@@ -1,8 +1,8 @@
-"""No visitor reads, writes or fetches a file through the page: forged events and closed
-routes, on the running page.
-"""
+"""No visitor of the running page reads, writes or fetches a file through it."""
 
 import base64
+import csv
+import io
 import json
 import os
 import threading
@@ -15,7 +15,7 @@ import gradio as gr
 import pytest
 from page_visitor import PageVisitor
 from running_server import RunningServer, running_server, running_space
-from tiny_serving import SCRIPT, save_tiny_model
+from tiny_serving import LINES, SCRIPT, save_tiny_model
 
 from emonet.hub.push_space import write_space
 
@@ -35,11 +35,11 @@ OPEN_ROUTES = {
 
 
 class Attacked:
-    """A running page, and what must not come out of its machine or into it.
+    """A running page, and files that must neither leave its machine nor get into it.
 
     Attributes:
-        cache: Where Gradio stores files; stays empty.
-        fetched: Paths that the server asked another web server for; stays empty.
+        cache: Where Gradio stores files; it must stay empty.
+        fetched: Requests of the server to another web server; it must stay empty.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Attacked:
         return PageVisitor(self.server.url, seconds)
 
     def files(self) -> dict[str, str]:
-        """What a forged event may point at."""
+        """Return what a forged event may name."""
         return {
             "a script": str(self.folder / "secret.txt"),
             "a table": str(self.folder / "secret.csv"),
@@ -68,13 +68,13 @@ class Attacked:
         }
 
     def assert_unharmed(self) -> None:
-        assert not self.fetched, "no page was fetched"
+        assert not self.fetched, "nothing is fetched"
         assert not [path for path in self.cache.rglob("*") if not path.is_dir()], "nothing is written"
         status, _, answer = self.visitor().ask("GET", "/v1/health")
         assert status == 200 and b'"ok"' in answer, "the server answers as before"
 
 
-@pytest.fixture(scope="module", params=["serve", "space"])
+@pytest.fixture(scope="module", params=["serve", pytest.param("space", marks=pytest.mark.slow)])
 def attacked(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
     folder, cache = tmp_path_factory.mktemp("secrets"), tmp_path_factory.mktemp("cache")
     (folder / "secret.txt").write_text(f"Ann: {SECRET}\n")
@@ -109,7 +109,7 @@ def attacked(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def forms_of(path: str) -> list[Any]:
-    """The ways in which an event can name a file."""
+    """Return the forms in which an event can name a file."""
     meta = {"_type": "gradio.FileData"}
     file = {"path": path, "meta": meta}
     return [
@@ -124,40 +124,50 @@ def forms_of(path: str) -> list[Any]:
 
 
 def test_no_event_takes_a_file(attacked: Attacked) -> None:
-    events = [each for each in attacked.visitor().config()["dependencies"] if each["backend_fn"]]
+    events = [event for event in attacked.visitor().config()["dependencies"] if event["backend_fn"]]
     assert len(events) >= 10
+    files = attacked.files()
+    attempts = [(what, forms_of(path)[0]) for what, path in files.items()]
+    attempts += [("a script", form) for form in forms_of(files["a script"])[1:]]
     for event in events:
-        for what, path in attacked.files().items():
-            for form in forms_of(path):
-                visitor = attacked.visitor()
-                inputs = [form] * len(event["inputs"])
-                body = {"fn_index": event["id"], "session_hash": visitor.session, "event_data": None}
-                for forged in (
-                    {**body, "data": inputs},
-                    {**body, "data": [None] * len(inputs), "event_data": form},
-                ):
-                    if forged["event_data"] is None and not inputs:
-                        continue
-                    status, answer = visitor.join(forged)
-                    if status == 200:
-                        answer = str(list(visitor.messages()))
-                    assert SECRET not in answer, f"event {event['id']} gave {what} away"
-                    assert status == 400, f"event {event['id']} took {what}"
+        for what, form in attempts:
+            visitor = attacked.visitor()
+            inputs = [form] * len(event["inputs"])
+            body = {"fn_index": event["id"], "session_hash": visitor.session}
+            forged = [{**body, "data": [None] * len(inputs), "event_data": form}]
+            if inputs:
+                forged.append({**body, "data": inputs, "event_data": None})
+            for attempt in forged:
+                status, answer = visitor.join(attempt)
+                if status == 200:
+                    answer = str(list(visitor.messages()))
+                assert SECRET not in answer, f"event {event['id']} revealed {what}"
+                assert status == 400, f"event {event['id']} accepted {what}"
     attacked.assert_unharmed()
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"[]", b"null", b"{}", b'{"data": {}, "fn_index": 0, "session_hash": "a"}', b"[" * 100_000,
-        b'{"data": [], "fn_index": "0", "session_hash": "a"}', b'{"data": [], "fn_index": true, "session_hash": "a"}',
-        b'{"data": [], "fn_index": 10000, "session_hash": "a"}', b'{"data": [], "fn_index": -1, "session_hash": "a"}',
-        b'{"data": [], "fn_index": 0, "session_hash": "../a"}', b'{"data": [], "fn_index": 0}',
-        b'{"data": [], "fn_index": 0, "session_hash": "a", "batched": true}', b"\xff\xfe", b'{"data": [NaN',
+        b"",
+        b"[]",
+        b"null",
+        b"{}",
+        b"[" * 100_000,
+        b"\xff\xfe",
+        b'{"data": [NaN',
+        b'{"data": {}, "fn_index": 0, "session_hash": "a"}',
+        b'{"data": [], "fn_index": "0", "session_hash": "a"}',
+        b'{"data": [], "fn_index": true, "session_hash": "a"}',
+        b'{"data": [], "fn_index": 10000, "session_hash": "a"}',
+        b'{"data": [], "fn_index": -1, "session_hash": "a"}',
+        b'{"data": [], "fn_index": 0, "session_hash": "../a"}',
+        b'{"data": [], "fn_index": 0}',
+        b'{"data": [], "fn_index": 0, "session_hash": "a", "batched": true}',
         b'{"data": [], "fn_index": 0, "session_hash": "a", "event_data": [1]}',
     ],
     ids=range(16),
-)  # fmt: skip
+)
 def test_an_event_that_no_page_sends_is_refused(attacked: Attacked, body: bytes) -> None:
     visitor = attacked.visitor()
     status, _, answer = visitor.ask(
@@ -168,14 +178,14 @@ def test_an_event_that_no_page_sends_is_refused(attacked: Attacked, body: bytes)
 
 
 def test_an_event_from_another_site_is_refused(attacked: Attacked) -> None:
-    """As a browser sends it for a page of another site that its user has open too."""
+    """A browser sends this header with requests of another site's page."""
     headers = {"content-type": "application/json", "sec-fetch-site": "cross-site"}
     status, _, _ = attacked.visitor().ask("POST", "/gradio_api/queue/join", b"{}", headers)
     assert status == 403
 
 
 def routes_of_gradio() -> set[tuple[str, str]]:
-    """Every method and path of Gradio's application, whatever its version."""
+    """Return every method and path of Gradio's application, whatever its version."""
     with gr.Blocks() as blocks:
         gr.Textbox()
     blocks.config = blocks.get_config_file()
@@ -198,7 +208,7 @@ def routes_of_gradio() -> set[tuple[str, str]]:
 
 
 def filled(path: str, value: str) -> str:
-    """A path with all its parameters filled."""
+    """Fill all parameters of a path."""
     while "{" in path:
         before, _, rest = path.partition("{")
         path = before + value + rest.partition("}")[2]
@@ -212,15 +222,16 @@ def test_only_the_routes_that_the_page_needs_are_open(attacked: Attacked) -> Non
     visitor = attacked.visitor()
     for method, path in sorted(routes - OPEN_ROUTES):
         if path in ("/docs", "/openapi.json", "/docs/oauth2-redirect", "/redoc"):
-            continue  # the endpoint's own stand before Gradio's
+            continue  # the endpoint has routes of its own there
         for value in (str(attacked.folder / "secret.txt"), f"{attacked.elsewhere}/page.txt", "a"):
             status, _, answer = visitor.ask(method, filled(path, value))
             assert status == 404 and SECRET.encode() not in answer, (method, path, value)
     attacked.assert_unharmed()
 
 
-def test_what_is_uploaded_the_old_way_is_not_stored(attacked: Attacked) -> None:
-    body = f'--x\r\nContent-Disposition: form-data; name="files"; filename="a.txt"\r\n\r\n{SECRET}\r\n--x--\r\n'.encode()
+def test_an_upload_to_gradio_is_not_stored(attacked: Attacked) -> None:
+    head = 'Content-Disposition: form-data; name="files"; filename="a.txt"'
+    body = f"--x\r\n{head}\r\n\r\n{SECRET}\r\n--x--\r\n".encode()
     headers = {"content-type": "multipart/form-data; boundary=x"}
     for route in (
         "/gradio_api/upload",
@@ -236,9 +247,20 @@ def test_what_is_uploaded_the_old_way_is_not_stored(attacked: Attacked) -> None:
 def test_no_open_route_leads_out_of_its_folder(attacked: Attacked, route: str) -> None:
     secret = str(attacked.folder / "secret.txt")
     ups = "../" * 20
-    for path in (secret, "/" + secret, ups + secret, ups.replace("..", "%2e%2e") + secret, ups.replace("/", "%2f") + secret,
-                 ups.replace("/", "%5c") + secret, ".%00/" + secret, "..%252f" * 20 + secret, f"?deep_link={ups}{secret}",
-                 "../frontend/index.html", "../config.json", "%2e%2e/%2e%2e/routes.py"):  # fmt: skip
+    for path in (
+        secret,
+        "/" + secret,
+        ups + secret,
+        ups.replace("..", "%2e%2e") + secret,
+        ups.replace("/", "%2f") + secret,
+        ups.replace("/", "%5c") + secret,
+        ".%00/" + secret,
+        "..%252f" * 20 + secret,
+        f"?deep_link={ups}{secret}",
+        "../frontend/index.html",
+        "../config.json",
+        "%2e%2e/%2e%2e/routes.py",
+    ):
         status, _, answer = attacked.visitor().ask("GET", route + path)
         assert SECRET.encode() not in answer and b"gradio_client" not in answer
         assert status in (400, 403, 404) or (route == "/" and path.startswith("?")), path
@@ -246,7 +268,7 @@ def test_no_open_route_leads_out_of_its_folder(attacked: Attacked, route: str) -
 
 
 def uploaded(name: str, raw: bytes, **changes: Any) -> dict[str, Any]:
-    """An upload as the page's script tells it."""
+    """Return an upload as the page's script sends it."""
     return {"name": name, "size": len(raw), "content": base64.b64encode(raw).decode(), **changes}
 
 
@@ -274,13 +296,14 @@ def test_what_a_visitor_does_works_and_writes_nothing(attacked: Attacked) -> Non
     assert "7 turns, 4 speakers" in visitor.fire(
         "upload", "upload", [], uploaded("a.txt", f"{SCRIPT}\nZed: no".encode())
     )
-    assert "in percentage points" in visitor.fire("turns", "select", [], {"place": 4})
+    assert "in percentage points" in visitor.fire("turns", "select", [], {"index": 4})
     parcel, *_ = [
         text
         for text in visitor.fire("download-csv", "click", ["Download CSV"]).split("\n")
         if text.startswith("{")
     ]
-    rows = base64.b64decode(json.loads(parcel)["content"]).decode("utf-8-sig").splitlines()
-    assert len(rows) == 8 and rows[7].startswith("0,6,Zed,no,")
+    content = base64.b64decode(json.loads(parcel)["content"]).decode("utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(content, newline="")))
+    assert [(row["speaker"], row["text"]) for row in rows] == [*LINES, ("Zed", "no")]
     assert "Ann: " in visitor.fire("say", "click", ["Ann", "hello"])
     attacked.assert_unharmed()

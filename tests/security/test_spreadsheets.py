@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from emonet.dialogue.transcripts import parse_script
 from emonet.files.spreadsheet_cells import csv_of, escaped, unescaped
 from emonet.files.text import csv_rows
-from emonet.serving.analysis import Analysis
-from emonet.serving.downloads import csv_text
+from emonet.serving.page.analysis import Analysis
+from emonet.serving.page.downloads import csv_text
 
 ROOT = Path(__file__).parents[2]
 SIGNS = "=+-@＝＋－＠﹦﹢﹣﹫⁼⁺⁻−"

@@ -1,11 +1,14 @@
-"""Who may use the server, and what its answers tell a browser."""
+"""Who may use the server, and what its answers allow a browser."""
 
 import base64
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from page_visitor import PageVisitor
+from small_server import small_server
 from tiny_serving import tiny_predictor
 
 from emonet.cli.main import main
@@ -15,6 +18,8 @@ from emonet.serving.access import Access
 from emonet.serving.limits import Limits
 from emonet.serving.predictor import Predictor
 
+LOGIN = "ann:größer:2"
+AUTHORIZED = {"authorization": f"Basic {base64.b64encode(LOGIN.encode()).decode()}"}
 PATHS = [
     "/",
     "/v1/emotions",
@@ -25,61 +30,80 @@ PATHS = [
     "/static-offline-docs/swagger-ui.css",
 ]
 
+Clients = Callable[[Access], TestClient]
+
 
 @pytest.fixture(scope="module")
-def predictor() -> Predictor:
-    return tiny_predictor()
+def client() -> Clients:
+    """A client of the application with an access; one application each."""
+    predictor = tiny_predictor()
+    clients: dict[Access, TestClient] = {}
 
+    def of(access: Access) -> TestClient:
+        if access not in clients:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(Predictor, "load", lambda checkpoint: predictor)
+                clients[access] = TestClient(server.create_app("tiny", Limits(), access=access))
+        return clients[access]
 
-def client(predictor: Predictor, monkeypatch: Any, **access: Any) -> TestClient:
-    monkeypatch.setattr(Predictor, "load", lambda checkpoint: predictor)
-    return TestClient(server.create_app("tiny", Limits(), access=Access(**access)))
-
-
-def test_with_a_login_page_endpoint_and_documentation_ask_for_it(
-    predictor: Predictor, monkeypatch: Any
-) -> None:
-    visitor = client(predictor, monkeypatch, login="ann:größer:2")
-    right = base64.b64encode("ann:größer:2".encode()).decode()
-    for path in PATHS:
-        for wrong in (
-            {},
-            {"authorization": "Basic YTpi"},
-            {"authorization": f"Bearer {right}"},
-            {"authorization": "Basic"},
-        ):
-            answer = visitor.get(path, headers=wrong)
-            assert answer.status_code == 401 and answer.headers["www-authenticate"].startswith("Basic"), path
-        assert visitor.get(path, headers={"authorization": f"Basic {right}"}).status_code not in (401, 403), (
-            path
-        )
-    body = {"inputs": [{"speaker": "Ann", "text": "hello"}]}
-    assert visitor.post("/v1/emotions", json=body).status_code == 401
-    assert (
-        visitor.post("/v1/emotions", json=body, headers={"authorization": f"Basic {right}"}).status_code
-        == 200
-    )
-    assert visitor.get("/v1/health").status_code == 200, "a health check has no login"
+    return of
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_every_answer_binds_the_browser_to_this_server(
-    path: str, predictor: Predictor, monkeypatch: Any
-) -> None:
-    headers = client(predictor, monkeypatch).get(path).headers
+def test_a_login_is_required_on_every_path(path: str, client: Clients) -> None:
+    visitor = client(Access(LOGIN))
+    bearer = AUTHORIZED["authorization"].replace("Basic", "Bearer")
+    for authorization in ({}, *({"authorization": value} for value in ("Basic YTpi", bearer, "Basic"))):
+        answer = visitor.get(path, headers=authorization)
+        assert answer.status_code == 401 and answer.headers["www-authenticate"].startswith("Basic")
+    assert visitor.get(path, headers=AUTHORIZED).status_code not in (401, 403)
+
+
+def test_the_endpoint_has_the_same_login_and_health_none(client: Clients) -> None:
+    visitor = client(Access(LOGIN))
+    body = {"inputs": [{"speaker": "Ann", "text": "hello"}]}
+    assert visitor.post("/v1/emotions", json=body).status_code == 401
+    assert visitor.post("/v1/emotions", json=body, headers=AUTHORIZED).status_code == 200
+    assert visitor.get("/v1/health").status_code == 200
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_answer_binds_the_browser_to_this_server(path: str, client: Clients) -> None:
+    assert_bound(dict(client(Access()).get(path).headers))
+    framed = client(Access(frames=("https://huggingface.co",))).get(path).headers
+    assert "frame-ancestors https://huggingface.co" in framed["content-security-policy"]
+    assert "x-frame-options" not in framed
+
+
+def assert_bound(headers: dict[str, str]) -> None:
     policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))
     assert headers["x-content-type-options"] == "nosniff" and headers["x-frame-options"] == "DENY"
     assert policy["default-src"] == policy["frame-ancestors"] == policy["form-action"] == "'none'"
     assert not re.search(r"https?:|\*|blob:", headers["content-security-policy"])
-    framed = client(predictor, monkeypatch, frames=("https://huggingface.co",)).get(path).headers
-    assert (
-        "frame-ancestors https://huggingface.co" in framed["content-security-policy"]
-        and "x-frame-options" not in framed
-    )
 
 
-def test_the_documentation_needs_no_other_host(predictor: Predictor, monkeypatch: Any) -> None:
-    visitor = client(predictor, monkeypatch)
+def test_the_front_passes_the_login_and_its_own_answers_are_bound_too() -> None:
+    with small_server(access={"login": LOGIN}, limits={"body": 1000}, workers=2) as running:
+        stranger, visitor = PageVisitor(running.url), PageVisitor(running.url, headers=AUTHORIZED)
+        for path in ("/", "/v1/x"):
+            status, headers, _ = stranger.ask("GET", path)
+            assert status == 401 and headers["www-authenticate"].startswith("Basic")
+            assert_bound(headers)
+            status, headers, _ = visitor.ask("GET", path)
+            assert status == 200
+            assert_bound(headers)
+        assert stranger.ask("GET", "/v1/health")[0] == 200
+        status, headers, _ = visitor.ask("POST", "/v1/x", b"x" * 1001)
+        assert status == 413 and headers["server"] == "emonet"
+        assert_bound(headers)
+        status, headers, answer = visitor.ask("NOT HTTP", "/")
+        assert status == 400 and answer == b'{"detail": "The request is not valid HTTP."}'
+        assert headers["server"] == "emonet" and headers["content-type"].startswith("application/json")
+        assert_bound(headers)
+
+
+def test_the_documentation_needs_no_other_host(client: Clients) -> None:
+    visitor = client(Access())
     page = visitor.get("/docs").text
     loaded = re.findall(r'(?:src|href)="([^"]+)"', page)
     assert len(loaded) == 3 and not re.search(r"https?://", page)
@@ -89,32 +113,38 @@ def test_the_documentation_needs_no_other_host(predictor: Predictor, monkeypatch
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.4", "example.org"])
-def test_who_is_open_to_others_says_so(host: str, caplog: Any) -> None:
+def test_an_open_server_logs_a_warning(host: str, caplog: pytest.LogCaptureFixture) -> None:
     Access(host=host).warn()
     assert f"Anyone who reaches the server at {host} may use it" in caplog.text
     assert Access(host=host).open and not Access("ann:secret", host).open
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "::1", "localhost"])
-def test_loopback_needs_no_warning(host: str, caplog: Any) -> None:
+def test_loopback_needs_no_warning(host: str, caplog: pytest.LogCaptureFixture) -> None:
     Access(host=host).warn()
     assert not caplog.text
 
 
+def test_the_front_logs_the_warning() -> None:
+    with small_server(access={"host": "0.0.0.0"}) as running:
+        running.process.terminate()
+        assert "WARNING Anyone who reaches the server at 0.0.0.0 may use it" in running.end()[1]
+
+
 @pytest.mark.parametrize("login", ["", "ann", "ann:", ":secret"])
-def test_half_a_login_is_refused(login: str, capsys: Any) -> None:
+def test_half_a_login_is_refused(login: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(EmoNetError, match="NAME:PASSWORD"):
         Access(login)
     assert main(["serve", "--model", "RUN", "--auth", login]) == 2
     assert "NAME:PASSWORD" in capsys.readouterr().err
 
 
-def test_the_login_comes_from_the_environment_too(monkeypatch: Any) -> None:
-    given: list[Any] = []
-    monkeypatch.setattr(server, "serve", lambda *_, login, **__: given.append(login))
+def test_the_login_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    logins: list[Any] = []
+    monkeypatch.setattr(server, "serve", lambda *_, login, **__: logins.append(login))
     main(["serve", "--model", "RUN"])
     monkeypatch.setenv("EMONET_AUTH", "ann:secret")
     main(["serve", "--model", "RUN"])
     main(["serve", "--model", "RUN", "--auth", "bob:hidden"])
-    assert given == [None, "ann:secret", "bob:hidden"]
-    assert "secret" not in repr(Access("ann:secret")), "it is in no log"
+    assert logins == [None, "ann:secret", "bob:hidden"]
+    assert "secret" not in repr(Access("ann:secret")), "no log holds it"

@@ -1,6 +1,4 @@
-"""The JSON endpoint against its own schema, its limits, and wrong requests: a reason,
-never a stack trace.
-"""
+"""The JSON endpoint: its schema, its limits, and reasons for wrong requests."""
 
 import asyncio
 import json
@@ -13,14 +11,14 @@ from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi import checks
 from tiny_serving import tiny_predictor
 
-from emonet.serving.api import PREFIX, create_api
-from emonet.serving.limits import LimitRequests, Limits
+from emonet.serving.api import create_api
+from emonet.serving.limits import PREFIX, LimitRequests, Limits
 
 LIMITS = Limits(body=20_000, turns=50, seconds=30, requests=8)
 
 
 def limited(predictor: Any, limits: Limits) -> LimitRequests:
-    """The application as it is served."""
+    """Return the application as it is served."""
     return LimitRequests(create_api(predictor, limits), limits, PREFIX)
 
 
@@ -67,9 +65,9 @@ def test_a_dialogue_is_answered_as_by_the_pipeline() -> None:
     assert [(row["speaker"], row["text"], row["label"]) for row in rows] == [
         (row["speaker"], row["text"], row["label"]) for row in expected
     ]
-    for row, wanted in zip(rows, expected, strict=True):
+    for row, expected_row in zip(rows, expected, strict=True):
         assert list(row["scores"].items()) == [
-            (name, pytest.approx(p, abs=1e-5)) for name, p in list(wanted["scores"].items())[:2]
+            (name, pytest.approx(p, abs=1e-5)) for name, p in list(expected_row["scores"].items())[:2]
         ]
     assert post(json={"inputs": []}).json() == []
 
@@ -102,7 +100,7 @@ def test_a_dialogue_is_answered_as_by_the_pipeline() -> None:
     ],
     ids=range(18),
 )
-def test_a_wrong_request_gets_its_reason(body: bytes, status: int, reason: str) -> None:
+def test_a_wrong_request_gets_a_reason(body: bytes, status: int, reason: str) -> None:
     response = post(content=body)
     assert (response.status_code, reason in response.json()["detail"]) == (status, True), response.text
     assert "Traceback" not in response.text
@@ -116,7 +114,7 @@ def test_a_body_of_unknown_length_has_the_same_limit() -> None:
     assert post(content=endless()).status_code == 413
 
 
-def test_a_failure_of_the_server_keeps_its_reasons_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_of_the_server_shows_no_details(monkeypatch: pytest.MonkeyPatch) -> None:
     predictor = tiny_predictor()
     monkeypatch.setattr(predictor, "predict", lambda *_: 1 / 0)
     response = post(limited(predictor, LIMITS), json={"inputs": [TURN]})
@@ -133,7 +131,7 @@ def test_one_request_too_many_and_one_too_slow_get_503() -> None:
 
     async def storm() -> list[httpx.Response]:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
-            with predictor.alone():  # so that nobody is answered
+            with predictor.alone():  # no request is answered
                 return await asyncio.gather(
                     *(client.post("/v1/emotions", json={"inputs": [TURN]}) for _ in range(5))
                 )
@@ -143,4 +141,4 @@ def test_one_request_too_many_and_one_too_slow_get_503() -> None:
     assert [response.status_code for response in responses] == [503] * 5
     assert reasons == ["3 requests are under"] * 2 + ["No answer within 0.5"] * 3
     assert all(response.headers["retry-after"] == "1" for response in responses)
-    assert post(app, json={"inputs": [TURN]}).status_code == 200, "what was given up holds no place"
+    assert post(app, json={"inputs": [TURN]}).status_code == 200, "requests that were given up hold no slot"

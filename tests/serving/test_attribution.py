@@ -1,4 +1,4 @@
-"""Occlusion says what the model itself says of the dialogue without the turn."""
+"""Occlusion agrees with predictions for the dialogue without the turn."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ import pytest
 from tiny import DIALOGUE, OTHER
 from tiny_serving import tiny_predictor
 
-from emonet.serving.analysis import Analysis
-from emonet.serving.attribution import occlusion
-from emonet.serving.explanation import explanation
+from emonet.serving.attribution import occlusion, texts_before
+from emonet.serving.page.analysis import Analysis
+from emonet.serving.page.explanation import explanation
 
 TURNS = [{"speaker": turn["speaker"], "text": turn["text"]} for turn in DIALOGUE]
 HISTORY = {"Ann": ["i hate this so very much", "leave me alone"], "Zed": ["no"]}
@@ -22,33 +22,35 @@ KINDS: list[dict[str, Any]] = [
 ]
 
 
-def predicted(predictor: Any, turns: Any, history: Any, place: int) -> dict[str, float]:
+def predicted(predictor: Any, turns: Any, history: Any, index: int) -> dict[str, float]:
     [rows] = predictor.predict([turns], [history])
-    return rows[place]["scores"]
+    return rows[index]["scores"]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
-@pytest.mark.parametrize("place", [0, 2, 5])
-def test_each_influence_is_the_change_without_the_turn(kind: dict[str, Any], place: int) -> None:
+@pytest.mark.parametrize("index", [0, 2, 5])
+def test_each_influence_is_the_change_without_the_turn(kind: dict[str, Any], index: int) -> None:
     predictor = tiny_predictor(**kind)
-    found = occlusion(predictor.model, predictor.processor, TURNS, place, HISTORY)
-    scores = predicted(predictor, TURNS, HISTORY, place)
+    found = occlusion(predictor.model, predictor.processor, TURNS, index, HISTORY)
+    scores = predicted(predictor, TURNS, HISTORY, index)
     assert found.score == pytest.approx(scores[found.label], abs=1e-5) and found.label == max(
         scores, key=scores.__getitem__
     )
-    wanted: dict[int | None, float] = {}
-    for other in range(len(TURNS) if kind.get("causal") is False else place):
-        if other != place:
+    expected: dict[int | None, float] = {}
+    for other in range(len(TURNS) if kind.get("causal") is False else index):
+        if other != index:
             without = predicted(
-                predictor, TURNS[:other] + TURNS[other + 1 :], HISTORY, place - (other < place)
+                predictor, TURNS[:other] + TURNS[other + 1 :], HISTORY, index - (other < index)
             )
-            wanted[other] = scores[found.label] - without[found.label]
-    if predictor.config.speaker_memory == "corpus" and TURNS[place]["speaker"] in HISTORY:
-        wanted[None] = scores[found.label] - predicted(predictor, TURNS, {"Zed": ["no"]}, place)[found.label]
-    assert {influence.place: influence.change for influence in found.influences} == pytest.approx(
-        wanted, abs=1e-5
+            expected[other] = scores[found.label] - without[found.label]
+    if predictor.config.speaker_memory == "corpus" and TURNS[index]["speaker"] in HISTORY:
+        expected[None] = (
+            scores[found.label] - predicted(predictor, TURNS, {"Zed": ["no"]}, index)[found.label]
+        )
+    assert {influence.index: influence.change for influence in found.influences} == pytest.approx(
+        expected, abs=1e-5
     )
-    assert place == 0 or max(map(abs, wanted.values())) > 1e-4, "the test's model ignores its context"
+    assert index == 0 or max(map(abs, expected.values())) > 1e-4, "the test's model ignores its context"
 
 
 def test_a_long_dialogue_is_explained_in_its_last_window() -> None:
@@ -64,20 +66,22 @@ def test_a_long_dialogue_is_explained_in_its_last_window() -> None:
     assert min(changes[-3:]) > 1e-5
 
 
-def test_there_must_be_such_a_turn() -> None:
+def test_an_index_out_of_range_is_refused() -> None:
     predictor = tiny_predictor()
     with pytest.raises(IndexError):
         occlusion(predictor.model, predictor.processor, TURNS, 6)
 
 
-def test_the_explanation_says_how_it_was_found_and_quotes_every_turn() -> None:
+def test_the_explanation_names_its_method_and_quotes_every_turn() -> None:
     predictor = tiny_predictor()
     dialogues = [("a", OTHER), ("b", TURNS)]
     analysis = Analysis(
         predictor.labels,
         [(name, rows) for (name, _), rows in zip(dialogues, predictor.predict([OTHER, TURNS]), strict=True)],
     )
-    found = occlusion(predictor.model, predictor.processor, TURNS, 5, analysis.said_before(1))
+    found = occlusion(
+        predictor.model, predictor.processor, TURNS, 5, texts_before([analysis.dialogues[0][1]])
+    )
     page = explanation(analysis, 1, found)
     assert (
         "occlusion" in page

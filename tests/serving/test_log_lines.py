@@ -68,7 +68,8 @@ def test_a_flood_is_a_few_lines_and_a_count(log: Any, monkeypatch: pytest.Monkey
         logger.error("A request failed: %d", number)
     logger.error("Something else")
     assert (
-        log.getvalue().count("A request failed") == log_lines.A_MINUTE and "Something else" in log.getvalue()
+        log.getvalue().count("A request failed") == log_lines.PER_MINUTE
+        and "Something else" in log.getvalue()
     )
     now[0] = 61.0
     logger.error("A request failed: %d", 1000)

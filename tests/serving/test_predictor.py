@@ -1,4 +1,4 @@
-"""One model for many threads, and small requests answered together."""
+"""One model for many threads, and small requests answered in one pass."""
 
 import asyncio
 import threading
@@ -8,7 +8,7 @@ import pytest
 from tiny import DIALOGUE, OTHER
 from tiny_serving import tiny_predictor
 
-from emonet.serving.batching import TURNS_A_BATCH, Batcher
+from emonet.serving.batching import TURNS_PER_BATCH, Batcher
 from emonet.serving.predictor import Stopped
 
 TURNS = [{"speaker": turn["speaker"], "text": turn["text"]} for turn in DIALOGUE]
@@ -45,7 +45,7 @@ def test_a_session_and_whole_dialogues_do_not_disturb_each_other() -> None:
     assert not failures
 
 
-def test_others_get_the_model_between_the_passes_of_a_long_script() -> None:
+def test_others_get_the_model_between_two_passes() -> None:
     predictor = tiny_predictor()
     order: list[str] = []
 
@@ -53,7 +53,7 @@ def test_others_get_the_model_between_the_passes_of_a_long_script() -> None:
         order.append("script")
         if order.count("script") == 1:
             waiting.start()
-            while not predictor._next.locked():  # the other one waits for the model now
+            while not predictor._next.locked():  # until the other thread waits for the model
                 pass
 
     waiting = threading.Thread(target=lambda: (predictor.predict([SHORT]), order.append("short")))
@@ -78,9 +78,9 @@ def test_a_report_counts_every_turn_and_can_stop() -> None:
     assert predictor.predict([SHORT]), "the model is free again"
 
 
-def test_requests_that_come_together_are_answered_as_alone() -> None:
+def test_a_request_is_answered_in_a_batch_as_alone() -> None:
     predictor = tiny_predictor()
-    histories = [{"Ann": ["i hate this"] * number} for number in range(40)]
+    histories = [{"Ann": ["i hate this"] * count} for count in range(40)]
     batches: list[int] = []
     predict = predictor.predict
     predictor.predict = lambda dialogues, *rest: batches.append(len(dialogues)) or predict(dialogues, *rest)  # type: ignore
@@ -90,13 +90,13 @@ def test_requests_that_come_together_are_answered_as_alone() -> None:
         return await asyncio.gather(*(batcher.predict(TURNS, history) for history in histories))
 
     answers = asyncio.run(ask())
-    assert sum(batches) == 40 and len(batches) < 10, "they go together"
-    assert max(batches) * len(TURNS) <= TURNS_A_BATCH
+    assert sum(batches) == 40 and len(batches) < 10, "they share batches"
+    assert max(batches) * len(TURNS) <= TURNS_PER_BATCH
     for history, rows in zip(histories, answers, strict=True):
         assert [row["scores"] for row in rows] == scores(predict([TURNS], [history])[0])
 
 
-def test_what_fails_together_is_tried_alone() -> None:
+def test_a_faulty_request_does_not_spoil_its_batch() -> None:
     predictor = tiny_predictor()
 
     async def ask() -> list[Any]:
@@ -110,7 +110,7 @@ def test_what_fails_together_is_tried_alone() -> None:
     assert len(good) == 2 and len(other) == 6 and isinstance(bad, ValueError)
 
 
-def test_nobody_waits_for_a_request_that_was_given_up() -> None:
+def test_a_request_that_was_given_up_blocks_nobody() -> None:
     predictor = tiny_predictor()
 
     async def ask() -> list[Any]:

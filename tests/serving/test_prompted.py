@@ -1,6 +1,4 @@
-"""A prompted model behind the page: progress, chat, explanation and profiles as any
-other's.
-"""
+"""A prompted model behind the page: progress, chat, explanation and profiles."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,10 +12,10 @@ from tiny_prompted import prompted
 from emonet.prompted.configuration import PromptSettings
 from emonet.prompted.prefix_reader import PrefixReader
 from emonet.prompted.prompts import LabelledTurn
-from emonet.serving.analysis import Analysis
-from emonet.serving.attribution import prompted_occlusion
+from emonet.serving.attribution import prompted_occlusion, trajectory_before
 from emonet.serving.limits import Limits
-from emonet.serving.page import Page
+from emonet.serving.page.analysis import Analysis
+from emonet.serving.page.events import Page
 from emonet.serving.predictor import Predictor
 
 VISITOR: Any = SimpleNamespace(session_hash="visitor")
@@ -37,64 +35,71 @@ def analysis_of(predictor: Predictor, *dialogues: Any) -> Analysis:
     )
 
 
-@pytest.mark.parametrize("place", [1, 4, 5])
+@pytest.mark.parametrize("index", [1, 4, 5])
 @pytest.mark.parametrize("settings", [{}, {"trajectory": 0}, {"future_window": 2}], ids=str)
 def test_each_influence_is_the_change_without_the_turn(
-    settings: dict[str, Any], place: int, decoder: Path
+    settings: dict[str, Any], index: int, decoder: Path
 ) -> None:
     predictor = predictor_of(decoder, **settings)
     analysis = analysis_of(predictor, EARLIER, TURNS)
-    found = predictor.explain(analysis, 1, place)
-    shown = analysis.dialogues[1][1][place]
+    found = predictor.explain(analysis.until(1), index)
+    shown = analysis.dialogues[1][1][index]
     assert found.label == shown["label"] and found.score == pytest.approx(shown["score"], abs=1e-4), (
         "what is explained is shown"
     )
     future = settings.get("future_window", 0)
-    tried = [influence.place for influence in found.influences if influence.place is not None]
-    assert tried == [other for other in range(min(len(TURNS), place + 1 + future)) if other != place]
+    occluded = [influence.index for influence in found.influences if influence.index is not None]
+    assert occluded == [other for other in range(min(len(TURNS), index + 1 + future)) if other != index]
 
-    # Once more by hand, for the turn before: what the prompt says without it.
-    before, processor = place - 1, predictor.processor
-    felt = [turn for number, turn in analysis.felt_before(1, place) if number != before]
-    turns = [*TURNS[max(0, place - 3) : before], *TURNS[place : place + 1 + future]]
+    # Compute the influence of the turn before by hand, from the prompt without it.
+    before, processor = index - 1, predictor.processor
+    trajectory = [turn for other, turn in trajectory_before(analysis.until(1), index) if other != before]
+    turns = [*TURNS[max(0, index - 3) : before], *TURNS[index : index + 1 + future]]
     model = prompted(
         decoder, PromptSettings(**{**processor.config.prompts, "window": len(turns), "future_window": future})
     )
     model.processor.biographies = processor.biographies
-    ids = model.processor.prompt(turns, before - max(0, place - 3), TURNS[place]["speaker"], felt)
+    ids = model.processor.prompt(turns, before - max(0, index - 3), TURNS[index]["speaker"], trajectory)
     scores = PrefixReader(model.language_model, model.tree).log_probabilities(ids).exp()
     without = float(scores[predictor.labels.index(found.label)])
-    [influence] = [each for each in found.influences if each.place == before]
+    [influence] = [influence for influence in found.influences if influence.index == before]
     assert influence.change == pytest.approx(found.score - without, abs=1e-4) and abs(influence.change) > 1e-5
 
 
-def test_what_is_neither_in_the_window_nor_remembered_has_no_influence(decoder: Path) -> None:
+def test_a_turn_that_no_prompt_holds_has_no_influence(decoder: Path) -> None:
     predictor = predictor_of(decoder, window=1, trajectory=1)
     turns = [{**turn, "speaker": name} for turn, name in zip(TURNS, "ABABAB", strict=True)]
-    felt: list[tuple[int | None, LabelledTurn]] = [(1, LabelledTurn("x", "a")), (3, LabelledTurn("y", "b"))]
-    found = prompted_occlusion(predictor.model, predictor.processor, turns, 5, felt)
-    assert [influence.place for influence in found.influences if influence.change] == [3, 4]
+    trajectory: list[tuple[int | None, LabelledTurn]] = [
+        (1, LabelledTurn("x", "a")),
+        (3, LabelledTurn("y", "b")),
+    ]
+    found = prompted_occlusion(predictor.model, predictor.processor, turns, 5, trajectory)
+    assert [influence.index for influence in found.influences if influence.change] == [3, 4]
     with pytest.raises(IndexError):
         prompted_occlusion(predictor.model, predictor.processor, turns, 6)
 
 
-def test_the_page_chats_explains_and_tells_what_the_model_is_told(decoder: Path) -> None:
+def test_the_page_chats_explains_and_shows_biographies(decoder: Path) -> None:
     page = Page(predictor_of(decoder), Limits())
+    components = page.components
     session, analysis = None, None
     for turn in TURNS:
         shown = list(page._say(turn["speaker"], turn["text"], session, analysis, VISITOR))[-1]
-        session, analysis = shown[page.session], shown[page.analysis]
+        session, analysis = shown[components.session], shown[components.analysis]
     [whole] = page.predictor.predict([TURNS])
     assert [row["label"] for row in analysis.dialogues[0][1]] == [row["label"] for row in whole]
     assert (
-        "great &lt;news&gt;" in shown[page.profiles]
-        and "which emotion the model named" in shown[page.profiles]
+        "great &lt;news&gt;" in shown[components.profiles]
+        and "which emotion the model named" in shown[components.profiles]
     )
-    first, *_, end = page._ask(analysis, 0, gr.EventData(None, {"place": 4}), VISITOR)
-    assert first[page.asked]["value"] == 4 and end[page.explanation].count('class="emo-influence') == 5
+    first, *_, end = page._ask(analysis, 0, gr.EventData(None, {"index": 4}), VISITOR)
+    assert (
+        first[components.asked]["value"] == 4
+        and end[components.explanation].count('class="emo-influence') == 5
+    )
 
 
-def test_a_long_script_tells_how_far_it_is(decoder: Path) -> None:
+def test_a_report_counts_the_turns(decoder: Path) -> None:
     seen: list[Any] = []
     predictor_of(decoder).predict([EARLIER, TURNS], report=lambda *step: seen.append(step))
     whole = len(EARLIER) + len(TURNS)

@@ -1,9 +1,7 @@
-"""The running server: a storm of requests, a killed worker, the page, its log, and what
-the command refuses.
-"""
+"""The running server: many requests, killed workers, the page, the log, wrong options."""
 
 import asyncio
-import json
+import base64
 import os
 import signal
 import socket
@@ -15,10 +13,13 @@ from typing import Any
 import aiohttp
 import httpx
 import pytest
+from page_visitor import PageVisitor
 from running_server import RunningServer, running_server
 from tiny_serving import save_tiny_model
 
 from emonet.cli.main import main
+
+TWO_TURNS = "Ann: great we won\nBob: no"
 
 
 @pytest.fixture(scope="module")
@@ -34,43 +35,41 @@ def server(checkpoint: Path) -> Iterator[RunningServer]:
 
 
 def ask(server: RunningServer, requests: int) -> list[Any]:
-    """(status, the text that came back) of so many requests at once."""
+    """Return status and text of the answers to many requests at once."""
 
-    async def storm() -> list[Any]:
+    async def ask_all() -> list[Any]:
         connector, timeout = aiohttp.TCPConnector(limit=0), aiohttp.ClientTimeout(total=300)
         async with aiohttp.ClientSession(server.url, connector=connector, timeout=timeout) as session:
 
-            async def one(number: int) -> Any:
+            async def ask_one(index: int) -> Any:
                 turns = [
-                    {"speaker": "Ann", "text": f"hello {number}"},
+                    {"speaker": "Ann", "text": f"hello {index}"},
                     {"speaker": "Bob", "text": "great we won"},
                 ]
                 async with session.post("/v1/emotions", json={"inputs": turns}) as response:
                     return response.status, (await response.json())[0]["text"]
 
-            return await asyncio.gather(*(one(number) for number in range(requests)))
+            return await asyncio.gather(*(ask_one(index) for index in range(requests)))
 
-    return asyncio.run(storm())
-
-
-@pytest.mark.slow
-def test_a_thousand_requests_at_once_lose_none(server: RunningServer) -> None:
-    assert ask(server, 1000) == [(200, f"hello {number}") for number in range(1000)]
+    return asyncio.run(ask_all())
 
 
 @pytest.mark.slow
-def test_a_killed_worker_is_replaced_and_nobody_is_refused_meanwhile(server: RunningServer) -> None:
+def test_a_thousand_requests_at_once_are_all_answered(server: RunningServer) -> None:
+    assert ask(server, 1000) == [(200, f"hello {index}") for index in range(1000)]
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_replaced_and_no_request_is_refused(server: RunningServer) -> None:
     [before] = server.workers()
     os.kill(before, signal.SIGKILL)
-    assert ask(server, 20) == [(200, f"hello {number}") for number in range(20)], (
-        "connections wait for the new worker"
-    )
+    assert {status for status, _ in ask(server, 20)} == {200}, "requests wait for the new worker"
     [after] = server.workers()
     assert after != before
 
 
 @pytest.mark.slow
-def test_of_two_workers_one_answers_while_the_other_is_replaced(checkpoint: Path) -> None:
+def test_one_of_two_workers_answers_while_the_other_is_replaced(checkpoint: Path) -> None:
     with running_server(checkpoint, "--no-page", "--workers", "2") as server:
         while len(server.workers()) < 2:
             time.sleep(0.2)
@@ -88,40 +87,31 @@ def test_the_page_works_with_several_workers(checkpoint: Path) -> None:
     with running_server(checkpoint, "--workers", "2") as server:
         while len(server.workers()) < 2:
             time.sleep(0.2)
-        for visitor in range(6):
-            assert analyse(server, f"visitor{visitor}")
+        for _ in range(6):
+            assert "2 turns, 2 speakers" in PageVisitor(server.url).fire("analyse", "click", [TWO_TURNS])
         assert {status for status, _ in ask(server, 20)} == {200}
 
 
-def analyse(server: RunningServer, visitor: str) -> bool:
-    """The page's first event, as a browser asks for it: whether its stream tells of
-    success.
-    """
-    with httpx.Client(base_url=server.url, timeout=120) as client:
-        event = client.get("/config").json()["dependencies"][0]["id"]
-        body = {"data": ["Ann: great we won\nBob: no"], "fn_index": event, "session_hash": visitor}
-        client.post("/gradio_api/queue/join", json=body).raise_for_status()
-        with client.stream("GET", "/gradio_api/queue/data", params={"session_hash": visitor}) as stream:
-            for line in stream.iter_lines():
-                if (
-                    line.startswith("data:")
-                    and (message := json.loads(line[5:]))["msg"] == "process_completed"
-                ):
-                    return bool(message["success"])
-    return False
+@pytest.mark.slow
+def test_a_login_protects_the_page_behind_the_front(checkpoint: Path) -> None:
+    with running_server(checkpoint, "--workers", "2", "--auth", "ann:secret") as server:
+        assert PageVisitor(server.url).ask("GET", "/")[0] == 401
+        credentials = base64.b64encode(b"ann:secret").decode()
+        visitor = PageVisitor(server.url, headers={"authorization": f"Basic {credentials}"})
+        assert "2 turns, 2 speakers" in visitor.fire("analyse", "click", [TWO_TURNS])
 
 
 @pytest.mark.slow
-def test_what_it_logs_holds_no_text(checkpoint: Path, capfd: Any) -> None:
+def test_the_log_holds_no_text(checkpoint: Path, capfd: Any) -> None:
     with running_server(checkpoint) as server, httpx.Client(base_url=server.url, timeout=120) as client:
-        body = {
-            "data": ["a secret"],
-            "fn_index": 0,
-            "session_hash": "x",
-            "event_data": {"secret": "a secret"},
-        }
-        for event in range(12):
-            client.post("/gradio_api/queue/join", json={**body, "fn_index": event})
+        visitor = PageVisitor(server.url)
+        assert "no `Name: text`" in visitor.fire("analyse", "click", ["a secret"])
+        config = visitor.config()
+        states = {component["id"] for component in config["components"] if component["type"] == "state"}
+        for event in config["dependencies"]:
+            data = [None if component in states else "a secret" for component in event["inputs"]]
+            body = {"data": data, "fn_index": event["id"], "session_hash": visitor.session}
+            assert visitor.join({**body, "event_data": {"name": "a secret"}})[0] == 200
         time.sleep(3)
         client.post("/v1/emotions", content=b"a secret")
         client.get("/a secret")
@@ -130,7 +120,7 @@ def test_what_it_logs_holds_no_text(checkpoint: Path, capfd: Any) -> None:
 
 
 @pytest.mark.slow
-def test_a_wrong_checkpoint_is_said_before_anything_listens(tmp_path: Path, capfd: Any) -> None:
+def test_a_wrong_checkpoint_is_refused_before_a_port_is_open(tmp_path: Path, capfd: Any) -> None:
     (tmp_path / "config.json").write_text("{}", "utf-8")
     assert main(["serve", "--model", str(tmp_path), "--port", "0"]) == 2
     error = capfd.readouterr().err
@@ -138,7 +128,7 @@ def test_a_wrong_checkpoint_is_said_before_anything_listens(tmp_path: Path, capf
     assert "is running" not in error and "Traceback" not in error
 
 
-def test_a_port_that_is_taken_is_said_before_a_model_is_loaded(capsys: Any) -> None:
+def test_a_taken_port_is_refused_before_a_model_is_loaded(capsys: Any) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -147,7 +137,7 @@ def test_a_port_that_is_taken_is_said_before_a_model_is_loaded(capsys: Any) -> N
     assert "--port" in error and error.count("\n") == 1
 
 
-def test_a_proxy_is_an_address(capsys: Any) -> None:
+def test_a_proxy_must_be_an_address(capsys: Any) -> None:
     with pytest.raises(SystemExit):
         main(["serve", "--model", "RUN", "--proxy", "nginx"])
     assert "'nginx' is no address" in capsys.readouterr().err

@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 import urllib.error
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ import pytest
 from small_server import SmallServer, small_server
 
 
-def ask_beside(server: SmallServer, *paths: str) -> Any:
-    """Ask in threads; gives what waits for them, and then their statuses and answers."""
+def ask_beside(server: SmallServer, *paths: str) -> Callable[[], list[Any]]:
+    """Ask in threads; return a function that waits for statuses and answers."""
     answers: dict[str, Any] = {}
 
-    def one(path: str) -> None:
+    def ask(path: str) -> None:
         try:
             answers[path] = 200, server.ask(path)
         except urllib.error.HTTPError as error:
@@ -24,7 +25,7 @@ def ask_beside(server: SmallServer, *paths: str) -> Any:
         except OSError as error:
             answers[path] = 0, str(error)
 
-    threads = [threading.Thread(target=one, args=(path,)) for path in paths]
+    threads = [threading.Thread(target=ask, args=(path,)) for path in paths]
     for thread in threads:
         thread.start()
 
@@ -39,27 +40,29 @@ def ask_beside(server: SmallServer, *paths: str) -> Any:
 def test_requests_of_a_worker_that_dies_are_answered_by_another(tmp_path: Path) -> None:
     with small_server(workers=2) as server:
         first = server.ask("/v1/x")["process"]
-        wait = ask_beside(server, *(f"/v1/{number}?wait=1" for number in range(10)))
+        wait = ask_beside(server, *(f"/v1/{index}?wait=1" for index in range(10)))
         time.sleep(0.5)
         os.kill(first, signal.SIGKILL)
-        assert [status for status, _ in wait()] == [200] * 10, "tried once more by another"
-        assert server.ask(f"/v1/x?once={tmp_path / 'died'}"), (
-            "it dies of this request, and the other one answers"
-        )
+        assert [status for status, _ in wait()] == [200] * 10, "another worker takes them over"
+        assert server.ask(f"/v1/x?once={tmp_path / 'died'}"), "the worker that survives answers"
         with pytest.raises(urllib.error.HTTPError) as error:
             server.ask(f"/page?once={tmp_path / 'page'}")
-        assert error.value.code == 503, "what may change something is not done twice"
+        assert error.value.code == 503, "a request of the page may change something: it is not repeated"
 
 
-def test_a_worker_that_hangs_is_replaced_though_its_process_lives(tmp_path: Path) -> None:
+def test_a_worker_that_hangs_is_replaced(tmp_path: Path) -> None:
     with small_server(silence=2) as server:
         before = server.ask("/v1/x")["process"]
-        wait = ask_beside(server, f"/v1/x?hang=1&once={tmp_path / 'hung'}", "/v1/y", "/v1/z")
-        for status, answer in wait():
+        hung = tmp_path / "hung"
+        wait_first = ask_beside(server, f"/v1/x?hang=1&once={hung}")
+        while not hung.exists():
+            time.sleep(0.01)
+        wait_others = ask_beside(server, "/v1/y", "/v1/z")
+        for status, answer in (*wait_first(), *wait_others()):
             assert (status, answer["process"] != before) == (200, True)
 
 
-def test_told_to_stop_it_answers_what_is_under_way_and_refuses_the_rest() -> None:
+def test_a_stop_answers_requests_under_way_and_refuses_new_ones() -> None:
     with small_server(grace=2) as server:
         with server.connect() as kept:
             kept.sendall(b"GET /v1/health HTTP/1.1\r\nHost: test\r\n\r\n")
@@ -80,7 +83,7 @@ def test_told_to_stop_it_answers_what_is_under_way_and_refuses_the_rest() -> Non
         assert "Traceback" not in log and "Error" not in log
 
 
-def test_a_stop_with_nothing_under_way_waits_for_nobody() -> None:
+def test_a_stop_does_not_wait_for_open_pages() -> None:
     with small_server(grace=600) as server:
         wait = ask_beside(server, "/heartbeat/x?wait=500")
         time.sleep(0.3)
@@ -92,11 +95,11 @@ def test_a_stop_with_nothing_under_way_waits_for_nobody() -> None:
 @pytest.mark.parametrize(
     ("start", "reason"), [("wrong", "RuntimeError: no such checkpoint"), ("dead", "exit status 3")]
 )
-def test_three_failed_starts_end_it_with_the_reason(start: str, reason: str) -> None:
+def test_three_failed_starts_end_the_server_with_the_reason(start: str, reason: str) -> None:
     with small_server(start=start, wait=False) as server:
         while server.process.poll() is None:
             with pytest.raises(OSError):
-                server.connect()  # nothing listens before a worker is ready
+                server.connect()  # no port is open before a worker is ready
             time.sleep(0.1)
         status, log = server.end()
     assert status == 1 and "is running" not in log and "Traceback" not in log

@@ -1,34 +1,32 @@
-"""What the page does in the browser: small functions of JavaScript that Gradio takes as
-text.
-"""
+"""The page's functions in the browser: JavaScript that Gradio takes as text."""
 
 ASK_WHY = """element.addEventListener('click', event => {
   const button = event.target.closest('[data-why]');
-  if (button) trigger('select', {place: Number(button.dataset.why)});
+  if (button) trigger('select', {index: Number(button.dataset.why)});
 });"""
 
 FOCUS_CHAT = (
     """() => setTimeout(() => document.querySelector('#chat-text textarea, #chat-text input')?.focus(), 50)"""
 )
 
-# A chosen file travels in the event: its name, its size, and its content in base64 where
-# it is not too large.
+# The upload event carries the file: its name, its size, and its content in base64 unless
+# it is too large.
 READ_FILE = """const input = element.querySelector('input');
 input.addEventListener('change', () => {
   const file = input.files[0];
   if (!file) return;
-  const tell = content => trigger('upload', {name: file.name, size: file.size, content});
-  if (file.size > Number(input.dataset.largest)) tell(null);
+  const send = content => trigger('upload', {name: file.name, size: file.size, content});
+  if (file.size > Number(input.dataset.largest)) send(null);
   else {
     const reader = new FileReader();
-    reader.onload = () => tell(reader.result.split(',')[1] ?? '');
-    reader.onerror = () => tell(null);
+    reader.onload = () => send(reader.result.split(',')[1] ?? '');
+    reader.onerror = () => send(null);
     reader.readAsDataURL(file);
   }
   input.value = '';
 });"""
 
-# What `downloads.parcel` packed becomes a file of the browser, once.
+# Save what `downloads.parcel` packed as a file, once.
 SAVE_PARCEL = """parcel => {
   if (!parcel) return '';
   const {name, type, content} = JSON.parse(parcel);

@@ -1,14 +1,12 @@
-"""Work that runs beside its page: it tells how far it is, can be stopped, and has a
-deadline.
-"""
+"""Run work beside the page, with progress, a deadline and a way to stop it."""
 
 import threading
 import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from ..inference.predict import Report
-from .predictor import Stopped
+from ...inference.predict import Report
+from ..predictor import Stopped
 
 Answer = TypeVar("Answer")
 
@@ -17,13 +15,14 @@ class Job(Generic[Answer]):
     """Work in a thread of its own.
 
     Args:
-        work: Called with a report `(what, done, whole)`, which raises [`Stopped`] when
-            nobody wants the answer any more.
-        seconds: Time until it is stopped.
+        work: Called with a report `(what, done, whole)`, which raises `Stopped` once
+            nobody waits for the answer.
+        seconds: Time after which it is stopped.
 
     Attributes:
-        answer: What `work` returned. error: What it raised. overdue: Whether the deadline
-            stopped it.
+        answer: What `work` returned.
+        error: What `work` raised.
+        overdue: Whether the deadline stopped it.
         progress: What is being done, how much of it is done, and how much there is.
     """
 
@@ -37,12 +36,12 @@ class Job(Generic[Answer]):
         threading.Thread(target=self._run, daemon=True).start()
 
     def stop(self) -> None:
-        """Nobody waits any more; the thread ends with its next report."""
+        """Give the answer up; the thread ends at its next report."""
         self._stopped.set()
         self._ended.set()
 
     def done(self, wait: float) -> bool:
-        """Whether it has ended, was stopped or is overdue, after at most `wait` seconds."""
+        """Wait for at most `wait` seconds, then return whether it has ended."""
         left = self._deadline - time.monotonic()
         if not self._ended.wait(max(0.0, min(wait, left))) and left <= wait:
             self.overdue = True

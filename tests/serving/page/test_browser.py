@@ -1,6 +1,4 @@
-"""The page in a real Chromium: by mouse and by keyboard, at desk and phone width, paste
-to download.
-"""
+"""The page in Chromium: by mouse and by keyboard, at desktop and phone width."""
 
 import csv
 import io
@@ -12,10 +10,10 @@ from typing import Any
 
 import pytest
 from running_server import RunningServer, running_server
-from tiny_serving import SCRIPT, save_tiny_model
+from tiny_serving import LINES, SCRIPT, save_tiny_model
 
 pytestmark = pytest.mark.slow
-SECONDS = 120_000  # of patience, in milliseconds
+TIMEOUT = 120_000  # milliseconds
 
 
 @pytest.fixture(scope="module")
@@ -36,32 +34,28 @@ def browser() -> Iterator[Any]:
         chromium.close()
 
 
-@pytest.fixture(params=[(1280, 900), (390, 844)], ids=["desk", "phone"])
+@pytest.fixture(params=[(1280, 900), (390, 844)], ids=["desktop", "phone"])
 def page(request: Any, browser: Any, server: RunningServer) -> Iterator[Any]:
-    """The page, loaded; at its end it must have asked nothing of other hosts and logged
-    no error.
-    """
+    """The loaded page, which must send no request to other hosts and log no error."""
     width, height = request.param
     context = browser.new_context(viewport={"width": width, "height": height})
     page = context.new_page()
-    page.set_default_timeout(SECONDS)
-    wrong: list[str] = []
-    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.set_default_timeout(TIMEOUT)
+    faults: list[str] = []
+    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: faults.append(str(error)))
     page.on(
         "request",
-        lambda asked: (
-            None if asked.url.startswith((server.url, "data:", "blob:")) else wrong.append(asked.url)
-        ),
+        lambda sent: None if sent.url.startswith((server.url, "data:", "blob:")) else faults.append(sent.url),
     )
     page.goto(server.url)
     page.wait_for_selector("#analyse")
     yield page
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (
-        "nothing sticks out at the side"
+        "the page is no wider than the window"
     )
     context.close()
-    assert not wrong
+    assert not faults
 
 
 def download(page: Any, name: str) -> bytes:
@@ -70,12 +64,11 @@ def download(page: Any, name: str) -> bytes:
     return Path(waiting.value.path()).read_bytes()
 
 
-def test_paste_result_timeline_why_download(page: Any) -> None:
+def test_paste_results_downloads_and_why(page: Any) -> None:
     page.fill("#script textarea", SCRIPT)
     page.click("#analyse")
     page.wait_for_selector("#turn-6")
-    lines = [tuple(line.split(": ")) for line in SCRIPT.split("\n")]
-    assert page.locator(".emo-turn b").all_inner_texts() == [speaker for speaker, _ in lines]
+    assert page.locator(".emo-turn b").all_inner_texts() == [speaker for speaker, _ in LINES]
     assert page.locator(".emo-lane").all_inner_texts() == ["Ann", "Bob", "Cat"]
     assert page.locator(".emo-cell").count() == 6
     assert all(text.strip() for text in page.locator(".emo-cell").all_inner_texts()), (
@@ -83,10 +76,10 @@ def test_paste_result_timeline_why_download(page: Any) -> None:
     )
 
     rows = list(csv.DictReader(io.StringIO(download(page, "Download CSV").decode("utf-8-sig"), newline="")))
-    assert [(row["speaker"], row["text"]) for row in rows] == lines
+    assert [(row["speaker"], row["text"]) for row in rows] == LINES
     assert len(json.loads(download(page, "Download JSON"))["dialogues"][0]["turns"]) == 6
     assert download(page, "Download PNG timeline").startswith(b"\x89PNG")
-    assert download(page, "Download PNG timeline").startswith(b"\x89PNG"), "as often as it is asked for"
+    assert download(page, "Download PNG timeline").startswith(b"\x89PNG"), "a download works twice"
 
     page.get_by_role("button", name="Why turn 5?").click()
     page.wait_for_selector(".emo-influence")
@@ -126,12 +119,12 @@ def test_a_chat_grows_turn_by_turn(page: Any) -> None:
     assert page.locator(".emo-text").all_inner_texts() == ["great we won", "<b>no</b>"]
 
 
-def test_a_wrong_script_is_told_why_and_a_long_one_is_cancelled(page: Any, tmp_path: Path) -> None:
+def test_a_wrong_script_gets_a_reason_and_a_long_one_can_be_cancelled(page: Any, tmp_path: Path) -> None:
     page.fill("#script textarea", "no speaker")
     page.click("#analyse")
     assert "line 1" in page.inner_text(".emo-alert")
     (tmp_path / "long.txt").write_text(
-        "\n".join(f"{'ABC'[place % 3]}: hello there how are you {place}" for place in range(4900))
+        "\n".join(f"{'ABC'[index % 3]}: hello there how are you {index}" for index in range(4900))
     )
     page.set_input_files("input[type=file]", tmp_path / "long.txt")
     page.wait_for_selector("#status progress")

@@ -1,35 +1,37 @@
-"""A script out of an upload event, which holds the file's name and content; no path of
-any machine is in it.
+"""Read a script from an upload event, which holds the file's name and content.
+
+No event names a path on any machine.
 """
 
 import base64
 import binascii
 from pathlib import PurePosixPath
-from typing import Any
 
-from ..errors import EmoNetError
+from ...errors import EmoNetError
 
 ENDINGS = (".txt", ".srt", ".jsonl", ".json", ".csv", ".tsv")
 
 
 def largest_upload(body: int) -> int:
-    """Bytes of the largest file whose event has at most `body` bytes (base64 makes 4 of
-    3; the rest is for the event).
+    """Return the size of the largest file whose event fits into `body` bytes.
+
+    Base64 turns 3 bytes into 4; 2 KiB are left for the rest of the event.
     """
     return max(0, (body - 2048) * 3 // 4)
 
 
-def read_upload(name: Any, size: Any, content: Any, largest: int) -> tuple[str, bytes]:
-    """Name and bytes of an uploaded file.
+def read_upload(name: object, size: object, content: object, largest: int) -> tuple[str, bytes]:
+    """Return name and bytes of an uploaded file.
 
     Args:
-        name: As its owner calls it. size: In bytes. content: In base64; None where it
-            could not be read or is too large.
-        largest: Bytes that are allowed.
+        name: The file's name, as the browser sends it.
+        size: Its size in bytes.
+        content: Its bytes in base64; None if it could not be read or is too large.
+        largest: How many bytes are allowed.
 
     Raises:
-        EmoNetError: for another ending, a file that is too large, or content that is no
-            such file.
+        EmoNetError: If the ending is not allowed, the file is too large, or the content
+            does not match its size.
     """
     name = PurePosixPath(str(name).replace("\\", "/")).name[-200:]
     if not name.lower().endswith(ENDINGS):
@@ -37,7 +39,7 @@ def read_upload(name: Any, size: Any, content: Any, largest: int) -> tuple[str, 
     if isinstance(size, int) and size > largest:
         raise EmoNetError(f"{name}: {size} bytes, and {largest} is the limit; cut it into parts.")
     try:
-        raw = base64.b64decode(content, validate=True)
+        raw = base64.b64decode(content, validate=True)  # type: ignore[arg-type] # refused below
     except (TypeError, ValueError, binascii.Error) as error:
         raise EmoNetError(f"{name}: it could not be read; choose it once more.") from error
     if len(raw) > largest or len(raw) != size:

@@ -1,6 +1,4 @@
-"""Colours that everyone can tell apart and read on, and symbols for those who can't see
-colours at all.
-"""
+"""Everyone can tell the colours apart and read text on them; no symbol occurs twice."""
 
 from itertools import combinations
 
@@ -8,7 +6,7 @@ import numpy as np
 import pytest
 
 from emonet.data.schema import EMORYNLP_LABELS, MELD_LABELS
-from emonet.serving.palette import contrast, linear_rgb, looks
+from emonet.serving.page.palette import contrast, linear_rgb, looks
 
 # Machado, Oliveira & Fernandes (2009), "A Physiologically-based Model for Simulation of
 # Color Vision Deficiency", severity 1.

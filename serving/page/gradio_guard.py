@@ -1,13 +1,9 @@
-"""What of Gradio a visitor can reach: the few routes that the page needs, and events of
-text and numbers alone.
+"""Close Gradio's file routes, and refuse events that hold anything but plain values.
 
-Gradio serves, stores and fetches files for its components. It checks the paths of a
-forged event only in an app that
-`launch()` started (6.31: `Blocks.has_launched`; a mounted one has no switch for it), and
-URLs not at all. The page
-needs no files: what is uploaded travels as the content of an event, and so does what is
-downloaded. So every route that serves or stores a file is closed, and an event that holds
-anything but plain values is refused.
+Gradio serves, stores and fetches files for its components. It checks the paths in an
+event only in an application that `launch()` started (6.31: `Blocks.has_launched`; a
+mounted application has no switch for it), and URLs not at all. The page needs no files:
+uploads and downloads travel as the content of events.
 """
 
 import json
@@ -16,10 +12,11 @@ import re
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .limits import Limits
+from ..limits import Limits
 
 JOIN = "/gradio_api/queue/join"
 _FILE = r"(?:[\w-][\w.-]*/)*[\w-][\w.-]*"  # no segment begins with a dot
@@ -30,31 +27,27 @@ _READ = re.compile(
 )
 _SESSION = re.compile(r"\w{1,64}", re.ASCII)
 _FIELDS = {"data", "event_data", "fn_index", "session_hash", "trigger_id"}
-_TOLD = {
-    "place",
-    "name",
-    "size",
-    "content",
-}  # what the scripts of the page tell: a turn's place, an uploaded file
+# What the scripts of the page send: the index of a turn, or an uploaded file.
+_EVENT_DATA = {"index", "name", "size", "content"}
 
 
 class GradioGuard:
-    """Around a mounted Gradio application: 404 for a closed route, 400 for an event that
-    the page does not send.
+    """Answer 404 on closed routes, and 400 to events that the page does not send.
 
     Args:
-        app: Gradio's application. blocks: What it shows. limits: Their `body` bounds an
-            event.
+        app: Gradio's application.
+        blocks: The page.
+        limits: Bounds on events, by `body`.
     """
 
     def __init__(self, app: ASGIApp, blocks: gr.Blocks, limits: Limits):
         self.app, self.blocks, self.limits = app, blocks, limits
-        blocks.has_launched = True  # Gradio's own check of paths, behind this one
+        blocks.has_launched = True  # switches on Gradio's own check of paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One connection, as ASGI calls it."""
+        """Handle one ASGI connection."""
         if scope["type"] != "http":
-            if scope["type"] == "websocket":  # Gradio has none
+            if scope["type"] == "websocket":  # Gradio has no others
                 await send({"type": "websocket.close"})
             return
         path = scope["path"].removeprefix(scope.get("root_path", ""))
@@ -69,8 +62,7 @@ class GradioGuard:
 
     async def _join(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
-        # Browsers say where a request comes from; a page of another site has no business
-        # here.
+        # Browsers send where a request comes from: refuse those of other sites' pages.
         if headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
             await JSONResponse({"detail": "Events come from this page alone."}, 403)(scope, receive, send)
             return
@@ -103,16 +95,20 @@ class GradioGuard:
                 return {"type": "http.request", "body": unread.pop(), "more_body": False}
             return await receive()
 
-        # Gradio reads what was checked, not what came: no second reading of a key that
-        # stands there twice.
+        # Gradio reads the checked event, not the original one, in which a key could occur
+        # twice.
         await self.app({**scope, "headers": kept}, receive_event, send)
 
 
 def check_event(body: bytes, blocks: gr.Blocks) -> dict[str, Any]:
-    """An event as the page sends it, from a request's body.
+    """Parse an event that the page can send.
+
+    Args:
+        body: The body of a request.
+        blocks: The page.
 
     Raises:
-        ValueError: for anything else, without the values.
+        ValueError: If it is anything else; the message holds none of its values.
     """
     try:
         event = json.loads(body)
@@ -120,21 +116,22 @@ def check_event(body: bytes, blocks: gr.Blocks) -> dict[str, Any]:
         raise ValueError("The event is not JSON.") from error
     if not isinstance(event, dict) or not _FIELDS.issuperset(event):
         raise ValueError(f"An event is an object with {', '.join(sorted(_FIELDS))}, and no more.")
-    session, number = event.get("session_hash"), event.get("fn_index")
+    session, function = event.get("session_hash"), event.get("fn_index")
     if not isinstance(session, str) or not _SESSION.fullmatch(session):
         raise ValueError("session_hash: up to 64 letters and digits.")
-    if type(number) is not int or number not in blocks.fns:
+    if type(function) is not int or function not in blocks.fns:
         raise ValueError("fn_index: the number of an event of the page.")
     if event.get("trigger_id") is not None and type(event["trigger_id"]) is not int:
         raise ValueError("trigger_id: a whole number.")
-    told = event.get("event_data")
-    if told is not None and not (
-        isinstance(told, dict) and _TOLD.issuperset(told) and all(map(_is_plain, told.values()))
+    event_data = event.get("event_data")
+    if event_data is not None and not (
+        isinstance(event_data, dict)
+        and _EVENT_DATA.issuperset(event_data)
+        and all(map(_is_plain, event_data.values()))
     ):
-        raise ValueError(
-            f"event_data: an object with {', '.join(sorted(_TOLD))}, each text, a number or null."
-        )
-    inputs, data = blocks.fns[number].inputs, event.get("data")
+        fields = ", ".join(sorted(_EVENT_DATA))
+        raise ValueError(f"event_data: an object with {fields}, each text, a number or null.")
+    inputs, data = blocks.fns[function].inputs, event.get("data")
     if not isinstance(data, list) or len(data) != len(inputs):
         raise ValueError(f"data: a list of {len(inputs)} values.")
     for index, (block, value) in enumerate(zip(inputs, data, strict=True)):
@@ -146,15 +143,16 @@ def check_event(body: bytes, blocks: gr.Blocks) -> dict[str, Any]:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether it is text that UTF-8 can write, a finite number, a truth value, or null."""
+    """Return whether it is null, a bool, a finite number, or valid Unicode text."""
     if isinstance(value, str):
         return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
     return value is None or isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
 
 
-def _fits(value: Any, block: Any) -> bool:
-    """Whether a component of the page can have it as its value; a state lives on the
-    server.
+def _fits(value: Any, block: Block) -> bool:
+    """Return whether it can be the value of a component.
+
+    States live on the server: no event carries one.
     """
     if isinstance(block, gr.State):
         return value is None

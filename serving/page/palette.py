@@ -1,6 +1,4 @@
-"""How an emotion looks: a colour that the colour-blind can tell apart, and a symbol,
-since colour alone says nothing to some.
-"""
+"""Give each emotion a colour that the colour-blind can tell apart, and a symbol."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,8 +6,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Look:
-    """Colour and ink (what is written on it) as `#rrggbb`, the symbol as text, and the
-    marker that draws it in matplotlib.
+    """The look of an emotion.
+
+    Attributes:
+        colour: Its colour as `#rrggbb`.
+        ink: The colour of text on it.
+        symbol: Its symbol as text.
+        marker: The marker that draws the symbol in matplotlib.
     """
 
     colour: str
@@ -18,8 +21,8 @@ class Look:
     marker: str
 
 
-# Okabe & Ito, "Color Universal Design" (2008), the grey made lighter so that it keeps its
-# distance from the purple.
+# Okabe & Ito, "Color Universal Design" (2008), with a lighter grey, which is easier to
+# tell from the purple.
 _COLOURS = {
     "yellow": "#f0e442",
     "vermillion": "#d55e00",
@@ -44,7 +47,7 @@ _SYMBOLS = {
     "▶": ">",
     "⬢": "h",
 }
-# Families of emotions that label sets have under several names.
+# Emotions by the stems of their names in different label sets.
 _FAMILIES = (
     (("joy", "happ", "excit", "amus", "fun"), "yellow", "▲"),
     (("ang", "mad", "annoy", "rage", "frustrat"), "vermillion", "■"),
@@ -58,8 +61,9 @@ _FAMILIES = (
 
 
 def looks(labels: Sequence[str]) -> dict[str, Look]:
-    """A look for every label. No two share a symbol among the first twelve, nor a colour
-    among the first eight.
+    """Return a look for every label.
+
+    The first twelve labels have different symbols, the first eight different colours.
     """
     chosen: dict[str, tuple[str, str]] = {}
     for label in labels:
@@ -73,8 +77,8 @@ def looks(labels: Sequence[str]) -> dict[str, Look]:
     return {label: _look(*chosen[label]) for label in labels}
 
 
-def _least_used(choices: Iterable[str], chosen: Mapping[str, tuple[str, str]], which: int) -> str:
-    taken = [pair[which] for pair in chosen.values()]
+def _least_used(choices: Iterable[str], chosen: Mapping[str, tuple[str, str]], column: int) -> str:
+    taken = [pair[column] for pair in chosen.values()]
     return min(choices, key=taken.count)
 
 
@@ -84,15 +88,15 @@ def _look(colour: str, symbol: str) -> Look:
     return Look(code, ink, symbol, _SYMBOLS[symbol])
 
 
-def contrast(one: str, other: str) -> float:
-    """Contrast of two colours from 1 to 21 (WCAG 2.2, contrast ratio); text needs 4.5."""
-    darker, lighter = sorted((_luminance(one), _luminance(other)))
+def contrast(first: str, second: str) -> float:
+    """Return the contrast ratio of two colours, 1 to 21 (WCAG 2.2; text needs 4.5)."""
+    darker, lighter = sorted((_luminance(first), _luminance(second)))
     return (lighter + 0.05) / (darker + 0.05)
 
 
 def linear_rgb(colour: str) -> list[float]:
-    """`#rrggbb` → red, green and blue light from 0 to 1 (sRGB, IEC 61966-2-1)."""
-    values = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    """Return red, green and blue light, 0 to 1, of `#rrggbb` (sRGB, IEC 61966-2-1)."""
+    values = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
     return [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in values]
 
 

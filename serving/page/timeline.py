@@ -1,6 +1,4 @@
-"""Each speaker's emotions over the turns: as a grid for the page, and as a picture to
-keep.
-"""
+"""Draw each speaker's emotions over the turns: a grid for the page, and a picture."""
 
 import io
 from collections import Counter
@@ -13,19 +11,18 @@ from .analysis import Analysis, Part
 from .palette import Look
 from .turn_list import colours
 
-# A picture is at most 30 inches wide at 150 dots an inch, whatever the length of the
-# script.
-_DPI, _WIDEST = 150, 30.0
-MOST_ROWS = 20
+_DPI = 150
+_MAX_INCHES = 30.0  # the picture's width, however long the script is
+MAX_ROWS = 20
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a timeline, so few that they can be drawn and read.
+    """The rows of a timeline, few enough to be drawn and read.
 
     Attributes:
-        names: A speaker's name for each of the first rows, in order of appearance.
-        others: How many speakers share the last row; 0 where there is none.
+        names: The speaker of each of the first rows, in order of appearance.
+        others: How many speakers share the last row; 0 if there is none.
     """
 
     names: list[str]
@@ -33,11 +30,9 @@ class Rows:
 
     @classmethod
     def of(cls, turns: Sequence[Mapping[str, Any]]) -> "Rows":
-        """A row each for the `MOST_ROWS` speakers with the most turns, and one for the
-        others.
-        """
+        """Give the `MAX_ROWS` speakers with the most turns a row each, the others one."""
         counts = Counter(turn["speaker"] for turn in turns)
-        kept = {name for name, _ in counts.most_common(MOST_ROWS)}
+        kept = {name for name, _ in counts.most_common(MAX_ROWS)}
         return cls([name for name in counts if name in kept], len(counts) - len(kept))
 
     @property
@@ -47,12 +42,12 @@ class Rows:
 
     @property
     def titles(self) -> list[str]:
-        """What stands before each row."""
+        """The title of each row."""
         return [*self.names, *([f"{self.others} others"] if self.others else [])]
 
     @property
     def note(self) -> str:
-        """What is said where speakers share a row."""
+        """A note for the reader if speakers share a row."""
         if not self.others:
             return ""
         who = f"other {self.others} share" if self.others > 1 else "other one has"
@@ -60,63 +55,65 @@ class Rows:
 
 
 def timeline(analysis: Analysis, part: Part) -> str:
-    """A row for every speaker of a part, a column for every turn; a cell shows its
-    emotion and leads to the turn.
+    """Return a row for every speaker of a part, and a column for every turn.
+
+    A cell shows the turn's emotion and links to the turn.
     """
     looks, rows = analysis.looks, Rows.of(part.turns)
     names = "".join(
         f'<span class="emo-lane" style="grid-row:{row}">{escape(name)}</span>'
         for row, name in enumerate(rows.titles, start=2)
     )
+    numbers = range(part.first + 1, part.first + len(part.turns) + 1)
     ticks = "".join(
-        f'<span class="emo-tick" style="grid-column:{place + 2}">{part.first + place + 1}</span>'
-        for place in range(len(part.turns))
-        if place == 0 or (part.first + place + 1) % 5 == 0
+        f'<span class="emo-tick" style="grid-column:{column}">{number}</span>'
+        for column, number in enumerate(numbers, start=2)
+        if column == 2 or number % 5 == 0
     )
     index = rows.index
     cells = "".join(
-        _cell(turn, part.first + place, place, index.get(turn["speaker"], len(rows.names)), looks)
-        for place, turn in enumerate(part.turns)
+        _cell(turn, number, index.get(turn["speaker"], len(rows.names)) + 2, column, looks)
+        for column, (number, turn) in enumerate(zip(numbers, part.turns, strict=True), start=2)
     )
     note = f'<p class="emo-note">{rows.note}</p>' if rows.note else ""
+    label = "Timeline of each speaker's emotions"
     return (
-        '<div class="emo-scroll" role="region" tabindex="0" aria-label="Timeline of each speaker\'s emotions">'
+        f'<div class="emo-scroll" role="region" tabindex="0" aria-label="{label}">'
         f'<div class="emo-timeline" style="--turns:{len(part.turns)}">{ticks}{names}{cells}</div></div>{note}'
     )
 
 
-def _cell(turn: Mapping[str, Any], number: int, column: int, row: int, looks: Mapping[str, Look]) -> str:
+def _cell(turn: Mapping[str, Any], number: int, row: int, column: int, looks: Mapping[str, Look]) -> str:
     look = looks[turn["label"]]
-    said = escape(f"{number + 1}. {turn['speaker']}: {turn['label']} {turn['score']:.0%}")
-    place = f"grid-row:{row + 2};grid-column:{column + 2}"
+    label = escape(f"{number}. {turn['speaker']}: {turn['label']} {turn['score']:.0%}")
+    style = f"grid-row:{row};grid-column:{column};{colours(look)}"
     return (
-        f'<a class="emo-cell" href="#turn-{number + 1}" tabindex="-1" style="{place};{colours(look)}" title="{said}" '
-        f'aria-label="{said}"><span aria-hidden="true">{look.symbol}</span>'
+        f'<a class="emo-cell" href="#turn-{number}" tabindex="-1" style="{style}" title="{label}" '
+        f'aria-label="{label}"><span aria-hidden="true">{look.symbol}</span>'
         f'<span class="emo-fill" style="width:{turn["score"]:.0%}"></span></a>'
     )
 
 
 def timeline_picture(analysis: Analysis, title: str) -> bytes:
-    """The timeline of all dialogues as PNG; a line stands between two dialogues.
+    """Draw the timeline of all dialogues as PNG, with a line between two dialogues.
 
-    Its cost is bounded: few speakers have a row of their own (see [`Rows`]), and the
-    picture has a greatest width.
+    Rows (see `Rows`) and width are bounded, and so is the cost.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    looks, turns = analysis.looks, [turn for _, dialogue in analysis.dialogues for turn in dialogue]
+    looks, turns = analysis.looks, analysis.turns
     rows = Rows.of(turns)
     index, titles = rows.index, rows.titles
-    width = min(max(7.0, 1.8 + 0.24 * len(turns)), _WIDEST)
+    width = min(max(7.0, 1.8 + 0.24 * len(turns)), _MAX_INCHES)
     marker = max(5.0, min(130.0, (60 * (width - 1.8) / max(len(turns), 1)) ** 2))
     figure = Figure(figsize=(width, 1.7 + 0.36 * len(titles)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for label, look in looks.items():
         points = [
-            (place, index.get(turn["speaker"], len(rows.names)))
-            for place, turn in enumerate(turns, start=1)
+            (number, index.get(turn["speaker"], len(rows.names)))
+            for number, turn in enumerate(turns, start=1)
             if turn["label"] == label
         ]
         x, y = zip(*points, strict=True) if points else ((), ())

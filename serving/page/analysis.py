@@ -1,0 +1,100 @@
+"""Hold a labelled script: what the page shows, explains and offers for download."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...dialogue.names import is_crowd, is_role
+from ...dialogue.turns import clean_text
+from .palette import Look, looks
+
+TURNS_PER_PART = 100
+
+
+@dataclass
+class Analysis:
+    """Labelled dialogues in order of time.
+
+    Attributes:
+        labels: The model's emotions.
+        dialogues: Pairs of an id and turns (`speaker`, `text`, `label`, `score`,
+            `scores`).
+    """
+
+    labels: list[str]
+    dialogues: list[tuple[str, list[dict[str, Any]]]] = field(default_factory=list)
+
+    @property
+    def looks(self) -> dict[str, Look]:
+        """Colour and symbol of each label."""
+        return looks(self.labels)
+
+    @property
+    def turns(self) -> list[dict[str, Any]]:
+        """The turns of all dialogues."""
+        return [turn for _, turns in self.dialogues for turn in turns]
+
+    def parts(self) -> list["Part"]:
+        """Return the portions to show at a time: dialogues, the long ones divided."""
+        return [
+            Part(dialogue, name, first, turns[first : first + TURNS_PER_PART], len(turns))
+            for dialogue, (name, turns) in enumerate(self.dialogues)
+            for first in range(0, len(turns), TURNS_PER_PART)
+        ]
+
+    def until(self, dialogue: int) -> list[list[dict[str, Any]]]:
+        """Return the turns of each dialogue up to and including one of them."""
+        return [turns for _, turns in self.dialogues[: dialogue + 1]]
+
+    def speakers(self) -> list[str]:
+        """Return all speakers, in order of appearance."""
+        return list(dict.fromkeys(turn["speaker"] for turn in self.turns))
+
+
+@dataclass(frozen=True)
+class Part:
+    """Turns of one dialogue that are shown together.
+
+    Attributes:
+        dialogue: Index of the dialogue.
+        name: Its id.
+        first: Index of the first turn in the dialogue.
+        turns: The turns.
+        dialogue_turns: How many turns the whole dialogue has.
+    """
+
+    dialogue: int
+    name: str
+    first: int
+    turns: Sequence[dict[str, Any]]
+    dialogue_turns: int
+
+    def title(self, dialogues: int) -> str:
+        """Return its title in the list of parts.
+
+        Args:
+            dialogues: How many dialogues there are.
+        """
+        name = "" if self.name.isdigit() else f" ({self.name})"
+        title = f"Dialogue {self.dialogue + 1} of {dialogues}{name}"
+        if len(self.turns) < self.dialogue_turns:
+            title += f", turns {self.first + 1}–{self.first + len(self.turns)} of {self.dialogue_turns}"
+        return title
+
+
+def identity_of(name: str, processor: Any) -> str:
+    """Describe which person of the training data the model takes a speaker for.
+
+    Args:
+        name: The speaker's name in the script.
+        processor: An `EmoNetProcessor` or a `PromptedProcessor`.
+    """
+    name = clean_text(name)
+    if is_crowd(name):
+        return "not named in the script"
+    if is_role(name):
+        return "a role: another person in every dialogue"
+    known = len(processor.speakers)
+    if name not in processor.speakers:
+        return "not among the people the model was trained on"
+    return f"one of the {known} people the model was trained on"

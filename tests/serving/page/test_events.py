@@ -1,0 +1,197 @@
+"""The page's events without a browser: results, refusals, cancelling and the chat."""
+
+import base64
+import json
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+from tiny_serving import LINES, SCRIPT, tiny_predictor
+
+from emonet.serving.limits import Limits
+from emonet.serving.page import events
+from emonet.serving.page.events import Page
+
+VISITOR: Any = SimpleNamespace(session_hash="visitor")
+
+
+@pytest.fixture(scope="module")
+def page() -> Page:
+    return Page(tiny_predictor(), Limits(turns=1000))
+
+
+def last(page: Page, updates: Iterator[Any]) -> dict[str, Any]:
+    """The last update of each component, by its name in the layout."""
+    *_, update = updates
+    names = {component: name for name, component in vars(page.components).items() if name != "downloads"}
+    return {names[component]: value for component, value in update.items()}
+
+
+def analyse(page: Page, script: str) -> dict[str, Any]:
+    return last(page, page._analyse_text(script, VISITOR))
+
+
+def say(page: Page, speaker: str, text: str, session: Any = None, analysis: Any = None) -> dict[str, Any]:
+    return last(page, page._say(speaker, text, session, analysis, VISITOR))
+
+
+def event(**data: Any) -> gr.EventData:
+    return gr.EventData(None, data)
+
+
+def test_a_script_is_shown_whole(page: Page) -> None:
+    results = analyse(page, SCRIPT + "\n\nZed: no")
+    [(_, turns), _] = results["analysis"].dialogues
+    assert [(turn["speaker"], turn["text"]) for turn in turns] == LINES
+    assert "7 turns, 4 speakers, 2 dialogues" in results["status"]
+    assert results["turns"].count('class="emo-turn"') == 6
+
+
+def test_an_upload_is_read_by_its_ending(page: Page) -> None:
+    raw = b"1\n00:00:01,000 --> 00:00:02,000\nhello\n"
+    sent = event(name="C:\\films\\film.srt", size=len(raw), content=base64.b64encode(raw).decode())
+    results = last(page, page._analyse_file(sent, VISITOR))
+    assert "1 of them don&#x27;t say who speaks" in results["status"]
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("", "empty dialogue"),
+        ("no speaker", "line 1: no `Name: text`"),
+        ("[" * 20_000, "too deep"),
+        ("A: b\n" * 1001, "over 1000 turns"),
+    ],
+    ids=["empty", "no speaker", "nested", "long"],
+)
+def test_a_wrong_script_gets_a_reason(page: Page, script: str, reason: str) -> None:
+    updates = analyse(page, script)
+    assert reason in updates["status"] and 'role="alert"' in updates["status"]
+    assert set(updates) == {"status", "cancel"}, "earlier results stay"
+
+
+def test_every_job_can_be_cancelled_while_it_waits(page: Page) -> None:
+    analysis = analyse(page, SCRIPT)["analysis"]
+    session = page.predictor.session()
+    for updates in (
+        page._analyse_text(SCRIPT, VISITOR),
+        page._say("Ann", "hi", session, analysis, VISITOR),
+        page._explain(analysis, 0, 4, VISITOR),
+        page._ask(analysis, 0, event(index=4), VISITOR),
+    ):
+        with page.predictor.alone():
+            first = next(updates)
+            progress = first if page.components.cancel in first else next(updates)
+            assert any("<progress" in str(value) for value in progress.values())
+            page._cancel(VISITOR)
+            end = last(page, updates)
+        assert any("Cancelled" in str(value) for value in end.values()) and "analysis" not in end
+    time.sleep(0.2)
+    assert session.turns == 0 and len(analysis.turns) == 6, "a turn cancelled before its pass is not added"
+    assert "6 turns" in analyse(page, SCRIPT)["status"], "the next job runs"
+
+
+def test_a_new_job_silently_replaces_the_previous_one(page: Page) -> None:
+    with page.predictor.alone():
+        earlier = page._analyse_text(SCRIPT, VISITOR)
+        next(earlier)
+        later = page._analyse_text("Zed: no", VISITOR)
+        next(later)
+        assert list(earlier) == []
+    assert "1 turn, 1 speaker" in last(page, later)["status"]
+
+
+def test_one_visitor_too_many_is_refused_at_once(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "MAX_JOBS", 3)
+    jobs = []
+    with page.predictor.alone():
+        for index in range(3):
+            visitor: Any = SimpleNamespace(session_hash=str(index))
+            jobs.append(page._analyse_text("Zed: no", visitor))
+            next(jobs[-1])
+        assert "3 visitors" in analyse(page, SCRIPT)["status"]
+        for updates in jobs:
+            updates.close()  # type: ignore[attr-defined] # as Gradio does when a page is closed
+    assert "6 turns" in analyse(page, SCRIPT)["status"], "a closed page makes room"
+
+
+def test_a_download_is_made_on_request(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def record(kind: str, *_: Any) -> str:
+        made.append(kind)
+        return json.dumps({"name": kind})
+
+    monkeypatch.setattr(events, "parcel", record)
+    analysis = say(page, "Ann", "hello")["analysis"]
+    assert not made, "a chat turn makes none"
+    end = last(page, page._download("Download JSON", analysis, VISITOR))
+    assert made == ["Download JSON"] and json.loads(end["parcel"]) == {"name": "Download JSON"}
+    for kind, results in (("passwd", analysis), ("Download JSON", None)):
+        refused = last(page, page._download(kind, results, VISITOR))
+        assert "not there any more" in refused["status"] and made == ["Download JSON"]
+
+
+def test_a_failure_of_the_server_shows_no_details(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page.predictor, "predict", lambda *_, **__: 1 / 0)
+    status = analyse(page, SCRIPT)["status"]
+    assert "its log says why" in status and "division" not in status
+
+
+def test_a_job_that_takes_too_long_is_stopped(page: Page) -> None:
+    assert "Not done within 0 s" in analyse(Page(page.predictor, Limits(page_seconds=0.0)), SCRIPT)["status"]
+    with page.predictor.alone():
+        status = analyse(Page(page.predictor, Limits(page_seconds=0.5)), SCRIPT)["status"]
+    assert "Not done within 0.5 seconds" in status
+
+
+def test_a_chat_agrees_with_the_whole_dialogue(page: Page) -> None:
+    session, analysis = None, None
+    for speaker, text in LINES:
+        results = say(page, speaker, text, session, analysis)
+        session, analysis = results["session"], results["analysis"]
+        assert results["text"] == ""
+    assert analysis is not None
+    for turn, expected in zip(analysis.turns, analyse(page, SCRIPT)["analysis"].turns, strict=True):
+        assert turn["scores"] == pytest.approx(expected["scores"], abs=1e-5)
+    assert "Give a name" in say(page, " ", "hi", session, analysis)["status"]
+
+
+def test_a_model_that_sees_the_future_has_no_chat() -> None:
+    page = Page(tiny_predictor(causal=False), Limits())
+    assert "Paste the whole script" in say(page, "Ann", "hi")["status"]
+
+
+def test_why_explains_the_turn_asked_for(page: Page) -> None:
+    analysis = analyse(page, SCRIPT)["analysis"]
+    first, *_, end = page._ask(analysis, 0, event(index=4), VISITOR)
+    text = end[page.components.explanation]
+    assert first[page.components.asked]["value"] == 4
+    assert text.count('class="emo-influence') == 5 and "i hate this" in text
+    for index in (99, -1, "4", None):
+        refused = last(page, page._explain(analysis, 0, index, VISITOR))
+        assert "not there any more" in refused["explanation"]
+
+
+def test_parts_are_chosen_by_their_index(page: Page) -> None:
+    analysis = analyse(page, SCRIPT + "\n\nZed: no")["analysis"]
+    assert "Zed" in page._choose(analysis, 1)[page.components.turns]
+    for results, index in ((None, 0), (analysis, 7), (analysis, "0"), (analysis, None)):
+        assert "not there any more" in page._choose(results, index)[page.components.status]
+
+
+def test_a_page_that_is_open_to_all_says_so(page: Page) -> None:
+    def text(page: Page) -> str:
+        return json.dumps(page.blocks.get_config_file(), default=str)
+
+    assert "Anyone who reaches this page may use it" in text(Page(page.predictor, Limits(), open_to_all=True))
+    assert "Anyone who reaches this page" not in text(page)
+
+
+def test_the_page_hides_its_functions_and_reports_nothing(page: Page) -> None:
+    config = page.blocks.get_config_file()
+    assert all(function["api_visibility"] == "private" for function in config["dependencies"])
+    assert not page.blocks.analytics_enabled

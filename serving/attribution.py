@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..dialogue.names import is_role
-from ..dialogue.turns import clean_text, turn_text
+from ..dialogue.turns import clean_text, dialogue_memory_index, turn_text
 from ..inference.predict import EmotionModel, Report, predict_logits
-from ..processing_emonet import EmoNetProcessor, dialogue_memory_index
+from ..processing_emonet import EmoNetProcessor
 from ..prompted.modeling import PromptedEmoNet
 from ..prompted.prefix_reader import PrefixReader
 from ..prompted.processing import PromptedProcessor

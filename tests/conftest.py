@@ -17,8 +17,8 @@ if workers > 1:  # they share the cores, and so do the processes they start
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     torch.set_num_threads(threads)
 
-# By default the same few cases every time; `--hypothesis-profile=fuzz` tries 10,000 new
-# ones for every test (results/hard_knocks.md).
+# The same few cases every time; `--hypothesis-profile=fuzz` tries 10,000 new ones at
+# every input (results/fuzzing.md).
 _COMMON = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 settings.register_profile("few", max_examples=25, derandomize=True, **_COMMON)
 settings.register_profile("some", max_examples=500, print_blob=True, **_COMMON)

@@ -279,8 +279,9 @@ _ALL = (
         _FAST_DECODER,
         _FAST_DECODER_TRAINING,
     ),
-    # The best on validation (results/hunt.md): a class bias fitted to out-of-fold
-    # predictions instead of weights in the loss; speaker names or ids, but no memory.
+    # What won on validation (results/search.md): the classes are weighed by a bias that is
+    # fitted to out-of-fold predictions, not by weights in the loss; the speaker's name or
+    # id stays, the memory doesn't.
     Preset(
         "emonet",
         "EmoNet at its best: frozen backbone, speakers' names or ids, "

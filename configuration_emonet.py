@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import Field, fields
+from dataclasses import MISSING, Field, fields
 from functools import wraps
 from types import NoneType
 from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin
@@ -76,13 +76,21 @@ def strict_config(cls: type[Config]) -> type[Config]:
 def check_fields(instance: Any) -> None:
     """Check the fields of a frozen dataclass, where `strict` sees no assignment."""
     for field in fields(instance):
-        value = getattr(instance, field.name)
-        try:
-            type_validator(field.name, value, field.type)
-            for validator in field.metadata.get("validator", ()):
-                validator(value)
-        except (TypeError, ValueError) as error:
-            raise _refusal(field, value, error) from error
+        check_field(field, getattr(instance, field.name))
+
+
+def check_field(field: Field[Any], value: Any) -> None:
+    """Check a value against the type and the validators of a dataclass field.
+
+    Raises:
+        EmoNetError: naming the field, its value and what is allowed.
+    """
+    try:
+        type_validator(field.name, value, field.type)
+        for validator in field.metadata.get("validator", ()):
+            validator(value)
+    except (TypeError, ValueError) as error:
+        raise _refusal(field, value, error) from error
 
 
 def limited(default: Any, allowed: str, is_allowed: Callable[[Any], bool]) -> Any:
@@ -116,9 +124,10 @@ def _refusal(field: Field[Any], value: Any, cause: BaseException | None) -> EmoN
     elif get_origin(field.type) is Literal:
         reason = f"is not one of {', '.join(get_args(field.type))}"
     else:
-        type_name = field.type.__name__ if isinstance(field.type, type) else str(field.type)
-        type_name = type_name.replace("collections.abc.", "").replace("typing.", "")
-        reason = f"must be {type_name}; the default is {field.default!r}"
+        kind = getattr(field.type, "__name__", field.type) if isinstance(field.type, type) else field.type
+        reason = f"must be {str(kind).replace('collections.abc.', '').replace('typing.', '')}"
+        if field.default is not MISSING:
+            reason += f"; the default is {field.default!r}"
     return EmoNetError(f"{field.name}={value!r:.200} {reason}.")
 
 

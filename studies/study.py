@@ -1,17 +1,13 @@
-"""A study: rows × seeds × datasets in one declarative JSON file, read and checked before
-anything is trained.
-"""
+"""Read a study (rows × seeds × datasets) from its JSON file and check it."""
 
 import dataclasses
-import difflib
 import re
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..choices import CHOICES
-from ..configuration_emonet import EmoNetConfig
+from ..configuration_emonet import EmoNetConfig, limited
 from ..context.base import SYSTEMS
 from ..data.loading import CORPORA
 from ..errors import EmoNetError
@@ -21,16 +17,20 @@ from ..runs.prompted.presets import PROMPTED_PRESETS, PROMPTED_TRAINING
 from ..training.arguments import CLASS_WEIGHTINGS, LOGIT_ADJUSTMENTS, EmoNetTrainingArguments
 from ..training.presets import PRESETS
 from . import DEFINITIONS
+from .strict_reader import check_keys, check_values, read_as
 
 STUDY_FILE = "study.json"
-_KEYS = ("name", "note", "datasets", "backbone", "seeds", "reference", "defaults", "rows", "pairs")
-_ROW_KEYS = ("preset", "config", "training")
-_DATASET_KEYS = ("name", "data_dir")
-# What corpus, backbone and cell decide, and what changes nothing that is learnt.
-_OWN_CONFIG = (
-    "text_config", "backbone", "num_speakers", "num_concepts", "class_weights", "dataset_version", "emonet_version",
-)  # fmt: skip
-_OWN_TRAINING = (
+# Fields that the corpus, the backbone or the cell sets, or that do not change the model.
+_RESERVED_CONFIG = (
+    "text_config",
+    "backbone",
+    "num_speakers",
+    "num_concepts",
+    "class_weights",
+    "dataset_version",
+    "emonet_version",
+)
+_RESERVED_TRAINING = (
     "output_dir",
     "seed",
     "data_seed",
@@ -41,28 +41,76 @@ _OWN_TRAINING = (
     "project",
     "debug",
 )
-_OWN_TRAINING_PREFIXES = ("_", "do_", "hub_", "log_", "logging_", "trackio_")
-CONFIG_FIELDS = tuple(name for name in EmoNetConfig.own_defaults() if name not in _OWN_CONFIG)
+_RESERVED_TRAINING_PREFIXES = ("_", "do_", "hub_", "log_", "logging_", "trackio_")
+CONFIG_FIELDS = {
+    name: EmoNetConfig.__dataclass_fields__[name]
+    for name in EmoNetConfig.own_defaults()
+    if name not in _RESERVED_CONFIG
+}
 TRAINING_FIELDS = tuple(
     item.name
     for item in dataclasses.fields(EmoNetTrainingArguments)
-    if item.init and item.name not in _OWN_TRAINING and not item.name.startswith(_OWN_TRAINING_PREFIXES)
+    if item.init
+    and item.name not in _RESERVED_TRAINING
+    and not item.name.startswith(_RESERVED_TRAINING_PREFIXES)
 )
-# A prompted preset's rows say what its prompts hold, and how trajectories are scheduled.
-PROMPT_FIELDS = tuple(PromptSettings.__dataclass_fields__)
+PROMPT_FIELDS = {**PromptSettings.__dataclass_fields__, "causal": CONFIG_FIELDS["causal"]}
 ALL_PRESETS = (*PRESETS, *PROMPTED_PRESETS)
-_FIELD_CHOICES = {
-    **CHOICES,
+# Of fields whose type is `str`.
+_CHOICES = {
     "context_module": ("none", *SYSTEMS),
     "class_weighting": CLASS_WEIGHTINGS,
     "logit_adjustment": LOGIT_ADJUSTMENTS,
 }
 
 
+_NON_EMPTY = limited(MISSING, "non-empty", bool).metadata
+_SEEDS = limited(
+    MISSING,
+    "different whole numbers from 0, at least one",
+    lambda seeds: bool(seeds) and min(seeds) >= 0 and len(set(seeds)) == len(seeds),
+).metadata
+
+
+@dataclass(frozen=True)
+class StudyFile:
+    """The keys of a study file, with their types."""
+
+    name: str = field(metadata=_NON_EMPTY)
+    datasets: list[Any] = field(metadata=_NON_EMPTY)
+    backbone: str = field(metadata=_NON_EMPTY)
+    seeds: list[int] = field(metadata=_SEEDS)
+    reference: str = field(metadata=_NON_EMPTY)
+    rows: dict[str, Any] = field(metadata=_NON_EMPTY)
+    note: str = ""
+    defaults: dict[str, Any] = field(default_factory=dict)
+    pairs: list[list[str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class RowSettings:
+    """The keys of a row in a study file, and of `defaults`."""
+
+    preset: str | None = limited(None, f"one of {', '.join(ALL_PRESETS)}", ALL_PRESETS.__contains__)
+    config: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DatasetEntry:
+    """The keys of a dataset in a study file."""
+
+    name: str
+    data_dir: str | None = None
+
+
 @dataclass(frozen=True)
 class StudyRow:
-    """One row of the table: a preset and what differs from it (`EmoNetConfig` and
-    `EmoNetTrainingArguments` fields).
+    """One row of the table: a preset and what differs from it.
+
+    Attributes:
+        config: Fields of `EmoNetConfig`, or of `PromptSettings` for a prompted preset.
+        training: Fields of `EmoNetTrainingArguments`.
     """
 
     name: str
@@ -89,12 +137,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Study:
-    """What a study file declares.
+    """A study as its file declares it, with `defaults` merged into the rows.
 
     Attributes:
         datasets: Name (as `load_conversations` takes it) → folder with its files, or None
-            for `$EMONET_DATA`. reference: The row that the others are compared with.
-            pairs: Further comparisons, (row, row). source: The file's content.
+            for `$EMONET_DATA`.
+        reference: The row that the others are compared with.
+        pairs: Further comparisons, (row, row).
+        source: The content of the file.
     """
 
     name: str
@@ -108,9 +158,7 @@ class Study:
     source: dict[str, Any]
 
     def cells(self) -> list[Cell]:
-        """All cells, seed by seed, so that a study cut short has whole tables of fewer
-        seeds.
-        """
+        """All cells, seed by seed: an interrupted study has full tables of some seeds."""
         return [
             Cell(dataset, data_dir, self.backbone, row, seed)
             for seed in self.seeds
@@ -120,15 +168,15 @@ class Study:
 
 
 def read_study(path: str | Path) -> Study:
-    """The study of a JSON file, or a shipped one by its name (`emorynlp_cached`).
+    """Read a study from a JSON file, or a shipped one by its name (`emorynlp_cached`).
 
     Raises:
-        EmoNetError: for anything unknown or missing, naming file and key, with what is
-            allowed.
+        EmoNetError: for anything unknown, missing or of a wrong type, naming the file,
+            the key and what is allowed.
     """
     file = _find(path)
     try:
-        source = parse_json(file.read_text("utf-8"), object_pairs_hook=_without_twins)
+        source = parse_json(file.read_text("utf-8"), object_pairs_hook=_unique_keys)
     except ValueError as error:
         raise EmoNetError(f"{file}: {error}") from error
     try:
@@ -138,7 +186,7 @@ def read_study(path: str | Path) -> Study:
 
 
 def slug(name: str) -> str:
-    """A name as a folder: small letters, digits, and hyphens for all else."""
+    """A name as a folder: lower-case letters, digits, and hyphens for everything else."""
     return re.sub(r"[^a-z0-9_.]+", "-", name.lower()).strip("-.")
 
 
@@ -152,10 +200,8 @@ def _find(path: str | Path) -> Path:
     raise EmoNetError(f"{path}: neither a study file nor a study of the package ({', '.join(shipped)}).")
 
 
-def _without_twins(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of a JSON file; a key that is there twice would silently lose its first
-    value.
-    """
+def _unique_keys(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; of a repeated key, `json` would silently keep the last value."""
     result: dict[str, Any] = {}
     for key, value in pairs:
         if key in result:
@@ -165,136 +211,104 @@ def _without_twins(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _study(source: Any) -> Study:
-    _check_keys(source, "the study", _KEYS)
-    for name in ("name", "datasets", "backbone", "seeds", "reference", "rows"):
-        if not source.get(name):
-            raise EmoNetError(
-                f"{name}: missing or empty; a study needs name, datasets, backbone, seeds, reference and rows."
-            )
-    for name in ("name", "backbone", "reference", "note"):
-        _check_type(source.get(name, ""), name, str, "a text")
-    _check_keys(source["rows"], "rows", None)
-    defaults = source.get("defaults", {})
-    _check_part(defaults, "defaults")
-    rows = {name: _row(name, row, defaults) for name, row in source["rows"].items()}
-    _check_slugs([source["name"]], "name")
+    file = read_as(StudyFile, source, "the study")
+    defaults = _row_settings(file.defaults, "defaults")
+    rows = {name: _row(name, row, defaults) for name, row in file.rows.items()}
+    _check_slugs([file.name], "name")
     _check_slugs(rows, "rows")
-    _check_pairs(source.get("pairs", []))
-    for where, names in (
-        ("reference", [source["reference"]]),
-        ("pairs", [name for pair in source.get("pairs", []) for name in pair]),
-    ):
-        for name in names:
-            if name not in rows:
-                raise EmoNetError(f"{where}: no row {name!r}; the rows are {', '.join(rows)}.")
-    datasets = _datasets(source["datasets"])
+    _check_row_names([file.reference], "reference", rows)
+    _check_pairs(file.pairs)
+    _check_row_names([name for pair in file.pairs for name in pair], "pairs", rows)
+    datasets = _datasets(file.datasets)
     _check_slugs(datasets, "datasets")
-    seeds = source["seeds"]
-    if (
-        not isinstance(seeds, list)
-        or not all(type(seed) is int and seed >= 0 for seed in seeds)
-        or len(set(seeds)) < len(seeds)
-    ):
-        raise EmoNetError(f"seeds: {seeds!r} is not a list of different whole numbers.")
     return Study(
-        name=source["name"],
-        note=source.get("note", ""),
+        name=file.name,
+        note=file.note,
         datasets=datasets,
-        backbone=source["backbone"],
-        seeds=seeds,
-        reference=source["reference"],
+        backbone=file.backbone,
+        seeds=file.seeds,
+        reference=file.reference,
         rows=rows,
-        pairs=[(first, second) for first, second in source.get("pairs", [])],
+        pairs=[(first, second) for first, second in file.pairs],
         source=source,
     )
 
 
-def _row(name: str, row: Any, defaults: dict[str, Any]) -> StudyRow:
-    _check_part(row, f"rows, {name!r}")
-    preset = row.get("preset", defaults.get("preset"))
+def _row(name: str, source: Any, defaults: RowSettings) -> StudyRow:
+    location = f"rows, {name!r}"
+    row = _row_settings(source, location)
+    preset = row.preset or defaults.preset
     if preset is None:
         raise EmoNetError(
-            f"rows, {name!r}: no preset, neither here nor in defaults; the presets are {', '.join(ALL_PRESETS)}."
+            f"{location}: no preset, neither here nor in defaults; the presets are {', '.join(ALL_PRESETS)}."
         )
-    merged = {part: {**defaults.get(part, {}), **row.get(part, {})} for part in ("config", "training")}
-    _check_fields(merged, f"rows, {name!r}", preset in PROMPTED_PRESETS)
-    return StudyRow(name, preset, **merged)
+    config, training = {**defaults.config, **row.config}, {**defaults.training, **row.training}
+    _check_fields(config, training, preset, location)
+    return StudyRow(name, preset, config, training)
 
 
-def _check_part(part: Any, where: str) -> None:
-    """A row, or what all rows share."""
-    _check_keys(part, where, _ROW_KEYS)
-    if "preset" in part and part["preset"] not in ALL_PRESETS:
-        raise EmoNetError(f"{where}, preset: {part['preset']!r} is not one of {', '.join(ALL_PRESETS)}.")
-    if "preset" in part:
-        _check_fields(part, where, part["preset"] in PROMPTED_PRESETS)
+def _row_settings(source: Any, location: str) -> RowSettings:
+    settings = read_as(RowSettings, source, location)
+    if settings.preset is not None:
+        _check_fields(settings.config, settings.training, settings.preset, location)
+    return settings
 
 
-def _check_fields(part: dict[str, Any], where: str, prompted: bool) -> None:
-    fields_of = {
-        "config": (*PROMPT_FIELDS, "causal") if prompted else CONFIG_FIELDS,
-        "training": (*TRAINING_FIELDS, *PROMPTED_TRAINING) if prompted else TRAINING_FIELDS,
-    }
-    for name, allowed in fields_of.items():
-        fields = part.get(name, {})
-        _check_keys(fields, f"{where}, {name}", allowed)
-        for key, value in fields.items():
-            if key in _FIELD_CHOICES and value not in _FIELD_CHOICES[key]:
+def _check_fields(config: Mapping[str, Any], training: Mapping[str, Any], preset: str, location: str) -> None:
+    prompted = preset in PROMPTED_PRESETS
+    check_values(config, f"{location}, config", PROMPT_FIELDS if prompted else CONFIG_FIELDS)
+    check_keys(
+        training,
+        f"{location}, training",
+        (*TRAINING_FIELDS, *PROMPTED_TRAINING) if prompted else TRAINING_FIELDS,
+    )
+    for part, values in (("config", config), ("training", training)):
+        for key in values.keys() & _CHOICES.keys():
+            if values[key] not in _CHOICES[key]:
                 raise EmoNetError(
-                    f"{where}, {name}, {key}: {value!r} is not one of {', '.join(_FIELD_CHOICES[key])}."
+                    f"{location}, {part}, {key}={values[key]!r} is not one of {', '.join(_CHOICES[key])}."
                 )
 
 
-def _datasets(entries: Any) -> dict[str, str | None]:
-    _check_type(entries, "datasets", list, 'a list of {"name", "data_dir"}')
+def _datasets(entries: Iterable[Any]) -> dict[str, str | None]:
     datasets: dict[str, str | None] = {}
-    for number, entry in enumerate(entries, 1):
-        where = f"datasets, entry {number}"
-        _check_keys(entry, where, _DATASET_KEYS)
-        name = entry.get("name")
-        if name not in (*CORPORA, "sample") and not (isinstance(name, str) and Path(name).is_dir()):
+    for number, source in enumerate(entries, 1):
+        location = f"datasets, entry {number}"
+        entry = read_as(DatasetEntry, source, location)
+        if entry.name not in (*CORPORA, "sample") and not Path(entry.name).is_dir():
             raise EmoNetError(
-                f"{where}, name: {name!r} is neither a corpus ({', '.join([*CORPORA, 'sample'])}) nor a folder."
+                f"{location}, name: {entry.name!r} is neither a corpus ({', '.join([*CORPORA, 'sample'])}) "
+                "nor a folder."
             )
-        if name in datasets:
-            raise EmoNetError(f"{where}, name: {name!r} is there twice.")
-        datasets[name] = entry.get("data_dir")
+        if entry.name in datasets:
+            raise EmoNetError(f"{location}, name: {entry.name!r} is there twice.")
+        datasets[entry.name] = entry.data_dir
     return datasets
 
 
-def _check_pairs(pairs: Any) -> None:
-    _check_type(pairs, "pairs", list, "a list of pairs of rows")
+def _check_pairs(pairs: Iterable[list[str]]) -> None:
     for pair in pairs:
-        if not isinstance(pair, list) or len(pair) != 2 or pair[0] == pair[1]:
+        if len(pair) != 2 or pair[0] == pair[1]:
             raise EmoNetError(
                 f"pairs: {pair!r} is not a pair of two rows, [row, row that is compared with it]."
             )
 
 
-def _check_keys(value: Any, where: str, allowed: Collection[str] | None) -> None:
-    """`value` is an object with no other keys than `allowed` (any where None)."""
-    _check_type(value, where, dict, "an object")
-    for key in value:
-        if allowed is not None and key not in allowed:
-            close = difflib.get_close_matches(key, allowed, 1)
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
-            raise EmoNetError(f"{where}: unknown key {key!r}{hint}; allowed are {', '.join(allowed)}.")
+def _check_row_names(names: Iterable[str], location: str, rows: Collection[str]) -> None:
+    for name in names:
+        if name not in rows:
+            raise EmoNetError(f"{location}: no row {name!r}; the rows are {', '.join(rows)}.")
 
 
-def _check_type(value: Any, where: str, kind: type, called: str) -> None:
-    if not isinstance(value, kind):
-        raise EmoNetError(f"{where}: {value!r} is not {called}.")
-
-
-def _check_slugs(names: Collection[str], where: str) -> None:
-    """Names become folders: none may be empty there, and no two the same."""
+def _check_slugs(names: Collection[str], location: str) -> None:
+    """Names become folder names, which must not be empty and must differ."""
     folders: dict[str, str] = {}
     for name in names:
         folder = slug(name)
         if not folder:
-            raise EmoNetError(f"{where}: {name!r} has neither a letter nor a digit.")
+            raise EmoNetError(f"{location}: {name!r} has neither a letter nor a digit.")
         if folder in folders:
             raise EmoNetError(
-                f"{where}: {folders[folder]!r} and {name!r} would share the folder {folder!r}; rename one."
+                f"{location}: {folders[folder]!r} and {name!r} would share the folder {folder!r}; rename one."
             )
         folders[folder] = name

@@ -1,4 +1,4 @@
-"""Study files: what is declared, and everything that is refused before a training starts."""
+"""Study files: what they declare, and the errors before any training starts."""
 
 import copy
 import json
@@ -37,7 +37,7 @@ def write(tmp_path: Path, study: dict[str, Any]) -> Path:
 
 
 def changed(**changes: Any) -> dict[str, Any]:
-    """The study with values put at paths such as `rows.context.preset`."""
+    """The study with changed values; `rows__context__preset` is a path."""
     study = copy.deepcopy(STUDY)
     for path, value in changes.items():
         target, *parts = study, *path.split("__")
@@ -47,25 +47,24 @@ def changed(**changes: Any) -> dict[str, Any]:
     return study
 
 
-def test_rows_are_a_preset_the_defaults_and_what_differs(tmp_path: Path) -> None:
+def test_rows_merge_the_defaults(tmp_path: Path) -> None:
     study = read_study(write(tmp_path, STUDY))
     row = study.rows["K = 5, weighted"]
-    assert (row.preset, row.config, row.training) == (
-        "emonet-fast", {"speaker_identity": "none", "memory_window": 5}, {"weight_decay": 0.1, "class_weighting": "inverse"},
-    )  # fmt: skip
+    assert row.preset == "emonet-fast"
+    assert row.config == {"speaker_identity": "none", "memory_window": 5}
+    assert row.training == {"weight_decay": 0.1, "class_weighting": "inverse"}
     assert study.rows["fine-tuned"].preset == "context" and study.datasets == {"sample": None, "meld": None}
 
 
-def test_cells_come_seed_by_seed_and_know_their_folder(tmp_path: Path) -> None:
+def test_cells_are_ordered_by_seed(tmp_path: Path) -> None:
     cells = read_study(write(tmp_path, STUDY)).cells()
     assert len(cells) == 2 * 2 * 3 and [cell.seed for cell in cells] == [1] * 6 + [2] * 6
     assert cells[4].path == "meld/k-5-weighted/seed-1"
 
 
 def test_slugs_are_folders() -> None:
-    assert [slug(name) for name in ("+ K = 5 (CoMPM)", "emorynlp-aligned", "../a b/.c", "Ünïcode!")] == [
-        "k-5-compm", "emorynlp-aligned", "a-b-.c", "n-code",
-    ]  # fmt: skip
+    names = ("+ K = 5 (CoMPM)", "emorynlp-aligned", "../a b/.c", "Ünïcode!")
+    assert [slug(name) for name in names] == ["k-5-compm", "emorynlp-aligned", "a-b-.c", "n-code"]
 
 
 @pytest.mark.parametrize("file", sorted(DEFINITIONS.glob("*.json")), ids=lambda file: file.stem)
@@ -88,17 +87,25 @@ def test_shipped_studies_are_known_by_name(file: Path) -> None:
     [
         (
             changed(sedes=[1]),
-            "the study: unknown key 'sedes' .did you mean 'seeds'.*; allowed are name, note, datasets",
+            "the study: unknown key 'sedes' .did you mean 'seeds'.*; allowed are name, datasets, backbone",
         ),
-        ({key: value for key, value in STUDY.items() if key != "seeds"}, "seeds: missing or empty"),
-        (changed(seeds=[1, 1]), "seeds: .* different whole numbers"),
-        (changed(seeds=[True]), "seeds: .* different whole numbers"),
+        (
+            {key: value for key, value in STUDY.items() if key != "seeds"},
+            "the study: seeds is missing; required are name, datasets",
+        ),
+        (changed(seeds=[1, 1]), "the study, seeds=.1, 1. must be different whole numbers"),
+        (changed(seeds=[-1]), "the study, seeds=.-1. must be different whole numbers from 0"),
+        (changed(seeds=[]), "the study, seeds=.. must be .* at least one"),
+        (changed(seeds=[True]), "the study, seeds=.True. must be list.int."),
         (changed(reference="contxt"), "reference: no row 'contxt'; the rows are context, K = 5"),
         (changed(pairs=[["context", "none"]]), "pairs: no row 'none'; the rows are"),
         (changed(pairs=[["context"]]), "pairs: .* is not a pair"),
-        (changed(pairs="context"), "pairs: 'context' is not a list of pairs"),
-        (changed(rows=[]), "rows: missing or empty"),
-        (changed(rows=["context"]), "rows: .* is not an object"),
+        (changed(pairs="context"), "the study, pairs='context' must be list.list.str.."),
+        (changed(rows={}), "the study, rows={} must be non-empty"),
+        (changed(rows=["context"]), "the study, rows=.* must be dict"),
+        (changed(rows__context=[]), "rows, 'context': .. is not an object"),
+        (changed(pairs=[[["context"], "fine-tuned"]]), "the study, pairs=.* must be list.list.str.."),
+        (changed(note=5), "the study, note=5 must be str"),
         (changed(name=" + "), "name: ' . ' has neither a letter nor a digit"),
         (changed(rows__Context={}), "rows: 'context' and 'Context' would share the folder 'context'"),
         (
@@ -107,10 +114,10 @@ def test_shipped_studies_are_known_by_name(file: Path) -> None:
         ),
         (
             changed(rows__context__preset="emonet-quick"),
-            "rows, 'context', preset: 'emonet-quick' is not one of context, ",
+            "rows, 'context', preset='emonet-quick' must be one of context, ",
         ),
         (changed(defaults={}), "rows, 'context': no preset, neither here nor in defaults; the presets are"),
-        (changed(defaults__preset="no"), "defaults, preset: 'no' is not one of"),
+        (changed(defaults__preset="no"), "defaults, preset='no' must be one of"),
         (
             changed(rows__context={"config": {"memory_windw": 5}}),
             "rows, 'context', config: unknown key 'memory_windw' .did you mean 'memory_window'",
@@ -121,7 +128,15 @@ def test_shipped_studies_are_known_by_name(file: Path) -> None:
         ),
         (
             changed(rows__context={"config": {"speaker_memory": "all"}}),
-            "rows, 'context', config, speaker_memory: 'all' is not one of none, dialogue, corpus",
+            "rows, 'context', config, speaker_memory='all' is not one of none, dialogue, corpus",
+        ),
+        (
+            changed(rows__context={"config": {"memory_window": "5"}}),
+            "rows, 'context', config, memory_window='5' must be int",
+        ),
+        (
+            changed(rows__context={"config": {"context_module": "lstm"}}),
+            "rows, 'context', config, context_module='lstm' is not one of none, ",
         ),
         (
             changed(defaults__training={"epochs": 5}),
@@ -130,7 +145,7 @@ def test_shipped_studies_are_known_by_name(file: Path) -> None:
         (changed(defaults__training={"seed": 5}), "defaults, training: unknown key 'seed'"),
         (
             changed(defaults__training={"class_weighting": "yes"}),
-            "defaults, training, class_weighting: 'yes' is not one of none, inverse",
+            "defaults, training, class_weighting='yes' is not one of none, inverse",
         ),
         (changed(datasets=["sample"]), "datasets, entry 1: 'sample' is not an object"),
         (
@@ -142,16 +157,16 @@ def test_shipped_studies_are_known_by_name(file: Path) -> None:
             "datasets, entry 2, name: 'meld' is there twice",
         ),
         (changed(datasets=[{"nam": "meld"}]), "datasets, entry 1: unknown key 'nam'"),
+        (changed(datasets=[{}]), "datasets, entry 1: name is missing"),
+        (changed(datasets=[{"name": "meld", "data_dir": 5}]), "datasets, entry 1, data_dir=5 must be str"),
     ],
 )
-def test_what_is_unknown_is_named_with_what_is_allowed(
-    tmp_path: Path, study: dict[str, Any], message: str
-) -> None:
+def test_wrong_keys_and_values_are_refused(tmp_path: Path, study: dict[str, Any], message: str) -> None:
     with pytest.raises(EmoNetError, match=rf"study.json, {message}"):
         read_study(write(tmp_path, study))
 
 
-def test_files_that_are_no_studies_are_refused(tmp_path: Path) -> None:
+def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
         EmoNetError, match=r"neither a study file nor a study of the package .*emorynlp_cached, "
     ):

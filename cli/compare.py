@@ -11,10 +11,10 @@ from .arguments import integer
 def add_commands(commands: Any) -> None:
     """Add `compare`."""
     compare = commands.add_parser(
-        "compare", help="is run B better than run A? difference, interval, p, and what changed"
+        "compare", help="compare run B with run A: difference, interval, p, and changed turns"
     )
-    either = "prediction file, run folder, folder of seeds, glob, or several with commas; several are paired by seed"
-    compare.add_argument("first", metavar="RUN_A", help=either)
+    runs = "prediction file, run folder, folder of seeds, glob, or several with commas; paired by seed"
+    compare.add_argument("first", metavar="RUN_A", help=runs)
     compare.add_argument("second", metavar="RUN_B", help="the same")
     compare.add_argument(
         "--split", choices=("test", "validation"), default="test", help="which predictions of a run folder"
@@ -25,14 +25,12 @@ def add_commands(commands: Any) -> None:
         "--limit", type=integer(0), default=10, help="how many fixed and broken turns to list (default: 10)"
     )
     compare.add_argument(
-        "--changes", type=Path, metavar="FILE", help="write all changed turns there as JSON lines"
+        "--changes", type=Path, metavar="FILE", help="write all changed turns to this JSON Lines file"
     )
-    compare.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    compare.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
+    compare.add_argument("--dataset", help="corpus with the texts of the turns, for predictions without text")
     compare.add_argument(
-        "--dataset", help="corpus with the text of the turns, where the predictions hold none"
-    )
-    compare.add_argument(
-        "--data-dir", help="folder with the corpus's files (default: $EMONET_DATA, then the public home)"
+        "--data-dir", help="folder with the corpus's files (default: $EMONET_DATA, else download)"
     )
     compare.set_defaults(run=_compare)
 

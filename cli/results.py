@@ -1,4 +1,4 @@
-"""The `emonet results` commands: pack a study's results, or unpack them."""
+"""The `emonet results` commands: pack or unpack a study's results."""
 
 import argparse
 from pathlib import Path
@@ -13,7 +13,7 @@ def add_commands(commands: Any) -> None:
     actions = results.add_subparsers(dest="action", required=True)
     pack = actions.add_parser(
         "pack",
-        help="turn the folders of cells that version 0.1 left into cells.parquet and predictions.parquet",
+        help="pack cell folders, as version 0.1 wrote them, into cells.parquet and predictions.parquet",
     )
     pack.add_argument(
         "--shared-with",
@@ -24,7 +24,7 @@ def add_commands(commands: Any) -> None:
         help="packed results folder; predictions that are equal to its own are not stored again",
     )
     unpack = actions.add_parser(
-        "unpack", help="write a folder for each cell, with run.json, figures and predictions"
+        "unpack", help="write a folder for each cell with run.json, figures and predictions"
     )
     for action, run in ((pack, _pack), (unpack, _unpack)):
         action.add_argument("folder", type=Path, metavar="FOLDER", help="a study's results folder")

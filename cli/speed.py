@@ -1,4 +1,4 @@
-"""The `emonet speed` command, and the name it had before."""
+"""The `emonet speed` command and its former name."""
 
 import argparse
 import sys
@@ -9,7 +9,7 @@ from ..errors import EmoNetError
 
 
 def add_commands(commands: Any) -> None:
-    """Add `speed`, and `bench` without a line in the help."""
+    """Add `speed`, and the former `bench`, hidden from the help."""
     speed = commands.add_parser(
         "speed", help="measure speed and memory against the published loop and the bare backbone"
     )
@@ -24,13 +24,16 @@ def _add_arguments(command: argparse.ArgumentParser, old_name: str) -> None:
         "--backbone", default="minilm", help="an encoder: Hub id, folder or minilm; a decoder for lm_*"
     )
     command.add_argument(
-        "--dialogues", default=16, type=int, help="training dialogues, spread over the lengths"
+        "--dialogues", default=16, type=int, help="number of training dialogues, of all lengths"
     )
     command.add_argument(
-        "--rounds", default=3, type=int, help="how often every case runs, in turn; medians are reported"
+        "--rounds", default=3, type=int, help="how often each case runs; medians are reported"
     )
     command.add_argument(
-        "--only", nargs="*", metavar="CASE", help="these cases alone; lm_packed and lm_prompted run only so"
+        "--only",
+        nargs="*",
+        metavar="CASE",
+        help="run these cases only; lm_packed and lm_prompted run only if named",
     )
     command.add_argument("--output-dir", type=Path, default=Path("emonet-speed"))
     command.set_defaults(run=_speed, old_name=old_name)
@@ -45,7 +48,7 @@ def _speed(arguments: argparse.Namespace) -> None:
             "(pip install -c constraints.txt -e .)."
         ) from error
     if arguments.old_name:
-        print("emonet bench is now emonet speed; the old name will go.", file=sys.stderr)
+        print("emonet bench is now emonet speed; the old name will be removed.", file=sys.stderr)
     print(
         run_benchmarks(
             arguments.output_dir,

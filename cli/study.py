@@ -1,4 +1,4 @@
-"""The `emonet study` command, and the names it had before."""
+"""The `emonet study` command and its former names."""
 
 import argparse
 import sys
@@ -11,7 +11,7 @@ from .arguments import integer
 
 
 def add_commands(commands: Any) -> None:
-    """Add `study`, and `ablate` and `benchmark` without a line in the help."""
+    """Add `study`, and the former `ablate` and `benchmark`, hidden from the help."""
     study = commands.add_parser("study", help="run a study: rows × seeds × datasets, and its report")
     shipped = ", ".join(sorted(path.stem for path in DEFINITIONS.glob("*.json")))
     study.add_argument("study", help=f"a JSON file, or a study of the package: {shipped}")
@@ -29,14 +29,16 @@ def _add_arguments(command: argparse.ArgumentParser, old_name: str) -> None:
     command.add_argument(
         "--output-dir", required=True, type=Path, help="results folder; finished cells in it are kept"
     )
-    command.add_argument("--jobs", type=integer(1), default=1, help="processes at a time (default: 1)")
+    command.add_argument("--jobs", type=integer(1), default=1, help="number of processes (default: 1)")
     cell = "a cell, or several by a pattern: emorynlp/context/seed-1, emorynlp/context, */seed-1"
-    command.add_argument("--only", action="append", default=[], metavar="CELL", help=f"run no others; {cell}")
     command.add_argument(
-        "--fresh", action="append", default=[], metavar="CELL", help="delete and run again, in the same form"
+        "--only", action="append", default=[], metavar="CELL", help=f"run these cells only; {cell}"
     )
     command.add_argument(
-        "--report-only", action="store_true", help="run nothing, write the report of the finished cells"
+        "--fresh", action="append", default=[], metavar="CELL", help="delete and run again; as for --only"
+    )
+    command.add_argument(
+        "--report-only", action="store_true", help="only write the report of the finished cells"
     )
     command.set_defaults(run=_study, old_name=old_name)
 
@@ -46,7 +48,8 @@ def _study(arguments: argparse.Namespace) -> None:
 
     if arguments.old_name:
         print(
-            f"emonet {arguments.old_name} is now emonet study STUDY; the old name will go.", file=sys.stderr
+            f"emonet {arguments.old_name} is now emonet study STUDY; the old name will be removed.",
+            file=sys.stderr,
         )
     study = read_study(arguments.study)
     failures: dict[str, str] = {}
@@ -75,4 +78,4 @@ def _study(arguments: argparse.Namespace) -> None:
     print(f"{arguments.output_dir / 'report.md'}: {finished} of {len(study.cells())} cells")
     if failures:
         listed = "; ".join(f"{path}: {reason}" for path, reason in failures.items())
-        raise EmoNetError(f"{len(failures)} cells failed, the same command tries them again. {listed}")
+        raise EmoNetError(f"{len(failures)} cells failed; run the same command to try again. {listed}")

@@ -1,6 +1,4 @@
-"""Two systems on the same test set: the difference with its interval and p, and the turns
-that changed.
-"""
+"""Compare two systems on a test set: difference, interval, p, and changed turns."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,11 +15,13 @@ METRIC_TITLES = {"weighted_f1": "weighted F1", "macro_f1": "macro F1", "accuracy
 
 @dataclass(frozen=True)
 class TurnChange:
-    """A turn on which the two systems differ in being right.
+    """A turn that one system predicts correctly more often than the other.
 
     Attributes:
-        kind: `fixed` (more of B's runs than of A's are right) or `broken`. runs: By how
-            many. first / second: What A and B predicted, in most of their runs.
+        kind: `fixed` (more of B's runs than of A's are correct) or `broken`.
+        first: The prediction of most of A's runs.
+        second: The prediction of most of B's runs.
+        runs: How many more runs are correct.
     """
 
     kind: str
@@ -37,12 +37,12 @@ class TurnChange:
 
 @dataclass(frozen=True)
 class RunComparison:
-    """System B against system A: both alone, their difference, and the turns that
-    changed.
+    """The scores of systems A and B, their difference, and the changed turns.
 
     Attributes:
-        seeds: Of each pair, as (A's, B's). fixed / broken: Turns that only B, or only A,
-            is right about; of a pair on average.
+        seeds: (A's, B's) seed of each pair.
+        fixed: Turns that only B predicts correctly, the mean over pairs.
+        broken: Turns that only A predicts correctly, the mean over pairs.
     """
 
     first: Interval
@@ -61,11 +61,11 @@ def compare_runs(
     metric: str = "weighted_f1",
     resamples: int = RESAMPLES,
 ) -> RunComparison:
-    """System B (`second`) against system A (`first`), each its runs, paired by seed.
+    """Compare system B (`second`) with system A (`first`), with runs paired by seed.
 
     Raises:
-        EmoNetError: for runs on different test sets, or seeds that do not match; the
-            message says what differs.
+        EmoNetError: for runs on different test sets, or seeds that do not match, naming
+            the difference.
     """
     runs = [*first, *second]
     for run in runs:
@@ -75,53 +75,57 @@ def compare_runs(
     a, b = (np.stack([counts_of(pair[side].rows, labels) for pair in pairs]) for side in (0, 1))
     order = [turn_key(row) for row in annotated(runs[0].rows)]
     rows = [[_in_order(run, order) for run in pair] for pair in pairs]
-    right = np.array([[[row["predicted"] == row["emotion"] for row in run] for run in pair] for pair in rows])
+    correct = np.array(  # (pairs, 2, turns)
+        [[[row["predicted"] == row["emotion"] for row in run] for run in pair] for pair in rows]
+    )
     return RunComparison(
         first=bootstrap_interval(a, metric, resamples=resamples),
         second=bootstrap_interval(b, metric, resamples=resamples),
         difference=compare_counts(a, b, metric, resamples=resamples),
         seeds=[(pair[0].seed, pair[1].seed) for pair in pairs],
         dataset_version=next((run.dataset_version for run in runs if run.dataset_version), None),
-        fixed=float((~right[:, 0] & right[:, 1]).sum(-1).mean()),
-        broken=float((right[:, 0] & ~right[:, 1]).sum(-1).mean()),
+        fixed=float((~correct[:, 0] & correct[:, 1]).sum(-1).mean()),
+        broken=float((correct[:, 0] & ~correct[:, 1]).sum(-1).mean()),
         changes=_changes(rows),
     )
 
 
 def comparison_text(result: RunComparison, names: tuple[str, str], limit: int = 10) -> str:
-    """The comparison for a terminal, in percent: both systems, difference, interval, p,
-    and up to `limit` turns of each kind.
-    """
+    """The comparison as text, in percent; up to `limit` changed turns of each kind."""
     title = METRIC_TITLES[result.difference.metric]
     lines = [
-        f"{letter}  {name}: {title} {_with_interval(one.value, one.low, one.high)}"
-        for letter, name, one in zip("AB", names, (result.first, result.second), strict=True)
+        f"{letter}  {name}: {title} {_with_interval(score.value, score.low, score.high)}"
+        for letter, name, score in zip("AB", names, (result.first, result.second), strict=True)
     ]
-    each = result.difference
+    comparison = result.difference
+    interval = _with_interval(comparison.difference, comparison.low, comparison.high, "+")
     lines.append(
-        f"B − A  {_with_interval(each.difference, each.low, each.high, '+')} points of {title}; "
-        f"p {p_text(each.p_permutation)} (permutation), p {p_text(each.p_bootstrap)} (bootstrap)"
+        f"B − A  {interval} points of {title}; p {p_text(comparison.p_permutation)} (permutation), "
+        f"p {p_text(comparison.p_bootstrap)} (bootstrap)"
     )
-    where = f"{result.dataset_version}, " if result.dataset_version else ""
+    dataset = f"{result.dataset_version}, " if result.dataset_version else ""
     lines.append(
-        f"       {where}{each.n_dialogues} dialogues, {each.n_turns} turns; {_seeds_text(result.seeds)}; "
-        f"{100 * each.level:.0f} % intervals over {each.resamples} resamples of dialogues"
+        f"       {dataset}{comparison.n_dialogues} dialogues, {comparison.n_turns} turns; "
+        f"{_seeds_text(result.seeds)}; "
+        f"{100 * comparison.level:.0f} % intervals over {comparison.resamples} resamples of dialogues"
     )
-    pair = "" if each.seeds == 1 else ", mean of the pairs"
+    pair = "" if comparison.seeds == 1 else ", mean of the pairs"
     lines.append(f"turns  {result.fixed:.5g} fixed, {result.broken:.5g} broken{pair}")
     for kind in ("fixed", "broken"):
         found = [change for change in result.changes if change.kind == kind]
         if found and limit:
-            lines.append(
-                f"\n{kind}: {min(limit, len(found))} of {len(found)}{', most pairs first' if each.seeds > 1 else ''}"
-            )
-            lines += [_change_text(change, each.seeds) for change in found[:limit]]
+            order = ", most pairs first" if comparison.seeds > 1 else ""
+            lines.append(f"\n{kind}: {min(limit, len(found))} of {len(found)}{order}")
+            lines += [_change_text(change, comparison.seeds) for change in found[:limit]]
     return "\n".join(lines)
 
 
 def with_texts(result: RunComparison, texts: Mapping[tuple[str, int], str]) -> RunComparison:
-    """The comparison with what was said, for predictions that hold no text; `texts` by
-    (dialogue, turn).
+    """Add texts to a comparison of predictions without text.
+
+    Args:
+        result: The comparison.
+        texts: (dialogue, turn) → text.
     """
     changes = [
         replace(change, text=change.text or texts.get((change.dialogue_id, change.turn), ""))
@@ -131,22 +135,20 @@ def with_texts(result: RunComparison, texts: Mapping[tuple[str, int], str]) -> R
 
 
 def p_text(p: float) -> str:
-    """What stands behind a p: three decimals, or that it is below the smallest of them."""
+    """A p value with its sign of comparison: `= 0.012` or `< 0.001`."""
     return "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
 def _changes(pairs: Sequence[Sequence[Sequence[Row]]]) -> list[TurnChange]:
-    """Turns that B is right about in more pairs than A, and the reverse; most pairs
-    first, then in the rows' order.
-    """
+    """The fixed and broken turns: most pairs first, then in the order of the rows."""
     changes = []
-    for place, row in enumerate(pairs[0][0]):
-        guesses = [[pair[side][place]["predicted"] for pair in pairs] for side in (0, 1)]
-        net = guesses[1].count(row["emotion"]) - guesses[0].count(row["emotion"])
+    for index, row in enumerate(pairs[0][0]):
+        predictions = [[pair[side][index]["predicted"] for pair in pairs] for side in (0, 1)]
+        net = predictions[1].count(row["emotion"]) - predictions[0].count(row["emotion"])
         if not net:
             continue
         dialogue_id, turn = turn_key(row)
-        first, second = (Counter(side).most_common(1)[0][0] for side in guesses)
+        first, second = (Counter(side).most_common(1)[0][0] for side in predictions)
         changes.append(
             TurnChange(
                 kind="fixed" if net > 0 else "broken",
@@ -185,6 +187,8 @@ def _seeds_text(seeds: Sequence[tuple[int | None, int | None]]) -> str:
 
 def _change_text(change: TurnChange, pairs: int) -> str:
     often = "" if pairs == 1 else f" ({change.runs} of {pairs})"
-    said = " ".join(part for part in (f"{change.speaker}:" if change.speaker else "", change.text) if part)
+    utterance = " ".join(
+        part for part in (f"{change.speaker}:" if change.speaker else "", change.text) if part
+    )
     verdict = f"{change.emotion}: {change.first} → {change.second}{often}"
-    return f"  {change.dialogue_id} {change.turn}  {verdict}" + (f"  | {said}" if said else "")
+    return f"  {change.dialogue_id} {change.turn}  {verdict}" + (f"  | {utterance}" if utterance else "")

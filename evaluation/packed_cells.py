@@ -1,8 +1,9 @@
-"""Cells of a study in two Parquet files: one row a cell, and one row a turn and cell."""
+"""Store the cells of a study in two Parquet files, and read them."""
 
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,34 +22,33 @@ SPLITS = ("test", "validation")
 DOCUMENTS = {"run": "run", "validation": "metrics", "test": "test_metrics"}
 _JSON = {b"form": b"json"}
 _SCALE = 10_000  # prediction files give probabilities to four decimals
+_ABSENT = object()
 _ROW_KEYS = ["dialogue_id", "turn", "speaker", "emotion", "predicted", "scores"]
-# Predictions are nearly all of a study: Brotli makes them 4 % smaller than zstd does, for
-# the same reading time.
+# Predictions are most of a study: Brotli makes them 4 % smaller than zstd, for the same
+# reading time.
 _CELLS_OPTIONS = {"compression": "zstd", "compression_level": 22}
 _PREDICTIONS_OPTIONS = {"compression": "brotli", "compression_level": 11}
 
 
+@dataclass(frozen=True)
 class PackedCell:
-    """One cell as it was measured.
+    """The results of one cell.
 
     Attributes:
-        path: `dataset/row/seed-N`. documents: `run`, `validation` and `test`, as their
-            JSON files had them. speakers: The dataset's `speakers.json`, or None. rows:
-            Split → prediction rows in the order of their file.
+        path: `dataset/row/seed-N`.
+        documents: The JSON documents `run`, `validation` and `test`.
+        speakers: The dataset's `speakers.json`, or None.
+        rows: Split → prediction rows in the order of their file.
     """
 
-    def __init__(
-        self,
-        path: str,
-        documents: Mapping[str, dict[str, Any]],
-        speakers: dict[str, Any] | None,
-        rows: Mapping[str, list[dict[str, Any]]],
-    ) -> None:
-        self.path, self.documents, self.speakers, self.rows = path, documents, speakers, rows
+    path: str
+    documents: Mapping[str, dict[str, Any]]
+    speakers: dict[str, Any] | None
+    rows: Mapping[str, list[dict[str, Any]]]
 
 
 class PackedStudy:
-    """Reads the packed cells of a results folder."""
+    """The packed cells of a results folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -59,7 +59,7 @@ class PackedStudy:
 
     @cached_property
     def paths(self) -> list[str]:
-        """The cells that are there, as `dataset/row/seed-N`."""
+        """The cells, as `dataset/row/seed-N`."""
         paths: list[str] = self._table["cell"].to_pylist()
         return paths
 
@@ -81,19 +81,17 @@ class PackedStudy:
 
     def rows(self, path: str, split: str) -> list[dict[str, Any]]:
         """The cell's prediction rows of a split."""
-        place = self.root / self.elsewhere.get(path, path)
-        return _prediction_rows(place.parents[2] / PREDICTIONS, "/".join(place.parts[-3:]), split)
+        source = self.root / self.predictions_in.get(path, path)
+        return _prediction_rows(source.parents[2] / PREDICTIONS, "/".join(source.parts[-3:]), split)
 
     @property
-    def elsewhere(self) -> dict[str, str]:
-        """Cell → the cell of another study, relative to this folder, that holds its
-        predictions.
-        """
-        places = zip(self.paths, self._table["predictions_in"].to_pylist(), strict=True)
-        return {path: place for path, place in places if place is not None}
+    def predictions_in(self) -> dict[str, str]:
+        """Cell → cell of another study that holds its predictions, relative to `root`."""
+        sources = zip(self.paths, self._table["predictions_in"].to_pylist(), strict=True)
+        return {path: source for path, source in sources if source is not None}
 
     def cells(self) -> Iterator[PackedCell]:
-        """All cells, read whole."""
+        """All cells with all their contents."""
         for path in self.paths:
             rows = {split: self.rows(path, split) for split in SPLITS}
             yield PackedCell(path, self.documents(path), self.speakers(path), rows)
@@ -110,26 +108,30 @@ def _opened(root: Path, _: int) -> PackedStudy:
     return PackedStudy(root)
 
 
-def write_packed(root: Path, cells: Sequence[PackedCell], elsewhere: Mapping[str, str] | None = None) -> None:
-    """Write both files anew; a kill between them leaves cells and predictions that still
-    fit.
+def write_packed(
+    root: Path, cells: Sequence[PackedCell], predictions_in: Mapping[str, str] | None = None
+) -> None:
+    """Write both files; a kill between them leaves cells and predictions that match.
 
     Args:
-        elsewhere: Cell → packed cell of another study with the same predictions, relative
-            to `root`.
+        root: The results folder.
+        cells: All cells of the study.
+        predictions_in: Cell → packed cell of another study with the same predictions,
+            relative to `root`.
     """
-    elsewhere = elsewhere or {}
+    predictions_in = predictions_in or {}
     _replace(
         root / PREDICTIONS,
-        predictions_table([cell for cell in cells if cell.path not in elsewhere]),
+        predictions_table([cell for cell in cells if cell.path not in predictions_in]),
         _encodings(),
     )
-    _replace(root / CELLS, cells_table(cells, elsewhere), _CELLS_OPTIONS)
+    _replace(root / CELLS, cells_table(cells, predictions_in), _CELLS_OPTIONS)
 
 
-def cells_table(cells: Sequence[PackedCell], elsewhere: Mapping[str, str]) -> pa.Table:
-    """One row a cell; a key of its documents is a column, as JSON text unless all its
-    values are of one plain type.
+def cells_table(cells: Sequence[PackedCell], predictions_in: Mapping[str, str]) -> pa.Table:
+    """One row for each cell, one column for each key of its documents.
+
+    A column holds JSON text unless all its values are of one plain type.
     """
     columns: dict[str, pa.Array] = {"cell": pa.array([cell.path for cell in cells], pa.string())}
     fields = [pa.field("cell", pa.string())]
@@ -139,26 +141,27 @@ def cells_table(cells: Sequence[PackedCell], elsewhere: Mapping[str, str]) -> pa
             kinds = {type(value) for value in values if value is not _ABSENT}
             plain = len(kinds) == 1 and kinds <= {int, float, str, bool}
             array = pa.array(
-                [None if value is _ABSENT else value if plain else _text(value) for value in values]
+                [None if value is _ABSENT else value if plain else _json_text(value) for value in values]
             )
             name = f"{document}.{key}"
             columns[name] = array
             fields.append(pa.field(name, array.type, metadata=None if plain else _JSON))
-    columns["speakers"] = pa.array([cell.speakers and _text(cell.speakers) for cell in cells], pa.string())
-    columns["predictions_in"] = pa.array([elsewhere.get(cell.path) for cell in cells], pa.string())
+    columns["speakers"] = pa.array(
+        [cell.speakers and _json_text(cell.speakers) for cell in cells], pa.string()
+    )
+    columns["predictions_in"] = pa.array([predictions_in.get(cell.path) for cell in cells], pa.string())
     fields += [pa.field("speakers", pa.string(), metadata=_JSON), pa.field("predictions_in", pa.string())]
     return pa.Table.from_arrays(list(columns.values()), schema=pa.schema(fields))
 
 
 def predictions_table(cells: Sequence[PackedCell]) -> pa.Table:
-    """One row a turn and cell, turn by turn, so that what cells share compresses to
-    nothing.
+    """One row for each turn and cell, ordered by turn: values that cells share compress.
 
-    `labels` are the model's labels in its own order. Probabilities are in ten-thousandths
-    and exact: `p2`, `p3`, … belong to the labels in the order of `ranking` (the likeliest
-    first, by the mean over cells); the first label's is what is left of 10,000 +
-    `rounding`. `predicted` is null where it is the likeliest label, the first in
-    `ranking` of several.
+    `labels` are the model's labels in its own order. Probabilities are exact, in
+    ten-thousandths: `p2`, `p3`, … belong to the labels in the order of `ranking` (the
+    likeliest first, by the mean over cells); the first label's is 10,000 + `rounding`
+    minus the others. `predicted` is null if it is the likeliest label (of equal ones, the
+    first in `ranking`).
     """
     groups: dict[str, list[tuple[PackedCell, str]]] = {}
     for cell in cells:
@@ -181,27 +184,28 @@ def _group_table(members: Sequence[tuple[PackedCell, str]]) -> pa.Table:
     parts = np.rint(scores * _SCALE).astype(np.int64)  # (cells, turns, labels)
     if not (parts / _SCALE == scores).all():
         raise EmoNetError(
-            f"{members[0][0].path}: probabilities of more than four decimals, which the packed form cannot hold."
+            f"{members[0][0].path}: probabilities of more than four decimals, "
+            "which the packed form cannot store."
         )
     ranking = np.argsort(-parts.mean(0), axis=1, kind="stable")  # (turns, labels)
     ranked = np.take_along_axis(parts, ranking[None], 2)
-    order = np.argsort(-ranked[:, :, 3:].sum((0, 2)), kind="stable")  # turns of like spread side by side
+    order = np.argsort(-ranked[:, :, 3:].sum((0, 2)), kind="stable")  # turns of similar spread side by side
     count = len(members)
     columns: dict[str, Any] = {"split": np.repeat(members[0][1], count * len(turns))}
     columns["place"] = pa.array(np.repeat(order, count), pa.int32())  # the line in the split's file
     for name in ("dialogue_id", "turn", "speaker", "emotion"):
-        columns[name] = [turns[place][name] for place in order for _ in members]
+        columns[name] = [turns[index][name] for index in order for _ in members]
     columns["labels"] = [json.dumps(labels, ensure_ascii=False)] * (count * len(turns))
     rankings = [json.dumps([labels[label] for label in line], ensure_ascii=False) for line in ranking]
-    columns["ranking"] = [rankings[place] for place in order for _ in members]
+    columns["ranking"] = [rankings[index] for index in order for _ in members]
     columns["cell"] = [cell.path for cell, _ in members] * len(turns)
     flat = ranked[:, order].transpose(1, 0, 2).reshape(-1, len(labels))
     likeliest = np.take_along_axis(np.repeat(ranking[order], count, 0), flat.argmax(1)[:, None], 1)[:, 0]
-    predicted = [cell.rows[split][place]["predicted"] for place in order for cell, split in members]
-    unlike = [
+    predicted = [cell.rows[split][index]["predicted"] for index in order for cell, split in members]
+    exceptions = [
         label if label != labels[best] else None for label, best in zip(predicted, likeliest, strict=True)
     ]
-    columns["predicted"] = pa.array(unlike, pa.string())
+    columns["predicted"] = pa.array(exceptions, pa.string())
     columns["rounding"] = pa.array(flat.sum(1) - _SCALE, pa.int16())
     for rank in range(1, len(labels)):
         columns[f"p{rank + 1}"] = pa.array(flat[:, rank], pa.int16())
@@ -215,7 +219,7 @@ def _predictions(file: Path, _: int) -> pa.Table:
 
 def _prediction_rows(file: Path, path: str, split: str) -> list[dict[str, Any]]:
     if not file.is_file():
-        raise EmoNetError(f"{file} is missing; it holds the predictions of {path}: restore it.")
+        raise EmoNetError(f"{file} is missing. It holds the predictions of {path}: restore it.")
     table = _predictions(file.resolve(), file.stat().st_mtime_ns)
     found = table.filter(pc.and_(pc.equal(table["cell"], path), pc.equal(table["split"], split))).sort_by(
         "place"
@@ -234,29 +238,20 @@ def _prediction_rows(file: Path, path: str, split: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _check_rows(rows: Sequence[Mapping[str, Any]], where: str) -> None:
-    """What the packed form can hold: every row whole, with the same labels in the same
-    order.
-    """
+def _check_rows(rows: Sequence[Mapping[str, Any]], location: str) -> None:
+    """Refuse rows that the packed form cannot store: missing keys or different labels."""
     labels = list(rows[0].get("scores") or ())
     for row in rows:
         if sorted(row) != sorted(_ROW_KEYS) or list(row["scores"]) != labels:
             which = f"dialogue {row.get('dialogue_id')!r}, turn {row.get('turn')}"
-            raise EmoNetError(f"{where}: {which} is not as a study writes it.")
-
-
-class _Absent:
-    pass
-
-
-_ABSENT = _Absent()
+            raise EmoNetError(f"{location}: {which} has other keys or labels than a study writes.")
 
 
 def _is_json(field: pa.Field) -> bool:
     return (field.metadata or {}).get(b"form") == b"json"
 
 
-def _text(value: Any) -> str:
+def _json_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -282,7 +277,7 @@ def _encodings() -> dict[str, Any]:
 
 
 def _replace(file: Path, table: pa.Table, options: Mapping[str, Any]) -> None:
-    """Write the file at once: a reader sees the old or the new one."""
+    """Replace the file in one step: a reader sees the old or the new one."""
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         split = {
@@ -300,4 +295,6 @@ def _read(file: Path) -> pa.Table:
     try:
         return pq.read_table(file)
     except (OSError, pa.ArrowInvalid) as error:
-        raise EmoNetError(f"{file}: not a Parquet file of a study ({error}); restore it.") from error
+        raise EmoNetError(
+            f"Cannot read {file} as a Parquet file of a study ({error}); restore it."
+        ) from error

@@ -1,4 +1,4 @@
-"""Save figures as PNG of few colours: a fifth of the size, and results hold many."""
+"""Save figures as PNG with few colours, a fifth of the usual size."""
 
 import io
 from pathlib import Path
@@ -10,11 +10,10 @@ _COLOURS = 20
 
 
 def save_picture(figure: Any, path: Path, dpi: int) -> None:
-    """Write a matplotlib figure; a palette that covers the rarest colour keeps a thin
-    line apart from the others.
-    """
+    """Write a matplotlib figure with a palette of 20 colours."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
+    # MAXCOVERAGE also keeps rare colours, such as that of a thin line.
     Image.open(buffer).convert("RGB").quantize(
         _COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
     ).save(path, "png", optimize=True)

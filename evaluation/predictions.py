@@ -1,6 +1,4 @@
-"""Prediction files, one JSON row a turn, as `emonet evaluate --predictions` and `emonet
-ablate` write them: read and counted.
-"""
+"""Read and write prediction files (one JSON row for each turn), and count them."""
 
 import gzip
 import json
@@ -20,34 +18,39 @@ _REQUIRED = ("dialogue_id", "turn", "emotion", "predicted")
 
 
 def read_predictions(path: str | Path) -> list[dict[str, Any]]:
-    """The rows of a `.jsonl` or `.jsonl.gz` file: dialogue_id, turn, emotion (or None),
-    predicted; often speaker, text, scores.
+    """Read the rows of a `.jsonl` or `.jsonl.gz` file.
+
+    Returns:
+        Rows with dialogue_id, turn, emotion (or None) and predicted; often also with
+        speaker, text and scores.
 
     Raises:
-        EmoNetError: for a line that is no such row, or a turn that is there twice, with
-            file and line.
+        EmoNetError: for a line that is not such a row, or a repeated turn, naming file
+            and line.
     """
     path = Path(path)
     rows: list[dict[str, Any]] = []
     seen: set[tuple[str, int]] = set()
-    for number, line in enumerate(_lines(path), 1):
+    for line_number, line in enumerate(_lines(path), 1):
         try:
             row = parse_json(line)
         except ValueError as error:
-            raise EmoNetError(f"{path}, line {number}: not JSON ({error}).") from error
+            raise EmoNetError(f"{path}, line {line_number}: not JSON ({error}).") from error
         missing = [name for name in _REQUIRED if not isinstance(row, dict) or name not in row]
         if missing:
             raise EmoNetError(
-                f"{path}, line {number}: no {', '.join(missing)}; `emonet evaluate --predictions` writes such files."
+                f"{path}, line {line_number}: no {', '.join(missing)}; "
+                "`emonet evaluate --predictions` writes such files."
             )
         if type(row["turn"]) is not int:
-            raise EmoNetError(f"{path}, line {number}: turn is {row['turn']!r}, not a whole number.")
+            raise EmoNetError(f"{path}, line {line_number}: turn is {row['turn']!r}, not a whole number.")
         for name in ("emotion", "predicted"):
             if not isinstance(row[name], str) and (name, row[name]) != ("emotion", None):
-                raise EmoNetError(f"{path}, line {number}: {name} is {row[name]!r:.80}, not a label.")
+                raise EmoNetError(f"{path}, line {line_number}: {name} is {row[name]!r:.80}, not a label.")
         if turn_key(row) in seen:
             raise EmoNetError(
-                f"{path}, line {number}: dialogue {row['dialogue_id']!r}, turn {row['turn']} is there twice."
+                f"{path}, line {line_number}: dialogue {row['dialogue_id']!r}, "
+                f"turn {row['turn']} is there twice."
             )
         seen.add(turn_key(row))
         rows.append(row)
@@ -57,10 +60,9 @@ def read_predictions(path: str | Path) -> list[dict[str, Any]]:
 
 
 def write_without_text(path: Path, rows: Iterable[Row]) -> None:
-    """The rows as gzipped JSON lines without what was said: a corpus's licence may forbid
-    to publish its text.
+    """Write rows as gzipped JSON lines without the texts.
 
-    Equal rows give equal bytes.
+    A corpus licence may forbid publishing its texts. Equal rows give equal bytes.
     """
     lines = [
         json.dumps({name: value for name, value in row.items() if name != "text"}, ensure_ascii=False)
@@ -70,14 +72,12 @@ def write_without_text(path: Path, rows: Iterable[Row]) -> None:
 
 
 def turn_key(row: Row) -> tuple[str, int]:
-    """(dialogue, turn): which turn of the corpus a row is about."""
+    """(dialogue, turn): the turn of the corpus that a row belongs to."""
     return str(row["dialogue_id"]), row["turn"]
 
 
 def label_names(rows: Sequence[Row]) -> list[str]:
-    """The labels in the order of the model's ids where the rows have scores; else those
-    that occur, sorted.
-    """
+    """The labels in the order of their ids if rows have scores, else sorted by name."""
     scores = next((row["scores"] for row in rows if row.get("scores")), None)
     if scores:
         return list(scores)
@@ -87,27 +87,31 @@ def label_names(rows: Sequence[Row]) -> list[str]:
 
 
 def label_ids(rows: Sequence[Row], labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """(annotated, predicted) label ids (N,) of rows that all have an annotation;
-    EmoNetError for another label.
+    """(annotated, predicted) label ids, (N,) each, of annotated rows.
+
+    Raises:
+        EmoNetError: for a label that is not in `labels`.
     """
-    ids = {label: number for number, label in enumerate(labels)}
+    ids = {label: index for index, label in enumerate(labels)}
     for row in rows:
         for label in (row["emotion"], row["predicted"]):
             if label not in ids:
                 raise EmoNetError(
-                    f"Dialogue {row['dialogue_id']!r}, turn {row['turn']}: {label!r} is none of {', '.join(labels)}."
+                    f"Dialogue {row['dialogue_id']!r}, turn {row['turn']}: "
+                    f"{label!r} is not one of {', '.join(labels)}."
                 )
     return np.array([ids[row["emotion"]] for row in rows]), np.array([ids[row["predicted"]] for row in rows])
 
 
 def annotated(rows: Iterable[Row]) -> list[Row]:
-    """The rows that can be scored."""
+    """The rows with an annotated emotion, which can be scored."""
     return [row for row in rows if row["emotion"] is not None]
 
 
 def counts_of(rows: Sequence[Row], labels: Sequence[str]) -> np.ndarray:
-    """Confusion counts (D, C, C) of each dialogue with an annotated turn, rows are
-    references, dialogues by sorted id.
+    """Confusion counts (D, C, C) of the dialogues with an annotated turn, sorted by id.
+
+    Rows are the annotated labels, columns the predicted ones.
     """
     scored = annotated(rows)
     return dialogue_counts(

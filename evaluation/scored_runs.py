@@ -1,6 +1,4 @@
-"""Runs by name: the prediction files that a command-line argument means, with the seed
-and dataset version of each.
-"""
+"""Find runs by a command-line argument, with their predictions and seeds."""
 
 import glob
 import itertools
@@ -16,8 +14,7 @@ from ..files.guard import parse_json
 from .packed_cells import PackedStudy, packed_study
 from .predictions import label_names, read_predictions, turn_key
 
-# Where a run keeps a split's predictions, and the figures that say which version of the
-# corpus they are on.
+# The files of a split: its predictions, and its figures with the corpus version.
 FILES = {
     "test": ("test_predictions.jsonl", "test_metrics.json"),
     "validation": ("predictions.jsonl", "metrics.json"),
@@ -28,9 +25,7 @@ _SEED = re.compile(r"seed[-_ ]?(\d+)")
 
 @dataclass(frozen=True)
 class ScoredRun:
-    """One run's predictions; `seed` and `dataset_version` are None where nothing tells
-    them.
-    """
+    """The predictions of a run; `seed` and `dataset_version` are None if unknown."""
 
     path: Path
     rows: list[dict[str, Any]]
@@ -39,11 +34,15 @@ class ScoredRun:
 
 
 def find_runs(argument: str, split: str = "test") -> list[ScoredRun]:
-    """The runs of one system, by seed: a prediction file, a run folder, a folder of such,
-    a glob, or a list with commas.
+    """Find the runs of one system, sorted by seed.
+
+    Args:
+        argument: A prediction file, a run folder, a folder of run folders, a glob, or
+            several of them with commas.
+        split: `test` or `validation`.
 
     Raises:
-        EmoNetError: where nothing is found, or a seed is there twice.
+        EmoNetError: if nothing is found, or two runs have the same seed.
     """
     parts = (
         [argument]
@@ -53,7 +52,7 @@ def find_runs(argument: str, split: str = "test") -> list[ScoredRun]:
     found = [
         run
         for part in parts
-        for run in _packed_runs(part, split) or [_scored_run(f, split) for f in _files(part, split)]
+        for run in _packed_runs(part, split) or [_scored_run(file, split) for file in _files(part, split)]
     ]
     runs = sorted(
         {run.path: run for run in found}.values(), key=lambda run: (run.seed is None, run.seed or 0)
@@ -61,13 +60,14 @@ def find_runs(argument: str, split: str = "test") -> list[ScoredRun]:
     for run, after in itertools.pairwise(runs):
         if run.seed is not None and run.seed == after.seed:
             raise EmoNetError(
-                f"{argument}: seed {run.seed} is there twice, {run.path} and {after.path}; name one system's runs."
+                f"{argument}: seed {run.seed} is there twice, {run.path} and {after.path}; "
+                "give the runs of one system."
             )
     return runs
 
 
 def study_roots(runs: Sequence[ScoredRun]) -> list[Path]:
-    """The results folders of the runs that are cells of a study."""
+    """The results folders of those runs that are cells of a study."""
     parents = (run.path.resolve().parents for run in runs)
     return list(
         dict.fromkeys(
@@ -79,58 +79,66 @@ def study_roots(runs: Sequence[ScoredRun]) -> list[Path]:
 def pair_by_seed(
     first: Sequence[ScoredRun], second: Sequence[ScoredRun]
 ) -> list[tuple[ScoredRun, ScoredRun]]:
-    """Runs of the same seed side by side; one run against one run is a pair as it is.
+    """Pair the runs of two systems by seed; two single runs always are a pair.
 
     Raises:
-        EmoNetError: for a run without a known seed among several, or a seed that one side
-            lacks.
+        EmoNetError: for a run of unknown seed among several, or a seed that only one
+            system has.
     """
     if len(first) == len(second) == 1:
         return [(first[0], second[0])]
     for run in (*first, *second):
         if run.seed is None:
             raise EmoNetError(
-                f"{run.path}: its seed is unknown, so it has no partner; keep run.json beside it or name it seed-N."
+                f"{run.path}: its seed is unknown, so it cannot be paired; "
+                "keep run.json beside it or name it seed-N."
             )
     a, b = ({run.seed or 0: run for run in side} for side in (first, second))
     if a.keys() != b.keys():
-        lacks = [
-            f"{name} lacks seed {_listed(lack)}"
-            for name, lack in (("A", b.keys() - a), ("B", a.keys() - b))
-            if lack
+        unpaired = [
+            f"{name} lacks seed {_listed(seeds)}"
+            for name, seeds in (("A", b.keys() - a), ("B", a.keys() - b))
+            if seeds
         ]
         raise EmoNetError(
-            f"Runs are paired by seed, and {' and '.join(lacks)}: train them, or name the others alone."
+            f"Runs are paired by seed, and {' and '.join(unpaired)}: "
+            "train them, or give the other seeds only."
         )
     return [(a[seed], b[seed]) for seed in sorted(a)]
 
 
 def check_same_test_set(first: ScoredRun, second: ScoredRun) -> None:
-    """EmoNetError, saying what differs, unless both runs are scored on the same turns
-    with the same annotation.
+    """Check that both runs are scored on the same turns with the same annotation.
+
+    Raises:
+        EmoNetError: naming the difference.
     """
-    if reason := _what_differs(first, second):
+    if reason := _difference(first, second):
         raise EmoNetError(
-            f"{first.path} and {second.path} are results on different test sets and cannot be compared: {reason}."
+            f"{first.path} and {second.path} are results on different test sets "
+            f"and cannot be compared: {reason}."
         )
 
 
-def _what_differs(first: ScoredRun, second: ScoredRun) -> str | None:
+def _difference(first: ScoredRun, second: ScoredRun) -> str | None:
     if first.dataset_version and second.dataset_version and first.dataset_version != second.dataset_version:
         return (
             f"the dataset is {first.dataset_version} in the first and {second.dataset_version} in the second"
         )
     a, b = ({turn_key(row): row["emotion"] for row in run.rows} for run in (first, second))
-    reason = _alone({key[0] for key in a}, {key[0] for key in b}, "dialogues")
-    reason = reason or _alone(
+    reason = _only_in_one({key[0] for key in a}, {key[0] for key in b}, "dialogues")
+    reason = reason or _only_in_one(
         {f"{key[0]}:{key[1]}" for key in a}, {f"{key[0]}:{key[1]}" for key in b}, "turns"
     )
     if reason:
         return reason
-    if other := [key for key in a if a[key] != b[key]]:
-        dialogue, turn = other[0]
-        emotions = f"{a[other[0]]} in the first and {b[other[0]]} in the second"
-        return f"the annotations of {len(other)} of {len(a)} turns (dialogue {dialogue}, turn {turn}: {emotions})"
+    if changed := [key for key in a if a[key] != b[key]]:
+        dialogue, turn = changed[0]
+        emotions = f"{a[changed[0]]} in the first and {b[changed[0]]} in the second"
+        return (
+            f"the annotations of {len(changed)} of {len(a)} turns "
+            f"(dialogue {dialogue}, turn {turn}: {emotions})"
+        )
     if all(run.rows[0].get("scores") for run in (first, second)):
         labels = [label_names(run.rows) for run in (first, second)]
         if set(labels[0]) != set(labels[1]):
@@ -140,22 +148,23 @@ def _what_differs(first: ScoredRun, second: ScoredRun) -> str | None:
     return None
 
 
-def _alone(first: set[str], second: set[str], what: str) -> str | None:
-    """Which of them one side has alone, if any."""
+def _only_in_one(first: set[str], second: set[str], kind: str) -> str | None:
+    """Describe the items that only one of the runs has, if any."""
     for one, other, name in ((first, second, "first"), (second, first, "second")):
-        if lone := one - other:
-            return f"the {name} alone has the {what} {_listed(lone)}"
+        if items := one - other:
+            return f"the {name} alone has the {kind} {_listed(items)}"
     return None
 
 
 def _listed(items: Collection[Any], most: int = 4) -> str:
-    shown = sorted(items)[:most]
-    return ", ".join(map(str, shown)) + (f" … ({len(items)} in all)" if len(items) > most else "")
+    listed = sorted(items)[:most]
+    return ", ".join(map(str, listed)) + (f" … ({len(items)} in all)" if len(items) > most else "")
 
 
 def _packed_runs(part: str, split: str) -> list[ScoredRun]:
-    """The packed cells that an argument names as it would their folders: a cell, a row,
-    or a pattern.
+    """The packed cells that an argument names as if they were folders.
+
+    It may name a cell, a row or a pattern.
     """
     path = Path(part)
     if path.exists():
@@ -163,16 +172,16 @@ def _packed_runs(part: str, split: str) -> list[ScoredRun]:
     for root in path.parents:
         if packed := packed_study(root):
             pattern = path.relative_to(root).as_posix()
-            hits = [
+            matches = [
                 cell
                 for cell in packed.paths
                 if fnmatchcase(cell, pattern) or fnmatchcase(cell, f"{pattern}/*")
             ]
-            if not hits:
+            if not matches:
                 raise EmoNetError(
                     f"{part}: {root} holds no such cell; one is, for example, {packed.paths[0]}."
                 )
-            return [_packed_run(root, packed, cell, split) for cell in hits]
+            return [_packed_run(root, packed, cell, split) for cell in matches]
     return []
 
 
@@ -187,7 +196,7 @@ def _packed_run(root: Path, packed: PackedStudy, cell: str, split: str) -> Score
 
 
 def _files(part: str, split: str) -> list[Path]:
-    """The prediction files under one name of an argument."""
+    """The prediction files of one part of an argument."""
     path = Path(part)
     if path.is_file():
         return [path]
@@ -211,21 +220,23 @@ def _below(folder: Path, split: str) -> list[Path]:
     if not found:
         name = FILES[split][0]
         raise EmoNetError(
-            f"{folder}: neither it nor a folder in it holds {name}; "
-            f"`emonet evaluate --model {folder} --dataset … --split {split} --predictions {folder / name}` writes it."
+            f"{folder}: neither it nor a folder in it holds {name}; `emonet evaluate --model {folder} "
+            f"--dataset … --split {split} --predictions {folder / name}` writes it."
         )
     return found
 
 
 def _scored_run(file: Path, split: str) -> ScoredRun:
-    """The file's seed is what its name says, else its run's, else what its folder's name
-    says.
+    """Read a prediction file.
+
+    The seed comes from the file's name, else from its run.json, else from its folder's
+    name.
     """
-    named, folder = _SEED.search(file.name), _SEED.search(file.resolve().parent.name)
+    in_name, in_folder = _SEED.search(file.name), _SEED.search(file.resolve().parent.name)
     seed = (
-        int(named[1])
-        if named
-        else _json(file.with_name("run.json")).get("seed", int(folder[1]) if folder else None)
+        int(in_name[1])
+        if in_name
+        else _json(file.with_name("run.json")).get("seed", int(in_folder[1]) if in_folder else None)
     )
     name, figures = FILES[split]
     version = (
@@ -242,7 +253,7 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         content = parse_json(path.read_text("utf-8"))
     except ValueError as error:
-        raise EmoNetError(f"{path}: no JSON ({error}); restore the file or delete it.") from error
+        raise EmoNetError(f"{path}: not JSON ({error}); restore the file or delete it.") from error
     if not isinstance(content, dict) or not isinstance(content.get("seed", 0), int | None):
-        raise EmoNetError(f"{path} is not as a run writes it; restore the file or delete it.")
+        raise EmoNetError(f"{path} is not a file that a run writes; restore it or delete it.")
     return content

@@ -1,6 +1,4 @@
-"""Find a study's finished cells, packed or in folders, and check that they are those it
-asks for.
-"""
+"""Find the finished cells of a study and check that they match it."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -27,14 +25,14 @@ CELL_FILES = (RUN, VALIDATION, TEST, *PREDICTIONS.values())
 
 @dataclass(frozen=True)
 class FinishedCell:
-    """A cell as it was measured.
+    """The results of a cell.
 
     Attributes:
-        folder: Its place below the results, which need not exist: packed cells lie in two
-            files for all.
-        run: Its run.json, with every epoch's validation figures. validation / test: Its
-            splits' figures.
-        packed: The files that hold it, or None where it has a folder of its own.
+        folder: The cell's folder in the results; it does not exist for packed cells.
+        run: The content of `run.json`, with the validation figures of every epoch.
+        validation: Figures on the validation split.
+        test: Figures on the test split.
+        packed: The packed files that hold the cell, or None if it has a folder.
     """
 
     folder: Path
@@ -50,21 +48,21 @@ class FinishedCell:
         return self.packed.rows("/".join(self.folder.parts[-3:]), split)
 
     def speakers(self) -> dict[str, Any] | None:
-        """The dataset's `speakers.json`: who has an id, from the training turns."""
+        """The dataset's `speakers.json`: the speakers of the training turns."""
         if self.packed is not None:
             return self.packed.speakers("/".join(self.folder.parts[-3:]))
         file = self.folder.parents[1] / "speakers.json"
         return read_json(file) if file.is_file() else None
 
-    def whole(self) -> PackedCell:
-        """Everything of the cell, as the packed form takes it."""
+    def as_packed(self) -> PackedCell:
+        """The whole cell in the form that is packed."""
         documents = {"run": self.run, "validation": self.validation, "test": self.test}
         rows = {split: self.predictions(split) for split in PREDICTIONS}
         return PackedCell("/".join(self.folder.parts[-3:]), documents, self.speakers(), rows)
 
 
 def cell_folders(root: Path) -> list[str]:
-    """The cells of a results folder that have a folder of their own."""
+    """The cells of a results folder that are stored as folders."""
     return sorted(
         folder.relative_to(root).as_posix() for folder in root.glob("[!.]*/*/seed-*") if folder.is_dir()
     )
@@ -77,18 +75,24 @@ def cell_paths(root: Path) -> list[str]:
 
 
 def stored_cell(root: Path, path: str, folders: bool = True) -> FinishedCell | None:
-    """The cell of that path, or None; its folder, if there is one, is newer than a packed
-    one and read unless `folders` is False.
+    """Read the cell at `path`, or return None if there is none.
+
+    A cell with a folder is newer than its packed form: the folder is read.
+
+    Args:
+        root: The results folder.
+        path: The cell, as `dataset/row/seed-N`.
+        folders: Whether to look for folders; if False, read packed cells only.
 
     Raises:
-        EmoNetError: for a folder that isn't whole.
+        EmoNetError: for a folder with missing files.
     """
     folder = root / path
     if folders and folder.exists():
         missing = [name for name in CELL_FILES if not (folder / name).is_file()]
         if missing:
             raise EmoNetError(
-                f"The cell {path} is not whole: it lacks {', '.join(missing)}. {_way_out(root, path)}"
+                f"The cell {path} is incomplete: {', '.join(missing)} missing. {_remedy(root, path)}"
             )
         return FinishedCell(folder, *(read_json(folder / name) for name in (RUN, VALIDATION, TEST)))
     packed = packed_study(root)
@@ -98,13 +102,13 @@ def stored_cell(root: Path, path: str, folders: bool = True) -> FinishedCell | N
     return FinishedCell(folder, documents["run"], documents["validation"], documents["test"], packed)
 
 
-def _way_out(root: Path, path: str) -> str:
-    deleted = f", or delete {root / path}" if (root / path).exists() else ""
-    return f"Run it anew with --fresh '{path}'{deleted}."
+def _remedy(root: Path, path: str) -> str:
+    delete = f", or delete {root / path}" if (root / path).exists() else ""
+    return f"Run it again with --fresh '{path}'{delete}."
 
 
-def asked_of(cell: Cell) -> dict[str, Any]:
-    """What the study file says about a cell."""
+def settings_of(cell: Cell) -> dict[str, Any]:
+    """The settings of a cell in the study file."""
     return {
         "dataset": cell.dataset,
         "backbone": backbone_name(cell.backbone),
@@ -116,8 +120,10 @@ def asked_of(cell: Cell) -> dict[str, Any]:
 
 
 def recipe_of(cell: Cell, dataset_version: str, is_decoder: bool, num_layers: int) -> dict[str, Any]:
-    """All that decides a cell's result: the study's words with the preset's, the corpus
-    version and this package's.
+    """Everything that determines a cell's result.
+
+    That is its settings, completed by the preset's, and the versions of corpus and
+    package.
     """
     preset = cell.row.preset
     if preset in PROMPTED_PRESETS:
@@ -126,72 +132,85 @@ def recipe_of(cell: Cell, dataset_version: str, is_decoder: bool, num_layers: in
         config = {**preset_config(preset, is_decoder, num_layers), **cell.row.config}
         training = preset_training(preset, is_decoder)
     recipe = {
-        **asked_of(cell),
+        **settings_of(cell),
         "config": config,
         "training": {**training, **cell.row.training},
         "dataset_version": dataset_version,
         "emonet": PACKAGE_VERSION,
     }
-    return json.loads(json.dumps(recipe))
+    return _as_json(recipe)
 
 
 def read_cell(root: Path, cell: Cell, recipe: Mapping[str, Any] | None = None) -> FinishedCell | None:
-    """The finished cell in the results folder `root`, or None where there is none.
+    """Read a finished cell from a results folder, or return None if there is none.
 
     Args:
-        recipe: What it must have been made by; without it (no corpus at hand) only the
-            study's own words are compared.
+        root: The results folder.
+        cell: The cell of the study.
+        recipe: What the cell must have been made with; without it (no corpus available),
+            only the settings in the study file are compared.
 
     Raises:
-        EmoNetError: for a cell that was made otherwise or isn't whole, naming what
-            differs and the way out.
+        EmoNetError: for a cell that does not match or is incomplete, naming the
+            differences and how to go on.
     """
     stored = stored_cell(root, cell.path)
     if stored is None:
         return None
-    expected = asked_of(cell) if recipe is None else recipe
-    found = stored.run.get("cell", {})
-    if reasons := _differences(json.loads(json.dumps(expected)), found, whole=recipe is not None):
+    expected = _as_json(settings_of(cell) if recipe is None else recipe)
+    differences = _differences(expected, stored.run.get("cell", {}), exact=recipe is not None)
+    if differences:
         raise EmoNetError(
-            f"The cell {cell.path} is another than the study asks for: {'; '.join(reasons)}. {_way_out(root, cell.path)}"
+            f"The cell {cell.path} does not match the study: {'; '.join(differences)}. "
+            f"{_remedy(root, cell.path)}"
         )
     return stored
 
 
 def matching(cells: Sequence[Cell], patterns: Sequence[str]) -> list[Cell]:
-    """The cells whose path, or a folder above it, matches one of the patterns
-    (`emorynlp/context`, `*/seed-3`).
+    """Select the cells whose path, or a folder above it, matches one of the patterns.
+
+    Args:
+        cells: The cells of the study.
+        patterns: For example `emorynlp/context` or `*/seed-3`.
 
     Raises:
         EmoNetError: for a pattern that no cell matches.
     """
     found: dict[str, Cell] = {}
     for pattern in patterns:
-        hits = [
+        matches = [
             cell
             for cell in cells
             if fnmatchcase(cell.path, pattern) or fnmatchcase(cell.path, f"{pattern.rstrip('/')}/*")
         ]
-        if not hits:
+        if not matches:
             raise EmoNetError(
                 f"{pattern!r} matches no cell of the study; a cell is, for example, {cells[0].path}."
             )
-        found.update({cell.path: cell for cell in hits})
+        found.update({cell.path: cell for cell in matches})
     return list(found.values())
 
 
-def _differences(expected: Mapping[str, Any], found: Mapping[str, Any], whole: bool) -> list[str]:
-    """What differs, as `key is X there and Y here`; unless `whole`, only keys that are
-    expected count.
+def _differences(expected: Mapping[str, Any], found: Mapping[str, Any], exact: bool) -> list[str]:
+    """The differences as `key is X instead of Y`.
+
+    Keys that are found but not expected count only if `exact`.
     """
-    here, there = _flat(expected), _flat(found)
-    keys = [*here, *(key for key in there if whole and key not in here)]
+    wanted, actual = _flat(expected), _flat(found)
+    keys = [*wanted, *(key for key in actual if exact and key not in wanted)]
     absent = "not set"
     return [
-        f"{key} is {there.get(key, absent)!r} there and {here.get(key, absent)!r} here"
+        f"{key} is {actual.get(key, absent)!r} instead of {wanted.get(key, absent)!r}"
         for key in keys
-        if here.get(key, absent) != there.get(key, absent)
+        if wanted.get(key, absent) != actual.get(key, absent)
     ]
+
+
+def _as_json(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values as they come back from a JSON file: tuples become lists."""
+    content: dict[str, Any] = json.loads(json.dumps(values))
+    return content
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

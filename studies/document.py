@@ -19,7 +19,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Table:
-    """The first `text_columns` are text, the others are figures and stand at the right."""
+    """A table; columns after the first `text_columns` are figures, aligned right."""
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -38,7 +38,7 @@ Block = Heading | Text | Table | Picture
 
 
 def as_markdown(blocks: Iterable[Block]) -> str:
-    """The document as GitHub's Markdown; pictures are links."""
+    """The document as GitHub Markdown; pictures are links."""
     return "\n\n".join(map(_markdown, blocks)) + "\n"
 
 
@@ -49,6 +49,6 @@ def _markdown(block: Block) -> str:
         return block.text
     if isinstance(block, Picture):
         return f"![{block.caption}]({block.file})\n\n*{block.caption}*"
-    sides = [":--" if column < block.text_columns else "--:" for column in range(len(block.header))]
-    lines = [block.header, sides, *block.rows]
+    alignments = [":--" if column < block.text_columns else "--:" for column in range(len(block.header))]
+    lines = [block.header, alignments, *block.rows]
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)

@@ -1,6 +1,4 @@
-"""The pictures of a study's report, as PNG: in percent, in colours that the colour-blind
-tell apart (Okabe & Ito 2008).
-"""
+"""Plot the pictures of a study's report as PNG, in percent."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,14 +12,16 @@ from ..evaluation.compare import p_text
 from ..evaluation.pictures import save_picture
 from .table import DatasetTable
 
+# Colour-blind people can tell these colours apart (Okabe & Ito 2008).
 BLUE, ORANGE, GREY, SKY = "#0072B2", "#D55E00", "#7F7F7F", "#56B4E9"
 _DPI = 100
 _COLUMNS = 4
 
 
 def plot_forest(path: Path, table: DatasetTable, reference: str) -> None:
-    """Every row's difference from the reference with its interval; filled where p is
-    below 0.05 after Holm's correction.
+    """Plot each row's difference from the reference with its interval.
+
+    A marker is filled if p is below 0.05 after Holm's correction.
     """
     found = [
         (row.name, row.against, row.p_holm)
@@ -30,14 +30,16 @@ def plot_forest(path: Path, table: DatasetTable, reference: str) -> None:
     ]
     figure, axes = _figure(10.5, 1.3 + 0.32 * len(found))
     axes.axvline(0, color=GREY, linewidth=1)
-    for place, (_, each, p) in enumerate(found):
-        middle, low, high = (100 * value for value in (each.difference, each.low, each.high))
-        axes.plot([low, high], [place, place], color=BLUE, linewidth=1.8, solid_capstyle="butt")
-        axes.plot(middle, place, "o", color=BLUE, markerfacecolor=BLUE if p < 0.05 else "white", markersize=7)
+    for index, (_, comparison, p) in enumerate(found):
+        middle, low, high = (
+            100 * value for value in (comparison.difference, comparison.low, comparison.high)
+        )
+        axes.plot([low, high], [index, index], color=BLUE, linewidth=1.8, solid_capstyle="butt")
+        axes.plot(middle, index, "o", color=BLUE, markerfacecolor=BLUE if p < 0.05 else "white", markersize=7)
         text = f"{middle:+6.2f} [{low:+6.2f}, {high:+6.2f}]  p {p_text(p)}"
         axes.annotate(
             text,
-            (1.01, place),
+            (1.01, index),
             xycoords=("axes fraction", "data"),
             va="center",
             fontsize=9,
@@ -57,21 +59,26 @@ def plot_forest(path: Path, table: DatasetTable, reference: str) -> None:
 def plot_per_class(
     path: Path, figures: Mapping[str, np.ndarray], labels: Sequence[str], reference: str
 ) -> None:
-    """Bars of every row's F1 by emotion; `figures` is row → (S, C), fractions; the line
-    is the reference's mean.
+    """Plot each row's F1 by emotion as bars, with a line at the reference's mean.
+
+    Args:
+        path: The PNG.
+        figures: Row → (S, C): F1 by seed and emotion, as fractions.
+        labels: The emotions.
+        reference: The name of the reference row.
     """
     names = list(figures)
     figure, panels = _figure(
         2.2 + 1.55 * len(labels), 1.3 + 0.3 * len(names), 1, len(labels), sharey=True, sharex=True
     )
-    for number, (axes, label) in enumerate(zip(panels.flat, labels, strict=True)):
-        means = [100 * figures[name][:, number].mean() for name in names]
+    for index, (axes, label) in enumerate(zip(panels.flat, labels, strict=True)):
+        means = [100 * figures[name][:, index].mean() for name in names]
         colours = [GREY if name == reference else BLUE for name in names]
         axes.barh(range(len(names)), means, color=colours, height=0.72)
         if reference in figures:
-            axes.axvline(100 * figures[reference][:, number].mean(), color=ORANGE, linewidth=1.2)
-        for place, value in enumerate(means):
-            axes.text(value + 1, place, f"{value:.0f}", va="center", fontsize=8)
+            axes.axvline(100 * figures[reference][:, index].mean(), color=ORANGE, linewidth=1.2)
+        for position, value in enumerate(means):
+            axes.text(value + 1, position, f"{value:.0f}", va="center", fontsize=8)
         axes.set_title(label, fontsize=11)
         axes.spines[["top", "right"]].set_visible(False)
     highest = max(100 * float(values.mean(0).max()) for values in figures.values())
@@ -83,8 +90,12 @@ def plot_per_class(
 
 
 def plot_confusions(path: Path, counts: Mapping[str, np.ndarray], labels: Sequence[str]) -> None:
-    """A confusion matrix a row: percent of the annotated emotion's turns, over all seeds;
-    `counts` is row → (C, C).
+    """Plot a confusion matrix for each row, in percent of the annotated emotion's turns.
+
+    Args:
+        path: The PNG.
+        counts: Row → (C, C): annotated × predicted, summed over seeds.
+        labels: The emotions.
     """
     figure, panels = _grid(len(counts), 2.9, 2.9, sharex=True, sharey=True)
     for axes, (name, matrix) in zip(panels, counts.items(), strict=False):
@@ -109,12 +120,17 @@ def plot_learning_curves(
     title: str,
     scale: float = 1,
 ) -> None:
-    """Validation by epoch, a panel a row: every seed thin, their mean thick, the
-    reference's mean dashed.
+    """Plot validation figures by epoch, one panel for each row.
+
+    Seeds are thin lines, their mean is thick, the reference's mean is dashed.
 
     Args:
-        epochs: Row → for each seed the `epochs` of its run.json. key: The figure drawn,
-            times `scale`.
+        path: The PNG.
+        epochs: Row → for each seed the `epochs` of its run.json.
+        reference: The name of the reference row.
+        key: The figure to plot.
+        title: The title of the vertical axis.
+        scale: A factor for the figure.
     """
     curves = {name: [_curve(seed, key, scale) for seed in seeds] for name, seeds in epochs.items()}
     figure, panels = _grid(len(curves), 2.7, 2.0, sharex=True, sharey=True)
@@ -132,18 +148,19 @@ def plot_learning_curves(
 
 
 def plot_reliability(path: Path, results: Mapping[str, Calibration]) -> None:
-    """How often a confidence is right, a panel a system; the diagonal is what it should
-    be, the grey bars are where turns lie.
+    """Plot accuracy against confidence, one panel for each system.
+
+    The diagonal is perfect calibration; grey bars show the share of turns in each bin.
     """
     figure, panels = _grid(len(results), 3.4, 3.4, sharex=True, sharey=True)
     for axes, (name, result) in zip(panels, results.items(), strict=False):
         middles, width = 100 * (result.edges[:-1] + result.edges[1:]) / 2, 100 * np.diff(result.edges)
         axes.bar(middles, 100 * result.n / result.n.sum(), width, color="#D9D9D9", label="share of turns")
-        some = result.n > 0
+        filled = result.n > 0
         axes.plot([0, 100], [0, 100], color=GREY, linewidth=1, linestyle="--", label="calibrated")
         axes.plot(
-            100 * result.confidence[some],
-            100 * result.accuracy[some],
+            100 * result.confidence[filled],
+            100 * result.accuracy[filled],
             "o-",
             color=BLUE,
             markersize=5,
@@ -165,20 +182,16 @@ def _figure(width: float, height: float, *shape: int, **options: Any) -> tuple[A
 
 
 def _grid(panels: int, width: float, height: float, **options: Any) -> tuple[Any, list[Any]]:
-    """A figure with at least `panels` panels, row by row; those that are left over are
-    hidden.
-    """
+    """A figure with `panels` visible panels, row by row."""
     columns = min(panels, _COLUMNS)
     lines = math.ceil(panels / columns)
     figure, axes = _figure(0.6 + width * columns, 0.6 + (height + 0.35) * lines, lines, columns, **options)
-    places = list(axes.flat)
-    for left in places[panels:]:
-        left.set_visible(False)
-    for above in places[
-        max(panels - columns, 0) : panels
-    ]:  # the last panel of a column says what its ticks are
-        above.tick_params(labelbottom=True)
-    return figure, places[:panels]
+    grid = list(axes.flat)
+    for unused in grid[panels:]:
+        unused.set_visible(False)
+    for lowest in grid[max(panels - columns, 0) : panels]:  # in an incomplete last row too
+        lowest.tick_params(labelbottom=True)
+    return figure, grid[:panels]
 
 
 def _curve(epochs: Sequence[Mapping[str, Any]], key: str, scale: float) -> tuple[list[float], list[float]]:
@@ -187,7 +200,7 @@ def _curve(epochs: Sequence[Mapping[str, Any]], key: str, scale: float) -> tuple
 
 
 def _mean_curve(curves: Sequence[tuple[list[float], list[float]]]) -> tuple[list[float], list[float]]:
-    """The mean over seeds at the epochs that all of them have."""
+    """The mean over seeds at the epochs that all seeds have."""
     shared = min(curves, key=lambda curve: len(curve[0]))[0]
     tables = [dict(zip(*curve, strict=True)) for curve in curves]
     kept = [epoch for epoch in shared if all(epoch in table for table in tables)]

@@ -1,6 +1,4 @@
-"""What papers report for the systems of the field, and on what terms: never a figure
-without its test set and selection.
-"""
+"""Published figures of ERC systems, each with its test set and model selection."""
 
 from dataclasses import dataclass
 
@@ -11,13 +9,15 @@ FULL, ALIGNED, UNKNOWN = "full", "aligned", "not stated"
 
 @dataclass(frozen=True)
 class Published:
-    """A figure of the literature.
+    """A published figure.
 
     Attributes:
-        weighted_f1: In percent, as a text, for some sources give several. test_set: Of
-            EmoryNLP, `full` or `aligned`; with a question mark where that is likely and
-            not stated. selection: How the epoch was chosen. backbone / runs: On what, and
-                how often.
+        weighted_f1: In percent, as text: some sources give several figures.
+        test_set: For EmoryNLP, `full` or `aligned`; a question mark means that it is
+            likely but not stated.
+        selection: How the epoch was chosen.
+        backbone: The encoder or the features.
+        runs: The number of trainings.
     """
 
     weighted_f1: str
@@ -85,8 +85,6 @@ PUBLISHED: dict[str, dict[str, Published]] = {
 
 
 def published(preset: str, dataset_version: str) -> Published | None:
-    """What the system behind a preset reports for the corpus of a dataset version; None
-    where nothing is known.
-    """
+    """The published figure of a preset's system on a corpus, or None if unknown."""
     corpus = "emorynlp" if dataset_version.startswith("emorynlp") else dataset_version.split("-")[0]
     return PUBLISHED.get(preset.removesuffix("-frozen").removesuffix("-finetuned"), {}).get(corpus)

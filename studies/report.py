@@ -1,4 +1,4 @@
-"""Write a study's report from its finished cells: `report.md`, `table.json` and `plots/`."""
+"""Write a study's report: `report.md`, `table.json` and `plots/`."""
 
 import json
 from pathlib import Path
@@ -22,35 +22,43 @@ PLOTS = "plots"
 def write_study_report(
     study: Study, output_dir: str | Path, resamples: int = RESAMPLES
 ) -> list[DatasetTable]:
-    """Write the report of the cells that are finished; what is missing is said in it.
-    Nothing is trained, no corpus is read.
+    """Write the report of the finished cells; it also lists the missing ones.
+
+    Nothing is trained, and no corpus is read.
+
+    Args:
+        study: The study.
+        output_dir: Its results folder.
+        resamples: Of the bootstrap and the permutation test.
+
+    Returns:
+        The table of each dataset.
 
     Raises:
-        EmoNetError: for cells that are not the study's, or of different versions; see
+        EmoNetError: for cells that do not match the study, or of different versions; see
             [`dataset_table`].
     """
     root = Path(output_dir)
     (root / PLOTS).mkdir(parents=True, exist_ok=True)
     stored = set(cell_paths(root))
-    begun = {cell.dataset for cell in study.cells() if cell.path in stored}
+    started = {cell.dataset for cell in study.cells() if cell.path in stored}
     tables = [
         dataset_table(study, dataset, root, resamples)
         for dataset in study.datasets
-        if dataset in begun or not begun
+        if dataset in started or not started
     ]
     blocks: list[Block] = [
         Heading(1, study.name),
         *([Text(study.note)] if study.note else []),
         _method(study, resamples),
     ]
-    if absent := [dataset for dataset in study.datasets if dataset not in begun]:
+    if absent := [dataset for dataset in study.datasets if dataset not in started]:
         blocks.append(Text(f"**Missing:** no finished cell of {', '.join(absent)}."))
     for table in tables:
         blocks += _dataset_blocks(study, table, root)
     blocks += _rows_blocks(study)
-    write_json(
-        root / STUDY_FILE, study.source
-    )  # its note or reference may be another than when the cells were run
+    # Note and reference may have changed since the cells were run.
+    write_json(root / STUDY_FILE, study.source)
     (root / "report.md").write_text(as_markdown(blocks), "utf-8")
     document = {
         "study": study.name,
@@ -72,11 +80,13 @@ def _as_json(study: Study, table: DatasetTable) -> dict[str, Any]:
 
 def _method(study: Study, resamples: int) -> Text:
     return Text(
-        "Figures are percent on the test set, mean ± standard deviation over seeds; the epoch was chosen on validation. "
-        f"Intervals are 95 % percentile intervals of a bootstrap over dialogues ({resamples:,} resamples, the mean over seeds in "
-        f"each). Differences are from “{study.reference}” with the same seeds on the same dialogues: their intervals are of the "
-        "paired bootstrap, p is of the paired permutation test over dialogues (two-sided), and p (Holm) is corrected over the "
-        "rows of a table. They speak of these trained models on new dialogues; how much a seed changes is the deviation."
+        "Figures are percent on the test set, mean ± standard deviation over seeds; the epoch was chosen on "
+        "validation. Intervals are 95 % percentile intervals of a bootstrap over dialogues "
+        f"({resamples:,} resamples, the mean over seeds in each). Differences are from “{study.reference}” "
+        "with the same seeds on the same dialogues: their intervals are of the paired bootstrap, p is of the "
+        "paired permutation test over dialogues (two-sided), and p (Holm) is corrected over the rows of a "
+        "table. They speak of these trained models on new dialogues; how much a seed changes is the "
+        "deviation."
     )
 
 
@@ -86,7 +96,10 @@ def _dataset_blocks(study: Study, table: DatasetTable, root: Path) -> list[Block
     blocks.append(Table(_HEADER, [_table_row(row, study.reference) for row in table.rows.values()]))
     if any(row.against for row in table.rows.values()):
         plot_forest(plots / f"{prefix}-forest.png", table, study.reference)
-        caption = f"Differences from “{study.reference}” in points of weighted F1; filled where p (Holm) is below 0.05."
+        caption = (
+            f"Differences from “{study.reference}” in points of weighted F1; "
+            "filled where p (Holm) is below 0.05."
+        )
         blocks.append(Picture(f"{PLOTS}/{prefix}-forest.png", caption))
     if table.pairs:
         lines = [
@@ -113,9 +126,17 @@ def _dataset_blocks(study: Study, table: DatasetTable, root: Path) -> list[Block
 
 
 _HEADER = (
-    "row", "seeds", "weighted F1", "95 % interval", "difference [95 %]", "p", "p (Holm)", "macro F1", "accuracy",
+    "row",
+    "seeds",
+    "weighted F1",
+    "95 % interval",
+    "difference [95 %]",
+    "p",
+    "p (Holm)",
+    "macro F1",
+    "accuracy",
     "weighted F1, validation",
-)  # fmt: skip
+)
 
 
 def _table_row(row: RowResult, reference: str) -> list[str]:
@@ -139,18 +160,19 @@ def _table_row(row: RowResult, reference: str) -> list[str]:
 def _facts(study: Study, table: DatasetTable) -> str:
     rows = list(table.rows.values())
     interval, cells = rows[0].interval, [cell for row in rows for cell in row.cells.values()]
+    recipe = cells[0].run["cell"]
     versions = sorted(
         {f"{name} {cell.run['versions'][name]}" for cell in cells for name in ("torch", "transformers")}
     )
     return (
-        f"Test set of `{table.version}`: {interval.n_dialogues} dialogues, {interval.n_turns} annotated turns. Backbone "
-        f"`{cells[0].run['cell']['backbone']}`, {len(cells)} cells, seeds {', '.join(map(str, study.seeds))}; "
-        f"emonet {cells[0].run['cell']['emonet']}, {', '.join(versions)}."
+        f"Test set of `{table.version}`: {interval.n_dialogues} dialogues, {interval.n_turns} annotated "
+        f"turns. Backbone `{recipe['backbone']}`, {len(cells)} cells, "
+        f"seeds {', '.join(map(str, study.seeds))}; emonet {recipe['emonet']}, {', '.join(versions)}."
     )
 
 
 def _missing(study: Study, table: DatasetTable) -> list[Block]:
-    """What the study asks for and isn't there, stated."""
+    """The rows and seeds of the study without a finished cell."""
     lines = [
         f"“{row.name}” lacks seed {', '.join(map(str, row.missing))}"
         for row in table.rows.values()
@@ -166,7 +188,7 @@ def _missing(study: Study, table: DatasetTable) -> list[Block]:
 
 
 def _rows_blocks(study: Study) -> list[Block]:
-    """What each row is."""
+    """The preset and the settings of each row."""
     lines = [
         [row.name, f"`{row.preset}`", _settings(row.config), _settings(row.training)]
         for row in study.rows.values()
@@ -188,5 +210,5 @@ def _difference(result: Comparison) -> str:
 
 
 def _p(p: float) -> str:
-    """A p value for a table's cell."""
+    """A p value as a table cell."""
     return p_text(p).removeprefix("= ")

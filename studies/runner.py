@@ -1,5 +1,6 @@
-"""Running a study: every cell trained and scored once, in several processes; a kill at
-any moment costs only the open cells.
+"""Run a study: train and score each cell once, in several processes.
+
+A kill at any time loses only the cells that are running.
 """
 
 import contextlib
@@ -40,7 +41,7 @@ from .cells import PREDICTIONS, RUN, TEST, VALIDATION, matching, read_cell, reci
 from .packing import drop_cells, pack_study
 from .study import STUDY_FILE, Cell, Study, slug
 
-_OPEN = ".running"  # inside the results: cells in the making, and the lock
+_RUNNING = ".running"  # folder in the results with the running cells and the lock
 
 
 def run_study(
@@ -52,30 +53,32 @@ def run_study(
     only: Sequence[str] = (),
     progress: bool = True,
 ) -> dict[str, str]:
-    """Run the cells that are not finished yet; see [`read_cell`] for what counts as
-    finished.
+    """Run the cells that are not finished yet, as [`read_cell`] finds them.
 
-    Everything is checked before the first training: rows against the backbone, datasets,
-    and the finished cells, which are never mixed with others. While it runs, each cell
-    has a folder; in the end all are packed into two files.
+    Everything is checked before the first training: the rows against the backbone, the
+    datasets, and the finished cells. During the run each cell has a folder; at the end
+    all cells are packed into two files.
 
     Args:
-        jobs: Processes at a time; the cores are shared out among them.
-        fresh / only: Patterns of cells (`emorynlp/context`, `*/seed-3`) to run anew, or
-            to run alone.
+        study: The study.
+        output_dir: Its results folder.
+        jobs: Number of processes; they share the cores.
+        fresh: Patterns of cells to delete and run again (`emorynlp/context`, `*/seed-3`).
+        only: Patterns of cells to run; the others are left alone.
+        progress: Whether to show a progress bar.
 
     Returns:
         Cell → reason for the cells that failed; the others are finished.
 
     Raises:
-        EmoNetError: for anything that is wrong beforehand, or a worker that was killed.
+        EmoNetError: if a check fails before the run, or a worker is killed.
     """
     root = Path(output_dir)
     if jobs < 1:
-        raise EmoNetError(f"jobs={jobs}: at least one process is needed.")
+        raise EmoNetError(f"jobs={jobs} must be at least 1.")
     cells = matching(study.cells(), only) if only else study.cells()
     renewed = matching(cells, fresh) if fresh else []
-    with _alone_in(root) as scratch:
+    with _locked(root) as scratch:
         corpora = {cell.dataset: _corpus(cell) for cell in cells}
         recipes = _recipes(study, cells, corpora)
         drop_cells(root, [cell.path for cell in renewed])
@@ -101,11 +104,10 @@ def run_study(
 
 
 def run_cell(cell: Cell, recipe: Mapping[str, Any], target: Path, scratch: Path) -> str:
-    """Train and score one cell; its folder `target` appears at once and whole. Returns
-    its figures as text.
+    """Train and score one cell and return its figures as text.
 
-    Weights are made and deleted inside `scratch`, which is on the same file system as
-    `target`.
+    The folder `target` appears complete or not at all: everything is written inside
+    `scratch`, on the same file system, and the weights are deleted there.
     """
     with tempfile.TemporaryDirectory(dir=scratch) as temporary:
         run, ready = Path(temporary, "run"), Path(temporary, "cell")
@@ -120,7 +122,7 @@ def run_cell(cell: Cell, recipe: Mapping[str, Any], target: Path, scratch: Path)
                 config_overrides=cell.row.config,
                 training_overrides=cell.row.training,
                 progress=False,
-                calibrate=False,  # the report shows what calibration changes
+                calibrate=False,  # the report shows scores with and without
             )
             predictions = run / PREDICTIONS["test"].removesuffix(".gz")
             metrics = evaluate_run(
@@ -141,7 +143,7 @@ def run_cell(cell: Cell, recipe: Mapping[str, Any], target: Path, scratch: Path)
 def _outcomes(
     tasks: Sequence[tuple[Cell, Mapping[str, Any], Path, Path]], jobs: int
 ) -> Iterator[tuple[str, str, bool]]:
-    """(cell, what came out, whether it failed) of each task, as they finish."""
+    """(cell, figures or error, whether it failed) of each task, as they finish."""
     if jobs == 1:
         for task in tasks:
             yield _outcome(*task)
@@ -158,13 +160,13 @@ def _outcomes(
         try:
             for future in as_completed(futures):
                 yield future.result()
-        except BaseException as error:  # Ctrl-C as well: the open cells are not waited for
+        except BaseException as error:  # Ctrl-C too: do not wait for running cells
             for process in set(multiprocessing.active_children()) - others:
                 process.terminate()
             if isinstance(error, BrokenProcessPool):
                 raise EmoNetError(
-                    f"A process of the {jobs} was killed, perhaps for memory. Run the same command again with fewer --jobs: "
-                    "finished cells are kept."
+                    f"One of the {jobs} processes was killed, perhaps for lack of memory. Run the same "
+                    "command again with fewer --jobs: finished cells are kept."
                 ) from error
             raise
 
@@ -179,9 +181,7 @@ def _outcome(cell: Cell, recipe: Mapping[str, Any], target: Path, scratch: Path)
 
 
 def _set_up_worker(threads: int) -> None:
-    """A worker: with its share of the cores, deaf to Ctrl-C (its parent ends it), and
-    gone when its parent is.
-    """
+    """Set a worker's threads; it leaves Ctrl-C to its parent and ends with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -197,9 +197,7 @@ def _end_with_parent() -> None:
 def _recipes(
     study: Study, cells: Iterable[Cell], corpora: Mapping[str, Conversations]
 ) -> dict[str, dict[str, Any]]:
-    """Every cell's recipe by its path, after each row was tried as a configuration of the
-    backbone.
-    """
+    """Path → recipe of each cell, with each row checked against the backbone."""
     text_config = config_of(resolve_backbone(study.backbone))
     kind = is_decoder_type(text_config.model_type), text_config.num_hidden_layers
     recipes = {cell.path: recipe_of(cell, corpora[cell.dataset].dataset_version, *kind) for cell in cells}
@@ -218,7 +216,7 @@ def _recipes(
 
 
 def _corpus(cell: Cell) -> Conversations:
-    """A cell's dataset, which must have all three splits."""
+    """Load a cell's dataset, which must have all three splits."""
     corpus = load_conversations(cell.dataset, cell.data_dir, history_scope="none")
     for split in ("train", "validation", "test"):
         if split not in corpus:
@@ -230,35 +228,31 @@ def _corpus(cell: Cell) -> Conversations:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the log that a Trainer prints where it has no bar, and without the bars of
-    loading and saving.
-    """
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
+    """Hide the log that Trainer prints without a bar, and transformers' own bars."""
+    enabled = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             yield
     finally:
-        if shown:
-            logging.enable_progress_bar()
+        if enabled:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 @contextlib.contextmanager
-def _alone_in(root: Path) -> Iterator[Path]:
-    """A scratch folder inside `root`, emptied of what a killed run left, for one
-    `run_study` at a time.
-    """
-    scratch = root / _OPEN
+def _locked(root: Path) -> Iterator[Path]:
+    """Lock a results folder and give an empty scratch folder inside it."""
+    scratch = root / _RUNNING
     scratch.mkdir(parents=True, exist_ok=True)
     lock = FileLock(scratch / "lock")
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise EmoNetError(f"Another `emonet study` is at work in {root}: wait for it, or stop it.") from error
+        raise EmoNetError(f"Another `emonet study` is running in {root}: wait for it, or stop it.") from error
     try:
-        for left in scratch.iterdir():
-            if left.is_dir():
-                shutil.rmtree(left)
+        for leftover in scratch.iterdir():  # of a killed run
+            if leftover.is_dir():
+                shutil.rmtree(leftover)
         yield scratch
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -266,6 +260,6 @@ def _alone_in(root: Path) -> Iterator[Path]:
 
 
 def _remove(folder: Path, scratch: Path) -> None:
-    """Take a cell away at once: half a cell must not be left where a whole one was."""
+    """Move the folder away before deleting it, so that no partial cell is left."""
     if folder.exists():
         shutil.rmtree(folder.rename(Path(tempfile.mkdtemp(dir=scratch)) / "old"))

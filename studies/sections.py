@@ -1,6 +1,4 @@
-"""The sections of a study's report that look inside the scores: emotions, groups of
-turns, speakers, calibration.
-"""
+"""Write the report's sections on emotions, groups of turns, speakers and calibration."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,18 +17,18 @@ from ..evaluation.analysis import (
     speaker_groups,
 )
 from ..evaluation.calibration import Calibration, calibration, fit_temperature, with_temperature
-from ..evaluation.predictions import Row, annotated, label_ids
+from ..evaluation.predictions import Row, annotated, label_ids, turn_key
 from .cells import FinishedCell
 from .document import Block, Heading, Picture, Table, Text
 from .plots import plot_confusions, plot_learning_curves, plot_per_class, plot_reliability
 from .table import DatasetTable, RowResult, mean_sd
 
-_NAMED_PAIR = ("Joyful", "Powerful")
+_THESIS_PAIR = ("Joyful", "Powerful")
 _TOP_SPEAKERS = 10
 
 
 def percent(values: Sequence[float], digits: int = 2) -> str:
-    """Fractions as their mean ± deviation in percent."""
+    """Mean ± standard deviation of fractions, in percent."""
     mean, sd = mean_sd(values)
     return f"{100 * mean:.{digits}f}" + ("" if sd is None else f" ± {100 * sd:.{digits}f}")
 
@@ -88,8 +86,9 @@ def curves_section(table: DatasetTable, reference: str, folder: Path, prefix: st
 
 
 def groups_section(table: DatasetTable, reference: str) -> list[Block]:
-    """Weighted F1 by kinds of turns, the confused pair, and the speakers who say most;
-    nothing where no speakers are named.
+    """Weighted F1 by kinds of turns, the most confused pair, the most frequent speakers.
+
+    Empty if the turns have no speakers.
     """
     rows = {row.name: [cell.predictions() for cell in row.cells.values()] for row in table.rows.values()}
     sample = next(iter(rows.values()))[0]
@@ -106,33 +105,35 @@ def groups_section(table: DatasetTable, reference: str) -> list[Block]:
         "unseen speaker": (speaker_groups(sample, known), "unseen"),
     }
     counts = {
-        title: sum(g == name and row["emotion"] is not None for g, row in zip(groups, sample, strict=True))
+        title: sum(
+            group == name and row["emotion"] is not None for group, row in zip(groups, sample, strict=True)
+        )
         for title, (groups, name) in groupings.items()
     }
-    shown = {title: value for title, value in groupings.items() if counts[title]}
+    present = {title: value for title, value in groupings.items() if counts[title]}
     lines = []
     for name, seeds in rows.items():
         cells = [
             percent(
                 [
-                    figures_by(_like(seed, sample), groups, table.labels)[group]["weighted_f1"]
+                    figures_by(_in_order(seed, sample), groups, table.labels)[group]["weighted_f1"]
                     for seed in seeds
                 ],
                 1,
             )
-            for groups, group in shown.values()
+            for groups, group in present.values()
         ]
         lines.append([name, *cells])
     best = table.best
     return [
         Heading(3, "Kinds of turns"),
         Text(
-            "Weighted F1 in percent, mean ± deviation over seeds. **Emotion shift**: the speaker's annotated emotion is another "
-            "than in their own previous turn in the dialogue; **same emotion**: it isn't (a speaker's first turn is neither). "
-            "**First turn**: it opens its dialogue. **Seen speaker**: has an id from the training turns; roles such as "
-            "`The Waiter` never do."
+            "Weighted F1 in percent, mean ± deviation over seeds. **Emotion shift**: the speaker's annotated "
+            "emotion is another than in their own previous turn in the dialogue; **same emotion**: it isn't "
+            "(a speaker's first turn is neither). **First turn**: it opens its dialogue. **Seen speaker**: "
+            "has an id from the training turns; roles such as `The Waiter` never do."
         ),
-        Table(["row", *(f"{title} (n = {counts[title]})" for title in shown)], lines),
+        Table(["row", *(f"{title} (n = {counts[title]})" for title in present)], lines),
         *_pair_blocks(rows, table.labels, reference if reference in rows else best.name),
         *_speaker_blocks(
             {name: rows[name] for name in dict.fromkeys((reference, best.name)) if name in rows}, table.labels
@@ -141,10 +142,8 @@ def groups_section(table: DatasetTable, reference: str) -> list[Block]:
 
 
 def calibration_section(table: DatasetTable, reference: str, folder: Path, prefix: str) -> list[Block]:
-    """Expected calibration error as trained and after temperature scaling, and the
-    reliability of two rows.
-    """
-    lines, shown = [], {}
+    """Calibration error before and after temperature scaling, and reliability."""
+    lines, plotted = [], {}
     for row in table.rows.values():
         results = [_calibrated(cell, table.labels) for cell in row.cells.values()]
         before, after, temperature = zip(*results, strict=True)
@@ -152,19 +151,19 @@ def calibration_section(table: DatasetTable, reference: str, folder: Path, prefi
         lines.append(
             [
                 row.name,
-                percent([each.ece for each in before], 1),
+                percent([result.ece for result in before], 1),
                 f"{mean:.2f}" + ("" if sd is None else f" ± {sd:.2f}"),
-                percent([each.ece for each in after], 1),
+                percent([result.ece for result in after], 1),
             ]
         )
         if row.name in (reference, table.best.name):
-            shown[row.name] = _pooled(row, table.labels)
-    plot_reliability(folder / f"{prefix}-reliability.png", shown)
+            plotted[row.name] = _pooled(row, table.labels)
+    plot_reliability(folder / f"{prefix}-reliability.png", plotted)
     return [
         Heading(3, "Calibration"),
         Text(
-            "Expected calibration error on test in percent (Guo et al. 2017; 15 bins of equal width). The temperature is fitted "
-            "on each seed's validation turns; above 1, the model is too sure of itself."
+            "Expected calibration error on test in percent (Guo et al. 2017; 15 bins of equal width). The "
+            "temperature is fitted on each seed's validation turns; above 1, the model is too sure of itself."
         ),
         Table(["row", "ECE (%)", "temperature", "ECE with it (%)"], lines),
         Picture(
@@ -177,12 +176,10 @@ def calibration_section(table: DatasetTable, reference: str, folder: Path, prefi
 def _pair_blocks(
     rows: dict[str, list[list[dict[str, Any]]]], labels: Sequence[str], reference: str
 ) -> list[Block]:
-    """Two emotions that are taken for each other: the pair the thesis names, or the
-    reference's most confused one.
-    """
-    named = all(label in labels for label in _NAMED_PAIR)
-    together = [row for seed in rows[reference] for row in seed]
-    first, second = _NAMED_PAIR if named else most_confused_pair(together, labels)
+    """Confusion of the thesis's pair, or of the reference's most confused pair."""
+    has_thesis_pair = all(label in labels for label in _THESIS_PAIR)
+    pooled = [row for seed in rows[reference] for row in seed]
+    first, second = _THESIS_PAIR if has_thesis_pair else most_confused_pair(pooled, labels)
     lines = []
     for name, seeds in rows.items():
         pairs = [pair_confusion(seed, first, second) for seed in seeds]
@@ -195,7 +192,9 @@ def _pair_blocks(
                 percent([pair["second"]["right"] for pair in pairs], 1),
             ]
         )
-    why = "the pair that the thesis names" if named else f"the pair that “{reference}” confuses most"
+    reason = (
+        "the pair that the thesis names" if has_thesis_pair else f"the pair that “{reference}” confuses most"
+    )
     header = [
         "row",
         f"{first} taken for {second} (%)",
@@ -205,13 +204,13 @@ def _pair_blocks(
     ]
     return [
         Heading(3, f"{first} and {second}"),
-        Text(f"Percent of the annotated turns, {why}."),
+        Text(f"Percent of the annotated turns, {reason}."),
         Table(header, lines),
     ]
 
 
 def _speaker_blocks(rows: dict[str, list[list[dict[str, Any]]]], labels: Sequence[str]) -> list[Block]:
-    """Weighted F1 of those who say most."""
+    """Weighted F1 of the speakers with the most turns."""
     figures = {name: [by_speaker(seed, labels) for seed in seeds] for name, seeds in rows.items()}
     first = next(iter(figures.values()))[0]
     speakers = list(first)[:_TOP_SPEAKERS]
@@ -223,21 +222,22 @@ def _speaker_blocks(rows: dict[str, list[list[dict[str, Any]]]], labels: Sequenc
         ]
         for speaker in speakers
     ]
-    what = (
+    which_rows = (
         "the reference and the row that is best on validation"
         if len(rows) > 1
         else "the row that is best on validation"
     )
     return [
         Heading(3, "Speakers"),
-        Text(f"Weighted F1 in percent of the {len(speakers)} who say most on test: {what}."),
+        Text(f"Weighted F1 in percent of the {len(speakers)} who say most on test: {which_rows}."),
         Table(["speaker", "turns", *figures], lines),
     ]
 
 
 def _calibrated(cell: FinishedCell, labels: Sequence[str]) -> tuple[Calibration, Calibration, float]:
-    """Calibration on test as trained and with the temperature of validation, and that
-    temperature.
+    """Calibration on test without and with temperature, and the temperature itself.
+
+    The temperature is fitted on validation.
     """
     test, gold = _scores(cell.predictions("test"), labels)
     temperature = fit_temperature(*_scores(cell.predictions("validation"), labels))
@@ -245,18 +245,18 @@ def _calibrated(cell: FinishedCell, labels: Sequence[str]) -> tuple[Calibration,
 
 
 def _pooled(row: RowResult, labels: Sequence[str]) -> Calibration:
-    parts = [_scores(cell.predictions("test"), labels) for cell in row.cells.values()]
-    return calibration(
-        np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
-    )
+    cells = [_scores(cell.predictions("test"), labels) for cell in row.cells.values()]
+    scores, gold = zip(*cells, strict=True)
+    return calibration(np.concatenate(scores), np.concatenate(gold))
 
 
 def _scores(rows: Sequence[Row], labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Scores (N, C) and label ids (N,) of the annotated rows."""
     scored = annotated(rows)
     return score_matrix(scored, labels), label_ids(scored, labels)[0]
 
 
-def _like(rows: Sequence[Row], sample: Sequence[Row]) -> list[Row]:
+def _in_order(rows: Sequence[Row], sample: Sequence[Row]) -> list[Row]:
     """`rows` in the order of `sample`."""
-    table = {(row["dialogue_id"], row["turn"]): row for row in rows}
-    return [table[row["dialogue_id"], row["turn"]] for row in sample]
+    by_turn = {turn_key(row): row for row in rows}
+    return [by_turn[turn_key(row)] for row in sample]

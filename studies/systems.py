@@ -1,6 +1,4 @@
-"""The section of a study's report that sets systems of the field beside what their papers
-say, with cost and direction.
-"""
+"""Write the report's section on published systems and their figures."""
 
 import statistics
 from typing import Any
@@ -12,15 +10,21 @@ from .study import Study
 from .table import DatasetTable, RowResult
 
 _HEADER = (
-    "row", "sees the future", "trained parameters", "training turns/s", "weighted F1 here", "published", "its test set",
-    "its epoch by", "its backbone", "its runs",
-)  # fmt: skip
+    "row",
+    "sees the future",
+    "trained parameters",
+    "training turns/s",
+    "weighted F1 here",
+    "published",
+    "its test set",
+    "its epoch by",
+    "its backbone",
+    "its runs",
+)
 
 
 def systems_section(study: Study, table: DatasetTable) -> list[Block]:
-    """Cost, direction and published figure of each row; nothing for a study without a
-    system of the field.
-    """
+    """Cost, causality and published figure of each row; empty if nothing is published."""
     known = {name: published(study.rows[name].preset, table.version) for name in table.rows}
     if not any(known.values()):
         return []
@@ -28,16 +32,17 @@ def systems_section(study: Study, table: DatasetTable) -> list[Block]:
     return [
         Heading(3, "The systems and their papers"),
         Text(
-            "Trained parameters stand behind the backbone (or with it, where it is trained). Turns/s are of training with its "
-            "validation, the median over seeds, whatever else the machine did meanwhile. A published figure is on its own "
-            f"backbone, runs and selection; only one whose test set is that of `{table.version}` is of the same turns at all."
+            "Trained parameters stand behind the backbone (or with it, where it is trained). Turns/s are of "
+            "training with its validation, the median over seeds, whatever else the machine did meanwhile. A "
+            "published figure is on its own backbone, runs and selection; only one whose test set is that of "
+            f"`{table.version}` is of the same turns at all."
         ),
         Table(_HEADER, lines),
     ]
 
 
 def system_facts(study: Study, row: RowResult, dataset_version: str) -> dict[str, Any]:
-    """The same for `table.json`."""
+    """The facts of a row for `table.json`."""
     found = published(study.rows[row.name].preset, dataset_version)
     return {
         "sees_future": _sees_future(row),
@@ -49,7 +54,7 @@ def system_facts(study: Study, row: RowResult, dataset_version: str) -> dict[str
 
 def _line(row: RowResult, found: Published | None) -> list[str]:
     rate, parameters = _turns_per_second(row), _parameters(row)
-    said = (
+    literature = (
         [found.weighted_f1, found.test_set, found.selection, found.backbone, found.runs]
         if found
         else ["–"] * 5
@@ -60,7 +65,7 @@ def _line(row: RowResult, found: Published | None) -> list[str]:
         "–" if parameters is None else f"{parameters / 1e6:.2f} M",
         "–" if rate is None else f"{rate:,.0f}",
         percent(row.figures["weighted_f1"]),
-        *said,
+        *literature,
     ]
 
 
@@ -73,7 +78,7 @@ def _parameters(row: RowResult) -> int | None:
 
 
 def _turns_per_second(row: RowResult) -> float | None:
-    """Turns of training by seconds, over all epochs that were run."""
+    """Training turns by seconds over all epochs, the median over seeds."""
     rates = [
         cell.run["training_turns"] * len(cell.run["epochs"]) / cell.run["seconds"]["train"]
         for cell in row.cells.values()

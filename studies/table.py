@@ -1,6 +1,4 @@
-"""The numbers of a study's report, from its finished cells: means, intervals,
-differences, p values.
-"""
+"""Compute a study's table: means, intervals, differences and p values."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -29,16 +27,17 @@ from .study import Study
 
 @dataclass(frozen=True)
 class RowResult:
-    """A row on a dataset.
+    """The results of a row on a dataset.
 
     Attributes:
-        cells: Finished cells by seed. missing: Seeds of the study without one. counts:
-            (S, D, C, C) confusion counts on test.
-        figures: weighted_f1, macro_f1, accuracy on test and `validation` (weighted F1),
-            each a value a seed (fractions).
-        interval: Weighted F1 over dialogues. against: This row minus the reference, over
-            the seeds that both have.
-        p_holm: Its permutation p, corrected over the dataset's rows.
+        cells: Finished cells by seed.
+        missing: Seeds of the study without a finished cell.
+        counts: (S, D, C, C) confusion counts on test: seeds, dialogues, classes.
+        figures: weighted_f1, macro_f1 and accuracy on test, and `validation` (weighted
+            F1); one fraction for each seed.
+        interval: Bootstrap interval of weighted F1 over dialogues.
+        against: This row minus the reference, over the seeds that both have.
+        p_holm: The permutation p of `against`, corrected over the dataset's rows.
     """
 
     name: str
@@ -53,8 +52,9 @@ class RowResult:
 
 @dataclass(frozen=True)
 class PairResult:
-    """A further comparison that the study names: the first row minus the second; `p_holm`
-    is corrected over these pairs.
+    """A further comparison of the study: the first row minus the second.
+
+    `p_holm` is corrected over these pairs.
     """
 
     first: str
@@ -65,10 +65,11 @@ class PairResult:
 
 @dataclass(frozen=True)
 class DatasetTable:
-    """A dataset's rows in the study's order.
+    """The results of a dataset, with rows in the order of the study.
 
     Attributes:
-        rows: Those with a finished cell. absent: Names of those without any.
+        rows: Rows with a finished cell, by name.
+        absent: Names of the rows without a finished cell.
     """
 
     dataset: str
@@ -80,16 +81,16 @@ class DatasetTable:
 
     @property
     def best(self) -> RowResult:
-        """The row with the best mean on validation: test figures choose nothing."""
+        """The row with the best mean on validation, never on test."""
         return max(self.rows.values(), key=lambda row: statistics.mean(row.figures["validation"]))
 
 
 def dataset_table(study: Study, dataset: str, root: Path, resamples: int = RESAMPLES) -> DatasetTable:
-    """The table of a dataset from the finished cells in the results folder `root`.
+    """Compute the table of a dataset from the finished cells in the folder `root`.
 
     Raises:
-        EmoNetError: where there is no cell, one is another than the study asks for, or
-            cells are of different versions of the dataset or the package.
+        EmoNetError: if there is no cell, a cell does not match the study, or cells are of
+            different versions of the dataset or the package.
     """
     by_row: dict[str, dict[int, FinishedCell]] = {name: {} for name in study.rows}
     for cell in study.cells():
@@ -98,7 +99,7 @@ def dataset_table(study: Study, dataset: str, root: Path, resamples: int = RESAM
     cells = [cell for row in by_row.values() for cell in row.values()]
     if not cells:
         raise EmoNetError(f"{root} holds no finished cell of {dataset!r}: run the study first.")
-    _check_alike(cells)
+    _check_versions(cells)
     labels = label_names(cells[0].predictions())
     counts = {name: _counts(row, labels, cells[0]) for name, row in by_row.items() if row}
     results = {name: _row(study, name, by_row[name], counts[name], resamples) for name in counts}
@@ -113,12 +114,12 @@ def dataset_table(study: Study, dataset: str, root: Path, resamples: int = RESAM
 
 
 def mean_sd(values: Sequence[float]) -> tuple[float, float | None]:
-    """Mean and standard deviation over seeds; None of one seed."""
+    """Mean and standard deviation over seeds; the latter is None for one seed."""
     return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else None
 
 
 def as_json(table: DatasetTable) -> dict[str, Any]:
-    """The table for `table.json`, as fractions."""
+    """The table as `table.json` holds it, in fractions."""
     rows = []
     for row in table.rows.values():
         figures = {
@@ -148,8 +149,8 @@ def as_json(table: DatasetTable) -> dict[str, Any]:
         "rows": rows,
         "rows_without_cells": table.absent,
         "pairs": [
-            {"row": p.first, "against": p.second, **_comparison_json(p.difference, p.p_holm)}
-            for p in table.pairs
+            {"row": pair.first, "against": pair.second, **_comparison_json(pair.difference, pair.p_holm)}
+            for pair in table.pairs
         ],
     }
 
@@ -159,24 +160,25 @@ def _comparison_json(result: Comparison, p_holm: float | None) -> dict[str, Any]
     return {**{name: getattr(result, name) for name in names}, "p_holm": p_holm}
 
 
-def _check_alike(cells: Sequence[FinishedCell]) -> None:
-    """All cells of a dataset are of one version of it, and of one of this package."""
-    for key, what in (("dataset_version", "the dataset"), ("emonet", "emonet")):
+def _check_versions(cells: Sequence[FinishedCell]) -> None:
+    """All cells of a dataset must be of one version of it and of emonet."""
+    for key, product in (("dataset_version", "the dataset"), ("emonet", "emonet")):
         by_version = {cell.run["cell"][key]: cell for cell in cells}
         if len(by_version) > 1:
             found = "; ".join(f"{version} in {cell.folder}" for version, cell in by_version.items())
             raise EmoNetError(
-                f"Cells of different versions of {what} never stand in one table: {found}. Run the others anew (--fresh)."
+                f"Cells of different versions of {product} cannot be in one table: {found}. "
+                "Run the others again (--fresh)."
             )
 
 
 def _counts(row: Mapping[int, FinishedCell], labels: Sequence[str], first: FinishedCell) -> np.ndarray:
-    """(S, D, C, C) of a row's cells, which must be scored on the same turns as `first`."""
-    standard = ScoredRun(first.folder, first.predictions())
+    """(S, D, C, C) of a row; all cells must be scored on the same turns as `first`."""
+    expected = ScoredRun(first.folder, first.predictions())
     counts = []
     for cell in row.values():
         rows = cell.predictions()
-        check_same_test_set(standard, ScoredRun(cell.folder, rows))
+        check_same_test_set(expected, ScoredRun(cell.folder, rows))
         counts.append(counts_of(rows, labels))
     return np.stack(counts)
 
@@ -184,14 +186,17 @@ def _counts(row: Mapping[int, FinishedCell], labels: Sequence[str], first: Finis
 def _row(
     study: Study, name: str, cells: dict[int, FinishedCell], counts: np.ndarray, resamples: int
 ) -> RowResult:
-    figures = {metric: [float(metric_of_counts(one.sum(0), metric)) for one in counts] for metric in METRICS}
+    figures = {
+        metric: [float(metric_of_counts(matrices.sum(0), metric)) for matrices in counts]
+        for metric in METRICS
+    }
     figures["validation"] = [cell.validation["weighted_f1"] for cell in cells.values()]
     missing = [seed for seed in study.seeds if seed not in cells]
     return RowResult(name, cells, missing, counts, figures, bootstrap_interval(counts, resamples=resamples))
 
 
 def _with_reference(reference: str, rows: dict[str, RowResult], resamples: int) -> dict[str, RowResult]:
-    """The rows with their differences from the reference and Holm-corrected p values."""
+    """Add differences from the reference and Holm-corrected p values to the rows."""
     against = {name: _compare(rows, name, reference, resamples) for name in rows if name != reference}
     found = {name: result for name, result in against.items() if result is not None}
     corrected = dict(zip(found, holm([result.p_permutation for result in found.values()]), strict=True))
@@ -216,7 +221,6 @@ def _compare(rows: Mapping[str, RowResult], name: str, reference: str, resamples
     if not seeds:
         return None
     first, second = (
-        rows[each].counts[[list(rows[each].cells).index(seed) for seed in seeds]]
-        for each in (reference, name)
+        row.counts[[list(row.cells).index(seed) for seed in seeds]] for row in (rows[reference], rows[name])
     )
     return compare_counts(first, second, resamples=resamples)

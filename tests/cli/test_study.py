@@ -1,4 +1,4 @@
-"""The commands that were renamed still answer to their old names, with a hint."""
+"""Renamed commands still work under their old names, with a hint."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from emonet.cli.main import main
     ("old", "new"),
     [(["ablate"], "emonet study"), (["benchmark", "--study"], "emonet study"), (["bench"], "emonet speed")],
 )
-def test_an_old_name_works_and_names_the_new_one(
+def test_old_names_work_and_name_the_new_ones(
     old: list[str], new: str, backbone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study = tmp_path / "study.json"

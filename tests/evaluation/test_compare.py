@@ -1,6 +1,4 @@
-"""`emonet compare`: runs found and paired by seed, what differs refused, and the turns
-that changed.
-"""
+"""`emonet compare` pairs runs by seed and lists the changed turns."""
 
 import argparse
 import json
@@ -29,7 +27,7 @@ SCORES = {"Mad": 0.2, "Neutral": 0.3, "Sad": 0.5}
 def rows(predicted: list[list[str]], gold: list[list[Any]] = GOLD, text: bool = True) -> list[dict[str, Any]]:
     return [
         {
-            "dialogue_id": f"d{number}",
+            "dialogue_id": f"d{index}",
             "turn": turn,
             "speaker": "AB"[turn % 2],
             **({"text": f"line {turn}"} if text else {}),
@@ -37,21 +35,21 @@ def rows(predicted: list[list[str]], gold: list[list[Any]] = GOLD, text: bool = 
             "predicted": guess,
             "scores": SCORES,
         }
-        for number, (emotions, guesses) in enumerate(zip(gold, predicted, strict=True))
-        for turn, (emotion, guess) in enumerate(zip(emotions, guesses, strict=True))
+        for index, (emotions, predictions) in enumerate(zip(gold, predicted, strict=True))
+        for turn, (emotion, guess) in enumerate(zip(emotions, predictions, strict=True))
     ]
 
 
-def wrong_at(*places: tuple[int, int]) -> list[list[str]]:
-    """All right but at these (dialogue, turn), where the guess is another emotion."""
-    guesses = [list(dialogue) for dialogue in RIGHT]
-    for dialogue, turn in places:
-        guesses[dialogue][turn] = "Mad" if guesses[dialogue][turn] == "Sad" else "Sad"
-    return guesses
+def wrong_at(*turns: tuple[int, int]) -> list[list[str]]:
+    """Correct predictions, except for the given (dialogue, turn)."""
+    predictions = [list(dialogue) for dialogue in RIGHT]
+    for dialogue, turn in turns:
+        predictions[dialogue][turn] = "Mad" if predictions[dialogue][turn] == "Sad" else "Sad"
+    return predictions
 
 
 def run_folder(folder: Path, predicted: list[list[str]], seed: int = 1, version: str = "toy-1.0.0") -> Path:
-    """A run folder as training and evaluation leave it, as far as `compare` reads it."""
+    """A run folder with the files that `compare` reads."""
     write_predictions(folder / "test_predictions.jsonl", rows(predicted))
     (folder / "run.json").write_text(json.dumps({"seed": seed}))
     (folder / "test_metrics.json").write_text(json.dumps({"dataset_version": version}))
@@ -65,7 +63,7 @@ def compare(*words: str) -> None:
     arguments.run(arguments)
 
 
-def test_two_files_have_a_difference_and_the_turns_behind_it(tmp_path: Path, capsys: Any) -> None:
+def test_two_files_give_a_difference_and_the_changed_turns(tmp_path: Path, capsys: Any) -> None:
     a, b = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
     write_predictions(a, rows(wrong_at((0, 0), (0, 1), (3, 0))))
     write_predictions(b, reversed(rows(wrong_at((3, 0), (3, 3)))))  # another order of rows
@@ -84,9 +82,8 @@ def test_two_files_have_a_difference_and_the_turns_behind_it(tmp_path: Path, cap
         and "d3 3  Neutral: Neutral → Sad  | B: line 3" in printed
     )
     changes = [json.loads(line) for line in (tmp_path / "changes.jsonl").read_text().splitlines()]
-    assert [(row["kind"], row["dialogue_id"], row["turn"]) for row in changes] == [
-        ("fixed", "d0", 0), ("fixed", "d0", 1), ("broken", "d3", 3),
-    ]  # fmt: skip
+    expected = [("fixed", "d0", 0), ("fixed", "d0", 1), ("broken", "d3", 3)]
+    assert [(row["kind"], row["dialogue_id"], row["turn"]) for row in changes] == expected
     figures = json.loads((tmp_path / "new" / "figures.json").read_text())
     assert figures["difference"]["difference"] == pytest.approx(
         figures["second"]["value"] - figures["first"]["value"]
@@ -94,7 +91,7 @@ def test_two_files_have_a_difference_and_the_turns_behind_it(tmp_path: Path, cap
     assert figures["difference"]["p_permutation"] > 0.1
 
 
-def test_a_list_is_cut_at_its_limit(tmp_path: Path, capsys: Any) -> None:
+def test_the_list_of_turns_has_a_limit(tmp_path: Path, capsys: Any) -> None:
     a = run_folder(tmp_path / "a", wrong_at((0, 0), (0, 1), (0, 2)))
     compare(str(a), str(run_folder(tmp_path / "b", RIGHT)), "--limit", "2")
     assert (
@@ -113,7 +110,7 @@ def test_identical_runs_do_not_differ(tmp_path: Path, capsys: Any) -> None:
     )
 
 
-def test_seeds_are_paired_whatever_names_them(tmp_path: Path) -> None:
+def test_runs_are_paired_by_seed(tmp_path: Path) -> None:
     for seed in (1, 2, 10):
         run_folder(tmp_path / "a" / f"seed-{seed}", wrong_at((0, 0)), seed)
         write_predictions(tmp_path / f"b-seed-{seed}.jsonl", rows(wrong_at(*([(3, 0)] if seed == 2 else []))))
@@ -123,20 +120,19 @@ def test_seeds_are_paired_whatever_names_them(tmp_path: Path) -> None:
             result = compare_runs(find_runs(first), find_runs(second), resamples=50)
             assert result.seeds == [(1, 1), (2, 2), (10, 10)] and result.difference.seeds == 3
             assert result.fixed == 1 and result.broken == pytest.approx(1 / 3)
-            assert [(change.kind, change.dialogue_id, change.runs) for change in result.changes] == [
-                ("fixed", "d0", 3), ("broken", "d3", 1),
-            ]  # fmt: skip
+            changes = [(change.kind, change.dialogue_id, change.runs) for change in result.changes]
+            assert changes == [("fixed", "d0", 3), ("broken", "d3", 1)]
     text = comparison_text(result, ("a", "b"))
     assert "seeds 1, 2, 10" in text and "(3 of 3)" in text and "toy-1.0.0" in text
 
 
-def test_validation_predictions_are_another_file(tmp_path: Path) -> None:
+def test_validation_predictions_are_read_on_request(tmp_path: Path) -> None:
     folder = run_folder(tmp_path, RIGHT)
     write_predictions(folder / "predictions.jsonl", rows(wrong_at((0, 0))))
     assert find_runs(str(folder), "validation")[0].rows != find_runs(str(folder))[0].rows
 
 
-def test_predictions_without_text_read_the_same(tmp_path: Path) -> None:
+def test_predictions_without_text(tmp_path: Path) -> None:
     """As studies keep them: gzipped, byte for byte the same for the same rows."""
     write_without_text(tmp_path / "test_predictions.jsonl.gz", rows(RIGHT))
     written = (tmp_path / "test_predictions.jsonl.gz").read_bytes()
@@ -145,7 +141,7 @@ def test_predictions_without_text_read_the_same(tmp_path: Path) -> None:
     assert find_runs(str(tmp_path))[0].rows == rows(RIGHT, text=False)
 
 
-def test_text_comes_from_the_corpus_where_the_predictions_hold_none(tmp_path: Path, capsys: Any) -> None:
+def test_missing_texts_come_from_the_corpus(tmp_path: Path, capsys: Any) -> None:
     from emonet.data import load_conversations
 
     corpus = load_conversations("sample", view="utterances", history_scope="none")["test"]
@@ -175,9 +171,7 @@ def test_text_comes_from_the_corpus_where_the_predictions_hold_none(tmp_path: Pa
         ),
     ],
 )
-def test_different_test_sets_are_refused_and_the_message_says_why(
-    tmp_path: Path, other: list[Any], message: str
-) -> None:
+def test_different_test_sets_are_refused(tmp_path: Path, other: list[Any], message: str) -> None:
     write_predictions(tmp_path / "a.jsonl", rows(RIGHT))
     write_predictions(tmp_path / "b.jsonl", other)
     with pytest.raises(
@@ -186,7 +180,7 @@ def test_different_test_sets_are_refused_and_the_message_says_why(
         compare_runs(find_runs(str(tmp_path / "a.jsonl")), find_runs(str(tmp_path / "b.jsonl")))
 
 
-def test_different_versions_of_a_corpus_are_refused(tmp_path: Path) -> None:
+def test_different_corpus_versions_are_refused(tmp_path: Path) -> None:
     a, b = (run_folder(tmp_path / version, RIGHT, version=version) for version in ("toy-1.0.0", "toy-2.0.0"))
     with pytest.raises(
         EmoNetError, match=r"the dataset is toy-1\.0\.0 in the first and toy-2\.0\.0 in the second"
@@ -194,7 +188,7 @@ def test_different_versions_of_a_corpus_are_refused(tmp_path: Path) -> None:
         compare_runs(find_runs(str(a)), find_runs(str(b)))
 
 
-def test_seeds_without_a_partner_are_refused(tmp_path: Path) -> None:
+def test_unpaired_seeds_are_refused(tmp_path: Path) -> None:
     for seed in (1, 2, 3):
         run_folder(tmp_path / "a" / f"seed-{seed}", RIGHT, seed)
     one = run_folder(tmp_path / "b", RIGHT, seed=2)
@@ -208,7 +202,7 @@ def test_seeds_without_a_partner_are_refused(tmp_path: Path) -> None:
         compare_runs(find_runs(str(tmp_path / "c" / "*.jsonl")), find_runs(str(tmp_path / "c" / "*.jsonl")))
 
 
-def test_runs_that_are_not_there_are_named(tmp_path: Path) -> None:
+def test_missing_runs_are_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for argument, message in (
         (str(tmp_path / "no"), "no such file or folder"),
@@ -242,7 +236,7 @@ def test_runs_that_are_not_there_are_named(tmp_path: Path) -> None:
         (b"\xff\xfe", "not a file of JSON lines"),
     ],
 )
-def test_wrong_prediction_files_are_named(tmp_path: Path, raw: bytes, message: str) -> None:
+def test_invalid_prediction_files_are_refused(tmp_path: Path, raw: bytes, message: str) -> None:
     for name, content in (("a.jsonl", raw), ("a.jsonl.gz", b"no gzip")):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(

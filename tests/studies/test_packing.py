@@ -1,6 +1,4 @@
-"""Packed studies: every file comes back, readers take both forms, and what cannot be held
-is refused.
-"""
+"""Packed studies hold every file, and readers take both forms."""
 
 import gzip
 import json
@@ -13,14 +11,14 @@ from tiny_study import CELLS, run_study
 
 from emonet.errors import EmoNetError
 from emonet.evaluation.packed_cells import packed_study
-from emonet.evaluation.predictions import write_without_text
+from emonet.evaluation.predictions import read_predictions, write_without_text
 from emonet.evaluation.scored_runs import find_runs
 from emonet.studies.cells import CELL_FILES
 from emonet.studies.packing import drop_cells, pack_study, unpack_study
 
 
 def contents(folder: Path) -> dict[str, Any]:
-    """What every file of every cell says, with the order of keys."""
+    """File → its JSON documents, with the order of keys."""
     found = {}
     for file in sorted(folder.glob("*/*/seed-*/*")) + sorted(folder.glob("*/speakers.json")):
         raw = file.read_bytes()
@@ -32,22 +30,16 @@ def contents(folder: Path) -> dict[str, Any]:
 
 def edit_rows(file: Path, **changes: Any) -> None:
     """Change the first prediction of a file."""
-    rows = [json.loads(line) for line in gzip.decompress(file.read_bytes()).decode().splitlines()]
+    rows = read_predictions(file)
     rows[0].update(changes)
     write_without_text(file, rows)
 
 
-def test_every_file_comes_back(results: Path) -> None:
+def test_unpacking_restores_every_file(results: Path) -> None:
     first = results / CELLS[0]
     run = json.loads((first / "run.json").read_text())
     (first / "run.json").write_text(json.dumps({**run, "only_here": None, "small": 1e-17, "text": "Où?"}))
-    label = next(
-        iter(
-            json.loads(
-                gzip.decompress((first / "predictions.jsonl.gz").read_bytes()).decode().splitlines()[0]
-            )["scores"]
-        )
-    )
+    label = next(iter(read_predictions(first / "predictions.jsonl.gz")[0]["scores"]))
     edit_rows(first / "predictions.jsonl.gz", predicted=label)  # not always the likeliest
     before = contents(results)
     assert pack_study(results) == len(CELLS) and not (results / "sample").exists()
@@ -55,7 +47,7 @@ def test_every_file_comes_back(results: Path) -> None:
     assert contents(results) == before and len(before) == len(CELLS) * len(CELL_FILES) + 1
 
 
-def test_reports_and_comparisons_are_the_same_of_both_forms(
+def test_both_forms_give_the_same_reports_and_comparisons(
     study: dict[str, Any], finished: Path, results: Path, capsys: Any
 ) -> None:
     run_study(study, results, "--report-only")
@@ -79,11 +71,11 @@ def test_reports_and_comparisons_are_the_same_of_both_forms(
         find_runs(str(finished / "sample/contxt"))
 
 
-def test_equal_predictions_of_another_study_are_not_stored_again(results: Path, finished: Path) -> None:
+def test_shared_predictions_are_stored_once(results: Path, finished: Path) -> None:
     before = contents(results)
     pack_study(results, [finished])
     packed = packed_study(results)
-    assert packed is not None and packed.elsewhere.keys() == set(CELLS)
+    assert packed is not None and packed.predictions_in.keys() == set(CELLS)
     assert (results / "predictions.parquet").stat().st_size < (
         finished / "predictions.parquet"
     ).stat().st_size / 5
@@ -103,14 +95,13 @@ def test_a_newer_folder_replaces_a_packed_cell(results: Path) -> None:
     assert packed is not None and packed.documents(CELLS[1])["run"]["best_epoch"] == 77
 
 
-def test_what_the_form_cannot_hold_stays_in_its_folder(results: Path) -> None:
-    rows = gzip.decompress((results / CELLS[2] / "predictions.jsonl.gz").read_bytes()).decode().splitlines()
-    scores = json.loads(rows[0])["scores"]
+def test_cells_that_cannot_be_packed_stay_in_folders(results: Path) -> None:
     file = results / CELLS[2] / "predictions.jsonl.gz"
+    scores = read_predictions(file)[0]["scores"]
     for change, message in (
         ({"scores": {**scores, next(iter(scores)): 0.12345}}, "more than four decimals"),
-        ({"scores": {}}, "is not as a study writes it"),
-        ({"mood": 1}, "is not as a study writes it"),
+        ({"scores": {}}, "has other keys or labels"),
+        ({"mood": 1}, "has other keys or labels"),
     ):
         before = file.read_bytes()
         edit_rows(file, **change)
@@ -120,14 +111,14 @@ def test_what_the_form_cannot_hold_stays_in_its_folder(results: Path) -> None:
         file.write_bytes(before)
 
 
-def test_folders_without_cells_and_broken_files_are_refused(results: Path, tmp_path: Path) -> None:
+def test_empty_folders_and_broken_files_are_refused(results: Path, tmp_path: Path) -> None:
     with pytest.raises(EmoNetError, match="holds no cell of a study"):
         pack_study(tmp_path / "results" / "plots")
     with pytest.raises(EmoNetError, match="holds no packed cells"):
         unpack_study(results)
     pack_study(results)
     (results / "predictions.parquet").write_bytes(b"no Parquet")
-    with pytest.raises(EmoNetError, match=r"predictions.parquet: not a Parquet file of a study"):
+    with pytest.raises(EmoNetError, match=r"Cannot read .*predictions.parquet as a Parquet file"):
         find_runs(str(results / CELLS[0]))
     (results / "predictions.parquet").unlink()
     with pytest.raises(EmoNetError, match=r"predictions.parquet is missing"):

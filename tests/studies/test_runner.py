@@ -1,6 +1,4 @@
-"""`emonet study` on the sample corpus with a tiny backbone: what is run, what is kept,
-what is refused, what is reported.
-"""
+"""`emonet study` on the sample corpus with a tiny backbone."""
 
 import json
 import os
@@ -25,9 +23,7 @@ FILES = {"run.json", "metrics.json", "test_metrics.json", "predictions.jsonl.gz"
 
 
 def times(folder: Path) -> dict[str, Any]:
-    """How long each step of each cell took, which no second run repeats, by the cells
-    that are there.
-    """
+    """Cell → its seconds, which differ in a second run."""
     found = {cell: stored_cell(folder, cell) for cell in CELLS}
     return {cell: (stored.run["seconds"], stored.run["epochs"]) for cell, stored in found.items() if stored}
 
@@ -48,7 +44,7 @@ def edit(file: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     file.write_text(json.dumps(content))
 
 
-def test_every_cell_holds_its_figures_and_neither_weights_nor_text(finished: Path) -> None:
+def test_cells_hold_figures_but_no_weights_or_text(finished: Path) -> None:
     assert {path.name for path in finished.iterdir()} == {
         "cells.parquet",
         "predictions.parquet",
@@ -78,15 +74,13 @@ def test_every_cell_holds_its_figures_and_neither_weights_nor_text(finished: Pat
     assert sum(path.stat().st_size for path in finished.glob("*.parquet")) < 20_000 * len(CELLS)
 
 
-def test_a_finished_study_runs_nothing_and_says_the_same(study: dict[str, Any], results: Path) -> None:
+def test_a_finished_study_is_not_run_again(study: dict[str, Any], results: Path) -> None:
     before, table = times(results), (results / "table.json").read_bytes()
     run_study(study, results)
     assert times(results) == before and (results / "table.json").read_bytes() == table
 
 
-def test_a_deleted_cell_is_recomputed_alone_and_comes_out_the_same(
-    study: dict[str, Any], results: Path
-) -> None:
+def test_only_a_deleted_cell_is_run_again(study: dict[str, Any], results: Path) -> None:
     before, scores = times(results), figures(results)
     shutil.rmtree(results / CELLS[2])
     run_study(study, results)
@@ -112,7 +106,7 @@ def test_fresh_cells_are_run_anew_by_pattern(study: dict[str, Any], results: Pat
 
 
 @pytest.mark.usefixtures("cached")
-def test_a_part_alone_is_run_and_the_report_says_what_is_missing(
+def test_only_runs_a_part_and_the_report_names_the_rest(
     study: dict[str, Any], tmp_path: Path, capsys: Any
 ) -> None:
     folder = tmp_path / "results"
@@ -133,15 +127,15 @@ def test_a_part_alone_is_run_and_the_report_says_what_is_missing(
     assert "dashed is" not in report and "the line is" not in report, "the pictures have no reference to name"
 
 
-def test_processes_side_by_side_give_the_same(study: dict[str, Any], results: Path, finished: Path) -> None:
+def test_parallel_processes_give_the_same(study: dict[str, Any], results: Path, finished: Path) -> None:
     for cell in CELLS[2:]:
         shutil.rmtree(results / cell)
     run_study(study, results, "--jobs", "2")
     assert not (results / ".running").exists()
     for cell in CELLS:  # up to rounding: a process alone computes with more threads
         ours, theirs = (predicted(folder, cell) for folder in (results, finished))
-        for one, other in zip(ours, theirs, strict=True):
-            assert one["scores"] == pytest.approx(other["scores"], abs=2e-3)
+        for row, other in zip(ours, theirs, strict=True):
+            assert row["scores"] == pytest.approx(other["scores"], abs=2e-3)
 
 
 COMMAND = """
@@ -156,9 +150,7 @@ if __name__ == "__main__":
 
 
 def killed_midway(study: dict[str, Any], folder: Path, jobs: int) -> str:
-    """The command in a process of its own, killed as soon as a first cell is finished;
-    returns that cell.
-    """
+    """Kill the command when its first cell is finished; returns that cell."""
     script, file = folder.with_name("command.py"), folder.with_suffix(".json")
     script.write_text(COMMAND)
     file.write_text(json.dumps({**study, "seeds": list(range(1, 30))}))
@@ -197,9 +189,7 @@ def killed_midway(study: dict[str, Any], folder: Path, jobs: int) -> str:
 
 @pytest.mark.usefixtures("cached")
 @pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_a_killed_run_goes_on_where_it_stopped(
-    study: dict[str, Any], finished: Path, tmp_path: Path, jobs: int
-) -> None:
+def test_a_killed_run_continues(study: dict[str, Any], finished: Path, tmp_path: Path, jobs: int) -> None:
     folder = tmp_path / "results"
     first = killed_midway(study, folder, jobs)
     for cell in folder.glob("*/*/seed-*"):
@@ -213,62 +203,61 @@ def test_a_killed_run_goes_on_where_it_stopped(
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("emonet", "0.0.9", "emonet is '0.0.9' there and '.*' here"),
-        ("dataset_version", "sample-0", "dataset_version is 'sample-0' there and 'sample-.*' here"),
-        ("backbone", "bert", "backbone is 'bert' there and 'tiny-bert"),
-        ("config", {}, "config.freeze_backbone is 'not set' there and True here"),
+        ("emonet", "0.0.9", "emonet is '0.0.9' instead of '"),
+        ("dataset_version", "sample-0", "dataset_version is 'sample-0' instead of 'sample-"),
+        ("backbone", "bert", "backbone is 'bert' instead of 'tiny-bert"),
+        ("config", {}, "config.freeze_backbone is 'not set' instead of True"),
     ],
 )
-def test_cells_made_otherwise_are_never_mixed_in(
+def test_cells_of_another_recipe_are_refused(
     study: dict[str, Any], results: Path, key: str, value: Any, message: str
 ) -> None:
     edit(results / CELLS[3] / "run.json", lambda run: run["cell"].update({key: value}))
     before = times(results)
     with pytest.raises(
-        EmoNetError, match=rf"cell {CELLS[3]} is another than .*{message}.*--fresh '{CELLS[3]}', or delete"
+        EmoNetError,
+        match=rf"cell {CELLS[3]} does not match the study: .*{message}.*--fresh '{CELLS[3]}', or delete",
     ):
         run_study(study, results)
     assert times(results) == before
 
 
-def test_what_is_mixed_in_goes_in_the_words_of_its_error(study: dict[str, Any], results: Path) -> None:
+def test_fresh_replaces_a_cell_of_another_recipe(study: dict[str, Any], results: Path) -> None:
     edit(results / CELLS[3] / "run.json", lambda run: run["cell"].update(emonet="0.0.9"))
     before = times(results)
     run_study(study, results, "--fresh", CELLS[3])
     assert [cell for cell, when in times(results).items() if when != before[cell]] == [CELLS[3]]
 
 
-def test_a_row_that_changed_is_refused_until_its_cells_go(study: dict[str, Any], results: Path) -> None:
+def test_cells_of_a_changed_row_are_refused(study: dict[str, Any], results: Path) -> None:
     other = json.loads(json.dumps(study))
     other["rows"]["EmoNet"]["config"]["memory_window"] = 3
     for words in ([], ["--report-only"]):
         with pytest.raises(
             EmoNetError,
-            match=r"sample/emonet/seed-1 .*: config.memory_window is (10|'not set') there and 3 here",
+            match=r"sample/emonet/seed-1 .*: config.memory_window is (10|'not set') instead of 3",
         ):
             run_study(other, results, *words)
 
 
-def test_half_a_cell_is_refused(study: dict[str, Any], results: Path) -> None:
+def test_an_incomplete_cell_is_refused(study: dict[str, Any], results: Path) -> None:
     (results / CELLS[0] / "test_metrics.json").unlink()
     with pytest.raises(
-        EmoNetError, match=rf"{CELLS[0]} is not whole: it lacks test_metrics.json. Run it anew with --fresh"
+        EmoNetError, match=rf"{CELLS[0]} is incomplete: test_metrics.json missing. Run it again with --fresh"
     ):
         run_study(study, results)
 
 
 @pytest.mark.parametrize(("key", "what"), [("dataset_version", "the dataset"), ("emonet", "emonet")])
-def test_a_report_does_not_mix_versions_either(
-    study: dict[str, Any], results: Path, key: str, what: str
-) -> None:
+def test_a_report_does_not_mix_versions(study: dict[str, Any], results: Path, key: str, what: str) -> None:
     edit(results / CELLS[3] / "run.json", lambda run: run["cell"].update({key: "another"}))
     with pytest.raises(
-        EmoNetError, match=f"different versions of {what} never stand in one table.*another in .*{CELLS[3]}"
+        EmoNetError, match=f"different versions of {what} cannot be in one table.*another in .*{CELLS[3]}"
     ):
         run_study(study, results, "--report-only")
 
 
-def test_rows_that_the_backbone_cannot_be_are_refused_first(study: dict[str, Any], tmp_path: Path) -> None:
+def test_rows_that_do_not_fit_the_backbone_are_refused(study: dict[str, Any], tmp_path: Path) -> None:
     other = {**study, "rows": {**study["rows"], "deep": {"config": {"readout_layer": 9}}}}
     with pytest.raises(
         EmoNetError, match=r"Row 'deep' on .*: readout_layer=9, but the backbone has 3 layers"
@@ -277,11 +266,11 @@ def test_rows_that_the_backbone_cannot_be_are_refused_first(study: dict[str, Any
     assert not list((tmp_path / "results").rglob("run.json"))
 
 
-def test_a_cell_that_fails_leaves_the_others(study: dict[str, Any], results: Path) -> None:
+def test_a_failed_cell_does_not_stop_the_others(study: dict[str, Any], results: Path) -> None:
     broken = {"training": {"learning_rate_mapping": {"no_such_weight": 0.1}}}
     other = {**study, "rows": {**study["rows"], "broken": broken}, "seeds": [1]}
     with pytest.raises(
-        EmoNetError, match=r"1 cells failed, .* sample/broken/seed-1: .*no parameter matches 'no_such_weight'"
+        EmoNetError, match=r"1 cells failed; .* sample/broken/seed-1: .*no parameter matches 'no_such_weight'"
     ):
         run_study(other, results)
     assert "“broken” has no finished cell" in (results / "report.md").read_text()
@@ -289,11 +278,11 @@ def test_a_cell_that_fails_leaves_the_others(study: dict[str, Any], results: Pat
         run_study({**other, "rows": {"broken": broken}, "reference": "broken", "pairs": []}, results)
 
 
-def test_one_run_at_a_time_works_in_a_folder(study: dict[str, Any], results: Path) -> None:
+def test_a_results_folder_is_locked(study: dict[str, Any], results: Path) -> None:
     (results / ".running").mkdir()
     with (
         FileLock(results / ".running" / "lock"),
-        pytest.raises(EmoNetError, match="Another `emonet study` is at work"),
+        pytest.raises(EmoNetError, match="Another `emonet study` is running"),
     ):
         run_study(study, results)
 

@@ -1,6 +1,4 @@
-"""A study of systems of the field says what they cost, which way they look, and what
-their papers report.
-"""
+"""Studies of published systems report cost, causality and published figures."""
 
 import json
 from pathlib import Path
@@ -15,7 +13,7 @@ from emonet.studies.published import published
 from emonet.studies.study import read_study
 
 
-def test_the_benchmark_puts_papers_beside_the_figures(
+def test_the_report_shows_published_figures(
     backbone: Path, cached: None, tmp_path: Path, capsys: Any
 ) -> None:
     systems: dict[str, Any] = {
@@ -43,7 +41,7 @@ def test_the_benchmark_puts_papers_beside_the_figures(
     assert "**Missing:** no finished cell of meld." in (folder / "report.md").read_text()
     file.write_text(json.dumps(study))
     assert "The systems and their papers" not in (folder / "report.md").read_text(), (
-        "nobody published on the sample corpus"
+        "no published figures for the sample corpus"
     )
     unpack_study(folder)
     for name in folder.rglob("*.json"):  # as if it had been MELD
@@ -65,7 +63,7 @@ def test_the_benchmark_puts_papers_beside_the_figures(
     assert rgat["published"]["weighted_f1"] == "60.91"
 
 
-def test_published_figures_go_by_system_and_corpus() -> None:
+def test_published_figures_depend_on_system_and_corpus() -> None:
     full = published("compm-frozen", "emorynlp-full-1.0.0")
     assert (
         full == published("compm", "emorynlp-aligned-1.0.0") and full is not None and full.test_set == "full"

@@ -36,7 +36,7 @@ class PromptedEmoNet(EmoNetCheckpoint):  # type: ignore[no-untyped-call]  # tran
     config_class = PromptedEmoNetConfig
     config: PromptedEmoNetConfig
     processor_class = PromptedProcessor
-    auto_map = {  # noqa: RUF012
+    auto_map = {
         "AutoConfig": "prompted_configuration.PromptedEmoNetConfig",
         "AutoModelForSequenceClassification": "prompted_modeling.PromptedEmoNet",
         "AutoProcessor": "prompted_processing.PromptedProcessor",

@@ -279,9 +279,9 @@ _ALL = (
         _FAST_DECODER,
         _FAST_DECODER_TRAINING,
     ),
-    # What won on validation (results/search.md): the classes are weighed by a bias that is
-    # fitted to out-of-fold predictions, not by weights in the loss; the speaker's name or
-    # id stays, the memory doesn't.
+    # What won on validation (results/search.md): a bias for every class, fitted to
+    # out-of-fold predictions, in place of weights in the loss; the speaker's name or id,
+    # no memory.
     Preset(
         "emonet",
         "EmoNet at its best: frozen backbone, speakers' names or ids, "

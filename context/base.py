@@ -176,8 +176,8 @@ def context_module_class(name: str) -> type[ContextModule] | None:
                 raise
         if name not in CONTEXT_MODULES:
             raise ValueError(
-                f"context_module={name!r} is not in this checkpoint's code, which holds only what its model "
-                "uses: install emonet."
+                f"context_module={name!r} is not in the code of this checkpoint, which holds only what its "
+                "model uses: install emonet."
             )
     if name not in CONTEXT_MODULES:
         known = ", ".join(["none", *{**SYSTEMS, **CONTEXT_MODULES}])

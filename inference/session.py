@@ -284,8 +284,7 @@ def add_turns(sessions: Sequence[EmoNetSession], turns: Sequence[Mapping[str, st
         turns: One `{"speaker", "text"}` for each session.
 
     Returns:
-        `{"speaker", "text", "label", "score", "scores"}` of each turn, as `add` returns
-        it.
+        `{"speaker", "text", "label", "score", "scores"}` of each turn, as from `add`.
 
     Raises:
         EmoNetError: for repeated sessions, several models, or another number of turns.

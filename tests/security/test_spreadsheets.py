@@ -145,7 +145,8 @@ def test_no_other_code_writes_csv() -> None:
         for path in ROOT.rglob("*.py")
         if not {"tests", "build", "results", "docs"} & set(path.relative_to(ROOT).parts)
     ):
-        if path.name == "spreadsheet_cells.py":
+        # forget_files rewrites the user's own files and must keep their cells.
+        if path.name in ("spreadsheet_cells.py", "forget_files.py"):
             continue
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             name = (

@@ -188,17 +188,19 @@ def _group_table(members: Sequence[tuple[PackedCell, str]]) -> pa.Table:
             "which the packed form cannot store."
         )
     ranking = np.argsort(-parts.mean(0), axis=1, kind="stable")  # (turns, labels)
-    ranked = np.take_along_axis(parts, ranking[None], 2)
-    order = np.argsort(-ranked[:, :, 3:].sum((0, 2)), kind="stable")  # turns of similar spread side by side
+    ranked = np.take_along_axis(parts, ranking[None], 2)  # (cells, turns, labels by rank)
+    # Turns of similar spread side by side compress better.
+    order = np.argsort(-ranked[:, :, 3:].sum((0, 2)), kind="stable")
     count = len(members)
     columns: dict[str, Any] = {"split": np.repeat(members[0][1], count * len(turns))}
-    columns["place"] = pa.array(np.repeat(order, count), pa.int32())  # the line in the split's file
+    columns["place"] = pa.array(np.repeat(order, count), pa.int32())  # index in the split
     for name in ("dialogue_id", "turn", "speaker", "emotion"):
         columns[name] = [turns[index][name] for index in order for _ in members]
     columns["labels"] = [json.dumps(labels, ensure_ascii=False)] * (count * len(turns))
     rankings = [json.dumps([labels[label] for label in line], ensure_ascii=False) for line in ranking]
     columns["ranking"] = [rankings[index] for index in order for _ in members]
     columns["cell"] = [cell.path for cell, _ in members] * len(turns)
+    # As the columns above: all cells of a turn, then the next turn.
     flat = ranked[:, order].transpose(1, 0, 2).reshape(-1, len(labels))
     likeliest = np.take_along_axis(np.repeat(ranking[order], count, 0), flat.argmax(1)[:, None], 1)[:, 0]
     predicted = [cell.rows[split][index]["predicted"] for index in order for cell, split in members]
@@ -207,7 +209,7 @@ def _group_table(members: Sequence[tuple[PackedCell, str]]) -> pa.Table:
     ]
     columns["predicted"] = pa.array(exceptions, pa.string())
     columns["rounding"] = pa.array(flat.sum(1) - _SCALE, pa.int16())
-    for rank in range(1, len(labels)):
+    for rank in range(1, len(labels)):  # the first label's follows from the others and the rounding
         columns[f"p{rank + 1}"] = pa.array(flat[:, rank], pa.int16())
     return pa.table(columns)
 
@@ -218,22 +220,24 @@ def _predictions(file: Path, _: int) -> pa.Table:
 
 
 def _prediction_rows(file: Path, path: str, split: str) -> list[dict[str, Any]]:
+    """The rows of a cell and split, restored from the columns of `_group_table`."""
     if not file.is_file():
         raise EmoNetError(f"{file} is missing. It holds the predictions of {path}: restore it.")
     table = _predictions(file.resolve(), file.stat().st_mtime_ns)
-    found = table.filter(pc.and_(pc.equal(table["cell"], path), pc.equal(table["split"], split))).sort_by(
-        "place"
-    )
+    selected = pc.and_(pc.equal(table["cell"], path), pc.equal(table["split"], split))
+    found = table.filter(selected).sort_by("place")
     if not found.num_rows:
         raise EmoNetError(f"{file} holds no {split} predictions of {path}; restore the file.")
-    first = json.loads(found["labels"][0].as_py())
-    others = np.stack([found[f"p{rank}"].to_numpy() for rank in range(2, len(first) + 1)], 1).astype(np.int64)
+    labels = json.loads(found["labels"][0].as_py())
+    others = np.stack([found[f"p{rank}"].to_numpy() for rank in range(2, len(labels) + 1)], 1).astype(
+        np.int64
+    )
     likeliest = _SCALE + found["rounding"].to_numpy().astype(np.int64) - others.sum(1)
     ranked = (np.concatenate([likeliest[:, None], others], 1) / _SCALE).tolist()
     rows: list[dict[str, Any]] = found.select([name for name in _ROW_KEYS if name != "scores"]).to_pylist()
     for row, values, ranking in zip(rows, ranked, found["ranking"].to_pylist(), strict=True):
         by_label = dict(zip(json.loads(ranking), values, strict=True))
-        row["scores"] = {label: by_label[label] for label in first}
+        row["scores"] = {label: by_label[label] for label in labels}
         row["predicted"] = row["predicted"] or max(by_label, key=by_label.__getitem__)
     return rows
 
@@ -243,8 +247,8 @@ def _check_rows(rows: Sequence[Mapping[str, Any]], location: str) -> None:
     labels = list(rows[0].get("scores") or ())
     for row in rows:
         if sorted(row) != sorted(_ROW_KEYS) or list(row["scores"]) != labels:
-            which = f"dialogue {row.get('dialogue_id')!r}, turn {row.get('turn')}"
-            raise EmoNetError(f"{location}: {which} has other keys or labels than a study writes.")
+            turn = f"dialogue {row.get('dialogue_id')!r}, turn {row.get('turn')}"
+            raise EmoNetError(f"{location}: {turn} has other keys or labels than a study writes.")
 
 
 def _is_json(field: pa.Field) -> bool:

@@ -248,11 +248,11 @@ def test_an_incomplete_cell_is_refused(study: dict[str, Any], results: Path) -> 
         run_study(study, results)
 
 
-@pytest.mark.parametrize(("key", "what"), [("dataset_version", "the dataset"), ("emonet", "emonet")])
-def test_a_report_does_not_mix_versions(study: dict[str, Any], results: Path, key: str, what: str) -> None:
+@pytest.mark.parametrize(("key", "product"), [("dataset_version", "the dataset"), ("emonet", "emonet")])
+def test_a_report_does_not_mix_versions(study: dict[str, Any], results: Path, key: str, product: str) -> None:
     edit(results / CELLS[3] / "run.json", lambda run: run["cell"].update({key: "another"}))
     with pytest.raises(
-        EmoNetError, match=f"different versions of {what} cannot be in one table.*another in .*{CELLS[3]}"
+        EmoNetError, match=f"different versions of {product} cannot be in one table.*another in .*{CELLS[3]}"
     ):
         run_study(study, results, "--report-only")
 

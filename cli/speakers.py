@@ -11,7 +11,7 @@ from .arguments import Commands, add_corpus_arguments, integer
 
 if TYPE_CHECKING:
     from ..speakers.biographies.choose import Biographer
-    from ..speakers.store.store import SpeakerStore
+    from ..speakers.store.queries import SpeakerStore
 
 
 def add_commands(commands: Commands) -> None:

@@ -171,7 +171,7 @@ def test_chat_turns_read_like_speaker_turns(tokenizer: Any) -> None:
 def test_missing_checkpoint_files_are_named(tokenizer: Any, tmp_path: Path) -> None:
     model, processor = build(tokenizer, "emonet-thesis")
     model.save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="no tokenizer"):
+    with pytest.raises(ValueError, match="cannot load its tokenizer"):
         EmoNetProcessor.from_pretrained(tmp_path)
     processor.save_pretrained(tmp_path)
     (tmp_path / "speakers.json").unlink()

@@ -18,7 +18,6 @@ from emonet.data import load_conversations
 from emonet.dialogue.transcripts import read_script
 from emonet.errors import EmoNetError
 from emonet.evaluation.predictions import read_predictions
-from emonet.evaluation.summary import summarize
 from emonet.files.guard import DEEPEST, parse_json
 from emonet.hub.push import check_complete
 from emonet.inference.session import EmoNetSession
@@ -43,7 +42,6 @@ READERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "biographies": ("biographies.json", lambda folder: _biographies_of(str(folder))),
     "demonstrations": ("demonstrations.json", lambda folder: DemonstrationBank.load(folder)),
     "predictions": ("predictions.jsonl", lambda folder: read_predictions(folder / "predictions.jsonl")),
-    "figures": ("metrics.json", lambda folder: summarize([folder / "metrics.json"])),
     "push": ("config.json", check_complete),
     "a corpus": ("train.jsonl", lambda folder: load_conversations(str(folder))),
     "a script": ("chat.json", lambda folder: read_script(str(folder / "chat.json"))),

@@ -32,7 +32,7 @@ from emonet.prompted.demonstrations import Demonstration, DemonstrationBank
 from emonet.runs.forget import forget_in_checkpoint
 from emonet.runs.forget_files import Person, scrubber_of
 from emonet.speakers.store.build import build_store
-from emonet.speakers.store.store import SpeakerStore
+from emonet.speakers.store.queries import SpeakerStore
 
 NAME = "Zoë Quartzfeld"
 OTHER = "Ann Quartzfeld"  # shares a part of the name and stays

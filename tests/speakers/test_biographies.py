@@ -155,6 +155,6 @@ def test_the_command_writes_and_prints(store: SpeakerStore, chat_model: Path, ca
     assert main(["speakers", "show", "--store", uri, "Ann"]) == 0
     assert "biography (extractive" in capsys.readouterr().out
     assert main(["speakers", "biography", "--store", uri, "Zoe"]) == 2
-    assert "has said nothing" in capsys.readouterr().err
+    assert "no visible utterance" in capsys.readouterr().err
     forget_speaker(uri, "Ann")
     assert SpeakerStore(uri).biographies("Ann") == []

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from filelock import FileLock
 from tiny import DIALOGUE
@@ -295,8 +296,12 @@ def test_a_study_has_rows_without_each_part(folder: Path, decoder: Path, tmp_pat
         },
     }
     run_study(study, tmp_path / "results", "--only", "*/whole/*", "--only", "*/anonymous/*")
-    cells = sorted((tmp_path / "results").glob("*/*/seed-1/run.json"))
-    assert [json.loads(cell.read_text())["cell"]["config"]["anonymous"] for cell in cells] == [True, False]
+    cells = pq.read_table(tmp_path / "results" / "cells.parquet").to_pylist()
+    configs = {cell["cell"]: json.loads(cell["run.cell"])["config"] for cell in cells}
+    assert {name.split("/")[1]: config["anonymous"] for name, config in configs.items()} == {
+        "anonymous": True,
+        "whole": False,
+    }
     study["rows"]["wrong"] = {"config": {"pooling": "mean"}}
     (tmp_path / "study.json").write_text(json.dumps(study))
     with pytest.raises(EmoNetError, match="rows, 'wrong', config: unknown key 'pooling'"):

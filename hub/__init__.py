@@ -1,1 +1,1 @@
-"""The Hub: cards, pushes, and what runs there."""
+"""Cards, pushes to the Hub, and the code that runs there."""

@@ -1,6 +1,4 @@
-"""The model card of a run: made from its files, and merged into a card that was edited by
-hand.
-"""
+"""Generate a run's model card from its files, and keep edits of an existing card."""
 
 import os
 import re
@@ -17,24 +15,30 @@ from .run_files import RunFiles
 
 CARD = "README.md"
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
-_VERSIONED = re.compile(
-    r"-(\d+\.\d+\.\d+|[0-9a-f]{8})\Z"
-)  # our names of data sets: those of an earlier training go
+# The package's names of datasets: those of an earlier training are removed.
+_VERSIONED = re.compile(r"-(\d+\.\d+\.\d+|[0-9a-f]{8})\Z")
 _MARKER = re.compile(r"<!-- emonet:(begin|end) (\w+) -->")
 
 
 _PARTS = {
-    "summary": summary, "usage": usage, "results": results, "data": data_notes, "language_model": language_model,
-    "training": training, "citation": citation,
-}  # fmt: skip
+    "summary": summary,
+    "usage": usage,
+    "results": results,
+    "data": data_notes,
+    "language_model": language_model,
+    "training": training,
+    "citation": citation,
+}
 
 
 def card_text(folder: Path, repo_id: str | None = None) -> str:
-    """The whole card as it is generated from the files of `folder`.
+    """Generate the whole card from the files of `folder`.
 
-    A part without facts is there and empty: facts that come later, as test figures do,
-    find their place in a card that was written before them, while a part that someone
-    deleted stays away.
+    A part without facts is empty but present: facts that come later, such as test
+    figures, can then be told from a part that someone has deleted.
+
+    Raises:
+        EmoNetError: If a file is not as a run writes it.
     """
     template = Path(__file__).with_name("card_template.md").read_text("utf-8")
     part = "files"
@@ -42,9 +46,8 @@ def card_text(folder: Path, repo_id: str | None = None) -> str:
         files = RunFiles.read(Path(folder), repo_id)
         parts = {"metadata": metadata(files)}
         for part, write in _PARTS.items():
-            parts[part] = write(files).replace(
-                "<!-- emonet:", "&lt;!-- emonet:"
-            )  # a label that looks like a marker
+            # A label may look like a marker.
+            parts[part] = write(files).replace("<!-- emonet:", "&lt;!-- emonet:")
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         if isinstance(error, EmoNetError):
             raise
@@ -56,37 +59,33 @@ def card_text(folder: Path, repo_id: str | None = None) -> str:
 
 
 def merge_card(existing: str, generated: str) -> str:
-    """`existing` with the generated parts and metadata brought up to date.
+    """Update the generated parts and the metadata of an existing card.
 
-    All text outside the parts stays; a part that was deleted stays deleted. In the
-    metadata, keys that are not generated and a changed licence or language stay, lists of
-    tags are united. A card without any part is left as it is, but for its metadata.
+    All text outside the parts stays, and a deleted part stays deleted. In the metadata,
+    keys that are not generated and a changed licence or language stay, and lists of tags
+    are united. In a card without any part, only the metadata is updated.
 
     Raises:
-        EmoNetError: for a part that begins and does not end (or the reverse), or metadata
-            that is none.
+        EmoNetError: If a part begins and does not end (or the reverse), or the metadata
+            is not YAML.
     """
     fresh = dict(_pieces(generated))
     merged = "".join(text if name is None else fresh.get(name, text) for name, text in _pieces(existing))
     front = _metadata(existing)
     metadata = _merged_metadata(front, _metadata(generated))
     if metadata == front:
-        return merged  # its comments and order are someone's
+        return merged  # with the comments and order that somebody gave it
     body = _FRONT_MATTER.sub("", merged, count=1)
     return f"---\n{as_yaml(metadata)}\n---\n{body}"
 
 
 def is_edited(card: str, generated: str) -> bool:
-    """Whether anything but the metadata and the inside of the generated parts differs
-    from the generated card.
-    """
+    """Return whether a card differs outside its metadata and generated parts."""
     return _frame(card) != _frame(generated)
 
 
 def write_card(folder: str | os.PathLike[str], repo_id: str | None = None) -> Path:
-    """Write the card of `folder` into it, or bring the generated parts of the card there
-    up to date.
-    """
+    """Write the card of `folder` into it, or update the card that is there."""
     path = Path(folder, CARD)
     text = card_text(Path(folder), repo_id)
     if path.is_file():
@@ -101,7 +100,11 @@ def write_card(folder: str | os.PathLike[str], repo_id: str | None = None) -> Pa
 
 
 def usage_snippet(card: str) -> str:
-    """The first Python block of a card."""
+    """Return the first Python block of a card.
+
+    Raises:
+        EmoNetError: If there is none.
+    """
     match = re.search(r"```python\n(.*?)```", card, re.DOTALL)
     if match is None:
         raise EmoNetError("The card has no Python block.")
@@ -109,39 +112,41 @@ def usage_snippet(card: str) -> str:
 
 
 def _pieces(card: str) -> list[tuple[str | None, str]]:
-    """A card cut into generated parts (name, text with its markers) and what stands
-    between them (None, text).
+    """Divide a card into generated parts (name, text with its markers) and other text.
+
+    Other text has None as its name.
     """
     pieces: list[tuple[str | None, str]] = []
     begin: re.Match[str] | None = None
-    place = 0
+    position = 0
     for marker in _MARKER.finditer(card):
         if begin is None and marker[1] == "begin":
-            pieces.append((None, card[place : marker.start()]))
+            pieces.append((None, card[position : marker.start()]))
             begin = marker
         elif begin is not None and marker.groups() == ("end", begin[2]):
-            place = marker.end()
-            pieces.append((begin[2], card[begin.start() : place]))
+            position = marker.end()
+            pieces.append((begin[2], card[begin.start() : position]))
             begin = None
         else:
-            raise _half(begin or marker)
+            raise _unpaired(begin or marker)
     if begin is not None:
-        raise _half(begin)
-    return [*pieces, (None, card[place:])]
+        raise _unpaired(begin)
+    return [*pieces, (None, card[position:])]
 
 
 def _frame(card: str) -> list[Any]:
-    """What stands between the parts, as words, and the parts' names."""
+    """Return the words between the parts, and the parts' names."""
     return [name or text.split() for name, text in _pieces(_FRONT_MATTER.sub("", card, count=1))]
 
 
-def _half(marker: re.Match[str]) -> EmoNetError:
+def _unpaired(marker: re.Match[str]) -> EmoNetError:
     kind, name = marker.groups()
     does, other = (
         ("begins and does not end", "end") if kind == "begin" else ("ends and does not begin", "begin")
     )
     return EmoNetError(
-        f"{CARD}: the part {name!r} {does}; put back '<!-- emonet:{other} {name} -->' or take out {marker[0]!r}."
+        f"{CARD}: the part {name!r} {does}; put back '<!-- emonet:{other} {name} -->' "
+        f"or take out {marker[0]!r}."
     )
 
 
@@ -151,11 +156,13 @@ def _metadata(card: str) -> dict[str, Any]:
         found = yaml.safe_load(match[1]) if match else None
     except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise EmoNetError(
-            f"{CARD}: its metadata is no YAML ({error}); mend or remove the lines between the first two '---'."
+            f"{CARD}: its metadata is no YAML ({error}); correct or remove the lines between the first two "
+            "'---'."
         ) from error
     if not isinstance(found, dict | None):
         raise EmoNetError(
-            f"{CARD}: its metadata is no `key: value` YAML; mend or remove the lines between the first two '---'."
+            f"{CARD}: its metadata is no `key: value` YAML; correct or remove the lines between the first "
+            "two '---'."
         )
     return found or {}
 

@@ -1,4 +1,4 @@
-"""The callback that keeps `run.json` and the card of a training up to date."""
+"""Keep `run.json` and the card up to date during a training."""
 
 import time
 from pathlib import Path
@@ -11,11 +11,10 @@ from .card import write_card
 
 
 class CardCallback(TrainerCallback):
-    """After every evaluation of a training and at its end: the record and the card,
-    beside what the Trainer writes and pushes.
+    """Write record and card after every evaluation of a training, and at its end.
 
-    Evaluations before and after are of whatever set the user asks for, and no part of the
-    training's history.
+    Evaluations before and after the training may be of any dataset: they are not part of
+    its history.
     """
 
     def __init__(self) -> None:

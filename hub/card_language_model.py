@@ -1,6 +1,4 @@
-"""The card's part on the language model: what was adapted and how, and where the
-biographies in its prompts are from.
-"""
+"""Write the card's part on the language model, its adapters and biographies."""
 
 from collections import Counter
 from typing import Any
@@ -11,8 +9,9 @@ from .run_files import RunFiles
 
 
 def language_model(files: RunFiles) -> str:
-    """Language model, adapters, prompts and provenance of biographies; empty for other
-    models.
+    """Return language model, adapters, prompts and the origin of biographies.
+
+    It is empty for models without adapters and prompts.
     """
     prompted = is_prompted(files.config)
     adapters = adapter_fact(files)
@@ -32,13 +31,14 @@ def language_model(files: RunFiles) -> str:
 
 
 def is_prompted(config: dict[str, Any]) -> bool:
-    """Whether a `config.json` is a prompted model's."""
+    """Return whether a `config.json` is of a prompted model."""
     return config.get("model_type") == PromptedEmoNetConfig.model_type
 
 
 def adapter_fact(files: RunFiles) -> str:
-    """Rank and place of the adapters, and whether the weights hold them; empty where
-    there were none.
+    """Return rank and layers of the adapters, and where their weights are.
+
+    It is empty if there were none.
     """
     training = {f"lora_{name}": value for name, value in files.adapter.items()} or files.run.get(
         "training", {}
@@ -54,7 +54,7 @@ def adapter_fact(files: RunFiles) -> str:
 
 
 def speaker_fact(config: dict[str, Any]) -> str:
-    """How a prompted model knows who speaks."""
+    """Return how a prompted model knows who speaks."""
     prompts = config["prompts"]
     known = ["by number, names hidden" if prompts.get("anonymous") else "by name, as text"]
     known += ["with a biography"] if prompts.get("biography") else []
@@ -84,7 +84,8 @@ def _prompt_fact(prompts: dict[str, Any]) -> str:
         held.append(f"{prompts['future_window']} later turns")
     if prompts.get("trajectory"):
         held.append(
-            f"the speaker's last {prompts['trajectory']} turns with their emotions, as the model itself named them"
+            f"the speaker's last {prompts['trajectory']} turns with their emotions, "
+            "as the model itself named them"
         )
     if prompts.get("biography"):
         whole = (
@@ -97,7 +98,10 @@ def _prompt_fact(prompts: dict[str, Any]) -> str:
         held.append("the labels once more")
     if prompts.get("demonstrations"):
         held.append(f"the most similar labelled turns of training ({prompts['demonstrations']})")
-    return f"prompted, one instruction prompt a turn with {', '.join(held)}; the answer is scored over the label words"
+    return (
+        f"prompted, one instruction prompt a turn with {', '.join(held)}; "
+        "the answer is scored over the label words"
+    )
 
 
 def _first_stage_fact(stage: dict[str, Any] | None) -> str:
@@ -105,32 +109,38 @@ def _first_stage_fact(stage: dict[str, Any] | None) -> str:
         return ""
     if "annotator" not in stage:
         return f"{stage['task']}, from {stage['examples']:,} training examples"
-    return f"{stage['task']}, as `{stage['annotator']}` wrote it of training turns ({stage['examples']:,} examples)"
+    examples = f"{stage['examples']:,} examples"
+    return f"{stage['task']}, as `{stage['annotator']}` wrote it of training turns ({examples})"
 
 
 def _provenance(prompts: dict[str, Any], biographies: dict[str, Any]) -> str:
     writer, budget = prompts["biography_writer"], prompts["biography_budget"]
-    said = "without a language model, from counts and phrases" if writer == EXTRACTIVE else f"by `{writer}`"
+    by = "without a language model, from counts and phrases" if writer == EXTRACTIVE else f"by `{writer}`"
     unit = "words" if writer == EXTRACTIVE else "tokens"
-    written = f"**Biographies** were written {said}, {budget} {unit} at most,"
+    written = f"**Biographies** were written {by}, {budget} {unit} at most,"
     if prompts.get("biography_of_dialogue"):
         return (
-            f"{written} from the whole dialogue that a turn stands in, later turns included, in training and evaluation; whoever "
-            "uses the model has them written of their own dialogues by the same writer. The repository holds none."
+            f"{written} from the whole dialogue that a turn stands in, later turns included, in training and "
+            "evaluation; whoever uses the model has them written of their own dialogues by the same writer. "
+            "The repository holds none."
         )
     parts = [
-        f"{written} in training and evaluation from what the person had said before a turn's dialogue, in training turns and "
-        "in its own split. `biographies.json` holds those that the model is used with, from training utterances alone, each with "
-        "the keys of the utterances that it was made from. Without a person's entry the prompts tell nothing of them; what the "
-        "weights have learnt from their turns stays."
+        f"{written} in training and evaluation from what the person had said before a turn's dialogue, in "
+        "training turns and in its own split. `biographies.json` holds those that the model is used with, "
+        "from training utterances alone, each with the keys of the utterances that it was made from. Without "
+        "a person's entry the prompts tell nothing of them; what the weights have learnt from their turns "
+        "stays."
     ]
-    groups = Counter((each["kind"], each["model"], each["prompt_digest"]) for each in biographies.values())
-    utterances: Counter[Any] = Counter()
-    for each in biographies.values():
-        utterances[each["kind"], each["model"], each["prompt_digest"]] += len(each["utterances"])
-    if len(groups) > 3:  # a prompt to a language model differs from person to person, and so does its digest
+    groups: Counter[tuple[str, str, str]] = Counter()
+    utterances: Counter[tuple[str, str, str]] = Counter()
+    for biography in biographies.values():
+        group = biography["kind"], biography["model"], biography["prompt_digest"]
+        groups[group] += 1
+        utterances[group] += len(biography["utterances"])
+    # A prompt to a language model differs from person to person, and so does its digest.
+    if len(groups) > 3:
         kinds = Counter((kind, model) for kind, model, _ in groups.elements())
-        total = {key: sum(utterances[each] for each in groups if each[:2] == key) for key in kinds}
+        total = {key: sum(utterances[group] for group in groups if group[:2] == key) for key in kinds}
         rows = [(*key, "one a person, in `biographies.json`", kinds[key], total[key]) for key in kinds]
     else:
         rows = [(*key, groups[key], utterances[key]) for key in groups]

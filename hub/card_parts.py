@@ -1,5 +1,6 @@
-"""The generated parts of a model card, each from the files of a run (`RunFiles`); a part
-without facts is an empty string.
+"""Write the generated parts of a model card from a run's files.
+
+A part without facts is an empty string.
 """
 
 import dataclasses
@@ -20,49 +21,55 @@ from .run_files import METRICS, RunFiles
 
 _EMORY_LABELS = """
 
-Labels: seven emotions of Willcox's feeling wheel, one a turn, from four crowd workers. Their agreement is low (κ about 0.14,
-Zahiri and Choi 2018), and identical lines carry different labels, so no system can come near 100 %. Licence of the corpus:
-Apache-2.0."""
+Labels: seven emotions of Willcox's feeling wheel, one a turn, from four crowd workers. Their agreement
+is low (κ about 0.14, Zahiri and Choi 2018), and identical lines carry different labels, so no system can
+come near 100 %. Licence of the corpus: Apache-2.0."""
 _EMORY = "[EmoryNLP](https://github.com/emorynlp/emotion-detection)"
-# By the dataset version without its number: the title, and what to know about data and
-# labels.
+# By dataset version without its number: the title, and notes on data and labels.
 CORPORA = {
     "emorynlp-full": (
         "EmoryNLP, full",
-        f"""{_EMORY}, the full corpus: scenes of the television series Friends. Its test set (1,328 turns) is not that of
-the smaller, aligned version that many papers use; figures on the two don't compare.{_EMORY_LABELS}""",
+        f"""{_EMORY}, the full corpus: scenes of the television series Friends. Its test set (1,328 turns) is
+not that of the smaller, aligned version that many papers use; figures on the two don't
+compare.{_EMORY_LABELS}""",
     ),
     "emorynlp-aligned": (
         "EmoryNLP, aligned",
-        f"""{_EMORY} in the aligned version: scenes of the television series Friends, fewer than in the full corpus and
-with another test set; figures on the two don't compare.{_EMORY_LABELS}""",
+        f"""{_EMORY} in the aligned version: scenes of the television series Friends, fewer than in the full
+corpus and with another test set; figures on the two don't compare.{_EMORY_LABELS}""",
     ),
     "meld": (
         "MELD",
         """[MELD](https://github.com/declare-lab/MELD): dialogues of the television series Friends, as text.
 
-Labels: seven emotions from three annotators with the video in view, so some can't be told from the words alone. Their agreement
-is moderate (Fleiss' κ 0.43, Poria et al. 2019); almost half of all turns are neutral. Licence of the corpus: GPL-3.0.""",
+Labels: seven emotions from three annotators with the video in view, so some can't be told from the words
+alone. Their agreement is moderate (Fleiss' κ 0.43, Poria et al. 2019); almost half of all turns are
+neutral. Licence of the corpus: GPL-3.0.""",
     ),
     "sample": (
         "The Albatross",
-        """The Albatross, the small invented sitcom that comes with emonet. It is there to try things out; figures on it say
-nothing about real data. Each label is the emotion that the line was written to carry; nobody annotated it. Licence: CC0-1.0.""",
+        """The Albatross, the small invented sitcom that comes with emonet. It is there to try things out;
+figures on it say nothing about real data. Each label is the emotion that the line was written to carry;
+nobody annotated it. Licence: CC0-1.0.""",
     ),
 }
 _CITATIONS = {
-    "compm": """Lee and Lee, CoMPM: Context Modeling with Speaker's Pre-trained Memory Tracking for Emotion Recognition in
-  Conversation, NAACL 2022.""",
+    "compm": """Lee and Lee, CoMPM: Context Modeling with Speaker's Pre-trained Memory Tracking for Emotion
+  Recognition in Conversation, NAACL 2022.""",
     "lora": "Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, ICLR 2022.",
-    "emorynlp": """Zahiri and Choi, Emotion Detection on TV Show Transcripts with Sequence-based Convolutional Neural Networks,
-  AAAI workshops 2018.""",
-    "meld": "Poria et al., MELD: A Multimodal Multi-Party Dataset for Emotion Recognition in Conversations, ACL 2019.",
+    "emorynlp": """Zahiri and Choi, Emotion Detection on TV Show Transcripts with Sequence-based Convolutional
+  Neural Networks, AAAI workshops 2018.""",
+    "meld": """Poria et al., MELD: A Multimodal Multi-Party Dataset for Emotion Recognition in Conversations,
+  ACL 2019.""",
 }
-_OWN = "The user's own conversations; ask whoever trained the model where they come from and how they were labelled."
+_OWN = (
+    "The user's own conversations; ask whoever trained the model where they come from and how they were "
+    "labelled."
+)
 
 
-def metadata(files: "RunFiles") -> str:
-    """The YAML in front: what the Hub shows, filters by, and lists as results."""
+def metadata(files: RunFiles) -> str:
+    """Return the YAML in front: what the Hub shows, filters by, and lists as results."""
     version, eval_results = files.config.get("dataset_version"), _eval_results(files)
     data = ModelCardData(
         language="en",
@@ -76,48 +83,45 @@ def metadata(files: "RunFiles") -> str:
         model_name=files.name.rpartition("/")[2] if eval_results else None,
         eval_results=eval_results or None,
     )
-    return as_yaml(data.to_dict())
+    return as_yaml(data.to_dict())  # type: ignore[no-untyped-call]
 
 
 def as_yaml(front: dict[str, Any]) -> str:
-    """Metadata as it stands between the first two lines of dashes."""
+    """Return metadata as YAML, without the lines of dashes around it."""
     return yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=120).strip()
 
 
-def summary(files: "RunFiles") -> str:
-    """Title, what the model does, and the one figure."""
+def summary(files: RunFiles) -> str:
+    """Return title, purpose, facts and the main figure."""
     preset, backbone = files.run.get("preset"), files.config.get("backbone")
     parts = [
         f"# {files.name.rpartition('/')[2]}",
-        "An EmoNet: it names the emotion of every turn of a dialogue from its text, what was said before, and who speaks.",
+        "An EmoNet: it names the emotion of every turn of a dialogue from its text, what was said before, "
+        "and who speaks.",
     ]
+    causal = files.config.get("causal", True)
+    sees = "earlier turns only" if causal else "earlier and later turns (not for live use)"
     facts = [
         ("Labels", ", ".join(_labels(files))),
         ("Preset", f"`{preset}`" if preset else ""),
         ("Backbone", _base_model(files) or PurePath(backbone or "").name),
         ("Adapters", adapter_fact(files)),
-        (
-            "Sees",
-            "earlier turns only"
-            if files.config.get("causal", True)
-            else "earlier and later turns (not for live use)",
-        ),
+        ("Sees", sees),
         ("Speakers", speaker_fact(files.config) if is_prompted(files.config) else _speaker_fact(files)),
         ("Trained on", _corpus_title(files.config.get("dataset_version"))),
     ]
     parts.append("\n".join(f"- **{name}:** {value}" for name, value in facts if value))
     if "weighted_f1" in files.figures:
-        score, corpus = (
-            100 * files.figures["weighted_f1"],
-            _corpus_title(files.figures.get("dataset_version")),
-        )
+        score = 100 * files.figures["weighted_f1"]
+        corpus = _corpus_title(files.figures.get("dataset_version"))
         parts.append(f"**Weighted F1 {score:.2f} %** on the {_split(files)} set of {corpus}, in one run.")
     return "\n\n".join(parts)
 
 
-def usage(files: "RunFiles") -> str:
-    """The snippet, which runs as it stands."""
+def usage(files: RunFiles) -> str:
+    """Return an example that runs as it is."""
     name = json.dumps(files.name, ensure_ascii=False)  # a folder's name may hold quotes
+    call = f"AutoModel.from_pretrained({name}, trust_remote_code=True).predict(dialogue)"
     return f"""## Use
 
 ```python
@@ -127,14 +131,14 @@ pipe = pipeline("emotion-in-conversation", model={name}, trust_remote_code=True)
 pipe([{{"speaker": "Monica", "text": "We had a deal!"}}, {{"speaker": "Ross", "text": "I know, I know."}}])
 ```
 
-One `{{speaker, text, label, score, scores}}` a turn. `history={{"Monica": ["..."]}}` tells what a speaker said in earlier
-dialogues; `AutoModel.from_pretrained({name}, trust_remote_code=True).predict(dialogue)` is the same in one call.
-The code lies in this repository: read it before you trust it, and pin what you have read with `revision="<commit>"`. Where
-the emonet package is installed and imported, nothing needs to be trusted."""
+One `{{speaker, text, label, score, scores}}` a turn. `history={{"Monica": ["..."]}}` tells what a speaker
+said in earlier dialogues; `{call}` is the same in one call. The code lies in this repository:
+read it before you trust it, and pin what you have read with `revision="<commit>"`. Where the emonet
+package is installed and imported, nothing needs to be trusted."""
 
 
-def results(files: "RunFiles") -> str:
-    """All figures, by class, and the confusion matrix."""
+def results(files: RunFiles) -> str:
+    """Return all figures, figures by class, and the confusion matrix."""
     figures = files.figures
     if not figures:
         return ""
@@ -151,14 +155,16 @@ def results(files: "RunFiles") -> str:
         for name, row in figures.get("per_class", {}).items()
     ]
     parts = [heading, _table(("metric", "value"), overall)]
-    if "ece" in figures and files.config.get("calibration_temperature", 1.0) != 1.0:
+    temperature = files.config.get("calibration_temperature", 1.0)
+    if "ece" in figures and temperature != 1.0:
         parts.append(
-            f"Scores are calibrated: logits are divided by a temperature of {files.config['calibration_temperature']:.2f}, "
-            f"fitted on validation. The expected calibration error here is {100 * figures['ece']:.1f} %."
+            f"Scores are calibrated: logits are divided by a temperature of {temperature:.2f}, fitted on "
+            f"validation. The expected calibration error here is {100 * figures['ece']:.1f} %."
         )
     if files.run.get("class_bias"):
         parts.append(
-            f"A bias for every class, added to the logits, was fitted to weighted F1 on {_fitted_on(files.run)}."
+            "A bias for every class, added to the logits, was fitted to weighted F1 on "
+            f"{_fitted_on(files.run)}."
         )
     if by_class:
         parts.append(_table(("emotion", "F1", "precision", "recall", "turns"), by_class))
@@ -181,22 +187,18 @@ def _fitted_on(run: dict[str, Any]) -> str:
     return "training dialogues, each by the head that had left it out"
 
 
-def data_notes(files: "RunFiles") -> str:
-    """What the corpus is, how it was labelled, and what its licence is."""
+def data_notes(files: RunFiles) -> str:
+    """Return what the corpus is, how it was labelled, and its licence."""
     version = files.config.get("dataset_version")
     if not version:
         return ""
     known = _corpus(version)
-    notes = (
-        known[1]
-        if known
-        else "The user's own conversations; ask whoever trained the model where they come from and how they were labelled."
-    )
+    notes = known[1] if known else _OWN
     return f"## Data\n\nVersion `{version}`. {notes}"
 
 
-def training(files: "RunFiles") -> str:
-    """History with the kept epoch in bold, what differs from the defaults, and versions."""
+def training(files: RunFiles) -> str:
+    """Return the training's history, its settings, sizes and versions."""
     run = files.run
     if not run:
         return ""
@@ -240,8 +242,8 @@ def training(files: "RunFiles") -> str:
     return "\n\n".join(parts)
 
 
-def citation(files: "RunFiles") -> str:
-    """What to cite."""
+def citation(files: RunFiles) -> str:
+    """Return what to cite."""
     works = ["emonet (this model's package): see `CITATION.cff` there.", _CITATIONS["compm"]]
     works += [_CITATIONS["lora"]] if adapter_fact(files) else []
     version = str(files.config.get("dataset_version"))
@@ -251,7 +253,7 @@ def citation(files: "RunFiles") -> str:
 
 
 def _defaults() -> dict[str, Any]:
-    """Default of every configuration field and training argument."""
+    """Return the default of every configuration field and training argument."""
     training = {field.name: field.default for field in dataclasses.fields(EmoNetTrainingArguments)}
     return {**training, **EmoNetConfig.own_defaults()}
 
@@ -260,8 +262,8 @@ _ALWAYS_SHOWN = ("learning_rate", "num_train_epochs", "per_device_train_batch_si
 _SIZES = {"parameters": "parameters", "trainable_parameters": "trained parameters"}
 
 
-def _eval_results(files: "RunFiles") -> list[EvalResult]:
-    """The figures as the Hub lists them: overall, then F1 by class."""
+def _eval_results(files: RunFiles) -> list[EvalResult]:
+    """Return the figures as the Hub lists them: overall, then F1 by class."""
     figures = files.figures
     version = str(figures.get("dataset_version") or "own")
     corpus, _, revision = version.rpartition("-")
@@ -285,18 +287,18 @@ def _eval_results(files: "RunFiles") -> list[EvalResult]:
     ]
 
 
-def _base_model(files: "RunFiles") -> str | None:
+def _base_model(files: RunFiles) -> str | None:
     backbone = files.config.get("backbone") or ""
     name = EMBEDDED_BACKBONES[backbone].hub_id if backbone in EMBEDDED_BACKBONES else backbone
     return name if re.fullmatch(r"[\w.-]+/[\w.-]+", name) else None
 
 
-def _labels(files: "RunFiles") -> list[str]:
+def _labels(files: RunFiles) -> list[str]:
     names = files.config.get("id2label") or {}
     return [names[key] for key in sorted(names, key=int)]
 
 
-def _speaker_fact(files: "RunFiles") -> str:
+def _speaker_fact(files: RunFiles) -> str:
     identity = {
         "none": "not told apart",
         "local": "told apart within a dialogue",
@@ -304,12 +306,12 @@ def _speaker_fact(files: "RunFiles") -> str:
         "name": "by name, as text",
     }.get(files.config.get("speaker_identity", "global"), "")
     memory = {"dialogue": "earlier in the dialogue", "corpus": "earlier, in other dialogues too"}
-    said = memory.get(files.config.get("speaker_memory", "corpus"))
-    return f"{identity}; with a memory of what they said {said}" if said else identity
+    remembered = memory.get(files.config.get("speaker_memory", "corpus"))
+    return f"{identity}; with a memory of what they said {remembered}" if remembered else identity
 
 
-def _split(files: "RunFiles") -> str:
-    return files.figures.get("split", "validation")
+def _split(files: RunFiles) -> str:
+    return str(files.figures.get("split", "validation"))
 
 
 def _corpus(version: str) -> tuple[str, str] | None:
@@ -335,7 +337,7 @@ def _table(header: tuple[str, ...], rows: list[Any]) -> str:
 
 
 def _cell(value: Any) -> str:
-    """A label or a pattern may hold a bar or a line break, which would end the cell."""
+    """Escape a cell: a bar or a line break in a label or pattern would end it."""
     return " ".join(str(value).split()).replace("|", "\\|")
 
 

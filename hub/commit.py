@@ -1,4 +1,4 @@
-"""One commit to a Hub repository: all of it or nothing."""
+"""Commit files to a Hub repository: all of them or none."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,17 +12,17 @@ from ..errors import EmoNetError
 
 @contextmanager
 def asking(repo_id: str, revision: str | None = None) -> Iterator[None]:
-    """Within, a Hub that refuses, or can't be reached, is an EmoNetError that names the
-    repository.
+    """Turn errors of the Hub into an EmoNetError that names the repository.
 
     Raises:
-        EmoNetError: also for a revision that is no name of a branch.
+        EmoNetError: If the Hub refuses or cannot be reached, or `revision` is not a valid
+            name of a branch.
     """
     if revision is not None and (
         not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", revision, re.ASCII) or ".." in revision or revision == "."
     ):
         raise EmoNetError(
-            f"revision {revision!r} is no name of a branch: take letters, digits, '-', '_', '.' and '/'."
+            f"revision {revision!r} is not a valid branch name: use letters, digits, '-', '_', '.' and '/'."
         )
     try:
         yield
@@ -45,14 +45,24 @@ def commit_files(
     revision: str | None = None,
     create_pr: bool = False,
 ) -> CommitInfo:
-    """Commit `files` (path in the repository → file or content) and deletions together.
+    """Commit files and deletions together.
 
     `upload_folder` would split many files over several commits when the connection is
-    bad, so a reader could find half of each.
+    bad, and a reader could load a mixture of two versions.
+
+    Args:
+        api: The client.
+        repo_id: The repository.
+        files: For each path in the repository a file or its content.
+        message: The commit message.
+        delete: Paths to delete.
+        repo_type: `model`, `dataset` or `space`.
+        revision: The branch.
+        create_pr: Open a pull request instead.
 
     Raises:
-        EmoNetError: where the upload or the commit does not get through; the branch is
-            then as it was, or complete.
+        EmoNetError: If the upload or the commit fails; the branch is then unchanged, or
+            complete if only the answer was lost.
     """
     operations: list[CommitOperationAdd | CommitOperationDelete] = [
         CommitOperationAdd(path, content if isinstance(content, bytes) else str(content))
@@ -70,10 +80,8 @@ def commit_files(
         )
     except ValueError:
         raise  # a wrong name or file
-    except (
-        Exception
-    ) as error:  # the client's HTTP library has errors of its own, and uploads end in a RuntimeError
+    except Exception as error:  # the client's HTTP library has errors of its own
         raise EmoNetError(
-            f"{repo_id}: the push did not get through ({type(error).__name__}: {error}). The repository is as it was, or "
-            "complete if only the answer was lost; push again."
+            f"{repo_id}: the push did not get through ({type(error).__name__}: {error}). The repository is "
+            "as it was, or complete if only the answer was lost; push again."
         ) from error

@@ -1,6 +1,4 @@
-"""The files of a repository that stand beside weights and code: handler, requirements,
-card.
-"""
+"""Write a repository's handler, requirements and card beside its weights and code."""
 
 import os
 from importlib.metadata import version
@@ -13,12 +11,14 @@ REQUIREMENTS = ("torch", "transformers")
 
 
 def write_companions(folder: str | os.PathLike[str]) -> None:
-    """Write `handler.py`, `requirements.txt` (of the endpoint) and `README.md` (its
-    generated parts) into `folder`.
+    """Write `handler.py`, the endpoint's `requirements.txt` and the card into `folder`.
+
+    Of a card that is there, only the generated parts are updated.
     """
     folder = Path(folder)
     for name in ("handler.py", "requirements.txt"):
-        if (folder / name).is_symlink():  # of a snapshot in the Hub's cache, whose file is not ours to change
+        # A link points into the Hub's cache, whose files must not be changed.
+        if (folder / name).is_symlink():
             (folder / name).unlink()
     copyfile(Path(__file__).with_name("handler.py"), folder / "handler.py")
     lines = [f"{name}>={version(name).partition('+')[0]}" for name in REQUIREMENTS]

@@ -1,6 +1,4 @@
-"""Inference Endpoints: the same pipeline behind the request shapes of the Hub's inference
-toolkit.
-"""
+"""Answer requests of Inference Endpoints with the pipeline."""
 
 from pathlib import Path
 from typing import Any
@@ -8,12 +6,13 @@ from typing import Any
 from transformers import pipeline
 
 PARAMETERS = ("history", "top_k", "batch_size")
-MOST_TURNS = 5000  # of a request, with its history; the same as `emonet serve` takes
+MAX_TURNS = 5000  # of a request, history included, as in `emonet serve`
 
 
 class EndpointHandler:
-    """Called by the toolkit: once with the repository's folder, then with every request.
+    """The class that the Hub's inference toolkit calls.
 
+    The toolkit creates it with the repository's folder and calls it with every request.
     Request: `{"inputs": DIALOGUE or [DIALOGUE, ...], "parameters": {"history": ...,
     "top_k": ...}}`, where a dialogue is a list of `{"speaker", "text"}` or `{"role",
     "content"}` turns, or a string of `Name: text` lines. Answer: one `{"speaker", "text",
@@ -30,8 +29,8 @@ class EndpointHandler:
         """Answer one request.
 
         Raises:
-            TypeError, ValueError: for a wrong request; the toolkit answers 400 with the
-                message.
+            TypeError, ValueError: If the request is wrong; the toolkit answers 400 with
+                the message.
         """
         if not isinstance(data, dict) or "inputs" not in data:
             raise ValueError('Send {"inputs": dialogue, "parameters": {...}}; there is no "inputs".')
@@ -45,16 +44,17 @@ class EndpointHandler:
         inputs, history = data["inputs"], parameters.get("history")
         size = sum(map(_turns, inputs)) if isinstance(inputs, list) else _turns(inputs)
         size += sum(map(_turns, history.values())) if isinstance(history, dict) else 0
-        if size > MOST_TURNS:
+        if size > MAX_TURNS:
             raise ValueError(
-                f"{size} turns, history included; the limit is {MOST_TURNS}. Send the dialogues in parts."
+                f"{size} turns, history included; the limit is {MAX_TURNS}. Send the dialogues in parts."
             )
         return self.pipeline(inputs, **parameters)
 
 
 def _turns(part: Any) -> int:
-    """How many turns a dialogue, a turn or somebody's history is, before it is read. (An
-    empty one takes its time, too.)
+    """Count the turns of a dialogue, a turn or a history before it is read.
+
+    An empty one counts as one turn: it takes time too.
     """
     if isinstance(part, str):
         return part.count("\n") + 1

@@ -1,4 +1,4 @@
-"""A run folder → a Hub repository, in one commit."""
+"""Push a run folder to the Hub in one commit."""
 
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -27,8 +27,8 @@ NEEDED = (
     "modeling_emonet.py",
     "pipeline_emonet.py",
 )
-# What a repository holds. Predictions stay at home: they quote the corpus, whose licence
-# may not allow it.
+# The files of a repository. Predictions are not published: they quote the corpus, whose
+# licence may not allow it.
 PUBLISHED = (
     "*.py",
     "*.safetensors",
@@ -70,16 +70,20 @@ def push_run(
     edited on the Hub, or else in the folder, keeps its edits.
 
     Args:
-        revision: Branch to commit to; it is created where it does not exist.
+        folder: The folder.
+        repo_id: The repository; it is created if it does not exist.
+        private: Whether a new repository is private.
+        revision: Branch to commit to; it is created if it does not exist.
         create_pr: Open a pull request instead.
-        token: Instead of the login or HF_TOKEN; it is written nowhere.
+        commit_message: The commit message.
+        token: Used instead of the login or HF_TOKEN; it is not stored.
 
     Returns:
-        The commit (as a string, its address; `pr_url` where it is a pull request).
+        The commit (as a string, its address; `pr_url` if it is a pull request).
 
     Raises:
-        EmoNetError: for a folder that would not load, or a commit that did not get
-            through; the repository is then as it was.
+        EmoNetError: If the folder would not load, or the commit fails; the repository is
+            then unchanged.
     """
     folder = Path(folder)
     check_complete(folder)
@@ -92,21 +96,22 @@ def push_run(
             api.create_branch(repo_id, branch=revision, exist_ok=True)
         there = api.list_repo_files(repo_id, revision=revision)
         files[CARD] = _card(api, repo_id, revision, folder).encode()
-    stale = [name for name in there if name not in files and _decides(name)]
+    stale = [name for name in there if name not in files and _changes_loading(name)]
     message = commit_message or f"emonet: {folder.resolve().name}"
     return commit_files(api, repo_id, files, message, delete=stale, revision=revision, create_pr=create_pr)
 
 
 def published_files(folder: Path) -> dict[str, Path]:
-    """The files of a run folder that a repository holds, but for the card."""
+    """Return the files of a run folder to publish, the card excepted."""
     return {
         path.name: path for pattern in PUBLISHED for path in sorted(folder.glob(pattern)) if path.is_file()
     }
 
 
-def _decides(name: str) -> bool:
-    """Whether a file left over from an earlier version would change what is loaded: code,
-    weights, adapters in place of them.
+def _changes_loading(name: str) -> bool:
+    """Return whether a file changes what is loaded: code, weights or adapters.
+
+    Left over from an earlier version, it must be deleted.
     """
     return (
         name.endswith(".py")
@@ -116,10 +121,12 @@ def _decides(name: str) -> bool:
 
 
 def check_complete(folder: Path) -> None:
-    """Refuse a folder that lacks what its readers need, whose weights are not whole, or
-    that holds what may not be published.
+    """Refuse a folder that is incomplete, or that holds what may not be published.
 
-    A file behind a link out of the folder is published by nobody's wish.
+    A file behind a link out of the folder is refused too: nobody means to publish it.
+
+    Raises:
+        EmoNetError: With what is missing or may not be published.
     """
     if not folder.is_dir():
         raise EmoNetError(f"{folder}: no such folder; give the run folder that `emonet train` wrote.")
@@ -142,28 +149,27 @@ def check_complete(folder: Path) -> None:
         ]
     if missing:
         raise EmoNetError(
-            f"{folder} lacks {', '.join(missing)}: save it with model.save_pretrained(folder), the processor attached "
-            "(model.processor = processor)."
+            f"{folder} lacks {', '.join(missing)}: save it with model.save_pretrained(folder), the processor "
+            "attached (model.processor = processor)."
         )
     if (folder / BANK_FILE).is_file():
         raise EmoNetError(
-            f"{folder} holds the labelled turns of its training corpus, which its prompts show, and a push would publish them: "
-            "train without (--demonstrations 0), or give the folder to those who may have the corpus."
+            f"{folder} holds the labelled turns of its training corpus, which its prompts show, and a push "
+            "would publish them: train without (--demonstrations 0), or give the folder to those who may "
+            "have the corpus."
         )
     if (folder / CONCEPTS_FILE).is_file():
         for source in ConceptTable.read(folder / CONCEPTS_FILE).sources:
             if not source.get("shareable"):
                 what = source.get("lexicon") or source.get("graph")
                 raise EmoNetError(
-                    f"{folder} holds parts of {what}, whose licence ({source.get('licence')}) does not allow to publish them: "
-                    "train with other knowledge (--concepts, --affect)."
+                    f"{folder} holds parts of {what}, whose licence ({source.get('licence')}) does not allow "
+                    "to publish them: train with other knowledge (--concepts, --affect)."
                 )
 
 
 def _card(api: HfApi, repo_id: str, revision: str | None, folder: Path) -> str:
-    """The card to publish: the Hub's own with fresh generated parts, or where there is
-    none, the folder's.
-    """
+    """Return the card to publish: the Hub's, else the folder's, with updated parts."""
     generated = card_text(folder, repo_id)
     try:
         path = api.hf_hub_download(repo_id, CARD, revision=revision, force_download=True)

@@ -1,6 +1,4 @@
-"""A built corpus → a dataset repository: both views as Parquet, the speaker registry, and
-a card, in one commit.
-"""
+"""Push a corpus to the Hub: both views as Parquet, the speaker registry and a card."""
 
 import tempfile
 from pathlib import Path
@@ -14,8 +12,7 @@ from ..data.loading import CORPORA, VIEWS
 from ..errors import EmoNetError
 from .commit import asking, commit_files
 
-# Corpora whose licence lets anyone publish them, by builder; the sample corpus is in the
-# public domain.
+# Corpora that anyone may publish, by builder; the sample corpus is in the public domain.
 LICENCES = {"emorynlp-full": "apache-2.0", "emorynlp-aligned": "apache-2.0", "sample": "cc0-1.0"}
 
 
@@ -28,21 +25,25 @@ def push_dataset(
     revision: str | None = None,
     licence: str | None = None,
 ) -> CommitInfo:
-    """Publish a corpus as `load_dataset(repo_id, "dialogues")` and `load_dataset(repo_id,
-    "utterances")` read it.
+    """Publish a corpus in one commit.
+
+    `load_dataset(repo_id, view)` reads it, with the view `dialogues` or `utterances`.
 
     Args:
-        dataset: As in [`load_conversations`]: a known corpus or a file or folder of your
-            own.
+        dataset: A known corpus, or a file or folder of your own, as in
+            `load_conversations`.
+        repo_id: The repository; it is created if it does not exist.
+        data_dir: The folder of a known corpus.
+        private: Whether a new repository is private.
+        revision: Branch to commit to; it is created if it does not exist.
         licence: Hub id of the licence of your own data (`cc-by-4.0`); known corpora have
-            theirs.
+            their own.
 
     Returns:
         The commit (as a string, its address).
 
     Raises:
-        EmoNetError: for a corpus whose licence does not allow it, or a commit that did
-            not get through.
+        EmoNetError: If the corpus's licence does not allow it, or the commit fails.
     """
     corpus = _corpus_name(str(dataset))
     if corpus in LICENCES:
@@ -89,7 +90,7 @@ def write_dataset(
 
 
 def dataset_card(conversations: Conversations, repo_id: str, licence: str | None = None) -> str:
-    """The card of a corpus; `conversations` in the `utterances` view."""
+    """Return the card of a corpus, given in the `utterances` view."""
     configs: list[dict[str, Any]] = []
     for view in VIEWS:
         files = [{"split": split, "path": f"{view}/{split}-*.parquet"} for split in conversations]
@@ -107,8 +108,8 @@ def dataset_card(conversations: Conversations, repo_id: str, licence: str | None
     rows = []
     for split, turns in conversations.items():
         counts = [
-            sum(1 for emotion in turns["emotion"] if emotion == number)
-            for number in range(len(conversations.labels))
+            sum(1 for emotion in turns["emotion"] if emotion == index)
+            for index in range(len(conversations.labels))
         ]
         dialogues = len(set(turns["dialogue_id"]))
         rows.append(
@@ -132,7 +133,7 @@ def dataset_card(conversations: Conversations, repo_id: str, licence: str | None
 
 
 def _corpus_name(dataset: str) -> str | None:
-    """The known corpus behind a name, or None for the user's own files."""
+    """Return the known corpus of a name, or None for the user's own files."""
     if dataset == "sample":
         return dataset
     if dataset in CORPORA:

@@ -1,5 +1,6 @@
-"""A checkpoint → a Space with the demo page, which holds the package's code and so needs
-nothing but public packages.
+"""Push a checkpoint as a Space with the demo page.
+
+The Space holds the package's code, so it needs public packages only.
 """
 
 import re
@@ -18,20 +19,24 @@ from .push import check_complete, published_files
 
 _PACKAGE = Path(__file__).parents[1]
 _TEMPLATES = Path(__file__).with_name("space")
-_DEMO = ("fastapi", "fastapi-offline", "gradio", "uvicorn")
+_DEMO = ("aiohttp", "fastapi", "fastapi-offline", "gradio", "uvicorn")  # the extra `demo`
 
 
 def push_space(
     model: str, repo_id: str, *, private: bool | None = None, token: str | None = None
 ) -> CommitInfo:
-    """Publish the demo page of a checkpoint (a run folder or a Hub id) as the Space
-    `repo_id`, in one commit.
+    """Publish the demo page of a checkpoint as a Space, in one commit.
 
     Files of an earlier version that this one no longer has are removed.
 
+    Args:
+        model: A run folder, which is copied, or a Hub id, which the Space downloads.
+        repo_id: The Space; it is created if it does not exist.
+        private: Whether a new Space is private.
+        token: Used instead of the login or HF_TOKEN; it is not stored.
+
     Raises:
-        EmoNetError: for a folder that would not load, or a commit that did not get
-            through.
+        EmoNetError: If the folder would not load, or the commit fails.
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = write_space(model, Path(scratch) / "space")
@@ -50,14 +55,14 @@ def push_space(
 
 
 def write_space(model: str, folder: Path) -> Path:
-    """Write the Space's files into `folder`, which must not exist: `python app.py` in it
-    serves the page on port 7860.
+    """Write the files of a Space; `python app.py` in it serves the page on port 7860.
 
     Args:
         model: A run folder, which is copied, or a Hub id, which the Space downloads.
+        folder: The folder to write, which must not exist.
 
     Raises:
-        EmoNetError: for a run folder that would not load, or a folder that exists.
+        EmoNetError: If the run folder would not load, or `folder` exists.
     """
     if folder.exists():
         raise EmoNetError(f"{folder} exists already; name a new folder.")
@@ -66,7 +71,8 @@ def write_space(model: str, folder: Path) -> Path:
         run.is_dir() or re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", model)
     ):
         raise EmoNetError(
-            f"{model}: neither a run folder, with letters, digits, _, . and - in its name, nor a Hub id (user/name)."
+            f"{model}: neither a run folder, with letters, digits, _, . and - in its name, "
+            "nor a Hub id (user/name)."
         )
     if run.is_dir():
         check_complete(run)
@@ -80,7 +86,7 @@ def write_space(model: str, folder: Path) -> Path:
     needed = [line for line in requires("emonet") or () if "extra ==" not in line]
     needed += [f"{package}>={version(package)}" for package in _DEMO]
     (folder / "requirements.txt").write_text("\n".join(needed) + "\n", "utf-8")
-    words = {
+    values = {
         "model": f"models/{name}" if run.is_dir() else model,
         "metadata": _metadata(model, run.is_dir()),
         "link": f"`models/{name}`" if run.is_dir() else f"[{model}](https://huggingface.co/{model})",
@@ -89,13 +95,13 @@ def write_space(model: str, folder: Path) -> Path:
     for template in sorted(_TEMPLATES.iterdir()):
         if template.is_file():
             (folder / template.name).write_text(
-                Template(template.read_text("utf-8")).substitute(words), "utf-8"
+                Template(template.read_text("utf-8")).substitute(values), "utf-8"
             )
     return folder
 
 
 def _copy_package(target: Path) -> None:
-    """The package as it is here, without what a repository's root holds besides."""
+    """Copy the package, without the other files of a repository's root."""
     target.mkdir()
     for path in _PACKAGE.iterdir():
         if path.is_file() and (path.suffix == ".py" or path.name == "py.typed"):

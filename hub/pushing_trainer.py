@@ -1,4 +1,4 @@
-"""A Trainer whose pushes are whole repositories, each in one commit."""
+"""Train with pushes that are whole repositories, each in one commit."""
 
 from concurrent.futures import Future
 from pathlib import Path
@@ -8,7 +8,8 @@ from typing import Any
 from huggingface_hub import HfApi
 from transformers import Trainer
 from transformers.trainer_utils import HubStrategy
-from transformers.utils import PushInProgress, logging
+from transformers.utils import logging
+from transformers.utils.hub import PushInProgress
 
 from ..files.guard import refuse_outside_links
 from .card import write_card
@@ -18,11 +19,10 @@ logger = logging.get_logger(__name__)
 
 
 class PushingTrainer(Trainer):
-    """`Trainer` with [`push_run`] in place of its own pushes.
+    """A `Trainer` that pushes with `push_run`.
 
-    Those upload weights and configuration without the code in the midst of training,
-    overwrite a card that was edited on the Hub, and may split a push over several
-    commits.
+    The pushes of `Trainer` itself upload weights without the code during a training,
+    overwrite a card that was edited on the Hub, and may take several commits.
     """
 
     push_in_progress: Any
@@ -36,13 +36,13 @@ class PushingTrainer(Trainer):
         private: bool | None = None,
         **card_options: Any,
     ) -> Any:
-        """Push the model as it is now.
+        """Push the model in its current state.
 
         Returns:
-            The commit (`CommitInfo`), or with `blocking=False` a future of it; None on
-            other processes than the first.
+            The commit (`CommitInfo`), or with `blocking=False` its future; None on all
+            processes but the first.
         """
-        self._finish_current_push()  # it reads the files that are written now
+        self._finish_current_push()  # which reads the files that are written next
         if self.hub_model_id is None:
             self.init_hf_repo(token=token, private=private)
         self.save_model(_internal_call=True)
@@ -52,13 +52,12 @@ class PushingTrainer(Trainer):
         return job.result() if blocking else job
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
-        """Bring the card's generated parts up to date; what was edited by hand stays."""
+        """Update the card's generated parts and keep edits."""
         write_card(Path(self.args.output_dir or "."), self.hub_model_id)
 
     def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
-        if (
-            self.args.hub_strategy != HubStrategy.EVERY_SAVE
-        ):  # the other strategies push optimizer states too, or nothing
+        # The other strategies push optimizer states too, or nothing.
+        if self.args.hub_strategy != HubStrategy.EVERY_SAVE:
             super()._push_from_checkpoint(checkpoint_folder)
             return
         busy = self.push_in_progress is not None and not self.push_in_progress.is_done()
@@ -71,10 +70,12 @@ class PushingTrainer(Trainer):
                 copy(path, str(self.args.output_dir))
         self.accelerator.unwrap_model(self.model).save_code(self.args.output_dir)
         job = self._push_in_background(f"Training in progress, epoch {self.state.epoch or 0:g}")
-        job.add_done_callback(_tell_of_failure)
-        self.push_in_progress = PushInProgress([job])  # type: ignore[arg-type]  # it takes a list, says its own code
+        job.add_done_callback(_warn_of_failure)
+        self.push_in_progress = PushInProgress([job])  # type: ignore[arg-type] # it takes a list
 
-    def _push_in_background(self, message: str | None, revision: str | None = None, **options: Any) -> Future:
+    def _push_in_background(
+        self, message: str | None, revision: str | None = None, **options: Any
+    ) -> Future[Any]:
         return HfApi().run_as_future(
             push_run,
             str(self.args.output_dir),
@@ -85,8 +86,8 @@ class PushingTrainer(Trainer):
         )
 
 
-def _tell_of_failure(job: Future) -> None:
+def _warn_of_failure(job: Future[Any]) -> None:
     if job.exception() is not None:
         logger.warning(
-            f"A push in the midst of training failed; the next one follows the next checkpoint. {job.exception()}"
+            f"A push during the training failed; the next one follows the next checkpoint. {job.exception()}"
         )

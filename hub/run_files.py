@@ -1,4 +1,4 @@
-"""The files of a run folder that its card is made from, and the metrics that it shows."""
+"""Read the files of a run folder for its card, and name the metrics of the card."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,18 +20,18 @@ METRICS = {
 
 @dataclass
 class RunFiles:
-    """What a run folder says about itself; what it does not hold is empty.
+    """The files of a run folder; those that it does not hold are empty.
 
     Attributes:
         name: Hub id, or the folder's name.
         config: `config.json`.
         run: `run.json`.
-        figures: Test figures where there are some, else validation's (without classes
-            where a plain Trainer ran).
+        figures: Test figures if there are any, else those of validation (without classes
+            after a plain `Trainer`).
         speakers: Names of known persons.
-        plot_split: The split of the confusion matrix that lies there as a picture.
-        adapter: Facts of adapters that lie there without their backbone.
-        biographies: By name, those that a prompted model is told.
+        plot_split: The split of the picture of the confusion matrix.
+        adapter: The record of adapters that are saved without their backbone.
+        biographies: The biographies of a prompted model, by name.
     """
 
     name: str
@@ -45,11 +45,15 @@ class RunFiles:
 
     @classmethod
     def read(cls, folder: Path, repo_id: str | None = None) -> "RunFiles":
-        """The files of `folder`."""
+        """Read the files of `folder`.
+
+        Raises:
+            EmoNetError: If a file is not JSON.
+        """
         test, validation = _json(folder / "test_metrics.json"), _json(folder / "metrics.json")
         config, run = _json(folder / "config.json"), _json(folder / "run.json")
         figures = test or validation
-        if not figures:  # a plain Trainer leaves the epochs' figures alone
+        if not figures:  # a plain Trainer writes the figures of epochs only
             best = (row for row in run.get("epochs", []) if row["epoch"] == run.get("best_epoch"))
             kept: dict[str, Any] = next(best, {})
             figures = {key: kept[key] for key in METRICS if key in kept}
@@ -74,6 +78,6 @@ def _json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except ValueError as error:
-        mend = "the card is made from it. Restore the file or delete it."
-        raise EmoNetError(f"{path}: no JSON ({error}); {mend}") from error
+        fix = "the card is made from it. Restore the file or delete it."
+        raise EmoNetError(f"{path}: no JSON ({error}); {fix}") from error
     return content if isinstance(content, dict) else {}

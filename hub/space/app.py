@@ -1,5 +1,6 @@
-"""The demo page and the JSON endpoint of this Space. A secret EMONET_AUTH (NAME:PASSWORD)
-makes both ask for a login.
+"""Serve the demo page and the JSON endpoint of this Space.
+
+A secret EMONET_AUTH (NAME:PASSWORD) makes both require a login.
 """
 
 import os

@@ -1,6 +1,4 @@
-"""The model card: every figure of the run's files is in it, edits by hand survive, and
-nothing of the training machine shows.
-"""
+"""The model card holds every figure, keeps edits, and reveals nothing of the machine."""
 
 import json
 import os
@@ -118,11 +116,10 @@ def percent(value: float) -> str:
     return f"{100 * value:.2f}"
 
 
-# -- what stands in it
-# --------------------------------------------------------------------------------------------------
+# What the card holds
 
 
-def test_calibration_is_said_where_there_is_one(folder: Path) -> None:
+def test_a_calibrated_model_says_so(folder: Path) -> None:
     assert "calibrat" not in card_text(folder, "user/name")
     change(folder, "config.json", calibration_temperature=1.374)
     change(folder, "test_metrics.json", ece=0.0312)
@@ -136,13 +133,13 @@ def test_calibration_is_said_where_there_is_one(folder: Path) -> None:
     ("adjustment", "where"),
     [("validation", "validation, whose own figures it flatters"), ("out_of_fold", "training dialogues")],
 )
-def test_the_card_says_what_the_class_bias_was_fitted_to(folder: Path, adjustment: str, where: str) -> None:
+def test_the_card_names_the_data_of_the_class_bias(folder: Path, adjustment: str, where: str) -> None:
     assert "bias for every class" not in card_text(folder, "a/b")
     change(folder, "run.json", class_bias=[0.1, -0.1], training={"logit_adjustment": adjustment})
     assert f"fitted to weighted F1 on {where}" in card_text(folder, "a/b")
 
 
-def test_the_metadata_says_what_the_hub_filters_by(folder: Path) -> None:
+def test_the_metadata_holds_what_the_hub_filters_by(folder: Path) -> None:
     front = metadata(card_text(folder, "user/name"))
     assert front["license"] == "apache-2.0" and front["library_name"] == "transformers"
     assert front["language"] in ("en", ["en"]) and front["pipeline_tag"] == "text-classification"
@@ -245,7 +242,7 @@ def test_every_table_is_whole(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("count", range(len(FILES) + 1))
-def test_what_is_missing_leaves_no_trace(tmp_path: Path, count: int) -> None:
+def test_missing_facts_leave_no_trace(tmp_path: Path, count: int) -> None:
     for number, names in enumerate(combinations(FILES, count)):
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -269,7 +266,7 @@ def test_figures_without_a_known_metric_or_class_do_no_harm(folder: Path) -> Non
     assert "model-index" not in front or front["model-index"][0]["results"][0]["metrics"]
 
 
-def test_a_file_that_is_no_json_is_named(folder: Path) -> None:
+def test_a_file_that_is_not_json_is_named(folder: Path) -> None:
     (folder / "run.json").write_text("{")
     with pytest.raises(EmoNetError, match=r"run\.json"):
         card_text(folder)
@@ -300,8 +297,7 @@ def test_files_of_ones_own_are_not_taken_for_a_corpus(folder: Path) -> None:
     assert "Poria" not in card_text(folder) and "GPL" not in card_text(folder)
 
 
-# -- the snippet
-# --------------------------------------------------------------------------------------------------------
+# The snippet
 
 
 @pytest.mark.parametrize("name", ["run", 'a "quoted" run'])
@@ -326,13 +322,12 @@ def test_the_cards_usage_runs(tokenizer: Any, tmp_path: Path, monkeypatch: pytes
     assert [row["speaker"] for row in scope["rows"]] == ["Monica", "Ross"]
 
 
-# -- edits by hand
-# ------------------------------------------------------------------------------------------------------
+# Edits by hand
 
 PROSE = "\n## From its author\n\nWritten by hand: 100 % | $5.\n"
 
 
-def test_what_was_written_by_hand_survives_new_figures(folder: Path) -> None:
+def test_edits_survive_new_figures(folder: Path) -> None:
     write_card(folder, "user/name")
     card = (folder / "README.md").read_text("utf-8")
     changed = re.sub(r"^## Limits.*?$", "## Caveats of mine", card, count=1, flags=re.MULTILINE) + PROSE
@@ -391,7 +386,7 @@ def test_metadata_by_hand_survives(folder: Path) -> None:
 @pytest.mark.parametrize(
     "front", ["", "---\nlicense: mit\n---\n", "---\n---\n", "---\r\nlicense: mit\r\n---\r\n"]
 )
-def test_a_card_of_another_hand_stays_whole(folder: Path, front: str) -> None:
+def test_a_card_without_generated_parts_stays_whole(folder: Path, front: str) -> None:
     text = "# My own\n\n---\n\nAll by hand.\n"
     merged = merge_card(front + text, card_text(folder))
     assert merged.endswith("---\n" + text) and merged.count(text) == 1
@@ -414,7 +409,7 @@ def test_merging_twice_is_merging_once(folder: Path, existing: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["begin", "end"])
-def test_half_a_pair_of_markers_is_refused_by_name(folder: Path, kind: str) -> None:
+def test_an_unpaired_marker_is_refused_by_name(folder: Path, kind: str) -> None:
     generated = card_text(folder)
     name = MARKER.findall(generated)[0][1]
     with pytest.raises(EmoNetError, match=name):
@@ -453,8 +448,7 @@ def test_a_card_is_replaced_whole_or_not_at_all(folder: Path, monkeypatch: pytes
     assert (folder / "README.md").read_text("utf-8") == before and set(os.listdir(folder)) == names
 
 
-# -- the callback
-# -------------------------------------------------------------------------------------------------------
+# The callback
 
 
 def trained(tokenizer: Any, folder: Path, **arguments: Any) -> Any:

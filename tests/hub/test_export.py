@@ -1,4 +1,4 @@
-"""A saved folder works where the package is not, and needs no trust where it is."""
+"""A saved folder loads without the package, and with the package it needs no trust."""
 
 import json
 import re
@@ -15,9 +15,10 @@ from emonet.processing_emonet import EmoNetProcessor
 
 PLAIN = [{"speaker": turn["speaker"], "text": turn["text"]} for turn in DIALOGUE]
 REPOSITORY = {
-    "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "speakers.json", "README.md", "handler.py",
-    "requirements.txt", "configuration_emonet.py", "modeling_emonet.py", "processing_emonet.py", "pipeline_emonet.py",
-}  # fmt: skip
+    *("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "speakers.json"),
+    *("README.md", "handler.py", "requirements.txt", "configuration_emonet.py", "modeling_emonet.py"),
+    *("processing_emonet.py", "pipeline_emonet.py"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,8 @@ def test_code_files_import_each_other_flat_and_nothing_else_of_the_package(folde
 
 def test_every_auto_class_and_the_pipeline_without_the_package(folder: Path, tmp_path: Path) -> None:
     code = f"""
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoProcessor, AutoTokenizer, pipeline
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoProcessor
+from transformers import AutoTokenizer, pipeline
 folder, turns = {str(folder)!r}, {PLAIN!r}
 trust = dict(trust_remote_code=True)
 config = AutoConfig.from_pretrained(folder, **trust)

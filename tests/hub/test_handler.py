@@ -1,6 +1,4 @@
-"""The handler under the requests that the inference toolkit makes of JSON, CSV and plain
-bodies.
-"""
+"""The handler answers what the inference toolkit makes of JSON, CSV and plain bodies."""
 
 import importlib.util
 from pathlib import Path

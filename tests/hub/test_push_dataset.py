@@ -1,6 +1,4 @@
-"""A published corpus: both views come back as they were built, and what may not be
-published is refused.
-"""
+"""A published corpus loads as it was built; one that may not be published is refused."""
 
 from pathlib import Path
 from typing import Any

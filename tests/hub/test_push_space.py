@@ -1,4 +1,4 @@
-"""A Space holds all it needs: the package, the checkpoint or its id, an app and a card."""
+"""A Space holds the package, the checkpoint or its id, an app and a card."""
 
 import os
 import socket
@@ -23,7 +23,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_model(tmp_path_factory.mktemp("space") / "albatross")
 
 
-def test_a_run_folder_goes_along(run: Path, tmp_path: Path) -> None:
+def test_a_run_folder_is_copied(run: Path, tmp_path: Path) -> None:
     folder = write_space(str(run), tmp_path / "space")
     metadata = yaml.safe_load((folder / "README.md").read_text("utf-8").split("---\n")[1])
     assert metadata["sdk"] == "gradio" and metadata["app_file"] == "app.py" and "models" not in metadata
@@ -37,7 +37,8 @@ def test_a_run_folder_goes_along(run: Path, tmp_path: Path) -> None:
         assert (folder / name).is_file(), name
     assert not (folder / "emonet" / "tests").exists() and not list(folder.rglob("__pycache__"))
     needed = (folder / "requirements.txt").read_text()
-    assert all(name in needed for name in ("torch", "transformers", "gradio", "fastapi", "uvicorn"))
+    packages = ("torch", "transformers", "gradio", "fastapi", "uvicorn", "aiohttp>=")
+    assert all(name in needed for name in packages)
 
 
 def test_a_hub_id_is_named_and_nothing_is_copied(tmp_path: Path) -> None:
@@ -49,7 +50,7 @@ def test_a_hub_id_is_named_and_nothing_is_copied(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("model", ["nowhere", "a/b/c", '"); import os; ("a/b', "../x"])
-def test_what_is_no_model_is_refused(model: str, tmp_path: Path) -> None:
+def test_a_name_that_is_no_model_is_refused(model: str, tmp_path: Path) -> None:
     with pytest.raises(EmoNetError, match="neither a run folder"):
         write_space(model, tmp_path / "space")
 

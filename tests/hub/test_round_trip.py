@@ -1,6 +1,4 @@
-"""Push, load, push again: the real client against a Hub on this machine, and readers who
-have the repository's name alone.
-"""
+"""Push, load and push again: the real client against a Hub on this machine."""
 
 import json
 import os
@@ -31,9 +29,10 @@ from emonet.train_trainer import EmoNetTrainingArguments
 MODEL = f"{USER}/tiny"
 DATASET = f"{USER}/albatross"
 WHOLE = {
-    "config.json", "model.safetensors", "tokenizer.json", "speakers.json", "README.md", "handler.py", "requirements.txt",
-    "modeling_emonet.py", "configuration_emonet.py", "processing_emonet.py", "pipeline_emonet.py",
-}  # fmt: skip
+    *("config.json", "model.safetensors", "tokenizer.json", "speakers.json", "README.md", "handler.py"),
+    *("requirements.txt", "modeling_emonet.py", "configuration_emonet.py", "processing_emonet.py"),
+    "pipeline_emonet.py",
+}
 EDIT = "\n## From its author\n\nThis was written on the Hub by hand.\n"
 NETWORK_ERROR = HfHubHTTPError.__mro__[1]  # the HTTP library's own, whichever one the client uses
 CLEAR_ERRORS = (EmoNetError, HfHubHTTPError, NETWORK_ERROR, RuntimeError)
@@ -63,7 +62,9 @@ report(dict(
     labels=AutoConfig.from_pretrained(name, **trust).label_names,
     tokens=AutoTokenizer.from_pretrained(name, **trust)("great we won")["input_ids"],
     logits=model(**model.processor([turns])).logits.tolist(),
-    main=dict(AutoModel=scores(model.predict(turns)), head=scores(head.predict(turns)), pipeline=scores(pipe(turns))),
+    main=dict(
+        AutoModel=scores(model.predict(turns)), head=scores(head.predict(turns)), pipeline=scores(pipe(turns))
+    ),
     revisions={
         revision: scores(AutoModel.from_pretrained(name, revision=revision, **trust).predict(turns))
         for revision in asked["revisions"]
@@ -73,7 +74,9 @@ report(dict(
         for revision in asked["revisions"][:1]
     },
     datasets={
-        view: {split: dict(features=repr(rows.features), rows=rows.to_list()) for split, rows in splits.items()}
+        view: {
+            split: dict(features=repr(rows.features), rows=rows.to_list()) for split, rows in splits.items()
+        }
         for view, splits in datasets.items()
     },
 ))
@@ -167,8 +170,7 @@ def scores(rows: list[dict[str, Any]]) -> list[Any]:
     return [pytest.approx(row["scores"], abs=1e-6) for row in rows]
 
 
-# -- the story
-# ----------------------------------------------------------------------------------------------------------
+# A training, its pushes and their readers
 
 
 def test_every_push_of_the_trainer_is_a_whole_repository(world: World) -> None:
@@ -254,8 +256,7 @@ def test_a_token_in_the_arguments_is_refused(tmp_path: Path) -> None:
         EmoNetTrainingArguments(output_dir=str(tmp_path), hub_token=TOKEN, use_cpu=True)
 
 
-# -- other pushes
-# -------------------------------------------------------------------------------------------------------
+# Other pushes
 
 
 @pytest.fixture

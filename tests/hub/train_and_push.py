@@ -1,5 +1,4 @@
-"""Run by test_round_trip.py in a process of its own: train with a push after every epoch,
-push the result, push a dataset.
+"""Train with a push after every epoch, push the result, and push a dataset.
 
     python train_and_push.py OUTPUT_DIR MODEL_REPOSITORY DATASET_REPOSITORY
 
@@ -44,7 +43,7 @@ def main(folder: Path, repository: str, dataset: str) -> None:
         num_train_epochs=2,
         learning_rate=0.01,
         metric_for_best_model="loss",
-        greater_is_better=True,  # so the first epoch is the best one, and the last push is another than the one before
+        greater_is_better=True,  # the first epoch is the best one, and the last two pushes differ
     )
     pushes = Pushes(trainer)
     trainer.add_callback(pushes)

@@ -1,5 +1,4 @@
-"""A Hub on this machine: repositories with commits, branches and pull requests behind the
-HTTP protocol of the real one.
+"""A Hub on this machine, behind the HTTP protocol of the real one.
 
     with FakeHub() as hub:
         api = HfApi(endpoint=hub.url, token=hub.token)

@@ -1,4 +1,4 @@
-"""The Hub's endpoints and its storage host, each from a request to an answer."""
+"""Answer requests to the Hub's endpoints and its storage host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests and their answers, errors among them, apart from how they travel."""
+"""Requests and their answers, independent of HTTP."""
 
 import json
 import re

@@ -1,6 +1,4 @@
-"""What a repository of the Hub holds: commits of files, branches, pull requests, and
-which files go to LFS.
-"""
+"""Repositories of the Hub: commits of files, branches, pull requests, and LFS."""
 
 import json
 import re
@@ -27,8 +25,9 @@ class Blob:
 
     @property
     def pointer(self) -> bytes:
-        """What git itself stores for a file in LFS."""
-        return f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.sha256}\nsize {len(self.content)}\n".encode()
+        """Return what git itself stores for a file in LFS."""
+        version = "version https://git-lfs.github.com/spec/v1"
+        return f"{version}\noid sha256:{self.sha256}\nsize {len(self.content)}\n".encode()
 
     @property
     def oid(self) -> str:
@@ -52,7 +51,7 @@ class Commit:
 
 
 class Repository:
-    """Commits, which never change, and the branches and pull requests that point to them."""
+    """Commits, and the branches and pull requests that point to them."""
 
     def __init__(self, kind: str, name: str, private: bool):
         self.kind, self.name, self.private = kind, name, private

@@ -1,6 +1,4 @@
-"""The HTTP in front of the endpoints: bodies read, answers sent, connections cut where a
-test asks for it.
-"""
+"""Serve the endpoints over HTTP, and cut connections where a test asks for it."""
 
 from __future__ import annotations
 

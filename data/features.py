@@ -1,4 +1,4 @@
-"""Compute a frozen backbone's vectors once per corpus and memory-map them from disk."""
+"""Compute a frozen backbone's vectors once per corpus and memory-map them."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Prepare docstrings for the reference; an extension of mkdocstrings (`mkdocs.yml`)."""
+"""Prepare docstrings for the reference; an extension of mkdocstrings."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""Score groups of turns: seen speakers, emotion shifts, first turns, confused pairs.
+"""Score groups of turns: seen speakers, emotion shifts, first turns, confusions.
 
 All functions are pure and take prediction rows. A row is one turn, as `emonet evaluate
 --predictions` writes it: dialogue_id, turn, speaker, emotion (annotated, or None),

@@ -11,11 +11,14 @@ from ..errors import EmoNetError
 # The three-class view of Zahiri & Choi 2018. Surprise belongs to no side, so MELD has no
 # such view: neither a side of our choice nor a smaller test set would be comparable.
 _SIDES = {
-    "joyful": "positive", "peaceful": "positive", "powerful": "positive", "joy": "positive",
-    "sad": "negative", "mad": "negative", "scared": "negative",
-    "anger": "negative", "disgust": "negative", "fear": "negative", "sadness": "negative",
-    "neutral": "neutral",
-}  # fmt: skip
+    label: side
+    for side, labels in (
+        ("positive", ("joyful", "peaceful", "powerful", "joy")),
+        ("negative", ("sad", "mad", "scared", "anger", "disgust", "fear", "sadness")),
+        ("neutral", ("neutral",)),
+    )
+    for label in labels
+}
 
 
 def emotion_metrics(

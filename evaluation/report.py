@@ -1,4 +1,4 @@
-"""Write a run's report: metrics, predictions, confusion matrix and learning curves."""
+"""Write a run's report: metrics, predictions and plots."""
 
 import json
 from collections.abc import Iterable, Sequence

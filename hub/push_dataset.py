@@ -1,4 +1,4 @@
-"""Push a corpus to the Hub: both views as Parquet, the speaker registry and a card."""
+"""Push a corpus to the Hub: both views as Parquet, the speakers and a card."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Write log lines that hold nothing of what visitors sent, and do not flood the log."""
+"""Write log lines without anything that visitors sent, and without a flood."""
 
 import io
 import logging

@@ -1,4 +1,4 @@
-"""Start worker processes, check that they answer, and replace those that die or hang."""
+"""Start workers, check that they answer, replace those that die or hang."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""Write the report's sections on emotions, groups of turns, speakers and calibration."""
+"""Write a report's sections: emotions, groups of turns, speakers, calibration."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What `import emonet` imports, and what transformers then knows, in new processes."""
+"""What `import emonet` imports, and what transformers knows after it."""
 
 import os
 import subprocess

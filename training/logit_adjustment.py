@@ -1,4 +1,4 @@
-"""Fit a bias for each class to predictions on dialogues the model was not trained on.
+"""Fit a bias for each class to predictions on dialogues held out of training.
 
 With `out_of_fold`, each member of a [`HeadEnsemble`] leaves out its own fold of the
 training dialogues. The members' predictions on their folds then show how the heads do on

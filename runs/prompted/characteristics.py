@@ -1,4 +1,4 @@
-"""Characteristics of speakers and listeners, which the first stage learns to write.
+"""Characteristics of speakers and listeners, for the first stage.
 
 As in Fu et al. 2024 (CKERC, arXiv 2403.07260 v1) and 2025 (LaERC-S, COLING; v2 of the
 same paper), an instruct model states the common sense behind an utterance in at most ten

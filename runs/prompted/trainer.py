@@ -1,4 +1,4 @@
-"""The Trainer of prompted models: prompts of a split, weighted loss, own trajectories."""
+"""The Trainer of prompted models: prompts, weighted loss, own trajectories."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

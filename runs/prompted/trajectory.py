@@ -1,4 +1,4 @@
-"""A speaker's recent emotions for the prompt. Never uses validation or test labels.
+"""A speaker's recent emotions for the prompt, without validation or test labels.
 
 The emotion of a training turn is its label or, with scheduled sampling, the model's own
 prediction. The emotion of a validation or test turn is always the model's prediction.

@@ -1,4 +1,4 @@
-"""Show an attribution as HTML: the explained turn, and the influence of the others."""
+"""Show an attribution as HTML: the explained turn and the others' influence."""
 
 from html import escape
 

@@ -1,4 +1,4 @@
-"""Close Gradio's file routes, and refuse events that hold anything but plain values.
+"""Close Gradio's file routes, and refuse events with anything but plain values.
 
 Gradio serves, stores and fetches files for its components. It checks the paths in an
 event only in an application that `launch()` started (6.31: `Blocks.has_launched`; a

@@ -1,6 +1,4 @@
-"""What the benchmark measures is what it says: the same turns, the published computation,
-ratios from the figures.
-"""
+"""The benchmarks compute what they claim, on the same turns."""
 
 import json
 from pathlib import Path

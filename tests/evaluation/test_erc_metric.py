@@ -1,4 +1,4 @@
-"""The `evaluate.Metric` loads offline, by import and by path, and gives our figures."""
+"""The `evaluate.Metric` loads offline and gives the package's figures."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A run's report: all files exist, plots are not empty, the table holds the figures."""
+"""A run's report: files exist, plots are not empty, the table holds the figures."""
 
 import json
 import warnings

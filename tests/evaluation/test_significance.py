@@ -1,4 +1,4 @@
-"""Significance tests on synthetic systems that are equal, or better by construction."""
+"""Significance tests on synthetic systems whose difference is known."""
 
 from itertools import product
 

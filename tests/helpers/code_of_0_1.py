@@ -1,4 +1,4 @@
-"""Write the code that version 0.1 saved with checkpoints: all systems, in flat files."""
+"""Write the code that version 0.1 saved with checkpoints, in flat files."""
 
 from pathlib import Path
 from zipfile import ZipFile

@@ -1,4 +1,4 @@
-"""Check that an input gives a result or an error that the package raises on purpose."""
+"""Check that an input gives a result or one of the package's own errors."""
 
 import contextlib
 import io

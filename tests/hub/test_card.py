@@ -1,4 +1,4 @@
-"""The model card holds every figure, keeps edits, and reveals nothing of the machine."""
+"""The card holds every figure, keeps edits, and reveals nothing of the machine."""
 
 import json
 import os

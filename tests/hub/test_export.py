@@ -1,4 +1,4 @@
-"""A saved folder loads without the package, and with the package it needs no trust."""
+"""A saved folder loads without the package; with it, it needs no trust."""
 
 import json
 import re

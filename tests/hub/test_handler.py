@@ -1,4 +1,4 @@
-"""The handler answers what the inference toolkit makes of JSON, CSV and plain bodies."""
+"""The handler answers JSON, CSV and plain bodies of the inference toolkit."""
 
 import importlib.util
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A published corpus loads as it was built; one that may not be published is refused."""
+"""A published corpus loads as it was built; a private one is refused."""
 
 from pathlib import Path
 from typing import Any

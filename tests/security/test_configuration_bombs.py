@@ -1,4 +1,4 @@
-"""Configurations that ask for more than their weights hold are refused before loading.
+"""Configurations that ask for more than their weights hold are refused.
 
 Each load runs in a process with bounded memory and time, so that a bomb that goes off
 ends there. Checkpoints are made once and copied: attacks change their `config.json` only.

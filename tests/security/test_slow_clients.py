@@ -1,4 +1,4 @@
-"""Slow, numerous or forged clients hold no more than their share, and not for long."""
+"""Slow, numerous or forged clients hold no more than their share."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""The running server: many requests, killed workers, the page, the log, wrong options."""
+"""The running server: many requests, killed workers, the page, the log."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""Cross-fitted heads leave their fold out; the class bias is right, saved and applied."""
+"""Cross-fitted heads leave their fold out; the class bias is right and saved."""
 
 from pathlib import Path
 from typing import Any

@@ -1,6 +1,4 @@
-"""Characteristics: of training turns, from what was said up to the turn, short, and what
-stage 1 learns to write.
-"""
+"""Characteristics of training turns, and what the first stage learns to write."""
 
 from pathlib import Path
 from typing import Any

@@ -1,6 +1,4 @@
-"""The tasks beside the emotion: who said it, what comes next; and the stage that learns
-to write answers.
-"""
+"""The tasks beside the emotion, and the stage that learns to write answers."""
 
 from pathlib import Path
 from typing import Any

@@ -1,6 +1,4 @@
-"""The systems of the field as presets: causal where they say so, trained end to end,
-whole again from their folder.
-"""
+"""The field's language models as presets: causal, trained and loaded again."""
 
 import json
 from pathlib import Path

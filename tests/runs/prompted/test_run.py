@@ -1,6 +1,4 @@
-"""The commands on a prompted preset: run folders as for a packed one, parts of the prompt
-switched off, studies, bad states.
-"""
+"""The commands on a prompted preset: runs, parts switched off, studies."""
 
 import json
 import shutil

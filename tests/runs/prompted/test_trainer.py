@@ -1,6 +1,4 @@
-"""Trajectories and the training of the prompted read-out: no label of validation or test
-enters any input.
-"""
+"""Prompted training: no validation or test label enters any input."""
 
 import json
 from copy import deepcopy

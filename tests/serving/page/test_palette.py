@@ -1,4 +1,4 @@
-"""Everyone can tell the colours apart and read text on them; no symbol occurs twice."""
+"""Colours can be told apart, texts on them read; no symbol occurs twice."""
 
 from itertools import combinations
 

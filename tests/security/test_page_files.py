@@ -74,7 +74,7 @@ class Attacked:
         assert status == 200 and b'"ok"' in answer, "the server answers as before"
 
 
-@pytest.fixture(scope="module", params=["serve", pytest.param("space", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["serve", "space"])
 def attacked(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
     folder, cache = tmp_path_factory.mktemp("secrets"), tmp_path_factory.mktemp("cache")
     (folder / "secret.txt").write_text(f"Ann: {SECRET}\n")

@@ -140,7 +140,7 @@ def test_a_taken_port_is_refused_before_a_model_is_loaded(capsys: Any) -> None:
 def test_a_proxy_must_be_an_address(capsys: Any) -> None:
     with pytest.raises(SystemExit):
         main(["serve", "--model", "RUN", "--proxy", "nginx"])
-    assert "'nginx' is no address" in capsys.readouterr().err
+    assert "'nginx' is not an address" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

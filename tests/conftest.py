@@ -1,6 +1,8 @@
 """Fixtures of a tokenizer and tiny backbones: no test needs a network or weights."""
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,20 @@ settings.register_profile("few", max_examples=25, derandomize=True, **_COMMON)
 settings.register_profile("some", max_examples=500, print_blob=True, **_COMMON)
 settings.register_profile("fuzz", max_examples=10_000, print_blob=True, **_COMMON)
 settings.load_profile("few")
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    """Undo what a test does to the root logger.
+
+    `emonet serve` writes its log to the standard error of the process, which is a file
+    of this one test here: a later test would log to a closed file.
+    """
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -88,7 +88,8 @@ def metadata(files: RunFiles) -> str:
 
 def as_yaml(front: dict[str, Any]) -> str:
     """Return metadata as YAML, without the lines of dashes around it."""
-    return yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=120).strip()
+    text: str = yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=120)
+    return text.strip()
 
 
 def summary(files: RunFiles) -> str:

@@ -59,13 +59,15 @@ def _predict(arguments: argparse.Namespace) -> None:
             raise EmoNetError(f"--load-in-4bit is for the torch engine, not for {arguments.engine}.")
         _predict_files(arguments)
         return
-    from ..dialogue.transcripts import read_script
+    from ..dialogue.reader import read_source
     from ..engines.load import computing_in, load_engine
     from ..files.disk import room_on_disk
     from ..inference.predict import predict_dialogues
     from .standard_output import is_utf8
 
-    dialogues = read_script(arguments.input)
+    reading = read_source(arguments.input)
+    print(reading.summary(), file=sys.stderr)
+    dialogues = [(found.dialogue_id, found.turns) for found in reading.conversations]
     escape = arguments.output == "-" and not is_utf8()
     model, processor = load_engine(arguments.model, arguments.engine, arguments.load_in_4bit)
     results = predict_dialogues(

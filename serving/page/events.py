@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import gradio as gr
 from gradio.blocks import Block
 
-from ...dialogue.transcripts import parse_script
+from ...dialogue.reader import read_bytes
 from ...errors import DataFormatError, EmoNetError
 from ...inference.predict import Report
 from ..limits import Limits
@@ -166,7 +166,7 @@ class Page:
         """Label the turns of a script."""
 
         def work(report: Report) -> Analysis:
-            dialogues = parse_script(raw, name)
+            dialogues = [(found.dialogue_id, found.turns) for found in read_bytes(raw, name).conversations]
             if sum(len(turns) for _, turns in dialogues) > self.limits.turns:
                 raise EmoNetError(
                     f"{name}: over {self.limits.turns} turns, which is the limit; cut it into parts."

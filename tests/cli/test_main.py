@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from turn_files import dialogues_of
 
 from emonet.cli.main import main
 from emonet.data import load_conversations
 from emonet.data.collator import EncodedSplit
-from emonet.dialogue.transcripts import parse_script
 from emonet.errors import DataFormatError
 from emonet.evaluation.analysis import score_matrix
 from emonet.evaluation.calibration import calibration, fit_temperature
@@ -127,10 +127,10 @@ def test_predict_from_stdin_labels_every_turn(
 )
 def test_all_input_forms_read_the_same(name: str, raw: str) -> None:
     turns = [{"speaker": "Ann", "text": "NA"}, {"speaker": "Bob", "text": "b"}]
-    assert parse_script(raw.encode(), name) == [("x", turns)]
+    assert dialogues_of(raw.encode(), name) == [("x", turns)]
     chat = json.dumps([{"role": "Ann", "content": "NA"}, {"role": "Bob", "content": "b"}])
-    assert parse_script(chat.encode(), "chat.json") == [("0", turns)]
-    assert parse_script(b"Ann: NA\r\nBob: b", "stdin") == [("0", turns)]
+    assert dialogues_of(chat.encode(), "chat.json") == [("0", turns)]
+    assert dialogues_of(b"Ann: NA\r\nBob: b", "stdin") == [("0", turns)]
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_all_input_forms_read_the_same(name: str, raw: str) -> None:
 )
 def test_wrong_scripts_are_named(name: str, raw: bytes, message: str) -> None:
     with pytest.raises(DataFormatError, match=message):
-        parse_script(raw, name)
+        dialogues_of(raw, name)
 
 
 @pytest.mark.parametrize(

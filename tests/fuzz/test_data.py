@@ -24,6 +24,7 @@ from strategies import (
     numbers,
     texts,
 )
+from turn_files import dialogues_of
 
 from emonet.data import (
     MELD,
@@ -35,7 +36,6 @@ from emonet.data import (
 )
 from emonet.data.conversations import ConversationBuilder, ConversationConfig
 from emonet.data.own import own_builder
-from emonet.dialogue.transcripts import parse_script
 from emonet.files.text import clean
 
 IDS = st.one_of(st.sampled_from(["d1", "d2", "d3", "../d", "d\0"]), st.integers(-3, 3), texts(), numbers())
@@ -303,7 +303,7 @@ SCRIPTS = st.one_of(
 @given(file_bytes(SCRIPTS), st.sampled_from(["a.txt", "a.csv", "a.jsonl", "a.json", "stdin"]))
 def test_scripts(raw: bytes, name: str) -> None:
     with clear_errors():
-        found = parse_script(raw, name)
+        found = dialogues_of(raw, name)
         assert found and all(turns for _, turns in found)
         json.dumps(found, ensure_ascii=False).encode()
 
@@ -320,5 +320,5 @@ def test_valid_scripts_lose_nothing(turns: list[dict[str, Any]], form: str) -> N
         "chat": json.dumps(chat),
         "lines": "\n".join(map(json.dumps, chat)),
     }[form]
-    ((_, found),) = parse_script(raw.encode(), "a.txt")
+    ((_, found),) = dialogues_of(raw.encode(), "a.txt")
     assert [(turn["speaker"], turn["text"]) for turn in found] == pairs

@@ -8,6 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from emonet.dialogue.reader import read_bytes
+
 WORDS = ["hello there", "great we won", "leave me alone", "", "i hate this", "that is wonderful news"]
 
 
@@ -38,3 +40,8 @@ def write_parquet(path: Path, rows: Sequence[dict[str, Any]], group: int = 10) -
 
 def predicted(folder: Path) -> list[dict[str, Any]]:
     return [row for path in sorted(folder.glob("part-*.parquet")) for row in pq.read_table(path).to_pylist()]
+
+
+def dialogues_of(raw: bytes, name: str) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Read (dialogue id, turns) of every conversation in a file's content."""
+    return [(found.dialogue_id, found.turns) for found in read_bytes(raw, name).conversations]

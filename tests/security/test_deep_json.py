@@ -15,7 +15,7 @@ from emonet.checkpoint.files import read_speakers
 from emonet.checkpoint.integrity import check_digests
 from emonet.configuration_emonet import EmoNetConfig
 from emonet.data import load_conversations
-from emonet.dialogue.transcripts import read_script
+from emonet.dialogue.reader import read_source
 from emonet.errors import EmoNetError
 from emonet.evaluation.predictions import read_predictions
 from emonet.files.guard import DEEPEST, parse_json
@@ -44,7 +44,7 @@ READERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "predictions": ("predictions.jsonl", lambda folder: read_predictions(folder / "predictions.jsonl")),
     "push": ("config.json", check_complete),
     "a corpus": ("train.jsonl", lambda folder: load_conversations(str(folder))),
-    "a script": ("chat.json", lambda folder: read_script(str(folder / "chat.json"))),
+    "a script": ("chat.json", lambda folder: read_source(str(folder / "chat.json"))),
 }
 
 

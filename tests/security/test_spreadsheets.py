@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from turn_files import dialogues_of
 
-from emonet.dialogue.transcripts import parse_script
 from emonet.files.spreadsheet_cells import csv_of, escaped, unescaped
 from emonet.files.text import csv_rows
 from emonet.serving.page.analysis import Analysis
@@ -128,7 +128,7 @@ def test_a_download_has_no_formula_and_keeps_the_texts(spoken: list[str]) -> Non
 
 def test_a_download_can_be_read_back() -> None:
     spoken = ["=SUM(A1)", "'@ann", "hi;-x", '- no, "so"', "plain"]
-    (_, turns), *_ = parse_script(b"\xef\xbb\xbf" + csv_text(analysis("=SUM(A1)")).encode(), "emotions.csv")
+    (_, turns), *_ = dialogues_of(b"\xef\xbb\xbf" + csv_text(analysis("=SUM(A1)")).encode(), "emotions.csv")
     assert turns == [{"speaker": "=SUM(A1)", "text": "=SUM(A1)"}]
     rows = csv_rows(csv_text(analysis(*spoken)), "emotions.csv", ("text",))
     assert [row["text"] for _, row in rows] == spoken

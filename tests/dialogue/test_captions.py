@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_serving import save_tiny_model
+from turn_files import dialogues_of
 
 from emonet.cli.main import main
-from emonet.dialogue.subtitles import UNKNOWN, is_subtitles, subtitle_turns
-from emonet.dialogue.transcripts import parse_script
+from emonet.dialogue.captions import is_subtitles, subtitle_turns
+from emonet.dialogue.reading import UNKNOWN
 from emonet.errors import DataFormatError
 
 TIMES = "00:00:01,000 --> 00:00:02,500"
@@ -43,7 +44,7 @@ def spoken_turns(text: str) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("name", ["film.srt", "stdin"])
 @pytest.mark.parametrize("text", [SRT, SRT.replace("\n", "\r\n"), "\ufeff" + SRT, "\n\n" + SRT])
 def test_names_dashes_markup_and_times(name: str, text: str) -> None:
-    [(_, turns)] = parse_script(text.encode(), name)
+    [(_, turns)] = dialogues_of(text.encode(), name)
     assert [(turn["speaker"], turn["text"]) for turn in turns] == [
         ("MONICA", "We had a deal!"),
         (UNKNOWN, "I know, I know."),
@@ -113,7 +114,7 @@ def test_no_letter_is_lost(cues: list[list[str]]) -> None:
 )
 def test_invalid_subtitles_are_named(text: str, message: str) -> None:
     with pytest.raises(DataFormatError, match=f"x.srt, {message}"):
-        parse_script(text.encode(), "x.srt")
+        dialogues_of(text.encode(), "x.srt")
 
 
 def test_other_scripts_are_not_subtitles() -> None:
@@ -122,10 +123,10 @@ def test_other_scripts_are_not_subtitles() -> None:
 
 
 def test_csv_is_recognised_by_its_header() -> None:
-    assert parse_script(b"speaker;text\nAnn;a: b\n", "the script") == [
+    assert dialogues_of(b"speaker;text\nAnn;a: b\n", "the script") == [
         ("0", [{"speaker": "Ann", "text": "a: b"}])
     ]
-    assert parse_script(b"text: speaker, text\n", "the script") == [
+    assert dialogues_of(b"text: speaker, text\n", "the script") == [
         ("0", [{"speaker": "text", "text": "speaker, text"}])
     ]
 

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..errors import DataFormatError
-
-UNKNOWN = "#UNKNOWN#"
+from .reading import UNKNOWN, Conversation, Reading
 
 _CLOCK = r"(?:(\d+):)?(\d{1,2}):(\d{2})(?:[,.](\d{1,3}))?"
 _TIMES = re.compile(rf"\s*{_CLOCK}\s*-->\s*{_CLOCK}(?:\s.*)?")
@@ -18,6 +17,13 @@ _MARKUP = re.compile(r"</?(?:i|b|u|s|font|c|v)\b[^>]*>|\{\\[^}]*\}", re.IGNORECA
 _DASH = re.compile(r"^\s*(?:[-‐‑–—]|>>)\s*(?=\S)")
 _REMARK = re.compile(r"\([^)]*\)|\[[^]]*\]")
 _NAME = re.compile(r"\s*([^\W\d_][^:]{0,39}?)\s*:(?!//)")
+
+
+def read(text: str, name: str) -> Reading | None:
+    """Read subtitles; None for a text in another form."""
+    if not name.lower().endswith(".srt") and not is_subtitles(text):
+        return None
+    return Reading("SubRip subtitles", [Conversation("0", subtitle_turns(text, name))])
 
 
 def is_subtitles(text: str) -> bool:

@@ -1,0 +1,53 @@
+"""Hold what the reader found: conversations, their form, and what was decided."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+UNKNOWN = "#UNKNOWN#"  # the speaker of a turn that names none
+
+
+@dataclass
+class Conversation:
+    """One dialogue of a text or file.
+
+    Attributes:
+        dialogue_id: Its own id where the input has one, else `0`, `1`, ….
+        turns: `{"speaker", "text"}` in order; `start` and `end` (seconds) where the form
+            has them.
+    """
+
+    dialogue_id: str
+    turns: list[dict[str, Any]]
+
+
+@dataclass
+class Reading:
+    """A text or file as conversations.
+
+    Attributes:
+        form: The form it was read as, such as `WhatsApp export`.
+        conversations: In order of appearance.
+        notes: What was left out or decided, such as `2 lines without a sender left out`.
+    """
+
+    form: str
+    conversations: list[Conversation]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def speakers(self) -> Counter[str]:
+        """The number of turns by speaker, in order of appearance."""
+        return Counter(turn["speaker"] for found in self.conversations for turn in found.turns)
+
+    def summary(self) -> str:
+        """Say on one line what was read: `script: 3 turns, 2 speakers: Ann 2, Bob 1`."""
+        speakers = self.speakers
+        turns, dialogues = speakers.total(), len(self.conversations)
+        facts = [f"{turns} turn{'s' * (turns != 1)}"]
+        if dialogues > 1:
+            facts.append(f"{dialogues} dialogues")
+        named = ", ".join(f"{name} {count}" for name, count in speakers.most_common(5))
+        more = f" and {len(speakers) - 5} more" if len(speakers) > 5 else ""
+        facts.append(f"{len(speakers)} speaker{'s' * (len(speakers) != 1)}: {named}{more}")
+        return "; ".join([f"{self.form}: {', '.join(facts)}", *self.notes])

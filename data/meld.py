@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from ..dialogue.rows import Dialogue, Turn
 from ..errors import DataFormatError
-from ..files.text import read_csv_rows, short, whole_number
+from ..files.csv_rows import read_csv_rows
+from ..files.text import short, whole_number
 from .conversations import ConversationBuilder, by_label
 from .schema import MELD_LABELS
 

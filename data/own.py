@@ -29,16 +29,14 @@ def read_conversation_file(path: Path, split: str) -> list[Dialogue]:
     Raises:
         DataFormatError: with file, line and field.
     """
-    rows: Sequence[tuple[int, dict[str, Any]]]
-    if path.suffix.lower() == ".jsonl":
-        rows = read_json_lines(path)
-    elif path.suffix.lower() in ENDINGS:
-        rows = read_csv_rows(path, ("dialogue_id", SPEAKER, TEXT))
-    else:
+    if path.suffix.lower() not in ENDINGS:
         raise DataFormatError(f"{path.name}: unknown ending {path.suffix!r}; known are {', '.join(ENDINGS)}.")
-    collected, cleaned = collect_dialogues(rows, path.name)
-    if cleaned:
-        warnings.warn(f"{path.name}: control characters in {cleaned} turns became blanks.", stacklevel=2)
+    table = Table(path)
+    if "dialogue_id" not in table.fields and "turns" not in table.columns and table.columns:
+        check_fields(table.fields, table.columns, f"{path.name}, {table.unit} 1", ("dialogue_id",))
+    collected, changes = collect_dialogues(table.rows(), path.name, table.unit, interleaved=interleaved)
+    for note in [*table.notes, *change_notes(changes)]:
+        warnings.warn(f"{path.name}: {note}.", stacklevel=2)
     if not collected:
         raise DataFormatError(f"{path.name}: the file holds no turn; write one row for each turn.")
     rank = SPLITS.index(split)

@@ -4,13 +4,14 @@ import sys
 from pathlib import Path
 
 from ..errors import DataFormatError
-from ..files.text import clean, decode
+from ..files.text import c1_note, clean, count_c1, decode_any
 from .captions import read as read_captions
 from .chats import read as read_chat
 from .json_forms import read as read_json_form
 from .plain_text import read as read_plain_text
 from .reading import Reading
 from .tables import read as read_table
+from .tables import read_bytes as read_binary_table
 
 # Each reads the texts of its form and returns None for others; plain text takes the rest.
 _FORMS = (read_table, read_captions, read_json_form, read_chat, read_plain_text)
@@ -35,7 +36,12 @@ def read_source(source: str) -> Reading:
 
 def read_bytes(raw: bytes, name: str) -> Reading:
     """Read the content of a file, see [`read_text`]."""
-    return read_text(decode(raw, name), name)
+    if (table := read_binary_table(raw, name)) is not None:
+        return _checked(table, name)
+    text, notes = decode_any(raw, name)
+    reading = read_text(text, name)
+    reading.notes = [*notes, *reading.notes]
+    return reading
 
 
 def read_text(text: str, name: str = "text") -> Reading:
@@ -49,12 +55,20 @@ def read_text(text: str, name: str = "text") -> Reading:
         DataFormatError: naming the line, for text without speakers, invalid JSON, a
             missing column or an empty input.
     """
-    reading = next(found for form in _FORMS if (found := form(text, name)) is not None)
+    return _checked(next(found for form in _FORMS if (found := form(text, name)) is not None), name)
+
+
+def _checked(reading: Reading, name: str) -> Reading:
+    """Refuse a reading without turns or names, and clean its texts."""
     if not reading.conversations or not all(found.turns for found in reading.conversations):
         raise DataFormatError(f"{name}: an empty dialogue; give at least one turn, as `Name: text`.")
+    c1 = 0
     for conversation in reading.conversations:
         for turn in conversation.turns:
+            c1 += count_c1(turn["text"])
             turn.update(speaker=clean(turn["speaker"]).strip(), text=clean(turn["text"]))
             if not turn["speaker"]:
                 raise DataFormatError(f"{name}: a turn without a speaker; write `Name: text`.")
+    if c1:
+        reading.notes.append(c1_note(c1))
     return reading

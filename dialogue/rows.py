@@ -1,13 +1,14 @@
 """Collect a file's rows (turns or whole dialogues) into dialogues."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import DataFormatError
-from ..files.text import clean, short
-
-SPEAKER, TEXT = ("speaker", "role"), ("text", "content")
+from ..files.text import clean, count_c1, short
+from .columns import FIELDS, dialogue_key, fields_of, names_in, turn_number
+from .labels import is_no_label, label_of
 
 
 @dataclass
@@ -43,30 +44,48 @@ class Dialogue:
 
 
 def collect_dialogues(
-    rows: Iterable[tuple[int, Mapping[str, Any]]], name: str, unit: str = "line", only: str | None = None
-) -> tuple[dict[str, list[Turn]], int]:
-    """Collect rows into the turns of each dialogue, and count the cleaned texts.
+    rows: Iterable[tuple[int, Mapping[str, Any]]],
+    name: str,
+    unit: str = "line",
+    only: str | None = None,
+    interleaved: bool = False,
+) -> tuple[dict[str, list[Turn]], "Counter[str]"]:
+    """Collect rows into the turns of each dialogue, and count what was changed in them.
 
     Dialogues are in order of first appearance, turns in order of their `turn` numbers, or
-    without numbers in order of the rows.
+    without numbers in order of the rows. The keys of a row may be any of `FIELDS`.
 
     Args:
         rows: (number, row) pairs; a row is a turn or a whole dialogue.
         name: The file's name, for the messages.
         unit: What the rows' numbers count, for the messages.
         only: The dialogue of rows without `dialogue_id`; None where they need one.
+        interleaved: Whether the rows of a dialogue may stand between those of others.
 
     Returns:
-        The turns by dialogue id, and how many texts had control characters.
+        The turns by dialogue id, and counts of `texts` with control characters, of their
+        `c1` characters, and of what was taken for no label by its spelling (`label 'nan'`).
 
     Raises:
         DataFormatError: naming the row and its field.
     """
     collected: dict[str, list[tuple[int, Any, Turn]]] = {}
-    cleaned = 0
+    changes: Counter[str] = Counter()
+    is_numbered: dict[str, bool] = {}
+    current: str | None = None
     for line, row in rows:
         location = f"{name}, {unit} {line}"
-        key = only if only is not None and "dialogue_id" not in row else _dialogue_id(row, location)
+        fields = fields_of(row, location)
+        key = (
+            only if only is not None and "dialogue_id" not in fields else _dialogue_id(row, fields, location)
+        )
+        if key != current and key in collected and not interleaved:
+            raise DataFormatError(
+                f"{location}: dialogue {key!r} begins again after dialogue {current!r}. If these are two "
+                "dialogues, give each an id of its own; if it is one, put its rows together, or pass "
+                "--interleaved (interleaved=True)."
+            )
+        current = key
         if "turns" in row and not isinstance(row["turns"], list):
             raise DataFormatError(f"{location}, turns: expected a list, got {type(row['turns']).__name__}.")
         items: Any = row.get("turns", [row])
@@ -74,69 +93,83 @@ def collect_dialogues(
             raise DataFormatError(f"{location}: an empty dialogue; give at least one turn, or delete it.")
         for item in items:
             turn, changed = parse_turn(item, location)
-            cleaned += changed
-            collected.setdefault(key, []).append((line, item.get("turn"), turn))
-    return {key: _in_order(turns, key, f"{name}, {unit}") for key, turns in collected.items()}, cleaned
+            fields = fields_of(item)
+            if changed:
+                changes["texts"] += 1
+                changes["c1"] += count_c1(item[fields["text"]])
+            if is_no_label(spelling := item.get(fields.get("emotion", ""))) and spelling not in (None, ""):
+                changes[f"label {spelling!r}"] += 1
+            collected.setdefault(key, []).append((line, _number_in(item, fields, is_numbered), turn))
+    return {key: _in_order(turns, key, f"{name}, {unit}") for key, turns in collected.items()}, changes
 
 
-def _dialogue_id(row: Mapping[str, Any], location: str) -> str:
-    if "dialogue_id" not in row:
-        raise DataFormatError(f"{location}: no 'dialogue_id'; its fields are {', '.join(row)}.")
-    key = row["dialogue_id"]
-    if isinstance(key, bool) or not isinstance(key, str | int) or not str(key).strip():
+def _dialogue_id(row: Mapping[str, Any], fields: Mapping[str, str], location: str) -> str:
+    if "dialogue_id" not in fields:
+        raise DataFormatError(f"{location}: no 'dialogue_id'; its fields are {', '.join(map(str, row))}.")
+    key = dialogue_key(row, fields)
+    if key is None or not (cleaned := clean(key).strip()):
         raise DataFormatError(
-            f"{location}, dialogue_id: {short(key)} is not an id; give every dialogue a name or number."
+            f"{location}, dialogue_id: {short(row[fields['dialogue_id']])} is not an id; give every dialogue a "
+            "name or number."
         )
-    return clean(str(key)).strip()
+    return cleaned
+
+
+def _number_in(item: Mapping[str, Any], fields: Mapping[str, str], is_numbered: dict[str, bool]) -> Any:
+    """The value of the turn's number; None in a column that does not begin with a number."""
+    column = fields.get("turn")
+    if column is None:
+        return None
+    if column not in is_numbered:
+        is_numbered[column] = column == "turn" or turn_number(item[column]) is not None
+    return item[column] if is_numbered[column] else None
 
 
 def parse_turn(row: Any, location: str) -> tuple[Turn, bool]:
     """Parse a turn, and tell whether its text had control characters."""
     if not isinstance(row, Mapping):
         raise DataFormatError(f"{location}: a turn must be an object, got {type(row).__name__}.")
-    speaker = _field(row, SPEAKER, location)
-    speakers = tuple(speaker) if isinstance(speaker, list | tuple) else (speaker,)
+    fields = fields_of(row, location)
+    speaker = _field(row, fields, "speaker", location)
+    speakers = names_in(speaker)
     if not speakers or not all(isinstance(name, str) and clean(name).strip() for name in speakers):
         raise DataFormatError(
             f"{location}, speaker: {short(speaker)} is not a name or list of names; write '#UNKNOWN#' for an "
             "unknown speaker."
         )
-    text = _field(row, TEXT, location)
+    text = _field(row, fields, "text", location)
     if not isinstance(text, str):
         raise DataFormatError(
             f'{location}, text: expected a string, got {short(text)}; write empty text as "".'
         )
-    emotion = row.get("emotion")
-    if emotion is not None and not isinstance(emotion, str):
+    emotion = row.get(fields.get("emotion", ""))
+    if not is_no_label(emotion) and not isinstance(emotion, str):
         raise DataFormatError(
             f"{location}, emotion: {short(emotion)} is not a label name; leave it out where there is none."
         )
     cleaned = clean(text)
-    label = clean(emotion or "").strip() or None
-    return Turn(tuple(clean(name).strip() for name in speakers), cleaned, label), cleaned != text
+    return Turn(tuple(clean(name).strip() for name in speakers), cleaned, label_of(emotion)), cleaned != text
 
 
-def _field(row: Mapping[str, Any], names: tuple[str, ...], location: str) -> Any:
-    for name in names:
-        if name in row:
-            return row[name]
-    fields = ", ".join(map(str, row)) or "none"
-    raise DataFormatError(f"{location}: no {names[0]!r}; its fields are {fields}.")
+def _field(row: Mapping[str, Any], fields: Mapping[str, str], field: str, location: str) -> Any:
+    if field in fields:
+        return row[fields[field]]
+    found = ", ".join(map(str, row)) or "none"
+    raise DataFormatError(f"{location}: no {FIELDS[field][0]!r}; its fields are {found}.")
 
 
 def _in_order(turns: list[tuple[int, Any, Turn]], key: str, source: str) -> list[Turn]:
     """Sort a dialogue's turns by number; without numbers, as in the file."""
-    if all(number in (None, "") for _, number, _ in turns):
+    if all(number is None or number == "" or number != number for _, number, _ in turns):
         return [turn for _, _, turn in turns]
     numbered: dict[int, tuple[int, Turn]] = {}
     for line, given, turn in turns:
         location = f"{source} {line}"
-        try:
-            number = int(given)
-        except (TypeError, ValueError, OverflowError) as error:
+        number = turn_number(given)
+        if number is None:
             raise DataFormatError(
                 f"{location}, turn: {short(given)} is not a number; number all turns of {key!r}, or none."
-            ) from error
+            )
         if number in numbered:
             raise DataFormatError(
                 f"{location}: dialogue {key!r} has turn {number} twice (first on "

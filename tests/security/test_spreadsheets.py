@@ -15,8 +15,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from turn_files import dialogues_of
 
+from emonet.files.csv_rows import csv_rows
 from emonet.files.spreadsheet_cells import csv_of, escaped, unescaped
-from emonet.files.text import csv_rows
 from emonet.serving.page.analysis import Analysis
 from emonet.serving.page.downloads import csv_text
 

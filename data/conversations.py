@@ -1,6 +1,7 @@
 """Build the two views of a corpus from its files: the base of all corpora."""
 
 import hashlib
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import datasets
 
 from ..dialogue.rows import Dialogue
 from ..errors import DataFormatError
+from ..files.text import c1_note
 from ..speakers.registry import SpeakerRegistry
 from .history import speaker_histories
 from .schema import SPLITS, view_features
@@ -20,6 +22,7 @@ _SPLIT_NAMES = {
     "validation": datasets.Split.VALIDATION,
     "test": datasets.Split.TEST,
 }
+C1_DECODED = "Decoded as cp1252"  # in the description of a corpus with such characters
 _HERE = Path(__file__).parent
 # The code that determines the rows. A loading script has all of it in its own folder.
 _CODE = (_HERE, *(_HERE.parent / room for room in ("dialogue", "files", "speakers")))
@@ -68,6 +71,7 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):  # type: ignore[misc]
     description: str = ""
     homepage: str = ""
     licence: str = ""
+    interleaved: bool = False  # whether rows of a dialogue may stand between those of others
 
     def __init__(self, *args: Any, **kwargs: Any):
         # datasets keys a data_dir by its path alone, and would return stale rows after
@@ -80,6 +84,11 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):  # type: ignore[misc]
     def read(path: Path, split: str) -> list[Dialogue]:
         """Read the dialogues of a file, each with its turns in order."""
         raise NotImplementedError
+
+    @classmethod
+    def decoded_c1(cls, paths: Mapping[str, Path]) -> int:
+        """Count the C1 characters that were decoded, which makes a version of its own."""
+        return 0
 
     def _info(self) -> datasets.DatasetInfo:
         features = view_features(self.config.view, self.labels)
@@ -94,6 +103,9 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):  # type: ignore[misc]
             fetched = dl_manager.download({split: self.url + name for split, name in self.files.items()})
             paths = {split: Path(path) for split, path in fetched.items()}
         rows = list(self.rows(paths, self.config))
+        if count := self.decoded_c1(paths):  # kept with the built rows
+            self.info.description += f" {C1_DECODED}: {count} characters U+0080 to U+009F."
+            warnings.warn(f"{self.corpus}: {c1_note(count)}.", stacklevel=2)
         present = [split for split in SPLITS if split in paths]
         return [
             datasets.SplitGenerator(
@@ -179,7 +191,7 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):  # type: ignore[misc]
     @classmethod
     def cache_digest(cls, paths: Mapping[str, Path]) -> str:
         """Digest of the files, the labels and the code that determine the rows."""
-        digest = hashlib.sha256(repr((cls.corpus, cls.labels, digest_of(paths))).encode())
+        digest = hashlib.sha256(repr((cls.corpus, cls.labels, cls.interleaved, digest_of(paths))).encode())
         for code in sorted(path for room in _CODE for path in room.glob("*.py")):
             digest.update(code.read_bytes())
         return digest.hexdigest()[:16]

@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,10 +10,11 @@ from typing import Any
 
 import datasets
 
+from ..dialogue.labels import same_labels, spellings_note
 from ..errors import DataFormatError
 from ..files.text import clean, short
 from ..speakers.registry import SpeakerRegistry
-from .conversations import ConversationBuilder, digest_of, source_files
+from .conversations import C1_DECODED, ConversationBuilder, digest_of, source_files
 from .emorynlp import EmoryNLP
 from .emorynlp_aligned import EmoryNLPAligned
 from .meld import MELD
@@ -42,16 +44,25 @@ class Conversations(datasets.DatasetDict):  # type: ignore[misc]
         speakers: The registry of global ids.
         labels: Label names in order of their ids.
         dataset_version: Corpus and version, recorded with all results.
+        files: The user's own files by split; empty for a known corpus.
     """
 
     speakers: SpeakerRegistry
     labels: list[str]
     dataset_version: str
+    files: dict[str, Path]
     _texts: list[str]
 
     def utterance_texts(self) -> list[str]:
         """Texts of all utterances of all splits, by `utterance_index`."""
         return self._texts
+
+    def labelled_turns(self) -> dict[str, int]:
+        """Count the turns with a label, by split."""
+        return {
+            name: sum(turn["emotion"] is not None for row in split for turn in row.get("turns", [row]))
+            for name, split in self.items()
+        }
 
     def restricted_to(self, splits: Iterable[str]) -> "Conversations":
         """Keep these splits only.
@@ -71,12 +82,13 @@ def load_conversations(
     cache_dir: str | Path | None = None,
     verify_counts: bool = True,
     labels: list[str] | None = None,
+    interleaved: bool = False,
 ) -> Conversations:
     """Load a corpus, ready to encode.
 
     Args:
         name_or_path: `emorynlp` (the full corpus), `emorynlp-aligned`, `meld`, `sample`
-            (the embedded corpus); or a JSONL or CSV file, or a folder with `train`,
+            (the embedded corpus); or a file of [`Table`], or a folder with `train`,
             `validation` (or `dev`) and `test` files. A single file becomes the split that
             its name gives, else `train`.
         data_dir: Folder with a known corpus's files, or its parent. Default:
@@ -87,7 +99,10 @@ def load_conversations(
             [`speaker_histories`].
         cache_dir: Where `datasets` stores the built corpus.
         verify_counts: Refuse files of a known corpus that are not the published ones.
-        labels: Label set of your own files. Default: the emotions that occur in them.
+        labels: Label set of your own files. Default: the emotions that occur in them;
+            those that differ in case only are one, in the most frequent spelling.
+        interleaved: Whether the rows of a dialogue in your own files may stand between
+            those of other dialogues.
 
     Raises:
         DataFormatError: for an unknown name, and for missing or wrong files.
@@ -108,7 +123,8 @@ def load_conversations(
         paths = source_files(builder, directory) if directory else None
         version = f"{builder.corpus}-{builder.VERSION}"
     else:
-        builder, paths = _own(_sample() if name == "sample" else _path(name), labels, name == "sample")
+        path = _sample() if name == "sample" else _path(name)
+        builder, paths = _own(path, labels, name == "sample", interleaved)
         version = f"{builder.corpus}-{digest_of(paths)[:8]}"
     instance = builder(
         cache_dir=str(cache_dir) if cache_dir else None,
@@ -134,7 +150,10 @@ def load_conversations(
             ) from error
         built = instance.as_dataset()
     result = _conversations(dict(built.items()))
+    if C1_DECODED in (instance.info.description or ""):
+        version += "+cp1252"
     result.labels, result.dataset_version = list(builder.labels), version
+    result.files = {} if name in CORPORA else dict(paths or {})
     result.speakers, result._texts = _speakers_and_texts(result, view)
     return result
 
@@ -143,7 +162,7 @@ def _conversations(splits: dict[str, Any], source: Conversations | None = None) 
     result = Conversations(splits)
     if source is not None:
         result.labels, result.dataset_version = source.labels, source.dataset_version
-        result.speakers, result._texts = source.speakers, source._texts
+        result.speakers, result._texts, result.files = source.speakers, source._texts, source.files
     return result
 
 
@@ -194,7 +213,7 @@ def _corpus_folder(
 
 
 def _own(
-    path: Path, labels: list[str] | None, sample: bool
+    path: Path, labels: list[str] | None, sample: bool, interleaved: bool = False
 ) -> tuple[type[ConversationBuilder], dict[str, Path]]:
     """Make a builder of the user's own files, and map splits to files."""
     files: dict[str, Path] = {}
@@ -222,16 +241,23 @@ def _own(
     if labels is None and sample:
         labels = EMORYNLP_LABELS
     if labels is None:
-        with warnings.catch_warnings():  # the builder reads the files again, and warns then
-            warnings.simplefilter("ignore")
-            dialogues = [
-                dialogue for split, file in files.items() for dialogue in read_conversation_file(file, split)
-            ]
-        found = {
-            turn.emotion for dialogue in dialogues for turn in dialogue.turns if turn.emotion is not None
-        }
-        labels = sorted(found) or EMORYNLP_LABELS  # the label column needs names in any case
-    return own_builder(files, labels, "sample" if sample else path.stem, chronological_ids=sample), files
+        labels = _labels_in(files, interleaved)
+    name = "sample" if sample else path.stem
+    return own_builder(files, labels, name, chronological_ids=sample, interleaved=interleaved), files
+
+
+def _labels_in(files: Mapping[str, Path], interleaved: bool) -> list[str]:
+    """Find the labels of the user's files, one for all spellings that differ in case."""
+    counts = Counter[str]()
+    with warnings.catch_warnings():  # the builder reads the files again, and warns then
+        warnings.simplefilter("ignore")
+        for split, file in files.items():
+            for dialogue in read_conversation_file(file, split, interleaved):
+                counts.update(turn.emotion for turn in dialogue.turns if turn.emotion is not None)
+    spellings = same_labels(counts)
+    if note := spellings_note(spellings, counts):
+        warnings.warn(f"{', '.join(file.name for file in files.values())}: {note}.", stacklevel=2)
+    return sorted(set(spellings.values())) or EMORYNLP_LABELS  # the label column needs names in any case
 
 
 @contextmanager

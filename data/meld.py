@@ -1,13 +1,14 @@
 """MELD (Poria et al. 2019): the texts of its multi-party dialogues of Friends."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
 from ..dialogue.rows import Dialogue, Turn
 from ..errors import DataFormatError
 from ..files.csv_rows import read_csv_rows
-from ..files.text import short, whole_number
+from ..files.text import count_c1, decode, decode_c1, short, whole_number
 from .conversations import ConversationBuilder, by_label
 from .schema import MELD_LABELS
 
@@ -47,6 +48,11 @@ class MELD(ConversationBuilder):
     homepage = "https://github.com/declare-lab/MELD"
     licence = "GPL-3.0"
 
+    @classmethod
+    def decoded_c1(cls, paths: Mapping[str, Path]) -> int:
+        """Count the C1 characters: the files as first published have thousands."""
+        return sum(count_c1(decode(path.read_bytes(), path.name)) for path in paths.values())
+
     @staticmethod
     def read(path: Path, split: str) -> list[Dialogue]:
         rows = read_csv_rows(path, _COLUMNS)
@@ -64,7 +70,7 @@ class MELD(ConversationBuilder):
                 # Dialogue_ID starts again at 0 in each split.
                 dialogues[number] = Dialogue(f"{split}_{number}", split, order)
             dialogues[number].turns.append(
-                Turn(_names(row["Speaker"], known), row["Utterance"], row["Emotion"])
+                Turn(_names(row["Speaker"], known), decode_c1(row["Utterance"]), row["Emotion"])
             )
         return list(dialogues.values())
 

@@ -1,39 +1,41 @@
 """Read your own conversations from JSONL, CSV or a chat list."""
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..dialogue.rows import SPEAKER, TEXT, Dialogue, collect_dialogues, parse_turn
+from ..dialogue.columns import fields_of
+from ..dialogue.labels import spelled_as
+from ..dialogue.rows import Dialogue, change_notes, changes_in, collect_dialogues, parse_turn
+from ..dialogue.tables import ENDINGS, Table
 from ..errors import DataFormatError
-from ..files.text import read_csv_rows, read_json_lines
 from .conversations import ConversationBuilder
 from .schema import SPLITS
 
-ENDINGS = (".jsonl", ".csv", ".tsv")
 
-
-def read_conversation_file(path: Path, split: str) -> list[Dialogue]:
-    """Read the dialogues of a `.jsonl`, `.csv` or `.tsv` file, in order of time.
+def read_conversation_file(path: Path, split: str, interleaved: bool = False) -> list[Dialogue]:
+    """Read the dialogues of a CSV, TSV, JSONL, Parquet or XLSX file, in order of time.
 
     A row is a turn with `dialogue_id`, `speaker` (or `role`), `text` (or `content`), and
-    optionally `emotion` and `turn` (which then orders the turns of the dialogue). A JSON
-    line may also be a dialogue `{"dialogue_id", "turns": [...]}`. Text may be empty.
-    Control characters in texts become blanks, with one warning that counts the turns.
+    optionally `emotion` and `turn` (which then orders the turns of the dialogue), or with
+    other names of these columns, see [`fields_of`]. A JSON line may also be a dialogue
+    `{"dialogue_id", "turns": [...]}`. Text may be empty. Warnings say what was decided:
+    the encoding, columns with other names, cells that are no labels, and characters that
+    were replaced.
 
     Args:
         path: The file. Its dialogues must be in chronological order.
         split: The split that the dialogues belong to.
+        interleaved: Whether the rows of a dialogue may stand between those of others.
 
     Raises:
         DataFormatError: with file, line and field.
     """
     if path.suffix.lower() not in ENDINGS:
         raise DataFormatError(f"{path.name}: unknown ending {path.suffix!r}; known are {', '.join(ENDINGS)}.")
-    table = Table(path)
-    if "dialogue_id" not in table.fields and "turns" not in table.columns and table.columns:
-        check_fields(table.fields, table.columns, f"{path.name}, {table.unit} 1", ("dialogue_id",))
+    table = Table(path, needed=("dialogue_id", "speaker", "text"))
     collected, changes = collect_dialogues(table.rows(), path.name, table.unit, interleaved=interleaved)
     for note in [*table.notes, *change_notes(changes)]:
         warnings.warn(f"{path.name}: {note}.", stacklevel=2)
@@ -62,13 +64,21 @@ def conversation_from_chat(
     if not isinstance(turns, Sequence) or isinstance(turns, str | bytes):
         raise DataFormatError(f"chat: expected a list of turns, got {type(turns).__name__}.")
     parsed = [parse_turn(turn, f"chat, turn {number}") for number, turn in enumerate(turns, 1)]
-    if cleaned := sum(changed for _, changed in parsed):
-        warnings.warn(f"chat: control characters in {cleaned} turns became blanks.", stacklevel=2)
+    changes = Counter[str]()
+    for turn, (_, changed) in zip(turns, parsed, strict=True):
+        if changed:
+            changes += changes_in(turn[fields_of(turn)["text"]])
+    for note in change_notes(changes):
+        warnings.warn(f"chat: {note}.", stacklevel=2)
     return Dialogue(dialogue_id, split, (SPLITS.index(split), 0), [turn for turn, _ in parsed])
 
 
 def own_builder(
-    files: Mapping[str, Path], labels: list[str], name: str, chronological_ids: bool = False
+    files: Mapping[str, Path],
+    labels: list[str],
+    name: str,
+    chronological_ids: bool = False,
+    interleaved: bool = False,
 ) -> type[ConversationBuilder]:
     """Make the builder of your own files.
 
@@ -78,6 +88,7 @@ def own_builder(
         name: Name of the corpus in results.
         chronological_ids: Whether sorting dialogue ids gives the order of time. Otherwise
             it is train, validation, test, each in order of its file.
+        interleaved: See [`read_conversation_file`].
     """
 
     class OwnConversations(ConversationBuilder):
@@ -88,12 +99,14 @@ def own_builder(
 
         @staticmethod
         def read(path: Path, split: str) -> list[Dialogue]:
-            dialogues = read_conversation_file(path, split)
-            if chronological_ids:
-                for dialogue in dialogues:
+            dialogues = read_conversation_file(path, split, interleaved)
+            for dialogue in dialogues:
+                if chronological_ids:
                     dialogue.order = (dialogue.dialogue_id,)
+                for turn in dialogue.turns:
+                    turn.emotion = turn.emotion and spelled_as(labels, turn.emotion)
             return dialogues
 
-    OwnConversations.labels = labels
+    OwnConversations.labels, OwnConversations.interleaved = labels, interleaved
     OwnConversations.files = {split: path.name for split, path in files.items()}
     return OwnConversations

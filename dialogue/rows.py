@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import DataFormatError
-from ..files.text import clean, count_c1, short
+from ..files.text import c1_note, clean, count_c1, decode_c1, short
 from .columns import FIELDS, dialogue_key, fields_of, names_in, turn_number
 from .labels import is_no_label, label_of
 
@@ -63,14 +63,13 @@ def collect_dialogues(
         interleaved: Whether the rows of a dialogue may stand between those of others.
 
     Returns:
-        The turns by dialogue id, and counts of `texts` with control characters, of their
-        `c1` characters, and of what was taken for no label by its spelling (`label 'nan'`).
+        The turns by dialogue id, and counts for [`change_notes`].
 
     Raises:
         DataFormatError: naming the row and its field.
     """
     collected: dict[str, list[tuple[int, Any, Turn]]] = {}
-    changes: Counter[str] = Counter()
+    changes: Counter[str] = Counter()  # what was changed in the rows
     is_numbered: dict[str, bool] = {}
     current: str | None = None
     for line, row in rows:
@@ -95,12 +94,28 @@ def collect_dialogues(
             turn, changed = parse_turn(item, location)
             fields = fields_of(item)
             if changed:
-                changes["texts"] += 1
-                changes["c1"] += count_c1(item[fields["text"]])
+                changes += changes_in(item[fields["text"]])
             if is_no_label(spelling := item.get(fields.get("emotion", ""))) and spelling not in (None, ""):
                 changes[f"label {spelling!r}"] += 1
             collected.setdefault(key, []).append((line, _number_in(item, fields, is_numbered), turn))
     return {key: _in_order(turns, key, f"{name}, {unit}") for key, turns in collected.items()}, changes
+
+
+def changes_in(text: str) -> "Counter[str]":
+    """Count a text's C1 characters (`c1`), and itself if it has control characters."""
+    return Counter(c1=count_c1(text), control=int(clean(text) != decode_c1(text)))
+
+
+def change_notes(changes: "Counter[str]") -> list[str]:
+    """Say what `collect_dialogues` changed, a sentence for each kind."""
+    notes = [c1_note(changes["c1"])] if changes["c1"] else []
+    if changes["control"]:
+        notes.append(f"control characters in {changes['control']} turns became blanks")
+    missing = {kind.removeprefix("label "): n for kind, n in changes.items() if kind.startswith("label ")}
+    if missing:
+        found = ", ".join(f"{spelling} in {count}" for spelling, count in missing.items())
+        notes.append(f"no label: {found} turns")
+    return notes
 
 
 def _dialogue_id(row: Mapping[str, Any], fields: Mapping[str, str], location: str) -> str:

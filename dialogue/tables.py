@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TextIO
@@ -78,17 +78,25 @@ class Table:
         notes: What was decided, such as the encoding; complete after the rows were read.
     """
 
-    def __init__(self, path: Path, content: bytes | str | None = None, ending: str | None = None):
+    def __init__(
+        self,
+        path: Path,
+        content: bytes | str | None = None,
+        ending: str | None = None,
+        needed: Sequence[str] = ("speaker", "text"),
+    ):
         """Read the header.
 
         Args:
             path: The file; its name stands in messages.
             content: The file's content or text, where it is in memory.
             ending: The ending that tells the format. Default: that of `path`.
+            needed: The fields that must have a column; rows of JSON lines are checked one
+                by one.
 
         Raises:
-            DataFormatError: for a file that cannot be read, and for one without the
-                columns speaker and text.
+            DataFormatError: for a file that cannot be read, and for one without a needed
+                column.
             ImportError: without the library that reads the format.
         """
         self.path, self.name = path, path.name
@@ -102,7 +110,7 @@ class Table:
             raw = content
             self._rows = self._source(ending, lambda: path.open("rb") if raw is None else io.BytesIO(raw))
         self.notes += self._rows.notes
-        self._set_fields()
+        self._set_fields(needed)
 
     def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield (line, row) in the file's order; a row has the file's own columns.
@@ -204,12 +212,12 @@ class Table:
             return JsonLineRows(open_text, self.name)
         return CsvRows(open_text, self.name, is_column)
 
-    def _set_fields(self) -> None:
+    def _set_fields(self, needed: Sequence[str]) -> None:
         self.columns = list(self._rows.columns)
         self.fields = fields_of(self.columns, self.name)
-        is_dialogues = isinstance(self._rows, JsonLineRows) and "turns" in self.columns
-        if self.columns and not is_dialogues or not isinstance(self._rows, JsonLineRows):
-            check_fields(self.fields, self.columns, f"{self.name}, {self.unit} {self._rows.header_line}")
+        if not isinstance(self._rows, JsonLineRows):
+            location = f"{self.name}, {self.unit} {self._rows.header_line}"
+            _check_fields(self.fields, self.columns, location, needed)
         column = self.fields.get("turn")
         if column is not None and column != "turn":
             with closing(self._rows.rows()) as rows:
@@ -218,15 +226,12 @@ class Table:
                 del self.fields["turn"]
         if note := renamed(self.fields):
             self.notes.append(note)
-        if self.columns and not is_dialogues and "dialogue_id" not in self.fields:
+        if self.columns and "turns" not in self.columns and "dialogue_id" not in self.fields:
             self.notes.append("no dialogue_id column: one dialogue")
 
 
-def check_fields(
-    fields: Mapping[str, str],
-    columns: list[str],
-    location: str,
-    needed: tuple[str, ...] = ("speaker", "text"),
+def _check_fields(
+    fields: Mapping[str, str], columns: list[str], location: str, needed: Sequence[str]
 ) -> None:
     """Refuse a table without the columns of turns.
 

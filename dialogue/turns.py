@@ -1,10 +1,10 @@
 """Parse any accepted dialogue format into a list of turns."""
 
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
+from ..files.text import clean
 from .names import is_role
 
 LONGEST_NAME = 80  # characters before the first colon of a line
@@ -171,9 +171,8 @@ def raw_text(turn: Mapping[str, Any], index: int = 0) -> str:
 
 
 def clean_text(text: str) -> str:
-    """Collapse control characters and runs of blanks to one blank: one turn, one line."""
-    kept = (" " if unicodedata.category(char) in ("Cc", "Cs") else char for char in text)
-    return " ".join("".join(kept).split())
+    """Clean a text as the corpora do, with runs of blanks as one: one turn, one line."""
+    return " ".join(clean(text).split())
 
 
 def speaker_names(turns: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -54,9 +54,12 @@ def clean(text: str) -> str:
     C1 characters (U+0080 to U+009F) become the cp1252 characters that they stand for,
     other control characters blanks, and lone surrogates U+FFFD.
     """
-    if _C1.search(text):
-        text = text.translate(_CP1252)
-    return _SURROGATE.sub("\ufffd", _CONTROL.sub(" ", text))
+    return _SURROGATE.sub("\ufffd", _CONTROL.sub(" ", decode_c1(text)))
+
+
+def decode_c1(text: str) -> str:
+    """Replace C1 characters by the cp1252 characters that they stand for, or blanks."""
+    return text.translate(_CP1252) if _C1.search(text) else text
 
 
 def count_c1(text: str) -> int:

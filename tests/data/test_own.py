@@ -84,13 +84,13 @@ def test_wrong_rows_are_named(tmp_path: Path, rows: list[Any], message: str) -> 
 
 def test_wrong_csv_and_labels_are_named(tmp_path: Path) -> None:
     path = tmp_path / "train.csv"
-    path.write_text("dialogue,speaker,text\na,Ann,hi\n")
+    path.write_text("scenes,speaker,text\na,Ann,hi\n")
     with pytest.raises(DataFormatError, match=r"train\.csv, line 1: no column dialogue_id"):
         load_conversations(path)
     path.write_text("dialogue_id,speaker,text\na,Ann,hi, there\n")
     with pytest.raises(DataFormatError, match="line 2: not as many cells"):
         load_conversations(path)
-    path.write_bytes(b"dialogue_id,speaker,text\na,Ann,\xff\n")
+    path.write_bytes(b"dialogue_id,speaker,text\na,Ann,\x81\n")
     with pytest.raises(DataFormatError, match="not UTF-8"):
         load_conversations(path)
     with pytest.raises(DataFormatError, match=r"train\.jsonl, dialogue 'a': unknown label 'Joyful'"):

@@ -42,7 +42,7 @@ def texts(path: Path) -> list[list[str]]:
         ("a.csv", HEAD + 'd,A,"never closed,joy\nd,B,x,joy\n', r"a\.csv, line 2: not a CSV row"),
         ("a.csv", HEAD + "d,,x,joy\n", r"a\.csv, line 2, speaker"),
         ("a.csv", HEAD + " ,A,x,joy\n", r"a\.csv, line 2, dialogue_id"),
-        ("a.csv", HEAD.encode() + b"d,A,x,joy\nd,A,caf\xe9,joy\n", r"a\.csv, line 3, byte 8: not UTF-8"),
+        ("a.csv", HEAD.encode() + b"d,A,x,joy\nd,A,caf\x8d,joy\n", r"a\.csv, line 3, byte 8: not UTF-8"),
         ("a.csv", HEAD, r"a\.csv: the file holds no turn"),
         ("a.csv", TURNS + "d,1,A,x\nd,1,B,y\n", r"line 3: dialogue 'd' has turn 1 twice .*line 2"),
         ("a.csv", TURNS + "d,1,A,x\nd,,B,y\n", r"line 3, turn: '' is not a number"),
@@ -64,7 +64,8 @@ def texts(path: Path) -> list[list[str]]:
         ("a.jsonl", '{"dialogue_id": 1, "speaker": [], "text": "x"}\n', r"line 1, speaker"),
         ("a.jsonl", '{"dialogue_id": 1, "speaker": "A", "text": "x", "emotion": 3}\n', r"line 1, emotion: 3"),
         ("a.jsonl", '{"dialogue_id": 1, "turns": "x"}\n', r"line 1, turns: expected a list"),
-        ("a.xlsx", "x", r"a\.xlsx: unknown ending '\.xlsx'; known are \.jsonl"),
+        ("a.xml", "x", r"a\.xml: unknown ending '\.xml'; known are \.csv"),
+        ("a.xlsx", "x", r"a\.xlsx: cannot read the Excel workbook"),
     ],
 )
 def test_wrong_files_are_refused_with_their_location(
@@ -117,9 +118,12 @@ def test_rows_dialogues_and_turn_numbers(tmp_path: Path) -> None:
         {"dialogue_id": "x", "turn": 3, "speaker": "A", "text": "first"},
     ]
     path = write(tmp_path, "a.jsonl", "\n\n".join(json.dumps(line, ensure_ascii=False) for line in lines))
-    dialogues = read_conversation_file(path, "train")
+    with pytest.raises(DataFormatError, match=r"a\.jsonl, line 5: dialogue 'x' begins again after"):
+        read_conversation_file(path, "train")
+    dialogues = read_conversation_file(path, "train", interleaved=True)
     assert [dialogue.dialogue_id for dialogue in dialogues] == ["x", "5"]
-    assert texts(path) == [["first", "second\u2028"], ["hi", ""]]
+    assert [turn.text for turn in dialogues[0].turns] == ["first", "second\u2028"]
+    assert [turn.text for turn in dialogues[1].turns] == ["hi", ""]
     assert [turn.emotion for turn in dialogues[1].turns] == ["joy", None]
     assert dialogues[1].turns[1].speakers == ("A", "B")
 

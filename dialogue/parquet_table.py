@@ -13,7 +13,8 @@ try:
 except ImportError:  # where a checkpoint is used without emonet
     pyarrow = None
 
-_ROWS_AT_ONCE = 4096
+_ROWS_AT_ONCE = 1024
+_BUFFER = 1 << 20  # bytes; without it a whole column of a row group is read at once
 
 
 class ParquetRows:
@@ -71,7 +72,7 @@ class ParquetRows:
 
     def _opened(self, source: BinaryIO) -> Any:
         try:
-            return pyarrow.parquet.ParquetFile(source)
+            return pyarrow.parquet.ParquetFile(source, buffer_size=_BUFFER, pre_buffer=False)
         except (pyarrow.ArrowException, OSError) as error:
             raise DataFormatError(
                 f"{self.name}: cannot read Parquet file ({_reason(error)}); write it again."

@@ -186,8 +186,9 @@ class _Formula:
         self.text = text
 
 
-class _Error(_Formula):
-    pass
+class _Error:
+    def __init__(self, text: str):
+        self.text = text
 
 
 def _value(cell: Any, source: Any = None) -> Any:

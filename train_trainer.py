@@ -21,7 +21,7 @@ from .hub.card_callback import CardCallback
 from .hub.pushing_trainer import PushingTrainer
 from .inference.predict import window_tokens
 from .layers.heads import weighted_auxiliary, weighted_cross_entropy
-from .processing_emonet import EmoNetProcessor
+from .processing_emonet import NO_LABEL, EmoNetProcessor
 from .training.arguments import EmoNetTrainingArguments, class_weights
 from .training.logit_adjustment import member_labels
 
@@ -280,3 +280,5 @@ def _check_dataset(dataset: Any, name: str, keys: Sequence[str]) -> None:
     missing = [key for key in keys if key not in dataset[0]]
     if missing:
         raise EmoNetError(f"{name} lacks {', '.join(missing)}. {encode}; then pass corpus['train'].")
+    if name == "train_dataset" and hasattr(dataset, "labels") and not (dataset.labels() != NO_LABEL).any():
+        raise EmoNetError(f"{name}: no turn has a label to learn from; give the labels under 'emotion'.")

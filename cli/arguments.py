@@ -58,9 +58,14 @@ def network(text: str) -> IPv4Network | IPv6Network:
 
 
 def add_corpus_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add `--dataset` and `--data-dir`."""
+    """Add `--dataset`, `--data-dir` and `--interleaved`."""
     parser.add_argument("--dataset", required=True, help=DATASET_HELP)
     parser.add_argument("--data-dir", help=DATA_DIR_HELP)
+    parser.add_argument(
+        "--interleaved",
+        action="store_true",
+        help="the rows of a dialogue may stand between those of other dialogues",
+    )
 
 
 def add_knowledge_arguments(parser: argparse.ArgumentParser) -> None:

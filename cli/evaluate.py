@@ -40,6 +40,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         arguments.model,
         arguments.dataset,
         data_dir=arguments.data_dir,
+        interleaved=arguments.interleaved,
         split=arguments.split,
         predictions=arguments.predictions,
         engine=arguments.engine,

@@ -91,7 +91,9 @@ def _build(arguments: argparse.Namespace) -> None:
     from ..inference.embedding import UtteranceEmbedder
     from ..speakers.store.build import build_store
 
-    conversations = load_conversations(arguments.dataset, arguments.data_dir, history_scope="none")
+    conversations = load_conversations(
+        arguments.dataset, arguments.data_dir, history_scope="none", interleaved=arguments.interleaved
+    )
     embedder = UtteranceEmbedder(arguments.embedder)
     store = build_store(
         arguments.store, conversations, embedder, update=arguments.update, progress=sys.stderr.isatty()

@@ -156,6 +156,7 @@ def _train(arguments: argparse.Namespace) -> None:
         arguments.dataset,
         arguments.output_dir,
         data_dir=arguments.data_dir,
+        interleaved=arguments.interleaved,
         preset=arguments.preset,
         backbone=arguments.backbone,
         seed=arguments.seed,
@@ -169,7 +170,8 @@ def _train(arguments: argparse.Namespace) -> None:
     )
     best = next(row for row in record["epochs"] if row["epoch"] == record["best_epoch"])
     score = f"validation weighted F1 {100 * best['weighted_f1']:.2f}"
-    print(f"{arguments.output_dir}: best epoch {best['epoch']}, {score}")
+    labelled = ", ".join(f"{split} {count}" for split, count in record["labelled_turns"].items())
+    print(f"{arguments.output_dir}: best epoch {best['epoch']}, {score}; labelled turns: {labelled}")
 
 
 def _config(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -47,6 +47,15 @@ def read_conversation_file(path: Path, split: str, interleaved: bool = False) ->
     ]
 
 
+def file_fields(path: Path) -> list[str]:
+    """List the columns of a file; of JSON lines with whole dialogues, the keys of a turn."""
+    table = Table(path)
+    if "turns" not in table.columns:
+        return table.columns
+    _, dialogue = next(table.rows())
+    return list(dict.fromkeys(name for turn in dialogue["turns"] for name in turn))
+
+
 def conversation_from_chat(
     turns: Sequence[Mapping[str, Any]], dialogue_id: str = "chat", split: str = "test"
 ) -> Dialogue:

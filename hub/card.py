@@ -16,7 +16,7 @@ from .run_files import RunFiles
 CARD = "README.md"
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 # The package's names of datasets: those of an earlier training are removed.
-_VERSIONED = re.compile(r"-(\d+\.\d+\.\d+|[0-9a-f]{8})\Z")
+_VERSIONED = re.compile(r"-(\d+\.\d+\.\d+(\+cp1252)?|[0-9a-f]{8})\Z")
 _MARKER = re.compile(r"<!-- emonet:(begin|end) (\w+) -->")
 
 

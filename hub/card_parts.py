@@ -195,7 +195,10 @@ def data_notes(files: RunFiles) -> str:
         return ""
     known = _corpus(version)
     notes = known[1] if known else _OWN
-    return f"## Data\n\nVersion `{version}`. {notes}"
+    labelled = files.run.get("labelled_turns") or {}
+    counts = ", ".join(f"{split} {count:,}" for split, count in labelled.items())
+    learnt = f" Labelled turns: {counts}." if counts else ""
+    return f"## Data\n\nVersion `{version}`.{learnt} {notes}"
 
 
 def training(files: RunFiles) -> str:

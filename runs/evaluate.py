@@ -4,14 +4,15 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint.run_record import write_json
+from ..checkpoint.run_record import RUN_FILE, write_json
 from ..engines.load import load_engine
 from ..errors import EmoNetError
 from ..evaluation.report import write_predictions
 from ..evaluation.scoring import score_dialogues
+from ..files.guard import read_json
 from ..hub.card import write_card
 from ..prompted.modeling import PromptedEmoNet
-from .families import Family
+from .families import Family, check_labelled
 from .options import EvaluateOptions
 from .packed import PackedFamily
 from .prompted.family import PromptedFamily
@@ -30,14 +31,15 @@ def evaluate_run(checkpoint: str | Path, dataset: str, **options: Any) -> dict[s
         and for a prompted model the number of `tokens` read.
 
     Raises:
-        EmoNetError: If the checkpoint does not load, or the corpus lacks the split or has
-            other labels than the model.
+        EmoNetError: If the checkpoint does not load or has learnt from no label, or the
+            corpus lacks the split, has no label in it, or other labels than the model.
     """
     evaluation = EvaluateOptions(dataset=dataset, **options)
     model, processor = load_engine(checkpoint, evaluation.engine, evaluation.load_in_4bit)
     config = model.config
     family: Family = PromptedFamily() if isinstance(model, PromptedEmoNet) else PackedFamily()
-    conversations = family.load(dataset, evaluation.data_dir, config)
+    _check_trained(Path(checkpoint))
+    conversations = family.load(dataset, evaluation.data_dir, config, evaluation.interleaved)
     if evaluation.split not in conversations:
         raise EmoNetError(
             f"{dataset!r} has no split {evaluation.split!r}; it has {', '.join(conversations)}."
@@ -47,6 +49,7 @@ def evaluate_run(checkpoint: str | Path, dataset: str, **options: Any) -> dict[s
             f"The model's labels {config.label_names} are not those of {dataset!r}: "
             f"{conversations.labels}; evaluate on a corpus with the model's labels."
         )
+    check_labelled(conversations, dataset, evaluation.split)
     scored = family.score(model, processor, conversations, evaluation)
     metrics, rows = score_dialogues(processor, scored.dialogues, scored.labels, scored.logits)
     metrics |= {"dataset_version": conversations.dataset_version, "split": evaluation.split, **scored.facts}
@@ -54,6 +57,20 @@ def evaluate_run(checkpoint: str | Path, dataset: str, **options: Any) -> dict[s
     if evaluation.predictions is not None:
         write_predictions(evaluation.predictions, rows)
     return metrics
+
+
+def _check_trained(folder: Path) -> None:
+    """Refuse a run folder whose training saw no label: its figures would mean nothing."""
+    run = read_json(folder / RUN_FILE) if (folder / RUN_FILE).is_file() else {}
+    if not isinstance(run, dict):
+        return
+    labelled = run.get("labelled_turns", {})
+    # Before labels were counted, such a training showed by its loss, which was exactly 0.
+    if (labelled.get("train") if labelled else run.get("train_loss")) == 0:
+        raise EmoNetError(
+            f"{folder}: the model was trained on no labelled turn, so there is nothing to evaluate; train it "
+            "on turns with an emotion."
+        )
 
 
 def add_to_run(folder: Path, metrics: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..data import Conversations
+from ..data.own import file_fields
 from ..errors import EmoNetError
 from ..train_trainer import EmoNetTrainer
 from .options import EvaluateOptions, TrainOptions
@@ -71,7 +72,9 @@ class Family(Protocol):
         """
         ...
 
-    def load(self, dataset: str, data_dir: str | None, config: Any) -> Conversations:
+    def load(
+        self, dataset: str, data_dir: str | None, config: Any, interleaved: bool = False
+    ) -> Conversations:
         """Load a corpus with the histories and labels that a configuration needs."""
         ...
 
@@ -86,8 +89,29 @@ class Family(Protocol):
         ...
 
 
-def check_trainable(conversations: Conversations, dataset: str) -> None:
-    """Raise an EmoNetError if a corpus lacks the train or validation split."""
+def check_trainable(conversations: Conversations, dataset: str) -> dict[str, int]:
+    """Count the labelled turns of the train and the validation split.
+
+    Raises:
+        EmoNetError: If a split is missing or has no label.
+    """
     for split in ("train", "validation"):
         if split not in conversations:
             raise EmoNetError(f"{dataset!r} has no {split} split: training needs train and validation files.")
+    counts = conversations.restricted_to(("train", "validation")).labelled_turns()
+    for split, count in counts.items():
+        check_labelled(conversations, dataset, split, count)
+    return counts
+
+
+def check_labelled(conversations: Conversations, dataset: str, split: str, count: int | None = None) -> None:
+    """Raise an EmoNetError if no turn of a split has a label; it names the file's fields."""
+    if count is None:
+        count = conversations.restricted_to((split,)).labelled_turns()[split]
+    if count:
+        return
+    path = conversations.files.get(split)
+    fields = f"; {path.name} has the fields {', '.join(file_fields(path))}" if path else ""
+    raise EmoNetError(
+        f"{dataset!r}: no turn of the {split} split has a label{fields}. Give the labels under 'emotion'."
+    )

@@ -35,6 +35,8 @@ class TrainOptions:
         store: Speaker store with the biographies of a prompted preset.
         load_in_4bit: Load the frozen weights of a prompted preset in 4 bits during
             training; the saved model has full precision.
+        interleaved: Whether the rows of a dialogue in your own files may stand between
+            those of other dialogues.
     """
 
     dataset: str
@@ -52,6 +54,7 @@ class TrainOptions:
     calibrate: bool = True
     store: str | Path | None = None
     load_in_4bit: bool = False
+    interleaved: bool = False
 
     @property
     def checkpoints(self) -> Path:
@@ -82,6 +85,8 @@ class EvaluateOptions:
         cache_dir: Folder for features of frozen encoders, by default in emonet's cache
             folder.
         progress: Show progress bars.
+        interleaved: Whether the rows of a dialogue in your own files may stand between
+            those of other dialogues.
     """
 
     dataset: str
@@ -94,3 +99,4 @@ class EvaluateOptions:
     load_in_4bit: bool = False
     cache_dir: Path | None = None
     progress: bool = True
+    interleaved: bool = False

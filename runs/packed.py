@@ -64,7 +64,9 @@ class PackedFamily:
         scheme = training.get("class_weighting", "none")
         model.config.class_weights = class_weights(labels, len(conversations.labels), scheme)
         corpus.cache_features(model, options.cache_dir, options.progress)
-        facts: dict[str, Any] = {}
+        facts: dict[str, Any] = {
+            "labelled_turns": conversations.restricted_to(("train", "validation")).labelled_turns()
+        }
         if processor.concepts is not None:
             set_concept_vectors(model, processor, options.cache_dir, options.progress)
             facts["knowledge"] = processor.concepts.sources
@@ -88,13 +90,16 @@ class PackedFamily:
         settings = {"preset": options.preset, "config": fields, "training": training}
         return PackedRun(options, model, trainer, len(labels), settings, facts, corpus)
 
-    def load(self, dataset: str, data_dir: str | None, config: Any) -> Conversations:
+    def load(
+        self, dataset: str, data_dir: str | None, config: Any, interleaved: bool = False
+    ) -> Conversations:
         return load_conversations(
             dataset,
             data_dir,
             history_window=config.memory_window,
             history_scope=config.speaker_memory,
             labels=config.label_names,
+            interleaved=interleaved,
         )
 
     def score(
@@ -130,6 +135,7 @@ def build_model(
         options.data_dir,
         history_window=fields.get("memory_window", 10),
         history_scope=fields["speaker_memory"],
+        interleaved=options.interleaved,
     )
     check_trainable(conversations, options.dataset)
     labels = conversations.labels

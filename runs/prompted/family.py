@@ -63,15 +63,17 @@ class PromptedFamily:
 
     def prepare(self, options: TrainOptions) -> PromptedRun:
         settings = preset_settings(options.preset, options.config_overrides)
-        conversations = _load(options.dataset, options.data_dir, settings)
+        conversations = _load(options.dataset, options.data_dir, settings, None, options.interleaved)
         check_trainable(conversations, options.dataset)
         visible = conversations.restricted_to(("train", "validation"))
         biographer = biographer_for(settings, visible, options.store)
         training = {**PROMPTED_PRESETS[options.preset].training, **(options.training_overrides or {})}
         return prepare_prompted(options, conversations, settings, biographer, training)
 
-    def load(self, dataset: str, data_dir: str | None, config: Any) -> Conversations:
-        return _load(dataset, data_dir, config.prompt_settings, config.label_names)
+    def load(
+        self, dataset: str, data_dir: str | None, config: Any, interleaved: bool = False
+    ) -> Conversations:
+        return _load(dataset, data_dir, config.prompt_settings, config.label_names, interleaved)
 
     def score(
         self,
@@ -118,6 +120,7 @@ def prepare_prompted(
         biographer: Writes the biographies, if `settings` asks for them.
         training: `own_share`, fields of [`TaskSettings`] and `EmoNetTrainingArguments`.
     """
+    labelled = check_trainable(conversations, options.dataset)
     training = {**_DEFAULTS, **training}
     own_share, tasks = training.pop("own_share"), TaskSettings.taken_from(training)
     arguments = options.training_arguments(training)
@@ -164,7 +167,7 @@ def prepare_prompted(
         "own_share": own_share,
         "load_in_4bit": options.load_in_4bit,
     }
-    facts = {"tasks": asdict(tasks), "first_stage": first_stage}
+    facts = {"labelled_turns": labelled, "tasks": asdict(tasks), "first_stage": first_stage}
     return PromptedRun(options, model, trainer, len(turns), requested, facts, validation)
 
 
@@ -248,6 +251,7 @@ def _load(
     data_dir: str | None,
     settings: PromptSettings,
     labels: list[str] | None = None,
+    interleaved: bool = False,
 ) -> Conversations:
     return load_conversations(
         dataset,
@@ -255,4 +259,5 @@ def _load(
         history_window=max(1, settings.trajectory),
         history_scope="corpus" if settings.trajectory else "none",
         labels=labels,
+        interleaved=interleaved,
     )

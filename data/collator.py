@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import Dataset
 
 from ..errors import EmoNetError
+from ..inference.unknown_characters import warn_of_unknown_characters
 from ..processing_emonet import EmoNetProcessor
 
 
@@ -77,6 +78,8 @@ class EncodedCorpus(Mapping[str, EncodedSplit]):
         self.processor = processor
         self.splits = {name: EncodedSplit(split, processor) for name, split in conversations.items()}
         self.texts: list[str] = []
+        texts = (turn["text"] for split in conversations.values() for row in split for turn in row["turns"])
+        warn_of_unknown_characters(processor.tokenizer, texts)
         memory = None
         if processor.config.speaker_memory != "none":
             self.texts = conversations.utterance_texts()

@@ -10,6 +10,7 @@ from tqdm.auto import tqdm
 from ..dialogue.names import is_role
 from ..dialogue.turns import clean_text, dialogue_memory_index, recent_history, speaker_names, turn_text
 from ..processing_emonet import EmoNetProcessor, pad_rows
+from .unknown_characters import warn_of_unknown_characters
 
 TOKENS_PER_PASS = 4096  # of a frozen encoder, padding included
 
@@ -242,6 +243,7 @@ def predict_dialogues(
         for name in [name for name in earlier if is_role(name)]:
             del earlier[name]  # `The Waiter` of the next dialogue is another person
         texts.extend(turn_text(turn, turn_index) for turn_index, turn in enumerate(turns))
+    warn_of_unknown_characters(processor.tokenizer, texts)
     memory = processor.encode_memory(texts) if processor.config.speaker_memory != "none" else None
     logits = predict_logits(model, processor, windows, memory, batch_size, progress, report)
     return [processor.labels_of(turn_logits) for turn_logits in logits]

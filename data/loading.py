@@ -11,6 +11,7 @@ from typing import Any
 import datasets
 
 from ..dialogue.labels import same_labels, spellings_note
+from ..dialogue.tables import ENDINGS
 from ..errors import DataFormatError
 from ..files.text import clean, short
 from ..speakers.registry import SpeakerRegistry
@@ -18,7 +19,7 @@ from .conversations import C1_DECODED, ConversationBuilder, digest_of, source_fi
 from .emorynlp import EmoryNLP
 from .emorynlp_aligned import EmoryNLPAligned
 from .meld import MELD
-from .own import ENDINGS, own_builder, read_conversation_file
+from .own import own_builder, read_conversation_file
 from .schema import EMORYNLP_LABELS, SPLITS
 
 CORPORA: dict[str, tuple[type[ConversationBuilder], str]] = {

@@ -9,7 +9,7 @@ from typing import Any
 from ..dialogue.columns import fields_of
 from ..dialogue.labels import spelled_as
 from ..dialogue.rows import Dialogue, change_notes, changes_in, collect_dialogues, parse_turn
-from ..dialogue.tables import ENDINGS, Table
+from ..dialogue.tables import Table
 from ..errors import DataFormatError
 from .conversations import ConversationBuilder
 from .schema import SPLITS
@@ -33,8 +33,6 @@ def read_conversation_file(path: Path, split: str, interleaved: bool = False) ->
     Raises:
         DataFormatError: with file, line and field.
     """
-    if path.suffix.lower() not in ENDINGS:
-        raise DataFormatError(f"{path.name}: unknown ending {path.suffix!r}; known are {', '.join(ENDINGS)}.")
     table = Table(path, needed=("dialogue_id", "speaker", "text"))
     collected, changes = collect_dialogues(table.rows(), path.name, table.unit, interleaved=interleaved)
     for note in [*table.notes, *change_notes(changes)]:
@@ -48,7 +46,7 @@ def read_conversation_file(path: Path, split: str, interleaved: bool = False) ->
 
 
 def file_fields(path: Path) -> list[str]:
-    """List the columns of a file; of JSON lines with whole dialogues, the keys of a turn."""
+    """List the columns of a file; of JSON lines with dialogues, the keys of a turn."""
     table = Table(path)
     if "turns" not in table.columns:
         return table.columns

@@ -49,7 +49,7 @@ SPEAKER, TEXT = ("speaker", "role"), ("text", "content")
 
 
 def _plain(name: Any) -> str:
-    """Fold case and leave out what parts words: `Dialogue ID` and `dialogue_id` are one."""
+    """Fold case and leave out what parts words: `Dialogue ID` is `dialogue_id`."""
     folded = unicodedata.normalize("NFKC", str(name)).casefold()
     return re.sub(r"[\s_.\-\ufeff]+", "", folded)
 
@@ -63,8 +63,8 @@ _RANKS = {
 def fields_of(columns: Iterable[Any], location: str = "") -> dict[str, str]:
     """Map each field to the column that holds it, by the names in `FIELDS`.
 
-    A field's own name, written exactly so, wins over other spellings, and these over other
-    names. The `label` of a file of predictions is no emotion.
+    A field's own name, written exactly so, wins over other spellings, and these over
+    other names. The `label` of a file of predictions is no emotion.
 
     Args:
         columns: The columns of a table, or the keys of a row.
@@ -117,16 +117,16 @@ def renamed(fields: Mapping[str, str]) -> str:
 def dialogue_key(row: Mapping[str, Any], fields: Mapping[str, str]) -> str | None:
     """The id of a row's dialogue; None for a value that is no id.
 
-    The scenes of a series are numbered anew in every episode, as in the files of EmoryNLP:
-    with the columns season and episode the id is `s01_e15_c02`.
+    The scenes of a series are numbered anew in every episode, as in the files of
+    EmoryNLP: with the columns season and episode the id is `s01_e15_c02`.
     """
     column = fields["dialogue_id"]
     key = id_of(row[column])
     if key is not None and _plain(column) in ("sceneid", "scene"):
-        numbers = [turn_number(row.get(name)) for name in _episode_columns(tuple(row))]
-        scene = turn_number(key)
-        if len(numbers) == 2 and None not in numbers and scene is not None:
-            return "s{:02d}_e{:02d}_c{:02d}".format(*numbers, scene)
+        values = (*(row[name] for name in _episode_columns(tuple(row))), key)
+        numbers = [number for number in map(turn_number, values) if number is not None]
+        if len(numbers) == 3:
+            return "s{:02d}_e{:02d}_c{:02d}".format(*numbers)
     return key
 
 
@@ -137,7 +137,7 @@ def _episode_columns(columns: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def names_in(speaker: Any) -> tuple[Any, ...]:
-    """The names in a speaker's cell: one, a list, or a list as text (`['Ann', 'Bob']`)."""
+    """The names in a speaker's cell: one, a list, or a list as text (`['Ann']`)."""
     if isinstance(speaker, str) and speaker.startswith(("['", '["')) and speaker.endswith("]"):
         try:
             speaker = ast.literal_eval(speaker)
@@ -154,7 +154,7 @@ def id_of(value: Any) -> str | None:
 
 
 def turn_number(value: Any) -> int | None:
-    """The number of a turn as tables write it (`3`, `3.0`, `3,0`); None for another value."""
+    """The number of a turn (`3`, `3.0`, `3,0`); None for another value."""
     if isinstance(value, str):
         match = re.fullmatch(r"\s*([+-]?\d{1,18})(?:[.,]0*)?\s*", value)
         return int(match[1]) if match else None

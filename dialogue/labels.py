@@ -14,7 +14,7 @@ NO_LABEL = frozenset(
 
 
 def is_no_label(value: Any) -> bool:
-    """Whether a value stands for a missing label: None, NaN, `-`, `n/a`, blanks and so on."""
+    """Whether a value stands for a missing label: None, NaN, `-`, `n/a`, blanks, …."""
     if isinstance(value, str):
         return clean(value).strip().casefold() in NO_LABEL
     return value is None or bool(isinstance(value, float) and value != value)
@@ -38,7 +38,7 @@ def same_labels(counts: Mapping[str, int]) -> dict[str, str]:
 
 
 def spelled_as(labels: Iterable[str], found: str) -> str:
-    """The one of `labels` that `found` is apart from case; `found` where it is none or several."""
+    """The one label that `found` is apart from case, else `found` itself."""
     labels = list(labels)
     if found in labels:
         return found

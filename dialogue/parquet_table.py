@@ -2,7 +2,7 @@
 
 import datetime
 import decimal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any, BinaryIO
 
 from ..errors import DataFormatError
@@ -46,7 +46,7 @@ class ParquetRows:
                 f"{name}: column {', '.join(sorted(repeated))} appears twice; rename one of them."
             )
 
-    def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
+    def rows(self) -> Generator[tuple[int, dict[str, Any]], None, None]:
         """Yield (row from 1, row) pairs, with values that JSON can hold.
 
         Raises:
@@ -61,13 +61,13 @@ class ParquetRows:
                         yield number, {str(column): _value(value) for column, value in row.items()}
             except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
                 raise DataFormatError(
-                    f"{self.name}, from row {number + 1} on: cannot read Parquet ({_reason(error)}); write the "
-                    "file again."
+                    f"{self.name}, from row {number + 1} on: cannot read Parquet ({_reason(error)}); write "
+                    "the file again."
                 ) from error
             if number != file.metadata.num_rows:
                 raise DataFormatError(
-                    f"{self.name}: {number} rows, but its metadata says {file.metadata.num_rows}; write the file "
-                    "again."
+                    f"{self.name}: {number} rows, but its metadata says {file.metadata.num_rows}; write the "
+                    "file again."
                 )
 
     def _opened(self, source: BinaryIO) -> Any:

@@ -124,14 +124,14 @@ def _dialogue_id(row: Mapping[str, Any], fields: Mapping[str, str], location: st
     key = dialogue_key(row, fields)
     if key is None or not (cleaned := clean(key).strip()):
         raise DataFormatError(
-            f"{location}, dialogue_id: {short(row[fields['dialogue_id']])} is not an id; give every dialogue a "
-            "name or number."
+            f"{location}, dialogue_id: {short(row[fields['dialogue_id']])} is not an id; give every dialogue "
+            "a name or number."
         )
     return cleaned
 
 
 def _number_in(item: Mapping[str, Any], fields: Mapping[str, str], is_numbered: dict[str, bool]) -> Any:
-    """The value of the turn's number; None in a column that does not begin with a number."""
+    """The turn's number; None in a column that does not begin with a number."""
     column = fields.get("turn")
     if column is None:
         return None

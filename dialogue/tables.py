@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TextIO
@@ -34,7 +34,7 @@ class RowSource(Protocol):
     notes: list[str]
     header_line: int
 
-    def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
+    def rows(self) -> Generator[tuple[int, dict[str, Any]], None, None]:
         """Yield (line or row, row) pairs."""
         ...
 
@@ -55,7 +55,7 @@ class JsonLineRows:
         with closing(self.rows()) as rows:
             self.columns = list(next(rows, (1, {}))[1])
 
-    def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
+    def rows(self) -> Generator[tuple[int, dict[str, Any]], None, None]:
         """Yield (line, row) pairs.
 
         Raises:
@@ -112,7 +112,7 @@ class Table:
         self.notes += self._rows.notes
         self._set_fields(needed)
 
-    def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
+    def rows(self) -> Generator[tuple[int, dict[str, Any]], None, None]:
         """Yield (line, row) in the file's order; a row has the file's own columns.
 
         The values are such as JSON can hold.
@@ -134,7 +134,8 @@ class Table:
         for field in ("speaker", "text"):
             if field not in fields:
                 raise DataFormatError(
-                    f"{self.name}, {self.unit} {line}: no {field!r}; its fields are {', '.join(row) or 'none'}."
+                    f"{self.name}, {self.unit} {line}: no {field!r}; its fields are "
+                    f"{', '.join(row) or 'none'}."
                 )
             value = row[fields[field]]
             if field == "speaker":
@@ -160,8 +161,8 @@ class Table:
         if found is None:
             raise DataFormatError(
                 f"{self.name}, {self.unit} {line}, {column or 'dialogue_id'}: "
-                f"{short(None if column is None else row[column])} is not an id; give every dialogue a name or "
-                "number."
+                f"{short(None if column is None else row[column])} is not an id; give every dialogue a name "
+                "or number."
             )
         return found
 
@@ -178,8 +179,8 @@ class Table:
         number = turn_number(value)
         if number is None:
             raise DataFormatError(
-                f"{self.name}, {self.unit} {line}, {column}: {short(value)} is not a number; number all turns, "
-                "or none."
+                f"{self.name}, {self.unit} {line}, {column}: {short(value)} is not a number; number all "
+                "turns, or none."
             )
         return number
 

@@ -4,13 +4,13 @@ import datetime
 import re
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from typing import Any, BinaryIO
 
 from ..errors import DataFormatError
 from ..files.csv_rows import named
-from .columns import SPEAKER, TEXT, fields_of, whole
+from .columns import fields_of, whole
 
 try:
     import openpyxl
@@ -18,8 +18,8 @@ try:
 except ImportError:  # where a checkpoint is used without emonet
     openpyxl = None
 
-# Bounds on what a workbook unpacks to; Excel's largest sheet has 1,048,576 rows. The shared
-# strings are held in memory, sheets are not.
+# Bounds on what a workbook unpacks to; Excel's largest sheet has 1,048,576 rows. The
+# shared strings are held in memory, sheets are not.
 _LARGEST, _LARGEST_STRINGS, _LARGEST_RATIO = 4 << 30, 512 << 20, 250
 _MOST_ROWS, _MOST_COLUMNS = 1_048_576, 1_000
 _FORMULA = re.compile(rb"<f[ />]")
@@ -28,8 +28,8 @@ _FORMULA = re.compile(rb"<f[ />]")
 class WorkbookRows:
     """The rows of the sheet that has the columns of turns.
 
-    The cells of turns are text as Excel would show it without a number format (`7` for 7.0,
-    `2026-01-31` for a date); the cells of other columns are text, numbers, or None.
+    The cells of turns are text as Excel would show it without a number format (`7` for
+    7.0, `2026-01-31` for a date); those of other columns are text, numbers, or None.
 
     Attributes:
         columns: The columns, from the first row with a cell.
@@ -79,7 +79,7 @@ class WorkbookRows:
                 "one of them."
             )
 
-    def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
+    def rows(self) -> Generator[tuple[int, dict[str, Any]], None, None]:
         """Yield (row of the sheet, row) pairs.
 
         Raises:
@@ -151,7 +151,7 @@ class WorkbookRows:
                         [_value(cell, source) for cell, source in zip(cells, sources, strict=True)],
                     )
 
-    def _sheet_rows(self, sheet: Any) -> Iterator[tuple[int, Sequence[Any]]]:
+    def _sheet_rows(self, sheet: Any) -> Generator[tuple[int, Sequence[Any]], None, None]:
         sheet.reset_dimensions()  # some programs write wrong ones, and rows would be missing
         try:
             with warnings.catch_warnings():
@@ -159,8 +159,8 @@ class WorkbookRows:
                 for line, cells in enumerate(sheet.iter_rows(), 1):
                     if line > _MOST_ROWS or len(cells) > _MOST_COLUMNS:
                         raise DataFormatError(
-                            f"{self.name}, sheet {sheet.title!r}, row {line}: more than {_MOST_ROWS:,} rows or "
-                            f"{_MOST_COLUMNS:,} columns; delete the cells that hold no turns."
+                            f"{self.name}, sheet {sheet.title!r}, row {line}: more than {_MOST_ROWS:,} rows "
+                            f"or {_MOST_COLUMNS:,} columns; delete the cells that hold no turns."
                         )
                     yield line, cells
         except DataFormatError:

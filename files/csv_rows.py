@@ -3,9 +3,9 @@
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from ..errors import DataFormatError
 from .spreadsheet_cells import unescaped
@@ -39,8 +39,8 @@ class Lines:
         self.characters += len(text)
         if self.characters > LONGEST_ROW:
             raise DataFormatError(
-                f"{self.name}, line {self.line}: a row of more than {LONGEST_ROW:,} characters; check the line "
-                "ends, and that every quote is closed."
+                f"{self.name}, line {self.line}: a row of more than {LONGEST_ROW:,} characters; check the "
+                "line ends, and that every quote is closed."
             )
         return text
 
@@ -88,14 +88,14 @@ class CsvRows:
         repeated = {name for name in self.columns if self.columns.count(name) > 1}
         if repeated:
             raise DataFormatError(
-                f"{name}, line {self.header_line}: column {', '.join(sorted(repeated))} appears twice; rename "
-                "one of them."
+                f"{name}, line {self.header_line}: column {', '.join(sorted(repeated))} appears twice; "
+                "rename one of them."
             )
         self._written_by_emonet = {"label", "score"} <= set(self.columns) and not {"turn", "row"}.isdisjoint(
             self.columns
         )
 
-    def rows(self) -> Iterator[tuple[int, dict[str, str]]]:
+    def rows(self) -> Generator[tuple[int, dict[str, str]], None, None]:
         """Yield (first line, row) pairs; every cell is text, also `None` and `NA`.
 
         In a file of predictions, the apostrophes that `csv_of` put before formulas are
@@ -133,7 +133,7 @@ class CsvRows:
             cells = cells[: len(columns)]
         return dict(zip(columns, map(unescaped, cells) if self._written_by_emonet else cells, strict=True))
 
-    def _reader(self, file: TextIO) -> "tuple[csv.Reader, Lines]":
+    def _reader(self, file: TextIO) -> tuple[Any, Lines]:
         """Start the csv module behind blank lines and a line that names the separator."""
         lines = Lines(file, self.name)
         first, separator = "", ""
@@ -150,7 +150,7 @@ class CsvRows:
             if first:
                 lines.line += 1
                 yield first.removeprefix("\ufeff").replace("\0", "\x01")
-            # The csv module of Python 3.10 refuses NUL; `clean` removes its replacement too.
+            # The csv module of Python 3.10 refuses NUL; `clean` removes U+0001 too.
             yield from (text.replace("\0", "\x01") for text in lines)
 
         separator = separator or self._separator(first)
@@ -168,7 +168,7 @@ class CsvRows:
 
         return max(SEPARATORS, key=fit)
 
-    def _cells(self, reader: "tuple[csv.Reader, Lines]") -> Iterator[list[str]]:
+    def _cells(self, reader: tuple[Any, Lines]) -> Iterator[list[str]]:
         rows, lines = reader
         line = lines.line + 1
         try:
@@ -178,8 +178,8 @@ class CsvRows:
                 line = lines.line + 1
         except csv.Error as error:
             raise DataFormatError(
-                f"{self.name}, line {line}: not a CSV row ({error}); close every quote, double those inside a "
-                "cell."
+                f"{self.name}, line {line}: not a CSV row ({error}); close every quote, double those inside "
+                "a cell."
             ) from error
 
 

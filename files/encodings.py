@@ -51,8 +51,8 @@ def find_encoding(
     location = _location(open_file, codec, offset)
     if codec != "utf-8-sig":
         raise DataFormatError(
-            f"{name}, {location}: not {codec.upper()[:6]} ({reason}), as its first bytes say; the file is cut or "
-            "damaged. Save it again, as UTF-8."
+            f"{name}, {location}: not {codec.upper()[:6]} ({reason}), as its first bytes say; it is cut "
+            "or damaged. Save it again, as UTF-8."
         )
     if not may_be_cp1252:
         raise DataFormatError(f"{name}, {location}: not UTF-8; save the file as UTF-8.")
@@ -63,13 +63,13 @@ def find_encoding(
             "another encoding. Save it as UTF-8."
         )
     return "cp1252", [
-        f"not UTF-8, so read as cp1252 (Windows, Western European), as in {example!r}: if that is wrong, save "
-        "the file as UTF-8"
+        f"not UTF-8, so read as cp1252 (Windows, Western European), as in {example!r}: if that is wrong, "
+        "save the file as UTF-8"
     ]
 
 
 def _by_first_bytes(start: bytes) -> str:
-    """Tell UTF-16 and UTF-32 by their marks, or UTF-16 by the zeros of its Latin letters."""
+    """Tell UTF-16 and UTF-32 by their marks, UTF-16 also by the zeros in Latin text."""
     for mark, codec in _MARKS:
         if start.startswith(mark):
             return codec

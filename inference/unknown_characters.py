@@ -28,7 +28,7 @@ def unknown_share(tokenizer: Any, texts: Iterable[str]) -> float:
     if not others:
         return 0.0
     encoded = tokenizer(others, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    lost = sum(
+    lost: int = sum(
         end - start
         for ids, offsets in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
         for token, (start, end) in zip(ids, offsets, strict=True)

@@ -105,7 +105,7 @@ def check_trainable(conversations: Conversations, dataset: str) -> dict[str, int
 
 
 def check_labelled(conversations: Conversations, dataset: str, split: str, count: int | None = None) -> None:
-    """Raise an EmoNetError if no turn of a split has a label; it names the file's fields."""
+    """Refuse a split in which no turn has a label; the error names the file's fields."""
     if count is None:
         count = conversations.restricted_to((split,)).labelled_turns()[split]
     if count:

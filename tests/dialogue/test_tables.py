@@ -302,7 +302,7 @@ def test_the_sheet_with_the_columns_is_taken() -> None:
     assert len(list(table("t.xlsx", workbook(TURNS, TURNS, hidden=1)).rows())) == 1
     with pytest.raises(DataFormatError, match="sheets 'Sheet0', 'Sheet1' all have columns of turns"):
         table("t.xlsx", workbook(TURNS, TURNS))
-    with pytest.raises(DataFormatError, match="no sheet has .*'Sheet0' has about; 'Sheet1' has none"):
+    with pytest.raises(DataFormatError, match=r"no sheet has .*'Sheet0' has about; 'Sheet1' has none"):
         table("t.xlsx", workbook([["about"]], []))
 
 

@@ -36,7 +36,7 @@ from emonet.data import (
 )
 from emonet.data.conversations import ConversationBuilder, ConversationConfig
 from emonet.data.own import own_builder
-from emonet.files.text import clean
+from emonet.files.text import clean, decode
 
 IDS = st.one_of(st.sampled_from(["d1", "d2", "d3", "../d", "d\0"]), st.integers(-3, 3), texts(), numbers())
 EMOTIONS = st.one_of(st.none(), st.sampled_from(["Joyful", "Mad", "Neutral"]), texts())
@@ -99,7 +99,7 @@ def test_own_json_lines(folder: Path, raw: bytes) -> None:
             {"train": path}, sorted({str(t.emotion) for d in found for t in d.turns if t.emotion}), "own"
         )
         rows = rows_of(builder, {"train": path})
-        lines = [json.loads(line) for line in raw.decode("utf-8-sig").split("\n") if line.strip()]
+        lines = [json.loads(line) for line in decode(raw, path.name).split("\n") if line.strip()]
         assert len(rows) == sum(len(line.get("turns", [line])) for line in lines)
 
 
@@ -218,9 +218,7 @@ def test_emorynlp(folder: Path, raw: bytes) -> None:
     with clear_errors():
         rows = rows_of(EmoryNLP, {"train": path})
         scenes = [
-            scene
-            for episode in json.loads(raw.decode("utf-8-sig"))["episodes"]
-            for scene in episode["scenes"]
+            scene for episode in json.loads(decode(raw, path.name))["episodes"] for scene in episode["scenes"]
         ]
         assert len(rows) == sum(len(scene["utterances"]) for scene in scenes)
 

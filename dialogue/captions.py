@@ -1,142 +1,128 @@
-"""Parse SubRip subtitles (`.srt`) into turns.
+"""Read subtitles and captions: every cue becomes a turn, or several.
 
-Speakers are those that the text names; others are `#UNKNOWN#`.
+Speakers are those that the file names; others are `#UNKNOWN#`.
 """
 
+import html
 import re
-from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
-from ..errors import DataFormatError
+from .caption_names import Speakers, is_sound, without_dash
+from .cues import Cue, form_of, read_cues
 from .reading import UNKNOWN, Conversation, Reading
 
-_CLOCK = r"(?:(\d+):)?(\d{1,2}):(\d{2})(?:[,.](\d{1,3}))?"
-_TIMES = re.compile(rf"\s*{_CLOCK}\s*-->\s*{_CLOCK}(?:\s.*)?")
-_MARKUP = re.compile(r"</?(?:i|b|u|s|font|c|v)\b[^>]*>|\{\\[^}]*\}", re.IGNORECASE)
-_DASH = re.compile(r"^\s*(?:[-‐‑–—]|>>)\s*(?=\S)")
-_REMARK = re.compile(r"\([^)]*\)|\[[^]]*\]")
-_NAME = re.compile(r"\s*([^\W\d_][^:]{0,39}?)\s*:(?!//)")
+_VOICE = re.compile(r"<v(?:\.[^\s<>]*)?(\s[^<>]*)?>|</v\s*>", re.IGNORECASE)
+_ENTITY = re.compile(r"&(?:[a-zA-Z]{2,8}|#\d{1,7}|#x[\da-fA-F]{1,6});")
+_TAGS = re.compile(r"</?(?:i|b|u|s|font|c|ruby|rt|lang)\b[^<>]*>|\{\\[^{}]*\}", re.IGNORECASE)
+_STAMP = re.compile(r"<(?:\d+:)?\d{1,2}:\d{2}\.\d{1,3}>")  # karaoke, and what YouTube recognised
+_ARROWS = re.compile(r"(?<=\s)(?=>>)")
 
 
 def read(text: str, name: str) -> Reading | None:
-    """Read subtitles; None for a text in another form."""
-    if not name.lower().endswith(".srt") and not is_subtitles(text):
-        return None
-    return Reading("SubRip subtitles", [Conversation("0", subtitle_turns(text, name))])
+    """Read subtitles and captions; None for a text in another form.
 
+    A cue is one turn, or several where a voice, a dash, `>>` or a name starts a line. The
+    speaker is the cue's voice (`<v Monica>`) or actor, a label of a diarizer, or a name
+    before the text, see [`Speakers`]. Speakers are never guessed: a turn without a name
+    is `#UNKNOWN#`'s, whoever spoke before it. Cues of sounds (`[door slams]`) and music
+    stay turns, so that turns join with the cues; a note counts them.
 
-def is_subtitles(text: str) -> bool:
-    """Whether the first or second non-blank line holds the times of a cue."""
-    lines = (line for line in text.lstrip().split("\n", 8)[:8] if line.strip())
-    return any(_TIMES.fullmatch(line.rstrip("\r")) for _, line in zip(range(2), lines, strict=False))
-
-
-def subtitle_turns(text: str, name: str) -> list[dict[str, Any]]:
-    """Parse subtitles into turns: `{"speaker", "text", "start", "end"}` (seconds).
-
-    A cue is one turn, or several where a dash or a name starts a line. A speaker is an
-    upper-case name before a colon (`MONICA: We had a deal!`). Where most lines begin with
-    a capitalised name, the repeated names count as well (`Monica: …`; `Listen: …` is not
-    a name). Speakers are never guessed: a turn without a name is `#UNKNOWN#`'s, whoever
-    spoke before it.
+    Turns have `start` and `end` in seconds.
 
     Raises:
         DataFormatError: naming the line, for text outside a cue or invalid times.
     """
-    cues = list(_cues(text, name))
-    names = _capitalised_names([line for _, _, lines in cues for line in lines])
+    form = form_of(text, name)
+    if form is None:
+        return None
+    title, cues, notes = read_cues(text, name, form)
+    if form in ("vtt", "sbv", "sami", "ttml"):
+        for cue in cues:
+            cue.lines = [
+                html.unescape(line) if "<" not in html.unescape(line) else line for line in cue.lines
+            ]
+    notes += _without_rolling_lines(cues)
+    turns = _turns(cues)
+    sounds = sum(is_sound(turn["text"]) for turn in turns)
+    if sounds:
+        notes.append(f"{sounds} turn{'s' * (sounds > 1)} of sounds or music only")
+    return Reading(title, [Conversation("0", turns)], notes)
+
+
+def _turns(cues: list[Cue]) -> list[dict[str, Any]]:
+    parted = [_voices(cue) for cue in cues]
+    known = frozenset(speaker for parts in parted for speaker, _ in parts if speaker)
+    speakers = Speakers([lines for parts in parted for speaker, lines in parts if not speaker], known)
     turns = []
-    for start, end, lines in cues:
-        for piece in _pieces(lines, names):
-            speaker, utterance = _speaker(piece, names) or (UNKNOWN, piece)
-            turns.append({"speaker": speaker, "text": utterance, "start": start, "end": end})
+    for cue, parts in zip(cues, parted, strict=True):
+        times = {} if cue.start is None else {"start": cue.start, "end": cue.end}
+        for voice, lines in parts:
+            if voice:
+                found = [(voice, _without_name(" ".join(lines), voice, speakers))]
+            else:
+                pieces = _pieces(lines, speakers)
+                found = [speakers.split(piece) or (UNKNOWN, piece) for piece in pieces]
+            turns += [{"speaker": speaker, "text": utterance, **times} for speaker, utterance in found]
     return turns
 
 
-def _cues(text: str, name: str) -> Iterator[tuple[float, float, list[str]]]:
-    """Yield (start, end, lines of text) of each cue.
-
-    A cue may contain blank lines: it ends at the next cue's times.
-    """
-    lines = [line.rstrip("\r") for line in text.split("\n")]
-    times: dict[int, re.Match[str]] = {}
-    for index, line in enumerate(lines):
-        if match := _TIMES.fullmatch(line):
-            times[index] = match
-        elif "-->" in line:
-            raise DataFormatError(
-                f"{name}, line {index + 1}: no times in {line.strip()[:60]!r}; "
-                "write 00:00:01,000 --> 00:00:02,500."
-            )
-    # A cue begins at its number, where it has one, else at its times.
-    heads = [index - 1 if index and lines[index - 1].strip().isdigit() else index for index in times]
-    outside = [index for index in range(heads[0] if heads else len(lines)) if lines[index].strip()]
-    outside = [index for index in outside if not lines[index].strip().isdigit()] or outside
-    if outside:
-        raise DataFormatError(
-            f"{name}, line {outside[0] + 1}: {lines[outside[0]].strip()[:60]!r} is outside a subtitle; "
-            "write a line with its times above it."
-        )
-    for (index, match), end in zip(times.items(), [*heads[1:], len(lines)], strict=True):
-        texts = [_MARKUP.sub("", line).strip() for line in lines[index + 1 : end]]
-        start, stop = _seconds(match.groups()[:4]), _seconds(match.groups()[4:])
-        yield start, stop, [text for text in texts if text]
+def _voices(cue: Cue) -> list[tuple[str, list[str]]]:
+    """Split a cue at its voice tags: (name, or empty, and lines without markup)."""
+    parts: list[tuple[str, list[str]]] = []
+    voice, position = cue.actor, 0
+    text = "\n".join(cue.lines)
+    for tag in [*_VOICE.finditer(text), None]:
+        plain = _unescaped(_STAMP.sub("", _TAGS.sub("", text[position : tag.start() if tag else len(text)])))
+        lines = [line for part in plain.split("\n") if (line := part.strip())]
+        if lines:
+            parts.append((voice, lines))
+        if tag:
+            voice, position = " ".join(_unescaped(tag[1] or "").split()) or cue.actor, tag.end()
+    return parts or [(cue.actor, [])]
 
 
-def _seconds(clock: tuple[str | None, ...]) -> float:
-    hours, minutes, seconds, fraction = clock
-    whole_seconds = int(hours or 0) * 3600 + int(minutes or 0) * 60 + int(seconds or 0)
-    return whole_seconds + int((fraction or "0").ljust(3, "0")) / 1000
+def _unescaped(text: str) -> str:
+    return _ENTITY.sub(lambda entity: html.unescape(entity[0]), text)
 
 
-def _capitalised_names(lines: list[str]) -> frozenset[str]:
-    """Find the capitalised names that count as speakers."""
-    found: Counter[str] = Counter()
-    for line in lines:
-        words = _words_before_colon(line)
-        if 0 < len(words) <= 4 and all(word[0].isupper() or word[0].isdigit() for word in words):
-            found[" ".join(words)] += 1
-    most = 2 * found.total() > len(lines)
-    return frozenset(speaker for speaker, times in found.items() if most and times > 1)
+def _without_name(text: str, voice: str, speakers: Speakers) -> str:
+    """Take the voice's name from the text where it stands there once more."""
+    named = speakers.split(text)
+    return named[1] if named and named[0].casefold() == voice.casefold() else text
 
 
-def _pieces(lines: list[str], names: frozenset[str]) -> list[str]:
+def _pieces(lines: list[str], speakers: Speakers) -> list[str]:
     """Join the lines of a cue into one text for each turn.
 
-    A dash or a name starts a new turn, a line break alone does not.
+    A dash, `>>` or a name starts a new turn, a line break alone does not.
     """
-    pieces: list[str] = []
-    for line in lines:
-        dash = _DASH.match(line)
-        line = line[dash.end() :] if dash else line
-        if dash or not pieces or _speaker(line, names):
-            pieces.append(line)
+    pieces: list[list[str]] = []
+    for part in (part for line in lines for part in _ARROWS.split(line)):
+        dash, utterance = without_dash(part.strip())
+        if dash or not pieces or speakers.split(utterance):
+            pieces.append([utterance])
         else:
-            pieces[-1] += " " + line
-    return pieces or [""]
+            pieces[-1].append(utterance)
+    return [" ".join(piece) for piece in pieces] or [""]
 
 
-def _speaker(text: str, names: frozenset[str]) -> tuple[str, str] | None:
-    """Split off a name before a colon, in upper case or one of `names`.
+def _without_rolling_lines(cues: list[Cue]) -> list[str]:
+    """Leave out the lines that rolling captions show again in the next cue.
 
-    Returns:
-        The name and the utterance, or None without a name.
+    YouTube's own captions have stamps within their lines and repeat each line once or
+    twice as it moves up.
     """
-    words = _words_before_colon(text)
-    speaker = " ".join(words)
-    if speaker not in names and not (
-        speaker == speaker.upper() and any(character.isalpha() for character in speaker)
-    ):
-        return None
-    before, _, utterance = text.partition(":")
-    return speaker, " ".join([*_REMARK.findall(before), utterance.strip()]).strip()
-
-
-def _words_before_colon(text: str) -> list[str]:
-    """The words before a colon that may be a name.
-
-    A remark in brackets (`MONICA (on the phone): …`) is left out; it belongs to the text.
-    """
-    match = _NAME.match(_DASH.sub("", text, count=1))
-    return _REMARK.sub("", match[1]).split() if match else []
+    if not any(_STAMP.search(line) for cue in cues for line in cue.lines):
+        return []
+    repeated, above = 0, ""
+    kept = []
+    for cue in cues:
+        plain = [" ".join(_STAMP.sub("", _TAGS.sub("", line)).split()) for line in cue.lines]
+        again = bool(plain) and plain[0] == above
+        above = plain[-1] if plain else above
+        repeated += again
+        cue.lines = cue.lines[again:]
+        if cue.lines:
+            kept.append(cue)
+    cues[:] = kept
+    return [f"{repeated} repeated lines of rolling captions left out"] if repeated else []

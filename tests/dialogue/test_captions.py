@@ -11,7 +11,7 @@ from tiny_serving import save_tiny_model
 from turn_files import dialogues_of
 
 from emonet.cli.main import main
-from emonet.dialogue.captions import is_subtitles, subtitle_turns
+from emonet.dialogue.captions import read
 from emonet.dialogue.reading import UNKNOWN
 from emonet.errors import DataFormatError
 
@@ -37,8 +37,11 @@ ROSS: Hi. It's 10:30.
 """
 
 
-def spoken_turns(text: str) -> list[tuple[str, str]]:
-    return [(turn["speaker"], turn["text"]) for turn in subtitle_turns(text, "x.srt")]
+def spoken_turns(text: str, name: str = "x.srt") -> list[tuple[str, str]]:
+    reading = read(text, name)
+    assert reading is not None
+    [conversation] = reading.conversations
+    return [(turn["speaker"], turn["text"]) for turn in conversation.turns]
 
 
 @pytest.mark.parametrize("name", ["film.srt", "stdin"])
@@ -98,8 +101,8 @@ WORDS = st.text("abc -:.!ÄN", max_size=12).filter(lambda text: "-->" not in tex
 @given(st.lists(st.lists(WORDS, min_size=1, max_size=3), min_size=1, max_size=5))
 def test_no_letter_is_lost(cues: list[list[str]]) -> None:
     text = "\n\n".join("\n".join([str(number), TIMES, *lines]) for number, lines in enumerate(cues, 1))
-    turns = subtitle_turns(text, "x.srt")
-    letters = "".join(turn["speaker"].replace(UNKNOWN, "") + turn["text"] for turn in turns)
+    turns = spoken_turns(text)
+    letters = "".join(speaker.replace(UNKNOWN, "") + utterance for speaker, utterance in turns)
     wanted = "".join(letter for lines in cues for line in lines for letter in line if letter.isalpha())
     assert "".join(letter for letter in letters if letter.isalpha()) == wanted
 
@@ -118,8 +121,8 @@ def test_invalid_subtitles_are_named(text: str, message: str) -> None:
 
 
 def test_other_scripts_are_not_subtitles() -> None:
-    assert not is_subtitles("Ann: hi\nBob: it starts at 00:00:01,000 --> so what")
-    assert is_subtitles(f"{TIMES}\nx")
+    assert read("Ann: hi\nBob: it starts at 00:00:01,000 --> so what", "text") is None
+    assert read(f"{TIMES}\nx", "text") is not None
 
 
 def test_csv_is_recognised_by_its_header() -> None:

@@ -1,0 +1,145 @@
+"""Find who speaks in the text of captions."""
+
+import re
+from collections import Counter
+
+_DASH = re.compile(r"^\s*(?:[-‐‑–—](?!-)|>{2,3}|&gt;&gt;)\s*(?=\S)")
+_REMARK = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
+# A colon inside a clock (12:30), a ratio or an address ends no name.
+_COLON = re.compile(r"\s*([^\s:：][^:：]{0,39}?)\s*(?:：|(?<!\d):(?!//)|(?<=\d):(?!//|\d))")
+_BRACKET = re.compile(r"\s*(?:\[([^\[\]]{1,40})\]|\(([^()]{1,40})\))\s*[:：]?\s*(?=\S)")
+_BRACKET_COLON = re.compile(r"\s*(?:\[([^\[\]]{1,40})\]|\(([^()]{1,40})\))\s*[:：]\s*")
+_DIARIZER = re.compile(r"(?:speaker|spk|spkr|participant|sprecher)[ _-]?\w{1,3}", re.IGNORECASE)
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Words that stand before a colon in a sentence, never in a name.
+_NO_NAME = _words(
+    """is are was were am be been has have had i you we it this that these those here there said says
+    saying will would can could not look listen wait note notes warning attention remember
+    question answer ok okay well so yes no now today then hint tip ps p.s. example result breaking
+    translation translated subtitles subtitle caption captions synced sync corrected"""
+)
+# Words of remarks on sounds and voices.
+_REMARKS = _words(
+    """music song laughs laughing laughter chuckles chuckling applause cheers cheering sighs sighing gasps
+    gasping crying cries sobs sobbing sniffles coughs coughing clears groans groaning grunts grunting moans
+    moaning screams screaming shouts shouting yells yelling whispers whispering mumbles mumbling murmurs
+    mutters singing sings humming hums whistles whistling panting breathing breathes inaudible indistinct
+    unintelligible crosstalk silence silent pause pauses beat foreign speaking speaks language scoffs
+    snores snoring shushes growls barks barking rings ringing slams slamming opens closes honks honking
+    beeps beeping buzzes buzzing clicks clicking knocks knocking gunshot gunshots explosion thunder rumbling
+    footsteps sirens siren wailing playing plays continues stops blows chirping chatter chattering clapping
+    noise static echo sarcastically angrily softly quietly loudly nervously excitedly voiceover narrating
+    off-screen offscreen o.s. v.o. on-screen theme intro outro lachen gelächter musik applaus seufzt rires
+    musique applaudissements risas música aplausos risate musica applausi"""
+)
+
+
+def without_dash(line: str) -> tuple[bool, str]:
+    """Whether a dash or arrows begin the line, and the line without them."""
+    dash = _DASH.match(line)
+    return bool(dash), line[dash.end() :] if dash else line
+
+
+def is_sound(text: str) -> bool:
+    """Whether a text holds remarks or music only: `[door slams]`, `♪ la la ♪`."""
+    spoken = _REMARK.sub("", text).strip(" -–—.")
+    return bool(text.strip()) and (not spoken or spoken[0] in "♪♫")
+
+
+class Speakers:
+    """Decide which words before a text are a name, from all cues of a file.
+
+    Upper-case words before a colon are a name (`MONICA: …`), and so are labels of
+    diarizers. Where most cues begin with a capitalised name, the repeated ones count
+    (`Monica: …`; `Listen: …` is none), and all where nearly every cue does. Names in
+    brackets count with a colon behind them, or where most cues have a name.
+    """
+
+    def __init__(self, cues: list[list[str]], known: frozenset[str] = frozenset()):
+        found: Counter[str] = Counter()
+        brackets: Counter[str] = Counter()
+        spoken = capitalised = named = 0
+        for lines in cues:
+            for index, line in enumerate(lines):
+                line = without_dash(line)[1]
+                if is_sound(line):
+                    continue
+                words = _words_before_colon(line)
+                candidate = " ".join(words)
+                title = _is_title(words)
+                if title:
+                    found[candidate] += 1
+                if index == 0:
+                    bracket = _bracketed(line, _BRACKET)
+                    spoken += 1
+                    capitalised += title
+                    named += title or bracket is not None
+                    if bracket:
+                        brackets[bracket] += 1
+        often = 2 * capitalised > spoken
+        always = 10 * capitalised >= 9 * spoken
+        repeated = {name for name, times in found.items() if often and times > 1}
+        single = {name for name in found if always and not _has(_NO_NAME, name)}
+        self._names = frozenset(repeated | single) | known
+        self._brackets = frozenset(brackets if 2 * named > spoken else ()) | known
+
+    def split(self, text: str) -> tuple[str, str] | None:
+        """Split a text into speaker and utterance; None without a name."""
+        for pattern in (_BRACKET_COLON, _BRACKET):
+            match, speaker = pattern.match(text), _bracketed(text, pattern)
+            if match and speaker and (pattern is _BRACKET_COLON or self._is_known(speaker)):
+                return speaker, text[match.end() :].strip()
+        words = _words_before_colon(text)
+        speaker = " ".join(words)
+        if not speaker or not (
+            speaker in self._names or _DIARIZER.fullmatch(speaker) or _is_upper_name(words)
+        ):
+            return None
+        colon = _COLON.match(text)
+        assert colon is not None
+        return speaker, " ".join([*_REMARK.findall(colon[1]), text[colon.end() :].strip()]).strip()
+
+    def _is_known(self, name: str) -> bool:
+        return name in self._brackets or name in self._names or bool(_DIARIZER.fullmatch(name))
+
+
+def _words_before_colon(text: str) -> list[str]:
+    """The words before a colon that may be a name.
+
+    A remark in brackets (`MONICA (on the phone): …`) is left out; it belongs to the text.
+    """
+    match = _COLON.match(text)
+    if not match:
+        return []
+    words = _REMARK.sub("", match[1]).split()
+    return words if words and any(char.isalpha() for char in words[0]) else []
+
+
+def _is_title(words: list[str]) -> bool:
+    """Whether each of one to four words begins like a name; scripts without case do."""
+    return 0 < len(words) <= 4 and all(not word[0].islower() and word[0].isalnum() for word in words)
+
+
+def _is_upper_name(words: list[str]) -> bool:
+    name = " ".join(words)
+    return name == name.upper() and name != name.lower() and not _has(_NO_NAME, name)
+
+
+def _bracketed(text: str, pattern: re.Pattern[str]) -> str | None:
+    """The name in brackets at the start of a text; None for remarks."""
+    match = pattern.match(text)
+    if not match:
+        return None
+    name = " ".join((match[1] or match[2]).split())
+    if _DIARIZER.fullmatch(name):
+        return name
+    return name if _is_title(name.split()) and not _has(_REMARKS | _NO_NAME, name) else None
+
+
+def _has(words: frozenset[str], name: str) -> bool:
+    return any(word.strip(",.!?") in words for word in name.lower().split())

@@ -14,7 +14,7 @@ from .tables import read as read_table
 from .tables import read_bytes as read_binary_table
 
 # Each reads the texts of its form and returns None for others; plain text takes the rest.
-_FORMS = (read_table, read_captions, read_json_form, read_chat, read_plain_text)
+_FORMS = (read_table, read_captions, read_chat, read_json_form, read_plain_text)
 
 
 def read_source(source: str) -> Reading:

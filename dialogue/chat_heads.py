@@ -19,8 +19,18 @@ _DATE = (
     rf"|(?:{_WORD},?\s)?{_WORD}\s\d{{1,2}}(?:st|nd|rd|th)?,?\s\d{{4}})"
 )
 _CLOCK = r"\d{1,2}(?:[:.]|\s?h\s?)\d{2}(?:[:.]\d{2})?"
-_HALF = rf"(?:\s?{_WORD}(?:\s{_WORD})?)?"  # AM, p. m., Uhr, अपराह्न
-_TIME = rf"(?:{_WORD}\s?){{0,2}}{_CLOCK}{_HALF}"  # at 2:45 PM, um 14:45 Uhr, 下午2:45
+_OTHER_SCRIPT = (
+    r"[^\x00-\u024f\u2000-\u206f][^\x00-\x2d\x2f-\u024f\u2000-\u206f]{0,11}"  # 下午, अपराह्न, в, μ.μ.
+)
+_HALF = (
+    r"(?:\s?(?:[ap]\.?\s?m\b\.?|uhr|hs?|hrs|ip\.?|ap\.?|[ef]m|sa|ch|öö|ös|[mp]d|[vn]m\.?|nachm\.|vorm\."
+    rf"|odp\.|dop\.|[πμ]\.?μ\.?|{_OTHER_SCRIPT}))?"
+)
+_BEFORE = (
+    r"(?:(?:at|à|um|a las?|às|alle|om|klo|kl\.?|o|la|saat|den|de\.|du\.|d[eu]|[ap]m|öö|ös|sa|ch"
+    rf"|{_OTHER_SCRIPT})\s?)?"
+)
+_TIME = rf"{_BEFORE}{_BEFORE}{_CLOCK}{_HALF}"  # at 2:45 PM, um 14:45 Uhr, 下午2:45
 _STAMP = rf"{_DATE}[,،、T]?\s*{_TIME}"
 _DAY = (
     r"(?:(?:last\s)?(?:today|yesterday|heute|gestern|aujourd[’']hui|hier|hoy|ayer|hoje|ontem|oggi|ieri|vandaag"
@@ -99,11 +109,12 @@ def _kakao_head(line: str) -> Head | None:
     return (None, line) if notice else None
 
 
-_KAKAO_PC = re.compile(rf"\[(?P<sender>[^\[\]]{{1,60}})\] \[{_TIME}\] ?(?P<text>.*)")
-_KAKAO_PHONE = re.compile(rf"{_STAMP}, (?P<sender>\S.{{0,59}}?) : (?P<text>.*)")
+_KAKAO_PC = re.compile(rf"\[(?P<sender>[^\[\]]{{1,60}})\] \[{_TIME}\] ?(?P<text>.*)", re.IGNORECASE)
+_KAKAO_PHONE = re.compile(rf"{_STAMP}, (?P<sender>\S.{{0,59}}?) : (?P<text>.*)", re.IGNORECASE)
 _KAKAO_NOTICE = re.compile(
     rf"(?:{_STAMP}[,:]\s)?\S.{{0,200}}(?:님이 (?:들어왔|나갔)습니다|님을 (?:초대했|초대하였|내보냈)습니다"
-    r"|joined this chatroom|left this chatroom|invited .{1,60} to this chatroom)\.?"
+    r"|joined this chatroom|left this chatroom|invited .{1,60} to this chatroom)\.?",
+    re.IGNORECASE,
 )
 
 _DISCORD_BLOCK = re.compile(r"\{(?:Attachments|Embed|Reactions|Stickers|Invite|Forwarded Message)\}")
@@ -122,7 +133,8 @@ KAKAO = ChatForm(
     _kakao_head,
     between=re.compile(
         rf".*카카오톡 대화|.*KakaoTalk Chats?(?: with .*)?|(?:저장한 날짜|Date Saved) ?:.*|-{{5,}}.*-{{5,}}"
-        rf"|{_STAMP}|{_DATE}(?: {_WORD})?"
+        rf"|{_STAMP}|{_DATE}(?: {_WORD})?",
+        re.IGNORECASE,
     ),
 )
 TELEGRAM = ChatForm(

@@ -7,11 +7,15 @@ from .chat_heads import FORMS, WHATSAPP, ChatForm, Head, joined_heads
 from .chat_log import ChatLog, Message
 from .chat_phrases import ATTACHMENT, MARKS
 from .cues import split_lines
-from .irc import read_irc
-from .line_chats import read_line
+from .irc import is_stamped, read_irc
+from .line_chats import is_line_message, read_line
 from .reading import Reading
 
 _HAS_CLOCK = re.compile(r"\d(?:[:.]|\s?h\s?)\d\d|님|chatroom")
+_DIGIT = re.compile(r"\d")
+_CUT = re.compile(r"[^\d]*0.*\W.*")  # a digit and a separator
+_NAMED = re.compile(r"([^:]{1,80}):\s|<([^<>]{1,80})>\s")
+_TIMES = re.compile(r"\s*[\d:.,]+\s*-->\s*[\d:.,]+(?:\s.*)?")
 _LONGEST_BETWEEN = 300  # characters of a line that may be a title or a notice
 
 
@@ -42,27 +46,25 @@ def _read_heads(lines: list[str], name: str) -> ChatLog | None:
 def _form_of(lines: list[str]) -> ChatForm | None:
     """Find the form with the most messages among those that the text may have.
 
-    The first line of a chat is the head of a message, or at least half of the lines are.
+    The first line of a chat is the head of a message. Where two others are, the text is a
+    chat with something above it, which `_messages` refuses.
     """
-    best, most = None, 0
+    best, most = None, (0, 0)
     for form in FORMS:
         used = [line for line in lines if line.strip() and not _is_between(line, form)]
         heads = [_head(line, form) for line in used]
         named = sum(head is not None and head[0] is not None for head in heads)
-        if not heads or named <= most:
+        score = named, sum(head is not None for head in heads)
+        if score <= most:
             continue
         if form.above:
-            below = sum(
-                head is not None and after is None
-                for head, after in zip(heads, [*heads[1:], ()], strict=True)
-            )
-            if 2 * below < named or (form.weak and named < 2):
+            pairs = zip(heads, [*heads[1:], (None, "")], strict=True)
+            below = sum(head is not None and after is None for head, after in pairs)
+            if heads[0] is None or 2 * below < named or (form.weak and named < 2):
                 continue
-        elif heads[0] is None and 2 * named < len(used):
+        elif (named == 0 and None in heads) or (heads[0] is None and named < 2 and 2 * named < len(used)):
             continue
-        if heads[0] is None and (form.weak or form.above):
-            continue
-        best, most = form, named
+        best, most = form, score
     return best
 
 
@@ -89,6 +91,7 @@ def _messages(lines: list[str], form: ChatForm, name: str) -> ChatLog:
         else:
             _refuse_other_form(line, form, name, number)
             log.messages[-1].lines.append(line)
+    _refuse_cut(lines, form, name)
     _refuse_script(log, lines, name)
     for message in log.messages:
         words = MARKS.sub("", " ".join(message.lines)).strip()
@@ -107,6 +110,11 @@ def _is_between(line: str, form: ChatForm) -> bool:
 
 def _refuse_other_form(line: str, form: ChatForm, name: str, number: int) -> None:
     """Refuse a line in a message that is the head of a message in another form."""
+    if _TIMES.fullmatch(line) or is_stamped(line) or is_line_message(line):
+        raise DataFormatError(
+            f"{name}, line {number}: {line.strip()[:60]!r} is no line of a {form.title}: it may begin "
+            "something else, or belong to the message above. Put the two into files of their own."
+        )
     for other in (*WHATSAPP, *(other for other in FORMS if other not in WHATSAPP and not other.weak)):
         if other is not form and (head := _head(line, other)) is not None and head[0] is not None:
             raise DataFormatError(
@@ -116,13 +124,30 @@ def _refuse_other_form(line: str, form: ChatForm, name: str, number: int) -> Non
             )
 
 
+def _refuse_cut(lines: list[str], form: ChatForm, name: str) -> None:
+    """Refuse a last line that begins as the heads do: the export may be cut there."""
+    number, last = next((at, line) for at, line in reversed(list(enumerate(lines, 1))) if line.strip())
+    shape = _DIGIT.sub("0", last.strip())
+    if len(shape) > 40 or not _CUT.fullmatch(shape) or _head(last, form) or _is_between(last, form):
+        return
+    if any(_head(line, form) and _DIGIT.sub("0", line[:60]).startswith(shape) for line in lines):
+        raise DataFormatError(
+            f"{name}, line {number}: {last.strip()!r} may be the beginning of a message that was cut off, or "
+            "text of the message above; delete the line, or join it to the one above."
+        )
+
+
 def _refuse_script(log: ChatLog, lines: list[str], name: str) -> None:
     """Refuse a script of the same people behind the last message."""
     if not log.messages:
         return
-    senders = {message.sender for message in log.messages if message.sender}
+    senders = {message.sender.casefold() for message in log.messages if message.sender}
     added = [line.strip() for line in log.messages[-1].lines[1:]]
-    named = [line for line in added if line.partition(":")[0] in senders and ":" in line]
+    named = [
+        line
+        for line in added
+        if (match := _NAMED.match(line)) and (match[1] or match[2]).casefold() in senders
+    ]
     if len(named) > 1:
         number = max(index for index, line in enumerate(lines, 1) if line.strip() == named[0])
         raise DataFormatError(

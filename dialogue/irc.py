@@ -67,6 +67,12 @@ def read_irc(lines: list[str], name: str) -> ChatLog | None:
     return log
 
 
+def is_stamped(line: str) -> bool:
+    """Whether a line is a message of an IRC log with its time."""
+    match = _SPEECH.fullmatch(line.strip())
+    return bool(match and match["stamp"])
+
+
 def _message(line: str) -> tuple[str | None, str, bool] | None:
     """Parse a line: nick (None for a notice), text, and whether it is an action."""
     line = line.strip()

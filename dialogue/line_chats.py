@@ -62,6 +62,11 @@ def read_line(lines: list[str], name: str) -> ChatLog | None:
     return log
 
 
+def is_line_message(line: str) -> bool:
+    """Whether a line has a time, a name and a text between tabs."""
+    return bool(_MESSAGE.fullmatch(line.strip()))
+
+
 def _is_between(line: str) -> bool:
     line = line.strip()
     return bool(_DAY.fullmatch(line) or _SAVED.fullmatch(line))
@@ -81,6 +86,6 @@ def _refuse_blanks(body: list[tuple[int, str]], name: str) -> None:
         words = line.split()
         raise DataFormatError(
             f"{name}, line {number}: LINE for computers writes no mark between name and text: is it "
-            f"{words[1]!r}, or {' '.join(words[1:3])!r}, who speaks in {line.strip()[:60]!r}? Export the chat "
-            "on a phone, or write a tab behind time and name."
+            f"{words[1]!r}, or {' '.join(words[1:3])!r}, who speaks in {line.strip()[:60]!r}? Export the "
+            "chat on a phone, or write a tab behind time and name."
         )

@@ -46,28 +46,85 @@ WHATSAPP = [
     Case(
         "whatsapp-android",
         "WhatsApp export",
-        "12/05/23, 2:45 PM - Anna: We won!\n12/05/23, 2:46 PM - Ben: I knew it: we are the best.\n"
+        "12/05/23, 2:45 PM - Anna: We won!\n"
+        "12/05/23, 2:46 PM - Ben: I knew it: we are the best.\n"
         "12/05/23, 2:47 PM - Messages and calls are end-to-end encrypted.\n"
-        "12/05/23, 2:48 PM - Anna: first line\nsecond line of the same message\n",
+        "12/05/23, 2:48 PM - Anna: first line\n"
+        "second line of the same message\n",
         [WON, ("Ben", "I knew it: we are the best."), ("Anna", "first line second line of the same message")],
-        ["1 line without a sender left out"],
+        [NOTICE],
     ),
     Case(
         "whatsapp-iphone",
         "WhatsApp export",
-        f"[12/05/23, 2:45:01{NNBSP}PM] Winners: {LRM}Messages and calls are end-to-end encrypted. No one outside "
-        f"of this chat, not even WhatsApp, can read or listen to them.\n"
-        f"[12/05/23, 2:45:02{NNBSP}PM] Winners: {LRM}Anna created this group\n"
-        f"[12/05/23, 2:45:03{NNBSP}PM] Anna: We won!\n"
-        f"{LRM}[12/05/23, 2:45:04{NNBSP}PM] Anna: {LRM}image omitted\n"
-        f"[12/05/23, 2:45:05{NNBSP}PM] Ben: Great. {LRM}<This message was edited>\n"
-        f"[12/05/23, 2:45:06{NNBSP}PM] ~{NNBSP}Cleo: hi\n",
+        "[12/05/23, 2:45:01\u202fPM] Winners: \u200eMessages and calls are end-to-end encrypted. No one "
+        "outside of this chat, not even WhatsApp, can read or listen to them.\n"
+        "[12/05/23, 2:45:02\u202fPM] Winners: \u200eAnna created this group\n"
+        "[12/05/23, 2:45:03\u202fPM] Anna: We won!\n"
+        "\u200e[12/05/23, 2:45:04\u202fPM] Anna: \u200eimage omitted\n"
+        "[12/05/23, 2:45:05\u202fPM] Ben: Great. \u200e<This message was edited>\n"
+        "[12/05/23, 2:45:06\u202fPM] ~\u202fCleo: hi\n",
         [WON, GREAT, ("Cleo", "hi")],
+        ["2 lines without a sender left out", "1 message without words left out", EDITED],
+    ),
+    Case(
+        "whatsapp-names",
+        "WhatsApp export",
+        "12/05/23, 2:45 PM - \u202a+49 170 1234567\u202c: We won!\n"
+        "12/05/23, 2:46 PM - Mom 💛 :): Great.\n"
+        "12/05/23, 2:47 PM - Dr. Anna-Lena O'Neil (work): yes\n"
+        "12/05/23, 2:48 PM - ~ Ben: and: so\n",
         [
-            "2 lines without a sender left out",
-            "1 message without words left out",
-            "1 edit mark left out",
+            ("+49 170 1234567", "We won!"),
+            ("Mom 💛 :)", "Great."),
+            ("Dr. Anna-Lena O'Neil (work)", "yes"),
+            ("Ben", "and: so"),
         ],
+    ),
+    Case(
+        "whatsapp-notices-with-colons",
+        "WhatsApp export",
+        '12/05/23, 2:45 PM - Anna changed the subject to "Plan: B"\n'
+        '12/05/23, 2:45 PM - Anna created group "Plan: A"\n'
+        "12/05/23, 2:45 PM - Anna changed the group name to Plan: C\n"
+        "12/05/23, 2:45 PM - Anna hat den Betreff von „Alt“ zu „Plan: B“ geändert\n"
+        "12/05/23, 2:45 PM - Anna a changé le sujet : « Plan : B »\n"
+        "12/05/23, 2:45 PM - Anna cambió el asunto a “Plan: B”\n"
+        "12/05/23, 2:45 PM - Анна изменила тему на «План: Б»\n"
+        "12/05/23, 2:45 PM - Annaがグループ名を「作戦: B」に変更しました\n"
+        "12/05/23, 2:45 PM - Anna added Ben\n"
+        "12/05/23, 2:46 PM - Anna: We won!\n",
+        [WON],
+        ["9 lines without a sender left out"],
+    ),
+    Case(
+        "whatsapp-links-and-lists",
+        "WhatsApp export",
+        "12/05/23, 2:45 PM - Anna: See https://example.org/a:b\n"
+        "\n"
+        "To buy:\n"
+        "- milk: 2\n"
+        "12/05/23, 2:46 PM - Ben: Great.\n",
+        [("Anna", "See https://example.org/a:b To buy: - milk: 2"), GREAT],
+    ),
+    Case(
+        "whatsapp-caption",
+        "WhatsApp export",
+        "12/05/23, 2:45 PM - Anna: IMG-20230512-WA0001.jpg (file attached)\n"
+        "We won!\n"
+        "12/05/23, 2:46 PM - Ben: Great.\n",
+        [WON, GREAT],
+        [ATTACHED],
+    ),
+    Case(
+        "whatsapp-iphone-media",
+        "WhatsApp export",
+        "[12.05.23, 14:45:01] Anna: We won!\n"
+        "\u200e[12.05.23, 14:45:02] Anna: \u200e<Anhang: 00000012-PHOTO-2023-05-12.jpg>\n"
+        "\u200e[12.05.23, 14:45:03] Ben: a.pdf • \u200e3 Seiten \u200eDokument weggelassen\n"
+        "[12.05.23, 14:46:03] Ben: Great.\n",
+        [WON, GREAT],
+        ["2 messages without words left out"],
     ),
     whatsapp("english-uk", "12/05/2023, 14:45 - ", "12/05/2023, 14:46 - "),
     whatsapp("english-nnbsp", f"5/12/23, 2:45{NNBSP}PM - ", f"5/12/23, 2:46{NNBSP}PM - "),
@@ -111,57 +168,6 @@ WHATSAPP = [
     whatsapp("copied", "[14:45, 12.05.2023] ", "[14:46, 12.05.2023] "),
     whatsapp("copied-phone", "[12/05, 2:45 PM] ", "[12/05, 2:46 PM] "),
     whatsapp("en-dash", "12/05/2023, 14:45 – ", "12/05/2023, 14:46 – "),
-    Case(
-        "whatsapp-names",
-        "WhatsApp export",
-        "12/05/23, 2:45 PM - \u202a+49 170 1234567\u202c: We won!\n12/05/23, 2:46 PM - Mom 💛 :): Great.\n"
-        "12/05/23, 2:47 PM - Dr. Anna-Lena O'Neil (work): yes\n12/05/23, 2:48 PM - ~ Ben: and: so\n",
-        [
-            ("+49 170 1234567", "We won!"),
-            ("Mom 💛 :)", "Great."),
-            ("Dr. Anna-Lena O'Neil (work)", "yes"),
-            ("Ben", "and: so"),
-        ],
-    ),
-    Case(
-        "whatsapp-notices-with-colons",
-        "WhatsApp export",
-        '12/05/23, 2:45 PM - Anna changed the subject to "Plan: B"\n'
-        '12/05/23, 2:45 PM - Anna created group "Plan: A"\n'
-        "12/05/23, 2:45 PM - Anna changed the group name to Plan: C\n"
-        "12/05/23, 2:45 PM - Anna hat den Betreff von „Alt“ zu „Plan: B“ geändert\n"
-        "12/05/23, 2:45 PM - Anna a changé le sujet : « Plan : B »\n"
-        "12/05/23, 2:45 PM - Anna cambió el asunto a “Plan: B”\n"
-        "12/05/23, 2:45 PM - Анна изменила тему на «План: Б»\n"
-        "12/05/23, 2:45 PM - Annaがグループ名を「作戦: B」に変更しました\n"
-        "12/05/23, 2:45 PM - Anna added Ben\n12/05/23, 2:46 PM - Anna: We won!\n",
-        [WON],
-        ["9 lines without a sender left out"],
-    ),
-    Case(
-        "whatsapp-links-and-lists",
-        "WhatsApp export",
-        "12/05/23, 2:45 PM - Anna: See https://example.org/a:b\n\nTo buy:\n- milk: 2\n"
-        "12/05/23, 2:46 PM - Ben: Great.\n",
-        [("Anna", "See https://example.org/a:b To buy: - milk: 2"), GREAT],
-    ),
-    Case(
-        "whatsapp-caption",
-        "WhatsApp export",
-        "12/05/23, 2:45 PM - Anna: IMG-20230512-WA0001.jpg (file attached)\nWe won!\n"
-        "12/05/23, 2:46 PM - Ben: Great.\n",
-        [WON, GREAT],
-        [ATTACHED],
-    ),
-    Case(
-        "whatsapp-iphone-media",
-        "WhatsApp export",
-        f"[12.05.23, 14:45:01] Anna: We won!\n{LRM}[12.05.23, 14:45:02] Anna: {LRM}<Anhang: 00000012-PHOTO-2023-05-12."
-        f"jpg>\n{LRM}[12.05.23, 14:45:03] Ben: a.pdf • {LRM}3 Seiten {LRM}Dokument weggelassen\n"
-        f"[12.05.23, 14:46:03] Ben: Great.\n",
-        [WON, GREAT],
-        ["2 messages without words left out"],
-    ),
     *[
         omitted(name, text)
         for name, text in {
@@ -220,20 +226,50 @@ OTHERS = [
     Case(
         "telegram-copied",
         "Telegram chat",
-        "Anna, [12.05.2023 14:45]\nWe won!\n\nBen Bell, [12.05.23 14:46]\n[In reply to Anna]\nGreat: at last.\n"
-        "\nReally.\n\nAnna, [May 12, 2023 at 2:47:10 PM]:\n[ Photo ]\n",
+        "Anna, [12.05.2023 14:45]\n"
+        "We won!\n"
+        "\n"
+        "Ben Bell, [12.05.23 14:46]\n"
+        "[In reply to Anna]\n"
+        "Great: at last.\n"
+        "\n"
+        "Really.\n"
+        "\n"
+        "Anna, [May 12, 2023 at 2:47:10 PM]:\n"
+        "[ Photo ]\n",
         [WON, ("Ben Bell", "Great: at last. Really.")],
         ["1 message without words left out"],
     ),
     Case(
         "discord-export",
         "Discord export",
-        "==============================================================\nGuild: Winners\nChannel: Text / general\n"
-        "Topic: all: of it\n==============================================================\n\n"
-        "[12-May-23 02:45 PM] Anna\nWe won!\n\n{Reactions}\n👍 (2)\n\n[12-May-23 02:46 PM] Ben (pinned)\nGreat.\n\n"
-        "{Attachments}\nhttps://cdn.example.org/a.png\n\n[12-May-23 02:47 PM] Ben\nPinned a message.\n\n"
-        "[12-May-23 02:47 PM] anna#1234\nand: so\non\n\n"
-        "==============================================================\nExported 4 message(s)\n"
+        "==============================================================\n"
+        "Guild: Winners\n"
+        "Channel: Text / general\n"
+        "Topic: all: of it\n"
+        "==============================================================\n"
+        "\n"
+        "[12-May-23 02:45 PM] Anna\n"
+        "We won!\n"
+        "\n"
+        "{Reactions}\n"
+        "👍 (2)\n"
+        "\n"
+        "[12-May-23 02:46 PM] Ben (pinned)\n"
+        "Great.\n"
+        "\n"
+        "{Attachments}\n"
+        "https://cdn.example.org/a.png\n"
+        "\n"
+        "[12-May-23 02:47 PM] Ben\n"
+        "Pinned a message.\n"
+        "\n"
+        "[12-May-23 02:47 PM] anna#1234\n"
+        "and: so\n"
+        "on\n"
+        "\n"
+        "==============================================================\n"
+        "Exported 4 message(s)\n"
         "==============================================================\n",
         [WON, GREAT, ("anna#1234", "and: so on")],
         ["2 attachments left out", NOTICE],
@@ -247,8 +283,14 @@ OTHERS = [
     Case(
         "discord-copied",
         "Discord text",
-        "Anna — Today at 2:45 PM\nWe won!\nBen — Yesterday at 2:46 PM\nGreat.\n[2:47 PM]\nat last\n"
-        "Anna — 05/12/2023 2:48 PM\nyes (edited)\n",
+        "Anna — Today at 2:45 PM\n"
+        "We won!\n"
+        "Ben — Yesterday at 2:46 PM\n"
+        "Great.\n"
+        "[2:47 PM]\n"
+        "at last\n"
+        "Anna — 05/12/2023 2:48 PM\n"
+        "yes (edited)\n",
         [WON, ("Ben", "Great. at last"), ("Anna", "yes")],
         [EDITED],
     ),
@@ -261,7 +303,14 @@ OTHERS = [
     Case(
         "slack",
         "Slack text",
-        "Anna Bell  2:45 PM\nWe won!\n2:46\nat last\nFriday, May 12th\nBen  2:47 PM\nGreat.\nCleo  2:48 PM\n"
+        "Anna Bell  2:45 PM\n"
+        "We won!\n"
+        "2:46\n"
+        "at last\n"
+        "Friday, May 12th\n"
+        "Ben  2:47 PM\n"
+        "Great.\n"
+        "Cleo  2:48 PM\n"
         "joined #general.\n",
         [("Anna Bell", "We won! at last"), GREAT],
         [NOTICE],
@@ -293,94 +342,168 @@ OTHERS = [
     Case(
         "imessage",
         "iMessage export",
-        "May 12, 2023  2:45:01 PM\nAnna\nWe won!\n\nMay 12, 2023  2:46:01 PM (Read by you after 5 seconds)\nBen\nGreat.\n"
-        "Tapbacks:\n    Loved by Anna\n\n",
+        "May 12, 2023  2:45:01 PM\n"
+        "Anna\n"
+        "We won!\n"
+        "\n"
+        "May 12, 2023  2:46:01 PM (Read by you after 5 seconds)\n"
+        "Ben\n"
+        "Great.\n"
+        "Tapbacks:\n"
+        "    Loved by Anna\n"
+        "\n",
         [WON, GREAT],
         [ATTACHED],
     ),
     Case(
         "kakao-pc",
         "KakaoTalk export",
-        "Anna 님과 카카오톡 대화\n저장한 날짜 : 2023-05-12 14:50:00\n\n--------------- 2023년 5월 12일 금요일 ---------------\n"
-        "[Anna] [오후 2:45] We won!\n[Ben] [오후 2:46] Great.\n[Ben] [오후 2:46] 사진\nCleo님이 들어왔습니다.\n",
+        "Anna 님과 카카오톡 대화\n"
+        "저장한 날짜 : 2023-05-12 14:50:00\n"
+        "\n"
+        "--------------- 2023년 5월 12일 금요일 ---------------\n"
+        "[Anna] [오후 2:45] We won!\n"
+        "[Ben] [오후 2:46] Great.\n"
+        "[Ben] [오후 2:46] 사진\n"
+        "Cleo님이 들어왔습니다.\n",
         [WON, GREAT],
         ["1 message without words left out", NOTICE],
     ),
     Case(
         "kakao-phone",
         "KakaoTalk export",
-        "2023년 5월 12일 오후 2:45\n2023년 5월 12일 오후 2:45, Anna : We won!\n2023년 5월 12일 오후 2:46, Ben : Great.\n",
+        "2023년 5월 12일 오후 2:45\n"
+        "2023년 5월 12일 오후 2:45, Anna : We won!\n"
+        "2023년 5월 12일 오후 2:46, Ben : Great.\n",
         [WON, GREAT],
     ),
     Case(
         "kakao-english",
         "KakaoTalk export",
-        "KakaoTalk Chats with Anna\nDate Saved : 2023-05-12 14:50:00\n\nMay 12, 2023 at 2:45 PM, Anna : We won!\nMay 12, 2023 at 2:46 PM, Ben : Great.\n",
+        "KakaoTalk Chats with Anna\n"
+        "Date Saved : 2023-05-12 14:50:00\n"
+        "\n"
+        "May 12, 2023 at 2:45 PM, Anna : We won!\n"
+        "May 12, 2023 at 2:46 PM, Ben : Great.\n",
         [WON, GREAT],
     ),
     Case(
         "line-english",
         "LINE export",
-        "[LINE] Chat history with Anna\nSaved on: 05/12/2023 14:50\n\nFri, 05/12/2023\n14:45\tAnna\tWe won!\n"
-        '14:46\tBen\t"Great.\nAt: last."\n14:47\tAnna\t[Photo]\n14:48\t\tCleo joined the group.\n14:49\tAnna\t☎ Call time 1:23\n'
-        "14:50\tAnna unsent a message.\n\nSat, 05/13/2023\n09:01\tBen\tyes\n",
+        "[LINE] Chat history with Anna\n"
+        "Saved on: 05/12/2023 14:50\n"
+        "\n"
+        "Fri, 05/12/2023\n"
+        "14:45\tAnna\tWe won!\n"
+        '14:46\tBen\t"Great.\n'
+        'At: last."\n'
+        "14:47\tAnna\t[Photo]\n"
+        "14:48\t\tCleo joined the group.\n"
+        "14:49\tAnna\t☎ Call time 1:23\n"
+        "14:50\tAnna unsent a message.\n"
+        "\n"
+        "Sat, 05/13/2023\n"
+        "09:01\tBen\tyes\n",
         [WON, ("Ben", "Great. At: last."), ("Ben", "yes")],
         ["2 messages without words left out", "2 lines without a sender left out"],
     ),
     Case(
         "line-japanese",
         "LINE export",
-        "[LINE] Annaとのトーク履歴\n保存日時：2023/05/12 14:50\n\n2023/05/12(金)\n14:45\tAnna\tやった！\n14:46\tBen\t[スタンプ]\n午後2:47\tBen\tすごい\n",
+        "[LINE] Annaとのトーク履歴\n"
+        "保存日時：2023/05/12 14:50\n"
+        "\n"
+        "2023/05/12(金)\n"
+        "14:45\tAnna\tやった！\n"
+        "14:46\tBen\t[スタンプ]\n"
+        "午後2:47\tBen\tすごい\n",
         [("Anna", "やった！"), ("Ben", "すごい")],
         ["1 message without words left out"],
     ),
     Case(
         "line-taiwan",
         "LINE export",
-        "[LINE] 與Anna的聊天記錄\n儲存日期：2023/05/12 14:50\n\n2023/05/12（五）\n下午02:45\tAnna\t我們贏了\n",
+        "[LINE] 與Anna的聊天記錄\n"
+        "儲存日期：2023/05/12 14:50\n"
+        "\n"
+        "2023/05/12（五）\n"
+        "下午02:45\tAnna\t我們贏了\n",
         [("Anna", "我們贏了")],
     ),
-    Case("line-without-title", "LINE export", "14:45\tAnna\tWe won!\n14:46\tBen\tGreat.\n", [WON, GREAT]),
+    Case(
+        "line-without-title",
+        "LINE export",
+        "14:45\tAnna\tWe won!\n14:46\tBen\tGreat.\n",
+        [WON, GREAT],
+    ),
     Case(
         "irssi",
         "IRC log",
-        "--- Log opened Fri May 12 14:45:00 2023\n14:45 -!- anna [~a@host] has joined #won\n14:45 <@Anna> We won!\n"
-        "14:46 < Ben> Great.\n14:46  * Anna waves\n14:47 -!- mode/#won [+o anna] by ben\n--- Day changed Sat May 13 2023\n",
+        "--- Log opened Fri May 12 14:45:00 2023\n"
+        "14:45 -!- anna [~a@host] has joined #won\n"
+        "14:45 <@Anna> We won!\n"
+        "14:46 < Ben> Great.\n"
+        "14:46  * Anna waves\n"
+        "14:47 -!- mode/#won [+o anna] by ben\n"
+        "--- Day changed Sat May 13 2023\n",
         [WON, GREAT, ("Anna", "waves")],
         ["4 join, part or other notices left out", "1 action (`* name …`) read as turns"],
     ),
     Case(
         "weechat",
         "IRC log",
-        "14:45:00 --> | anna (~a@host) has joined #won\n14:45:01 @Anna | We won!\n14:46:01   Ben | Great: so | on\n14:46:02     * | Anna waves\n14:47:00 <-- | ben (~b@host) has quit (Quit: bye)\n",
+        "14:45:00 --> | anna (~a@host) has joined #won\n"
+        "14:45:01 @Anna | We won!\n"
+        "14:46:01   Ben | Great: so | on\n"
+        "14:46:02     * | Anna waves\n"
+        "14:47:00 <-- | ben (~b@host) has quit (Quit: bye)\n",
         [WON, ("Ben", "Great: so | on"), ("Anna", "waves")],
         ["2 join, part or other notices left out", "1 action (`* name …`) read as turns"],
     ),
     Case(
         "weechat-file",
         "IRC log",
-        "2023-05-12 14:45:00\t-->\tanna (~a@host) has joined #won\n2023-05-12 14:45:01\t@Anna\tWe won!\n2023-05-12 14:46:01\tBen\tGreat.\n2023-05-12 14:46:02\t *\tAnna waves\n2023-05-12 14:46:03\t--\tMode #won [+o anna]\n",
+        "2023-05-12 14:45:00\t-->\tanna (~a@host) has joined #won\n"
+        "2023-05-12 14:45:01\t@Anna\tWe won!\n"
+        "2023-05-12 14:46:01\tBen\tGreat.\n"
+        "2023-05-12 14:46:02\t *\tAnna waves\n"
+        "2023-05-12 14:46:03\t--\tMode #won [+o anna]\n",
         [WON, GREAT, ("Anna", "waves")],
         ["2 join, part or other notices left out", "1 action (`* name …`) read as turns"],
     ),
     Case(
         "znc",
         "IRC log",
-        "[14:45:00] *** Joins: anna (~a@host)\n[14:45:01] <Anna> We won!\n[14:46:01] <Ben> Great.\n[14:46:02] * Anna waves\n[14:46:03] -NickServ- This nickname is registered.\n",
+        "[14:45:00] *** Joins: anna (~a@host)\n"
+        "[14:45:01] <Anna> We won!\n"
+        "[14:46:01] <Ben> Great.\n"
+        "[14:46:02] * Anna waves\n"
+        "[14:46:03] -NickServ- This nickname is registered.\n",
         [WON, GREAT, ("Anna", "waves")],
         ["2 join, part or other notices left out", "1 action (`* name …`) read as turns"],
     ),
     Case(
         "mirc",
         "IRC log",
-        "Session Start: Fri May 12 14:45:00 2023\nSession Ident: #won\n[14:45] * Now talking in #won\n[14:45] <Anna> We won!\n[14:46] <+Ben> Great.\n[14:46] * ben (~b@host) has joined #won\n[14:47] * Anna waves\n[14:48] * Cleo sets mode: +o anna\n",
+        "Session Start: Fri May 12 14:45:00 2023\n"
+        "Session Ident: #won\n"
+        "[14:45] * Now talking in #won\n"
+        "[14:45] <Anna> We won!\n"
+        "[14:46] <+Ben> Great.\n"
+        "[14:46] * ben (~b@host) has joined #won\n"
+        "[14:47] * Anna waves\n"
+        "[14:48] * Cleo sets mode: +o anna\n",
         [WON, GREAT, ("Anna", "waves")],
         ["5 join, part or other notices left out", "1 action (`* name …`) read as turns"],
     ),
     Case(
         "hexchat",
         "IRC log",
-        "**** BEGIN LOGGING AT Fri May 12 14:45:00 2023\n\nMay 12 14:45:01 <Anna>\tWe won!\nMay 12 14:46:01 <Ben>\tGreat.\nMay 12 14:46:02 *\tCleo (~c@host) has joined\n",
+        "**** BEGIN LOGGING AT Fri May 12 14:45:00 2023\n"
+        "\n"
+        "May 12 14:45:01 <Anna>\tWe won!\n"
+        "May 12 14:46:01 <Ben>\tGreat.\n"
+        "May 12 14:46:02 *\tCleo (~c@host) has joined\n",
         [WON, GREAT],
         ["2 join, part or other notices left out"],
     ),

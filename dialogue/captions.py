@@ -73,7 +73,7 @@ def _voices(cue: Cue) -> list[tuple[str, list[str]]]:
     text = "\n".join(cue.lines)
     for tag in [*_VOICE.finditer(text), None]:
         plain = _unescaped(_STAMP.sub("", _TAGS.sub("", text[position : tag.start() if tag else len(text)])))
-        lines = [line for part in plain.split("\n") if (line := part.strip())]
+        lines = [line for part in plain.split("\n") if (line := " ".join(part.split()))]
         if lines:
             parts.append((voice, lines))
         if tag:

@@ -7,6 +7,8 @@ from ..errors import DataFormatError
 from .chat_phrases import MARKS, WITHOUT_SENDER, WITHOUT_WORDS, spoken
 from .reading import Conversation, Reading
 
+FIRST_LINES = 1000  # that tell the form
+
 
 @dataclass
 class Message:

@@ -39,7 +39,6 @@ _OMITTED = _any(
     r"已?被?(?:忽略|省略|略去)",
     r"(?:忽略|省略)(?:图片|圖片|影像|视频|影片|音频|音訊|贴图|貼圖|文件|文档|檔案|媒体|多媒體檔案|多媒体文件)",
     r"(?:사진|이미지|동영상|오디오|스티커|gif|문서|미디어)(?:을|를|이|가)? ?(?:생략됨|생략|제외됨|누락됨)",
-    "null",  # Android's word for a message that can be seen once
 )
 _ANGLE_OMITTED = re.compile(r"<[^<>]*(?:\s|[^\x00-\u024f])[^<>]*>")  # <Media omitted>, <省略多媒體檔案>
 # IMG-1.jpg (file attached), <attached: 1-PHOTO.jpg>, in any language.

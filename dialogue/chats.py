@@ -4,7 +4,7 @@ import re
 
 from ..errors import DataFormatError
 from .chat_heads import FORMS, WHATSAPP, ChatForm, Head, joined_heads
-from .chat_log import ChatLog, Message
+from .chat_log import FIRST_LINES, ChatLog, Message
 from .chat_phrases import ATTACHMENT, MARKS
 from .cues import split_lines
 from .irc import is_stamped, read_irc
@@ -39,7 +39,7 @@ def read(text: str, name: str) -> Reading | None:
 
 def _read_heads(lines: list[str], name: str) -> ChatLog | None:
     lines = joined_heads(lines)
-    form = _form_of(lines)
+    form = _form_of([line for line in lines if line.strip()][:FIRST_LINES])
     return None if form is None else _messages(lines, form, name)
 
 
@@ -51,7 +51,7 @@ def _form_of(lines: list[str]) -> ChatForm | None:
     """
     best, most = None, (0, 0)
     for form in FORMS:
-        used = [line for line in lines if line.strip() and not _is_between(line, form)]
+        used = [line for line in lines if not _is_between(line, form)]
         heads = [_head(line, form) for line in used]
         named = sum(head is not None and head[0] is not None for head in heads)
         score = named, sum(head is not None for head in heads)
@@ -110,6 +110,8 @@ def _is_between(line: str, form: ChatForm) -> bool:
 
 def _refuse_other_form(line: str, form: ChatForm, name: str, number: int) -> None:
     """Refuse a line in a message that is the head of a message in another form."""
+    if not _HAS_CLOCK.search(line):
+        return
     if _TIMES.fullmatch(line) or is_stamped(line) or is_line_message(line):
         raise DataFormatError(
             f"{name}, line {number}: {line.strip()[:60]!r} is no line of a {form.title}: it may begin "
@@ -127,7 +129,7 @@ def _refuse_other_form(line: str, form: ChatForm, name: str, number: int) -> Non
 def _refuse_cut(lines: list[str], form: ChatForm, name: str) -> None:
     """Refuse a last line that begins as the heads do: the export may be cut there."""
     number, last = next((at, line) for at, line in reversed(list(enumerate(lines, 1))) if line.strip())
-    shape = _DIGIT.sub("0", last.strip())
+    shape = _DIGIT.sub("0", last.strip()[:41])
     if len(shape) > 40 or not _CUT.fullmatch(shape) or _head(last, form) or _is_between(last, form):
         return
     if any(_head(line, form) and _DIGIT.sub("0", line[:60]).startswith(shape) for line in lines):

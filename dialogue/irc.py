@@ -3,7 +3,7 @@
 import re
 
 from ..errors import DataFormatError
-from .chat_log import ChatLog, Message
+from .chat_log import FIRST_LINES, ChatLog, Message
 
 _ZONE = r"(?:\.\d+)?(?:Z|\s?[+-]\d{2}:?\d{2})?"
 _STAMP = (
@@ -42,15 +42,16 @@ def read_irc(lines: list[str], name: str) -> ChatLog | None:
         DataFormatError: naming a line that is no message, as messages have one line.
     """
     used = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    parsed = [(number, line, _message(line)) for number, line in used]
-    matched = [found for _, _, found in parsed if found is not None]
+    first = [_message(line) for _, line in used[:FIRST_LINES]]
+    matched = [found for found in first if found is not None]
     speech = [found for found in matched if found[0] and not found[2]]
     stamped = bool(used) and bool(re.match(_STAMP, used[0][1]) or _NOTICE.fullmatch(used[0][1]))
-    if not speech or len(matched) < (len(used) if not stamped else (len(used) + 1) // 2):
+    if not speech or len(matched) < (len(first) if not stamped else (len(first) + 1) // 2):
         return None
     log = ChatLog("IRC log")
     actions = 0
-    for number, line, found in parsed:
+    for number, line in used:
+        found = _message(line)
         if found is None:
             raise DataFormatError(
                 f"{name}, line {number}: {line.strip()[:60]!r} is no message of an IRC log; write "

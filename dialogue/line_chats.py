@@ -3,7 +3,7 @@
 import re
 
 from ..errors import DataFormatError
-from .chat_log import ChatLog, Message
+from .chat_log import FIRST_LINES, ChatLog, Message
 
 _TITLE = re.compile(r"\[LINE\].*")
 _SAVED = re.compile(
@@ -29,7 +29,7 @@ def read_line(lines: list[str], name: str) -> ChatLog | None:
     used = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
     has_title = bool(used) and bool(_TITLE.fullmatch(used[0][1].strip()))
     body = used[1:] if has_title else used
-    matched = sum(bool(_MESSAGE.fullmatch(line.strip())) for _, line in body)
+    matched = sum(bool(_MESSAGE.fullmatch(line.strip())) for _, line in body[:FIRST_LINES])
     if not matched:
         if len(body) > 1 and (has_title or _DAY.fullmatch(body[0][1].strip())):
             _refuse_blanks(body, name)

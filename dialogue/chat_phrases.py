@@ -9,9 +9,9 @@ import re
 MARKS = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069\u061c\ufeff]")  # directions of text
 
 
-def _any(*patterns: str) -> re.Pattern[str]:
+def _any(*patterns: str, flags: re.RegexFlag = re.IGNORECASE) -> re.Pattern[str]:
     """Compile alternatives; a blank stands for any run of blanks."""
-    return re.compile("|".join(patterns).replace(" ", r"\s+"), re.IGNORECASE)
+    return re.compile("|".join(patterns).replace(" ", r"\s+"), flags)
 
 
 _OMITTED = _any(
@@ -109,14 +109,14 @@ _MARKED_NOTICE = _any(  # behind the mark that iPhones write before a text of th
 _SYSTEM_SENDER = _any(
     r"\S.* (?:changed (?:the|this|their|your|to) |added \S|created (?:group|this|the) ?|removed \S|joined"
     r" (?:using|from|via|the) |pinned a |turned (?:on|off) |left the |updated the |set the |invited \S)",
-    r"\S.* (?:hat|haben|hast) (?:die gruppe|den betreff|den gruppennamen|das gruppenbild|diese gruppe) ?",
-    r"(?:vous|\S.*) (?:avez|a) (?:créé|ajouté|modifié|changé|retiré) ",
+    r"\S.* (?:hat|haben|hast) (?:die Gruppe|den Betreff|den Gruppennamen|das Gruppenbild|diese Gruppe) ?",
+    r"(?:Vous|\S.*) (?:avez|a) (?:créé|ajouté|modifié|changé|retiré) ",
     r"\S.* (?:creó|cambió|añadió|agregó|eliminó|criou|mudou|alterou|adicionou|removeu)"
     r" (?:el|la|a|al|o|os|as|\W)",
     r"\S.* ha (?:creato|cambiato|modificato|aggiunto|rimosso) ",
     r"\S.* heeft .{0,30}(?:groep|onderwerp|toegevoegd|gewijzigd)",
     r"\S.* (?:создал|изменил|добавил|удалил)(?:а|\(а\))? ",
-    r"\S.* (?:added|created|changed) ",
+    flags=re.UNICODE,  # names have capitals: Anna Added Value
 )
 _BRACKETED = re.compile(
     r"\[\s?(?:\S{1,4}\s)?(?:photo|video|sticker|voice message|video message|audio|file|gif|animation|location"

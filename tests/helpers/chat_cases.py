@@ -73,12 +73,14 @@ WHATSAPP = [
         "12/05/23, 2:45 PM - \u202a+49 170 1234567\u202c: We won!\n"
         "12/05/23, 2:46 PM - Mom 💛 :): Great.\n"
         "12/05/23, 2:47 PM - Dr. Anna-Lena O'Neil (work): yes\n"
-        "12/05/23, 2:48 PM - ~ Ben: and: so\n",
+        "12/05/23, 2:48 PM - ~ Ben: and: so\n"
+        "12/05/23, 2:49 PM - Anna Added Value: We left: bye\n",
         [
             ("+49 170 1234567", "We won!"),
             ("Mom 💛 :)", "Great."),
             ("Dr. Anna-Lena O'Neil (work)", "yes"),
             ("Ben", "and: so"),
+            ("Anna Added Value", "We left: bye"),
         ],
     ),
     Case(

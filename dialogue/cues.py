@@ -139,9 +139,7 @@ def _checked(lines: list[str], name: str, pattern: re.Pattern[str], form: str) -
             continue
         if match := pattern.fullmatch(line):
             times[index] = match
-        elif "-->" in line or (
-            _PART_OF_TIMES.fullmatch(line) and index and lines[index - 1].strip().isdigit()
-        ):
+        elif "-->" in line or (_PART_OF_TIMES.fullmatch(line) and _begins_cue(lines, index)):
             raise DataFormatError(
                 f"{name}, line {index + 1}: no times in {line.strip()[:60]!r}; "
                 "write 00:00:01,000 --> 00:00:02,500."
@@ -168,6 +166,12 @@ def _checked(lines: list[str], name: str, pattern: re.Pattern[str], form: str) -
         if end == len(lines):
             _check_end(texts, name, index + 2)
         yield index + 1, start, stop, [line for line in texts if line]
+
+
+def _begins_cue(lines: list[str], index: int) -> bool:
+    """Whether a line has a number above it, or is the last one below a blank line."""
+    above = lines[index - 1].strip() if index else ""
+    return above.isdigit() or (not above and not any(line.strip() for line in lines[index + 1 :]))
 
 
 def _check_end(texts: list[str], name: str, line_number: int) -> None:

@@ -15,6 +15,7 @@ _DAY = re.compile(
 )
 _CLOCK = r"(?:[^\W\d_]{2}\s?)?\d{1,2}:\d{2}(?:\s?[ap]\.?m\.?)?"
 _MESSAGE = re.compile(rf"{_CLOCK}\t(?P<sender>[^\t]{{1,80}})\t(?P<text>.*)", re.IGNORECASE)
+_CUT = re.compile(r"\d{1,2}(?::\d{0,2}(?:\s.{0,80})?)?")  # before the second tab
 _NOTICE = re.compile(rf"{_CLOCK}\t\t?[^\t]*", re.IGNORECASE)
 _BLANKS = re.compile(rf"{_CLOCK} \S+ .*", re.IGNORECASE)
 
@@ -34,10 +35,12 @@ def read_line(lines: list[str], name: str) -> ChatLog | None:
         if len(body) > 1 and (has_title or _DAY.fullmatch(body[0][1].strip())):
             _refuse_blanks(body, name)
         return None
-    first = next(line for _, line in body if not _is_between(line))
-    if not (has_title or _MESSAGE.fullmatch(first.strip()) or _NOTICE.fullmatch(first.strip())):
+    first = next(line.strip() for _, line in body if not _is_between(line))
+    if not (has_title or _MESSAGE.fullmatch(first) or _NOTICE.fullmatch(first)):
         return None
     log, quoted = ChatLog("LINE export"), False
+    pairs = zip(used, used[1:], strict=False)
+    below_title = {number for (_, title), (number, _) in pairs if _TITLE.fullmatch(title.strip())}
     for number, line in body:
         line = line.strip()
         if match := _MESSAGE.fullmatch(line):
@@ -47,8 +50,13 @@ def read_line(lines: list[str], name: str) -> ChatLog | None:
         elif _NOTICE.fullmatch(line):
             quoted = False
             log.messages.append(Message(None, [line]))
-        elif not quoted and _is_between(line):
+        elif not quoted and (_is_between(line) or (number in below_title and _SAVED.fullmatch(line))):
             continue
+        elif number == used[-1][0] and _CUT.fullmatch(line) and log.messages:
+            raise DataFormatError(
+                f"{name}, line {number}: {line!r} may be the beginning of a message that was cut off, or "
+                "text of the message above; delete the line, or join it to the one above."
+            )
         elif not log.messages:
             raise DataFormatError(
                 f"{name}, line {number}: {line[:60]!r} stands before the first message; it may be the end of "
@@ -69,7 +77,7 @@ def is_line_message(line: str) -> bool:
 
 def _is_between(line: str) -> bool:
     line = line.strip()
-    return bool(_DAY.fullmatch(line) or _SAVED.fullmatch(line))
+    return bool(_DAY.fullmatch(line) or _TITLE.fullmatch(line))
 
 
 def _unquote(message: Message) -> None:

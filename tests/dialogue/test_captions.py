@@ -347,6 +347,7 @@ def test_a_name_that_speaks_once_counts_where_every_cue_has_one() -> None:
     [
         ("x.srt", f"1\n{TIMES}\nx\n\n2\n00:00:03,0", "line 6: no times in '00:00:03,0'"),
         ("x.srt", f"1\n{TIMES}\nx\n\n2\n00:00:03,000 -->", "line 6: no times"),
+        ("x.vtt", "WEBVTT\n\n00:01.000 --> 00:02.000\nx\n\n00:00:0", "line 6: no times in '00:00:0'"),
         ("x.srt", "1\n00:61:01,000 --> 00:00:03,000\nx", "line 2: .*not a time of a recording"),
         ("x.srt", "1\n1000000:00:01,000 --> 00:00:03,000\nx", "line 2: .*not a time of a recording"),
         ("x.srt", f"1\n{TIMES}\n00:00:01,000 to 00:00:02,000", "cue 1: .*holds two times"),

@@ -88,6 +88,7 @@ def test_other_texts_are_no_chats(text: str) -> None:
         (ANDROID[5:] + ANDROID, "line 1: .*stands before the first message"),
         (ANDROID + "12/05/23, 2:4", "line 3: '12/05/23, 2:4' may be the beginning of a message that was cut"),
         (IPHONE + "[12.05", "line 3: .*cut off"),
+        ("14:45\tAnna\thi\n14:4", "line 2: '14:4' may be the beginning of a message that was cut"),
         (IRC + "Ben: yes\n", "line 3: 'Ben: yes' is no message of an IRC log"),
         (IRC + "[14:4", "line 3: .*is no message of an IRC log"),
         ("2023.05.12 금요일\n14:45 Anna We won\n14:46 Ben yes\n", "line 2: .*'Anna', or 'Anna We'"),
@@ -124,3 +125,10 @@ def test_any_turns_come_back(form: str, drawn: list[tuple[str, tuple[str, list[s
     wanted = [(name.replace(" ", "_"), text) for name, text in turns] if form == "IRC" else turns
     assert pairs(write(turns), f"x.{ending}") == wanted
     assert pairs(write(turns), "text") == wanted
+
+
+@pytest.mark.parametrize("form", [form for form in WRITERS if form != "ASS"])  # put in the order of time
+def test_a_file_twice_in_one_is_read_twice(form: str) -> None:
+    ending, write = WRITERS[form]
+    turns = [("Anna", "We won!"), ("Ben", "yes: at last")]
+    assert pairs(write(turns) + "\n" + write(turns), f"x.{ending}") == turns * 2

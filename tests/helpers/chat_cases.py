@@ -435,8 +435,8 @@ OTHERS = [
     Case(
         "line-without-title",
         "LINE export",
-        "14:45\tAnna\tWe won!\n14:46\tBen\tGreat.\n",
-        [WON, GREAT],
+        "14:45\tAnna\tWe won!\nScore: 3\n14:46\tBen\tGreat.\n",
+        [("Anna", "We won! Score: 3"), GREAT],
     ),
     Case(
         "irssi",

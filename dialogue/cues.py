@@ -15,11 +15,11 @@ from ..errors import DataFormatError, EmoNetError
 try:
     import pysubs2
 except ImportError:
-    pysubs2 = None
+    pysubs2 = None  # type: ignore[assignment]
 try:
     import webvtt
 except ImportError:
-    webvtt = None
+    webvtt = None  # type: ignore[assignment]
 
 _CLOCK = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})(?:[,.:](\d{1,3}))?"
 _TIMES = re.compile(rf"\s*{_CLOCK}\s*-->\s*{_CLOCK}(?:\s.*)?")
@@ -329,8 +329,8 @@ def _spoken(events: list[Any], has_rate: bool, by_time: bool) -> tuple[list[Cue]
         elif any(_DRAWING.search(tags) for tags in _OVERRIDE.findall(event.text)):
             left_out["drawing"] += 1
         else:
-            times = (event.start / 1000, event.end / 1000) if has_rate else (None, None)
-            cues.append(Cue(*times, _lines_of(event.text), event.name.strip()))
+            start, end = (event.start / 1000, event.end / 1000) if has_rate else (None, None)
+            cues.append(Cue(start, end, _lines_of(event.text), event.name.strip()))
     notes = [f"{count} {what}{'s' * (count > 1)} left out" for what, count in left_out.items()]
     if not has_rate:
         notes.append("no times, as the frame rate is not in the file")

@@ -1,6 +1,7 @@
 """Read chats as the messenger LINE exports them."""
 
 import re
+from itertools import pairwise
 
 from ..errors import DataFormatError
 from .chat_log import FIRST_LINES, ChatLog, Message
@@ -39,8 +40,7 @@ def read_line(lines: list[str], name: str) -> ChatLog | None:
     if not (has_title or _MESSAGE.fullmatch(first) or _NOTICE.fullmatch(first)):
         return None
     log, quoted = ChatLog("LINE export"), False
-    pairs = zip(used, used[1:], strict=False)
-    below_title = {number for (_, title), (number, _) in pairs if _TITLE.fullmatch(title.strip())}
+    below_title = {number for (_, title), (number, _) in pairwise(used) if _TITLE.fullmatch(title.strip())}
     for number, line in body:
         line = line.strip()
         if match := _MESSAGE.fullmatch(line):

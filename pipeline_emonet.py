@@ -9,7 +9,8 @@ from torch.utils.data import Dataset
 from transformers import Pipeline
 from transformers.utils import logging
 
-from .dialogue.turns import as_history, as_turns, is_dialogue
+from .dialogue.reader import as_history, as_turns
+from .dialogue.turns import is_dialogue
 from .inference.predict import predict_dialogues
 from .processing_emonet import EmoNetProcessor
 

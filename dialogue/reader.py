@@ -1,17 +1,25 @@
 """Read a conversation in any supported form: one reader for every entry point."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ..errors import DataFormatError
 from ..files.text import c1_note, clean, count_c1, decode_any
 from .captions import read as read_captions
 from .chats import read as read_chat
 from .json_forms import read as read_json_form
+from .names import is_role
 from .plain_text import read as read_plain_text
-from .reading import Reading
+from .reading import Conversation, Reading
 from .tables import read as read_table
 from .tables import read_bytes as read_binary_table
+from .turns import is_dialogue, plain_turn
+
+_TURN_LIST = 'a list of {"speaker", "text"} or {"role", "content"} turns, or a string of `Name: text` lines'
+_VALUES = f'{_TURN_LIST}, one turn, or {{"turns": [...]}}'
+_TURN_FIELDS = {"speaker", "role", "text", "content"}
 
 # Each reads the texts of its form and returns None for others; plain text takes the rest.
 _FORMS = (read_table, read_captions, read_chat, read_json_form, read_plain_text)
@@ -72,3 +80,82 @@ def _checked(reading: Reading, name: str) -> Reading:
     if c1:
         reading.notes.append(c1_note(c1))
     return reading
+
+
+def read_value(value: Any) -> Reading:
+    """Read a conversation that is a Python value.
+
+    Args:
+        value: Text in any supported form; a turn `{"speaker", "text"}` or `{"role",
+            "content"}`; a list of turns; or `{"turns": turns or text}`, with or without
+            a `dialogue_id`.
+
+    Raises:
+        TypeError: for a value that is not a conversation, or a turn that is not one.
+        ValueError: for a turn without speaker or text, and for text as [`read_text`].
+    """
+    if isinstance(value, str):
+        return read_text(value)
+    if isinstance(value, Mapping) and "turns" in value:
+        if isinstance(value["turns"], Mapping):
+            raise TypeError(f'"turns" holds {_TURN_LIST}, not an object.')
+        reading = read_value(value["turns"])
+        if "dialogue_id" in value and len(reading.conversations) == 1:
+            reading.conversations[0].dialogue_id = str(value["dialogue_id"])
+        return reading
+    if isinstance(value, Mapping):
+        if not _TURN_FIELDS.intersection(value):
+            raise TypeError(f"A dialogue is {_VALUES}; got the keys {', '.join(map(str, value))}.")
+        return Reading("a turn", [Conversation("0", [plain_turn(value)])])
+    if not isinstance(value, (list, tuple)):
+        raise TypeError(f"A dialogue is {_VALUES}; got {type(value).__name__}.")
+    turns = [plain_turn(turn, index) for index, turn in enumerate(value)]
+    return Reading("a list of turns", [Conversation("0", turns)])
+
+
+def as_turns(value: Any) -> list[dict[str, str]]:
+    """Convert one dialogue in any accepted format to a list of `{"speaker", "text"}`.
+
+    Raises:
+        TypeError: for a value that is not a dialogue.
+        ValueError: for a turn or line without speaker or text, or several dialogues.
+    """
+    reading = read_value(value)
+    if len(reading.conversations) > 1:
+        raise DataFormatError(
+            f"One dialogue is expected, found {len(reading.conversations)} ({reading.summary()}); "
+            "give them as a list of dialogues."
+        )
+    return [{"speaker": turn["speaker"], "text": turn["text"]} for turn in reading.conversations[0].turns]
+
+
+def as_history(value: Any) -> dict[str, list[str]]:
+    """Convert earlier dialogues to each speaker's utterances, oldest first.
+
+    Args:
+        value: None, a mapping of names to utterances, or a list of earlier dialogues in
+            order of time. Roles (`The Waiter`, `user`) are other people in every dialogue
+            and are left out.
+
+    Raises:
+        TypeError: for any other value.
+    """
+    if value is None:
+        return {}
+    if isinstance(value, Mapping) and "turns" not in value:
+        for name, texts in value.items():
+            if not isinstance(texts, (list, tuple)) or not all(isinstance(text, str) for text in texts):
+                raise TypeError(f"history[{name!r}] must be a list of strings, oldest first.")
+        return {str(name): list(texts) for name, texts in value.items()}
+    if not is_dialogue(value) and not isinstance(value, (list, tuple)):
+        raise TypeError(
+            "history is {name: [utterance, ...]} or a list of earlier dialogues; got "
+            f"{type(value).__name__}."
+        )
+    history: dict[str, list[str]] = {}
+    for dialogue in [value] if is_dialogue(value) else value:
+        for conversation in read_value(dialogue).conversations:
+            for turn in conversation.turns:
+                if not is_role(turn["speaker"]):
+                    history.setdefault(turn["speaker"], []).append(turn["text"])
+    return history

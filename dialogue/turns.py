@@ -1,16 +1,10 @@
-"""Parse any accepted dialogue format into a list of turns."""
+"""Take speakers, texts and labels from lists of turns."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
 from ..files.text import clean
-from .names import is_role
-
-LONGEST_NAME = 80  # characters before the first colon of a line
-
-_TURN_LIST = 'a list of {"speaker", "text"} or {"role", "content"} turns, a string of `Name: text` lines'
-_FORMATS = f'{_TURN_LIST}, or {{"turns": [...]}}'
 
 
 def is_dialogue(value: Any) -> bool:
@@ -20,82 +14,6 @@ def is_dialogue(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and all(
         isinstance(item, Mapping) and "turns" not in item for item in value
     )
-
-
-def as_turns(value: Any) -> list[dict[str, str]]:
-    """Convert a dialogue in any accepted format to a list of `{"speaker", "text"}`.
-
-    Raises:
-        TypeError: for a value that is not a dialogue.
-        ValueError: for a turn or line without speaker or text.
-    """
-    if isinstance(value, str):
-        return script_turns(value)
-    if isinstance(value, Mapping):
-        if "turns" not in value:
-            raise TypeError(
-                f"A dialogue is {_FORMATS}; this is one turn or row with the keys "
-                f"{', '.join(map(str, value))}."
-            )
-        if isinstance(value["turns"], Mapping):
-            raise TypeError(f'"turns" holds {_TURN_LIST}, not an object.')
-        return as_turns(value["turns"])
-    if not isinstance(value, (list, tuple)):
-        raise TypeError(f"A dialogue is {_FORMATS}; got {type(value).__name__}.")
-    return [_turn(turn, index) for index, turn in enumerate(value)]
-
-
-def script_turns(script: str) -> list[dict[str, str]]:
-    """Parse `Name: text` lines into turns; blank lines are skipped."""
-    turns = []
-    for line_number, line in enumerate(script.split("\n"), 1):
-        if not line.strip():
-            continue
-        turn = script_line(line)
-        if turn is None:
-            raise ValueError(f"Line {line_number}: no `Name: text` in {line.strip()[:60]!r}.")
-        turns.append(turn)
-    return turns
-
-
-def script_line(line: str) -> dict[str, str] | None:
-    """Parse a `Name: text` line into a turn; None for any other line."""
-    name, colon, text = line.rstrip("\r").partition(":")
-    name = name.strip()
-    if not colon or not name or len(name) > LONGEST_NAME:
-        return None
-    return {"speaker": name, "text": text[1:] if text[:1].isspace() else text}
-
-
-def as_history(value: Any) -> dict[str, list[str]]:
-    """Convert earlier dialogues to each speaker's utterances, oldest first.
-
-    Args:
-        value: None, a mapping of names to utterances, or a list of earlier dialogues in
-            order of time. Roles (`The Waiter`, `user`) are other people in every dialogue
-            and are left out.
-
-    Raises:
-        TypeError: for any other value.
-    """
-    if value is None:
-        return {}
-    if isinstance(value, Mapping) and "turns" not in value:
-        for name, texts in value.items():
-            if not isinstance(texts, (list, tuple)) or not all(isinstance(text, str) for text in texts):
-                raise TypeError(f"history[{name!r}] must be a list of strings, oldest first.")
-        return {str(name): list(texts) for name, texts in value.items()}
-    if not is_dialogue(value) and not isinstance(value, (list, tuple)):
-        raise TypeError(
-            "history is {name: [utterance, ...]} or a list of earlier dialogues; got "
-            f"{type(value).__name__}."
-        )
-    history: dict[str, list[str]] = {}
-    for dialogue in [value] if is_dialogue(value) else value:
-        for turn in as_turns(dialogue):
-            if not is_role(turn["speaker"]):
-                history.setdefault(turn["speaker"], []).append(turn["text"])
-    return history
 
 
 def recent_history(
@@ -144,7 +62,8 @@ def dialogue_memory_index(
     return memory
 
 
-def _turn(turn: Any, index: int) -> dict[str, str]:
+def plain_turn(turn: Any, index: int = 0) -> dict[str, str]:
+    """Take the primary speaker and the text of a turn."""
     return {"speaker": turn_speaker(turn, index), "text": raw_text(turn, index)}
 
 

@@ -13,7 +13,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from ..dialogue.turns import as_history, clean_text, raw_text, recent_history, turn_speaker
+from ..dialogue.reader import as_history
+from ..dialogue.turns import clean_text, raw_text, recent_history, turn_speaker
 from ..errors import EmoNetError
 from ..files.guard import refuse_outside_links
 from ..layers.kv_cache import KeyValueCache, Layers, attending_to, can_cache

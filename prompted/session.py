@@ -10,7 +10,8 @@ from typing import Any, Protocol
 from torch import nn
 
 from ..dialogue.names import is_role
-from ..dialogue.turns import as_history, clean_text, raw_text, recent_history, turn_speaker
+from ..dialogue.reader import as_history
+from ..dialogue.turns import clean_text, raw_text, recent_history, turn_speaker
 from ..errors import EmoNetError
 from ..files.guard import refuse_outside_links
 from ..inference.session_state import VERSION, expect, read_state, strings_by_name, whole_number

@@ -10,7 +10,7 @@ from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from ..dialogue.turns import as_history
+from ..dialogue.reader import as_history
 from ..version import PACKAGE_VERSION
 from .batching import Batcher
 from .limits import HEALTH, PREFIX, Limits

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from emonet.dialogue.turns import as_history, as_turns, is_dialogue
+from emonet.dialogue.reader import as_history, as_turns
+from emonet.dialogue.turns import is_dialogue
 
 TURNS = [{"speaker": "Ann", "text": "hi: you"}, {"speaker": "Bob", "text": ""}]
 
@@ -35,24 +36,34 @@ def test_a_batch_is_not_a_dialogue(batch: Any) -> None:
 
 def test_an_empty_list_is_a_dialogue() -> None:
     assert is_dialogue([])
-    assert as_turns([]) == as_turns("\n \n") == []
+    assert as_turns([]) == []
 
 
 def test_only_line_breaks_end_a_line() -> None:
-    assert as_turns("Ann: a\x0bb\u2028c\x85d") == [{"speaker": "Ann", "text": "a\x0bb\u2028c\x85d"}]
+    assert as_turns("Ann: a\x0bb\u2028c") == [{"speaker": "Ann", "text": "a b\u2028c"}]
+
+
+def test_one_turn_is_a_dialogue() -> None:
+    assert as_turns(TURNS[0]) == as_turns({"role": "Ann", "content": "hi: you"}) == TURNS[:1]
+
+
+def test_several_dialogues_are_not_one() -> None:
+    with pytest.raises(ValueError, match="found 2"):
+        as_turns("Ann: a\nBob: b\n\nAnn: c")
 
 
 @pytest.mark.parametrize(
     ("wrong", "error", "message"),
     [
         (5, TypeError, "int"),
-        ({"speaker": "Ann", "text": "hi"}, TypeError, "one turn"),
+        ({"speakers": "Ann"}, TypeError, "got the keys speakers"),
+        ("\n \n", ValueError, "empty"),
         ([1], TypeError, "Turn 0 is int"),
         ([TURNS[0], {"text": "hi"}], ValueError, "Turn 1 has no speaker"),
         ([{"speaker": "Ann"}], ValueError, "Turn 0 has no text"),
         ([{"speaker": "Ann", "text": None}], ValueError, "Turn 0 has no text"),
         ([{"speaker": [], "text": "hi"}], ValueError, "Turn 0 has no speaker"),
-        ("Ann: hi\nno speaker here", ValueError, "Line 2"),
+        ("Ann: hi\nno speaker here", ValueError, "line 2"),
     ],
 )
 def test_wrong_dialogues_are_named(wrong: Any, error: type[Exception], message: str) -> None:

@@ -13,7 +13,8 @@ from strategies import damaged, dialogues, json_values, names, numbers, texts
 from tiny import LABELS, build
 from tiny_prompted import LETTERS, prompted
 
-from emonet.dialogue.turns import as_turns, is_dialogue
+from emonet.dialogue.reader import as_turns
+from emonet.dialogue.turns import is_dialogue
 from emonet.hub.handler import EndpointHandler
 from emonet.inference.predict import predict_dialogues
 from emonet.inference.session import EmoNetSession

@@ -1,6 +1,7 @@
 """Define the `emotion-in-conversation` pipeline: one labelled row for every turn."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from itertools import islice
 from typing import Any
@@ -9,7 +10,9 @@ from torch.utils.data import Dataset
 from transformers import Pipeline
 from transformers.utils import logging
 
-from .dialogue.reader import as_history, as_turns
+from .dialogue.frames import is_frame, is_frame_of_turns, read_frame, rows_of
+from .dialogue.json_forms import read_json_value
+from .dialogue.reader import as_history, read_value
 from .dialogue.turns import is_dialogue
 from .inference.predict import predict_dialogues
 from .processing_emonet import EmoNetProcessor
@@ -49,41 +52,54 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
     def __call__(
         self, inputs: Any, batch_size: int | None = None, num_workers: int | None = None, **kwargs: Any
     ) -> Any:
-        """Label a dialogue, or each of many.
+        """Label a dialogue, a table of turns, or each of many dialogues.
 
         Args:
             inputs: A dialogue: a list of `{"speaker", "text"}` or `{"role", "content"}`,
-                a string of `Name: text` lines, or `{"turns": [...], "history": ...}`.
-                Many: a list of dialogues, or any iterable (a generator, `KeyDataset`, a
-                `Dataset` of dialogues), which is processed lazily.
+                one such turn, or `{"turns": [...], "history": ...}`. A text in any form
+                that `emonet predict` reads; a line without a name is a turn of
+                `#UNKNOWN#`. What a recogniser or messenger wrote as JSON, parsed.
+                A table with one row for each turn: a `pandas.DataFrame` or a `Dataset`.
+                Many: a list of dialogues or texts, or any iterable (a generator,
+                `KeyDataset`, a `Dataset` of dialogues), which is processed lazily.
             batch_size: Dialogues of one pass; it does not change the scores.
             num_workers: Ignored; part of the interface of pipelines.
             history: What the speakers said in earlier dialogues: `{name: [utterance,
                 ...]}`, or those dialogues, oldest first. Each dialogue of a call has this
-                history only. Only models with `speaker_memory="corpus"` read it.
+                history only. Only models with `speaker_memory="corpus"` read it. Without
+                it, the dialogues of one text or table are each other's history, in order.
             top_k: How many of the highest scores to return; all by default.
+            interleaved: Whether the rows of a table's dialogue may stand between those of
+                others.
 
         Returns:
             `{"speaker", "text", "label", "score", "scores"}` for every turn, `scores` by
             label from the highest down; a list of such lists for a list of dialogues, an
             iterator of them for an iterable. A dialogue without turns has no rows.
+            A text of several dialogues gives one list, whose rows have `dialogue_id` too.
+            Where a text has times, `start` and `end` are seconds.
+            A table gives its rows, in order, with all their columns and the results.
 
         Raises:
             TypeError: for input that is not a dialogue, naming dialogue and turn.
-            ValueError: for a turn without speaker or text, naming dialogue and turn.
+            ValueError: for a turn without speaker or text, naming dialogue and turn, and
+                for a text or table as `DataFormatError` says.
         """
         if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
             raise ValueError(f"batch_size={batch_size!r} must be a whole number of dialogues, at least 1.")
         prepare, _, finish = self._sanitize_parameters(**kwargs)
         prepare, finish = {**self._preprocess_params, **prepare}, {**self._postprocess_params, **finish}
-        if is_dialogue(inputs):
-            return next(self._stream([inputs], 1, prepare, finish, single=True))
+        size = batch_size or self._batch_size or 1
+        if is_dialogue(inputs) or is_frame_of_turns(inputs):
+            return next(self._stream([inputs], size, prepare, finish, single=True))
         # A KeyDataset has indices and a length, but no iterator.
         if isinstance(inputs, Dataset) and isinstance(inputs, Sized) and not isinstance(inputs, Iterable):
             inputs = map(inputs.__getitem__, range(len(inputs)))
         if not isinstance(inputs, Iterable) or isinstance(inputs, (bytes, bytearray)):
             raise TypeError(f"Give a dialogue or an iterable of dialogues, not {type(inputs).__name__}.")
-        results = self._stream(inputs, batch_size or self._batch_size or 1, prepare, finish)
+        if is_frame(inputs) and not hasattr(inputs, "column_names"):
+            inputs = rows_of(inputs)  # a DataFrame itself iterates over its columns
+        results = self._stream(inputs, size, prepare, finish)
         return list(results) if isinstance(inputs, (list, tuple)) else results
 
     def _stream(
@@ -94,35 +110,49 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
         finish: dict[str, Any],
         single: bool = False,
     ) -> Iterator[list[dict[str, Any]]]:
-        source = enumerate(dialogues)
-        while batch := list(islice(source, size)):
+        source, told = enumerate(dialogues), set[str]()
+        while batch := list(islice(source, 1 if single else size)):
             examples = []
             for index, dialogue in batch:
                 try:
+                    if not single:
+                        _refuse_turn(dialogue)
                     examples.append(self.preprocess(dialogue, **prepare))
                 except (TypeError, ValueError) as error:
                     raise error if single else type(error)(f"Dialogue {index}: {error}") from error
+                _tell(examples[-1]["notes"], told)
             with self.device_placement():
-                outputs = self._forward(examples)
+                outputs = self._forward(examples, size)
             for output in outputs:
                 yield self.postprocess(output, **finish)
 
     def _sanitize_parameters(
-        self, history: Any = None, top_k: int | None = None, **unknown: Any
+        self, history: Any = None, top_k: int | None = None, interleaved: bool | None = None, **unknown: Any
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         if unknown:
             raise TypeError(
-                f"Unknown parameter {', '.join(unknown)}; the parameters are history, top_k and batch_size."
+                f"Unknown parameter {', '.join(unknown)}; the parameters are history, top_k, interleaved and "
+                "batch_size."
             )
         if top_k is not None and (not isinstance(top_k, int) or top_k < 1):
             raise ValueError(
                 f"top_k={top_k!r} must be a whole number of labels, at least 1, or None for all."
             )
-        prepare = {} if history is None else {"history": as_history(history)}
+        prepare: dict[str, Any] = {} if history is None else {"history": as_history(history)}
+        if interleaved is not None:
+            prepare["interleaved"] = interleaved
         return prepare, {}, {} if top_k is None else {"top_k": top_k}
 
-    def preprocess(self, dialogue: Any, history: Mapping[str, list[str]] | None = None) -> dict[str, Any]:
-        """Convert one dialogue to its turns and its speakers' history."""
+    def preprocess(
+        self, dialogue: Any, history: Mapping[str, list[str]] | None = None, interleaved: bool = False
+    ) -> dict[str, Any]:
+        """Convert one input to its dialogues, the rows of the answer and the history.
+
+        Returns:
+            `dialogues`: lists of turns. `rows`: the answer, before the results are added.
+            `indices`: the row of each turn. `history`. `notes`: what was left out or
+            decided.
+        """
         own = dialogue.get("history") if isinstance(dialogue, Mapping) else None
         earlier = as_history(own) if own is not None else dict(history or {})
         scope = self.model.config.speaker_memory
@@ -130,28 +160,83 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
             logger.warning_once(
                 f"This model has speaker_memory={scope!r}: it does not read the history of earlier dialogues."
             )
-        return {"turns": as_turns(dialogue), "history": earlier}
+        if is_frame(dialogue):
+            frame = read_frame(dialogue, interleaved)
+            found = {"dialogues": frame.dialogues, "rows": frame.rows, "indices": frame.indices}
+            return {**found, "history": earlier, "notes": frame.notes}
+        reading = read_json_value(dialogue) or read_value(dialogue)
+        several = len(reading.conversations) > 1
+        rows = [
+            {**({"dialogue_id": conversation.dialogue_id} if several else {}), **turn}
+            for conversation in reading.conversations
+            for turn in conversation.turns
+        ]
+        return {
+            "dialogues": [conversation.turns for conversation in reading.conversations],
+            "rows": rows,
+            "indices": list(range(len(rows))),
+            "history": earlier,
+            "notes": [f"read as {reading.form}", *reading.notes] if reading.notes else [],
+        }
 
-    def _forward(self, examples: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Predict preprocessed dialogues; adds the `results` of its turns to each."""
-        with_turns = [example for example in examples if example["turns"]]
+    def _forward(self, examples: list[dict[str, Any]], batch_size: int = 1) -> list[dict[str, Any]]:
+        """Predict preprocessed inputs; adds the `results` of its turns to each."""
+        alone = [example for example in examples if len(example["dialogues"]) == 1 and example["rows"]]
         results = iter(
             predict_dialogues(
                 self.model,
                 self.processor,
-                [example["turns"] for example in with_turns],
-                [example["history"] for example in with_turns],
-                batch_size=max(len(with_turns), 1),
+                [example["dialogues"][0] for example in alone],
+                [example["history"] for example in alone],
+                batch_size=max(len(alone), 1),
             )
         )
-        return [{**example, "results": next(results) if example["turns"] else []} for example in examples]
+        outputs = []
+        for example in examples:
+            dialogues, history = example["dialogues"], example["history"]
+            if not example["rows"]:
+                found: list[dict[str, Any]] = []
+            elif len(dialogues) == 1:
+                found = next(results)
+            else:
+                histories = [history] * len(dialogues) if history else None
+                predicted = predict_dialogues(
+                    self.model, self.processor, dialogues, histories, batch_size=batch_size
+                )
+                found = [result for results_of_turns in predicted for result in results_of_turns]
+            outputs.append({**example, "results": found})
+        return outputs
 
     def postprocess(self, output: dict[str, Any], top_k: int | None = None) -> list[dict[str, Any]]:
         """Convert an output to rows with the `top_k` highest scores each."""
-        rows = []
-        for turn, result in zip(output["turns"], output["results"], strict=True):
+        rows: list[dict[str, Any]] = [{}] * len(output["rows"])
+        for index, result in zip(output["indices"], output["results"], strict=True):
             scores = sorted(result["scores"].items(), key=lambda item: -item[1])
-            rows.append(
-                {**turn, "label": result["label"], "score": result["score"], "scores": dict(scores[:top_k])}
-            )
+            rows[index] = {
+                **output["rows"][index],
+                "label": result["label"],
+                "score": result["score"],
+                "scores": dict(scores[:top_k]),
+            }
         return rows
+
+
+def _refuse_turn(item: Any) -> None:
+    """Refuse a turn in place of a dialogue: turns that come one by one are no dialogues.
+
+    Raises:
+        TypeError: for it.
+    """
+    if isinstance(item, Mapping) and "turns" not in item and {"speaker", "role"} & set(item):
+        raise TypeError(
+            "this is one turn, where a dialogue is expected; give the turns of a dialogue as a list, or as "
+            '{"turns": [...]}.'
+        )
+
+
+def _tell(notes: list[str], told: set[str]) -> None:
+    """Warn of what was left out or decided, once for each kind in a call."""
+    kind = re.sub(r"\d+", "0", "; ".join(notes))
+    if notes and kind not in told:
+        told.add(kind)
+        logger.warning(f"Input {'; '.join(notes)}.")

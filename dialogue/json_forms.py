@@ -8,11 +8,12 @@ from ..errors import DataFormatError, EmoNetError
 from ..files.guard import parse_json
 from ..files.text import json_lines
 from ..files.text import parse_json as parse_document
+from .frames import fields_of
 from .json_chats import take_chat, take_messages
 from .json_transcripts import take_segments, take_transcript
 from .json_turns import JsonTurns, Object, has
 from .reading import Conversation, Reading
-from .rows import SPEAKER, TEXT, collect_dialogues, parse_turn
+from .rows import collect_dialogues, parse_turn
 
 # How JSON begins; a script may begin with a bracket too, as `[00:01:02] Anna: We won!`.
 _BEGINNING = re.compile(r"\s*(?:\[\s*)*(?:\{\s*(?:[\"}]|'\w+'\s*:)|\[\s*[\"\]])")
@@ -20,6 +21,7 @@ _NEEDED = (
     'give a list of turns, [{"speaker": "Ann", "text": "We won!"}], or dialogues, '
     '{"dialogue_id": "1", "turns": [...]}'
 )
+_OWN_SPEAKER, _OWN_TEXT = ("speaker", "role"), ("text", "content")
 # Fields of a turn in documents of unknown programs, the likeliest first.
 _SPEAKERS = (
     *("speaker", "speakername", "speakerlabel", "speakerid", "author", "authorname", "sender"),
@@ -53,6 +55,27 @@ def read(text: str, name: str) -> Reading | None:
             return _objects(json_lines(text, name), name, "line")
         return read_document(parse_document(text, name, _remedy(text)), name)
     return read_document(document, name)
+
+
+def read_json_value(value: Any) -> Reading | None:
+    """Read parsed JSON of other programs; None for turns and other values of our own.
+
+    Raises:
+        DataFormatError: for a document of unknown form, naming the fields that it has.
+    """
+    if isinstance(value, Mapping):
+        own = "turns" in value or any(key in value for key in (*_OWN_SPEAKER, *_OWN_TEXT))
+        is_document = not own or "segments" in value or "utterances" in value
+        return read_document(value, "The input") if is_document and value else None
+    if not isinstance(value, (list, tuple)) or not all(isinstance(item, Mapping) for item in value):
+        return None
+    turns = JsonTurns("The input")
+    if value and take_messages(list(value), turns):
+        return turns.reading()
+    own = any(key in item for item in value for key in (*_OWN_SPEAKER, *_OWN_TEXT, "turns"))
+    if not value or (own and not _are_segments(list(value))):
+        return None
+    return read_document(list(value), "The input")
 
 
 def read_document(document: Any, name: str) -> Reading:
@@ -147,14 +170,14 @@ def _own_turn(row: Any, location: str) -> dict[str, Any]:
 
 
 def _is_turn(item: Object) -> bool:
-    return any(key in item for key in SPEAKER) and any(key in item for key in TEXT)
+    return any(key in item for key in _OWN_SPEAKER) and any(key in item for key in _OWN_TEXT)
 
 
 def _have_own_fields(items: list[Object]) -> bool:
     """Whether the objects are our own turns, of which some may lack a field."""
     return any(_is_turn(item) for item in items) or (
-        any(key in item for item in items for key in SPEAKER)
-        and any(key in item for item in items for key in TEXT)
+        any(key in item for item in items for key in _OWN_SPEAKER)
+        and any(key in item for item in items for key in _OWN_TEXT)
     )
 
 
@@ -183,7 +206,7 @@ def _remedy(text: str) -> str:
 
 def _columns(document: Object) -> list[dict[str, Any]] | None:
     """Turn the columns that `DataFrame.to_json` or `to_dict` write into rows."""
-    if not document or not (set(document) & set(SPEAKER) and set(document) & set(TEXT)):
+    if not document or not (set(document) & set(_OWN_SPEAKER) and set(document) & set(_OWN_TEXT)):
         return None
     values = list(document.values())
     if all(isinstance(value, Mapping) for value in values):
@@ -215,11 +238,15 @@ def _unknown(rows: list[tuple[int, Object]], turns: JsonTurns, unit: str) -> Rea
         DataFormatError: with the fields, where an object has no such list, or several.
     """
     objects = [row for _, row in rows]
-    if _guess(objects) is not None:  # the items themselves
-        turns.begin("JSON")
-        _take_guessed(objects, turns)
+    guess = _guess(objects)
+    if guess is not None:  # the items themselves
+        fields = {**fields_of(objects[0], turns.name), "speaker": guess[0], "text": guess[1]}
+        fields.pop("emotion", None)
+        renamed = [(n, {own: row[key] for own, key in fields.items() if key in row}) for n, row in rows]
+        found = _own(renamed, turns.name, unit)
         _tell_guess("the list", objects, turns)
-        return turns.reading()
+        found.notes += turns.notes
+        return found
     for number, item in rows:
         found = list(_lists_of_turns(item))
         if len(found) > 1 and len(found) == len(item):  # dialogues by their ids

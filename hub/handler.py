@@ -7,6 +7,7 @@ from transformers import pipeline
 
 PARAMETERS = ("history", "top_k", "batch_size")
 MAX_TURNS = 5000  # of a request, history included, as in `emonet serve`
+MAX_CHARACTERS = 2 * 2**20  # of a text
 
 
 class EndpointHandler:
@@ -15,8 +16,9 @@ class EndpointHandler:
     The toolkit creates it with the repository's folder and calls it with every request.
     Request: `{"inputs": DIALOGUE or [DIALOGUE, ...], "parameters": {"history": ...,
     "top_k": ...}}`, where a dialogue is a list of `{"speaker", "text"}` or `{"role",
-    "content"}` turns, or a string of `Name: text` lines. Answer: one `{"speaker", "text",
-    "label", "score", "scores"}` a turn, or a list of such lists.
+    "content"}` turns, or a text in any form that `emonet predict` reads. Answer: one
+    `{"speaker", "text", "label", "score", "scores"}` a turn, or a list of such lists; the
+    rows of a text of several dialogues have `dialogue_id` too.
     """
 
     def __init__(self, path: str | Path = ""):
@@ -42,20 +44,36 @@ class EndpointHandler:
                 f'"parameters" has {", ".join(unknown[:5])[:200]}; there are {", ".join(PARAMETERS)}.'
             )
         inputs, history = data["inputs"], parameters.get("history")
-        size = sum(map(_turns, inputs)) if isinstance(inputs, list) else _turns(inputs)
-        size += sum(map(_turns, history.values())) if isinstance(history, dict) else 0
+        size = 0 if inputs == [] else self._turns(inputs)
+        size += sum(map(_utterances, history.values())) if isinstance(history, dict) else 0
         if size > MAX_TURNS:
             raise ValueError(
                 f"{size} turns, history included; the limit is {MAX_TURNS}. Send the dialogues in parts."
             )
         return self.pipeline(inputs, **parameters)
 
+    def _turns(self, inputs: Any) -> int:
+        """Count the turns of a dialogue, or of each of many, before they are predicted.
 
-def _turns(part: Any) -> int:
-    """Count the turns of a dialogue, a turn or a history before it is read.
+        A dialogue without turns counts as one turn: it takes time too.
+        """
+        many = isinstance(inputs, list) and not all(_is_turn(item) for item in inputs)
+        if isinstance(inputs, list) and (many or len(inputs) > MAX_TURNS):
+            few = len(inputs) <= MAX_TURNS
+            return sum(map(self._turns, inputs)) if many and few else len(inputs)
+        if isinstance(inputs, str) and len(inputs) > MAX_CHARACTERS:
+            raise ValueError(
+                f"A text of {len(inputs)} characters; the limit is {MAX_CHARACTERS}. Send it in parts."
+            )
+        try:
+            return max(1, len(self.pipeline.preprocess(inputs)["rows"]))
+        except (TypeError, ValueError):
+            return 1  # the pipeline gives the reason, with the index of the dialogue
 
-    An empty one counts as one turn: it takes time too.
-    """
-    if isinstance(part, str):
-        return part.count("\n") + 1
-    return max(1, len(part)) if isinstance(part, list) else 1
+
+def _is_turn(item: Any) -> bool:
+    return isinstance(item, dict) and "turns" not in item
+
+
+def _utterances(texts: Any) -> int:
+    return max(1, len(texts)) if isinstance(texts, list) else 1

@@ -1,9 +1,11 @@
 """The pipeline: one row per turn for every input format and batch size."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import datasets
+import pandas
 import pytest
 import torch
 from tiny import DIALOGUE, LABELS, OTHER, build
@@ -115,7 +117,9 @@ def test_top_k(pipe: Any) -> None:
 
 
 def test_empty_dialogues_have_no_rows(pipe: Any) -> None:
-    assert pipe([]) == [] and pipe([[]]) == [[]] and pipe("") == []
+    assert pipe([]) == [] and pipe([[]]) == [[]] and pipe({"turns": []}) == []
+    with pytest.raises(ValueError, match="empty dialogue"):
+        pipe("")
 
 
 @pytest.mark.parametrize(
@@ -123,7 +127,9 @@ def test_empty_dialogues_have_no_rows(pipe: Any) -> None:
     [
         (7, "int"),
         (b"Ann: hi", "bytes"),
-        ({"speaker": "Ann", "text": "hi"}, "one turn"),
+        ({"speaker": "Ann"}, "Turn 0 has no text"),
+        ({"title": "T", "lines": 3}, "its fields are title, lines"),
+        (iter(PLAIN), "Dialogue 0: this is one turn"),
         ([PLAIN, [{"speaker": "Ann"}]], "Dialogue 1: Turn 0 has no text"),
         ([PLAIN, 3], "Dialogue 1: .*int"),
         ([*PLAIN, "Ann: hi"], "Dialogue 0: .*one turn"),
@@ -131,7 +137,125 @@ def test_empty_dialogues_have_no_rows(pipe: Any) -> None:
 )
 def test_wrong_input_is_named(pipe: Any, wrong: Any, message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
-        pipe(wrong)
+        list(pipe(wrong))
+
+
+def test_one_turn_and_one_text(pipe: Any) -> None:
+    assert same(pipe(PLAIN[0]), pipe(PLAIN[:1])) and len(pipe({"role": "Ann", "content": "hi"})) == 1
+
+
+def test_a_text_of_several_dialogues_is_one_list_in_order_of_time(pipe: Any) -> None:
+    scripts = ["\n".join(f"{turn['speaker']}: {turn['text']}" for turn in turns) for turns in (PLAIN, SECOND)]
+    rows = pipe("\n\n".join(scripts))
+    assert [row["dialogue_id"] for row in rows] == ["0"] * len(PLAIN) + ["1"] * len(SECOND)
+    expected = predict_dialogues(pipe.model, pipe.processor, [PLAIN, SECOND])
+    assert torch.allclose(scores(rows), scores([row for found in expected for row in found]), atol=1e-5)
+    assert "dialogue_id" not in pipe(scripts[0])[0]
+    apart = pipe(scripts)
+    assert [len(found) for found in apart] == [len(PLAIN), len(SECOND)] and same(apart[1], pipe(SECOND))
+
+
+MESSAGES = [
+    {"role": "system", "content": "be kind"},
+    {"role": "user", "content": [{"type": "text", "text": "great we won"}]},
+]
+
+
+def test_parsed_json_is_read_as_its_text(pipe: Any) -> None:
+    for value in (MESSAGES, {"messages": MESSAGES}, [{"messages": MESSAGES}]):
+        assert same(pipe(value), pipe(json.dumps(value)))
+        assert [(row["speaker"], row["text"]) for row in pipe(value)] == [("user", "great we won")]
+    segments = [
+        {"start": 0.5, "end": 1, "text": " no", "speaker": "SPEAKER_00"},
+        {"start": 1, "end": 2, "text": "hi"},
+    ]
+    for value in ({"segments": segments, "text": " no hi"}, segments):
+        rows = pipe(value)
+        assert [(row["speaker"], row["text"], row["start"]) for row in rows] == [
+            ("SPEAKER_00", "no", 0.5),
+            ("#UNKNOWN#", "hi", 1),
+        ]
+
+
+def test_what_was_left_out_is_told_once_a_call(pipe: Any, caplog: pytest.LogCaptureFixture) -> None:
+    pipe("Ann: great we won")
+    assert not caplog.messages
+    pipe({"messages": MESSAGES})
+    assert caplog.messages == ["Input read as chat messages; 1 system message left out."]
+    caplog.clear()
+    pipe([json.dumps(MESSAGES), json.dumps(MESSAGES * 2)])
+    assert len(caplog.messages) == 1
+
+
+TABLE = [
+    {"dialogue_id": "b", "speaker": turn["speaker"], "text": turn["text"], "file": index}
+    for index, turn in enumerate(PLAIN)
+] + [{"dialogue_id": "a", "speaker": turn["speaker"], "text": turn["text"], "file": -1} for turn in SECOND]
+
+
+def as_frames(rows: list[dict[str, Any]]) -> list[Any]:
+    return [pandas.DataFrame(rows), datasets.Dataset.from_list(rows)]
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+def test_a_table_gives_its_rows_with_results(pipe: Any, kind: int) -> None:
+    rows = pipe(as_frames(TABLE)[kind])
+    assert [{key: row[key] for key in TABLE[0]} for row in rows] == TABLE
+    assert list(rows[0]) == [*TABLE[0], "label", "score", "scores"]
+    expected = predict_dialogues(pipe.model, pipe.processor, [PLAIN, SECOND])
+    assert torch.allclose(scores(rows), scores([row for found in expected for row in found]), atol=1e-5)
+    backwards = [{**row, "turn": float(-index)} for index, row in enumerate(TABLE)]
+    rows = pipe(as_frames(backwards)[kind])
+    assert [row["file"] for row in rows] == [row["file"] for row in TABLE]
+    expected = predict_dialogues(pipe.model, pipe.processor, [PLAIN[::-1], SECOND[::-1]])
+    in_order = [*expected[0][::-1], *expected[1][::-1]]
+    assert torch.allclose(scores(rows), scores(in_order), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"label": "joy"}, "the column label too; rename it"),
+        ({"label": "joy", "score": 1.0}, "label and score too; rename them"),
+        ({"speaker": None}, "row 0, speaker: (None|nan) is not a name"),
+        ({"dialogue_id": ""}, "row 0, dialogue_id: '' is not an id"),
+        ({"turn": 1}, "row 1: dialogue 'b' has turn 1 twice"),
+        ({"Speaker": "Ann"}, ""),
+    ],
+)
+def test_a_wrong_table_names_row_and_column(pipe: Any, kind: int, changes: Any, message: str) -> None:
+    frame = as_frames([{**row, **changes} for row in TABLE])[kind]
+    if not message:  # the field's own name wins
+        assert len(pipe(frame)) == len(TABLE)
+        return
+    with pytest.raises(ValueError, match=message):
+        pipe(frame)
+
+
+def test_a_dialogue_that_begins_again_is_refused(pipe: Any) -> None:
+    frame = pandas.DataFrame([TABLE[0], TABLE[-1], TABLE[1]])
+    with pytest.raises(ValueError, match="row 2: dialogue 'b' begins again after dialogue 'a'"):
+        pipe(frame)
+    rows = pipe(frame, interleaved=True)
+    assert [row["file"] for row in rows] == [0, -1, 1] and same([rows[0], rows[2]], pipe(PLAIN[:2]))
+
+
+def test_frames_without_the_columns_of_turns(pipe: Any) -> None:
+    with pytest.raises(ValueError, match="no column text; its columns are speaker, line"):
+        pipe(pandas.DataFrame({"speaker": ["Ann"], "line": ["hi"]}))
+    with pytest.raises(ValueError, match="speaker appears twice"):
+        pipe(pandas.DataFrame([["a", "b", "c"]], columns=["speaker", "speaker", "text"]))
+    dialogues = pandas.DataFrame({"dialogue_id": ["x", "y"], "turns": [PLAIN, SECOND]})
+    first, second = pipe(dialogues)
+    assert same(first, pipe(PLAIN)) and same(second, pipe(SECOND))
+    assert pipe(pandas.DataFrame({"speaker": [], "text": []})) == []
+
+
+def test_an_empty_cell_is_an_empty_text(pipe: Any) -> None:
+    frame = pandas.DataFrame({"Speaker": ["Ann", "Bob"], "Text": ["great we won", None]})
+    turns = [{"speaker": "Ann", "text": "great we won"}, {"speaker": "Bob", "text": ""}]
+    assert torch.allclose(scores(pipe(frame)), scores(pipe(turns)))
 
 
 def test_unknown_parameters_are_refused(pipe: Any) -> None:

@@ -63,7 +63,10 @@ def test_several_dialogues_and_parameters(handler: Any) -> None:
         ({"inputs": PLAIN, "parameters": {"temperature": 1}}, "temperature"),
         ({"inputs": [{"speaker": "Ann"}]}, "Turn 0 has no text"),
         ({"inputs": [[]] * 5001}, "5001 turns"),  # each of them would take a dialogue's time
-        ({"inputs": "Ann: hello\n" * 6000}, "6001 turns"),
+        ({"inputs": "Ann: hello\n" * 6000}, "6000 turns"),
+        ({"inputs": {"turns": PLAIN * 1000}}, "6000 turns"),
+        ({"inputs": ["Ann: hello\n" * 3000] * 2}, "6000 turns"),
+        ({"inputs": "Ann: hello " + "x" * 2**21}, "2097163 characters"),
         ({"inputs": [], "parameters": {"history": {str(name): [] for name in range(5001)}}}, "5001 turns"),
     ],
 )

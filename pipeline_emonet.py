@@ -236,7 +236,7 @@ def _refuse_turn(item: Any) -> None:
 
 def _tell(notes: list[str], told: set[str]) -> None:
     """Warn of what was left out or decided, once for each kind in a call."""
-    kind = re.sub(r"\d+", "0", "; ".join(notes))
+    kind = re.sub(r"[\ds]", "", "; ".join(notes))  # whatever the counts, and their plurals
     if notes and kind not in told:
         told.add(kind)
         logger.warning(f"Input {'; '.join(notes)}.")

@@ -1,16 +1,20 @@
-"""Answer JSON requests: a dialogue in, the emotion of every turn out."""
+"""Answer JSON requests: turns or a text in, the emotion of every turn out."""
 
+import asyncio
 import logging
+import re
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from ..dialogue.reader import as_history
+from ..dialogue.reader import as_history, read_text
+from ..dialogue.reading import Conversation
+from ..errors import EmoNetError
 from ..version import PACKAGE_VERSION
 from .batching import Batcher
 from .limits import HEALTH, PREFIX, Limits
@@ -19,19 +23,21 @@ from .predictor import Predictor, highest_first
 logger = logging.getLogger("emonet.serving")
 
 MAX_FIELDS = 100  # of an object whose fields are known
+MAX_NAME, MAX_TEXT = 200, 20_000  # characters
 _DESCRIPTION = (
     "Emotion recognition in conversation: every turn of a dialogue gets an emotion, from its text, what "
     "was said before and who speaks. Request and answer are those of `handler.py` on Inference Endpoints, "
-    "for one dialogue."
+    "for one dialogue or one text."
 )
 
 
 # `max_length` also refuses unpaired surrogates, which JSON can write and UTF-8 cannot.
 Name = Annotated[
-    str, Field(min_length=1, max_length=200, description="A person's name, or a role.", examples=["Monica"])
+    str,
+    Field(min_length=1, max_length=MAX_NAME, description="A person's name, or a role.", examples=["Monica"]),
 ]
 Text = Annotated[
-    str, Field(max_length=20_000, description="What is said; may be empty.", examples=["We had a deal!"])
+    str, Field(max_length=MAX_TEXT, description="What is said; may be empty.", examples=["We had a deal!"])
 ]
 
 
@@ -40,6 +46,12 @@ def _as_integer(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _form(inputs: Any) -> str | None:
+    """Tell turns from a text, so that an error names the fields of one of them."""
+    return _FORMS.get(type(inputs).__name__)
+
+
+_FORMS = {"list": "turns", "str": "text"}
 PositiveInteger = Annotated[int, Field(strict=True, ge=1), BeforeValidator(_as_integer)]
 
 
@@ -65,19 +77,47 @@ class Parameters(BaseModel):
     )
 
 
+Turns = Annotated[list[Turn], Tag("turns"), Field(title="Turns", description="The turns in order.")]
+# The bound on the whole body holds for a text; `max_length` refuses surrogates here too.
+Script = Annotated[
+    str,
+    Tag("text"),
+    Field(
+        title="Text",
+        max_length=2**31,
+        description="A text in any form that `emonet predict` reads, one or several dialogues: `Name: text` "
+        "lines, subtitles, an export of a messenger, CSV or JSON. A text that is none of them, or may be "
+        "read in two ways, is refused with its line.",
+        examples=["Monica: We had a deal!\nRoss: I know."],
+    ),
+]
+
+
 class EmotionsRequest(BaseModel):
-    """A dialogue."""
+    """A dialogue as turns or as text, or a text of several dialogues."""
 
     model_config = ConfigDict(extra="forbid")
-    inputs: list[Turn] = Field(description="The turns in order.")
+    inputs: Annotated[
+        Turns | Script,
+        Discriminator(
+            _form,
+            custom_error_type="turns_or_text",
+            custom_error_message="Input should be a valid list of turns, or a text",
+        ),
+    ]
     parameters: Parameters | None = None
 
 
 class LabelledTurn(BaseModel):
     """A turn with its emotion."""
 
+    dialogue_id: str | None = Field(
+        default=None, description="Its dialogue, for a text of several; rows are in the order of the text."
+    )
     speaker: str
     text: str
+    start: float | None = Field(default=None, description="Seconds, where the text has times.")
+    end: float | None = Field(default=None, description="Seconds, where the text has times.")
     label: str = Field(description="The most probable emotion.")
     score: float = Field(ge=0, le=1, description="Its probability.")
     scores: dict[str, float] = Field(description="Probabilities by emotion, from the highest down.")
@@ -118,7 +158,7 @@ def create_api(predictor: Predictor, limits: Limits) -> FastAPI:
         for status, description in {
             400: "The body is not JSON.",
             413: too_large,
-            422: "The body is not such a dialogue; the reason names the field.",
+            422: "The body is no such dialogue; the reason names the field, or the line of a text.",
             503: "Too many requests at a time, or no answer in time. Try again.",
         }.items()
     }
@@ -140,13 +180,27 @@ def create_api(predictor: Predictor, limits: Limits) -> FastAPI:
         summary="The emotion of every turn",
         responses=refusals,
         dependencies=[Depends(refuse_large)],
+        response_model_exclude_none=True,
     )
     async def emotions(request: EmotionsRequest) -> list[LabelledTurn]:
         parameters = request.parameters or Parameters()
         history = as_history(parameters.history)
-        turns = [{"speaker": turn.speaker, "text": turn.text} for turn in request.inputs]
-        rows = await batcher.predict(turns, history) if turns else []
-        return [LabelledTurn(**{**row, **highest_first(row, parameters.top_k)}) for row in rows]
+        if isinstance(request.inputs, str):
+            room = limits.turns - sum(max(1, len(texts)) for texts in history.values())
+            found = await asyncio.to_thread(_read, request.inputs, room, limits)
+        else:
+            turns = [{"speaker": turn.speaker, "text": turn.text} for turn in request.inputs]
+            found = [Conversation("0", turns)] if turns else []
+        dialogues = [conversation.turns for conversation in found]
+        answers = await batcher.predict(dialogues, history) if dialogues else []
+        return [
+            LabelledTurn(
+                **{**row, **highest_first(row, parameters.top_k)},
+                dialogue_id=conversation.dialogue_id if len(found) > 1 else None,
+            )
+            for conversation, rows in zip(found, answers, strict=True)
+            for row in rows
+        ]
 
     @app.get(HEALTH, summary="What is running", responses={503: refusals[503]})
     async def health() -> Health:
@@ -172,6 +226,39 @@ def create_api(predictor: Predictor, limits: Limits) -> FastAPI:
     return app
 
 
+def _read(text: str, room: int, limits: Limits) -> list[Conversation]:
+    """Read a text, and keep the bounds on turns, names and utterances.
+
+    Args:
+        text: The text of a request.
+        room: How many turns it may have.
+        limits: For the reason of a refusal.
+
+    Raises:
+        HTTPException: with the reader's reason, or the bound.
+    """
+    try:
+        found = read_text(text, "inputs").conversations
+    except EmoNetError as error:
+        raise HTTPException(422, _printable(str(error))) from error
+    size = sum(len(conversation.turns) for conversation in found)
+    if size > room:
+        reason = f"{size + limits.turns - room} turns, history included; the limit is {limits.turns}."
+        raise HTTPException(413, f"{reason} Send the dialogue in parts.")
+    for conversation in found:
+        for index, turn in enumerate(conversation.turns):
+            for field, most in (("speaker", MAX_NAME), ("text", MAX_TEXT)):
+                if len(turn[field]) > most:
+                    location = f"inputs, dialogue {conversation.dialogue_id[:80]}, turn {index}, {field}"
+                    reason = f"{location}: {len(turn[field])} characters; the limit is {most}."
+                    raise HTTPException(422, _printable(reason))
+    return found
+
+
+def _printable(reason: str) -> str:
+    return reason.encode("utf-8", "replace").decode()
+
+
 def _counts(body: Any) -> tuple[int, int]:
     """Count a body's turns, history included, and the fields of its largest object."""
     if not isinstance(body, dict):
@@ -194,6 +281,8 @@ def _reasons(error: RequestValidationError) -> str:
     reasons = []
     for problem in problems[:5]:
         field = ".".join(str(part) for part in problem["loc"] if part != "body")
+        for form in _FORMS.values():  # the form that was tried is no field
+            field = re.sub(rf"^inputs\.{form}\b", "inputs", field)
         reasons.append(f"{field}: {problem['msg']}" if field else problem["msg"])
     more = f" (and {len(problems) - 5} more)" if len(problems) > 5 else ""
-    return ("; ".join(reasons) + more).encode("utf-8", "replace").decode()
+    return _printable("; ".join(reasons) + more)

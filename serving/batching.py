@@ -13,9 +13,19 @@ TURNS_PER_BATCH = 512
 
 @dataclass
 class _Request:
-    turns: Turns
+    dialogues: Sequence[Turns]
     history: Mapping[str, Sequence[str]]
-    answer: "asyncio.Future[list[dict[str, Any]]]"
+    answer: "asyncio.Future[list[list[dict[str, Any]]]]"
+
+    @property
+    def size(self) -> int:
+        """Its turns, history included."""
+        return sum(map(len, self.dialogues)) + sum(map(len, self.history.values()))
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it has one dialogue; several are each other's history, in order."""
+        return len(self.dialogues) == 1
 
 
 class Batcher:
@@ -30,12 +40,18 @@ class Batcher:
         self._waiting: list[_Request] = []
         self._worker: asyncio.Task[None] | None = None
 
-    async def predict(self, turns: Turns, history: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
-        """Label the turns of a dialogue.
+    async def predict(
+        self, dialogues: Sequence[Turns], history: Mapping[str, Sequence[str]]
+    ) -> list[list[dict[str, Any]]]:
+        """Label the turns of a request's dialogues.
 
         A request whose caller is cancelled is dropped if its batch has not begun.
+
+        Args:
+            dialogues: At least one. Without `history`, several are each other's.
+            history: The utterances that the speakers of each said before.
         """
-        request = _Request(turns, history, asyncio.get_running_loop().create_future())
+        request = _Request(dialogues, history, asyncio.get_running_loop().create_future())
         self._waiting.append(request)
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work())
@@ -49,21 +65,27 @@ class Batcher:
         """Take the oldest requests that somebody waits for, up to the size of a batch."""
         batch: list[_Request] = []
         size = 0
-        while self._waiting and (not batch or size + _size(self._waiting[0]) <= TURNS_PER_BATCH):
+        while self._waiting and (not batch or self._fits(batch, size)):
             request = self._waiting.pop(0)
             if not request.answer.done():
                 batch.append(request)
-                size += _size(request)
+                size += request.size
         return batch
+
+    def _fits(self, batch: list[_Request], size: int) -> bool:
+        waiting = self._waiting[0]
+        return batch[0].is_single and waiting.is_single and size + waiting.size <= TURNS_PER_BATCH
 
     async def _answer(self, batch: list[_Request]) -> None:
         def stop_if_unwanted(what: str, done: int, whole: int) -> None:
             if all(request.answer.done() for request in batch):
                 raise Stopped
 
-        dialogues, histories = [request.turns for request in batch], [request.history for request in batch]
+        dialogues = [turns for request in batch for turns in request.dialogues]
+        histories = [request.history for request in batch for _ in request.dialogues]
+        in_time = None if not batch[0].is_single and not batch[0].history else histories
         try:
-            answers = await asyncio.to_thread(self.predictor.predict, dialogues, histories, stop_if_unwanted)
+            answers = await asyncio.to_thread(self.predictor.predict, dialogues, in_time, stop_if_unwanted)
         except Stopped:
             return
         except Exception as error:
@@ -73,10 +95,8 @@ class Batcher:
             elif not batch[0].answer.done():
                 batch[0].answer.set_exception(error)
             return
-        for request, rows in zip(batch, answers, strict=True):
+        rest = iter(answers)
+        for request in batch:
+            rows = [next(rest) for _ in request.dialogues]
             if not request.answer.done():
                 request.answer.set_result(rows)
-
-
-def _size(request: _Request) -> int:
-    return len(request.turns) + sum(map(len, request.history.values()))

@@ -8,6 +8,7 @@ import gradio as gr
 from gradio.blocks import Block
 
 from ...dialogue.reader import read_bytes
+from ...dialogue.reading import Reading
 from ...errors import DataFormatError, EmoNetError
 from ...inference.predict import Report
 from ..limits import Limits
@@ -17,7 +18,7 @@ from .downloads import DOWNLOADS, parcel
 from .explanation import explanation
 from .job import Job
 from .layout import Layout
-from .messages import RESULTS_GONE, alert, counts, note, progress
+from .messages import RESULTS_GONE, alert, counts, note, progress, reading_note
 from .profiles import profiles
 from .scripts import FOCUS_CHAT, SAVE_PARCEL
 from .timeline import MAX_ROWS, Rows, timeline
@@ -165,21 +166,23 @@ class Page:
     def _analyse(self, raw: bytes, name: str, request: gr.Request) -> Iterator[Updates]:
         """Label the turns of a script."""
 
-        def work(report: Report) -> Analysis:
-            dialogues = [(found.dialogue_id, found.turns) for found in read_bytes(raw, name).conversations]
+        def work(report: Report) -> tuple[Analysis, Reading]:
+            reading = read_bytes(raw, name)
+            dialogues = [(found.dialogue_id, found.turns) for found in reading.conversations]
             if sum(len(turns) for _, turns in dialogues) > self.limits.turns:
                 raise EmoNetError(
                     f"{name}: over {self.limits.turns} turns, which is the limit; cut it into parts."
                 )
             rows = self.predictor.predict([turns for _, turns in dialogues], report=report)
             labelled = [(key, turns) for (key, _), turns in zip(dialogues, rows, strict=True)]
-            return Analysis(self.predictor.labels, labelled)
+            return Analysis(self.predictor.labels, labelled), reading
 
-        analysis = yield from self._run(request, work, "Naming emotions", self.components.status)
-        if analysis is not None:
+        answer = yield from self._run(request, work, "Naming emotions", self.components.status)
+        if answer is not None:
+            analysis, reading = answer
             yield {
                 **self._show(analysis, 0),
-                self.components.status: note(counts(analysis)),
+                self.components.status: reading_note(reading),
                 self.components.session: None,
             }
 

@@ -65,7 +65,8 @@ class Layout:
         self.script = gr.Textbox(
             EXAMPLE,
             label="Paste a script",
-            info="One turn a line, as Name: text. JSONL, CSV and SRT subtitles are understood too.",
+            info="One turn a line, as Name: text. Subtitles, tables, JSON of recognisers and exports of "
+            "messengers are understood too.",
             lines=9,
             max_lines=16,
             elem_id="script",

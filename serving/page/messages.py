@@ -3,7 +3,7 @@
 from html import escape
 from typing import Any
 
-from ...dialogue.subtitles import UNKNOWN
+from ...dialogue.reading import UNKNOWN, Reading
 from .analysis import Analysis
 from .job import Job
 
@@ -35,11 +35,13 @@ def alert(text: str) -> str:
 
 
 def counts(analysis: Analysis) -> str:
-    """Count turns, speakers and dialogues, and turns without a speaker."""
-    turns, speakers, dialogues = len(analysis.turns), len(analysis.speakers()), len(analysis.dialogues)
-    parts = [f"{turns} turn{'s' if turns > 1 else ''}", f"{speakers} speaker{'s' if speakers > 1 else ''}"]
-    if dialogues > 1:
-        parts.append(f"{dialogues} dialogues")
-    unnamed = sum(turn["speaker"] == UNKNOWN for turn in analysis.turns)
-    hint = f" {unnamed} of them don't say who speaks: they stand under {UNKNOWN}." if unnamed else ""
-    return ", ".join(parts) + "." + hint
+    """Count the turns and speakers of a chat."""
+    turns, speakers = len(analysis.turns), len(analysis.speakers())
+    return f"{turns} turn{'s' * (turns > 1)}, {speakers} speaker{'s' * (speakers > 1)}."
+
+
+def reading_note(reading: Reading) -> str:
+    """Say what a script was read as, who speaks, and what was left out."""
+    unnamed = reading.speakers[UNKNOWN]
+    hint = f" Turns under {UNKNOWN} don't say who speaks: {unnamed}." if unnamed else ""
+    return note(f"{reading.summary()}.{hint}")

@@ -9,7 +9,10 @@ from pathlib import PurePosixPath
 
 from ...errors import EmoNetError
 
-ENDINGS = (".txt", ".srt", ".jsonl", ".json", ".csv", ".tsv")
+ENDINGS = (
+    *(".txt", ".md", ".srt", ".vtt", ".ass", ".ssa"),
+    *(".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".xlsx"),
+)
 
 
 def largest_upload(body: int) -> int:

@@ -40,6 +40,9 @@ def _check_against_the_schema(case: Any) -> None:
     response = case.call()
     too_much = response.status_code == 413  # bounds on turns and bytes are stated in words
     excluded = [checks.positive_data_acceptance, checks.negative_data_rejection] if too_much else []
+    text = isinstance(case.body, dict) and isinstance(case.body.get("inputs"), str)
+    if text and response.status_code == 422:  # which texts are conversations, too
+        excluded = [checks.positive_data_acceptance]
     case.validate_response(response, excluded_checks=excluded)
     assert b"Traceback" not in response.content
 
@@ -72,6 +75,40 @@ def test_a_dialogue_is_answered_as_by_the_pipeline() -> None:
     assert post(json={"inputs": []}).json() == []
 
 
+TEXT = "Ann: great we won\nBob: leave me alone"
+
+
+def labels(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    return [(row["speaker"], row["text"], row["label"]) for row in rows]
+
+
+def test_a_text_is_answered_as_its_turns() -> None:
+    turns = [TURN, {"speaker": "Bob", "text": "leave me alone"}]
+    rows = post(json={"inputs": TEXT, "parameters": {"top_k": 2, "history": {"Bob": ["i hate this"]}}}).json()
+    expected = post(json={"inputs": turns, "parameters": {"history": {"Bob": ["i hate this"]}}}).json()
+    assert labels(rows) == labels(expected)
+    assert [list(row) for row in rows] == [["speaker", "text", "label", "score", "scores"]] * 2
+    assert [len(row["scores"]) for row in rows] == [2, 2]
+    segments = {"segments": [{"start": 0.5, "end": 1, "text": " no", "speaker": "A"}]}
+    [row] = post(json={"inputs": json.dumps(segments)}).json()
+    assert (row["speaker"], row["text"], row["start"], row["end"]) == ("A", "no", 0.5, 1.0)
+
+
+def test_a_text_of_several_dialogues_is_one_list_in_order_of_time() -> None:
+    rows = post(json={"inputs": f"{TEXT}\n\n{TEXT}\nCat: no"}).json()
+    assert [row["dialogue_id"] for row in rows] == ["0", "0", "1", "1", "1"]
+    turns = [TURN, {"speaker": "Bob", "text": "leave me alone"}]
+    expected = tiny_predictor().predict([turns, [*turns, {"speaker": "Cat", "text": "no"}]])
+    for row, other in zip(rows, [row for found in expected for row in found], strict=True):
+        assert row["text"] == other["text"] and row["scores"] == pytest.approx(other["scores"], abs=1e-5)
+
+
+def test_the_schema_has_both_forms_of_input() -> None:
+    schemas = create_api(tiny_predictor(), LIMITS).openapi()["components"]["schemas"]
+    forms = schemas["EmotionsRequest"]["properties"]["inputs"]["oneOf"]
+    assert [form["type"] for form in forms] == ["array", "string"]
+
+
 @pytest.mark.parametrize(
     ("body", "status", "reason"),
     [
@@ -97,8 +134,23 @@ def test_a_dialogue_is_answered_as_by_the_pipeline() -> None:
             "51 turns",
         ),
         (b" " * 20_001, 413, "20000 bytes"),
+        (b'{"inputs": ""}', 422, "inputs: an empty dialogue"),
+        (b'{"inputs": "[{\\"a\\": 1}, {]"}', 422, "inputs, line 1, column 13: not JSON"),
+        (b'{"inputs": "{\\"title\\": 1}"}', 422, "its fields are title"),
+        (b'{"inputs": "Ann: \\ud800"}', 422, "inputs"),
+        (json.dumps({"inputs": "Ann: hi\n" * 51}).encode(), 413, "51 turns"),
+        (
+            json.dumps({"inputs": "Ann: a", "parameters": {"history": {"Ann": ["a"] * 50}}}).encode(),
+            413,
+            "51 turns",
+        ),
+        (
+            json.dumps({"inputs": json.dumps([{"speaker": "A" * 201, "text": ""}])}).encode(),
+            422,
+            "speaker: 201",
+        ),
     ],
-    ids=range(18),
+    ids=range(25),
 )
 def test_a_wrong_request_gets_a_reason(body: bytes, status: int, reason: str) -> None:
     response = post(content=body)

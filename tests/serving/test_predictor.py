@@ -87,13 +87,13 @@ def test_a_request_is_answered_in_a_batch_as_alone() -> None:
 
     async def ask() -> list[Any]:
         batcher = Batcher(predictor)
-        return await asyncio.gather(*(batcher.predict(TURNS, history) for history in histories))
+        return await asyncio.gather(*(batcher.predict([TURNS], history) for history in histories))
 
     answers = asyncio.run(ask())
     assert sum(batches) == 40 and len(batches) < 10, "they share batches"
     assert max(batches) * len(TURNS) <= TURNS_PER_BATCH
     for history, rows in zip(histories, answers, strict=True):
-        assert [row["scores"] for row in rows] == scores(predict([TURNS], [history])[0])
+        assert [row["scores"] for row in rows[0]] == scores(predict([TURNS], [history])[0])
 
 
 def test_a_faulty_request_does_not_spoil_its_batch() -> None:
@@ -102,12 +102,12 @@ def test_a_faulty_request_does_not_spoil_its_batch() -> None:
     async def ask() -> list[Any]:
         batcher = Batcher(predictor)
         requests = [
-            batcher.predict(turns, {}) for turns in (SHORT, [{"speaker": "Ann"}], TURNS)
+            batcher.predict([turns], {}) for turns in (SHORT, [{"speaker": "Ann"}], TURNS)
         ]  # the second has no text
         return await asyncio.gather(*requests, return_exceptions=True)
 
     good, bad, other = asyncio.run(ask())
-    assert len(good) == 2 and len(other) == 6 and isinstance(bad, ValueError)
+    assert len(good[0]) == 2 and len(other[0]) == 6 and isinstance(bad, ValueError)
 
 
 def test_a_request_that_was_given_up_blocks_nobody() -> None:
@@ -115,10 +115,10 @@ def test_a_request_that_was_given_up_blocks_nobody() -> None:
 
     async def ask() -> list[Any]:
         batcher = Batcher(predictor)
-        long = asyncio.create_task(batcher.predict(TURNS * 200, {}))
+        long = asyncio.create_task(batcher.predict([TURNS * 200], {}))
         while not predictor._use.locked():
             await asyncio.sleep(0)
         long.cancel()
-        return await batcher.predict(SHORT, {})
+        return await batcher.predict([SHORT], {})
 
-    assert len(asyncio.run(ask())) == 2
+    assert len(asyncio.run(ask())[0]) == 2

@@ -46,15 +46,23 @@ def test_a_script_is_shown_whole(page: Page) -> None:
     results = analyse(page, SCRIPT + "\n\nZed: no")
     [(_, turns), _] = results["analysis"].dialogues
     assert [(turn["speaker"], turn["text"]) for turn in turns] == LINES
-    assert "7 turns, 4 speakers, 2 dialogues" in results["status"]
+    assert "script: 7 turns, 2 dialogues, 4 speakers: Ann 3, Bob 2, Cat 1, Zed 1." in results["status"]
     assert results["turns"].count('class="emo-turn"') == 6
+
+
+def test_what_was_left_out_is_shown(page: Page) -> None:
+    messages = [{"role": "system", "content": "be kind"}, {"role": "user", "content": "great we won"}]
+    results = analyse(page, json.dumps({"messages": messages}))
+    assert "chat messages: 1 turn, 1 speaker: user 1; 1 system message left out." in results["status"]
+    refused = analyse(page, json.dumps({"title": "T"}))
+    assert "its fields are title" in refused["status"] and 'role="alert"' in refused["status"]
 
 
 def test_an_upload_is_read_by_its_ending(page: Page) -> None:
     raw = b"1\n00:00:01,000 --> 00:00:02,000\nhello\n"
     sent = event(name="C:\\films\\film.srt", size=len(raw), content=base64.b64encode(raw).decode())
     results = last(page, page._analyse_file(sent, VISITOR))
-    assert "1 of them don&#x27;t say who speaks" in results["status"]
+    assert "Turns under #UNKNOWN# don&#x27;t say who speaks: 1." in results["status"]
 
 
 @pytest.mark.parametrize(

@@ -204,6 +204,6 @@ def _whole(value: Any) -> int | None:
     """The whole number that a cell is (`3`, `3.0`, `"3"`); None for another value."""
     if isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d{1,18}([.,]0*)?\s*", value):
         return int(re.split("[.,]", value)[0])
-    if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
-        return int(value) if value == int(value) else None
-    return None
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+        return None
+    return math.floor(value) if value == math.floor(value) else None

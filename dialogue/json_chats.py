@@ -172,7 +172,7 @@ def _teams(item: Object) -> Message:
     body, sender = item["body"], item.get("from")
     text = body.get("content")
     if isinstance(text, str) and str(body.get("contentType", "html")).lower() == "html":
-        text = html.unescape(_TAG.sub("", _BLOCK.sub("\n", text)))
+        text = html.unescape(_TAG.sub("", _BLOCK.sub("\n", text))).strip()
     if isinstance(sender, Mapping):
         sender = next((sender[key] for key in ("user", "application", "device") if sender.get(key)), None)
     return sender, text if not isinstance(text, str) or text.strip() else None

@@ -1,7 +1,7 @@
 """Read conversations in JSON: our own turns and those of other programs."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..errors import DataFormatError, EmoNetError
@@ -10,7 +10,7 @@ from ..files.text import json_lines
 from ..files.text import parse_json as parse_document
 from .frames import fields_of
 from .json_chats import take_chat, take_messages
-from .json_transcripts import take_segments, take_transcript
+from .json_transcripts import take_transcript
 from .json_turns import JsonTurns, Object, has
 from .reading import Conversation, Reading
 from .rows import collect_dialogues, parse_turn
@@ -121,7 +121,7 @@ def _lists(document: list[list[Any]], name: str) -> Reading:
     return Reading(turns.form, conversations, notes)
 
 
-def _objects(rows: list[tuple[int, Object]], name: str, unit: str) -> Reading:
+def _objects(rows: Sequence[tuple[int, Object]], name: str, unit: str) -> Reading:
     """Read a list of objects, or one: turns, dialogues, messages or whole transcripts."""
     if not rows:
         return Reading("JSON", [])
@@ -131,8 +131,7 @@ def _objects(rows: list[tuple[int, Object]], name: str, unit: str) -> Reading:
         return _own(rows, name, unit)
     if len(objects) > 1 or not _is_turn(first):
         if _are_segments(objects):
-            turns.begin("whisperX JSON" if "speaker" in first else "Whisper JSON")
-            take_segments(objects, turns)
+            take_transcript({"segments": objects}, turns)
             return turns.reading()
         if unit != "row" and take_messages(objects, turns):
             return turns.reading()
@@ -231,7 +230,7 @@ def _label_studio(document: Object, turns: JsonTurns) -> bool:
     return True
 
 
-def _unknown(rows: list[tuple[int, Object]], turns: JsonTurns, unit: str) -> Reading:
+def _unknown(rows: Sequence[tuple[int, Object]], turns: JsonTurns, unit: str) -> Reading:
     """Read the lists that have a speaker and a text in their items, of whatever program.
 
     Raises:
@@ -243,10 +242,10 @@ def _unknown(rows: list[tuple[int, Object]], turns: JsonTurns, unit: str) -> Rea
         fields = {**fields_of(objects[0], turns.name), "speaker": guess[0], "text": guess[1]}
         fields.pop("emotion", None)
         renamed = [(n, {own: row[key] for own, key in fields.items() if key in row}) for n, row in rows]
-        found = _own(renamed, turns.name, unit)
+        reading = _own(renamed, turns.name, unit)
         _tell_guess("the list", objects, turns)
-        found.notes += turns.notes
-        return found
+        reading.notes += turns.notes
+        return reading
     for number, item in rows:
         found = list(_lists_of_turns(item))
         if len(found) > 1 and len(found) == len(item):  # dialogues by their ids

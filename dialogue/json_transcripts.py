@@ -14,10 +14,14 @@ def take_transcript(document: Object, turns: JsonTurns) -> bool:
     Raises:
         DataFormatError: naming the segment and its field.
     """
-    return any(take(document, turns) for take in _FORMS)
+    if not any(take(document, turns) for take in _FORMS):
+        return False
+    for turn in turns.conversations[-1].turns:
+        turn["text"] = turn["text"].strip()  # recognisers begin a segment with a blank
+    return True
 
 
-def take_segments(segments: Any, turns: JsonTurns, name: str = "segment") -> None:
+def _take_segments(segments: Any, turns: JsonTurns, name: str = "segment") -> None:
     """Add segments of the Whisper family, each of them a turn.
 
     A segment without a speaker whose words have some is divided where they change.
@@ -41,7 +45,7 @@ def _whisper(document: Object, turns: JsonTurns) -> bool:
     segments = document.get("segments")
     if isinstance(segments, list) and segments:
         turns.begin(_whisper_form(document, segments))
-        take_segments(segments, turns)
+        _take_segments(segments, turns)
     elif isinstance(document.get("word_segments"), list):
         turns.begin("whisperX JSON")
         words = turns.objects(document["word_segments"], "word")
@@ -77,7 +81,7 @@ def _chunks(document: Object, turns: JsonTurns) -> bool:
         if not _all_have(items, "text") or not any(has(items[0], one) for one in _TIME_FIELDS):
             continue
         turns.begin(form)
-        take_segments(items, turns, "chunk")
+        _take_segments(items, turns, "chunk")
         return True
     return False
 

@@ -85,7 +85,7 @@ class JsonTurns:
 
         Args:
             speaker: A name, a number, an object with a name, or None for an unknown one.
-            text: The text; blanks around it are removed.
+            text: The text, which is kept as it is.
             location: Where the turn stands, as `segment 3`.
             start: Seconds, or None.
             end: Seconds, or None.
@@ -95,7 +95,7 @@ class JsonTurns:
         """
         if not isinstance(text, str):
             raise self.wrong(location, "text", text, "a string")
-        turn: dict[str, Any] = {"speaker": self.speaker(speaker, location), "text": text.strip()}
+        turn: dict[str, Any] = {"speaker": self.speaker(speaker, location), "text": text}
         turn.update({key: time for key, time in (("start", start), ("end", end)) if time is not None})
         self.conversations[-1].turns.append(turn)
 

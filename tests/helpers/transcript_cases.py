@@ -166,13 +166,16 @@ TRANSCRIPTS = [
     TranscriptCase(
         "whisperx-json",
         "call.json",
-        '{"segments": [{"start": 0.0, "end": 1.0, "text": " We won!", "speaker": "SPEAKER_00"}, {"start": 1.0, "end": 2.0, "text": " Great.", "speaker": "SPEAKER_01"}], "language": "en"}',
+        '{"segments": [{"start": 0.0, "end": 1.0, "text": " We won!", "speaker": "SPEAKER_00"}, '
+        '{"start": 1.0, "end": 2.0, "text": " Great.", "speaker": "SPEAKER_01"}], "language": "en"}',
         [("SPEAKER_00", "We won!"), ("SPEAKER_01", "Great.")],
     ),
     TranscriptCase(
         "openai-messages",
         "chat.json",
-        '{"messages": [{"role": "system", "content": "You are kind."}, {"role": "user", "content": "We won!"}, {"role": "assistant", "content": "Great."}]}',
+        '{"messages": [{"role": "system", "content": "You are kind."}, '
+        '{"role": "user", "content": "We won!"}, '
+        '{"role": "assistant", "content": "Great."}]}',
         [("user", "We won!"), ("assistant", "Great.")],
     ),
     TranscriptCase(

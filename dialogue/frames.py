@@ -206,4 +206,4 @@ def _whole(value: Any) -> int | None:
         return int(re.split("[.,]", value)[0])
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
         return None
-    return math.floor(value) if value == math.floor(value) else None
+    return math.floor(float(value)) if float(value).is_integer() else None

@@ -1,7 +1,7 @@
 """Read the JSON of speech recognisers: segments, utterances, words with speakers."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from .json_turns import JsonTurns, Object, Piece, has, join_words, merge_words, seconds
 
@@ -363,7 +363,8 @@ def _word_list(document: Object, turns: JsonTurns) -> bool:
             Piece(
                 token.get("speaker"),
                 _text(token["text"]),
-                *(seconds(token.get(key), _MILLI) for key in _SONIOX),
+                seconds(token.get("start_ms"), _MILLI),
+                seconds(token.get("end_ms"), _MILLI),
             )
             for token in tokens
             if token.get("translation_status") != "translation"
@@ -373,7 +374,6 @@ def _word_list(document: Object, turns: JsonTurns) -> bool:
     return False
 
 
-_SONIOX = ("start_ms", "end_ms")
 _TIME_FIELDS = ("timestamp", "timestamps", "offsets", "start")
 _FORMS = (
     *(_assembly, _deepgram, _aws, _azure, _teams, _google, _rev, _word_list),
@@ -381,7 +381,7 @@ _FORMS = (
 )
 
 
-def _all_have(items: Any, *keys: str) -> bool:
+def _all_have(items: Any, *keys: str) -> TypeGuard[list[Object]]:
     """Whether `items` is a list of objects, at least one, that all have the keys."""
     return (
         isinstance(items, list)

@@ -230,7 +230,7 @@ def seconds(value: Any, unit: float = 1.0) -> float | None:
 
 def oldest_first(items: list[Object], time: Callable[[Object], Any], turns: JsonTurns) -> list[Object]:
     """Reverse messages that stand newest first; others keep their order."""
-    times = [value for value in map(time, items) if isinstance(value, str | int | float)]
+    times: list[Any] = [value for value in map(time, items) if isinstance(value, str | int | float)]
     kinds = {isinstance(value, str) for value in times}
     if len(kinds) != 1 or len(times) < len(items) or times[0] == times[-1]:
         return items

@@ -137,7 +137,7 @@ def test_all_input_forms_read_the_same(name: str, raw: str) -> None:
     ("name", "raw", "message"),
     [
         ("stdin", b"", "an empty dialogue"),
-        ("x.txt", b"Ann: hi\nno speaker here\n", "x.txt, line 2: no `Name: text`"),
+        ("x.txt", b"no speaker here\nAnn: hi\n", "x.txt, line 1: 'no speaker here' stands before the first"),
         ("x.jsonl", b'{"speaker": "Ann", "text": "a"}\n{oops', "x.jsonl, line 2: not JSON"),
         ("x.jsonl", b'{"speaker": "Ann"}', "line 1: no 'text'"),
         ("x.jsonl", b'{"text": "a"}', "line 1: no 'speaker'"),

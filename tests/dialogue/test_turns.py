@@ -63,7 +63,7 @@ def test_several_dialogues_are_not_one() -> None:
         ([{"speaker": "Ann"}], ValueError, "Turn 0 has no text"),
         ([{"speaker": "Ann", "text": None}], ValueError, "Turn 0 has no text"),
         ([{"speaker": [], "text": "hi"}], ValueError, "Turn 0 has no speaker"),
-        ("Ann: hi\nno speaker here", ValueError, "line 2"),
+        ("no speaker here\nAnn: hi", ValueError, "line 1"),
     ],
 )
 def test_wrong_dialogues_are_named(wrong: Any, error: type[Exception], message: str) -> None:

@@ -1,0 +1,154 @@
+"""Split plain text into lines and tell what each of them is."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from .heads import Head, parse_head, undress
+from .stamps import is_stamp
+
+# A byte order mark within a line is the seam of two files of which one ended without a
+# line break.
+_LINE_END = re.compile(r"\r*\n|\r|(?<=[^\n\r])\ufeff(?=[^\n\r:：]{1,80}[:：])")
+_NUMBERED = re.compile(r"(\d{1,5})(?:[:.)]?\s+|[:.)]?$)")
+_SECTION = re.compile(
+    r"#{1,6}\s+\S.*"
+    r"|(?:scene|act|chapter|part|session|episode|dialogue|conversation|call|szene|akt|kapitel|teil|gespräch"
+    r"|acte|scène|chapitre|escena|acto|capítulo|scena|atto|capitolo|第)\s*(?:\d{1,4}|[ivxlc]{1,6}|[一二三四五六七八九十]+)"
+    r"\b[场幕章回]?[ \t]*(?:[:.,–—-].{0,80})?"
+    r"|(?:int|ext|est|int\.?/ext|i/e)[. ]+\S.{0,100}",
+    re.IGNORECASE,
+)
+_FURNITURE = re.compile(
+    r"transcribed (?:by|with)\b.{0,120}|page \d+(?: of \d+)?|recording (?:started|stopped)\.?"
+    r"|\(?continued\)?:?"
+    r"|fade (?:in|out)[:.]?|fade to black[:.]?|(?:smash |match )?cut to(?: black)?[:.]?|dissolve to:?"
+    r"|\(?(?:the )?end(?: of (?:transcript|recording|interview|audio))?\)?\.?"
+    r"|by (?:mr|ms|mrs|dr)\. [a-z' -]{1,40}:"
+    r"|(?:(?:direct|cross|redirect|recross)[ -])?examination(?: by .{1,60})?",
+    re.IGNORECASE,
+)
+_SCREENPLAY = re.compile(r"(?:(?:INT|EXT|EST)[. /]|FADE (?:IN|OUT)|CUT TO|DISSOLVE TO)")
+_CLOSING = {"(": ")", "[": "]", "{": "}", "（": "）", "【": "】", "［": "］"}
+_LONGEST_DIRECTION = 400
+
+
+class Kind(Enum):
+    """What a line is when it is no head."""
+
+    TEXT = "text"
+    STAMP = "a stamp alone"
+    DIRECTION = "a stage direction"
+    RULE = "a line drawn between parts"
+    SECTION = "the title of a part"
+    FURNITURE = "a line of the program or the page"
+
+
+@dataclass(slots=True)
+class Line:
+    """A line that is not blank.
+
+    Attributes:
+        number: Its number in the file.
+        text: Its text without blanks at the ends.
+        after_blank: Whether a blank line stands before it.
+        kind: What it is, where it is no head.
+        head: The head it may have.
+        stamped: Whether it begins with a stamp, and what follows it.
+    """
+
+    number: int
+    text: str
+    after_blank: bool
+    kind: Kind
+    head: Head | None
+    stamped: bool
+    rest: str
+
+
+def script_lines(text: str) -> list[Line]:
+    """Split a text into its lines, without blank ones.
+
+    Lines end at `\\n`, `\\r\\n` or `\\r`. Line numbers are cut where every line has one.
+    """
+    found: list[tuple[int, str, bool]] = []
+    blank = False
+    for number, raw in enumerate(_LINE_END.split(text), 1):
+        line = raw.strip("\ufeff \t\u00a0\u200e\u200f\x0b\x0c\x1c\x1d\x1e\x1f\x85\u3000").strip()
+        if line:
+            found.append((number, line, blank))
+        blank = not line
+    return [_line(number, line, blank) for number, line, blank in _without_numbers(found)]
+
+
+def _line(number: int, text: str, after_blank: bool) -> Line:
+    dress, rest = undress(text)
+    stamped = "s" in dress
+    kind = _kind(text, rest, stamped)
+    head = parse_head(text) if kind in (Kind.TEXT, Kind.SECTION) else None
+    if kind is Kind.DIRECTION and (label := parse_head(text)) and label.above:
+        kind, head = Kind.TEXT, label  # `[SPEAKER_00]`
+    if kind is Kind.SECTION and head is not None and not text.startswith("#"):
+        head = None
+    return Line(number, text, after_blank, kind, head, stamped, rest)
+
+
+def _kind(text: str, rest: str, stamped: bool) -> Kind:
+    if len(text) > _LONGEST_DIRECTION:
+        return Kind.TEXT
+    if is_stamp(text) or (stamped and not rest):
+        return Kind.STAMP
+    if text[0] in "-*_=~#–—" and len(text) >= 3 and len(set(text.replace(" ", ""))) == 1:
+        return Kind.RULE
+    if _SECTION.fullmatch(text):
+        return Kind.SECTION
+    if _FURNITURE.fullmatch(text):
+        return Kind.FURNITURE
+    if is_direction(rest):
+        return Kind.DIRECTION
+    return Kind.TEXT
+
+
+def is_direction(text: str) -> bool:
+    """Whether the whole text is in one pair of brackets, as `(laughs)`; or `*laughs*`."""
+    if not 2 < len(text) <= _LONGEST_DIRECTION:
+        return False
+    if text[0] in "♪♫":
+        return True
+    if text[0] == text[-1] == "*" and text[1].islower():
+        return "*" not in text[1:-1]
+    opening, closing = text[0], _CLOSING.get(text[0])
+    depth = 0
+    for index, character in enumerate(text):
+        depth += (character == opening) - (character == closing)
+        if not depth:
+            return closing is not None and index == len(text) - 1
+    return False
+
+
+def is_screenplay(lines: list[Line]) -> bool:
+    """Whether a line is one that only screenplays have, such as `INT. KITCHEN - DAY`."""
+    return any(_SCREENPLAY.match(line.text) for line in lines if line.kind is not Kind.TEXT)
+
+
+def _without_numbers(lines: list[tuple[int, str, bool]]) -> Iterator[tuple[int, str, bool]]:
+    """Cut line numbers, where all lines have one that counts up or begins anew."""
+    numbers, earlier = [], 0
+    for _, line, _ in lines:
+        match = _NUMBERED.match(line)
+        if not match or int(match[1]) not in (earlier + 1, 1):
+            yield from lines
+            return
+        earlier = int(match[1])
+        numbers.append(match.end())
+    rests = [line[end:].strip() for (_, line, _), end in zip(lines, numbers, strict=True)]
+    # `1: We won!` may as well be what speaker 1 says.
+    if len(lines) < 2 or not any(parse_head(rest) for rest in rests if rest):
+        yield from lines
+        return
+    blank = False
+    for (number, _, after_blank), rest in zip(lines, rests, strict=True):
+        if rest:
+            yield number, rest, blank or after_blank
+        blank = not rest

@@ -1,0 +1,61 @@
+"""Recognise time stamps at either end of a piece of text."""
+
+import re
+
+_BLANK = r"[ \t\u00a0\u2009\u202f]"
+_CLOCK = (
+    rf"\d{{1,3}}:\d{{2}}(?::\d{{2}})?(?:[.,:;]\d{{1,6}})?(?:{_BLANK}?[AaPp]\.?{_BLANK}?[Mm]\b\.?)?"
+    rf"|\d{{1,2}}{_BLANK}?[AaPp]\.?[Mm]\b\.?"
+)
+_SPAN = (
+    rf"\d{{1,3}}{_BLANK}?h{_BLANK}?\d{{1,2}}(?:{_BLANK}?m(?:in)?)?(?:{_BLANK}?\d{{1,2}}{_BLANK}?s)?"
+    rf"|\d{{1,3}}{_BLANK}?m(?:in)?{_BLANK}?\d{{1,2}}{_BLANK}?s"
+)
+_MONTH = r"(?:Jan|Feb|Mar|Apr|May|Mai|Jun|Jul|Aug|Sep|Okt|Oct|Nov|Dec|Dez)[a-zä]{0,6}\.?"
+_DATE = (
+    r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}"
+    rf"|{_MONTH} \d{{1,2}},? \d{{4}}|\d{{1,2}}\.? {_MONTH} \d{{4}}"
+)
+_ZONE = rf"(?:{_BLANK}?(?:Z|UTC|GMT|[+-]\d{{2}}:?\d{{2}}))?\b"
+_TIME = rf"(?:{_CLOCK}|{_SPAN})"
+_DAY_AND_TIME = rf"(?:{_DATE})(?:(?:T|,?{_BLANK}{{1,3}}(?:at{_BLANK})?|_){_TIME}{_ZONE})?"
+_MOMENT = rf"(?:{_DAY_AND_TIME}|{_TIME}(?:{_BLANK}(?:{_DATE}))?)"
+_TO = rf"{_BLANK}{{0,3}}(?:-->|->|→|[-–—~]){_BLANK}{{0,3}}"
+_STAMP = rf"(?<![\w:.,]){_MOMENT}(?:{_TO}{_MOMENT})?(?!\w)"
+# Seconds alone are a stamp in brackets only, and only with a fraction or a unit.
+_SECONDS = r"\d{1,6}(?:[.,]\d{1,3}s?|s)"
+_IN_BRACKETS = (
+    rf"[\[(<{{（【]{_BLANK}{{0,3}}(?:{_STAMP}|{_SECONDS}(?:{_TO}{_SECONDS})?){_BLANK}{{0,3}}[\])>}}）】]"
+)
+_ANY = rf"(?:{_IN_BRACKETS}|{_STAMP})"
+_LEADING = re.compile(rf"\s*{_ANY}(?:\s*[|,•·]|\s+[-–—](?=\s)|:(?=\s))?\s*")
+_LEADING_IN_BRACKETS = re.compile(rf"\s*{_IN_BRACKETS}\s*")
+_TRAILING = re.compile(rf"(?:\s*[|,@•·]|\s+[-–—](?=\s)|\s+at(?=\s))?\s*{_ANY}\s*$")
+_WHOLE = re.compile(rf"\s*{_ANY}\s*")
+_INSIDE = re.compile(rf"\s*{_IN_BRACKETS}\s*")
+_LONGEST = 70  # characters of a stamp with its separators
+
+
+def without_leading_stamp(text: str, brackets_only: bool = False) -> str | None:
+    """Cut the stamp at the start (`[00:01:02] Anna`); None where there is none."""
+    match = (_LEADING_IN_BRACKETS if brackets_only else _LEADING).match(text, 0, _LONGEST)
+    return text[match.end() :] if match else None
+
+
+def without_trailing_stamp(text: str) -> str | None:
+    """Cut the stamp at the end (`Anna (00:01)`); None where there is none."""
+    if not any(character.isdigit() for character in text[-_LONGEST:]):
+        return None
+    match = _TRAILING.search(text, max(0, len(text) - _LONGEST))
+    return text[: match.start()] if match else None
+
+
+def is_stamp(text: str) -> bool:
+    """Whether the text is a stamp and nothing else."""
+    return len(text) <= _LONGEST and _WHOLE.fullmatch(text) is not None
+
+
+def around_stamp(text: str) -> tuple[str, str] | None:
+    """Split at the first stamp in brackets (`Anna [0:03] We won!`); None without one."""
+    match = _INSIDE.search(text)
+    return (text[: match.start()], text[match.end() :]) if match else None

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 from ..files.text import short
 from .heads import STAMPED, Head
@@ -39,91 +40,108 @@ def read(text: str, name: str) -> Reading:
     lines = script_lines(text)
     if not lines:
         return Reading("script", [])
-    return _assemble(lines, find_heads(lines, name), name)
+    plan = find_heads(lines, name)
+    _check_beginning(lines, plan, name)
+    return _reading(_Assembler(lines, plan, name))
 
 
 # -- turns and dialogues
 
 
-def _assemble(lines: list[Line], plan: Plan, name: str) -> Reading:
-    """Put the turns together, and say what was left out."""
-    first = min(plan.heads)
-    _check_beginning(lines, plan, first, name)
-    resolve = _brackets_resolver(plan.heads.values())
-    counts: Counter[str] = Counter()
-    sections: list[list[list[dict[str, str]]]] = []
-    directions: list[str] = []  # of the turn at hand
-    loose: Line | None = None  # a line without a name behind a blank line
-    gap, previous = "section", -1
+@dataclass
+class _Turn:
+    speaker: str
+    texts: list[str]
+    directions: list[str] = field(default_factory=list)  # stage directions behind it
 
-    def end_turn() -> None:
-        if directions and not sections[-1][-1][-1]["text"]:
-            sections[-1][-1][-1]["text"] = " ".join(directions)
-        else:
-            counts["direction"] += len(directions)
-        directions.clear()
 
-    for index, line in enumerate(lines):
-        if index < first or index in plan.action:
-            counts["before" if index < first else "action"] += line.kind is not Kind.STAMP
-            continue
-        if line.after_blank and gap == "":
-            gap = "blank"
-        if index in plan.heads:
-            if sections:
-                end_turn()
-            head = plan.heads[index]
-            speaker, text = resolve(head)
-            turn = {"speaker": speaker, "text": text}
-            if gap == "section":
-                sections.append([[turn]])
-            elif gap == "blank":
-                sections[-1].append([turn])
+class _Assembler:
+    """Puts lines together to turns, and turns to dialogues.
+
+    Attributes:
+        sections: Parts between headings, each a list of parts between blank lines.
+        counts: How many lines were left out or joined, by reason.
+        loose: The first line without a name that follows a blank line.
+    """
+
+    def __init__(self, lines: list[Line], plan: Plan, name: str):
+        self.lines, self.plan, self.name = lines, plan, name
+        self.sections: list[list[list[_Turn]]] = []
+        self.counts: Counter[str] = Counter()
+        self.loose: Line | None = None
+        self._parting = "heading"  # what stands between the last turn and this line
+        self._head = next(iter(plan.heads.values()))
+        resolve = _brackets_resolver(plan.heads.values())
+        first = min(plan.heads)
+        for index, line in enumerate(lines):
+            if line.after_blank and not self._parting:
+                self._parting = "blank"
+            if index in plan.heads:
+                self._head = plan.heads[index]
+                speaker, text = resolve(self._head)
+                self._add_turn(_Turn(speaker, [text] if text else []))
+            elif line.kind in (Kind.RULE, Kind.SECTION):
+                self.counts["heading"] += 1
+                self._parting = "heading"
+            elif line.kind is Kind.STAMP:  # not the end of a dialogue, with blank lines or without
+                self._parting = self._parting if self._parting == "heading" else "stamp"
+            elif index < first or index in plan.action:
+                self.counts["action" if index in plan.action else "before"] += 1
+            elif line.kind is Kind.FURNITURE:
+                self.counts["furniture"] += 1
+            elif line.kind is Kind.DIRECTION:
+                self.sections[-1][-1][-1].directions.append(line.text)
             else:
-                sections[-1][-1].append(turn)
-            gap, previous = "", index
-        elif line.kind in (Kind.RULE, Kind.SECTION):
-            counts["section"] += 1
-            gap = "section"
-        elif line.kind is Kind.FURNITURE:
-            counts["furniture"] += 1
-        elif line.kind is Kind.STAMP:
-            gap = "stamp" if gap != "section" else gap
-        elif line.kind is Kind.DIRECTION:
-            directions.append(line.text)
-        else:
-            if gap == "section" or (line.stamped and STAMPED in plan.heads[previous].dress):
-                raise unclear(
-                    name,
-                    line,
-                    "names no speaker",
-                    "it belongs to the turn before",
-                    "somebody else speaks",
-                    f"write `{plan.heads[previous].name}: …` or `{UNKNOWN}: …`",
-                )
-            if gap == "blank" and sections[-1][-1][-1]["text"]:
-                loose = loose or line
-            gap = "" if gap == "blank" else gap
-            turn = sections[-1][-1][-1]
-            counts["continued"] += bool(turn["text"])
-            turn["text"] = f"{turn['text']} {line.text}".strip()
-    end_turn()
-    return _reading(lines, plan, sections, counts, loose, name)
+                self._continue(line)
+        self._settle_directions()
+
+    def _add_turn(self, turn: _Turn) -> None:
+        if self._parting == "heading":
+            self.sections.append([[]])
+        elif self._parting == "blank":
+            self.sections[-1].append([])
+        self.sections[-1][-1].append(turn)
+        self._parting = ""
+
+    def _continue(self, line: Line) -> None:
+        """Join a line without a name to the turn before."""
+        if self._parting == "heading" or (line.stamped and STAMPED in self._head.dress):
+            raise unclear(
+                self.name,
+                line,
+                "names no speaker",
+                "it belongs to the turn before",
+                "somebody else speaks",
+                f"write `{self._head.name}: …` or `{UNKNOWN}: …`, or put what nobody says in brackets",
+            )
+        turn = self.sections[-1][-1][-1]
+        if self._parting == "blank":
+            self.loose = self.loose or (line if turn.texts else None)
+            self._parting = ""
+        self.counts["continued"] += bool(turn.texts)
+        turn.texts.append(line.text)
+
+    def _settle_directions(self) -> None:
+        """Leave stage directions out, except where they are all of a turn."""
+        for turn in (turn for section in self.sections for part in section for turn in part):
+            if turn.texts:
+                self.counts["direction"] += len(turn.directions)
+            else:
+                turn.texts = turn.directions
 
 
-def _check_beginning(lines: list[Line], plan: Plan, first: int, name: str) -> None:
+def _check_beginning(lines: list[Line], plan: Plan, name: str) -> None:
     """Refuse a text that begins with something that may be a turn, and is no title."""
+    first = min(plan.heads)
+    gaps = [
+        index for index in range(1, first + 1) if lines[index].after_blank or lines[index].kind is Kind.STAMP
+    ]
     for index, line in enumerate(lines[:first]):
-        if line.kind is not Kind.TEXT or (line.head is not None and is_note(line.head.name)):
+        if line.kind is not Kind.TEXT or index in plan.action:
             continue
-        below = lines[index + 1]
         before_colon = re.split("[:：]", line.text[:100])[0]
         title = (line.text[-1] not in ".!?…,;。！？" and len(line.text) <= 100) or "otter.ai" in line.text
-        apart = any(
-            lines[later].after_blank or lines[later].kind is Kind.STAMP
-            for later in range(index + 1, first + 1)
-        )
-        if is_note(before_colon) or (title and (apart or below.kind is Kind.STAMP)):
+        if is_note(before_colon) or (title and gaps and gaps[-1] > index):
             continue
         raise unclear(
             name,
@@ -154,21 +172,25 @@ def _brackets_resolver(heads: Iterable[Head]) -> Callable[[Head], tuple[str, str
     return resolve
 
 
-def _reading(
-    lines: list[Line],
-    plan: Plan,
-    sections: list[list[list[dict[str, str]]]],
-    counts: Counter[str],
-    loose: Line | None,
-    name: str,
-) -> Reading:
+_NOTES = {
+    "continued": ("line without a name joined to its turn", "lines without a name joined to their turns"),
+    "direction": ("stage direction left out", "stage directions left out"),
+    "heading": ("heading left out", "headings left out"),
+    "before": ("line before the first speaker left out", "lines before the first speaker left out"),
+    "action": ("line of action left out", "lines of action left out"),
+    "furniture": ("line of the program left out", "lines of the program left out"),
+}
+
+
+def _reading(found: _Assembler) -> Reading:
     """Part the dialogues, and write the notes."""
-    parted = any(len(part) > 1 for section in sections for part in section)
-    several = any(len(section) > 1 for section in sections)
-    if parted and several and loose is not None:
+    sections = found.sections
+    spaced = any(len(section) > 1 for section in sections)
+    parted = spaced and any(len(part) > 1 for section in sections for part in section)
+    if parted and found.loose is not None:
         raise unclear(
-            name,
-            loose,
+            found.name,
+            found.loose,
             "follows a blank line and names no speaker",
             "it belongs to the turn before",
             "it begins a dialogue",
@@ -176,27 +198,13 @@ def _reading(
         )
     if not parted:
         sections = [[[turn for part in section for turn in part]] for section in sections]
-    dialogues = [part for section in sections for part in section]
-    notes = ["blank lines are double spacing"] if several and not parted else []
-    notes += [
-        f"{count} {what if count == 1 else several_of}"
-        for key, what, several_of in (
-            (
-                "continued",
-                "line without a name joined to its turn",
-                "lines without a name joined to their turns",
-            ),
-            ("direction", "stage direction left out", "stage directions left out"),
-            ("section", "heading left out", "headings left out"),
-            ("before", "line before the first speaker left out", "lines before the first speaker left out"),
-            ("action", "line of action left out", "lines of action left out"),
-            ("furniture", "line of the program left out", "lines of the program left out"),
-        )
-        if (count := counts[key])
+    conversations = [
+        Conversation(str(index), [{"speaker": turn.speaker, "text": " ".join(turn.texts)} for turn in part])
+        for index, part in enumerate(part for section in sections for part in section)
     ]
-    notes += [
-        f"line {lines[index].number} ({short(lines[index].text)}) read as text" for index in plan.joined
-    ]
-    return Reading(
-        plan.form, [Conversation(str(index), turns) for index, turns in enumerate(dialogues)], notes
-    )
+    notes = ["blank lines are double spacing"] if spaced and not parted else []
+    counts = ((found.counts[reason], words) for reason, words in _NOTES.items())
+    notes += [f"{count} {words[count > 1]}" for count, words in counts if count]
+    joined = (found.lines[index] for index in found.plan.joined)
+    notes += [f"line {line.number} ({short(line.text)}) is text of the turn before" for line in joined]
+    return Reading(found.plan.form, conversations, notes)

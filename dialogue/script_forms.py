@@ -12,7 +12,7 @@ from .reading import UNKNOWN
 from .script_lines import Kind, Line, is_screenplay
 from .speaker_names import Likeness, is_chat_role, is_note, likeness
 
-_DASHED = re.compile(r"(.{1,80}?)(?:[ \u00a0]+[-–—][ \u00a0]+|\t+)(?=\S)")
+_DASHED = re.compile(r"(.{1,80}?)(?:[ \u00a0]+[-–—]{1,2}[ \u00a0]+|\t+)(?=\S)")
 _PLAY = re.compile(r"([^\W\d_a-zà-ÿ][^.a-zà-ÿ]{0,60})\.\s+(?=\S)")
 _HEAD = 200  # characters in which a dash may separate a name
 
@@ -93,6 +93,9 @@ def _names_before_colons(lines: list[Line], name: str) -> Plan | None:
                 known.add(head.key)
                 accepted.add(head.dress)
     heads = {index: head for index, head in candidates.items() if index >= first and is_speaker(head)}
+    for index, line in enumerate(lines):
+        if index > first and index not in heads and line.text.startswith(">>"):
+            heads[index] = Head(UNKNOWN, "", line.rest, line.head.dress if line.head else "", Likeness.LABEL)
     plan = Plan(_form_name(heads.values()), heads)
     _check_others(lines, candidates, plan, counts, name)
     return plan
@@ -101,9 +104,13 @@ def _names_before_colons(lines: list[Line], name: str) -> Plan | None:
 def _candidates(lines: list[Line]) -> dict[int, Head]:
     """The heads of lines that may begin a turn, by index."""
     found = {index: line.head for index, line in enumerate(lines) if line.head is not None}
-    # `Q.` and `A.` are a pair.
-    if len({head.name for head in found.values() if head.dress.endswith(DOTTED)}) < 2:
-        found = {index: head for index, head in found.items() if not head.dress.endswith(DOTTED)}
+    dotted = {index: head for index, head in found.items() if head.dress.endswith(DOTTED)}
+    pair = len({head.name for head in dotted.values()}) == 2
+    for index, head in dotted.items():  # `Q.` and `A.` stand for `Q:` and `A:`
+        if pair:
+            found[index] = replace(head, dress=head.dress.removesuffix(DOTTED))
+        else:
+            del found[index]
     for index in [index for index, head in found.items() if head.above]:
         if not _has_text_below(lines, index, found[index]):
             del found[index]
@@ -191,13 +198,16 @@ def _check_others(
     """Refuse other lines that look like turns of further speakers; one alone is text."""
     chat = all(is_chat_role(head.name) for head in plan.heads.values())
     suspects: list[int] = []
+    first = min(plan.heads)
+    listed: set[int] = set()  # lines of lists that a colon announces
     for index, head in candidates.items():
-        if index in plan.heads or head.above or index < min(plan.heads):
+        if index in plan.heads or head.above or index < first:
             continue
         above = plan.heads.get(index - 1)
         if above is not None and not above.text:
             continue  # the first line below a name
-        if LISTED in head.dress and (chat or _in_list(lines, index)):
+        if LISTED in head.dress and (chat or index - 1 in listed or lines[index - 1].text[-1] in ":："):
+            listed.add(index)
             continue
         repeated = counts[head.key] > 1
         if head.likeness >= Likeness.NAME or (head.likeness is Likeness.NICK and repeated):
@@ -212,13 +222,6 @@ def _check_others(
                     "write all turns alike, or put each turn on one line",
                 )
     plan.joined.extend(suspects)
-
-
-def _in_list(lines: list[Line], index: int) -> bool:
-    """Whether the list that the line is in is announced by a colon."""
-    while index > 0 and lines[index].head is not None and LISTED in lines[index].head.dress:
-        index -= 1
-    return lines[index].text.endswith((":", "："))
 
 
 # -- names on lines of their own, without stamps

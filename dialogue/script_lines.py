@@ -134,10 +134,11 @@ def is_screenplay(lines: list[Line]) -> bool:
 
 def _without_numbers(lines: list[tuple[int, str, bool]]) -> Iterator[tuple[int, str, bool]]:
     """Cut line numbers, where all lines have one that counts up or begins anew."""
-    numbers, earlier = [], 0
+    numbers: list[int] = []
+    earlier = None
     for _, line, _ in lines:
         match = _NUMBERED.match(line)
-        if not match or int(match[1]) not in (earlier + 1, 1):
+        if not match or (earlier is not None and int(match[1]) not in (earlier + 1, 1)):
             yield from lines
             return
         earlier = int(match[1])

@@ -24,7 +24,7 @@ _LABEL = re.compile(
     r"|parlante|relatore|spreker|talare|puhuja|mówca|mluvčí|konuşmacı|участник|спикер|говорящий|говорящая"
     r"|说话人|说话者|發言者|发言人|講者|話者|発言者|화자|participant|teilnehmer(?:in)?|participante"
     r"|interviewer(?:in)?|interviewee|respondent|moderator(?:in)?|person|voice|caller|agent|guest|unknown"
-    r"|unidentified speaker|unknown speaker)[\s_#.-]*(?:\d{1,3}|[A-Z])"
+    r"|unidentified speaker|unknown speaker)(?:[\s_#.-]*\d{1,3}|[\s_#.-]*(?-i:[A-Z]))"
     r"|user|assistant|(?-i:Unknown|UNKNOWN)|unknown speaker"
     r"|问|答|問|제|문|답",
     re.IGNORECASE,
@@ -84,7 +84,7 @@ _PARTICLES = frozenset(
 _LOWER_PREFIX = re.compile(
     r"(?:d|l|o|al|el|ad|an|as|ash|at|az|bin|ibn|de|le|la|'t)['’ʼ-](?=\w)", re.IGNORECASE
 )
-_NEVER = re.compile(r"[!?;…。！？；、，\"“”„«»=|\\\[\]{}<>\u0000-\u001f]|\.\.|://|[^\W\d_]{6,}\.\s")
+_NEVER = re.compile(r"[!?;…。！？；、，\"“”„«»=|\\\[\]{}<>\u0000-\u001f]|\.\.|://|\d:\d\d|[^\W\d_]{6,}\.\s")
 _ARTICLE = re.compile(r"(?:the|a|an|another|some)\s+", re.IGNORECASE)
 _BRACKETS = re.compile(r"\([^()]*\)|（[^（）]*）")
 MOST_WORDS = 6
@@ -99,15 +99,15 @@ def likeness(name: str) -> Likeness:
     bare = _BRACKETS.sub(" ", name).strip()
     if not 0 < len(name) <= LONGEST_NAME or not any(map(str.isalnum, bare)):
         return Likeness.NONE
+    if is_note(bare) or _NEVER.search(bare):
+        return Likeness.NONE
     if _LABEL.fullmatch(bare):
         return Likeness.LABEL
-    if _NEVER.search(bare):
-        return Likeness.NONE
     words = bare.replace("/", " ").split()
     first = words[0].casefold().rstrip(",")
     if len(words) == 1 and first in _PRONOUNS:
         return Likeness.NAME if words[0][0].isupper() else Likeness.NICK
-    if is_note(bare) or first in _SENTENCE_STARTS or len(words) > 2 * MOST_WORDS:
+    if first in _SENTENCE_STARTS or len(words) > 2 * MOST_WORDS:
         return Likeness.NONE
     if len(words) <= MOST_WORDS and all(map(_is_capitalised, words)):
         return Likeness.NICK if bare.isdigit() else Likeness.NAME

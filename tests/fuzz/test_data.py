@@ -4,6 +4,7 @@ import ast
 import csv
 import io
 import json
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -309,9 +310,10 @@ def test_scripts(raw: bytes, name: str) -> None:
 @given(dialogues(), st.sampled_from(["script", "chat", "lines"]))
 def test_valid_scripts_lose_nothing(turns: list[dict[str, Any]], form: str) -> None:
     pairs = [
-        ("Ann " + clean(t.get("speaker", ""))[:60].replace(":", ""), clean(t.get("text", ""))) for t in turns
+        ("Ann " + "".join(re.findall("[^\\W_]", t.get("speaker", "")))[:60], clean(t.get("text", "")))
+        for t in turns
     ]
-    pairs = [(" ".join(name.split()), " ".join(text.split())) for name, text in pairs]
+    pairs = [(" ".join(name.title().split()), " ".join(text.split())) for name, text in pairs]
     chat = [{"speaker": name, "text": text} for name, text in pairs]
     raw = {
         "script": "\n".join(f"{name}: {text}" for name, text in pairs),

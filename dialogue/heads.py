@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 
-from .speaker_names import LONGEST_NAME, Likeness, likeness
+from .speaker_names import LONGEST_NAME, Likeness, is_label, likeness
 from .stamps import around_stamp, is_stamp, without_leading_stamp, without_trailing_stamp
 
 # How heads are dressed, a letter each; heads of one transcript wear the same.
@@ -14,6 +14,7 @@ _CERTAIN = {STAMPED, STAMP_BEHIND, STAMP_AFTER_COLON, EMPHASISED, BRACKETED, ADD
 
 _HEAD = 300  # characters of a line in which its head is looked for
 _COLON = re.compile("[:：﹕︰꞉∶]")
+_FIRST = frozenset("JFMASOND")  # of months: other letters begin no stamp
 _QUOTE = re.compile(r"(?:>{1,3}|»)\s*")
 _BULLET = re.compile(r"[-–—•·▪‣◦●○*+]\s+|[–—•·▪‣◦●○](?=\w)|-(?=[^\W\d_])")
 _NUMBER = re.compile(r"(?:\d{1,4}[.)]|\(\d{1,4}\)|\[\d{1,4}\]|#\d{1,4}:?)\s+")
@@ -75,6 +76,8 @@ def undress(line: str) -> tuple[str, str]:
     """
     dress = ""
     for _ in range(6):
+        if line[:1] not in _FIRST and line[:1].isalpha():
+            break
         for letter, pattern in ((QUOTED, _QUOTE), (LISTED, _BULLET), (LISTED, _NUMBER), (HEADING, _HASHES)):
             if match := pattern.match(line):
                 dress, line = dress + letter, line[match.end() :]
@@ -97,12 +100,15 @@ def _without_emphasis(line: str) -> str | None:
     return line[match.end() : end] + line[end + len(match[1]) :] if end > 0 else None
 
 
-def parse_head(line: str) -> Head | None:
+def parse_head(dress: str, rest: str) -> Head | None:
     """Parse the head of a line, None for a line that has none.
 
     A head may turn out to be none: whether its name is one depends on the other lines.
+
+    Args:
+        dress: What [`undress`] cut from the line.
+        rest: What it left.
     """
-    dress, rest = undress(line)
     if not rest:
         return None
     head = _bracketed(rest, dress) or _before_colon(rest, dress) or _without_colon(rest, dress)
@@ -138,7 +144,8 @@ def _named(before: str, text: str, dress: str) -> Head | None:
     if (name := without_trailing_stamp(before)) is not None:
         before, dress = name, dress + STAMP_BEHIND
     at_least = Likeness.NONE
-    if match := _FROM.fullmatch(before.strip()) or _TO_EVERYONE.fullmatch(before.strip()):
+    before = " ".join(before.split())
+    if match := _FROM.fullmatch(before) or _TO_EVERYONE.fullmatch(before):
         before, dress, at_least = match[1], dress + ADDRESSED, Likeness.NAME
         text = "" if is_stamp(text) else text
     elif is_stamp(text) and text[:1] in "[(<":
@@ -168,19 +175,15 @@ def _without_colon(rest: str, dress: str) -> Head | None:
     if match := _QUESTION_OR_ANSWER.match(rest):
         return Head(match[1], "", rest[match.end() :].strip(), dress + DOTTED, Likeness.LABEL)
     if len(rest) <= _HEAD and (name := without_trailing_stamp(rest)) is not None:
-        addressed = _TO_EVERYONE.fullmatch(name.strip())
+        addressed = _TO_EVERYONE.fullmatch(" ".join(name.split()))
         return _head(addressed[1] if addressed else name, "", dress + STAMP_BEHIND + ABOVE)
     if pieces := around_stamp(rest[:_HEAD]):
         head = _head(pieces[0], rest[len(rest[:_HEAD]) - len(pieces[1]) :].strip(), dress + STAMP_BEHIND)
         return head if head and head.likeness >= Likeness.NAME else None
-    if len(rest) > LONGEST_NAME:
+    if len(rest) > LONGEST_NAME or ({STAMPED, EMPHASISED, HEADING}.isdisjoint(dress) and not is_label(rest)):
         return None
     head = _head(rest, "", dress + ABOVE)
-    if head is None or head.likeness < Likeness.NICK:
-        return None
-    if head.likeness is Likeness.LABEL or not {STAMPED, EMPHASISED, HEADING}.isdisjoint(dress):
-        return head
-    return None
+    return head if head and head.likeness >= Likeness.NICK else None
 
 
 def cue(line: str) -> Head | None:

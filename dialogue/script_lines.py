@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from enum import Enum
 
 from .heads import Head, parse_head, undress
-from .stamps import is_stamp
 
 # A byte order mark within a line is the seam of two files of which one ended without a
 # line break.
@@ -86,8 +85,8 @@ def _line(number: int, text: str, after_blank: bool) -> Line:
     dress, rest = undress(text)
     stamped = "s" in dress
     kind = _kind(text, rest, stamped)
-    head = parse_head(text) if kind in (Kind.TEXT, Kind.SECTION) else None
-    if kind is Kind.DIRECTION and (label := parse_head(text)) and label.above:
+    head = parse_head(dress, rest) if kind in (Kind.TEXT, Kind.SECTION) else None
+    if kind is Kind.DIRECTION and (label := parse_head(dress, rest)) and label.above:
         kind, head = Kind.TEXT, label  # `[SPEAKER_00]`
     if kind is Kind.SECTION and head is not None and not text.startswith("#"):
         head = None
@@ -97,7 +96,7 @@ def _line(number: int, text: str, after_blank: bool) -> Line:
 def _kind(text: str, rest: str, stamped: bool) -> Kind:
     if len(text) > _LONGEST_DIRECTION:
         return Kind.TEXT
-    if is_stamp(text) or (stamped and not rest):
+    if stamped and not rest:
         return Kind.STAMP
     if text[0] in "-*_=~#–—" and len(text) >= 3 and len(set(text.replace(" ", ""))) == 1:
         return Kind.RULE
@@ -145,7 +144,7 @@ def _without_numbers(lines: list[tuple[int, str, bool]]) -> Iterator[tuple[int, 
         numbers.append(match.end())
     rests = [line[end:].strip() for (_, line, _), end in zip(lines, numbers, strict=True)]
     # `1: We won!` may as well be what speaker 1 says.
-    if len(lines) < 2 or not any(parse_head(rest) for rest in rests if rest):
+    if len(lines) < 2 or not any(parse_head(*undress(rest)) for rest in rests if rest):
         yield from lines
         return
     blank = False

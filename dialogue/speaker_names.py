@@ -2,6 +2,7 @@
 
 import re
 from enum import IntEnum
+from functools import lru_cache
 
 from .names import is_role
 
@@ -90,6 +91,7 @@ _BRACKETS = re.compile(r"\([^()]*\)|（[^（）]*）")
 MOST_WORDS = 6
 
 
+@lru_cache(maxsize=4096)
 def likeness(name: str) -> Likeness:
     """Say how much `name` looks like a speaker's name.
 
@@ -114,6 +116,11 @@ def likeness(name: str) -> Likeness:
     if words[0][0].isupper() and is_role(_ARTICLE.sub("", bare)):
         return Likeness.NAME
     return Likeness.NICK if len(words) == 1 else Likeness.PHRASE
+
+
+def is_label(name: str) -> bool:
+    """Whether the text is a name that says so itself: `SPEAKER_00`, `#UNKNOWN#`."""
+    return _LABEL.fullmatch(name) is not None and not is_note(name)
 
 
 def is_note(name: str) -> bool:

@@ -12,6 +12,7 @@ from transformers.utils import logging
 
 from .dialogue.frames import is_frame, is_frame_of_turns, read_frame, rows_of
 from .dialogue.json_forms import read_json_value
+from .dialogue.names import Speakers, speaker_kinds
 from .dialogue.reader import as_history, read_value
 from .dialogue.turns import is_dialogue
 from .inference.predict import predict_dialogues
@@ -39,6 +40,7 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
     _load_feature_extractor = False
 
     def __init__(self, model: Any, processor: EmoNetProcessor | None = None, **kwargs: Any):
+        self._given = processor
         super().__init__(model=model, **kwargs)
         self.model.eval()  # `pipeline()` leaves a freshly trained model in training mode
         self.processor = processor or self.model.processor
@@ -68,6 +70,9 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
                 ...]}`, or those dialogues, oldest first. Each dialogue of a call has this
                 history only. Only models with `speaker_memory="corpus"` read it. Without
                 it, the dialogues of one text or table are each other's history, in order.
+            speakers: Who is the same person in every dialogue: `auto` (by the names: a
+                `SPEAKER_00` is not), `persons` (all), `roles` (nobody), or a list of
+                names.
             top_k: How many of the highest scores to return; all by default.
             interleaved: Whether the rows of a table's dialogue may stand between those of
                 others.
@@ -127,34 +132,50 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
                 yield self.postprocess(output, **finish)
 
     def _sanitize_parameters(
-        self, history: Any = None, top_k: int | None = None, interleaved: bool | None = None, **unknown: Any
+        self,
+        history: Any = None,
+        top_k: int | None = None,
+        speakers: Speakers = "auto",
+        interleaved: bool | None = None,
+        **unknown: Any,
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         if unknown:
             raise TypeError(
-                f"Unknown parameter {', '.join(unknown)}; the parameters are history, top_k, interleaved and "
-                "batch_size."
+                f"Unknown parameter {', '.join(unknown)}; the parameters are history, speakers, top_k, "
+                "interleaved and batch_size."
             )
         if top_k is not None and (not isinstance(top_k, int) or top_k < 1):
             raise ValueError(
                 f"top_k={top_k!r} must be a whole number of labels, at least 1, or None for all."
             )
-        prepare: dict[str, Any] = {} if history is None else {"history": as_history(history)}
+        prepare: dict[str, Any] = {}
         if interleaved is not None:
             prepare["interleaved"] = interleaved
+        if speakers != "auto":
+            prepare["speakers"] = speaker_kinds((), speakers).record
+        if history is not None:
+            known = (self._given or self.model.processor).speakers
+            prepare["history"] = as_history(history, speakers, known)
         return prepare, {}, {} if top_k is None else {"top_k": top_k}
 
     def preprocess(
-        self, dialogue: Any, history: Mapping[str, list[str]] | None = None, interleaved: bool = False
+        self,
+        dialogue: Any,
+        history: Mapping[str, list[str]] | None = None,
+        speakers: Speakers = "auto",
+        interleaved: bool = False,
     ) -> dict[str, Any]:
         """Convert one input to its dialogues, the rows of the answer and the history.
 
         Returns:
             `dialogues`: lists of turns. `rows`: the answer, before the results are added.
-            `indices`: the row of each turn. `history`. `notes`: what was left out or
-            decided.
+            `indices`: the row of each turn. `history`. `speakers`: who is a person.
+            `notes`: what was left out or decided.
         """
         own = dialogue.get("history") if isinstance(dialogue, Mapping) else None
-        earlier = as_history(own) if own is not None else dict(history or {})
+        earlier = dict(history or {})
+        if own is not None:
+            earlier = as_history(own, speakers, self.processor.speakers)
         scope = self.model.config.speaker_memory
         if earlier and scope != "corpus":
             logger.warning_once(
@@ -163,7 +184,7 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
         if is_frame(dialogue):
             frame = read_frame(dialogue, interleaved)
             found = {"dialogues": frame.dialogues, "rows": frame.rows, "indices": frame.indices}
-            return {**found, "history": earlier, "notes": frame.notes}
+            return {**found, "history": earlier, "speakers": speakers, "notes": frame.notes}
         reading = read_json_value(dialogue) or read_value(dialogue)
         several = len(reading.conversations) > 1
         rows = [
@@ -176,6 +197,7 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
             "rows": rows,
             "indices": list(range(len(rows))),
             "history": earlier,
+            "speakers": speakers,
             "notes": [f"read as {reading.form}", *reading.notes] if reading.notes else [],
         }
 
@@ -189,6 +211,7 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
                 [example["dialogues"][0] for example in alone],
                 [example["history"] for example in alone],
                 batch_size=max(len(alone), 1),
+                speakers=examples[0]["speakers"],
             )
         )
         outputs = []
@@ -201,7 +224,12 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
             else:
                 histories = [history] * len(dialogues) if history else None
                 predicted = predict_dialogues(
-                    self.model, self.processor, dialogues, histories, batch_size=batch_size
+                    self.model,
+                    self.processor,
+                    dialogues,
+                    histories,
+                    batch_size=batch_size,
+                    speakers=example["speakers"],
                 )
                 found = [result for results_of_turns in predicted for result in results_of_turns]
             outputs.append({**example, "results": found})

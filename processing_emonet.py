@@ -21,6 +21,8 @@ from .checkpoint.files import (
 )
 from .configuration_emonet import EmoNetConfig
 from .context.base import context_module_class
+from .dialogue.names import known_names
+from .dialogue.spellings import SpeakerNames
 from .dialogue.turns import (
     clean_text,
     dialogue_memory_index,
@@ -138,7 +140,7 @@ class EmoNetProcessor:
             raise ValueError("Give a list with at least one dialogue.")
         examples: list[dict[str, Any]] = []
         memory: list[str] = []
-        for turns in dialogues:
+        for turns in map(self.names().turns, dialogues):
             index = dialogue_memory_index(turns, self.config.memory_window, start=len(memory))
             memory.extend(turn_text(turn) for turn in turns)
             windows = self.encode(turns, memory_index=index)
@@ -170,6 +172,7 @@ class EmoNetProcessor:
         """
         if not turns:
             raise ValueError('A dialogue needs at least one turn: [{"speaker": "Ann", "text": "Hi."}].')
+        turns = self.names().turns(turns)
         names = speaker_names(turns)
         texts = [turn_text(turn, index) for index, turn in enumerate(turns)]
         local_ids: dict[str, int] = {}
@@ -474,9 +477,17 @@ class EmoNetProcessor:
         batch["memory_attention_mask"] = pad_rows([[1] * len(ids) for ids in rows], length, 0)
         return batch
 
+    def names(self) -> SpeakerNames:
+        """Return the names of a new input, which find the known persons."""
+        return SpeakerNames(self.speakers, warn=False)
+
+    def speaker_id_of(self, name: str) -> int:
+        """Return the global id of a name in any unambiguous spelling, 0 if unknown."""
+        return self.speakers.get(known_names(tuple(self.speakers)).find(name) or "", 0)
+
     def _speaker_id(self, turn: Mapping[str, Any], name: str, index: int) -> int:
         given = given_speaker_id(turn, index)
-        identity = self.speakers.get(name, 0) if given is None else given
+        identity = self.speaker_id_of(name) if given is None else given
         return identity if 0 <= identity < self.config.num_speakers else 0
 
     def _label(self, turn: Mapping[str, Any], index: int) -> int:

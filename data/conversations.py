@@ -4,13 +4,15 @@ import hashlib
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import datasets
 
+from ..dialogue.names import SpeakerKinds, Speakers, speaker_kinds
 from ..dialogue.rows import Dialogue
+from ..dialogue.spellings import SpeakerNames
 from ..errors import DataFormatError
 from ..files.text import c1_note
 from ..speakers.registry import SpeakerRegistry
@@ -37,6 +39,8 @@ class ConversationConfig(datasets.BuilderConfig):  # type: ignore[misc]
         history_window: See [`speaker_histories`].
         history_scope: See [`speaker_histories`].
         verify_counts: Refuse files whose counts differ from the published ones.
+        speakers: Which speakers are persons: `auto`, `persons`, `roles`, or a list of
+            names; see [`speaker_kinds`].
         source_digest: Digest of source files, labels and code, set by the builder so that
             a change invalidates the cache.
     """
@@ -45,6 +49,7 @@ class ConversationConfig(datasets.BuilderConfig):  # type: ignore[misc]
     history_window: int = 10
     history_scope: str = "corpus"
     verify_counts: bool = True
+    speakers: str | list[str] = "auto"
     source_digest: str = ""
 
 
@@ -153,8 +158,10 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):  # type: ignore[misc]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield (split, row) of the configured view."""
         dialogues = cls.dialogues(paths, config.verify_counts)
-        registry = SpeakerRegistry.from_dialogues(dialogues)
-        histories = speaker_histories(dialogues, config.history_window, config.history_scope)
+        kinds = cls.speaker_kinds(dialogues, config.speakers)
+        named = dialogues if cls.sizes else cls._with_one_name_each(dialogues, kinds)
+        registry = SpeakerRegistry.from_dialogues(named, kinds)
+        histories = speaker_histories(named, config.history_window, config.history_scope, kinds)
         texts = [turn.text for dialogue in dialogues for turn in dialogue.turns]
         index = 0
         for dialogue, history in zip(dialogues, histories, strict=True):
@@ -187,6 +194,23 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):  # type: ignore[misc]
                         "speaker_history": [texts[i] for i in turn_row["speaker_history_index"]],
                     },
                 )
+
+    @classmethod
+    def speaker_kinds(cls, dialogues: Sequence[Dialogue], speakers: Speakers = "auto") -> SpeakerKinds:
+        """Decide which of the primary speakers of all splits are persons."""
+        names = dict.fromkeys(turn.speakers[0] for dialogue in dialogues for turn in dialogue.turns)
+        return speaker_kinds(names, speakers)
+
+    @staticmethod
+    def _with_one_name_each(dialogues: Sequence[Dialogue], kinds: SpeakerKinds) -> list[Dialogue]:
+        """Give each person one name; the spellings of published corpora are kept apart."""
+        names = SpeakerNames(speakers=kinds)
+        renamed = []
+        for dialogue in dialogues:
+            names.start_dialogue()
+            turns = [replace(turn, speakers=(names.of(turn.speakers[0]),)) for turn in dialogue.turns]
+            renamed.append(replace(dialogue, turns=turns))
+        return renamed
 
     @classmethod
     def cache_digest(cls, paths: Mapping[str, Path]) -> str:

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 
-from ..dialogue.names import identity
+from ..dialogue.names import AUTO, SpeakerKinds
 from ..dialogue.rows import Dialogue
 from ..errors import DataFormatError
 
 SCOPES = ("corpus", "dialogue", "none")
 
 
-def speaker_histories(dialogues: Sequence[Dialogue], window: int, scope: str) -> list[list[list[int]]]:
+def speaker_histories(
+    dialogues: Sequence[Dialogue], window: int, scope: str, kinds: SpeakerKinds = AUTO
+) -> list[list[list[int]]]:
     """Indices of the speaker's last earlier utterances for each turn of each dialogue.
 
     They are ordered from oldest to newest. A train turn's history holds train utterances
@@ -20,6 +22,7 @@ def speaker_histories(dialogues: Sequence[Dialogue], window: int, scope: str) ->
         dialogues: In chronological order. An utterance's index is its position in them.
         window: The largest number of utterances in a history.
         scope: `corpus` (all earlier dialogues), `dialogue` (this one only) or `none`.
+        kinds: Which speakers are roles of their dialogue.
 
     Raises:
         DataFormatError: for an unknown scope or a window below 1.
@@ -34,7 +37,7 @@ def speaker_histories(dialogues: Sequence[Dialogue], window: int, scope: str) ->
     for dialogue in dialogues:
         rows = []
         for turn in dialogue.turns:
-            key = identity(turn.speakers[0], dialogue.dialogue_id)
+            key = kinds.identity(turn.speakers[0], dialogue.dialogue_id)
             if scope == "dialogue":
                 key = f"{key}@{dialogue.split}@{dialogue.dialogue_id}"
             earlier = visible.setdefault(dialogue.split, {}).get(key, [])

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+from transformers.utils import logging
 
 from ..dialogue.labels import same_labels, spellings_note
 from ..dialogue.tables import ENDINGS
+from ..dialogue.names import SpeakerKinds, Speakers, speaker_kinds
 from ..errors import DataFormatError
 from ..files.text import clean, short
 from ..speakers.registry import SpeakerRegistry
@@ -21,6 +23,8 @@ from .emorynlp_aligned import EmoryNLPAligned
 from .meld import MELD
 from .own import own_builder, read_conversation_file
 from .schema import EMORYNLP_LABELS, SPLITS
+
+logger = logging.get_logger(__name__)
 
 CORPORA: dict[str, tuple[type[ConversationBuilder], str]] = {
     "emorynlp": (EmoryNLP, "emorynlp"),
@@ -46,12 +50,14 @@ class Conversations(datasets.DatasetDict):  # type: ignore[misc]
         labels: Label names in order of their ids.
         dataset_version: Corpus and version, recorded with all results.
         files: The user's own files by split; empty for a known corpus.
+        speaker_kinds: Which speakers are persons, and which are roles of their dialogue.
     """
 
     speakers: SpeakerRegistry
     labels: list[str]
     dataset_version: str
     files: dict[str, Path]
+    speaker_kinds: SpeakerKinds
     _texts: list[str]
 
     def utterance_texts(self) -> list[str]:
@@ -84,6 +90,7 @@ def load_conversations(
     verify_counts: bool = True,
     labels: list[str] | None = None,
     interleaved: bool = False,
+    speakers: Speakers = "auto",
 ) -> Conversations:
     """Load a corpus, ready to encode.
 
@@ -104,6 +111,8 @@ def load_conversations(
             those that differ in case only are one, in the most frequent spelling.
         interleaved: Whether the rows of a dialogue in your own files may stand between
             those of other dialogues.
+        speakers: Who is the same person in every dialogue: `auto` (by the names: a
+            `SPEAKER_00` is not), `persons` (all), `roles` (nobody), or names of persons.
 
     Raises:
         DataFormatError: for an unknown name, and for missing or wrong files.
@@ -116,6 +125,10 @@ def load_conversations(
         raise DataFormatError(
             f"labels={short(labels)}: label names must be distinct, not empty and without control characters."
         )
+    try:
+        given = speaker_kinds((), speakers)
+    except ValueError as error:
+        raise DataFormatError(str(error)) from error
     name = str(name_or_path)
     paths: Mapping[str, Path] | None
     if name in CORPORA:
@@ -127,6 +140,7 @@ def load_conversations(
         path = _sample() if name == "sample" else _path(name)
         builder, paths = _own(path, labels, name == "sample", interleaved)
         version = f"{builder.corpus}-{digest_of(paths)[:8]}"
+    version += given.version
     instance = builder(
         cache_dir=str(cache_dir) if cache_dir else None,
         config_name=view,
@@ -134,6 +148,7 @@ def load_conversations(
         history_window=history_window,
         history_scope=history_scope,
         verify_counts=verify_counts,
+        speakers=given.record,
     )
     with _quiet():
         try:
@@ -156,6 +171,10 @@ def load_conversations(
     result.labels, result.dataset_version = list(builder.labels), version
     result.files = {} if name in CORPORA else dict(paths or {})
     result.speakers, result._texts = _speakers_and_texts(result, view)
+    every = dict.fromkeys(turn["speaker"] for split in result.values() for turn in _turns(split, view))
+    result.speaker_kinds = speaker_kinds(every, given.record)
+    if name not in (*CORPORA, "sample") and (note := result.speaker_kinds.note()):
+        logger.warning(f"{name}: {note}.")
     return result
 
 
@@ -164,13 +183,17 @@ def _conversations(splits: dict[str, Any], source: Conversations | None = None) 
     if source is not None:
         result.labels, result.dataset_version = source.labels, source.dataset_version
         result.speakers, result._texts, result.files = source.speakers, source._texts, source.files
+        result.speaker_kinds = source.speaker_kinds
     return result
 
 
 def _speakers_and_texts(splits: Conversations, view: str) -> tuple[SpeakerRegistry, list[str]]:
     """Read the registry and the utterance table back from the built rows."""
     rows = [turn for split in splits.values() for turn in _turns(split, view)]
-    ids = {turn["speaker_id"]: turn["speaker"] for turn in rows if turn["speaker_id"]}
+    ids: dict[int, str] = {}
+    for turn in rows:  # a person's first spelling is the registry's
+        if turn["speaker_id"]:
+            ids.setdefault(turn["speaker_id"], turn["speaker"])
     texts = [""] * len(rows)
     for turn in rows:
         texts[turn["utterance_index"]] = turn["text"]

@@ -3,6 +3,7 @@
 A person is the same in every dialogue, a role (`The Waiter`, `SPEAKER_00`) another one.
 """
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
@@ -99,6 +100,12 @@ class KnownNames:
         return self._spellings.get(same_case(name), ())
 
 
+@lru_cache(maxsize=16)
+def known_names(names: tuple[str, ...]) -> KnownNames:
+    """Return the index of known persons, which is kept for the next call."""
+    return KnownNames(names)
+
+
 @lru_cache(maxsize=1 << 16)
 def is_role(name: str) -> bool:
     """Whether a name by itself is a role (`The Waiter`, `SPEAKER_00`) or a crowd.
@@ -175,6 +182,13 @@ class SpeakerKinds:
     def record(self) -> str | list[str]:
         """The rule, or the persons that the user named, as JSON."""
         return list(self.given) or self.rule
+
+    @property
+    def version(self) -> str:
+        """The suffix of a data set's version, empty for `auto`."""
+        if not self.given:
+            return "" if self.rule == "auto" else f"+{self.rule}"
+        return f"+persons.{hashlib.sha256(repr(sorted(self.given)).encode()).hexdigest()[:8]}"
 
 
 # What callers may give: a rule, names of persons (a list, or separated by commas).

@@ -1,7 +1,7 @@
 """Read a conversation in any supported form: one reader for every entry point."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from ..files.text import c1_note, clean, count_c1, decode_any
 from .captions import read as read_captions
 from .chats import read as read_chat
 from .json_forms import read as read_json_form
-from .names import is_role
+from .names import Speakers, speaker_kinds
 from .plain_text import read as read_plain_text
 from .reading import Conversation, Reading
 from .tables import read as read_table
@@ -129,13 +129,15 @@ def as_turns(value: Any) -> list[dict[str, str]]:
     return [{"speaker": turn["speaker"], "text": turn["text"]} for turn in reading.conversations[0].turns]
 
 
-def as_history(value: Any) -> dict[str, list[str]]:
+def as_history(value: Any, speakers: Speakers = "auto", known: Iterable[str] = ()) -> dict[str, list[str]]:
     """Convert earlier dialogues to each speaker's utterances, oldest first.
 
     Args:
         value: None, a mapping of names to utterances, or a list of earlier dialogues in
             order of time. Roles (`The Waiter`, `user`) are other people in every dialogue
-            and are left out.
+            and are left out of the latter.
+        speakers: Who is a person, see [`speaker_kinds`].
+        known: The persons that the model knows.
 
     Raises:
         TypeError: for any other value.
@@ -152,10 +154,15 @@ def as_history(value: Any) -> dict[str, list[str]]:
             "history is {name: [utterance, ...]} or a list of earlier dialogues; got "
             f"{type(value).__name__}."
         )
+    turns = [
+        turn
+        for dialogue in ([value] if is_dialogue(value) else value)
+        for conversation in read_value(dialogue).conversations
+        for turn in conversation.turns
+    ]
+    kinds = speaker_kinds((turn["speaker"] for turn in turns), speakers, known)
     history: dict[str, list[str]] = {}
-    for dialogue in [value] if is_dialogue(value) else value:
-        for conversation in read_value(dialogue).conversations:
-            for turn in conversation.turns:
-                if not is_role(turn["speaker"]):
-                    history.setdefault(turn["speaker"], []).append(turn["text"])
+    for turn in turns:
+        if not kinds.is_role(turn["speaker"]):
+            history.setdefault(turn["speaker"], []).append(turn["text"])
     return history

@@ -1,14 +1,17 @@
 """Give each person of an input one name, however it is spelled."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from transformers.utils import logging
 
-from .names import KnownNames, SpeakerKinds, Speakers, clean_name, same_case, speaker_kinds
+from .names import KnownNames, SpeakerKinds, Speakers, clean_name, known_names, same_case, speaker_kinds
 from .turns import turn_speaker
 
 logger = logging.get_logger(__name__)
+
+Turns: TypeAlias = Sequence[Mapping[str, Any]]
+History: TypeAlias = Mapping[str, Sequence[str]]
 
 
 class SpeakerNames:
@@ -38,13 +41,17 @@ class SpeakerNames:
         warn: bool = True,
     ):
         history = list(history)
-        self._known = known if isinstance(known, KnownNames) else KnownNames(known)
-        self._history = KnownNames(name for name in history if self._known.find(name) is None)
+        self._known = known if isinstance(known, KnownNames) else known_names(tuple(known))
         self.kinds: SpeakerKinds = speaker_kinds([*names, *history], speakers, self._known)
+        self._history = KnownNames(name for name in history if self.known_as(name) is None)
         self._warn = warn
         self._names: dict[str, str] = {}  # as given → the one name
         self._spelled: dict[str, str] = {}  # the one name → as first given
         self._met: dict[str, str] = {}  # in one case → the one name
+
+    def known_as(self, name: str) -> str | None:
+        """Return the model's name of a person, as it is stored; None for all others."""
+        return None if self.kinds.rule == "roles" else self._known.find(name)
 
     def of(self, name: str) -> str:
         """Return the one name of a speaker, cleaned."""
@@ -53,44 +60,84 @@ class SpeakerNames:
             found = self._names[name] = self._one_name(clean_name(name))
         return found
 
-    def _one_name(self, name: str) -> str:
-        known = None if self.kinds.rule == "roles" else self._known.find(name)
-        found = known or self._history.find(name)
-        if found is None:
-            others = self._known.spellings(name) or self._history.spellings(name)
-            if len(others) > 1:
-                self._tell(
-                    f"{name} is neither {' nor '.join(others)}, which differ by case: write one of them."
-                )
-                found = name
-            else:
-                found = self._met.setdefault(same_case(name), name)
-        first = self._spelled.setdefault(found, name)
-        if first != name:
-            self._tell(f"{first} and {name} are taken for one person; write the name alike everywhere.")
-        return found
+    def start_dialogue(self) -> None:
+        """Forget who had a role in the dialogue before: it is somebody else now."""
+        self._names = {given: name for given, name in self._names.items() if not self.kinds.is_role(name)}
+        self._spelled = {name: first for name, first in self._spelled.items() if not self.kinds.is_role(name)}
+        self._met = {key: name for key, name in self._met.items() if not self.kinds.is_role(name)}
 
-    def is_known(self, name: str) -> bool:
-        """Whether the model knows this person."""
-        return self.kinds.rule != "roles" and self._known.find(name) is not None
-
-    def turns(self, turns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Return the turns with the one name of each speaker under `speaker`."""
+    def turns(self, turns: Turns) -> list[dict[str, Any]]:
+        """Return a dialogue's turns with the one name of each speaker under `speaker`."""
+        self.start_dialogue()
         renamed = []
         for index, turn in enumerate(turns):
-            turn = {**turn, "speaker": self.of(turn_speaker(turn, index))}
+            named: dict[str, Any] = {**turn, "speaker": self.of(turn_speaker(turn, index))}
             if self.kinds.rule == "roles":
-                turn["speaker_id"] = 0  # not the known person of that name
-            renamed.append(turn)
+                named["speaker_id"] = 0  # not the known person of that name
+            renamed.append(named)
         return renamed
 
-    def utterances(self, history: Mapping[str, Sequence[str]] | None) -> dict[str, list[str]]:
+    def utterances(self, history: History | None) -> dict[str, list[str]]:
         """Return a history under the one name of each speaker."""
         merged: dict[str, list[str]] = {}
         for name, texts in (history or {}).items():
             merged.setdefault(self.of(name), []).extend(texts)
         return merged
 
+    def _one_name(self, name: str) -> str:
+        found = clean_name(self.known_as(name) or self._history.find(name) or "")
+        if not found:
+            known = () if self.kinds.rule == "roles" else self._known.spellings(name)
+            others = known or self._history.spellings(name)
+            if others:  # several: none is found
+                known_others = " and ".join(others)
+                self._tell(f"{name} is taken for another person than {known_others}; write one name alike.")
+            found = name if others else self._met.setdefault(same_case(name), name)
+        first = self._spelled.setdefault(found, name)
+        if first != name:
+            self._tell(f"{first} and {name} are taken for one person; write the name alike everywhere.")
+        return found
+
     def _tell(self, message: str) -> None:
         if self._warn:
             logger.warning(message)
+
+
+def with_one_name_each(
+    dialogues: Sequence[Turns],
+    histories: Sequence[History] | None = None,
+    known: Iterable[str] = (),
+    speakers: Speakers | Sequence[SpeakerKinds] = "auto",
+) -> tuple[list[list[dict[str, Any]]], list[dict[str, list[str]]] | None, SpeakerKinds]:
+    """Prepare dialogues and histories for a model: every speaker has one name.
+
+    Args:
+        dialogues: Lists of `{"speaker", "text"}`. Without `histories` they are one input,
+            in order of time; with them, each dialogue is one.
+        histories: For each dialogue, its speakers' earlier utterances.
+        known: The persons that the model knows.
+        speakers: See [`speaker_kinds`]; or, with `histories`, a decision each dialogue.
+
+    Returns:
+        Dialogues, histories, and which speakers are roles, for dialogues that follow one
+        another.
+    """
+    index = known_names(tuple(known))
+    if histories is None:
+        every = dict.fromkeys(turn_speaker(turn, i) for turns in dialogues for i, turn in enumerate(turns))
+        names = SpeakerNames(index, _one_decision(speakers, 0), every)
+        return [names.turns(turns) for turns in dialogues], None, names.kinds
+    renamed, earlier = [], []
+    for number, (turns, history) in enumerate(zip(dialogues, histories, strict=True)):
+        speaking = dict.fromkeys(turn_speaker(turn, i) for i, turn in enumerate(turns))
+        names = SpeakerNames(index, _one_decision(speakers, number), speaking, history or ())
+        earlier.append(names.utterances(history))
+        renamed.append(names.turns(turns))
+    return renamed, earlier, SpeakerKinds()
+
+
+def _one_decision(speakers: Speakers | Sequence[SpeakerKinds], dialogue: int) -> Speakers:
+    if isinstance(speakers, (str, SpeakerKinds)):
+        return speakers
+    decision = speakers[dialogue] if speakers and isinstance(speakers[0], SpeakerKinds) else speakers
+    return decision  # type: ignore[return-value]

@@ -5,6 +5,7 @@ from numbers import Integral
 from typing import Any
 
 from ..files.text import clean
+from .names import clean_name
 
 
 def is_dialogue(value: Any) -> bool:
@@ -29,7 +30,7 @@ def recent_history(
     recent: dict[str, list[str]] = {}
     kept = None if speakers is None else set(speakers)
     for name, texts in (history or {}).items():
-        name = clean_text(name)
+        name = clean_name(name)
         if kept is None or name in kept:
             recent.setdefault(name, []).extend(texts[-window:])
     return {name: texts[-window:] for name, texts in recent.items()}
@@ -103,7 +104,7 @@ def speaker_names(turns: Sequence[Mapping[str, Any]]) -> list[str]:
     """
     if not isinstance(turns, (list, tuple)):
         raise TypeError(f"A dialogue is a list of turns; got {type(turns).__name__}.")
-    return [clean_text(turn_speaker(turn, index)) for index, turn in enumerate(turns)]
+    return [clean_name(turn_speaker(turn, index)) for index, turn in enumerate(turns)]
 
 
 def turn_text(turn: Mapping[str, Any], index: int = 0) -> str:

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from ..dialogue.names import is_role
+from ..dialogue.names import SpeakerKinds, Speakers
+from ..dialogue.spellings import with_one_name_each
 from ..dialogue.turns import clean_text, dialogue_memory_index, recent_history, speaker_names, turn_text
 from ..processing_emonet import EmoNetProcessor, pad_rows
 from .unknown_characters import warn_of_unknown_characters
@@ -208,11 +209,12 @@ def predict_dialogues(
     batch_size: int = 16,
     progress: bool = False,
     report: Report | None = None,
+    speakers: Speakers | Sequence[SpeakerKinds] = "auto",
 ) -> list[list[dict[str, Any]]]:
     """Predict `label`, `score` and `scores` of every turn of raw dialogues.
 
     Without `histories` the dialogues are in order of time, and with
-    `speaker_memory="corpus"` a speaker's memory includes the utterances of earlier ones.
+    `speaker_memory="corpus"` a person's memory includes the utterances of earlier ones.
 
     Args:
         model: The model, or an engine in its place.
@@ -224,12 +226,16 @@ def predict_dialogues(
         batch_size: Windows of one pass.
         progress: Whether to show a progress bar.
         report: See [`Report`].
+        speakers: Who is the same person in every dialogue: `auto` (by the names),
+            `persons` (all), `roles` (nobody), or the names of persons; see
+            [`speaker_kinds`].
     """
     if hasattr(model, "predict_dialogues"):  # a prompted model: each turn needs the one before
         rows: list[list[dict[str, Any]]] = model.predict_dialogues(
-            dialogues, histories, processor, progress, report
+            dialogues, histories, processor, progress, report, speakers
         )
         return rows
+    dialogues, histories, kinds = with_one_name_each(dialogues, histories, processor.speakers, speakers)
     window = processor.config.memory_window
     corpus_scope = processor.config.speaker_memory == "corpus"
     earlier: dict[str, list[int]] = {}  # rows of `texts` by speaker
@@ -240,7 +246,7 @@ def predict_dialogues(
             earlier = _append_history(histories[index], turns, window, texts)
         memory_index = dialogue_memory_index(turns, window, len(texts), earlier if corpus_scope else None)
         windows.append(processor.encode(turns, memory_index))
-        for name in [name for name in earlier if is_role(name)]:
+        for name in [name for name in earlier if kinds.is_role(name)]:
             del earlier[name]  # `The Waiter` of the next dialogue is another person
         texts.extend(turn_text(turn, turn_index) for turn_index, turn in enumerate(turns))
     warn_of_unknown_characters(processor.tokenizer, texts)

@@ -13,7 +13,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from ..dialogue.names import Speakers
 from ..dialogue.reader import as_history
+from ..dialogue.spellings import SpeakerNames
 from ..dialogue.turns import clean_text, raw_text, recent_history, turn_speaker
 from ..errors import EmoNetError
 from ..files.guard import refuse_outside_links
@@ -25,6 +27,7 @@ from .session_state import (
     checked_tensor,
     expect,
     read_state,
+    speakers_given,
     strings_by_name,
     whole_number,
     whole_numbers,
@@ -69,6 +72,7 @@ class EmoNetSession:
         processor: Its processor; by default the one it was saved with.
         history: What speakers said in earlier dialogues, as in the pipeline
             (`speaker_memory="corpus"`).
+        speakers: Who of the history is a person, as in the pipeline.
 
     Raises:
         EmoNetError: for a model that sees the future, or a context module that needs
@@ -84,6 +88,7 @@ class EmoNetSession:
         model: "EmoNetForSequenceClassification",
         processor: EmoNetProcessor | None = None,
         history: Any = None,
+        speakers: Speakers = "auto",
     ):
         if not hasattr(model, "emonet"):
             raise EmoNetError(
@@ -110,9 +115,11 @@ class EmoNetSession:
         self.context_state: torch.Tensor | None = None
         self.local_ids: dict[str, int] = {}
         self.memory: dict[str, deque[torch.Tensor]] = {}
-        corpus = self.config.speaker_memory == "corpus"
+        known = self.processor.speakers
+        earlier = as_history(history, speakers, known) if self.config.speaker_memory == "corpus" else {}
+        self.names = SpeakerNames(known, speakers, history=earlier)
         # The part of the history that is not encoded yet.
-        self.history = recent_history(as_history(history), self.config.memory_window) if corpus else {}
+        self.history = recent_history(self.names.utterances(earlier), self.config.memory_window)
         self.lock = threading.RLock()
 
     def add(self, speaker: str, text: str) -> dict[str, Any]:
@@ -146,6 +153,7 @@ class EmoNetSession:
                 "local_ids": self.local_ids,
                 "memory": list(memory),
                 "said": self.history,
+                "speakers": self.names.kinds.record,
                 "layers": len(self.layers),
             }
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / TENSOR_FILE)
@@ -164,9 +172,11 @@ class EmoNetSession:
             EmoNetError: for a folder without a session, the session of another model, or
                 files with other names, shapes, types or values than `save` writes.
         """
-        session, sample = cls(model, processor), cls(model, processor)
+        sample = cls(model, processor)
         keys = ("turns", "window", "local_ids", "memory", "layers")
-        state = read_state(Path(folder, STATE_FILE), _fingerprint(model), keys, optional=("said",))
+        state = read_state(Path(folder, STATE_FILE), _fingerprint(model), keys, optional=("said", "speakers"))
+        history = strings_by_name(state.get("said", {}), "said")
+        session = cls(model, processor, history, speakers_given(state.get("speakers", "auto")))
         session._restore_turns(state)
         sample.add(_SAMPLE_SPEAKER, "a")  # has the shapes and types of this model's state
         try:
@@ -197,8 +207,8 @@ class EmoNetSession:
         self.encoded = len(self.window)
         self.turns = whole_number(state["turns"], "turns", self.encoded)
         expect(self.turns == 0 or self.encoded > 0, "it has turns, but no window")
-        history = strings_by_name(state.get("said", {}), "said")
-        self.history = recent_history(history, self.config.memory_window)
+        for name in self.local_ids:  # other spellings that follow are these speakers
+            self.names.of(name)
 
     def _restore_tensors(
         self, state: Mapping[str, Any], tensors: dict[str, torch.Tensor], sample: "EmoNetSession"
@@ -253,7 +263,7 @@ class EmoNetSession:
             self.encoded = kept
             if packed:  # a new window is encoded anew from its first turn
                 self.encoded, self.layers, self.context_state = 0, [], None
-        identity = self.processor.speakers.get(name, 0)
+        identity = self.processor.speakers.get(self.names.known_as(name) or "", 0)
         read = self.processor.read_masks([piece], [name], [local])[0]
         self.window.append(
             WindowTurn(piece, read, identity if identity < self.config.num_speakers else 0, local)
@@ -302,8 +312,8 @@ def add_turns(sessions: Sequence[EmoNetSession], turns: Sequence[Mapping[str, st
             "A batch needs different sessions of one model; add a session's turns one after the other."
         )
     names, texts = [], []
-    for index, turn in enumerate(turns):
-        names.append(clean_text(turn_speaker(turn, index)))
+    for index, (session, turn) in enumerate(zip(sessions, turns, strict=True)):
+        names.append(session.names.of(turn_speaker(turn, index)))
         texts.append(clean_text(raw_text(turn, index)))
     with _locked(sessions):
         for session, name, text in zip(sessions, names, texts, strict=True):

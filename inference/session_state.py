@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ..dialogue.names import Speakers, speaker_kinds
 from ..errors import EmoNetError
 from ..files.guard import read_json
 
@@ -100,3 +101,15 @@ def checked_tensor(
 
 def _damaged(fault: str) -> EmoNetError:
     return EmoNetError(f"a saved session that is damaged or was changed: {fault}; start a new one")
+
+
+def speakers_given(value: Any) -> Speakers:
+    """Check who was given as persons, as in [`speaker_kinds`].
+
+    Raises:
+        EmoNetError: for another value.
+    """
+    try:
+        return speaker_kinds((), value).record
+    except ValueError as error:
+        raise _damaged(f"speakers is {value!r:.80}") from error

@@ -11,6 +11,8 @@ from transformers import AutoModelForCausalLM
 
 from ..checkpoint.base import EmoNetCheckpoint, resolve_backbone
 from ..checkpoint.integrity import check_backbone, config_of
+from ..dialogue.names import SpeakerKinds, Speakers
+from ..dialogue.spellings import with_one_name_each
 from ..errors import EmoNetError
 from ..inference.predict import Report
 from ..layers.heads import weighted_cross_entropy
@@ -198,6 +200,7 @@ class PromptedEmoNet(EmoNetCheckpoint):  # type: ignore[no-untyped-call]  # tran
         processor: PromptedProcessor | None = None,
         progress: bool = False,
         report: Report | None = None,
+        speakers: Speakers | Sequence[SpeakerKinds] = "auto",
     ) -> list[list[dict[str, Any]]]:
         """Return `label`, `score` and `scores` of every turn.
 
@@ -209,7 +212,9 @@ class PromptedEmoNet(EmoNetCheckpoint):  # type: ignore[no-untyped-call]  # tran
             EmoNetError: If a dialogue has no turns.
         """
         self.eval()  # type: ignore[no-untyped-call]
-        labeller = TurnLabeller(self, processor or self.processor)
+        processor = processor or self.processor
+        dialogues, histories, kinds = with_one_name_each(dialogues, histories, processor.speakers, speakers)
+        labeller = TurnLabeller(self, processor)
         done, total = 0, sum(map(len, dialogues))
         rows: list[list[dict[str, Any]]] = []
         for dialogue, turns in enumerate(tqdm(dialogues, disable=not progress, desc="dialogues")):
@@ -226,5 +231,5 @@ class PromptedEmoNet(EmoNetCheckpoint):  # type: ignore[no-untyped-call]  # tran
                 done += 1
                 if report is not None:
                     report("turns", done, total)
-            labeller.end_dialogue()
+            labeller.end_dialogue(kinds)
         return rows

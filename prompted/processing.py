@@ -18,7 +18,8 @@ from ..checkpoint.files import (
     tokenizer_of,
     write_speakers,
 )
-from ..dialogue.turns import raw_text, turn_speaker
+from ..dialogue.names import known_names
+from ..dialogue.turns import given_speaker_id, raw_text, turn_speaker
 from ..errors import EmoNetError
 from ..files.guard import read_json, refuse_outside_links
 from .configuration import PromptedEmoNetConfig
@@ -147,7 +148,10 @@ class PromptedProcessor:
             speaker = turn_speaker(turns[index], index)
             biography = self._dialogue_biographer().of_dialogue(turns, speaker).text
         else:
-            biography = self.biographies.get(name, {}).get("text", "")
+            known = known_names(tuple(self.biographies)).find(name)
+            if given_speaker_id(turns[index]) == 0:
+                known = None  # somebody else than the known person of that name
+            biography = self.biographies.get(known or "", {}).get("text", "")
         demonstrations: Sequence[LabelledTurn] = ()
         if settings.demonstrations:
             demonstrations = self.demonstrations_for([raw_text(turns[index], index)])[0]

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from transformers.utils import logging
 
 from ..dialogue.anonymity import Anonymizer
-from ..dialogue.names import is_role
+from ..dialogue.names import clean_name, is_role, speaker_kinds
 from ..dialogue.turns import turn_speaker, turn_text
 from ..errors import EmoNetError
 from .chat import chat_text
@@ -189,7 +189,8 @@ class PromptBuilder:
         """
         if not self.settings.anonymous:
             return _Unchanged()
-        new = dict.fromkeys(name for name in names if not is_role(name) and name not in self._known)
+        kinds = speaker_kinds(names, known=self.names)
+        new = dict.fromkeys(name for name in names if not kinds.is_role(name) and name not in self._known)
         return _anonymizer((*self.names, *new))
 
     def framed(self, instruction: str, question: str) -> str:
@@ -223,7 +224,8 @@ class Scene:
 
     def __init__(self, builder: PromptBuilder, turns: Sequence[Mapping[str, Any]], indices: range):
         self._quote, self._turns, self._indices = builder.quote, turns, indices
-        self._names = {index: builder.quote.plain(turn_speaker(turns[index], index)) for index in indices}
+        names = {index: clean_name(turn_speaker(turns[index], index)) for index in indices}
+        self._names = {index: builder.quote.plain(name) for index, name in names.items()}
         self.hide = builder.hider(self._names.values())
 
     def name(self, index: int) -> str:
@@ -277,4 +279,4 @@ class _PersonAnonymizer(Anonymizer):
     """Keeps the names of roles, which name no person."""
 
     def name(self, name: str) -> str:
-        return name if is_role(name) else super().name(name)
+        return name if is_role(name) and name not in self._people else super().name(name)

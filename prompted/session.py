@@ -9,12 +9,20 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from ..dialogue.names import is_role
+from ..dialogue.names import AUTO, SpeakerKinds, Speakers, clean_name
 from ..dialogue.reader import as_history
-from ..dialogue.turns import clean_text, raw_text, recent_history, turn_speaker
+from ..dialogue.spellings import SpeakerNames
+from ..dialogue.turns import raw_text, recent_history, turn_speaker
 from ..errors import EmoNetError
 from ..files.guard import refuse_outside_links
-from ..inference.session_state import VERSION, expect, read_state, strings_by_name, whole_number
+from ..inference.session_state import (
+    VERSION,
+    expect,
+    read_state,
+    speakers_given,
+    strings_by_name,
+    whole_number,
+)
 from .configuration import PromptedEmoNetConfig
 from .prefix_reader import PrefixReader
 from .processing import PromptedProcessor
@@ -82,14 +90,14 @@ class TurnLabeller:
         self.trajectories = {}
         self.history = recent_history(history, self.depth) if self.depth else {}
 
-    def end_dialogue(self) -> None:
+    def end_dialogue(self, kinds: SpeakerKinds = AUTO) -> None:
         """Forget roles: `The Waiter` of the next dialogue is another person."""
-        for name in [name for name in self.trajectories if is_role(name)]:
+        for name in [name for name in self.trajectories if kinds.is_role(name)]:
             del self.trajectories[name]
 
     def label(self, turns: Sequence[Mapping[str, Any]], index: int) -> dict[str, Any]:
         """Return `label`, `score` and `scores` of a turn."""
-        name, text = clean_text(turn_speaker(turns[index], index)), raw_text(turns[index], index)
+        name, text = clean_name(turn_speaker(turns[index], index)), raw_text(turns[index], index)
         for earlier in self.history.pop(name, []):
             self.label([{"speaker": name, "text": earlier}], 0)
         trajectory = self.trajectories.setdefault(name, deque(maxlen=self.depth))
@@ -110,6 +118,7 @@ class PromptedSession:
         model: A [`PromptedEmoNet`].
         processor: Its processor; by default the one it was saved with.
         history: Utterances of earlier dialogues, as for the pipeline.
+        speakers: Who of the history is a person, as for the pipeline.
 
     Raises:
         EmoNetError: If the model's prompts hold later turns.
@@ -119,7 +128,13 @@ class PromptedSession:
         >>> session.add("Monica", "We had a deal!")["label"]
     """
 
-    def __init__(self, model: PromptedModel, processor: PromptedProcessor | None = None, history: Any = None):
+    def __init__(
+        self,
+        model: PromptedModel,
+        processor: PromptedProcessor | None = None,
+        history: Any = None,
+        speakers: Speakers = "auto",
+    ):
         self.model: PromptedModel = model.eval()
         self.processor = processor or model.processor
         settings = self.processor.config.prompt_settings
@@ -130,14 +145,16 @@ class PromptedSession:
             )
         self.turns = 0
         self.window: deque[dict[str, str]] = deque(maxlen=settings.window + 1)
-        self.labeller = TurnLabeller(model, self.processor, as_history(history))
+        earlier = as_history(history, speakers, self.processor.speakers)
+        self.names = SpeakerNames(self.processor.speakers, speakers, history=earlier)
+        self.labeller = TurnLabeller(model, self.processor, self.names.utterances(earlier))
         self.lock = threading.RLock()
 
     def add(self, speaker: str, text: str) -> dict[str, Any]:
         """Label the next turn: `{"speaker", "text", "label", "score", "scores"}`."""
         turn = {"speaker": turn_speaker({"speaker": speaker}), "text": raw_text({"text": text})}
         with self.lock:
-            self.window.append(turn)
+            self.window.append({**turn, "speaker": self.names.of(speaker)})
             self.turns += 1
             return {**turn, **self.labeller.label(list(self.window), len(self.window) - 1)}
 
@@ -161,6 +178,7 @@ class PromptedSession:
                     for name, turns in self.labeller.trajectories.items()
                 },
                 "said": self.labeller.history,
+                "speakers": self.names.kinds.record,
             }
             Path(folder, STATE_FILE).write_text(json.dumps(state, ensure_ascii=False) + "\n", "utf-8")
 
@@ -174,8 +192,10 @@ class PromptedSession:
             EmoNetError: If the folder has no session, or one of another model, or its
                 content is not what `save` writes.
         """
-        session = cls(model, processor)
-        state = read_state(Path(folder, STATE_FILE), _fingerprint(model), ("turns", "window", "felt", "said"))
+        keys = ("turns", "window", "felt", "said")
+        state = read_state(Path(folder, STATE_FILE), _fingerprint(model), keys, optional=("speakers",))
+        history = strings_by_name(state["said"], "said")
+        session = cls(model, processor, history, speakers_given(state.get("speakers", "auto")))
         labeller, window = session.labeller, state["window"]
         expect(
             isinstance(window, list) and len(window) <= (session.window.maxlen or 0),
@@ -191,8 +211,8 @@ class PromptedSession:
             session.window.append(turn)
         session.turns = whole_number(state["turns"], "turns", len(window))
         labeller.trajectories = _trajectories(state["felt"], labeller.depth, model.labels)
-        history = strings_by_name(state["said"], "said")
-        labeller.history = recent_history(history, labeller.depth) if labeller.depth else {}
+        for name in labeller.trajectories:  # other spellings that follow are these speakers
+            session.names.of(name)
         return session
 
 

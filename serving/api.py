@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
@@ -71,6 +71,12 @@ class Parameters(BaseModel):
         description="What speakers said in earlier dialogues, oldest first; "
         "read by models with a memory of the corpus.",
         examples=[{"Monica": ["I cooked all day."]}],
+    )
+    speakers: Literal["auto", "persons", "roles"] | Annotated[list[Name], Field(min_length=1)] = Field(
+        default="auto",
+        description="Who is the same person in every dialogue: by the names (a SPEAKER_00 is not), all, "
+        "nobody, or those that are named.",
+        examples=["auto"],
     )
     top_k: PositiveInteger | None = Field(
         default=None, description="How many of the highest scores to give; all by default.", examples=[3]
@@ -192,7 +198,7 @@ def create_api(predictor: Predictor, limits: Limits) -> FastAPI:
             turns = [{"speaker": turn.speaker, "text": turn.text} for turn in request.inputs]
             found = [Conversation("0", turns)] if turns else []
         dialogues = [conversation.turns for conversation in found]
-        answers = await batcher.predict(dialogues, history) if dialogues else []
+        answers = await batcher.predict(dialogues, history, parameters.speakers) if dialogues else []
         return [
             LabelledTurn(
                 **{**row, **highest_first(row, parameters.top_k)},

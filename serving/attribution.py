@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..dialogue.names import is_role
+from ..dialogue.names import AUTO, SpeakerKinds, clean_name
 from ..dialogue.turns import clean_text, dialogue_memory_index, turn_text
 from ..inference.predict import EmotionModel, Report, predict_logits
 from ..processing_emonet import EmoNetProcessor
@@ -58,35 +58,38 @@ class Attribution:
     influences: list[Influence]
 
 
-def texts_before(dialogues: Iterable[Turns]) -> dict[str, list[str]]:
+def texts_before(dialogues: Iterable[Turns], kinds: SpeakerKinds = AUTO) -> dict[str, list[str]]:
     """Return what each person said in earlier dialogues, as a corpus memory holds it."""
     texts: dict[str, list[str]] = {}
     for turn in (turn for turns in dialogues for turn in turns):
-        name = clean_text(turn["speaker"])
-        if not is_role(name):
+        name = clean_name(turn["speaker"])
+        if not kinds.is_role(name):
             texts.setdefault(name, []).append(clean_text(turn["text"]))
     return texts
 
 
-def trajectory_before(dialogues: Sequence[Turns], index: int) -> list[tuple[int | None, LabelledTurn]]:
+def trajectory_before(
+    dialogues: Sequence[Turns], index: int, kinds: SpeakerKinds = AUTO
+) -> list[tuple[int | None, LabelledTurn]]:
     """Return what a speaker said and which emotion was predicted, before one turn.
 
     Args:
         dialogues: Labelled turns; the turn is in the last of the dialogues.
         index: The turn.
+        kinds: Which speakers are roles of their dialogue.
 
     Returns:
         Index and turn, oldest first; the index is None in earlier dialogues.
     """
     *earlier, turns = dialogues
-    name = clean_text(turns[index]["speaker"])
-    known = () if is_role(name) else (turn for dialogue in earlier for turn in dialogue)
+    name = clean_name(turns[index]["speaker"])
+    known = () if kinds.is_role(name) else (turn for dialogue in earlier for turn in dialogue)
     before: list[tuple[int | None, Mapping[str, Any]]] = [(None, turn) for turn in known]
     before += enumerate(turns[:index])
     return [
         (other, LabelledTurn(turn["text"], turn["label"]))
         for other, turn in before
-        if clean_text(turn["speaker"]) == name
+        if clean_name(turn["speaker"]) == name
     ]
 
 
@@ -126,7 +129,7 @@ def occlusion(
     dialogue = _Dialogue(processor, turns, index, history)
     occluded: list[int | None] = [*others]
     windows = [dialogue.window(), *(dialogue.window(without=other) for other in others)]
-    if clean_text(str(turns[index]["speaker"])) in history:
+    if clean_name(str(turns[index]["speaker"])) in history:
         occluded.append(None)
         windows.append(dialogue.window(forgotten=True))
 
@@ -173,7 +176,7 @@ def prompted_occlusion(
         raise IndexError(f"no turn {index} among {len(turns)}")
     settings = processor.config.prompt_settings
     first, end = max(0, index - REACH), min(len(turns), index + 1 + settings.future_window)
-    facts = processor.prompt_facts(turns, index, clean_text(str(turns[index]["speaker"])))
+    facts = processor.prompt_facts(turns, index, clean_name(str(turns[index]["speaker"])))
     reader = PrefixReader(model.language_model, processor.tree)
 
     def scores(without: int | None) -> dict[str, float]:

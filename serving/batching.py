@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..dialogue.names import SpeakerKinds, Speakers, speaker_kinds
 from .attribution import Turns
 from .predictor import Predictor, Stopped
 
@@ -15,6 +16,7 @@ TURNS_PER_BATCH = 512
 class _Request:
     dialogues: Sequence[Turns]
     history: Mapping[str, Sequence[str]]
+    speakers: SpeakerKinds
     answer: "asyncio.Future[list[list[dict[str, Any]]]]"
 
     @property
@@ -41,7 +43,10 @@ class Batcher:
         self._worker: asyncio.Task[None] | None = None
 
     async def predict(
-        self, dialogues: Sequence[Turns], history: Mapping[str, Sequence[str]]
+        self,
+        dialogues: Sequence[Turns],
+        history: Mapping[str, Sequence[str]],
+        speakers: Speakers = "auto",
     ) -> list[list[dict[str, Any]]]:
         """Label the turns of a request's dialogues.
 
@@ -51,7 +56,9 @@ class Batcher:
             dialogues: At least one. Without `history`, several are each other's.
             history: The utterances that the speakers of each said before.
         """
-        request = _Request(dialogues, history, asyncio.get_running_loop().create_future())
+        names = [*history, *(turn["speaker"] for turns in dialogues for turn in turns)]
+        kinds = speaker_kinds(names, speakers, self.predictor.processor.speakers)
+        request = _Request(dialogues, history, kinds, asyncio.get_running_loop().create_future())
         self._waiting.append(request)
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work())
@@ -83,9 +90,12 @@ class Batcher:
 
         dialogues = [turns for request in batch for turns in request.dialogues]
         histories = [request.history for request in batch for _ in request.dialogues]
+        kinds = [request.speakers for request in batch for _ in request.dialogues]
         in_time = None if not batch[0].is_single and not batch[0].history else histories
         try:
-            answers = await asyncio.to_thread(self.predictor.predict, dialogues, in_time, stop_if_unwanted)
+            answers = await asyncio.to_thread(
+                self.predictor.predict, dialogues, in_time, stop_if_unwanted, kinds
+            )
         except Stopped:
             return
         except Exception as error:

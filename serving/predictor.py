@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from ..dialogue.names import SpeakerKinds, Speakers
+from ..dialogue.spellings import with_one_name_each
 from ..engines.load import load_engine
 from ..inference.predict import Report, predict_dialogues
 from ..inference.session import EmoNetSession
@@ -56,6 +58,7 @@ class Predictor:
         dialogues: Sequence[Turns],
         histories: Sequence[Mapping[str, Sequence[str]]] | None = None,
         report: Report | None = None,
+        speakers: Speakers | Sequence[SpeakerKinds] = "auto",
     ) -> list[list[dict[str, Any]]]:
         """Label dialogues; see `predict_dialogues`.
 
@@ -67,7 +70,7 @@ class Predictor:
         with self.alone():
             between_passes = self._between_passes(report)
             results = predict_dialogues(
-                self.model, self.processor, dialogues, histories, report=between_passes
+                self.model, self.processor, dialogues, histories, report=between_passes, speakers=speakers
             )
         return [
             [{**turn, **highest_first(result)} for turn, result in zip(turns, rows, strict=True)]
@@ -87,23 +90,31 @@ class Predictor:
         """
         return (PromptedSession if self.prompted else EmoNetSession)(self.model, self.processor)
 
-    def explain(self, dialogues: Sequence[Turns], index: int, report: Report | None = None) -> Attribution:
+    def explain(
+        self,
+        dialogues: Sequence[Turns],
+        index: int,
+        report: Report | None = None,
+        speakers: Speakers = "auto",
+    ) -> Attribution:
         """Measure on which turns a label rests, and on the speaker's earlier dialogues.
 
         Args:
             dialogues: Labelled dialogues in order of time; the turn is in the last one.
             index: The turn to explain.
             report: Called after each pass of the model.
+            speakers: Who is a person, see `speaker_kinds`.
         """
-        turns = dialogues[-1]
+        renamed, _, kinds = with_one_name_each(dialogues, None, self.processor.speakers, speakers)
+        turns = renamed[-1]
         with self.alone():
             between_passes = self._between_passes(report)
             if self.prompted:
-                trajectory = trajectory_before(dialogues, index)
+                trajectory = trajectory_before(renamed, index, kinds)
                 return prompted_occlusion(
                     self.model, self.processor, turns, index, trajectory, between_passes
                 )
-            history = texts_before(dialogues[:-1])
+            history = texts_before(renamed[:-1], kinds)
             return occlusion(self.model, self.processor, turns, index, history, between_passes)
 
     def add(self, session: Session, speaker: str, text: str, report: Report | None = None) -> dict[str, Any]:

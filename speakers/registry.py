@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ..dialogue.names import is_role
+from ..dialogue.names import AUTO, SpeakerKinds, known_names
 from ..dialogue.rows import Dialogue
 from ..errors import DataFormatError
 from ..files.guard import read_json
@@ -29,18 +29,18 @@ class SpeakerRegistry:
             self.add(name)
 
     @classmethod
-    def from_dialogues(cls, dialogues: Iterable[Dialogue]) -> "SpeakerRegistry":
+    def from_dialogues(cls, dialogues: Iterable[Dialogue], kinds: SpeakerKinds = AUTO) -> "SpeakerRegistry":
         """Build the registry of a corpus's training dialogues, given in order of time."""
         turns = (turn for dialogue in dialogues if dialogue.split == "train" for turn in dialogue.turns)
-        return cls(turn.speakers[0] for turn in turns if not is_role(turn.speakers[0]))
+        return cls(turn.speakers[0] for turn in turns if not kinds.is_role(turn.speakers[0]))
 
     def add(self, name: str) -> int:
         """Return the id of `name`; an unknown name gets a new one."""
         return self._ids.setdefault(name, len(self._ids) + 1)
 
     def id_of(self, name: str) -> int:
-        """Return the id of `name`, 0 if it is unknown."""
-        return self._ids.get(name, 0)
+        """Return the id of `name` in any unambiguous spelling, 0 if it is unknown."""
+        return self._ids.get(known_names(tuple(self._ids)).find(name) or "", 0)
 
     def name_of(self, speaker_id: int) -> str | None:
         """Return the name of an id; None for 0, the unknown speaker.

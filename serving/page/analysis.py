@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...dialogue.names import is_crowd, is_role
-from ...dialogue.turns import clean_text
+from ...dialogue.names import SpeakerKinds, is_crowd, speaker_kinds
+from ...dialogue.spellings import SpeakerNames
 from .palette import Look, looks
 
 TURNS_PER_PART = 100
@@ -50,6 +50,15 @@ class Analysis:
         """Return all speakers, in order of appearance."""
         return list(dict.fromkeys(turn["speaker"] for turn in self.turns))
 
+    def kinds(self, processor: Any) -> SpeakerKinds:
+        """Return which speakers the model takes for persons, and which for roles."""
+        return speaker_kinds(self.speakers(), known=processor.speakers)
+
+    def names(self, processor: Any) -> dict[str, str]:
+        """Return each speaker's name as the model reads it."""
+        names = SpeakerNames(processor.speakers, self.kinds(processor), warn=False)
+        return {speaker: names.of(speaker) for speaker in self.speakers()}
+
 
 @dataclass(frozen=True)
 class Part:
@@ -82,19 +91,19 @@ class Part:
         return title
 
 
-def identity_of(name: str, processor: Any) -> str:
+def identity_of(name: str, processor: Any, kinds: SpeakerKinds) -> str:
     """Describe which person of the training data the model takes a speaker for.
 
     Args:
         name: The speaker's name in the script.
         processor: An `EmoNetProcessor` or a `PromptedProcessor`.
+        kinds: Which speakers are persons.
     """
-    name = clean_text(name)
     if is_crowd(name):
         return "not named in the script"
-    if is_role(name):
+    if kinds.is_role(name):
         return "a role: another person in every dialogue"
     known = len(processor.speakers)
-    if name not in processor.speakers:
+    if SpeakerNames(processor.speakers, kinds).known_as(name) is None:
         return "not among the people the model was trained on"
     return f"one of the {known} people the model was trained on"

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from ...dialogue.names import is_role
-from ...dialogue.turns import clean_text
+from ...dialogue.names import SpeakerKinds, clean_name
 from ...prompted.processing import PromptedProcessor
 from .analysis import Analysis, identity_of
 from .turn_list import bars, chip
@@ -45,9 +44,9 @@ def profiles(analysis: Analysis, processor: Any) -> str:
     for turn in analysis.turns:
         turns_of.setdefault(turn["speaker"], []).append(turn)
     kept = set(sorted(turns_of, key=lambda name: -len(turns_of[name]))[:MAX_CARDS])
-    cleaned = {name: clean_text(name) for name in turns_of}
+    names, kinds = analysis.names(processor), analysis.kinds(processor)
     cards = "".join(
-        _card(name, turns_of[name], analysis, processor, cleaned) for name in turns_of if name in kept
+        _card(name, turns_of[name], analysis, processor, names, kinds) for name in turns_of if name in kept
     )
     scopes = _PROMPTED_SCOPES if isinstance(processor, PromptedProcessor) else _SCOPES
     note = scopes[processor.config.speaker_memory]
@@ -61,7 +60,8 @@ def _card(
     turns: Sequence[Mapping[str, Any]],
     analysis: Analysis,
     processor: Any,
-    cleaned: Mapping[str, str],
+    names: Mapping[str, str],
+    kinds: SpeakerKinds,
 ) -> str:
     looks = analysis.looks
     counts = Counter(turn["label"] for turn in turns)
@@ -69,10 +69,10 @@ def _card(
     most_frequent = next(iter(shares))
     return (
         f'<section class="emo-card" aria-label="{escape(name)}"><h3>{escape(name)}</h3>'
-        f'<p class="emo-note">{escape(identity_of(name, processor))}</p>'
+        f'<p class="emo-note">{escape(identity_of(name, processor, kinds))}</p>'
         f"<p>{len(turns)} turn{'s' if len(turns) > 1 else ''}, most often "
         f"{chip(most_frequent, looks[most_frequent])}</p>{bars(shares, looks)}"
-        f"{_biography(name, processor)}{_memory(name, analysis, processor, cleaned)}</section>"
+        f"{_biography(names[name], processor)}{_memory(name, analysis, processor, names, kinds)}</section>"
     )
 
 
@@ -86,14 +86,16 @@ def _biography(name: str, processor: Any) -> str:
             f'<p class="emo-note">The model is told a biography that {writer} writes from the whole '
             "dialogue.</p>"
         )
-    text = escape(processor.biographies.get(clean_text(name), {}).get("text", ""))
+    text = escape(processor.biographies.get(clean_name(name), {}).get("text", ""))
     return (
         f"<details><summary>Biography that the model is told</summary><p>{text}</p></details>" if text else ""
     )
 
 
-def _memory(name: str, analysis: Analysis, processor: Any, cleaned: Mapping[str, str]) -> str:
-    turns = remembered(name, analysis, processor, cleaned)
+def _memory(
+    name: str, analysis: Analysis, processor: Any, names: Mapping[str, str], kinds: SpeakerKinds
+) -> str:
+    turns = remembered(name, analysis, processor, names, kinds)
     if not turns:
         return ""
     items = "".join(f"<li>{escape(turn['text']) or '<i>(said nothing)</i>'}</li>" for turn in reversed(turns))
@@ -102,7 +104,11 @@ def _memory(name: str, analysis: Analysis, processor: Any, cleaned: Mapping[str,
 
 
 def remembered(
-    name: str, analysis: Analysis, processor: Any, cleaned: Mapping[str, str] | None = None
+    name: str,
+    analysis: Analysis,
+    processor: Any,
+    names: Mapping[str, str] | None = None,
+    kinds: SpeakerKinds | None = None,
 ) -> Sequence[Mapping[str, Any]]:
     """Return the turns that the model would remember if a speaker went on, oldest first.
 
@@ -112,13 +118,14 @@ def remembered(
         name: The speaker.
         analysis: The labelled script.
         processor: An `EmoNetProcessor` or a `PromptedProcessor`.
-        cleaned: Each speaker's name as the model reads it, to save time when many
+        names: Each speaker's name as the model reads it, to save time when many
             speakers are looked up.
+        kinds: Which speakers are persons, for the same reason.
     """
-    cleaned = cleaned or {speaker: clean_text(speaker) for speaker in analysis.speakers()}
-    scope, name = processor.config.speaker_memory, clean_text(name)
+    names, scope = names or analysis.names(processor), processor.config.speaker_memory
     if scope == "none":
         return []
-    recent = analysis.dialogues if scope == "corpus" and not is_role(name) else analysis.dialogues[-1:]
-    own = [turn for _, turns in recent for turn in turns if cleaned[turn["speaker"]] == name]
+    role = (kinds or analysis.kinds(processor)).is_role(names[name])
+    recent = analysis.dialogues if scope == "corpus" and not role else analysis.dialogues[-1:]
+    own = [turn for _, turns in recent for turn in turns if names[turn["speaker"]] == names[name]]
     return own[-processor.config.memory_window :]

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ..dialogue.names import AUTO
 from ..speakers.store.build import build_store
 from ..speakers.store.forget import forget_speaker
 from ..speakers.store.queries import SpeakerStore, View
@@ -45,6 +46,7 @@ class SyntheticCorpus(dict[str, list[dict[str, Any]]]):
 
     labels = ["Joyful", "Mad", "Neutral"]
     dataset_version = "made-up-1"
+    speaker_kinds = AUTO
 
     def __init__(self, utterances: int):
         self.speakers = [

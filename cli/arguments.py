@@ -5,6 +5,8 @@ from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TypeAlias
 
+from ..dialogue.names import RULES, speaker_kinds
+
 # A string, because argparse's class takes no parameters at run time.
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -55,6 +57,26 @@ def network(text: str) -> IPv4Network | IPv6Network:
         raise argparse.ArgumentTypeError(
             f"{text[:40]!r} is not an address like 10.0.0.7 or 10.0.0.0/8"
         ) from error
+
+
+def persons(text: str) -> str | list[str]:
+    """Read who is a person: a rule, or names separated by commas."""
+    try:
+        return speaker_kinds((), text).record
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is neither {', '.join(RULES)} nor names") from error
+
+
+def add_speakers_argument(parser: argparse.ArgumentParser, default: str | None = "auto") -> None:
+    """Add `--speakers`."""
+    parser.add_argument(
+        "--speakers",
+        type=persons,
+        default=default,
+        metavar="auto|persons|roles|NAME,NAME",
+        help="who is the same person in every dialogue: by the names (auto: a SPEAKER_00 is not), all, "
+        "nobody, or those that are named" + ("" if default else " (default: as in training)"),
+    )
 
 
 def add_corpus_arguments(parser: argparse.ArgumentParser) -> None:

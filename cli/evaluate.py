@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from ..choices import DTYPES, ENGINES
-from .arguments import Commands, add_corpus_arguments
+from .arguments import Commands, add_corpus_arguments, add_speakers_argument
 
 
 def add_commands(commands: Commands) -> None:
@@ -14,6 +14,7 @@ def add_commands(commands: Commands) -> None:
     evaluate = commands.add_parser("evaluate", help="score a checkpoint on a split")
     evaluate.add_argument("--model", required=True, help="run folder or Hub id")
     add_corpus_arguments(evaluate)
+    add_speakers_argument(evaluate, default=None)
     evaluate.add_argument("--split", default="test")
     evaluate.add_argument(
         "--engine", choices=ENGINES, default="torch", help="onnx: MODEL is a folder of `emonet export`"
@@ -41,6 +42,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         arguments.dataset,
         data_dir=arguments.data_dir,
         interleaved=arguments.interleaved,
+        speakers=arguments.speakers,
         split=arguments.split,
         predictions=arguments.predictions,
         engine=arguments.engine,

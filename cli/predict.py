@@ -8,7 +8,7 @@ from typing import Any
 
 from ..choices import BULK_ENGINES, DTYPES, ENGINES
 from ..errors import EmoNetError
-from .arguments import Commands, integer
+from .arguments import Commands, add_speakers_argument, integer
 
 
 def add_commands(commands: Commands) -> None:
@@ -46,6 +46,7 @@ def add_commands(commands: Commands) -> None:
         type=integer(1),
         help="bulk: rows per part, a worker's unit of work",
     )
+    add_speakers_argument(predict)
     predict.set_defaults(run=_predict)
 
 
@@ -57,8 +58,11 @@ def _predict(arguments: argparse.Namespace) -> None:
             )
         if arguments.load_in_4bit:
             raise EmoNetError(f"--load-in-4bit is for the torch engine, not for {arguments.engine}.")
+        if arguments.speakers != "auto":
+            raise EmoNetError("--speakers is not for bulk prediction, where every dialogue stands alone.")
         _predict_files(arguments)
         return
+    from ..dialogue.names import refuse_unknown_persons, speaker_kinds
     from ..dialogue.reader import read_source
     from ..engines.load import computing_in, load_engine
     from ..files.disk import room_on_disk
@@ -70,6 +74,10 @@ def _predict(arguments: argparse.Namespace) -> None:
     dialogues = [(found.dialogue_id, found.turns) for found in reading.conversations]
     escape = arguments.output == "-" and not is_utf8()
     model, processor = load_engine(arguments.model, arguments.engine, arguments.load_in_4bit)
+    kinds = speaker_kinds(reading.speakers, arguments.speakers, processor.speakers)
+    refuse_unknown_persons(kinds)
+    if note := kinds.note():
+        print(note, file=sys.stderr)
     results = predict_dialogues(
         computing_in(model, arguments.dtype),
         processor,
@@ -77,6 +85,7 @@ def _predict(arguments: argparse.Namespace) -> None:
         None,
         arguments.batch_size,
         sys.stderr.isatty(),
+        speakers=kinds,
     )
     lines = []
     for (dialogue_id, turns), labelled in zip(dialogues, results, strict=True):

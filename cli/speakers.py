@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..dialogue.names import KnownNames, clean_name
 from ..errors import EmoNetError
 from .arguments import Commands, add_corpus_arguments, integer
 
@@ -118,7 +119,8 @@ def _show(arguments: argparse.Namespace) -> None:
             counts = f"{row['utterances']:6,} utterances, {row['dialogues']:4,} dialogues"
             print(f"{row['name']:20s} {counts}  {_emotions(store, row)}")
         return
-    found = [row for row in store.speakers() if row["speaker"] == arguments.speaker]
+    speaker = _known_as(store, arguments.speaker)
+    found = [row for row in store.speakers() if row["speaker"] == speaker]
     if not found:
         raise EmoNetError(
             f"{arguments.store}: no speaker {arguments.speaker!r}; `emonet speakers show` lists them."
@@ -139,7 +141,7 @@ def _query(arguments: argparse.Namespace) -> None:
 
     store = SpeakerStore(arguments.store, UtteranceEmbedder(arguments.embedder))
     view = View(arguments.split, arguments.before)
-    for found in store.similar(arguments.speaker, arguments.text, arguments.limit, view):
+    for found in store.similar(_known_as(store, arguments.speaker), arguments.text, arguments.limit, view):
         print(f"{found.similarity:.3f}  {found.key:24s} {found.emotion or '-':10s} {found.text}")
 
 
@@ -156,7 +158,7 @@ def _biography(arguments: argparse.Namespace) -> None:
         from ..speakers.biographies.written import LlmBiographer
 
         write = LlmBiographer(store, arguments.writer, arguments.budget, anonymous=arguments.anonymous)
-    written = write(arguments.speaker, view)
+    written = write(_known_as(store, arguments.speaker), view)
     if not written.text:
         raise EmoNetError(
             f"{arguments.store}: no visible utterance of {arguments.speaker!r}; "
@@ -170,12 +172,17 @@ def _biography(arguments: argparse.Namespace) -> None:
 def _forget(arguments: argparse.Namespace) -> None:
     from ..speakers.store.forget import forget_speaker
 
-    forgotten = forget_speaker(arguments.store, arguments.speaker)
+    forgotten = forget_speaker(arguments.store, clean_name(arguments.speaker))
     files = "" if forgotten.files is None else f", {forgotten.files} files removed"
     counts = f"{forgotten.utterances} utterances and {forgotten.biographies} biographies"
     print(f"{arguments.speaker}: {counts} forgotten{files}")
     if forgotten.mentions:
         print(f"{forgotten.mentions} utterances of others name the speaker; they are kept.")
+
+
+def _known_as(store: "SpeakerStore", name: str) -> str:
+    """Return the store's name of a speaker in any unambiguous spelling."""
+    return KnownNames(row["speaker"] for row in store.speakers()).find(name) or clean_name(name)
 
 
 def _export(arguments: argparse.Namespace) -> None:

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..choices import CHOICES
-from .arguments import SEED, Commands, add_corpus_arguments, add_knowledge_arguments, integer, number
+from .arguments import (
+    SEED,
+    Commands,
+    add_corpus_arguments,
+    add_knowledge_arguments,
+    add_speakers_argument,
+    integer,
+    number,
+)
 
 _COUNT, _SHARE, _ANY = integer(1), number(0, 1), number(0, 1e6)
 
@@ -110,6 +118,7 @@ def add_commands(commands: Commands) -> None:
     """Add `train`."""
     train = commands.add_parser("train", help="train a preset on a corpus")
     add_corpus_arguments(train)
+    add_speakers_argument(train)
     train.add_argument("--preset", default="emonet", help="see `emonet presets`")
     train.add_argument("--backbone", default="minilm", help="Hub id, folder, minilm or smollm2")
     train.add_argument("--seed", default=1, type=SEED)
@@ -157,6 +166,7 @@ def _train(arguments: argparse.Namespace) -> None:
         arguments.output_dir,
         data_dir=arguments.data_dir,
         interleaved=arguments.interleaved,
+        speakers=arguments.speakers,
         preset=arguments.preset,
         backbone=arguments.backbone,
         seed=arguments.seed,

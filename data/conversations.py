@@ -203,7 +203,7 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):  # type: ignore[misc]
 
     @staticmethod
     def _with_one_name_each(dialogues: Sequence[Dialogue], kinds: SpeakerKinds) -> list[Dialogue]:
-        """Give each person one name; the spellings of published corpora are kept apart."""
+        """Give each person one name; published corpora are not passed through here."""
         names = SpeakerNames(speakers=kinds)
         renamed = []
         for dialogue in dialogues:

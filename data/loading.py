@@ -12,8 +12,8 @@ import datasets
 from transformers.utils import logging
 
 from ..dialogue.labels import same_labels, spellings_note
-from ..dialogue.tables import ENDINGS
 from ..dialogue.names import SpeakerKinds, Speakers, speaker_kinds
+from ..dialogue.tables import ENDINGS
 from ..errors import DataFormatError
 from ..files.text import clean, short
 from ..speakers.registry import SpeakerRegistry

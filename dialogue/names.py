@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
 
+from ..errors import EmoNetError
 from .role_words import CHAT_ROLES, FAMILY_NAMES, NOBODY, ROLES
 
 RULES = ("auto", "persons", "roles")
@@ -232,6 +233,16 @@ def speaker_kinds(
 
 
 AUTO = SpeakerKinds()
+
+
+def refuse_unknown_persons(kinds: SpeakerKinds) -> None:
+    """Raise EmoNetError if the user named a person that the input does not have."""
+    known = KnownNames(kinds.names)
+    missing = [name for name in kinds.given if known.find(name) is None]
+    if missing:
+        raise EmoNetError(
+            f"--speakers: no speaker {missing[0]!r}; the speakers are {', '.join(kinds.names[:20])}."
+        )
 
 
 def identity(name: str, dialogue_id: str, kinds: SpeakerKinds = AUTO) -> str:

@@ -10,7 +10,7 @@ from ..files.text import c1_note, clean, count_c1, decode_any
 from .captions import read as read_captions
 from .chats import read as read_chat
 from .json_forms import read as read_json_form
-from .names import Speakers, speaker_kinds
+from .names import Speakers, clean_name, speaker_kinds
 from .plain_text import read as read_plain_text
 from .reading import Conversation, Reading
 from .tables import read as read_table
@@ -74,7 +74,7 @@ def _checked(reading: Reading, name: str) -> Reading:
     for conversation in reading.conversations:
         for turn in conversation.turns:
             c1 += count_c1(turn["text"])
-            turn.update(speaker=clean(turn["speaker"]).strip(), text=clean(turn["text"]))
+            turn.update(speaker=clean_name(clean(turn["speaker"])), text=clean(turn["text"]))
             if not turn["speaker"]:
                 raise DataFormatError(f"{name}: a turn without a speaker; write `Name: text`.")
     if c1:

@@ -9,6 +9,7 @@ from ..errors import DataFormatError
 from ..files.text import c1_note, clean, count_c1, decode_c1, short
 from .columns import FIELDS, dialogue_key, fields_of, names_in, turn_number
 from .labels import is_no_label, label_of
+from .names import clean_name
 
 
 @dataclass
@@ -147,7 +148,7 @@ def parse_turn(row: Any, location: str) -> tuple[Turn, bool]:
     fields = fields_of(row, location)
     speaker = _field(row, fields, "speaker", location)
     speakers = names_in(speaker)
-    if not speakers or not all(isinstance(name, str) and clean(name).strip() for name in speakers):
+    if not speakers or not all(isinstance(name, str) and clean_name(name) for name in speakers):
         raise DataFormatError(
             f"{location}, speaker: {short(speaker)} is not a name or list of names; write '#UNKNOWN#' for an "
             "unknown speaker."
@@ -163,7 +164,9 @@ def parse_turn(row: Any, location: str) -> tuple[Turn, bool]:
             f"{location}, emotion: {short(emotion)} is not a label name; leave it out where there is none."
         )
     cleaned = clean(text)
-    return Turn(tuple(clean(name).strip() for name in speakers), cleaned, label_of(emotion)), cleaned != text
+    return Turn(
+        tuple(clean_name(clean(name)) for name in speakers), cleaned, label_of(emotion)
+    ), cleaned != text
 
 
 def _field(row: Mapping[str, Any], fields: Mapping[str, str], field: str, location: str) -> Any:

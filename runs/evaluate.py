@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoint.run_record import RUN_FILE, write_json
+from ..dialogue.names import RULES, Speakers
 from ..engines.load import load_engine
 from ..errors import EmoNetError
 from ..evaluation.report import write_predictions
@@ -39,7 +40,10 @@ def evaluate_run(checkpoint: str | Path, dataset: str, **options: Any) -> dict[s
     config = model.config
     family: Family = PromptedFamily() if isinstance(model, PromptedEmoNet) else PackedFamily()
     _check_trained(Path(checkpoint))
-    conversations = family.load(dataset, evaluation.data_dir, config, evaluation.interleaved)
+    speakers = (
+        _speakers_in_training(checkpoint, config) if evaluation.speakers is None else evaluation.speakers
+    )
+    conversations = family.load(dataset, evaluation.data_dir, config, speakers, evaluation.interleaved)
     if evaluation.split not in conversations:
         raise EmoNetError(
             f"{dataset!r} has no split {evaluation.split!r}; it has {', '.join(conversations)}."
@@ -71,6 +75,21 @@ def _check_trained(folder: Path) -> None:
             f"{folder}: the model was trained on no labelled turn, so there is nothing to evaluate; train it "
             "on turns with an emotion."
         )
+
+
+def _speakers_in_training(checkpoint: str | Path, config: Any) -> Speakers:
+    """Return who was taken for a person in training, from the run's record or version."""
+    record = Path(checkpoint, RUN_FILE)
+    if record.is_file() and (recorded := read_json(record).get("speakers")):
+        speakers: Speakers = recorded
+        return speakers
+    suffixes = str(config.dataset_version).split("+")[1:]
+    if any(suffix.startswith("persons.") for suffix in suffixes):
+        raise EmoNetError(
+            f"{checkpoint} was trained with persons that were named, and has no {RUN_FILE}: name them with "
+            "--speakers."
+        )
+    return next((suffix for suffix in suffixes if suffix in RULES), "auto")
 
 
 def add_to_run(folder: Path, metrics: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..data import Conversations
 from ..data.own import file_fields
+from ..dialogue.names import Speakers
 from ..errors import EmoNetError
 from ..train_trainer import EmoNetTrainer
 from .options import EvaluateOptions, TrainOptions
@@ -73,7 +74,12 @@ class Family(Protocol):
         ...
 
     def load(
-        self, dataset: str, data_dir: str | None, config: Any, interleaved: bool = False
+        self,
+        dataset: str,
+        data_dir: str | None,
+        config: Any,
+        speakers: Speakers = "auto",
+        interleaved: bool = False,
     ) -> Conversations:
         """Load a corpus with the histories and labels that a configuration needs."""
         ...

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..dialogue.names import Speakers
 from ..training.arguments import EmoNetTrainingArguments
 
 
@@ -16,6 +17,7 @@ class TrainOptions:
         dataset: Name of a corpus, or a file or folder.
         output_dir: The run folder.
         data_dir: Folder with the corpus's files.
+        speakers: Who is the same person in every dialogue, see [`load_conversations`].
         preset: Name of a packed or a prompted preset; empty for a prompted model without
             a preset.
         backbone: Hub id, folder, or name of an embedded backbone.
@@ -42,6 +44,7 @@ class TrainOptions:
     dataset: str
     output_dir: Path
     data_dir: str | None = None
+    speakers: Speakers = "auto"
     preset: str = "emonet"
     backbone: str = "minilm"
     seed: int = 1
@@ -75,6 +78,7 @@ class EvaluateOptions:
     Args:
         dataset: Name of a corpus, or a file or folder.
         data_dir: Folder with the corpus's files.
+        speakers: Who is the same person in every dialogue; by default as in training.
         split: The split to score.
         predictions: File to write one JSON line per turn to.
         engine: `torch`, or `onnx` for a folder of `export_onnx`.
@@ -91,6 +95,7 @@ class EvaluateOptions:
 
     dataset: str
     data_dir: str | None = None
+    speakers: Speakers | None = None
     split: str = "test"
     predictions: Path | None = None
     engine: str = "torch"

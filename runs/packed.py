@@ -10,6 +10,7 @@ from ..context.base import context_module_class
 from ..data import Conversations, load_conversations
 from ..data.collator import EncodedCorpus
 from ..data.features import set_concept_vectors
+from ..dialogue.names import Speakers
 from ..engines.load import computing_in
 from ..errors import EmoNetError, loading
 from ..inference.predict import predict_logits
@@ -91,7 +92,12 @@ class PackedFamily:
         return PackedRun(options, model, trainer, len(labels), settings, facts, corpus)
 
     def load(
-        self, dataset: str, data_dir: str | None, config: Any, interleaved: bool = False
+        self,
+        dataset: str,
+        data_dir: str | None,
+        config: Any,
+        speakers: Speakers = "auto",
+        interleaved: bool = False,
     ) -> Conversations:
         return load_conversations(
             dataset,
@@ -99,6 +105,7 @@ class PackedFamily:
             history_window=config.memory_window,
             history_scope=config.speaker_memory,
             labels=config.label_names,
+            speakers=speakers,
             interleaved=interleaved,
         )
 
@@ -135,6 +142,7 @@ def build_model(
         options.data_dir,
         history_window=fields.get("memory_window", 10),
         history_scope=fields["speaker_memory"],
+        speakers=options.speakers,
         interleaved=options.interleaved,
     )
     check_trainable(conversations, options.dataset)

@@ -10,6 +10,7 @@ from transformers import set_seed
 from ..adapters.lora import has_adapters, save_adapter
 from ..checkpoint.resuming import last_whole_checkpoint, mean_loss
 from ..checkpoint.run_record import RUN_FILE, run_record, write_json
+from ..dialogue.names import speaker_kinds
 from ..evaluation.report import write_predictions, write_run_report
 from ..evaluation.scoring import score_dialogues, temperature_of
 from ..files.disk import room_on_disk
@@ -62,6 +63,7 @@ def record_of(run: PreparedRun, **seconds: float) -> dict[str, Any]:
         train_loss=mean_loss(state.log_history),
         seconds=seconds,
         training_turns=run.training_turns,
+        speakers=speaker_kinds((), run.options.speakers).record,
         **run.facts,
     )
 

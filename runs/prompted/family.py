@@ -8,6 +8,7 @@ from typing import Any
 from ...adapters.four_bit import four_bits, on_whole_weights
 from ...adapters.lora import LoraSettings, add_adapters
 from ...data import Conversations, load_conversations
+from ...dialogue.names import Speakers
 from ...engines.load import computing_in
 from ...errors import EmoNetError
 from ...prompted.configuration import PromptSettings
@@ -63,7 +64,9 @@ class PromptedFamily:
 
     def prepare(self, options: TrainOptions) -> PromptedRun:
         settings = preset_settings(options.preset, options.config_overrides)
-        conversations = _load(options.dataset, options.data_dir, settings, None, options.interleaved)
+        conversations = _load(
+            options.dataset, options.data_dir, settings, options.speakers, interleaved=options.interleaved
+        )
         check_trainable(conversations, options.dataset)
         visible = conversations.restricted_to(("train", "validation"))
         biographer = biographer_for(settings, visible, options.store)
@@ -71,9 +74,14 @@ class PromptedFamily:
         return prepare_prompted(options, conversations, settings, biographer, training)
 
     def load(
-        self, dataset: str, data_dir: str | None, config: Any, interleaved: bool = False
+        self,
+        dataset: str,
+        data_dir: str | None,
+        config: Any,
+        speakers: Speakers = "auto",
+        interleaved: bool = False,
     ) -> Conversations:
-        return _load(dataset, data_dir, config.prompt_settings, config.label_names, interleaved)
+        return _load(dataset, data_dir, config.prompt_settings, speakers, config.label_names, interleaved)
 
     def score(
         self,
@@ -99,7 +107,8 @@ class PromptedFamily:
             processor.use_biographer(biographer)
         train = conversations.get("train", ())
         emotions = EmotionRecord(train, conversations.utterance_texts(), conversations.labels)
-        split = PromptedSplit(options.split, conversations[options.split], model, emotions, biographer)
+        kinds, rows = conversations.speaker_kinds, conversations[options.split]
+        split = PromptedSplit(options.split, rows, model, emotions, biographer, kinds=kinds)
         scores, reader = predict_split(model, split, options.progress)
         return _scored(split, scores, tokens={"prompts": reader.tokens, "computed": reader.computed})
 
@@ -138,8 +147,9 @@ def prepare_prompted(
     if settings.demonstrations:
         bank = DemonstrationBank.from_training(train, model.labels, tasks.embedder)
         model.processor.demonstrations = bank
-    turns = PromptedSplit("train", train, model, emotions, biographer, tasks)
-    validation = PromptedSplit("validation", conversations["validation"], model, emotions, biographer)
+    kinds, rows = conversations.speaker_kinds, conversations["validation"]
+    turns = PromptedSplit("train", train, model, emotions, biographer, tasks, kinds)
+    validation = PromptedSplit("validation", rows, model, emotions, biographer, kinds=kinds)
     # Before training, so that a missing or locked store fails early.
     model.processor.biographies = biographies_of(list(conversations.speakers), biographer)
     if isinstance(biographer, DialogueBiographer):
@@ -250,6 +260,7 @@ def _load(
     dataset: str,
     data_dir: str | None,
     settings: PromptSettings,
+    speakers: Speakers,
     labels: list[str] | None = None,
     interleaved: bool = False,
 ) -> Conversations:
@@ -259,5 +270,6 @@ def _load(
         history_window=max(1, settings.trajectory),
         history_scope="corpus" if settings.trajectory else "none",
         labels=labels,
+        speakers=speakers,
         interleaved=interleaved,
     )

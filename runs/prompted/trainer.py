@@ -9,8 +9,7 @@ from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 from transformers import TrainerCallback
 
-from ...dialogue.names import identity
-from ...dialogue.turns import clean_text
+from ...dialogue.names import AUTO, SpeakerKinds, clean_name
 from ...evaluation.metrics import emotion_metrics
 from ...hub.card_callback import CardCallback
 from ...layers.heads import weighted_cross_entropy
@@ -38,6 +37,7 @@ class PromptedSplit(Dataset[dict[str, Any]]):
         biographer: Writes a speaker's biography from what a view may see; None for no
             biographies.
         tasks: Additions in training: the emotion-impact prompt, demonstrations by label.
+        kinds: Which speakers of the corpus are persons.
     """
 
     def __init__(
@@ -48,9 +48,10 @@ class PromptedSplit(Dataset[dict[str, Any]]):
         record: EmotionRecord,
         biographer: Biographer | None = None,
         tasks: TaskSettings | None = None,
+        kinds: SpeakerKinds = AUTO,
     ):
         self.name, self.dialogues, self.record = name, list(dialogues), record
-        self._prompts = model.prompts
+        self._prompts, self._kinds = model.prompts, kinds
         # (dialogue, turn) of every turn, and the indices in it of the labelled ones.
         self.turns = [
             (dialogue, turn)
@@ -101,7 +102,8 @@ class PromptedSplit(Dataset[dict[str, Any]]):
             return {}
         view = dialogue_view(self.name, dict(row))
         names = dict.fromkeys(turn["speaker"] for turn in row["turns"])
-        return {name: biographer(identity(clean_text(name), row["dialogue_id"]), view).text for name in names}
+        speakers = {name: self._kinds.identity(clean_name(name), row["dialogue_id"]) for name in names}
+        return {name: biographer(speaker, view).text for name, speaker in speakers.items()}
 
     def _demonstrations_of(
         self, dialogue: int, processor: PromptedProcessor

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ...dialogue.anonymity import Anonymizer
-from ...dialogue.names import is_role
 from ...prompted.configuration import EXTRACTIVE
 from ..store.queries import EVERYTHING, Biography, BiographyStore, Utterance, View
 from .phrases import PhraseTable
@@ -49,7 +48,7 @@ class UtteranceIndex:
     def __init__(self, store: BiographyStore):
         self.utterances = store.all_utterances()
         self.names = list(
-            dict.fromkeys(utterance.name for utterance in self.utterances if not is_role(utterance.name))
+            dict.fromkeys(utterance.name for utterance in self.utterances if _by_person(utterance))
         )
         self._by_speaker: dict[str, list[Utterance]] = defaultdict(list)
         self._by_dialogue: dict[str, list[Utterance]] = defaultdict(list)
@@ -74,12 +73,7 @@ class UtteranceIndex:
         for utterance in utterances:
             for other in self._by_dialogue[utterance.dialogue_id]:
                 adjacent = abs(other.position - utterance.position) == 1
-                if (
-                    adjacent
-                    and other.speaker != utterance.speaker
-                    and not is_role(other.name)
-                    and view.sees(other)
-                ):
+                if adjacent and other.speaker != utterance.speaker and _by_person(other) and view.sees(other):
                     partners[other.name] += 1
         return partners
 
@@ -182,6 +176,10 @@ class ExtractiveBiographer:
                 return longer
             phrases.pop()
         return text
+
+
+def _by_person(utterance: Utterance) -> bool:
+    return utterance.speaker == utterance.name  # a role's identity has the dialogue's id too
 
 
 def _emotion_counts(utterances: Iterable[Utterance]) -> Counter[str]:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from tqdm.auto import tqdm
 
-from ...dialogue.names import identity, is_role
+from ...dialogue.names import SpeakerKinds, clean_name
 from ...dialogue.turns import clean_text
 from ...errors import EmoNetError
 from ...processing_emonet import NO_LABEL
@@ -27,6 +27,7 @@ class Corpus(Protocol):
 
     labels: list[str]
     dataset_version: str
+    speaker_kinds: SpeakerKinds
 
     def items(self) -> Iterable[tuple[str, Any]]:
         """Iterate over splits and their dialogues."""
@@ -79,17 +80,17 @@ def build_store(
 
 def corpus_rows(conversations: Corpus) -> Iterator[dict[str, Any]]:
     """Yield one row for each utterance of every split, without its vector."""
-    labels = conversations.labels
+    labels, kinds = conversations.labels, conversations.speaker_kinds
     for split, dialogues in conversations.items():
         for dialogue in dialogues:
             for index, turn in enumerate(dialogue["turns"]):
-                name, text, emotion = clean_text(turn["speaker"]), clean_text(turn["text"]), turn["emotion"]
+                name, text, emotion = clean_name(turn["speaker"]), clean_text(turn["text"]), turn["emotion"]
                 known = split == "train" and emotion is not None and emotion not in (-1, NO_LABEL)
                 row = {
                     "split": split,
                     "dialogue_id": dialogue["dialogue_id"],
                     "turn": index,
-                    "speaker": identity(name, dialogue["dialogue_id"]),
+                    "speaker": kinds.identity(name, dialogue["dialogue_id"]),
                     "name": name,
                     "text": text,
                     "emotion": labels[emotion] if known else None,
@@ -114,7 +115,7 @@ def speaker_rows(rows: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> li
             {
                 "speaker": speaker,
                 "name": own[0]["name"],
-                "is_person": not is_role(own[0]["name"]),
+                "is_person": own[0]["speaker"] == own[0]["name"],
                 "utterances": len(own),
                 "training_utterances": sum(row["split"] == "train" for row in own),
                 "dialogues": len({row["dialogue_id"] for row in own}),

@@ -12,6 +12,7 @@ from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from ..dialogue.names import clean_name
 from ..dialogue.reader import as_history, read_text
 from ..dialogue.reading import Conversation
 from ..errors import EmoNetError
@@ -191,6 +192,9 @@ def create_api(predictor: Predictor, limits: Limits) -> FastAPI:
     async def emotions(request: EmotionsRequest) -> list[LabelledTurn]:
         parameters = request.parameters or Parameters()
         history = as_history(parameters.history)
+        speakers: str | list[str] = parameters.speakers
+        if isinstance(speakers, list):
+            speakers = [name for name in speakers if clean_name(name)] or "auto"
         if isinstance(request.inputs, str):
             room = limits.turns - sum(max(1, len(texts)) for texts in history.values())
             found = await asyncio.to_thread(_read, request.inputs, room, limits)
@@ -198,7 +202,7 @@ def create_api(predictor: Predictor, limits: Limits) -> FastAPI:
             turns = [{"speaker": turn.speaker, "text": turn.text} for turn in request.inputs]
             found = [Conversation("0", turns)] if turns else []
         dialogues = [conversation.turns for conversation in found]
-        answers = await batcher.predict(dialogues, history, parameters.speakers) if dialogues else []
+        answers = await batcher.predict(dialogues, history, speakers) if dialogues else []
         return [
             LabelledTurn(
                 **{**row, **highest_first(row, parameters.top_k)},

@@ -1,5 +1,6 @@
 """Load a known corpus or your own files."""
 
+import logging
 import os
 import warnings
 from collections import Counter
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-from transformers.utils import logging
 
 from ..dialogue.labels import same_labels, spellings_note
 from ..dialogue.names import SpeakerKinds, Speakers, speaker_kinds
@@ -24,7 +24,7 @@ from .meld import MELD
 from .own import own_builder, read_conversation_file
 from .schema import EMORYNLP_LABELS, SPLITS
 
-logger = logging.get_logger(__name__)
+logger = logging.getLogger(__name__)
 
 CORPORA: dict[str, tuple[type[ConversationBuilder], str]] = {
     "emorynlp": (EmoryNLP, "emorynlp"),

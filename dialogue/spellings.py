@@ -1,14 +1,13 @@
 """Give each person of an input one name, however it is spelled."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
-
-from transformers.utils import logging
 
 from .names import KnownNames, SpeakerKinds, Speakers, clean_name, known_names, same_case, speaker_kinds
 from .turns import turn_speaker
 
-logger = logging.get_logger(__name__)
+logger = logging.getLogger(__name__)
 
 Turns: TypeAlias = Sequence[Mapping[str, Any]]
 History: TypeAlias = Mapping[str, Sequence[str]]

@@ -9,7 +9,8 @@ from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 from transformers import TrainerCallback
 
-from ...dialogue.names import AUTO, SpeakerKinds, clean_name
+from ...dialogue.names import AUTO, SpeakerKinds
+from ...dialogue.spellings import SpeakerNames
 from ...evaluation.metrics import emotion_metrics
 from ...hub.card_callback import CardCallback
 from ...layers.heads import weighted_cross_entropy
@@ -52,6 +53,7 @@ class PromptedSplit(Dataset[dict[str, Any]]):
     ):
         self.name, self.dialogues, self.record = name, list(dialogues), record
         self._prompts, self._kinds = model.prompts, kinds
+        self._known_speakers = SpeakerNames(model.processor.speakers, kinds, warn=False)
         # (dialogue, turn) of every turn, and the indices in it of the labelled ones.
         self.turns = [
             (dialogue, turn)
@@ -102,7 +104,8 @@ class PromptedSplit(Dataset[dict[str, Any]]):
             return {}
         view = dialogue_view(self.name, dict(row))
         names = dict.fromkeys(turn["speaker"] for turn in row["turns"])
-        speakers = {name: self._kinds.identity(clean_name(name), row["dialogue_id"]) for name in names}
+        one_name = self._known_speakers.of
+        speakers = {name: self._kinds.identity(one_name(name), row["dialogue_id"]) for name in names}
         return {name: biographer(speaker, view).text for name, speaker in speakers.items()}
 
     def _demonstrations_of(

@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 from tqdm.auto import tqdm
 
-from ...dialogue.names import SpeakerKinds, clean_name
+from ...dialogue.names import SpeakerKinds
+from ...dialogue.spellings import SpeakerNames
 from ...dialogue.turns import clean_text
 from ...errors import EmoNetError
 from ...processing_emonet import NO_LABEL
@@ -81,10 +82,12 @@ def build_store(
 def corpus_rows(conversations: Corpus) -> Iterator[dict[str, Any]]:
     """Yield one row for each utterance of every split, without its vector."""
     labels, kinds = conversations.labels, conversations.speaker_kinds
+    names = SpeakerNames(speakers=kinds, warn=False)
     for split, dialogues in conversations.items():
         for dialogue in dialogues:
+            names.start_dialogue()
             for index, turn in enumerate(dialogue["turns"]):
-                name, text, emotion = clean_name(turn["speaker"]), clean_text(turn["text"]), turn["emotion"]
+                name, text, emotion = names.of(turn["speaker"]), clean_text(turn["text"]), turn["emotion"]
                 known = split == "train" and emotion is not None and emotion not in (-1, NO_LABEL)
                 row = {
                     "split": split,

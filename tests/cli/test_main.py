@@ -93,6 +93,18 @@ def test_evaluating_in_bfloat16_leaves_the_runs_figures_alone(run: Path, tmp_pat
     assert (run / "test_metrics.json").read_bytes() == kept
 
 
+def test_predict_tells_who_is_a_person(run: Path, tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "call.txt").write_text("SPEAKER_00: We won!\nSPEAKER_01: Great.\n")
+    command = ["predict", "--model", str(run), str(tmp_path / "call.txt"), "--speakers"]
+    assert main(command[:-1]) == 0
+    assert "SPEAKER_00 and SPEAKER_01 are taken for roles of this conv" in capsys.readouterr().err
+    assert main([*command, "speaker_01"]) == 0
+    told = capsys.readouterr().err
+    assert "SPEAKER_00 is taken for a role" in told and "SPEAKER_01 is taken for a person" in told
+    assert main([*command, "Ann"]) == 2
+    assert "no speaker 'Ann'; the speakers are SPEAKER_00, SPEAKER_01." in capsys.readouterr().err
+
+
 def test_predict_from_stdin_labels_every_turn(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:

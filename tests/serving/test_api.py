@@ -60,6 +60,17 @@ def test_the_schema_holds_at_length(case: Any) -> None:
     _check_against_the_schema(case)
 
 
+def test_a_caller_decides_who_is_a_person() -> None:
+    scores = []
+    for speakers in (None, "auto", ["\u200b"], ["Ann"], "persons", "roles"):
+        parameters = {} if speakers is None else {"parameters": {"speakers": speakers}}
+        response = post(json={"inputs": [{**TURN, "speaker": "ANN\u200b"}], **parameters})
+        assert response.status_code == 200 and response.json()[0]["speaker"] == "ANN\u200b"
+        scores.append(pytest.approx(response.json()[0]["score"], abs=1e-6))
+    assert scores[:5] == scores[:1] * 5 and scores[5] != scores[0], "a role is not the Ann of training"
+    assert post(json={"inputs": [TURN], "parameters": {"speakers": "everybody"}}).status_code == 422
+
+
 def test_a_dialogue_is_answered_as_by_the_pipeline() -> None:
     turns = [TURN, {"speaker": "Bob", "text": "leave me alone", "emotion": "ignored"}]
     history = {"Bob": ["i hate this"]}

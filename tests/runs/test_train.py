@@ -118,3 +118,23 @@ def test_a_misspelt_option_is_refused(family: str, folder: Path, decoder: Path, 
     with pytest.raises(TypeError, match="'sed'"):
         train(family, folder, decoder, tmp_path / "run", sed=3)
     assert not (tmp_path / "run").exists()
+
+
+def test_evaluation_takes_the_speakers_of_training(folder: Path, decoder: Path, tmp_path: Path) -> None:
+    nothing = {"num_train_epochs": 1, "save_strategy": "no"}
+    record = train(
+        "packed", folder, decoder, tmp_path / "run", training_overrides=nothing, speakers="persons"
+    )
+    assert record["speakers"] == "persons" and record["dataset_version"].endswith("+persons")
+    known = json.loads((tmp_path / "run" / "speakers.json").read_text())["speakers"]
+    assert "The Waiter" in known
+    versions = [
+        evaluate_run(tmp_path / "run", str(folder), split="test", progress=False, **options)[
+            "dataset_version"
+        ]
+        for options in ({}, {"speakers": "auto"})
+    ]
+    assert versions == [record["dataset_version"], record["dataset_version"].removesuffix("+persons")]
+    (tmp_path / "run" / "run.json").unlink()
+    metrics = evaluate_run(tmp_path / "run", str(folder), split="test", progress=False)
+    assert metrics["dataset_version"] == record["dataset_version"], "the configuration has the version too"

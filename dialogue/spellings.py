@@ -47,6 +47,7 @@ class SpeakerNames:
         self._names: dict[str, str] = {}  # as given → the one name
         self._spelled: dict[str, str] = {}  # the one name → as first given
         self._met: dict[str, str] = {}  # in one case → the one name
+        self._roles: dict[str, str] = {}  # as given → the one name, of this dialogue's roles
 
     def known_as(self, name: str) -> str | None:
         """Return the model's name of a person, as it is stored; None for all others."""
@@ -57,13 +58,17 @@ class SpeakerNames:
         found = self._names.get(name)
         if found is None:
             found = self._names[name] = self._one_name(clean_name(name))
+            if self.kinds.is_role(found):
+                self._roles[name] = found
         return found
 
     def start_dialogue(self) -> None:
         """Forget who had a role in the dialogue before: it is somebody else now."""
-        self._names = {given: name for given, name in self._names.items() if not self.kinds.is_role(name)}
-        self._spelled = {name: first for name, first in self._spelled.items() if not self.kinds.is_role(name)}
-        self._met = {key: name for key, name in self._met.items() if not self.kinds.is_role(name)}
+        for given, name in self._roles.items():
+            self._names.pop(given, None)
+            self._spelled.pop(name, None)
+            self._met.pop(same_case(name), None)
+        self._roles = {}
 
     def turns(self, turns: Turns) -> list[dict[str, Any]]:
         """Return a dialogue's turns with the one name of each speaker under `speaker`."""

@@ -102,6 +102,12 @@ def test_rows_keep_the_name_as_it_was_given(parts: Any) -> None:
     assert EmoNetSession(*parts).add("ANN\u200b", "hi")["speaker"] == "ANN\u200b"
 
 
+def test_a_pipeline_passes_the_decision_on(parts: Any) -> None:
+    pipe = EmoNetPipeline(parts[0], parts[1])
+    role, known = (pipe(turns("Ann", "great we won"), **given)[0] for given in ({"speakers": "roles"}, {}))
+    assert values(role) == scores(alone(parts, "Zed")) and values(known) != scores(alone(parts, "Zed"))
+
+
 def test_a_pipeline_refuses_other_decisions(parts: Any) -> None:
     pipe = EmoNetPipeline(parts[0], parts[1])
     with pytest.raises(ValueError, match="not auto, persons, roles"):

@@ -164,9 +164,8 @@ def parse_turn(row: Any, location: str) -> tuple[Turn, bool]:
             f"{location}, emotion: {short(emotion)} is not a label name; leave it out where there is none."
         )
     cleaned = clean(text)
-    return Turn(
-        tuple(clean_name(clean(name)) for name in speakers), cleaned, label_of(emotion)
-    ), cleaned != text
+    names = tuple(clean_name(clean(name)) for name in speakers)
+    return Turn(names, cleaned, label_of(emotion)), cleaned != text
 
 
 def _field(row: Mapping[str, Any], fields: Mapping[str, str], field: str, location: str) -> Any:

@@ -22,6 +22,7 @@ from .checkpoint.files import (
 from .configuration_emonet import EmoNetConfig
 from .context.base import context_module_class
 from .dialogue.names import known_names
+from .dialogue.open_dialogue import OpenDialogue
 from .dialogue.spellings import SpeakerNames
 from .dialogue.turns import (
     clean_text,
@@ -170,34 +171,67 @@ class EmoNetProcessor:
             ValueError: for an empty dialogue, a turn without text or speaker, or an
                 unknown label.
         """
+        return self.encode_next(OpenDialogue(), turns, memory_index, last=True)
+
+    def encode_next(
+        self,
+        dialogue: OpenDialogue,
+        turns: Sequence[Mapping[str, Any]],
+        memory_index: Sequence[Sequence[Any]] | None = None,
+        last: bool = False,
+    ) -> list[dict[str, Any]]:
+        """Encode the next turns of a dialogue; see `encode`.
+
+        Args:
+            dialogue: What is kept of the turns before; it is updated.
+            turns: The next turns.
+            memory_index: As in `encode`, for these turns.
+            last: Whether the dialogue ends with them.
+
+        Returns:
+            The windows that are full; with `last` all that are left.
+        """
         if not turns:
             raise ValueError('A dialogue needs at least one turn: [{"speaker": "Ann", "text": "Hi."}].')
         turns = self.names().turns(turns)
+        start = dialogue.turns
         names = speaker_names(turns)
-        texts = [turn_text(turn, index) for index, turn in enumerate(turns)]
-        local_ids: dict[str, int] = {}
-        local = [local_ids.setdefault(name, len(local_ids)) for name in names]
+        texts = [turn_text(turn, index) for index, turn in enumerate(turns, start)]
+        ids = dialogue.local_ids
+        local = [ids.setdefault(name, len(ids)) for name in names]
         rows: dict[str, list[Any]] = {
-            "speaker_ids": [self._speaker_id(turn, names[index], index) for index, turn in enumerate(turns)],
+            "speaker_ids": [
+                self._speaker_id(turn, name, index)
+                for index, (turn, name) in enumerate(zip(turns, names, strict=True), start)
+            ],
             "local_speaker_ids": local,
-            "labels": [self._label(turn, index) for index, turn in enumerate(turns)],
+            "labels": [self._label(turn, index) for index, turn in enumerate(turns, start)],
             "memory_index": [
                 list(row)[-self.config.memory_window :] for row in memory_index or [[]] * len(turns)
             ],
+            "pieces": self.turn_tokens(texts, names, local, start),
         }
         if self.concepts is not None:
             rows["concepts"] = [self.concepts.of(text) for text in texts]
-        pieces = self.turn_tokens(texts, names, local)
-        if self.config.context_mode == "per_turn":
-            windows = self._per_turn(pieces)
-        else:
-            windows = self._packed(pieces, self.read_masks(pieces, names, local))
-        for window in windows:
+        packed = self.config.context_mode == "packed"
+        if packed:
+            rows["read_masks"] = self.read_masks(rows["pieces"], names, local)
+        dialogue.extend(rows)
+        windows = self._packed(dialogue) if packed else self._per_turn(dialogue)
+        full, rest = (windows, None) if last else (windows[:-1], windows[-1])
+        for window in full:
             first, end = window["first_turn"], window.pop("end_turn")
-            window.update({key: values[first:end] for key, values in rows.items()})
+            for key, values in dialogue.rows.items():
+                if key not in ("pieces", "read_masks"):
+                    window[key] = values[first:end]
             carried = window["read_from"]
             window["labels"] = [NO_LABEL] * carried + window["labels"][carried:]
-        return windows
+            window["first_turn"] += dialogue.first
+        if rest is not None:  # the next turn may still fit into it
+            start = rest["first_turn"]
+            past = 0 if packed else self.sequence_turns(dialogue.rows["pieces"][:start], [])
+            dialogue.drop(start - past, rest["read_from"] + past)
+        return full
 
     def encode_memory(self, texts: Sequence[str]) -> list[list[int]]:
         """Tokenize history utterances, each as a sequence of its own."""
@@ -357,13 +391,13 @@ class EmoNetProcessor:
             carried += 1
         return carried
 
-    def _packed(self, pieces: list[list[int]], read_masks: list[list[int]]) -> list[dict[str, Any]]:
+    def _packed(self, dialogue: OpenDialogue) -> list[dict[str, Any]]:
         """Pack whole turns into windows."""
-        sink = self.sink
+        pieces, read_masks, sink = dialogue.rows["pieces"], dialogue.rows["read_masks"], self.sink
         # (first turn, first turn that is read out, end) of each window. A turn that does
         # not fit ends the window; the next one repeats turns without reading them again.
         windows: list[tuple[int, int, int]] = []
-        first, read_from = 0, 0
+        first, read_from = 0, dialogue.done
         for index, piece in enumerate(pieces):
             start = index - self.carried_turns(pieces[first:index], piece)
             if start > first:
@@ -383,13 +417,14 @@ class EmoNetProcessor:
             for first, read, end in windows
         ]
 
-    def _per_turn(self, pieces: list[list[int]]) -> list[dict[str, Any]]:
+    def _per_turn(self, dialogue: OpenDialogue) -> list[dict[str, Any]]:
         """Write one sequence for each turn, see `turn_sequence`."""
+        pieces = dialogue.rows["pieces"]
         # Sequences are independent: long dialogues are split, unless a context module
         # runs over all turns.
         size = 64 if self.config.context_module == "none" else len(pieces)
         windows = []
-        for begin in range(0, len(pieces), size):
+        for begin in range(dialogue.done, len(pieces), size):
             end = min(begin + size, len(pieces))
             sequences, turn_ids = [], []
             for turn in range(begin, end):

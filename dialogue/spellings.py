@@ -73,6 +73,10 @@ class SpeakerNames:
     def turns(self, turns: Turns) -> list[dict[str, Any]]:
         """Return a dialogue's turns with the one name of each speaker under `speaker`."""
         self.start_dialogue()
+        return self.next_turns(turns)
+
+    def next_turns(self, turns: Turns) -> list[dict[str, Any]]:
+        """Return further turns of the same dialogue, see `turns`."""
         renamed = []
         for index, turn in enumerate(turns):
             named: dict[str, Any] = {**turn, "speaker": self.of(turn_speaker(turn, index))}

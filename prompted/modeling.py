@@ -1,6 +1,6 @@
 """Classify turns by scoring label words after a prompt."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 from ..checkpoint.base import EmoNetCheckpoint, resolve_backbone
 from ..checkpoint.integrity import check_backbone, config_of
 from ..dialogue.names import SpeakerKinds, Speakers
-from ..dialogue.spellings import with_one_name_each
+from ..dialogue.spellings import SpeakerNames, with_one_name_each
 from ..errors import EmoNetError
 from ..inference.predict import Report
 from ..layers.heads import weighted_cross_entropy
@@ -211,25 +211,59 @@ class PromptedEmoNet(EmoNetCheckpoint):  # type: ignore[no-untyped-call]  # tran
         Raises:
             EmoNetError: If a dialogue has no turns.
         """
-        self.eval()  # type: ignore[no-untyped-call]
-        processor = processor or self.processor
-        dialogues, histories, kinds = with_one_name_each(dialogues, histories, processor.speakers, speakers)
-        labeller = TurnLabeller(self, processor)
+        labeller = self._labeller(processor)
+        known = labeller.processor.speakers
+        dialogues, histories, kinds = with_one_name_each(dialogues, histories, known, speakers)
         done, total = 0, sum(map(len, dialogues))
         rows: list[list[dict[str, Any]]] = []
-        for dialogue, turns in enumerate(tqdm(dialogues, disable=not progress, desc="dialogues")):
+        for index, turns in enumerate(tqdm(dialogues, disable=not progress, desc="dialogues")):
             if not turns:
-                raise EmoNetError(
-                    f"Dialogue {dialogue} is empty; it needs at least one turn: "
-                    '[{"speaker": "Ann", "text": "Hi."}].'
-                )
+                raise _empty(index)
             if histories is not None:
-                labeller.start(histories[dialogue])
+                labeller.start(histories[index])
             rows.append([])
-            for index in range(len(turns)):
-                rows[-1].append(labeller.label(turns, index))
+            for result in labeller.label_dialogue(turns, kinds):
+                rows[-1].append(result)
                 done += 1
                 if report is not None:
                     report("turns", done, total)
-            labeller.end_dialogue(kinds)
         return rows
+
+    def stream_dialogues(
+        self,
+        dialogues: Iterable[Iterable[Mapping[str, Any]]],
+        processor: PromptedProcessor | None = None,
+        alone: bool = False,
+        speakers: Speakers = "auto",
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the results of `predict_dialogues` turn by turn.
+
+        Args:
+            dialogues: As for `predict_dialogues`; one dialogue at a time is in memory.
+            processor: As for `predict_dialogues`.
+            alone: Whether every dialogue has an empty history of its own.
+            speakers: As for `predict_dialogues`; a decision on names that are not read yet.
+
+        Raises:
+            EmoNetError: If a dialogue has no turns.
+        """
+        labeller = self._labeller(processor)
+        names = SpeakerNames(labeller.processor.speakers, speakers)
+        for index, turns in enumerate(dialogues):
+            if alone:
+                names = SpeakerNames(labeller.processor.speakers, speakers)
+                labeller.start({})
+            dialogue = names.turns(list(turns))
+            if not dialogue:
+                raise _empty(index)
+            yield from labeller.label_dialogue(dialogue, names.kinds)
+
+    def _labeller(self, processor: PromptedProcessor | None) -> TurnLabeller:
+        self.eval()  # type: ignore[no-untyped-call]
+        return TurnLabeller(self, processor or self.processor)
+
+
+def _empty(dialogue: int) -> EmoNetError:
+    return EmoNetError(
+        f'Dialogue {dialogue} is empty; it needs at least one turn: [{{"speaker": "Ann", "text": "Hi."}}].'
+    )

@@ -90,8 +90,13 @@ class TurnLabeller:
         self.trajectories = {}
         self.history = recent_history(history, self.depth) if self.depth else {}
 
-    def end_dialogue(self, kinds: SpeakerKinds = AUTO) -> None:
-        """Forget roles: `The Waiter` of the next dialogue is another person."""
+    def label_dialogue(
+        self, turns: Sequence[Mapping[str, Any]], kinds: SpeakerKinds = AUTO
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the results of all turns of a dialogue."""
+        for index in range(len(turns)):
+            yield self.label(turns, index)
+        # `The Waiter` of the next dialogue is another person.
         for name in [name for name in self.trajectories if kinds.is_role(name)]:
             del self.trajectories[name]
 

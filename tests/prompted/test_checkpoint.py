@@ -20,6 +20,7 @@ from emonet.engines.load import load_engine
 from emonet.errors import EmoNetError
 from emonet.hub.card import usage_snippet
 from emonet.hub.push import push_run
+from emonet.inference.stream import predict_stream
 from emonet.prompted.configuration import PromptSettings
 from emonet.prompted.modeling import PromptedEmoNet
 
@@ -253,6 +254,9 @@ def test_biographies_and_histories_change_the_scores(model: PromptedEmoNet) -> N
     in_order = model.predict_dialogues([earlier, PLAIN])[1][0]
     assert in_order != model.predict_dialogues([PLAIN])[0][0], "earlier dialogues are the history"
     apart = model.predict_dialogues([earlier, PLAIN], [{}, {}])
+    for alone, whole in ((False, model.predict_dialogues([earlier, PLAIN])), (True, apart)):
+        streamed = predict_stream(model, model.processor, map(iter, [earlier, PLAIN]), alone=alone)
+        assert [row for rows in streamed for row in rows] == near([row for rows in whole for row in rows])
     assert apart[1] == near(model.predict_dialogues([PLAIN], [{}])[0]), "every dialogue has its own history"
 
 

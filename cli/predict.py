@@ -1,14 +1,15 @@
 """`emonet predict`: label the turns of scripts and of bulk files."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from ..choices import BULK_ENGINES, DTYPES, ENGINES
 from ..errors import EmoNetError
 from .arguments import Commands, add_speakers_argument, integer
+from .progress import Progress
+
+INTERRUPTED = 128 + 2  # a shell's status of a program that SIGINT ended
 
 
 def add_commands(commands: Commands) -> None:
@@ -18,10 +19,28 @@ def add_commands(commands: Commands) -> None:
         "--model", required=True, help="run folder or Hub id; with --engine onnx a folder of `emonet export`"
     )
     predict.add_argument(
-        "input", nargs="?", default="-", help="`Name: text` lines, JSONL, CSV or SRT subtitles; - for stdin"
+        "input",
+        nargs="?",
+        default="-",
+        help="`Name: text` lines, a table (CSV, JSONL, …) with one row for each turn, subtitles; - for stdin",
     )
     predict.add_argument(
-        "--output", default="-", help="JSONL file; - for stdout; a folder with a bulk engine"
+        "--output",
+        default="-",
+        help="*.jsonl, *.csv, *.parquet or *.xlsx; - for JSON lines on stdout; a folder with a bulk engine. "
+        "Rows and columns are those of the input, with `row`, `label`, `score` and `scores` (in CSV and "
+        "XLSX `score_LABEL`)",
+    )
+    predict.add_argument(
+        "--prefix",
+        default="",
+        metavar="TEXT",
+        help="begin the names of the added columns with TEXT, for input that has columns of their names",
+    )
+    predict.add_argument(
+        "--interleaved",
+        action="store_true",
+        help="the rows of dialogues are mixed: a dialogue_id may begin again after another one",
     )
     predict.add_argument(
         "--engine",
@@ -51,6 +70,14 @@ def add_commands(commands: Commands) -> None:
 
 
 def _predict(arguments: argparse.Namespace) -> None:
+    try:
+        _predict_input(arguments)
+    except KeyboardInterrupt:
+        print("emonet: interrupted", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
+
+
+def _predict_input(arguments: argparse.Namespace) -> None:
     if arguments.engine in BULK_ENGINES:
         if arguments.dtype is not None:
             raise EmoNetError(
@@ -63,41 +90,51 @@ def _predict(arguments: argparse.Namespace) -> None:
         _predict_files(arguments)
         return
     from ..dialogue.names import refuse_unknown_persons, speaker_kinds
-    from ..dialogue.reader import read_source
-    from ..engines.load import computing_in, load_engine
-    from ..files.disk import room_on_disk
-    from ..inference.predict import predict_dialogues
-    from .standard_output import is_utf8
+    from ..engines.prediction_input import open_input
+    from ..engines.row_writers import OutputFormat, check_columns
 
-    reading = read_source(arguments.input)
-    print(reading.summary(), file=sys.stderr)
-    dialogues = [(found.dialogue_id, found.turns) for found in reading.conversations]
-    escape = arguments.output == "-" and not is_utf8()
-    model, processor = load_engine(arguments.model, arguments.engine, arguments.load_in_4bit)
-    kinds = speaker_kinds(reading.speakers, arguments.speakers, processor.speakers)
-    refuse_unknown_persons(kinds)
-    if note := kinds.note():
-        print(note, file=sys.stderr)
-    results = predict_dialogues(
-        computing_in(model, arguments.dtype),
-        processor,
-        [turns for _, turns in dialogues],
-        None,
-        arguments.batch_size,
-        sys.stderr.isatty(),
-        speakers=kinds,
-    )
-    lines = []
-    for (dialogue_id, turns), labelled in zip(dialogues, results, strict=True):
-        for index, (turn, result) in enumerate(zip(turns, labelled, strict=True)):
-            row: dict[str, Any] = {"dialogue_id": dialogue_id, "turn": index, **turn, **result}
-            lines.append(json.dumps(row, ensure_ascii=escape))
-    text = "\n".join(lines) + "\n"
-    if arguments.output == "-":
-        sys.stdout.write(text)
-    else:
-        with room_on_disk(arguments.output, "run the same command again"):
-            Path(arguments.output).write_text(text, "utf-8")
+    prefix = arguments.prefix
+    output = OutputFormat(arguments.output)
+    _refuse_same_file(arguments.input, arguments.output)
+    with open_input(arguments.input, arguments.interleaved, output.check) as source:
+        print(source.summary(), file=sys.stderr)
+        check_columns(source.columns, [f"{prefix}row", *output.columns(prefix, ())], prefix)
+        from ..engines.load import computing_in, load_engine
+        from ..engines.prediction_stream import predicted_rows
+        from .standard_output import is_utf8
+
+        model, processor = load_engine(arguments.model, arguments.engine, arguments.load_in_4bit)
+        labels = processor.config.label_names
+        check_columns(source.columns, output.columns(prefix, labels), prefix)
+        kinds = speaker_kinds(source.speakers, arguments.speakers, processor.speakers)
+        refuse_unknown_persons(kinds)
+        if note := kinds.note():
+            print(note, file=sys.stderr)
+        columns = [f"{prefix}row", *source.columns]
+        model = computing_in(model, arguments.dtype)
+        progress = Progress(source.turns)
+        try:
+            with output.opened(sys.stdout, not is_utf8(), prefix, columns, labels) as writer:
+                for rows in predicted_rows(
+                    model, processor, source, prefix, arguments.batch_size, speakers=kinds
+                ):
+                    writer.write(rows)
+                    progress.add(len(rows))
+        except (Exception, KeyboardInterrupt) as error:
+            if progress.done and not isinstance(error, BrokenPipeError):
+                progress.close()
+                where = "written" if output.is_stream else f"in {output.unfinished}"
+                print(f"{progress.done:,} of {source.turns:,} rows are {where}", file=sys.stderr)
+            raise
+        finally:
+            progress.close()
+
+
+def _refuse_same_file(source: str, output: str) -> None:
+    """Refuse to write over the input, which is read while rows are written."""
+    paths = Path(source), Path(output)
+    if "-" not in (source, output) and all(path.exists() for path in paths) and paths[0].samefile(paths[1]):
+        raise EmoNetError(f"{output} is the input: predictions would replace it. Name another --output.")
 
 
 def _predict_files(arguments: argparse.Namespace) -> None:

@@ -1,6 +1,7 @@
 """Hold what the reader found: conversations, their form, and what was decided."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,12 +43,23 @@ class Reading:
 
     def summary(self) -> str:
         """Say on one line what was read: `script: 3 turns, 2 speakers: Ann 2, Bob 1`."""
-        speakers = self.speakers
-        turns, dialogues = speakers.total(), len(self.conversations)
-        facts = [f"{turns} turn{'s' * (turns != 1)}"]
-        if dialogues > 1:
-            facts.append(f"{dialogues} dialogues")
-        named = ", ".join(f"{name} {count}" for name, count in speakers.most_common(5))
-        more = f" and {len(speakers) - 5} more" if len(speakers) > 5 else ""
-        facts.append(f"{len(speakers)} speaker{'s' * (len(speakers) != 1)}: {named}{more}")
-        return "; ".join([f"{self.form}: {', '.join(facts)}", *self.notes])
+        return summarize(self.form, self.speakers, len(self.conversations), self.notes)
+
+
+def summarize(form: str, speakers: Counter[str], dialogues: int, notes: Iterable[str] = ()) -> str:
+    """Write the line of `Reading.summary` from counts.
+
+    Args:
+        form: The form.
+        speakers: The number of turns by speaker.
+        dialogues: The number of dialogues.
+        notes: What was left out or decided.
+    """
+    turns = speakers.total()
+    facts = [f"{turns} turn{'s' * (turns != 1)}"]
+    if dialogues > 1:
+        facts.append(f"{dialogues} dialogues")
+    named = ", ".join(f"{name} {count}" for name, count in speakers.most_common(5))
+    more = f" and {len(speakers) - 5} more" if len(speakers) > 5 else ""
+    facts.append(f"{len(speakers)} speaker{'s' * (len(speakers) != 1)}: {named}{more}")
+    return "; ".join([f"{form}: {', '.join(facts)}", *notes])

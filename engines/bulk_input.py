@@ -11,12 +11,11 @@ import pyarrow as pa
 
 from ..errors import EmoNetError
 from ..files.guard import parse_json
+from .arrow_schema import NOT_FOR_ARROW, schema_of, unified
 from .parquet_rows import DAMAGED, ROWS_AT_ONCE, open_parquet, read_rows, unreadable
 
 COLUMNS = ("dialogue_id", "speaker", "text")
 ENDINGS = (".parquet", ".jsonl")
-# Errors of Arrow for mixed types, huge numbers and lone surrogates.
-_NOT_FOR_ARROW = (pa.ArrowException, OverflowError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -110,13 +109,7 @@ def plan_chunks(files: Sequence[Path], turns: int) -> Plan:
             chunks.append(Chunk(len(chunks), str(path), first, row + 1, start, digest.hexdigest()))
     if not chunks:
         raise EmoNetError(f"{files[0]}: there are no turns in the input; give a file with rows.")
-    try:
-        schema = pa.unify_schemas(schemas, promote_options="permissive")
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise EmoNetError(
-            f"The input's columns don't go together: {error}. Give a column one type in all files."
-        ) from error
-    return Plan(chunks, schema)
+    return Plan(chunks, unified(schemas))
 
 
 def read_chunk(chunk: Chunk, schema: pa.Schema) -> pa.Table:
@@ -202,11 +195,11 @@ def _json_ids(path: Path, schemas: list[pa.Schema]) -> Iterator[tuple[str, int]]
         _check_columns(path, record, row)
         records.append(record)
         if len(records) == ROWS_AT_ONCE:
-            schemas.append(_schema_of(records, path, row))
+            schemas.append(schema_of(records, f"{path.name}, rows up to {row + 1}"))
             records = []
         yield _dialogue_id(record[COLUMNS[0]], path, row), offset
     if records:
-        schemas.append(_schema_of(records, path, row))
+        schemas.append(schema_of(records, f"{path.name}, rows up to {row + 1}"))
 
 
 def _json_rows(path: Path, offset: int = 0, first: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -244,7 +237,7 @@ def _read_json(path: Path, chunk: Chunk, schema: pa.Schema) -> pa.Table:
         rows.append(record)
     try:
         return pa.Table.from_pylist(rows, schema=schema)
-    except _NOT_FOR_ARROW as error:
+    except NOT_FOR_ARROW as error:
         raise EmoNetError(
             f"{path.name}, rows {chunk.first + 1} to {chunk.last}: a value has the wrong type ({error}). "
             "Give a column one type."
@@ -269,14 +262,3 @@ def _dialogue_id(value: Any, path: Path, row: int) -> str:
             f"{where}: {value!r:.80} is not text; give every dialogue a name or number."
         ) from error
     return str(value)
-
-
-def _schema_of(records: list[dict[str, Any]], path: Path, row: int) -> pa.Schema:
-    names = dict.fromkeys(name for record in records for name in record)
-    try:
-        return pa.Table.from_pylist([{name: record.get(name) for name in names} for record in records]).schema
-    except _NOT_FOR_ARROW as error:
-        raise EmoNetError(
-            f"{path.name}, rows up to {row + 1}: a column has values of several types ({error}). "
-            "Give a column one type."
-        ) from error

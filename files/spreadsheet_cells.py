@@ -7,24 +7,42 @@ import csv
 import io
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 Cell = str | int | float | None
 
 _FORMULA = set("=+-@\u2212")  # and their full-width, small and raised forms, which NFKC folds
 # Separators that end a cell in other locales, such as the German Excel, and line ends.
 _ENDS = re.compile("([;\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029])")
+_NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]+)?([eE][+-]?[0-9]+)?")  # -0.5 runs nothing
 _INVISIBLE = {"Cc", "Cf", "Me", "Mn", "Zl", "Zp", "Zs"}  # controls, marks without width, blanks
 _FILLERS = set("\u115f\u1160\u2800\u3164\uffa0")  # blanks that Unicode counts as letters
 
 
 def csv_of(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     """Write rows as CSV: quoted, escaped texts, plain numbers, empty cells for None."""
+    return csv_lines((header, *rows))
+
+
+def csv_lines(rows: Iterable[Sequence[Cell]]) -> str:
+    """Write rows as those of `csv_of`, without a header."""
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, quoting=csv.QUOTE_NONNUMERIC)
-    for row in (header, *rows):
-        writer.writerow([escaped(cell) if isinstance(cell, str) else cell for cell in row])
+    for row in rows:
+        writer.writerow([_safe(cell) if isinstance(cell, str) else cell for cell in row])
     return buffer.getvalue()
+
+
+def _safe(cell: str) -> str:
+    return cell if _NUMBER.fullmatch(cell) else escaped(cell)
+
+
+def is_escaped(header: Collection[str]) -> bool:
+    """Whether a file has the columns of predictions that `csv_of` wrote."""
+    prefixes = (name.removesuffix("label") for name in header if name.endswith("label"))
+    return any(
+        f"{prefix}score" in header and ("turn" in header or f"{prefix}row" in header) for prefix in prefixes
+    )
 
 
 def escaped(cell: str) -> str:

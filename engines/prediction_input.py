@@ -1,0 +1,322 @@
+"""Read what `emonet predict` labels: tables row by row, other conversations whole."""
+
+import hashlib
+import itertools
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..dialogue.reader import read_bytes, read_source
+from ..dialogue.reading import Reading, summarize
+from ..dialogue.rows import SPEAKER, TEXT
+from ..dialogue.tables import ENDINGS, Table
+from ..dialogue.tables import read as read_table
+from ..errors import DataFormatError
+from ..files.text import clean, short
+from .turn_numbers import TurnNumbers
+
+_HEAD = 2**16  # bytes of a file that tell a table from a transcript
+
+# Called with the location and the cells of every row before any is predicted.
+CheckRow = Callable[[str, Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class SourceRow:
+    """A turn of the input.
+
+    Attributes:
+        index: Its row, from 0 over the whole input.
+        cells: All that the input has of it, by column. An input without a dialogue id or
+            turn number gets `dialogue_id` or `turn` (from 0 in its dialogue).
+        turn: Its `speaker` and `text`, as the model takes them.
+    """
+
+    index: int
+    cells: dict[str, Any]
+    turn: Mapping[str, Any]
+
+
+class PredictionInput(Protocol):
+    """Conversations to label.
+
+    Attributes:
+        name: The name of the file, for messages.
+        columns: The columns of its rows.
+        turns: The number of rows.
+        speakers: The number of turns by speaker.
+    """
+
+    name: str
+    columns: list[str]
+    turns: int
+    speakers: Counter[str]
+
+    def summary(self) -> str:
+        """Say on one line what was read."""
+        ...
+
+    def dialogues(self) -> Iterator[Iterator[SourceRow]]:
+        """Yield dialogues by their first row, with the turns in the order of the talk."""
+        ...
+
+
+@contextmanager
+def open_input(
+    source: str, interleaved: bool = False, check: CheckRow | None = None
+) -> Iterator[PredictionInput]:
+    """Open a file, or stdin for `-`, and check all of its rows.
+
+    Args:
+        source: The file.
+        interleaved: Whether the rows of several dialogues may be mixed.
+        check: Checks every row further.
+
+    Raises:
+        DataFormatError: for input that can't be read, naming file and line.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(source)
+        if source == "-":  # a table is read twice
+            path = Path(folder, "stdin")
+            with path.open("wb") as spool:
+                shutil.copyfileobj(sys.stdin.buffer, spool)
+        table = table_of(path, Path(folder)) if path.is_file() else None
+        if table is not None:
+            yield TableInput(table, interleaved, check)
+        elif source == "-":
+            yield ReadInput(read_bytes(path.read_bytes(), path.name), path.name, check)
+        else:
+            yield ReadInput(read_source(source), path.name, check)
+
+
+def table_of(path: Path, folder: Path) -> Table | None:
+    """Open a file with one row for each turn; None for a file in another form.
+
+    Args:
+        path: The file.
+        folder: Where to copy a file whose name does not tell its format.
+    """
+    ending = path.suffix.lower()
+    if ending in ENDINGS and ending != ".jsonl":
+        return Table(path)
+    with path.open("rb") as file:
+        head = file.read(_HEAD).decode("utf-8-sig", "replace")
+    lines = head.strip().split("\n", 1)
+    if ending == ".jsonl" or lines[0].startswith("{"):
+        return _named(path, ".jsonl", folder) if _is_turn(lines[0]) else None
+    if ending not in ("", ".txt"):
+        return None
+    try:
+        found = read_table(head[: head.rfind("\n") + 1] or head, path.name) is not None
+    except DataFormatError:
+        found = True  # the error comes again from the whole file
+    return _named(path, ".csv", folder) if found else None
+
+
+def _named(path: Path, ending: str, folder: Path) -> Table:
+    """Open a table under a name that tells its format."""
+    if path.suffix.lower() == ending:
+        return Table(path)
+    copy = folder / f"table{ending}"
+    shutil.copyfile(path, copy)
+    table = Table(copy)
+    table.name = path.name
+    return table
+
+
+def _is_turn(line: str) -> bool:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return False
+    return (
+        isinstance(row, dict)
+        and "turns" not in row
+        and all(any(name in row for name in names) for names in (SPEAKER, TEXT))
+    )
+
+
+class TableInput:
+    """A table whose turns are read as they are predicted.
+
+    The first pass checks every row and finds where dialogues end; of it a few bytes for
+    each dialogue stay in memory, and nothing of the rows.
+
+    Args:
+        table: The table.
+        interleaved: Whether the rows of several dialogues may be mixed. A dialogue is
+            then in memory from its first row to its last.
+        check: Checks every row further.
+
+    Raises:
+        DataFormatError: for a wrong row, and for a dialogue that begins again after
+            another one unless `interleaved`.
+    """
+
+    def __init__(self, table: Table, interleaved: bool = False, check: CheckRow | None = None):
+        self.table, self.name, self.interleaved = table, table.name, interleaved
+        missing = [field for field in ("speaker", "text") if field not in table.fields]
+        if missing:
+            raise DataFormatError(
+                f"{self.name}: no column for {' and '.join(missing)}; its columns are "
+                f"{', '.join(map(str, table.columns)) or 'none'}. Name one `speaker` and one `text`."
+            )
+        self._id, self._number = table.fields.get("dialogue_id"), table.fields.get("turn")
+        self._added = [
+            name
+            for name, column in (("dialogue_id", self._id), ("turn", self._number))
+            if column is None and name not in table.columns
+        ]
+        self._state = _state(table.path)
+        self._ends: dict[bytes, int] = {}  # the last row of each dialogue
+        self._unsorted: set[bytes] = set()
+        self.speakers: Counter[str] = Counter()
+        columns = dict.fromkeys([*self._added, *table.columns])
+        numbers: dict[bytes, TurnNumbers] = {}
+        before, self.turns = b"", 0
+        for line, cells in table.rows():
+            location = f"{self.name}, line {line}"
+            self.speakers[table.turn(line, cells)["speaker"]] += 1
+            columns.update(dict.fromkeys(cells))
+            if check is not None:
+                check(location, cells)
+            key = _key(self._dialogue(cells, location))
+            if key != before and not interleaved:
+                if key in self._ends:
+                    raise _begins_again(location, self._dialogue(cells, location))
+                self._check_numbers(numbers)
+            if self._number is not None:
+                numbers.setdefault(key, TurnNumbers(self.name, self._number)).add(line, cells)
+            self._ends[key] = self.turns
+            before, self.turns = key, self.turns + 1
+        self._check_numbers(numbers)
+        if not self.turns:
+            raise DataFormatError(
+                f"{self.name}: there are no turns in the table; give one row for each turn."
+            )
+        self.columns = list(columns)
+
+    def summary(self) -> str:
+        """Say on one line what was read."""
+        return summarize("table", self.speakers, len(self._ends), self.table.notes)
+
+    def dialogues(self) -> Iterator[Iterator[SourceRow]]:
+        """Yield dialogues by their first row, with the turns in the order of the talk."""
+        grouped = self._mixed() if self.interleaved else self._consecutive()
+        for key, rows in grouped:
+            turns = enumerate(self._sorted(rows) if key in self._unsorted else rows)
+            yield (self._with_keys(row, index) for index, row in turns)
+
+    def _consecutive(self) -> Iterator[tuple[bytes, Iterator[SourceRow]]]:
+        rows = itertools.groupby(self._rows(), key=lambda pair: pair[0])
+        return ((key, (row for _, row in pairs)) for key, pairs in rows)
+
+    def _mixed(self) -> Iterator[tuple[bytes, Iterator[SourceRow]]]:
+        """Collect each dialogue; it is ready when it and those before it have ended."""
+        begun: dict[bytes, list[SourceRow]] = {}
+        for key, row in self._rows():
+            begun.setdefault(key, []).append(row)
+            while begun and self._ends.get(first := next(iter(begun))) == begun[first][-1].index:
+                yield first, iter(begun.pop(first))
+
+    def _rows(self) -> Iterator[tuple[bytes, SourceRow]]:
+        index = -1
+        for index, (line, cells) in enumerate(self.table.rows()):
+            turn = self.table.turn(line, cells)
+            turn = {**turn, "speaker": clean(turn["speaker"]).strip(), "text": clean(turn["text"])}
+            yield _key(self._dialogue(cells, f"{self.name}, line {line}")), SourceRow(index, cells, turn)
+        if index + 1 != self.turns or _state(self.table.path) != self._state:
+            raise DataFormatError(f"{self.name} was changed while it was read: run the command again.")
+
+    def _dialogue(self, cells: Mapping[str, Any], location: str) -> str:
+        if self._id is None:
+            return "0"
+        value = cells.get(self._id)
+        known = isinstance(value, (str, int, float)) and not isinstance(value, bool) and value == value
+        name = clean(str(value)).strip() if known else ""
+        if not name:
+            raise DataFormatError(
+                f"{location}, {self._id}: {short(value)} is not an id; give every dialogue a name or number."
+            )
+        return name
+
+    def _check_numbers(self, numbers: dict[bytes, TurnNumbers]) -> None:
+        """Check the turn numbers of the dialogues that ended, and forget them."""
+        self._unsorted.update(key for key, given in numbers.items() if not given.sorted())
+        numbers.clear()
+
+    def _sorted(self, rows: Iterator[SourceRow]) -> Iterator[SourceRow]:
+        kept, numbers = list(rows), TurnNumbers(self.name, str(self._number))
+        for row in kept:
+            numbers.add(row.index + 1, row.cells)
+        return (kept[index] for index in numbers.order())
+
+    def _with_keys(self, row: SourceRow, index: int) -> SourceRow:
+        if not self._added:
+            return row
+        keys = {"dialogue_id": "0", "turn": index}
+        return SourceRow(row.index, {**{name: keys[name] for name in self._added}, **row.cells}, row.turn)
+
+
+class ReadInput:
+    """Conversations that the reader has read whole.
+
+    Args:
+        reading: The conversations.
+        name: The file's name, for messages.
+        check: Checks every row further.
+    """
+
+    def __init__(self, reading: Reading, name: str, check: CheckRow | None = None):
+        self.reading, self.name = reading, Path(name).name
+        columns = dict.fromkeys(["dialogue_id", "turn", "speaker", "text"])
+        for conversation in reading.conversations:
+            for turn in conversation.turns:
+                columns.update(dict.fromkeys(turn))
+        self.columns = list(columns)
+        self.speakers = reading.speakers
+        self.turns = sum(len(conversation.turns) for conversation in reading.conversations)
+        for row in itertools.chain.from_iterable(self.dialogues()):
+            if check is not None:
+                check(f"{self.name}, turn {row.index + 1}", row.cells)
+
+    def summary(self) -> str:
+        """Say on one line what was read."""
+        return self.reading.summary()
+
+    def dialogues(self) -> Iterator[Iterator[SourceRow]]:
+        """Yield the conversations in order."""
+        start = 0
+        for conversation in self.reading.conversations:
+            yield self._rows(conversation.dialogue_id, conversation.turns, start)
+            start += len(conversation.turns)
+
+    @staticmethod
+    def _rows(dialogue_id: str, turns: Sequence[dict[str, Any]], start: int) -> Iterator[SourceRow]:
+        for index, turn in enumerate(turns):
+            yield SourceRow(start + index, {"dialogue_id": dialogue_id, "turn": index, **turn}, turn)
+
+
+def _begins_again(location: str, dialogue: str) -> DataFormatError:
+    return DataFormatError(
+        f"{location}: dialogue {short(dialogue)} begins again after another one. Add --interleaved if the "
+        "rows of dialogues are mixed; else give each dialogue an id of its own."
+    )
+
+
+def _key(dialogue: str) -> bytes:
+    return hashlib.blake2b(dialogue.encode(), digest_size=12).digest()
+
+
+def _state(path: Path) -> tuple[int, int]:
+    status = os.stat(path)
+    return status.st_size, status.st_mtime_ns

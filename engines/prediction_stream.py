@@ -1,0 +1,57 @@
+"""Label the rows of an input in its order, as they are computed."""
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..dialogue.names import Speakers
+from ..inference.stream import predict_stream
+from .prediction_input import PredictionInput, SourceRow
+
+
+def predicted_rows(
+    model: Any,
+    processor: Any,
+    source: PredictionInput,
+    prefix: str = "",
+    batch_size: int = 16,
+    speakers: Speakers = "auto",
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield the next rows of the input with `row`, `label`, `score` and `scores`.
+
+    Args:
+        model: The model, or an engine in its place.
+        processor: The model's processor.
+        source: The input.
+        prefix: What the names of the columns that are added begin with.
+        batch_size: Windows of one pass.
+        speakers: Who is a person, see [`speaker_kinds`].
+    """
+    waiting: deque[SourceRow] = deque()  # rows without a result
+    early: dict[int, dict[str, Any]] = {}  # rows that come after one without a result
+    row = 0
+    dialogues = (_read(rows, waiting) for rows in source.dialogues())
+    for results in predict_stream(model, processor, dialogues, batch_size, speakers=speakers):
+        for result in results:
+            read = waiting.popleft()
+            early[read.index] = labelled_row(read.index, read.cells, result, prefix)
+        ready = []
+        while row in early:
+            ready.append(early.pop(row))
+            row += 1
+        if ready:
+            yield ready
+
+
+def labelled_row(
+    index: int, cells: Mapping[str, Any], result: Mapping[str, Any], prefix: str
+) -> dict[str, Any]:
+    """Put the input's columns between the row's index and its prediction."""
+    return {f"{prefix}row": index, **cells, **{f"{prefix}{name}": value for name, value in result.items()}}
+
+
+def _read(rows: Iterator[SourceRow], waiting: deque[SourceRow]) -> Iterator[Mapping[str, Any]]:
+    """Yield the turns of rows, which then wait for their results."""
+    for row in rows:
+        waiting.append(row)
+        yield row.turn

@@ -200,9 +200,7 @@ class TableInput:
             before, self.turns = key, self.turns + 1
         self._check_numbers(numbers)
         if not self.turns:
-            raise DataFormatError(
-                f"{self.name}: there are no turns in the table; give one row for each turn."
-            )
+            raise DataFormatError(f"{self.name}: the table has no turns; give one row for each turn.")
         self.columns = list(columns)
 
     def summary(self) -> str:

@@ -94,7 +94,7 @@ class OutputFormat:
                 )
         if self.ending == ".xlsx" and self.rows >= _SHEET_ROWS:
             raise EmoNetError(
-                f"{location}: a sheet of Excel ends after {_SHEET_ROWS:,} rows; write .csv, .jsonl or .parquet."
+                f"{location}: a sheet of Excel has {_SHEET_ROWS:,} rows; write .csv, .jsonl or .parquet."
             )
         if self.ending == ".parquet":
             self.schema.add(location, cells)
@@ -296,7 +296,7 @@ def _flat(row: Row, header: Sequence[str], prefix: str) -> list[Cell]:
 
 def _cell(value: Any) -> Cell:
     """A value as a cell: texts and numbers as they are, everything else as text."""
-    if isinstance(value, bool) or isinstance(value, (list, dict)):
+    if isinstance(value, (bool, list, dict)):
         return json.dumps(value, ensure_ascii=False, default=str)
     return value if value is None or isinstance(value, (str, int, float)) else str(value)
 

@@ -145,13 +145,31 @@ def _predict_files(arguments: argparse.Namespace) -> None:
         raise EmoNetError(
             f"--engine {arguments.engine} reads files and writes a folder: give the input and --output."
         )
-    done = predict_files(
-        arguments.model,
-        arguments.input,
-        arguments.output,
-        runner=run_with_ray if arguments.engine == "ray" else run_with_datasets,
-        workers=arguments.workers,
-        batch_size=arguments.batch_size,
-        turns_a_part=arguments.turns_a_part,
-    )
+    if not sys.stderr.isatty():
+        from datasets import disable_progress_bars
+
+        disable_progress_bars()
+    progress: list[Progress] = []
+
+    def report(done: int, total: int) -> None:
+        if not progress:
+            progress.append(Progress(total))
+        progress[0].add(done - progress[0].done)
+
+    try:
+        done = predict_files(
+            arguments.model,
+            arguments.input,
+            arguments.output,
+            runner=run_with_ray if arguments.engine == "ray" else run_with_datasets,
+            workers=arguments.workers,
+            batch_size=arguments.batch_size,
+            turns_a_part=arguments.turns_a_part,
+            prefix=arguments.prefix,
+            interleaved=arguments.interleaved,
+            report=None if sys.stderr.isatty() else report,
+        )
+    except KeyboardInterrupt:
+        print("finished parts are kept; the same command makes the others", file=sys.stderr)
+        raise
     print(f"{arguments.output}: {done['rows']} turns in {done['parts']} parts")

@@ -6,7 +6,9 @@ machine: the memory of its speakers holds their utterances in that dialogue only
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,14 @@ import torch
 from ..errors import EmoNetError
 from ..files.guard import read_json
 from ..inference.predict import predict_dialogues
-from .bulk_input import Chunk, Plan, input_files, plan_chunks, read_chunk
-from .bulk_output import MANIFEST, OutputFolder, facts_of
+from .bulk_input import Chunk, Plan, input_files, plan_chunks, read_chunk, turns_by_dialogue
+from .bulk_output import COPIES, MANIFEST, OutputFolder, facts_of
+from .bulk_tables import copies_in
 from .load import load_engine
 from .onnx_export import RECORD_FILE
 from .parquet_rows import close_rows
 from .process_watch import ending_with_parent
+from .row_writers import check_columns
 
 LESS_MEMORY = "Run again with a lower --batch-size, --turns-a-part or --workers; finished parts are kept."
 
@@ -45,14 +49,9 @@ class ChunkWork:
         """Predict and write a chunk's part; return its number of rows."""
         rows = read_chunk(chunk, self.schema)
         model, processor = _loaded(self.checkpoint, self.output.made_by)
-        dialogues: list[list[dict[str, str]]] = []
-        columns = (rows.column(name).to_pylist() for name in ("dialogue_id", "speaker", "text"))
-        previous: Any = None
-        for dialogue, speaker, text in zip(*columns, strict=True):
-            if not dialogues or dialogue != previous:
-                dialogues.append([])
-                previous = dialogue
-            dialogues[-1].append({"speaker": speaker, "text": text})
+        speakers, texts = (rows.column(chunk.column(name)).to_pylist() for name in ("speaker", "text"))
+        indices = turns_by_dialogue(chunk, rows)
+        dialogues = [[{"speaker": speakers[row], "text": texts[row]} for row in group] for group in indices]
         no_histories: list[dict[str, list[str]]] = [{} for _ in dialogues]
         try:
             results = predict_dialogues(model, processor, dialogues, no_histories, self.batch_size)
@@ -61,9 +60,11 @@ class ChunkWork:
                 raise
             where = f"{Path(chunk.path).name}, rows {chunk.first + 1} to {chunk.last}"
             raise EmoNetError(f"{where}: out of memory. {LESS_MEMORY}") from error
-        self.output.write(
-            chunk, rows, [turn for turns in results for turn in turns], model.config.label_names
-        )
+        predictions: list[dict[str, Any]] = [{}] * rows.num_rows
+        for group, labelled in zip(indices, results, strict=True):
+            for turn, (row, result) in enumerate(zip(group, labelled, strict=True)):
+                predictions[row] = {"turn": turn, **result}
+        self.output.write(chunk, rows, predictions, model.config.label_names)
         return int(rows.num_rows)
 
 
@@ -76,25 +77,34 @@ def predict_files(
     workers: int = 1,
     batch_size: int = 16,
     turns_a_part: int = 2000,
+    prefix: str = "",
+    interleaved: bool = False,
+    report: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Predict every turn of Parquet or JSONL files into a folder of Parquet parts.
+    """Predict every turn of files into a folder of Parquet parts.
 
-    A row is a turn with `dialogue_id`, `speaker` and `text`, the turns of a dialogue
-    together and in order; other columns are passed through. After a kill or a full disk,
-    the same call makes the missing parts.
+    A row of a Parquet or JSONL file is a turn with `dialogue_id`, `speaker` and `text`;
+    tables in other formats and transcripts are copied to such files first. The parts have
+    the rows and columns of the input in its order, with `row`, `label`, `score` and
+    `scores`, and `turn` where the input does not number its turns. After a kill or a full
+    disk, the same call makes the missing parts.
 
     Memory: the rows of a part per worker, and about 100 bytes per dialogue of the whole
     input for the check that no dialogue comes twice.
 
     Args:
         checkpoint: A run folder, or a folder of `emonet export`.
-        source: A .parquet or .jsonl file, or a folder of them.
+        source: A file, or a folder of them.
         output: The folder for `part-*.parquet` and `predictions.json`.
         runner: Distributes chunks to workers: `run_with_datasets` (default) or
             `ray_engine.run_with_ray`.
         workers: Processes, each with its own model.
         batch_size: Dialogues per forward pass.
         turns_a_part: Least rows of a part, which a worker holds in memory.
+        prefix: What the names of the columns that are added begin with.
+        interleaved: Whether the rows of several dialogues may be mixed within a file. A
+            part then ends where no dialogue is open.
+        report: Called every second with the number of rows in parts and of all rows.
 
     Returns:
         The content of `predictions.json`.
@@ -113,25 +123,52 @@ def predict_files(
             f"workers={workers}, batch_size={batch_size}, turns_a_part={turns_a_part}: "
             "each must be at least 1."
         )
+    source, output = Path(source), Path(output).absolute()
     files = input_files(source)
-    facts = facts_of(checkpoint, Path(source), files, turns_a_part)
-    folder = OutputFolder(
-        Path(output).absolute(), hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
-    )
-    plan: Plan = plan_chunks(files, turns_a_part)
-    _check_names(plan.schema)
-    with folder.locked():
+    if output in (source.absolute(), *source.absolute().parents):
+        raise EmoNetError(f"{output} holds the input; choose another --output.")
+    facts = facts_of(checkpoint, source, files, turns_a_part, prefix, interleaved)
+    made_by = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    folder = OutputFolder(output, made_by, prefix)
+    with folder.locked(), copies_in(folder.folder / COPIES, files, interleaved) as readable:
+        plan: Plan = plan_chunks(readable, turns_a_part, interleaved)
+        own = [f"{prefix}{name}" for name in ("row", "label", "score", "scores")]
+        check_columns(plan.schema.names, own, prefix)
         folder.begin(facts)
         missing = [chunk for chunk in plan.chunks if not folder.is_finished(chunk)]
         work = ChunkWork(str(checkpoint.absolute()), folder, plan.schema, batch_size)
         try:
             if missing:
-                (runner or run_with_datasets)(work, missing, workers)
+                with _reporting(folder, plan, report):
+                    (runner or run_with_datasets)(work, missing, workers)
         finally:
             close_rows()
-        folder.finish(facts, plan, facts_of(checkpoint, Path(source), files, turns_a_part))
+        now = facts_of(checkpoint, source, files, turns_a_part, prefix, interleaved)
+        folder.finish(facts, plan, now)
         manifest: dict[str, Any] = read_json(folder.folder / MANIFEST)
         return manifest
+
+
+@contextmanager
+def _reporting(folder: OutputFolder, plan: Plan, report: Callable[[int, int], None] | None) -> Iterator[None]:
+    """Report the rows of the parts that exist, while workers make more of them."""
+    if report is None:
+        yield
+        return
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(1):
+            sizes = (chunk.last - chunk.first for chunk in plan.chunks if folder.part(chunk).exists())
+            report(sum(sizes), plan.rows)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def run_with_datasets(work: ChunkWork, chunks: Sequence[Chunk], workers: int) -> None:
@@ -165,14 +202,6 @@ def _run_chunk(row: dict[str, int], work: ChunkWork, chunks: Sequence[Chunk], fo
 def _is_out_of_memory(error: Exception) -> bool:
     """Whether memory ran out; PyTorch's CPU allocator has no error class for it."""
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error)
-
-
-def _check_names(schema: pa.Schema) -> None:
-    taken = [name for name in ("label", "score", "scores") if name in schema.names]
-    if taken:
-        raise EmoNetError(
-            f"The input has a column {taken[0]!r}, which the predictions are written to: rename it."
-        )
 
 
 @lru_cache(maxsize=1)

@@ -12,10 +12,11 @@ import pyarrow as pa
 from ..errors import EmoNetError
 from ..files.guard import parse_json
 from .arrow_schema import NOT_FOR_ARROW, schema_of, unified
+from .bulk_tables import COLUMNS, ENDINGS, fields_of
 from .parquet_rows import DAMAGED, ROWS_AT_ONCE, open_parquet, read_rows, unreadable
+from .turn_numbers import TurnNumbers
 
-COLUMNS = ("dialogue_id", "speaker", "text")
-ENDINGS = (".parquet", ".jsonl")
+_JSON_FIELDS = {name: name for name in (*COLUMNS, "turn")}
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Chunk:
         last: The row after its last one.
         offset: The byte where the first row starts (JSONL).
         ids: The digest of the rows' dialogue ids, in order.
+        start: The index of its first row in the whole input.
+        fields: The (field, column) pairs of `fields_of`.
     """
 
     index: int
@@ -37,6 +40,12 @@ class Chunk:
     last: int
     offset: int
     ids: str
+    start: int
+    fields: tuple[tuple[str, str], ...]
+
+    def column(self, field: str) -> str:
+        """The column of a field that every file has."""
+        return dict(self.fields)[field]
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,7 @@ class Plan:
 
 
 def input_files(source: str | Path) -> list[Path]:
-    """List the file, or the Parquet and JSONL files of the folder by name.
+    """List the file, or the files of the folder by name.
 
     Raises:
         EmoNetError: for an empty folder, or a file of another type.
@@ -64,72 +73,136 @@ def input_files(source: str | Path) -> list[Path]:
     else:  # Spark and others begin the names of their own files with . or _
         files = [path for path in sorted(source.rglob("*")) if path.is_file() and path.name[0] not in "._"]
     if not files:
-        raise EmoNetError(f"{source}: expected a .parquet or .jsonl file of turns, or a folder of them.")
+        raise EmoNetError(f"{source}: expected a file of turns ({', '.join(ENDINGS)}), or a folder of them.")
     for path in files:
-        if path.suffix not in ENDINGS:
+        if path.suffix.lower() not in ENDINGS:
             raise EmoNetError(
-                f"{path}: expected only .parquet or .jsonl files of turns; convert the file, or move it away."
+                f"{path}: expected only files of turns ({', '.join(ENDINGS)}); convert the file, or move it "
+                "away."
             )
     return files
 
 
-def plan_chunks(files: Sequence[Path], turns: int) -> Plan:
+def plan_chunks(files: Sequence[Path], turns: int, interleaved: bool = False) -> Plan:
     """Cut the files into chunks of whole dialogues, with at least `turns` rows each.
 
-    This is one pass over the files that reads dialogue ids only.
+    This is one pass over the files that reads dialogue ids only, or two with
+    `interleaved`.
 
     Raises:
         EmoNetError: for a file that can't be read, a missing column, or a dialogue whose
-            rows are not together; with file and row.
+            rows are not together (with `interleaved`: in one file); with file and row.
     """
     chunks: list[Chunk] = []
     schemas: list[pa.Schema] = []
     seen: set[bytes] = set()
+    start = 0
     for path in files:
-        ids = _parquet_ids(path, schemas) if path.suffix == ".parquet" else _json_ids(path, schemas)
-        current: Any = None
-        first, start, digest = 0, 0, hashlib.sha256()
-        row = -1
-        for row, (dialogue, offset) in enumerate(ids):
-            if dialogue != current:
-                key = hashlib.blake2b(dialogue.encode(), digest_size=12).digest()
-                if key in seen:
-                    raise EmoNetError(
-                        f"{path.name}, row {row + 1}: dialogue {dialogue!r} has ended before. The turns of a "
-                        "dialogue must be together in one file, under an id of their own: sort the rows, or "
-                        "rename one of the two dialogues."
-                    )
-                seen.add(key)
-                current = dialogue
-                if row - first >= turns:
-                    chunks.append(Chunk(len(chunks), str(path), first, row, start, digest.hexdigest()))
-                    first, start, digest = row, offset, hashlib.sha256()
-            digest.update(dialogue.encode() + b"\0")
-        if row >= first:
-            chunks.append(Chunk(len(chunks), str(path), first, row + 1, start, digest.hexdigest()))
+        fields = fields_of(open_parquet(path).schema_arrow) if _is_parquet(path) else _JSON_FIELDS
+        end = 0
+        for first, end, offset, ids in _cuts(path, turns, interleaved, seen, schemas):
+            pairs = tuple(fields.items())
+            chunks.append(Chunk(len(chunks), str(path), first, end, offset, ids, start + first, pairs))
+        start += end
     if not chunks:
         raise EmoNetError(f"{files[0]}: there are no turns in the input; give a file with rows.")
     return Plan(chunks, unified(schemas))
+
+
+def _cuts(
+    path: Path, turns: int, interleaved: bool, seen: set[bytes], schemas: list[pa.Schema]
+) -> Iterator[tuple[int, int, int, str]]:
+    """Yield (first row, row after the last, offset, digest of the ids) of each chunk.
+
+    Args:
+        path: The file.
+        turns: Least rows of a chunk.
+        interleaved: Whether the rows of several dialogues may be mixed.
+        seen: The dialogues of earlier files; those of this one are added.
+        schemas: Gets the types of the rows.
+    """
+    ends = _last_rows(path) if interleaved else {}
+    begun: set[bytes] = set()
+    current, is_open_until = b"", -1
+    first, start, digest = 0, 0, hashlib.sha256()
+    row = -1
+    for row, (dialogue, offset) in enumerate(_ids(path, schemas)):
+        key = _key(dialogue)
+        if key != current:
+            if key in seen or (key in begun and not interleaved):
+                raise EmoNetError(
+                    f"{path.name}, row {row + 1}: dialogue {dialogue!r} begins again after another one. Add "
+                    "--interleaved if the rows of dialogues are mixed (within a file); else give each "
+                    "dialogue an id of its own, and sort the rows."
+                )
+            begun.add(key)
+            current = key
+            if row - first >= turns and row > is_open_until:
+                yield first, row, start, digest.hexdigest()
+                first, start, digest = row, offset, hashlib.sha256()
+            is_open_until = max(is_open_until, ends.get(key, row))
+        digest.update(dialogue.encode() + b"\0")
+    if row >= first:
+        yield first, row + 1, start, digest.hexdigest()
+    seen |= begun
+
+
+def _ids(path: Path, schemas: list[pa.Schema]) -> Iterator[tuple[str, int]]:
+    return _parquet_ids(path, schemas) if _is_parquet(path) else _json_ids(path, schemas)
+
+
+def _is_parquet(path: Path) -> bool:
+    return path.suffix.lower() == ".parquet"
+
+
+def _last_rows(path: Path) -> dict[bytes, int]:
+    return {_key(dialogue): row for row, (dialogue, _) in enumerate(_ids(path, []))}
+
+
+def _key(dialogue: str) -> bytes:
+    return hashlib.blake2b(dialogue.encode(), digest_size=12).digest()
 
 
 def read_chunk(chunk: Chunk, schema: pa.Schema) -> pa.Table:
     """Read the rows of a chunk.
 
     Raises:
-        EmoNetError: for rows that can't be read, lack text or speaker, or whose `turn`
-            column is not in order; with file and row.
+        EmoNetError: for rows that can't be read, or lack text or speaker; with file and
+            row.
     """
     path = Path(chunk.path)
-    is_parquet = path.suffix == ".parquet"
+    is_parquet = _is_parquet(path)
     table = read_rows(path, chunk.first, chunk.last) if is_parquet else _read_json(path, chunk, schema)
-    for name in ("speaker", "text"):
+    for field in ("speaker", "text"):
+        name = chunk.column(field)
         for row, value in enumerate(_values(table, name, path), start=chunk.first):
             if not isinstance(value, str):
                 raise EmoNetError(f"{path.name}, row {row + 1}, {name}: expected text, found {value!r}.")
-    _check_order(table, path, chunk)
-    if ids_digest(table) != chunk.ids:
+    if ids_digest(table, chunk) != chunk.ids:
         raise EmoNetError(f"{path.name} was changed while it was read: run the command again.")
-    return table.cast(schema) if table.schema != schema else table
+    return _conformed(table, schema)
+
+
+def turns_by_dialogue(chunk: Chunk, table: pa.Table) -> list[list[int]]:
+    """List the rows of each dialogue in the order of its turn numbers, if it has any.
+
+    Raises:
+        EmoNetError: for a wrong, missing or repeated number; with file and row.
+    """
+    dialogues: dict[str, list[int]] = {}
+    for row, dialogue in enumerate(table.column(chunk.column(COLUMNS[0])).to_pylist()):
+        dialogues.setdefault(str(dialogue), []).append(row)
+    column = dict(chunk.fields).get("turn")
+    if column is None or column not in table.column_names:
+        return list(dialogues.values())
+    values = table.column(column).to_pylist()
+    ordered = []
+    for rows in dialogues.values():
+        numbers = TurnNumbers(Path(chunk.path).name, column, "row")
+        for row in rows:
+            numbers.add(chunk.first + row + 1, {column: values[row]})
+        ordered.append([rows[index] for index in numbers.order()])
+    return ordered
 
 
 def _values(table: pa.Table, name: str, path: Path) -> list[Any]:
@@ -142,26 +215,23 @@ def _values(table: pa.Table, name: str, path: Path) -> list[Any]:
     return values
 
 
-def _check_order(table: pa.Table, path: Path, chunk: Chunk) -> None:
-    """Refuse a `turn` column that contradicts the order of the rows."""
-    if "turn" not in table.column_names:
-        return
-    rows = zip(table.column(COLUMNS[0]).to_pylist(), table.column("turn").to_pylist(), strict=True)
-    before: tuple[Any, Any] = (None, None)
-    for row, (dialogue, turn) in enumerate(rows, start=chunk.first):
-        if not isinstance(turn, (int, float)) or (dialogue == before[0] and not turn > before[1]):
-            where = f"{path.name}, row {row + 1}, turn"
-            raise EmoNetError(
-                f"{where}: {turn!r} after {before[1]!r} in dialogue {dialogue!r}: "
-                "sort the rows, or rename the column."
-            )
-        before = (dialogue, turn)
+def _conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Give a file's rows the columns and types of the whole input."""
+    if table.schema == schema:
+        return table
+    columns = [
+        table.column(field.name).cast(field.type)
+        if field.name in table.column_names
+        else pa.nulls(len(table), field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
-def ids_digest(table: pa.Table) -> str:
+def ids_digest(table: pa.Table, chunk: Chunk) -> str:
     """Compute the digest of a table's dialogue ids, in order."""
     digest = hashlib.sha256()
-    for value in table.column(COLUMNS[0]).to_pylist():
+    for value in table.column(chunk.column(COLUMNS[0])).to_pylist():
         digest.update(str(value).encode() + b"\0")
     return digest.hexdigest()
 
@@ -169,12 +239,14 @@ def ids_digest(table: pa.Table) -> str:
 def _parquet_ids(path: Path, schemas: list[pa.Schema]) -> Iterator[tuple[str, int]]:
     file = open_parquet(path)
     schemas.append(file.schema_arrow.remove_metadata())
-    _check_columns(path, file.schema_arrow.names)
+    column = fields_of(file.schema_arrow)[COLUMNS[0]]
+    if column == COLUMNS[0]:
+        _check_columns(path, file.schema_arrow.names)
     row = 0
     for group in range(file.num_row_groups):
         end = row + file.metadata.row_group(group).num_rows
         try:
-            for batch in file.iter_batches(ROWS_AT_ONCE, row_groups=[group], columns=[COLUMNS[0]]):
+            for batch in file.iter_batches(ROWS_AT_ONCE, row_groups=[group], columns=[column]):
                 for value in batch.column(0).to_pylist():
                     yield _dialogue_id(value, path, row), 0
                     row += 1

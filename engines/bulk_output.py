@@ -16,9 +16,12 @@ from filelock import FileLock, Timeout
 from ..errors import EmoNetError
 from ..files.guard import file_digest, read_json
 from ..version import PACKAGE_VERSION
-from .bulk_input import COLUMNS, Chunk, Plan, ids_digest
+from .arrow_schema import prediction_fields
+from .bulk_input import Chunk, Plan, ids_digest
+from .bulk_tables import COLUMNS
 
 MANIFEST = "predictions.json"
+COPIES = ".input"
 LOCK = ".lock"  # readers of the folder skip names with a dot
 _PATIENCE = 5  # seconds; the workers of a killed run hold its lock for up to one
 _TEMPORARY = ".writing"
@@ -41,11 +44,13 @@ class OutputFolder:
         folder: Its path.
         made_by: The digest of everything that determines a part apart from its chunk;
             every part carries it.
+        prefix: What the names of the columns that are added begin with.
     """
 
-    def __init__(self, folder: str | Path, made_by: str):
+    def __init__(self, folder: str | Path, made_by: str, prefix: str = ""):
         self.folder = Path(folder)
         self.made_by = made_by
+        self.prefix = prefix
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -87,26 +92,31 @@ class OutputFolder:
     def write(
         self, chunk: Chunk, rows: pa.Table, results: Sequence[dict[str, Any]], labels: Sequence[str]
     ) -> None:
-        """Write the chunk's rows with `label`, `score` and `scores` (by label).
+        """Write the chunk's rows with `row`, `label`, `score` and `scores` (by label).
 
         Args:
             chunk: The chunk.
             rows: Its rows.
-            results: The prediction of every row.
+            results: The prediction of every row, and its `turn` in the dialogue.
             labels: The names of the classes.
 
         Raises:
             EmoNetError: for a full disk, a column that Parquet can't hold, or another
                 number of results than rows.
         """
-        if len(results) != rows.num_rows or ids_digest(rows) != chunk.ids:
+        if len(results) != rows.num_rows or ids_digest(rows, chunk) != chunk.ids:
             raise EmoNetError(
                 f"Chunk {chunk.index}: {len(results)} results for {rows.num_rows} rows; nothing was written."
             )
-        scores = pa.struct([(label, pa.float32()) for label in labels])
-        table = rows.append_column("label", pa.array([row["label"] for row in results], pa.string()))
-        table = table.append_column("score", pa.array([row["score"] for row in results], pa.float32()))
-        table = table.append_column("scores", pa.array([row["scores"] for row in results], scores))
+        # The same columns in the same order as in every other output.
+        table = rows
+        if not self.has_turns(chunk, rows.column_names):
+            table = table.add_column(0, "turn", pa.array([row["turn"] for row in results], pa.int64()))
+        indices = range(chunk.start, chunk.start + len(results))
+        table = table.add_column(0, f"{self.prefix}row", pa.array(indices, pa.int64()))
+        for field in prediction_fields(labels, self.prefix):
+            values = [row[field.name.removeprefix(self.prefix)] for row in results]
+            table = table.append_column(field.name, pa.array(values, field.type))
         path = self.part(chunk)
 
         def write(file: BinaryIO) -> None:
@@ -118,6 +128,11 @@ class OutputFolder:
                 ) from error
 
         _write_whole(path, write)
+
+    @staticmethod
+    def has_turns(chunk: Chunk, columns: Sequence[str]) -> bool:
+        """Whether the input numbers its turns."""
+        return dict(chunk.fields).get("turn", "turn") in columns
 
     def begin(self, facts: dict[str, Any]) -> None:
         """Prepare the folder for this run: a new one, or one left by the same run.
@@ -180,8 +195,9 @@ class OutputFolder:
         self._write_manifest({**facts, "rows": plan.rows, "parts": len(plan.chunks), "complete": True})
 
     def _ids_agree(self, chunk: Chunk) -> bool:
+        column = chunk.column(COLUMNS[0])
         try:
-            return ids_digest(pq.read_table(self.part(chunk), columns=[COLUMNS[0]])) == chunk.ids
+            return ids_digest(pq.read_table(self.part(chunk), columns=[column]), chunk) == chunk.ids
         except (pa.ArrowException, OSError):
             return False
 
@@ -193,7 +209,14 @@ class OutputFolder:
         return f"{self.made_by}:{chunk.ids}:{chunk.first}".encode()
 
 
-def facts_of(checkpoint: Path, source: Path, files: Sequence[Path], turns: int) -> dict[str, Any]:
+def facts_of(
+    checkpoint: Path,
+    source: Path,
+    files: Sequence[Path],
+    turns: int,
+    prefix: str = "",
+    interleaved: bool = False,
+) -> dict[str, Any]:
     """Collect everything that determines a bulk prediction.
 
     Args:
@@ -201,9 +224,11 @@ def facts_of(checkpoint: Path, source: Path, files: Sequence[Path], turns: int) 
         source: The input.
         files: The files of the input.
         turns: Least rows of a part.
+        prefix: What the names of the columns that are added begin with.
+        interleaved: Whether the rows of several dialogues may be mixed.
 
     Returns:
-        The version, digests of the model's and the input's files, and the size of parts.
+        The version, digests of the model's and the input's files, and the options.
     """
     model_files = sorted(
         path
@@ -216,6 +241,8 @@ def facts_of(checkpoint: Path, source: Path, files: Sequence[Path], turns: int) 
         "model": {path.name: file_digest(path) for path in model_files if path.name not in _RUN_FILES},
         "input": {path.relative_to(root).as_posix(): file_digest(path) for path in files},
         "turns_a_part": turns,
+        "prefix": prefix,
+        "interleaved": interleaved,
     }
 
 

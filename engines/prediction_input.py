@@ -1,5 +1,6 @@
 """Read what `emonet predict` labels: tables row by row, other conversations whole."""
 
+import codecs
 import hashlib
 import itertools
 import json
@@ -110,9 +111,11 @@ def table_of(path: Path, folder: Path) -> Table | None:
         return Table(path)
     with path.open("rb") as file:
         head = file.read(_HEAD).decode("utf-8-sig", "replace")
-    lines = head.strip().split("\n", 1)
-    if ending == ".jsonl" or lines[0].startswith("{"):
-        return _named(path, ".jsonl", folder) if _is_turn(lines[0]) else None
+    if ending == ".jsonl" or head.lstrip().startswith("{"):
+        row = first_row(path)
+        is_turn = row is not None and "turns" not in row
+        fits = is_turn and all(any(name in row for name in names) for names in (SPEAKER, TEXT))
+        return _named(path, ".jsonl", folder) if fits else None
     if ending not in ("", ".txt"):
         return None
     try:
@@ -133,16 +136,15 @@ def _named(path: Path, ending: str, folder: Path) -> Table:
     return table
 
 
-def _is_turn(line: str) -> bool:
+def first_row(path: Path) -> dict[str, Any] | None:
+    """The first object of a file of JSON lines; None for anything else."""
+    with path.open("rb") as file:
+        line = next((line for line in file if line.strip()), b"")
     try:
-        row = json.loads(line)
-    except ValueError:
-        return False
-    return (
-        isinstance(row, dict)
-        and "turns" not in row
-        and all(any(name in row for name in names) for names in (SPEAKER, TEXT))
-    )
+        row = json.loads(line.removeprefix(codecs.BOM_UTF8))
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None
 
 
 class TableInput:
@@ -206,6 +208,13 @@ class TableInput:
     def summary(self) -> str:
         """Say on one line what was read."""
         return summarize("table", self.speakers, len(self._ends), self.table.notes)
+
+    def cells(self) -> Iterator[dict[str, Any]]:
+        """Yield the cells of every row in the table's order."""
+        turns: Counter[bytes] = Counter()
+        for key, row in self._rows():
+            yield self._with_keys(row, turns[key]).cells
+            turns[key] += 1
 
     def dialogues(self) -> Iterator[Iterator[SourceRow]]:
         """Yield dialogues by their first row, with the turns in the order of the talk."""

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ ENDINGS = (".jsonl", ".csv", ".parquet", ".xlsx")
 # Limits of a sheet, from Microsoft's "Excel specifications and limits".
 _SHEET_ROWS, _CELL_CHARACTERS = 1_048_576, 32_767
 _EXACT = 10**15  # numbers with more digits are rounded; NaN and infinity are errors
+# Control characters, and the underscore of a text that looks like such an escape.
+_FOR_EXCEL = re.compile(r"[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 _ROWS_AT_ONCE = 4096  # a Parquet row group
 
 Row = Mapping[str, Any]
@@ -313,9 +316,7 @@ def _check_text(text: str, where: str) -> None:
 
 def _excel_text(text: str) -> str:
     """Write characters that XML can't hold as Excel does (ECMA-376 Part 1, 22.9.2.19)."""
-    from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
-
-    return ILLEGAL_CHARACTERS_RE.sub(lambda found: f"_x{ord(found[0]):04X}_", text)
+    return _FOR_EXCEL.sub(lambda found: f"_x{ord(found[0]):04X}_", text)
 
 
 def _text(raw: IO[bytes]) -> IO[str]:

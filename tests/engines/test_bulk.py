@@ -248,10 +248,13 @@ GOOD = '{"dialogue_id": "x", "speaker": "Ann", "text": "hello"}\n'
             GOOD + '{"dialogue_id": "x", "speaker": null, "text": "a"}\n',
             r"in.jsonl, row 2, speaker: expected text, found None",
         ),
-        (GOOD + GOOD.replace('"x"', '"y"') + GOOD, r"in.jsonl, row 3: dialogue 'x' has ended before"),
         (
-            GOOD.replace('"x"', '"x", "turn": 2') + GOOD.replace('"x"', '"x", "turn": 1'),
-            r"in.jsonl, row 2, turn: 1 after 2 in dialogue .x.: sort the rows",
+            GOOD + GOOD.replace('"x"', '"y"') + GOOD,
+            r"row 3: dialogue 'x' begins again after another one. Add --interleaved",
+        ),
+        (
+            GOOD.replace('"x"', '"x", "turn": 2') * 2,
+            r"in.jsonl, row 2, turn: 2 was given before \(on row 1\); number each turn",
         ),
         (
             GOOD.replace('"text"', '"label": "Sad", "text"'),
@@ -314,7 +317,7 @@ def test_chunks_are_whole_dialogues(source: Path) -> None:
 
 
 def test_missing_input_and_remote_models_are_refused(checkpoint: Path, tmp_path: Path) -> None:
-    with pytest.raises(EmoNetError, match=r"expected a .parquet or .jsonl file of turns"):
+    with pytest.raises(EmoNetError, match=r"expected a file of turns \(.parquet, .jsonl, .csv"):
         predict_files(checkpoint, tmp_path / "none", tmp_path / "out")
     with pytest.raises(EmoNetError, match="is not a folder: bulk prediction needs a model on this machine"):
         predict_files("user/model", tmp_path, tmp_path / "out")
@@ -351,8 +354,8 @@ def test_a_part_with_other_rows_under_a_good_footer_is_made_again(
 
 def test_other_files_are_never_skipped_silently(source: Path, checkpoint: Path, tmp_path: Path) -> None:
     (source / "_SUCCESS").write_text("")
-    (source / "more.csv").write_text("dialogue_id,speaker,text\n")
-    with pytest.raises(EmoNetError, match=r"more.csv: expected only .parquet or .jsonl files of turns"):
+    (source / "more.pdf").write_text("dialogue_id,speaker,text\n")
+    with pytest.raises(EmoNetError, match=r"more.pdf: expected only files of turns \(.parquet, .jsonl"):
         predict_files(checkpoint, source, tmp_path / "out")
 
 

@@ -1,0 +1,111 @@
+"""Copy tables and transcripts to Parquet files, which are read in chunks."""
+
+import itertools
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..dialogue.tables import ENDINGS as TABLES
+from .arrow_schema import ROWS_AT_ONCE, SchemaFinder
+from .parquet_rows import open_parquet
+from .prediction_input import PredictionInput, TableInput, first_row, open_input
+
+COLUMNS = ("dialogue_id", "speaker", "text")
+# Read as they are: every row has the columns above.
+DIRECT = (".parquet", ".jsonl")
+ENDINGS = tuple(
+    dict.fromkeys((*DIRECT, *TABLES, ".txt", ".srt", ".vtt", ".ass", ".ssa", ".json", ".md", ".log"))
+)
+_FIELDS = b"emonet.fields"
+
+
+@contextmanager
+def copies_in(folder: Path, files: Sequence[Path], interleaved: bool) -> Iterator[list[Path]]:
+    """Replace files that bulk prediction does not read as they are by copies.
+
+    Args:
+        folder: Where to write the copies; it is deleted in the end.
+        files: The input.
+        interleaved: Whether the rows of several dialogues may be mixed.
+
+    Yields:
+        The files to read, in the same order.
+
+    Raises:
+        EmoNetError: for a file that can't be read, naming file and line.
+    """
+    try:
+        yield [
+            path if _is_direct(path) else _copied(path, index, folder, interleaved, len(files) > 1)
+            for index, path in enumerate(files)
+        ]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def fields_of(schema: pa.Schema) -> dict[str, str]:
+    """The column of each field: `dialogue_id`, `speaker`, `text` and perhaps `turn`."""
+    stored = (schema.metadata or {}).get(_FIELDS)
+    if stored is not None:
+        fields: dict[str, str] = json.loads(stored)
+        return fields
+    return {name: name for name in (*COLUMNS, "turn") if name in (*COLUMNS, *schema.names)}
+
+
+def _is_direct(path: Path) -> bool:
+    ending = path.suffix.lower()
+    if ending == ".parquet":
+        return set(COLUMNS) <= set(open_parquet(path).schema_arrow.names) or ending not in TABLES
+    if ending != ".jsonl":
+        return False
+    row = first_row(path)
+    # A row with a fault is named by the direct reader.
+    return row is None or not ("turns" in row or ("dialogue_id" not in row and len(row) > 1))
+
+
+def _copied(path: Path, index: int, folder: Path, interleaved: bool, several: bool) -> Path:
+    target = folder / f"{index:08d}-{path.name}.parquet"
+    finder = SchemaFinder()
+    with open_input(str(path), interleaved, finder.add) as source:
+        # Ids that were not the file's own would come again in the next file.
+        rows = ({**row, **_own_id(row, path, source)} if several else row for row in _rows(source))
+        fields = {name: name for name in (*COLUMNS, "turn")}
+        if isinstance(source, TableInput):
+            fields |= source.table.fields
+        found = finder.found()
+        own = {"dialogue_id": pa.string(), "turn": pa.int64()}
+        schema = pa.schema(
+            [
+                found.field(name) if name in found.names else pa.field(name, own[name])
+                for name in source.columns
+            ]
+        )
+        kept = {field: column for field, column in fields.items() if field in (*COLUMNS, "turn")}
+        schema = schema.with_metadata({_FIELDS: json.dumps(kept).encode()})
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = target.with_suffix(".writing")
+        with pq.ParquetWriter(unfinished, schema) as writer:
+            while block := list(itertools.islice(rows, ROWS_AT_ONCE)):
+                writer.write_table(pa.Table.from_pylist(block, schema=schema))
+    os.replace(unfinished, target)
+    return target
+
+
+def _rows(source: PredictionInput) -> Iterator[dict[str, Any]]:
+    """The rows of an input in its own order."""
+    if isinstance(source, TableInput):
+        return source.cells()
+    return (row.cells for rows in source.dialogues() for row in rows)
+
+
+def _own_id(row: Mapping[str, Any], path: Path, source: PredictionInput) -> dict[str, str]:
+    if isinstance(source, TableInput) and "dialogue_id" in source.table.fields:
+        return {}
+    return {"dialogue_id": f"{path.name}-{row['dialogue_id']}"}

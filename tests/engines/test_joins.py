@@ -1,0 +1,161 @@
+"""Predictions join with their input: its rows, columns, keys and order come back."""
+
+import csv
+import io
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from openpyxl import load_workbook
+from tiny import LABELS
+from turn_files import predicted, write_jsonl
+
+from emonet.cli.main import main
+from emonet.files.spreadsheet_cells import unescaped
+
+CELLS = st.text(
+    st.one_of(
+        st.sampled_from(list("=-+@'\",;\n\r\t _x00A9é😀\u2028\u202f")),
+        st.characters(exclude_categories=["Cs"]),
+    ),
+    max_size=12,
+).map(lambda text: text.replace("\0", ""))
+TEXTS = st.one_of(st.sampled_from(["hello there", "", "great we won", "no"]), CELLS)
+IDS = st.one_of(
+    st.sampled_from(["1", "01", "-5", "1.0", "a b", "=x"]),
+    CELLS.filter(lambda text: text.strip() == text != ""),
+)
+KEYS = {"row", "label", "score", "scores", *(f"score_{label}" for label in LABELS)}
+
+
+@st.composite
+def tables(draw: st.DrawFn, typed: bool = False) -> list[dict[str, Any]]:
+    """Rows of some dialogues, with columns that have nothing to do with the model."""
+    extra = {"note": CELLS, "größe": st.sampled_from(["1", "-0.5", "1e3", "", "None", "NA"])}
+    if typed:
+        extra |= {"number": st.integers(-(2**40), 2**40), "share": st.none() | st.floats(0, 1)}
+        extra |= {"found": st.booleans()}
+    ids = draw(
+        st.lists(
+            IDS,
+            min_size=1,
+            max_size=4,
+            unique_by=lambda name: re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", name).strip(),
+        )
+    )
+    rows = []
+    for name in ids:
+        numbers = draw(st.lists(st.integers(0, 99), min_size=1, max_size=4, unique=True))
+        for number in numbers:
+            speaker = draw(st.sampled_from(["Ann", "Bob", "Zed"]))
+            cells = {column: draw(values) for column, values in extra.items()}
+            turn = {"turn": number if typed else str(number)}
+            rows.append({"dialogue_id": name, **turn, "text": draw(TEXTS), "speaker": speaker, **cells})
+    return rows
+
+
+class Predict:
+    """Runs `emonet predict` on a file of its folder."""
+
+    def __init__(self, checkpoint: Path, folder: Path):
+        self.checkpoint, self.folder = checkpoint, folder
+
+    def __call__(self, source: Path, name: str, *options: str) -> Path:
+        output = self.folder / name
+        if output.is_dir():
+            shutil.rmtree(output)
+        words = [str(source), "--output", str(output), *options]
+        assert main(["predict", "--model", str(self.checkpoint), *words]) == 0
+        assert not list(self.folder.glob("*.part"))
+        return output
+
+
+@pytest.fixture(scope="module")
+def predict(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Predict:
+    return Predict(checkpoint, tmp_path_factory.mktemp("joins"))
+
+
+def rows_in(output: Path) -> list[dict[str, Any]]:
+    """Read the rows of an output of any format as `dict`s of the same form."""
+    if output.is_dir():
+        return predicted(output)
+    if output.suffix == ".jsonl":
+        return [json.loads(line) for line in output.read_text("utf-8").split("\n") if line]
+    if output.suffix == ".parquet":
+        return list(pq.read_table(output).to_pylist())
+    if output.suffix == ".csv":
+        table = list(csv.reader(io.StringIO(output.read_bytes().decode("utf-8-sig"), newline="")))
+        header, cells = table[0], [list(map(unescaped, row)) for row in table[1:]]
+    else:
+        sheet = load_workbook(output).active
+        assert all(cell.data_type != "f" for row in sheet for cell in row)
+        header, *rows = [[excel_value(cell.value) for cell in row] for row in sheet]
+        cells = [["" if value is None else value for value in row] for row in rows]
+    found = []
+    for values in cells:
+        row = dict(zip(header, values, strict=True))
+        row["scores"] = {label: float(row.pop(f"score_{label}")) for label in LABELS}
+        found.append({**row, "row": int(row["row"]), "score": float(row["score"])})
+    return found
+
+
+def excel_value(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return re.sub("_x([0-9A-F]{4})_", lambda found: chr(int(found[1], 16)), value)
+
+
+def check(found: list[dict[str, Any]], rows: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
+    assert [{name: row[name] for name in row if name not in KEYS} for row in found] == rows
+    assert [list(row)[: len(rows[0]) + 1] for row in found] == [["row", *rows[0]]] * len(rows)
+    assert [row["row"] for row in found] == list(range(len(rows)))
+    for row, other in zip(found, expected, strict=True):
+        assert row["label"] == other["label"] and row["scores"] == pytest.approx(other["scores"], abs=1e-5)
+        assert row["score"] == row["scores"][row["label"]]
+
+
+OUTPUTS = ["out.jsonl", "out.csv", "out.parquet", "out.xlsx"]
+BULK = ["--engine", "datasets", "--turns-a-part", "3"]
+
+
+@given(tables())
+def test_a_csv_comes_back_in_every_format(predict: Predict, rows: list[dict[str, str]]) -> None:
+    source = predict.folder / "in.csv"
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([list(rows[0]), *(row.values() for row in rows)])
+    source.write_text(text.getvalue(), "utf-8", newline="")
+    expected = rows_in(predict(source, OUTPUTS[0]))
+    for output in OUTPUTS:
+        check(rows_in(predict(source, output)), rows, expected)
+    check(rows_in(predict(source, "parts", *BULK)), rows, expected)
+
+
+@given(tables(typed=True))
+def test_json_lines_come_back_with_their_types(predict: Predict, rows: list[dict[str, Any]]) -> None:
+    source = write_jsonl(predict.folder / "in.jsonl", rows)
+    expected = rows_in(predict(source, OUTPUTS[0]))
+    for output in ("out.jsonl", "out.parquet"):
+        check(rows_in(predict(source, output)), rows, expected)
+    check(rows_in(predict(source, "parts", *BULK)), rows, expected)
+
+
+@given(tables(typed=True), st.randoms(use_true_random=False))
+def test_mixed_dialogues_keep_the_order_of_their_rows(
+    predict: Predict, rows: list[dict[str, Any]], random: Any
+) -> None:
+    expected = {
+        (row["dialogue_id"], row["turn"]): row
+        for row in rows_in(predict(write_jsonl(predict.folder / "in.jsonl", rows), OUTPUTS[0]))
+    }
+    # The order of dialogues matters to a memory of the corpus, which this model lacks.
+    random.shuffle(rows)
+    source = write_jsonl(predict.folder / "mixed.jsonl", rows)
+    wanted = [expected[row["dialogue_id"], row["turn"]] for row in rows]
+    check(rows_in(predict(source, OUTPUTS[0], "--interleaved")), rows, wanted)
+    check(rows_in(predict(source, "parts", "--interleaved", *BULK)), rows, wanted)

@@ -28,7 +28,10 @@ def add_commands(commands: Commands) -> None:
     evaluate.add_argument("--store", help="speaker store with the biographies for a prompted model")
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the metrics to FILE")
     evaluate.add_argument(
-        "--predictions", type=Path, metavar="FILE", help="write one JSON line per turn to FILE"
+        "--predictions",
+        type=Path,
+        metavar="FILE",
+        help="write one JSON line per turn to FILE; for your own table, its rows and columns",
     )
     evaluate.set_defaults(run=_evaluate)
 

@@ -208,6 +208,18 @@ def _turns(split: Any, view: str) -> Iterable[dict[str, Any]]:
             yield from row["turns"]
 
 
+def own_file(dataset: str | Path, split: str) -> Path | None:
+    """The file of a split of your own data; None for a known corpus.
+
+    Raises:
+        DataFormatError: for a path without data.
+    """
+    name = str(dataset)
+    if name in CORPORA or name == "sample":
+        return None
+    return _own(_path(name), ["any"], False)[1].get(split)  # labels spare reading the files
+
+
 def _sample() -> Path:
     return Path(__file__).parent / "sample"
 

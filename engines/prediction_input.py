@@ -167,10 +167,10 @@ class TableInput:
     def __init__(self, table: Table, interleaved: bool = False, check: CheckRow | None = None):
         self.table, self.name, self.interleaved = table, table.name, interleaved
         missing = [field for field in ("speaker", "text") if field not in table.fields]
-        if missing:
+        if missing and table.columns:
             raise DataFormatError(
                 f"{self.name}: no column for {' and '.join(missing)}; its columns are "
-                f"{', '.join(map(str, table.columns)) or 'none'}. Name one `speaker` and one `text`."
+                f"{', '.join(map(str, table.columns))}. Name one `speaker` and one `text`."
             )
         self._id, self._number = table.fields.get("dialogue_id"), table.fields.get("turn")
         self._added = [

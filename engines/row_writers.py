@@ -267,13 +267,14 @@ class ParquetWriter:
         self.writer.write_table(pa.Table.from_pylist(list(rows), schema=self.schema))
 
 
-def check_columns(columns: Sequence[str], own: Sequence[str], prefix: str) -> None:
+def check_columns(columns: Sequence[str], own: Sequence[str], prefix: str, remedy: str | None = None) -> None:
     """Refuse input columns with the names of prediction columns.
 
     Args:
         columns: The columns of the input.
         own: The columns that are added to them.
         prefix: What the names of `own` begin with.
+        remedy: How to fix it, where there is no `--prefix`.
 
     Raises:
         EmoNetError: with a prefix that would do.
@@ -285,10 +286,8 @@ def check_columns(columns: Sequence[str], own: Sequence[str], prefix: str) -> No
     free = "predicted_"
     while any(f"{free}{name}" in columns for name in names):
         free += "again_" if free == "predicted_" else "_"
-    raise EmoNetError(
-        f"The input has a column {taken[0]!r}, which the predictions are written to. Rename it, or add "
-        f"--prefix {free} to write {free}{names[1]} and so on beside it."
-    )
+    remedy = remedy or (f"Rename it, or add --prefix {free} to write {free}{names[-1]} and so on beside it.")
+    raise EmoNetError(f"The input has a column {taken[0]!r}, which the predictions are written to. {remedy}")
 
 
 def _flat(row: Row, header: Sequence[str], prefix: str) -> list[Cell]:

@@ -8,7 +8,6 @@ from ..checkpoint.run_record import RUN_FILE, write_json
 from ..dialogue.names import RULES, Speakers
 from ..engines.load import load_engine
 from ..errors import EmoNetError
-from ..evaluation.report import write_predictions
 from ..evaluation.scoring import score_dialogues
 from ..files.guard import read_json
 from ..hub.card import write_card
@@ -16,6 +15,7 @@ from ..prompted.modeling import PromptedEmoNet
 from .families import Family, check_labelled
 from .options import EvaluateOptions
 from .packed import PackedFamily
+from .predictions_file import PredictionsFile
 from .prompted.family import PromptedFamily
 
 
@@ -36,6 +36,7 @@ def evaluate_run(checkpoint: str | Path, dataset: str, **options: Any) -> dict[s
             corpus lacks the split, has no label in it, or other labels than the model.
     """
     evaluation = EvaluateOptions(dataset=dataset, **options)
+    output = None if evaluation.predictions is None else PredictionsFile(evaluation)
     model, processor = load_engine(checkpoint, evaluation.engine, evaluation.load_in_4bit)
     config = model.config
     family: Family = PromptedFamily() if isinstance(model, PromptedEmoNet) else PackedFamily()
@@ -58,8 +59,8 @@ def evaluate_run(checkpoint: str | Path, dataset: str, **options: Any) -> dict[s
     metrics, rows = score_dialogues(processor, scored.dialogues, scored.labels, scored.logits)
     metrics |= {"dataset_version": conversations.dataset_version, "split": evaluation.split, **scored.facts}
     metrics |= {"trained_on": config.dataset_version, "causal": config.causal}
-    if evaluation.predictions is not None:
-        write_predictions(evaluation.predictions, rows)
+    if output is not None:
+        output.write(rows)
     return metrics
 
 

@@ -47,7 +47,7 @@ def write(path: Path, content: str) -> str:
         (HEADER + ",1,Ann,x\n", [], "line 2, dialogue_id: '' is not an id"),
         (HEADER, [], "no turns"),
         ("speaker,text,label\nAnn,x,Sad\n", [], "a column 'label', which the predictions are written to"),
-        ("speaker,text,row\nAnn,x,1\n", [], "--prefix predicted_ to write predicted_label"),
+        ("speaker,text,row\nAnn,x,1\n", [], "--prefix predicted_ to write predicted_row"),
         ("speaker,text,p_row\nAnn,x,1\n", ["--prefix", "p_"], "a column 'p_row'"),
         ("speaker,text\nAnn,x\n", ["--output", "out.yaml"], "the ending '.yaml' stands for no format"),
         ("speaker,text\nAnn,x\n", ["--output", "in.csv"], "in.csv is the input"),

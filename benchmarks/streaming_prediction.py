@@ -4,7 +4,6 @@
 """
 
 import argparse
-import csv
 import itertools
 import json
 import os
@@ -21,6 +20,7 @@ from typing import Any
 import psutil
 
 from ..data import load_conversations
+from ..files.spreadsheet_cells import csv_of
 
 
 def write_table(dataset: str, data_dir: str | None, turns: int, path: Path) -> None:
@@ -32,10 +32,8 @@ def write_table(dataset: str, data_dir: str | None, turns: int, path: Path) -> N
         for number, dialogue in enumerate(itertools.cycle(dialogues))
         for index, turn in enumerate(dialogue)
     )
-    with path.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file)  # texts of a corpus, which only `emonet predict` reads
-        table.writerow(["dialogue_id", "turn", "speaker", "text"])
-        table.writerows(itertools.islice(rows, turns))
+    header = ["dialogue_id", "turn", "speaker", "text"]
+    path.write_text(csv_of(header, itertools.islice(rows, turns)), "utf-8", newline="")
 
 
 def measure(model: str, source: Path, options: Sequence[str]) -> dict[str, Any]:

@@ -286,9 +286,8 @@ def check_columns(columns: Sequence[str], own: Sequence[str], prefix: str, remed
     free = "predicted_"
     while any(f"{free}{name}" in columns for name in names):
         free += "again_" if free == "predicted_" else "_"
-    remedy = remedy or (
-        f"Rename it, or add --prefix {free} to write {free}{taken[0].removeprefix(prefix)} and so on beside it."
-    )
+    again = f"{free}{taken[0].removeprefix(prefix)}"
+    remedy = remedy or f"Rename it, or add --prefix {free} to write {again} and so on beside it."
     raise EmoNetError(f"The input has a column {taken[0]!r}, which the predictions are written to. {remedy}")
 
 

@@ -46,8 +46,8 @@ def add_commands(commands: Commands) -> None:
         "--engine",
         choices=(*ENGINES, *BULK_ENGINES),
         default="torch",
-        help="datasets, ray: convert Parquet or JSONL files of any size to a folder of Parquet parts, "
-        "on one machine or on a Ray cluster",
+        help="datasets, ray: convert files of any size to a folder of Parquet parts, on one machine or on a "
+        "Ray cluster; the same command resumes after a kill",
     )
     predict.add_argument(
         "--dtype", choices=DTYPES, help="PyTorch's data type (default: that of the stored weights)"
@@ -140,6 +140,7 @@ def _refuse_same_file(source: str, output: str) -> None:
 def _predict_files(arguments: argparse.Namespace) -> None:
     from ..engines.bulk import predict_files, run_with_datasets
     from ..engines.ray_engine import run_with_ray
+    from ..files.guard import read_json
 
     if "-" in (arguments.input, arguments.output):
         raise EmoNetError(
@@ -173,3 +174,5 @@ def _predict_files(arguments: argparse.Namespace) -> None:
         print("finished parts are kept; the same command makes the others", file=sys.stderr)
         raise
     print(f"{arguments.output}: {done['rows']} turns in {done['parts']} parts")
+    if read_json(Path(arguments.model) / "config.json").get("speaker_memory") == "corpus":
+        print("Every dialogue stood alone: speakers' memory held nothing of earlier ones.", file=sys.stderr)

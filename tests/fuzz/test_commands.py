@@ -64,8 +64,8 @@ def test_predict(
     answer = command("predict", f"--model={chosen}", *options, "--", source, stdin=raw)
     if answer.status == 0:
         rows = [json.loads(line) for line in answer.out.split("\n") if line]
-        keys = [(row["dialogue_id"], row["turn"]) for row in rows]
-        assert rows and len(set(keys)) == len(rows) and all(row["label"] in LABELS for row in rows)
+        assert rows and [row["row"] for row in rows] == list(range(len(rows)))
+        assert all(row["label"] in LABELS and "dialogue_id" in row and "turn" in row for row in rows)
 
 
 CORPUS = st.lists(

@@ -113,9 +113,9 @@ def table_of(path: Path, folder: Path) -> Table | None:
         head = file.read(_HEAD).decode("utf-8-sig", "replace")
     if ending == ".jsonl" or head.lstrip().startswith("{"):
         row = first_row(path)
-        is_turn = row is not None and "turns" not in row
-        fits = is_turn and all(any(name in row for name in names) for names in (SPEAKER, TEXT))
-        return _named(path, ".jsonl", folder) if fits else None
+        if row is None or "turns" in row or not all(set(names) & set(row) for names in (SPEAKER, TEXT)):
+            return None
+        return _named(path, ".jsonl", folder)
     if ending not in ("", ".txt"):
         return None
     try:

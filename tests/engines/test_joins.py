@@ -166,3 +166,19 @@ def test_mixed_dialogues_keep_the_order_of_their_rows(
     wanted = [expected[row["dialogue_id"], row["turn"]] for row in rows]
     check(rows_in(predict(source, OUTPUTS[0], "--interleaved")), rows, wanted)
     check(rows_in(predict(source, "parts", "--interleaved", *BULK)), rows, wanted)
+
+
+def test_onnx_gives_the_same_rows(predict: Predict, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="the onnx extra is not installed")
+    rows = [
+        {"dialogue_id": name, "turn": str(turn), "note": f"{name}, {turn}", "speaker": "Ann", "text": "no"}
+        for name in ("b", "a")
+        for turn in (3, 2, 9)
+    ]
+    source = write_jsonl(tmp_path / "in.jsonl", rows)
+    exported = tmp_path / "onnx"
+    assert main(["export", "--model", str(predict.checkpoint), "--output", str(exported)]) == 0
+    expected = rows_in(predict(source, OUTPUTS[0]))
+    runs = Predict(exported, tmp_path)
+    for name, options in ((OUTPUTS[0], ["--engine", "onnx"]), ("parts", BULK)):
+        check(rows_in(runs(source, name, *options)), rows, expected)

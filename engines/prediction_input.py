@@ -17,13 +17,13 @@ from typing import Any, Protocol
 
 from ..dialogue.reader import read_bytes, read_source
 from ..dialogue.reading import Reading, summarize
-from ..dialogue.rows import SPEAKER, TEXT
-from ..dialogue.tables import ENDINGS, Table
+from ..dialogue.tables import ENDINGS, FIELDS, Table
 from ..dialogue.tables import read as read_table
 from ..errors import DataFormatError
 from ..files.text import clean, short
 from .turn_numbers import TurnNumbers
 
+_NEEDED = ("speaker", "text")
 _HEAD = 2**16  # bytes of a file that tell a table from a transcript
 
 # Called with the location and the cells of every row before any is predicted.
@@ -113,7 +113,7 @@ def table_of(path: Path, folder: Path) -> Table | None:
         head = file.read(_HEAD).decode("utf-8-sig", "replace")
     if ending == ".jsonl" or head.lstrip().startswith("{"):
         row = first_row(path)
-        if row is None or "turns" in row or not all(set(names) & set(row) for names in (SPEAKER, TEXT)):
+        if row is None or "turns" in row or not all(set(FIELDS[name]) & set(row) for name in _NEEDED):
             return None
         return _named(path, ".jsonl", folder)
     if ending not in ("", ".txt"):
@@ -166,7 +166,7 @@ class TableInput:
 
     def __init__(self, table: Table, interleaved: bool = False, check: CheckRow | None = None):
         self.table, self.name, self.interleaved = table, table.name, interleaved
-        missing = [field for field in ("speaker", "text") if field not in table.fields]
+        missing = [field for field in _NEEDED if field not in table.fields]
         if missing and table.columns:
             raise DataFormatError(
                 f"{self.name}: no column for {' and '.join(missing)}; its columns are "

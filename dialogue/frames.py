@@ -1,16 +1,14 @@
 """Read DataFrames of pandas and Datasets with one row for each turn."""
 
 import math
-import re
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
 
 from ..errors import DataFormatError
 from ..files.text import clean, short
-from .tables import FIELDS
+from .columns import fields_of, id_of, turn_number
 
 RESULTS = ("label", "score", "scores")  # the columns that a prediction adds
 
@@ -78,7 +76,8 @@ def read_frame(frame: Any, interleaved: bool = False) -> Frame:
             f"The table: the prediction has the column {' and '.join(taken)} too; rename "
             f"{'it' if len(taken) == 1 else 'them'} in the table."
         )
-    fields = fields_of(columns, "The table")
+    by_name = {str(column): column for column in columns}
+    fields = {name: by_name[column] for name, column in fields_of(columns, "The table").items()}
     if missing := [name for name in ("speaker", "text") if name not in fields]:
         raise DataFormatError(
             f"The table: no column {' and '.join(missing)}; its columns are "
@@ -86,33 +85,6 @@ def read_frame(frame: Any, interleaved: bool = False) -> Frame:
         )
     rows = rows_of(frame)
     return _collect(rows, fields, interleaved)
-
-
-def fields_of(columns: Iterable[Any], location: str) -> dict[str, Any]:
-    """Map each field to the column that holds it, by the names in `FIELDS`.
-
-    Raises:
-        DataFormatError: for two columns that fit a field equally well.
-    """
-    columns, fields = list(columns), {}
-    for name, aliases in FIELDS.items():
-        for alias in aliases:
-            fitting = [column for column in columns if column == alias]
-            fitting = fitting or [column for column in columns if _plain(column) == _plain(alias)]
-            if len(fitting) > 1:
-                raise DataFormatError(
-                    f"{location}: the columns {' and '.join(map(str, fitting))} may both be the {name}; "
-                    "rename one of them."
-                )
-            if fitting:
-                fields[name] = fitting[0]
-                break
-    return fields
-
-
-def _plain(column: Any) -> str:
-    """Fold case and drop what parts words: `Dialogue ID` is `dialogue_id`."""
-    return re.sub(r"[\s_.\-\ufeff]+", "", unicodedata.normalize("NFKC", str(column)).casefold())
 
 
 def _columns(frame: Any) -> list[Any]:
@@ -163,13 +135,12 @@ def _turn(row: Mapping[Any, Any], fields: Mapping[str, Any], location: str) -> d
 
 
 def _dialogue_id(value: Any, location: str) -> str:
-    number = _whole(value)
-    key = value if isinstance(value, str) else "" if number is None else str(number)
-    if not clean(key).strip():
+    key = clean(id_of(value) or "").strip()
+    if not key:
         raise DataFormatError(
             f"{location}, dialogue_id: {short(value)} is not an id; give every dialogue a name or number."
         )
-    return clean(key).strip()
+    return key
 
 
 def _in_order(indices: list[int], given: list[Any], key: str) -> list[int]:
@@ -178,7 +149,7 @@ def _in_order(indices: list[int], given: list[Any], key: str) -> list[int]:
         return indices
     numbered: dict[int, int] = {}
     for index in indices:
-        number = _whole(given[index])
+        number = turn_number(given[index])
         if number is None:
             raise DataFormatError(
                 f"The table, row {index}, turn: {short(given[index])} is not a number; number all turns of "
@@ -198,12 +169,3 @@ def _is_missing(value: Any) -> bool:
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(value, Real) and math.isnan(value)
-
-
-def _whole(value: Any) -> int | None:
-    """The whole number that a cell is (`3`, `3.0`, `"3"`); None for another value."""
-    if isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d{1,18}([.,]0*)?\s*", value):
-        return int(re.split("[.,]", value)[0])
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-        return None
-    return math.floor(float(value)) if float(value).is_integer() else None

@@ -8,7 +8,7 @@ from ..errors import DataFormatError, EmoNetError
 from ..files.guard import parse_json
 from ..files.text import json_lines
 from ..files.text import parse_json as parse_document
-from .frames import fields_of
+from .columns import fields_of
 from .json_chats import take_chat, take_messages
 from .json_transcripts import take_transcript
 from .json_turns import JsonTurns, Object, has

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..dialogue.columns import fields_of
 from ..dialogue.reader import read_bytes, read_source
 from ..dialogue.reading import Reading, summarize
-from ..dialogue.tables import ENDINGS, FIELDS, Table
+from ..dialogue.tables import ENDINGS, Table
 from ..dialogue.tables import read as read_table
 from ..errors import DataFormatError
 from ..files.text import clean, short
@@ -90,7 +91,7 @@ def open_input(
             path = Path(folder, "stdin")
             with path.open("wb") as spool:
                 shutil.copyfileobj(sys.stdin.buffer, spool)
-        table = table_of(path, Path(folder)) if path.is_file() else None
+        table = table_of(path) if path.is_file() else None
         if table is not None:
             yield TableInput(table, interleaved, check)
         elif source == "-":
@@ -99,13 +100,8 @@ def open_input(
             yield ReadInput(read_source(source), path.name, check)
 
 
-def table_of(path: Path, folder: Path) -> Table | None:
-    """Open a file with one row for each turn; None for a file in another form.
-
-    Args:
-        path: The file.
-        folder: Where to copy a file whose name does not tell its format.
-    """
+def table_of(path: Path) -> Table | None:
+    """Open a file with one row for each turn; None for a file in another form."""
     ending = path.suffix.lower()
     if ending in ENDINGS and ending != ".jsonl":
         return Table(path)
@@ -113,27 +109,16 @@ def table_of(path: Path, folder: Path) -> Table | None:
         head = file.read(_HEAD).decode("utf-8-sig", "replace")
     if ending == ".jsonl" or head.lstrip().startswith("{"):
         row = first_row(path)
-        if row is None or "turns" in row or not all(set(FIELDS[name]) & set(row) for name in _NEEDED):
+        if row is None or "turns" in row or not set(_NEEDED) <= set(fields_of(row, path.name)):
             return None
-        return _named(path, ".jsonl", folder)
+        return Table(path, ending=".jsonl")
     if ending not in ("", ".txt"):
         return None
     try:
         found = read_table(head[: head.rfind("\n") + 1] or head, path.name) is not None
     except DataFormatError:
         found = True  # the error comes again from the whole file
-    return _named(path, ".csv", folder) if found else None
-
-
-def _named(path: Path, ending: str, folder: Path) -> Table:
-    """Open a table under a name that tells its format."""
-    if path.suffix.lower() == ending:
-        return Table(path)
-    copy = folder / f"table{ending}"
-    shutil.copyfile(path, copy)
-    table = Table(copy)
-    table.name = path.name
-    return table
+    return Table(path, ending=".csv") if found else None
 
 
 def first_row(path: Path) -> dict[str, Any] | None:
@@ -186,18 +171,19 @@ class TableInput:
         numbers: dict[bytes, TurnNumbers] = {}
         before, self.turns = b"", 0
         for line, cells in table.rows():
-            location = f"{self.name}, line {line}"
+            location = f"{self.name}, {table.unit} {line}"
             self.speakers[table.turn(line, cells)["speaker"]] += 1
             columns.update(dict.fromkeys(cells))
             if check is not None:
                 check(location, cells)
-            key = _key(self._dialogue(cells, location))
+            dialogue = table.dialogue_id(line, cells)
+            key = _key(dialogue)
             if key != before and not interleaved:
                 if key in self._ends:
-                    raise _begins_again(location, self._dialogue(cells, location))
+                    raise _begins_again(location, dialogue)
                 self._check_numbers(numbers)
             if self._number is not None:
-                numbers.setdefault(key, TurnNumbers(self.name, self._number)).add(line, cells)
+                numbers.setdefault(key, TurnNumbers(self.name, self._number, table.unit)).add(line, cells)
             self._ends[key] = self.turns
             before, self.turns = key, self.turns + 1
         self._check_numbers(numbers)
@@ -240,21 +226,9 @@ class TableInput:
         for index, (line, cells) in enumerate(self.table.rows()):
             turn = self.table.turn(line, cells)
             turn = {**turn, "speaker": clean(turn["speaker"]).strip(), "text": clean(turn["text"])}
-            yield _key(self._dialogue(cells, f"{self.name}, line {line}")), SourceRow(index, cells, turn)
+            yield _key(self.table.dialogue_id(line, cells)), SourceRow(index, cells, turn)
         if index + 1 != self.turns or _state(self.table.path) != self._state:
             raise DataFormatError(f"{self.name} was changed while it was read: run the command again.")
-
-    def _dialogue(self, cells: Mapping[str, Any], location: str) -> str:
-        if self._id is None:
-            return "0"
-        value = cells.get(self._id)
-        known = isinstance(value, (str, int, float)) and not isinstance(value, bool) and value == value
-        name = clean(str(value)).strip() if known else ""
-        if not name:
-            raise DataFormatError(
-                f"{location}, {self._id}: {short(value)} is not an id; give every dialogue a name or number."
-            )
-        return name
 
     def _check_numbers(self, numbers: dict[bytes, TurnNumbers]) -> None:
         """Check the turn numbers of the dialogues that ended, and forget them."""

@@ -5,6 +5,7 @@ from array import array
 from collections.abc import Mapping
 from typing import Any
 
+from ..dialogue.columns import turn_number
 from ..errors import DataFormatError
 from ..files.text import short
 
@@ -66,6 +67,8 @@ class TurnNumbers:
 def _number(value: Any) -> float | None:
     if isinstance(value, bool):
         return None
+    if (whole := turn_number(value)) is not None:  # also `1,0`
+        return whole
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):

@@ -10,7 +10,9 @@ from ..dialogue.names import RULES, speaker_kinds
 # A string, because argparse's class takes no parameters at run time.
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
-DATASET_HELP = "emorynlp, emorynlp-aligned, meld, sample, or a file or folder"
+DATASET_HELP = (
+    "emorynlp, emorynlp-aligned, meld, iemocap, iemocap-4, dailydialog, sample, or a file or folder"
+)
 DATA_DIR_HELP = "folder with the corpus's files (default: $EMONET_DATA, then the public source)"
 
 

@@ -1,6 +1,7 @@
 """Build the two views of a corpus from its files: the base of all corpora."""
 
 import hashlib
+import os
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -56,7 +57,8 @@ class ConversationConfig(datasets.BuilderConfig):  # type: ignore[misc]
 class ConversationBuilder(datasets.GeneratorBasedBuilder):  # type: ignore[misc]
     """Base of all corpora.
 
-    A subclass sets files, labels and counts, and reads a file into dialogues.
+    A subclass sets files, labels and counts, and reads a file into dialogues. One whose
+    splits are not a file each says where they are (`find_files`, `source_files`).
     """
 
     BUILDER_CONFIG_CLASS = ConversationConfig
@@ -69,7 +71,10 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):  # type: ignore[misc]
     corpus: str = ""  # the name in all results
     labels: ClassVar[list[str]] = []
     files: ClassVar[Mapping[str, str]] = {}  # split → file name
-    url: str = ""  # public home; a file name follows it
+    url: str = ""  # public home; a file name follows it. Without one, nothing is downloaded
+    release: str = ""  # the folder's name as its owners give it
+    layout: str = ""  # the files that belong into the folder, for messages
+    primary_metric: str = "weighted_f1"  # chooses the epoch and comes first in tables
     sizes: ClassVar[Mapping[str, tuple[int, int]]] = {}  # split → dialogues, turns
     # split → label → turns, where they are published
     label_counts: ClassVar[Mapping[str, Mapping[str, int]]] = {}
@@ -82,18 +87,52 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):  # type: ignore[misc]
         # datasets keys a data_dir by its path alone, and would return stale rows after
         # its files changed.
         if kwargs.get("data_dir"):
-            kwargs["source_digest"] = self.cache_digest(source_files(type(self), Path(kwargs["data_dir"])))
+            kwargs["source_digest"] = self.cache_digest(self.find_files(Path(kwargs["data_dir"])))
         super().__init__(*args, **kwargs)
 
     @staticmethod
     def read(path: Path, split: str) -> list[Dialogue]:
-        """Read the dialogues of a file, each with its turns in order."""
+        """Read the dialogues of a split from its path, each with its turns in order."""
         raise NotImplementedError
 
     @classmethod
     def decoded_c1(cls, paths: Mapping[str, Path]) -> int:
         """Count the C1 characters that were decoded, which makes a version of its own."""
         return 0
+
+    @classmethod
+    def is_in(cls, folder: Path) -> bool:
+        """Whether `folder` has files of the corpus; some may be missing."""
+        return (folder / next(iter(cls.files.values()))).is_file()
+
+    @classmethod
+    def find_files(cls, data_dir: Path) -> dict[str, Path]:
+        """Find the path of each split in `data_dir`.
+
+        Raises:
+            DataFormatError: if some are missing; it names them.
+        """
+        paths = {split: data_dir / name for split, name in cls.files.items()}
+        missing = [path.name for path in paths.values() if not path.is_file()]
+        if missing:
+            raise DataFormatError(
+                f"{data_dir} lacks {', '.join(missing)}; get the files from {cls.homepage}."
+            )
+        return paths
+
+    @classmethod
+    def source_files(cls, path: Path, split: str) -> list[Path]:
+        """List the files that `read` reads."""
+        return [path]
+
+    @classmethod
+    def where_to_get(cls, folder: str) -> str:
+        """Say how to get a corpus that is not downloaded."""
+        return (
+            f"{cls.corpus} is not downloaded, because you have to accept its licence. Get it from "
+            f"{cls.homepage}. Then pass its folder as data_dir, or put it as {folder!r} into the folder "
+            f"that the environment variable EMONET_DATA names. It must hold {cls.layout}."
+        )
 
     def _info(self) -> datasets.DatasetInfo:
         features = view_features(self.config.view, self.labels)
@@ -103,7 +142,9 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):  # type: ignore[misc]
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
         if self.config.data_dir:
-            paths = source_files(type(self), Path(self.config.data_dir))
+            paths = self.find_files(Path(self.config.data_dir))
+        elif not self.url:
+            raise DataFormatError(self.where_to_get(self.release))
         else:
             fetched = dl_manager.download({split: self.url + name for split, name in self.files.items()})
             paths = {split: Path(path) for split, path in fetched.items()}
@@ -215,44 +256,57 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):  # type: ignore[misc]
     @classmethod
     def cache_digest(cls, paths: Mapping[str, Path]) -> str:
         """Digest of the files, the labels and the code that determine the rows."""
-        digest = hashlib.sha256(repr((cls.corpus, cls.labels, cls.interleaved, digest_of(paths))).encode())
+        sources = {
+            f"{split}/{os.path.relpath(file, path)}": file
+            for split, path in paths.items()
+            for file in cls.source_files(path, split)
+        }
+        digest = hashlib.sha256(repr((cls.corpus, cls.labels, cls.interleaved, digest_of(sources))).encode())
         for code in sorted(path for room in _CODE for path in room.glob("*.py")):
             digest.update(code.read_bytes())
         return digest.hexdigest()[:16]
 
     @classmethod
     def _verify(cls, dialogues: list[Dialogue]) -> None:
-        for split, expected in cls.sizes.items():
-            turns = [turn for dialogue in dialogues if dialogue.split == split for turn in dialogue.turns]
-            size = (sum(dialogue.split == split for dialogue in dialogues), len(turns))
-            labels = Counter(turn.emotion for turn in turns)
+        """Refuse a corpus whose counts are not the published ones."""
+        for split, size in cls.sizes.items():
+            part = [dialogue for dialogue in dialogues if dialogue.split == split]
             published = cls.label_counts.get(split)
-            if size != expected or (published is not None and labels != Counter(published)):
-                raise DataFormatError(
-                    f"{cls.corpus} {split}: expected {expected[0]} dialogues and {expected[1]} turns, labels "
-                    f"{dict(published or {})}; found {size[0]} and {size[1]}, labels {dict(labels)}. "
-                    "These are not the published files; download them again, or pass "
-                    "verify_counts=False to use them."
-                )
+            cls._check_counts(split, part, size, *([] if published is None else [published]))
 
+    @classmethod
+    def _check_counts(
+        cls, name: str, dialogues: Sequence[Dialogue], size: tuple[int, int], *published: Mapping[str, int]
+    ) -> None:
+        """Compare a part of the corpus with its published counts.
 
-def source_files(builder: type[ConversationBuilder], data_dir: Path) -> dict[str, Path]:
-    """Find the corpus's files (split → path) in `data_dir`.
-
-    Raises:
-        DataFormatError: if some are missing; it names them.
-    """
-    paths = {split: data_dir / name for split, name in builder.files.items()}
-    missing = [path.name for path in paths.values() if not path.is_file()]
-    if missing:
+        Args:
+            name: The part's name, for the message.
+            dialogues: Its dialogues.
+            size: The published numbers of dialogues and turns.
+            published: Label → turns; of several versions, any may match. Turns without a
+                label are not compared.
+        """
+        emotions = [turn.emotion for dialogue in dialogues for turn in dialogue.turns]
+        labels = Counter(emotion for emotion in emotions if emotion is not None)
+        if (len(dialogues), len(emotions)) == size and (
+            not published or any(labels == Counter(counts) for counts in published)
+        ):
+            return
+        expected = f", labels {' or '.join(str(dict(counts)) for counts in published)}" if published else ""
+        found = f", labels {dict(labels)}" if published else ""
         raise DataFormatError(
-            f"{data_dir} lacks {', '.join(missing)}; get the files from {builder.homepage}."
+            f"{cls.corpus} {name}: expected {size[0]} dialogues and {size[1]} turns{expected}; found "
+            f"{len(dialogues)} and {len(emotions)}{found}. These are not the published files; get them "
+            "again, or pass verify_counts=False to use them."
         )
-    return paths
 
 
 def digest_of(paths: Mapping[str, Path]) -> str:
-    """Digest of the contents of files (split → path), in order of their splits."""
+    """Digest of the contents of files (split → path), in order of their splits.
+
+    Instead of a split there may be any name.
+    """
     digest = hashlib.sha256()
     for split in sorted(paths):
         digest.update(split.encode() + b"\0" + hashlib.sha256(paths[split].read_bytes()).digest())

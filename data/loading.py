@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,9 +18,11 @@ from ..dialogue.tables import ENDINGS
 from ..errors import DataFormatError
 from ..files.text import clean, short
 from ..speakers.registry import SpeakerRegistry
-from .conversations import C1_DECODED, ConversationBuilder, digest_of, source_files
+from .conversations import C1_DECODED, ConversationBuilder, digest_of
+from .dailydialog import DailyDialog
 from .emorynlp import EmoryNLP
 from .emorynlp_aligned import EmoryNLPAligned
+from .iemocap import IEMOCAP, IEMOCAP4
 from .meld import MELD
 from .own import own_builder, read_conversation_file
 from .schema import EMORYNLP_LABELS, SPLITS
@@ -31,6 +34,9 @@ CORPORA: dict[str, tuple[type[ConversationBuilder], str]] = {
     "emorynlp-full": (EmoryNLP, "emorynlp"),
     "emorynlp-aligned": (EmoryNLPAligned, "emorynlp_aligned"),
     "meld": (MELD, "meld"),
+    "iemocap": (IEMOCAP, "iemocap"),
+    "iemocap-4": (IEMOCAP4, "iemocap"),
+    "dailydialog": (DailyDialog, "dailydialog"),
 }
 VIEWS = ("dialogues", "utterances")
 _FILE_SPLITS = {
@@ -95,12 +101,14 @@ def load_conversations(
     """Load a corpus, ready to encode.
 
     Args:
-        name_or_path: `emorynlp` (the full corpus), `emorynlp-aligned`, `meld`, `sample`
-            (the embedded corpus); or a file of [`Table`], or a folder with `train`,
-            `validation` (or `dev`) and `test` files. A single file becomes the split that
-            its name gives, else `train`.
+        name_or_path: `emorynlp` (the full corpus), `emorynlp-aligned`, `meld`, `iemocap`
+            (six labels), `iemocap-4`, `dailydialog`, `sample` (the embedded corpus); or a
+            file of [`Table`], or a folder with `train`, `validation` (or `dev`) and
+            `test` files. A single file becomes the split that its name gives, else
+            `train`.
         data_dir: Folder with a known corpus's files, or its parent. Default:
-            `$EMONET_DATA`, else the files are downloaded.
+            `$EMONET_DATA`, else the files are downloaded. IEMOCAP and DailyDialog are
+            not: their licences have to be accepted first.
         view: `dialogues` or `utterances`.
         history_window: The largest number of utterances in a history.
         history_scope: Where a history comes from: `corpus`, `dialogue` or `none`; see
@@ -130,21 +138,21 @@ def load_conversations(
     except ValueError as error:
         raise DataFormatError(str(error)) from error
     name = str(name_or_path)
-    paths: Mapping[str, Path] | None
+    directory: Path | None
     if name in CORPORA:
         builder, folder = CORPORA[name]
         directory = _corpus_folder(builder, folder, data_dir)
-        paths = source_files(builder, directory) if directory else None
         version = f"{builder.corpus}-{builder.VERSION}"
     else:
         path = _sample() if name == "sample" else _path(name)
         builder, paths = _own(path, labels, name == "sample", interleaved)
         version = f"{builder.corpus}-{digest_of(paths)[:8]}"
+        directory = next(iter(paths.values())).parent
     version += given.version
     instance = builder(
         cache_dir=str(cache_dir) if cache_dir else None,
         config_name=view,
-        data_dir=str(next(iter(paths.values())).parent) if paths else None,
+        data_dir=str(directory) if directory else None,
         history_window=history_window,
         history_scope=history_scope,
         verify_counts=verify_counts,
@@ -158,7 +166,7 @@ def load_conversations(
                 f"{name}: cannot build the dataset ({error.__cause__ or error!r})."
             ) from error
         except OSError as error:
-            if paths:
+            if directory:
                 raise
             raise DataFormatError(
                 f"{name}: cannot fetch the files from {builder.url} ({error}). Pass their folder as "
@@ -176,6 +184,17 @@ def load_conversations(
     if name not in (*CORPORA, "sample") and (note := result.speaker_kinds.note()):
         logger.warning(f"{name}: {note}.")
     return result
+
+
+def primary_metric(dataset_version: str | None) -> str:
+    """The metric by which the field ranks systems on a corpus, weighted F1 for most.
+
+    Args:
+        dataset_version: As in [`Conversations`].
+    """
+    corpus = re.sub(r"-\d+\.\d+\.\d+.*", "", dataset_version or "")
+    builders = (builder for builder, _ in CORPORA.values() if builder.corpus == corpus)
+    return next(builders, ConversationBuilder).primary_metric
 
 
 def _conversations(splits: dict[str, Any], source: Conversations | None = None) -> Conversations:
@@ -234,17 +253,19 @@ def _path(name: str) -> Path:
 def _corpus_folder(
     builder: type[ConversationBuilder], folder: str, data_dir: str | Path | None
 ) -> Path | None:
+    """Find the folder of a corpus; None where the builder downloads the files."""
     parent = data_dir or os.environ.get("EMONET_DATA")
-    if not parent:
-        return None  # the builder downloads
-    for candidate in (Path(parent), Path(parent) / folder):
-        if (candidate / next(iter(builder.files.values()))).is_file():
-            return candidate
+    if parent:
+        for name in ("", folder, builder.release, f"{folder}/{builder.release}"):
+            if builder.is_in(Path(parent, name)):
+                return Path(parent, name)
     if data_dir:
-        names = ", ".join(builder.files.values())
+        names = builder.layout or ", ".join(builder.files.values())
         raise DataFormatError(
             f"{data_dir}: neither this folder nor {folder!r} in it has {names}; see {builder.homepage}."
         )
+    if not builder.url:
+        raise DataFormatError(builder.where_to_get(folder))
     return None
 
 

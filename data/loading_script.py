@@ -15,7 +15,7 @@ def write_loading_script(builder: type[ConversationBuilder], folder: str | os.Pa
     "dialogues", data_dir=..., trust_remote_code=True)`. Later versions load no scripts.
 
     Args:
-        builder: The class of a known corpus: `EmoryNLP`, `EmoryNLPAligned` or `MELD`.
+        builder: The class of a known corpus, for example `MELD`.
         folder: Where to write the files; it is created if missing.
 
     Returns:

@@ -6,6 +6,11 @@ import datasets
 
 EMORYNLP_LABELS = ["Joyful", "Mad", "Neutral", "Peaceful", "Powerful", "Sad", "Scared"]
 MELD_LABELS = ["anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise"]
+# The field's order of IEMOCAP's six; of four, that of no single paper.
+IEMOCAP_LABELS = ["happy", "sad", "neutral", "angry", "excited", "frustrated"]
+IEMOCAP_4_LABELS = ["angry", "happy", "sad", "neutral"]
+# In order of the official numbers, from 0. Number 0 is called "no emotion" there.
+DAILYDIALOG_LABELS = ["neutral", "anger", "disgust", "fear", "happiness", "sadness", "surprise"]
 SPLITS = ("train", "validation", "test")
 
 # datasets 3 has no List. Its Sequence of a plain feature is the same.

@@ -242,7 +242,7 @@ class PromptedEmoNet(EmoNetCheckpoint):  # type: ignore[no-untyped-call]  # tran
             dialogues: As for `predict_dialogues`; one dialogue at a time is in memory.
             processor: As for `predict_dialogues`.
             alone: Whether every dialogue has an empty history of its own.
-            speakers: As for `predict_dialogues`; a decision on names that are not read yet.
+            speakers: As for `predict_dialogues`; also a decision
 
         Raises:
             EmoNetError: If a dialogue has no turns.

@@ -11,7 +11,7 @@ from ..dialogue.names import RULES, speaker_kinds
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 DATASET_HELP = (
-    "emorynlp, emorynlp-aligned, meld, iemocap, iemocap-4, dailydialog, sample, or a file or folder"
+    "emorynlp, emorynlp-aligned, iemocap, iemocap-4, dailydialog, meld, sample, or a file or folder"
 )
 DATA_DIR_HELP = "folder with the corpus's files (default: $EMONET_DATA, then the public source)"
 

@@ -19,7 +19,11 @@ def add_commands(commands: Any) -> None:
     compare.add_argument(
         "--split", choices=("test", "validation"), default="test", help="which predictions of a run folder"
     )
-    compare.add_argument("--metric", choices=("weighted_f1", "macro_f1", "accuracy"), default="weighted_f1")
+    compare.add_argument(
+        "--metric",
+        choices=("weighted_f1", "macro_f1", "micro_f1_no_neutral", "accuracy"),
+        help="default: the field's metric of the corpus, for most weighted_f1",
+    )
     compare.add_argument("--resamples", type=integer(1), default=10_000)
     compare.add_argument(
         "--limit", type=integer(0), default=10, help="how many fixed and broken turns to list (default: 10)"
@@ -39,6 +43,7 @@ def _compare(arguments: argparse.Namespace) -> None:
     import dataclasses
     import json
 
+    from ..data.loading import primary_metric
     from ..evaluation.compare import compare_runs, comparison_text, with_texts
     from ..evaluation.report import write_predictions
     from ..evaluation.scored_runs import find_runs, study_roots
@@ -48,7 +53,9 @@ def _compare(arguments: argparse.Namespace) -> None:
     for hint in filter(None, map(packing_hint, study_roots([*first, *second]))):
         print(hint, file=sys.stderr)
         break
-    result = compare_runs(first, second, arguments.metric, arguments.resamples)
+    version = next((run.dataset_version for run in (*first, *second) if run.dataset_version), None)
+    metric = arguments.metric or primary_metric(version)
+    result = compare_runs(first, second, metric, arguments.resamples)
     if arguments.dataset:
         result = with_texts(result, _texts(arguments.dataset, arguments.data_dir, arguments.split))
     print(comparison_text(result, (arguments.first, arguments.second), arguments.limit))

@@ -37,6 +37,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
+    from ..data.loading import primary_metric
     from ..evaluation.report import metrics_table
     from ..runs.evaluate import add_to_run, evaluate_run
 
@@ -60,4 +61,4 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(metrics, indent=2) + "\n", "utf-8")
-    print(metrics_table(metrics))
+    print(metrics_table(metrics, primary_metric(metrics["dataset_version"])))

@@ -159,6 +159,8 @@ def _add_flags(train: argparse.ArgumentParser) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
+    from ..data.loading import primary_metric
+    from ..evaluation.compare import METRIC_TITLES
     from ..runs.train import train_run
 
     record = train_run(
@@ -179,7 +181,8 @@ def _train(arguments: argparse.Namespace) -> None:
         progress=sys.stderr.isatty(),
     )
     best = next(row for row in record["epochs"] if row["epoch"] == record["best_epoch"])
-    score = f"validation weighted F1 {100 * best['weighted_f1']:.2f}"
+    metric = primary_metric(record["dataset_version"])
+    score = f"validation {METRIC_TITLES[metric]} {100 * best[metric]:.2f}"
     labelled = ", ".join(f"{split} {count}" for split, count in record["labelled_turns"].items())
     print(f"{arguments.output_dir}: best epoch {best['epoch']}, {score}; labelled turns: {labelled}")
 

@@ -33,10 +33,10 @@ CORPORA: dict[str, tuple[type[ConversationBuilder], str]] = {
     "emorynlp": (EmoryNLP, "emorynlp"),
     "emorynlp-full": (EmoryNLP, "emorynlp"),
     "emorynlp-aligned": (EmoryNLPAligned, "emorynlp_aligned"),
-    "meld": (MELD, "meld"),
     "iemocap": (IEMOCAP, "iemocap"),
     "iemocap-4": (IEMOCAP4, "iemocap"),
     "dailydialog": (DailyDialog, "dailydialog"),
+    "meld": (MELD, "meld"),
 }
 VIEWS = ("dialogues", "utterances")
 _FILE_SPLITS = {
@@ -101,9 +101,9 @@ def load_conversations(
     """Load a corpus, ready to encode.
 
     Args:
-        name_or_path: `emorynlp` (the full corpus), `emorynlp-aligned`, `meld`, `iemocap`
-            (six labels), `iemocap-4`, `dailydialog`, `sample` (the embedded corpus); or a
-            file of [`Table`], or a folder with `train`, `validation` (or `dev`) and
+        name_or_path: `emorynlp` (the full corpus), `emorynlp-aligned`, `iemocap` (six
+            labels), `iemocap-4`, `dailydialog`, `meld`, `sample` (the embedded corpus);
+            or a file of [`Table`], or a folder with `train`, `validation` (or `dev`) and
             `test` files. A single file becomes the split that its name gives, else
             `train`.
         data_dir: Folder with a known corpus's files, or its parent. Default:
@@ -177,7 +177,7 @@ def load_conversations(
     if C1_DECODED in (instance.info.description or ""):
         version += "+cp1252"
     result.labels, result.dataset_version = list(builder.labels), version
-    result.files = {} if name in CORPORA else dict(paths or {})
+    result.files = {} if name in CORPORA else dict(paths)
     result.speakers, result._texts = _speakers_and_texts(result, view)
     every = dict.fromkeys(turn["speaker"] for split in result.values() for turn in _turns(split, view))
     result.speaker_kinds = speaker_kinds(every, given.record)

@@ -6,11 +6,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .metrics import neutral_ids
 from .predictions import Row, annotated, counts_of, label_names, turn_key
 from .scored_runs import ScoredRun, check_same_test_set, pair_by_seed
 from .significance import RESAMPLES, Comparison, Interval, bootstrap_interval, compare_counts
 
-METRIC_TITLES = {"weighted_f1": "weighted F1", "macro_f1": "macro F1", "accuracy": "accuracy"}
+METRIC_TITLES = {
+    "weighted_f1": "weighted F1",
+    "macro_f1": "macro F1",
+    "micro_f1_no_neutral": "micro F1 without neutral",
+    "accuracy": "accuracy",
+}
 
 
 @dataclass(frozen=True)
@@ -78,10 +84,11 @@ def compare_runs(
     correct = np.array(  # (pairs, 2, turns)
         [[[row["predicted"] == row["emotion"] for row in run] for run in pair] for pair in rows]
     )
+    neutral = neutral_ids(labels)
     return RunComparison(
-        first=bootstrap_interval(a, metric, resamples=resamples),
-        second=bootstrap_interval(b, metric, resamples=resamples),
-        difference=compare_counts(a, b, metric, resamples=resamples),
+        first=bootstrap_interval(a, metric, neutral=neutral, resamples=resamples),
+        second=bootstrap_interval(b, metric, neutral=neutral, resamples=resamples),
+        difference=compare_counts(a, b, metric, neutral=neutral, resamples=resamples),
         seeds=[(pair[0].seed, pair[1].seed) for pair in pairs],
         dataset_version=next((run.dataset_version for run in runs if run.dataset_version), None),
         fixed=float((~correct[:, 0] & correct[:, 1]).sum(-1).mean()),

@@ -22,6 +22,7 @@ def write_run_report(
     label_names: Sequence[str],
     history: Sequence[dict[str, Any]] | None = None,
     split: str = "test",
+    first: str = "weighted_f1",
 ) -> None:
     """Write `metrics.json`, `confusion_matrix.png` and `learning_curves.png`.
 
@@ -31,6 +32,7 @@ def write_run_report(
         label_names: Label names in order of their ids.
         history: A Trainer's log. Without it there are no learning curves.
         split: The split that was scored.
+        first: The metric that chose the epoch, where it is one of the plotted F1.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     (run_dir / "metrics.json").write_text(
@@ -38,7 +40,7 @@ def write_run_report(
     )
     plot_confusion(run_dir / "confusion_matrix.png", metrics["confusion_matrix"], label_names, split)
     if history:
-        plot_curves(run_dir / "learning_curves.png", history)
+        plot_curves(run_dir / "learning_curves.png", history, first)
 
 
 def write_predictions(path: Path, rows: Iterable[dict[str, Any]]) -> None:
@@ -53,11 +55,11 @@ def write_predictions(path: Path, rows: Iterable[dict[str, Any]]) -> None:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def metrics_table(metrics: dict[str, Any]) -> str:
-    """Format metrics as text for a terminal, in percent."""
+def metrics_table(metrics: dict[str, Any], first: str = "weighted_f1") -> str:
+    """Format metrics as text for a terminal, in percent, beginning with `first`."""
     lines = [
         f"{title:27s} {100 * metrics[key]:6.2f}"
-        for key, title in _OVERALL.items()
+        for key, title in sorted(_OVERALL.items(), key=lambda item: item[0] != first)
         if metrics.get(key) is not None
     ]
     if "ece" in metrics:
@@ -93,10 +95,11 @@ def plot_confusion(path: Path, matrix: list[list[int]], label_names: Sequence[st
     save_picture(figure, path, 120)
 
 
-def plot_curves(path: Path, history: Sequence[dict[str, Any]]) -> None:
+def plot_curves(path: Path, history: Sequence[dict[str, Any]], first: str = "weighted_f1") -> None:
     """Plot losses and validation F1 by epoch as PNG.
 
-    A star marks the epoch with the highest weighted F1.
+    A star marks the epoch with the highest value of the metric `first`; weighted F1 where
+    that is no overall F1.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -108,12 +111,16 @@ def plot_curves(path: Path, history: Sequence[dict[str, Any]]) -> None:
         if points:
             left.plot(*zip(*points, strict=True), marker="o", markersize=3, label=title)
     left.set(xlabel="epoch", ylabel="loss", title="Loss")
-    for key, title, style in (("eval_weighted_f1", "weighted F1", "-"), ("eval_macro_f1", "macro F1", "--")):
+    first = first if first in ("weighted_f1", "micro_f1_no_neutral") else "weighted_f1"
+    for key, title, style in (
+        (f"eval_{first}", _OVERALL[first], "-"),
+        ("eval_macro_f1", "macro F1", "--"),
+    ):
         points = [(entry["epoch"], 100 * entry[key]) for entry in history if key in entry]
         if not points:
             continue
         right.plot(*zip(*points, strict=True), style, marker="o", markersize=3, label=title)
-        if key == "eval_weighted_f1":
+        if key == f"eval_{first}":
             best = max(points, key=lambda point: point[1])
             right.annotate(
                 f"best: {best[1]:.1f}", best, xytext=(0, 8), textcoords="offset points", ha="center"

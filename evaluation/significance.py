@@ -21,6 +21,7 @@ from ..errors import EmoNetError
 Array = npt.NDArray[Any]
 
 METRICS = ("weighted_f1", "macro_f1", "accuracy")
+NO_NEUTRAL = "micro_f1_no_neutral"  # needs to know which classes are neutral
 RESAMPLES = 10_000
 _TIE = 1e-12  # equal statistics differ by rounding
 
@@ -30,7 +31,7 @@ class Interval:
     """A system's metric with its percentile interval over dialogues.
 
     Attributes:
-        metric: One of `METRICS`.
+        metric: As in [`metric_of_counts`].
         value: The mean over seeds, a fraction.
         low: Lower end of the interval.
         high: Upper end of the interval.
@@ -55,7 +56,7 @@ class Comparison:
     """The difference of two systems: second minus first, the mean over seed pairs.
 
     Attributes:
-        metric: One of `METRICS`.
+        metric: As in [`metric_of_counts`].
         difference: The difference, a fraction.
         low: Lower end of the paired bootstrap's percentile interval.
         high: Upper end of the interval.
@@ -103,16 +104,22 @@ def dialogue_counts(
     return np.bincount(cells, minlength=len(names) * classes * classes).reshape(len(names), classes, classes)
 
 
-def metric_of_counts(counts: Array, metric: str = "weighted_f1") -> Array:
+def metric_of_counts(counts: Array, metric: str = "weighted_f1", neutral: Sequence[int] = ()) -> Array:
     """Compute a metric (...) from confusion counts (..., C, C), as a fraction.
 
     It equals scikit-learn's with `zero_division=0`.
 
+    Args:
+        counts: Rows are references.
+        metric: One of `METRICS`, or `micro_f1_no_neutral`.
+        neutral: The classes that `micro_f1_no_neutral` leaves out.
+
     Raises:
         EmoNetError: for an unknown metric.
     """
-    if metric not in METRICS:
-        raise EmoNetError(f"Unknown metric {metric!r}; the metrics are {', '.join(METRICS)}.")
+    if metric not in (*METRICS, NO_NEUTRAL):
+        known = ", ".join((*METRICS, NO_NEUTRAL))
+        raise EmoNetError(f"Unknown metric {metric!r}; the metrics are {known}.")
     hits = np.diagonal(counts, axis1=-2, axis2=-1)
     support = counts.sum(-1)
     total = np.maximum(support.sum(-1), 1)
@@ -122,6 +129,10 @@ def metric_of_counts(counts: Array, metric: str = "weighted_f1") -> Array:
         value = hits.sum(-1) / total
     elif metric == "macro_f1":
         value = f1.mean(-1)
+    elif metric == NO_NEUTRAL:
+        others = [label for label in range(counts.shape[-1]) if label not in neutral]
+        found = (support + counts.sum(-2))[..., others].sum(-1)
+        value = 2 * hits[..., others].sum(-1) / np.maximum(found, 1)
     else:
         value = (f1 * support).sum(-1) / total
     return value
@@ -131,6 +142,7 @@ def bootstrap_interval(
     counts: Array,
     metric: str = "weighted_f1",
     *,
+    neutral: Sequence[int] = (),
     resamples: int = RESAMPLES,
     level: float = 0.95,
     seed: int = 0,
@@ -139,7 +151,8 @@ def bootstrap_interval(
 
     Args:
         counts: Confusion counts (S, D, C, C), or (D, C, C) for one run.
-        metric: One of `METRICS`.
+        metric: As in [`metric_of_counts`].
+        neutral: As in [`metric_of_counts`].
         resamples: The number of bootstrap samples.
         level: Coverage of the percentile interval.
         seed: Seed of the sampling.
@@ -150,9 +163,9 @@ def bootstrap_interval(
     counts = _by_seed(counts)
     draws = _bootstrap_draws(counts.shape[1], resamples, seed)
     low, high = _interval(
-        _mean_over_seeds(lambda run: metric_of_counts(_weighted(draws, run), metric), counts), level
+        _mean_over_seeds(lambda run: metric_of_counts(_weighted(draws, run), metric, neutral), counts), level
     )
-    value = float(metric_of_counts(counts.sum(1), metric).mean())
+    value = float(metric_of_counts(counts.sum(1), metric, neutral).mean())
     return Interval(metric, value, low, high, level, counts.shape[1], int(counts[0].sum()), len(counts))
 
 
@@ -161,6 +174,7 @@ def compare_counts(
     second: Array,
     metric: str = "weighted_f1",
     *,
+    neutral: Sequence[int] = (),
     resamples: int = RESAMPLES,
     level: float = 0.95,
     seed: int = 0,
@@ -177,7 +191,8 @@ def compare_counts(
     Args:
         first: Confusion counts (S, D, C, C) of the first system, or (D, C, C) of one run.
         second: Counts of the second system. Runs with the same index are a pair.
-        metric: One of `METRICS`.
+        metric: As in [`metric_of_counts`].
+        neutral: As in [`metric_of_counts`].
         resamples: The number of bootstrap samples, and the most permutations to try.
         level: Coverage of the percentile interval.
         seed: Seed of the sampling.
@@ -199,7 +214,9 @@ def compare_counts(
     pairs = np.stack([first, second], 1)
 
     def difference(totals: Array) -> Array:
-        return metric_of_counts(totals[1], metric) - metric_of_counts(totals[0], metric)
+        before, after = (metric_of_counts(total, metric, neutral) for total in totals)
+        difference: Array = after - before
+        return difference
 
     observed = float(_mean_over_seeds(difference, pairs.sum(2))[()])
     draws = _bootstrap_draws(first.shape[1], resamples, seed)

@@ -17,13 +17,20 @@ from ..checkpoint.run_record import is_public
 from ..configuration_emonet import EmoNetConfig
 from ..training.arguments import EmoNetTrainingArguments
 from .card_language_model import adapter_fact, is_prompted, speaker_fact
-from .run_files import METRICS, RunFiles
+from .run_files import RunFiles
 
 _EMORY_LABELS = """
 
 Labels: seven emotions of Willcox's feeling wheel, one a turn, from four crowd workers. Their agreement
 is low (κ about 0.14, Zahiri and Choi 2018), and identical lines carry different labels, so no system can
 come near 100 %. Licence of the corpus: Apache-2.0."""
+_IEMOCAP = """[IEMOCAP](https://sail.usc.edu/iemocap/): acted conversations of ten people in pairs, as
+text. Session 5 is the test set; validation is a tenth of the dialogues of the other sessions. All pairs
+act the same three scripts, so test has lines that training has too.
+
+Labels: the majority vote of three annotators who saw and heard the turn, so some can't be told from the
+words alone. Turns on which they did not agree, and those with other labels, are not scored."""
+_IEMOCAP_LICENCE = "Licence of the corpus: for research, on request from its owners."
 _EMORY = "[EmoryNLP](https://github.com/emorynlp/emotion-detection)"
 # By dataset version without its number: the title, and notes on data and labels.
 CORPORA = {
@@ -37,6 +44,19 @@ compare.{_EMORY_LABELS}""",
         "EmoryNLP, aligned",
         f"""{_EMORY} in the aligned version: scenes of the television series Friends, fewer than in the full
 corpus and with another test set; figures on the two don't compare.{_EMORY_LABELS}""",
+    ),
+    "iemocap": ("IEMOCAP, six labels", f"{_IEMOCAP}\n{_IEMOCAP_LICENCE}"),
+    "iemocap-4": (
+        "IEMOCAP, four labels",
+        f"{_IEMOCAP}\nHere `excited` counts as `happy`. {_IEMOCAP_LICENCE}",
+    ),
+    "dailydialog": (
+        "DailyDialog",
+        """[DailyDialog](http://yanran.li/dailydialog): everyday conversations of two people, written for
+learners of English.
+
+Labels: Ekman's six emotions, and neutral for 83 % of the turns. Micro F1 without neutral is the field's
+metric for this corpus, and chose the epoch. Licence of the corpus: CC BY-NC-SA 4.0.""",
     ),
     "meld": (
         "MELD",
@@ -59,6 +79,10 @@ _CITATIONS = {
     "lora": "Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, ICLR 2022.",
     "emorynlp": """Zahiri and Choi, Emotion Detection on TV Show Transcripts with Sequence-based Convolutional
   Neural Networks, AAAI workshops 2018.""",
+    "iemocap": """Busso et al., IEMOCAP: Interactive Emotional Dyadic Motion Capture Database, Language
+  Resources and Evaluation 42, 2008.""",
+    "dailydialog": """Li et al., DailyDialog: A Manually Labelled Multi-turn Dialogue Dataset, IJCNLP
+  2017.""",
     "meld": """Poria et al., MELD: A Multimodal Multi-Party Dataset for Emotion Recognition in Conversations,
   ACL 2019.""",
 }
@@ -112,10 +136,12 @@ def summary(files: RunFiles) -> str:
         ("Trained on", _corpus_title(files.config.get("dataset_version"))),
     ]
     parts.append("\n".join(f"- **{name}:** {value}" for name, value in facts if value))
-    if "weighted_f1" in files.figures:
-        score = 100 * files.figures["weighted_f1"]
+    first, (title, _) = next(iter(files.metrics.items()))
+    if first in files.figures:
+        score = 100 * files.figures[first]
         corpus = _corpus_title(files.figures.get("dataset_version"))
-        parts.append(f"**Weighted F1 {score:.2f} %** on the {_split(files)} set of {corpus}, in one run.")
+        title = title[:1].upper() + title[1:]
+        parts.append(f"**{title} {score:.2f} %** on the {_split(files)} set of {corpus}, in one run.")
     return "\n\n".join(parts)
 
 
@@ -148,7 +174,7 @@ def results(files: RunFiles) -> str:
     heading = f"## Results on {_split(files)}\n\n{scope}."
     overall = [
         (title, f"{100 * figures[key]:.2f}")
-        for key, (title, _) in METRICS.items()
+        for key, (title, _) in files.metrics.items()
         if figures.get(key) is not None
     ]
     by_class = [
@@ -164,8 +190,8 @@ def results(files: RunFiles) -> str:
         )
     if files.run.get("class_bias"):
         parts.append(
-            "A bias for every class, added to the logits, was fitted to weighted F1 on "
-            f"{_fitted_on(files.run)}."
+            "A bias for every class, added to the logits, was fitted to "
+            f"{next(iter(files.metrics.values()))[0]} on {_fitted_on(files.run)}."
         )
     if by_class:
         parts.append(_table(("emotion", "F1", "precision", "recall", "turns"), by_class))
@@ -208,11 +234,13 @@ def training(files: RunFiles) -> str:
         return ""
     parts = ["## Training"]
     if run.get("epochs"):
-        keys = [key for key in ("train_loss", "loss", *METRICS) if any(key in row for row in run["epochs"])]
+        keys = [
+            key for key in ("train_loss", "loss", *files.metrics) if any(key in row for row in run["epochs"])
+        ]
         titles = {
             "train_loss": "training loss",
             "loss": "validation loss",
-            **{key: title for key, (title, _) in METRICS.items()},
+            **{key: title for key, (title, _) in files.metrics.items()},
         }
         rows = []
         for row in run["epochs"]:
@@ -272,7 +300,9 @@ def _eval_results(files: RunFiles) -> list[EvalResult]:
     version = str(figures.get("dataset_version") or "own")
     corpus, _, revision = version.rpartition("-")
     scores = [
-        (title, kind, figures[key]) for key, (title, kind) in METRICS.items() if figures.get(key) is not None
+        (title, kind, figures[key])
+        for key, (title, kind) in files.metrics.items()
+        if figures.get(key) is not None
     ]
     scores += [(f"F1 of {name}", "f1", row["f1"]) for name, row in figures.get("per_class", {}).items()]
     return [

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoint.adapters import ADAPTER_FILE
+from ..data.loading import primary_metric
 from ..errors import EmoNetError
 from ..files.guard import parse_json
 from ..prompted.processing import BIOGRAPHIES_FILE
@@ -42,6 +43,12 @@ class RunFiles:
     plot_split: str | None = None
     adapter: dict[str, Any] = field(default_factory=dict)
     biographies: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def metrics(self) -> dict[str, tuple[str, str]]:
+        """Titles and kinds of the metrics, the training corpus's own one first."""
+        first = primary_metric(self.config.get("dataset_version"))
+        return {first: METRICS[first], **METRICS}
 
     @classmethod
     def read(cls, folder: Path, repo_id: str | None = None) -> "RunFiles":

@@ -8,10 +8,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..data import Conversations
+from ..data.loading import primary_metric
 from ..data.own import file_fields
 from ..dialogue.names import Speakers
 from ..errors import EmoNetError
 from ..train_trainer import EmoNetTrainer
+from ..training.arguments import EmoNetTrainingArguments
 from .options import EvaluateOptions, TrainOptions
 
 
@@ -93,6 +95,13 @@ class Family(Protocol):
     ) -> ScoredSplit:
         """Score the split `options.split`."""
         ...
+
+
+def choosing_epochs(training: Mapping[str, Any], conversations: Conversations) -> dict[str, Any]:
+    """Let the corpus's own metric choose the epoch, unless `training` names one."""
+    metric = primary_metric(conversations.dataset_version)
+    is_default = metric == EmoNetTrainingArguments.metric_for_best_model
+    return dict(training) if is_default else {"metric_for_best_model": metric, **training}
 
 
 def check_trainable(conversations: Conversations, dataset: str) -> dict[str, int]:

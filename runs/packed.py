@@ -10,6 +10,7 @@ from ..context.base import context_module_class
 from ..data import Conversations, load_conversations
 from ..data.collator import EncodedCorpus
 from ..data.features import set_concept_vectors
+from ..data.loading import primary_metric
 from ..dialogue.names import Speakers
 from ..engines.load import computing_in
 from ..errors import EmoNetError, loading
@@ -23,7 +24,7 @@ from ..train_trainer import EmoNetTrainer
 from ..training.arguments import class_weights
 from ..training.logit_adjustment import adjust_logits, prepare_adjustment
 from ..training.presets import preset_config, preset_training
-from .families import PreparedRun, ScoredSplit, check_trainable
+from .families import PreparedRun, ScoredSplit, check_trainable, choosing_epochs
 from .head_start import start_on_frozen
 from .options import EvaluateOptions, TrainOptions
 from .prompted.presets import PROMPTED_PRESETS, PROMPTED_TRAINING
@@ -40,10 +41,11 @@ class PackedRun(PreparedRun):
     corpus: EncodedCorpus
 
     def adjust(self) -> dict[str, Any]:
-        adjustment = self.trainer.args.logit_adjustment
-        if adjustment == "none":
+        args = self.trainer.args
+        if args.logit_adjustment == "none":
             return {}
-        return {"class_bias": adjust_logits(self.model, self.corpus, adjustment)}
+        metric = primary_metric(self.model.config.dataset_version)
+        return {"class_bias": adjust_logits(self.model, self.corpus, args.logit_adjustment, metric)}
 
     def score(self) -> ScoredSplit:
         self.model = self.trainer.accelerator.unwrap_model(self.trainer.model)
@@ -60,7 +62,7 @@ class PackedFamily:
         model, processor, conversations, fields = build_model(options)
         corpus = EncodedCorpus(conversations.restricted_to(("train", "validation")), processor)
         training = preset_training(options.preset, model.config.is_decoder_backbone)
-        training |= options.training_overrides or {}
+        training = choosing_epochs({**training, **(options.training_overrides or {})}, conversations)
         labels = corpus["train"].labels()
         scheme = training.get("class_weighting", "none")
         model.config.class_weights = class_weights(labels, len(conversations.labels), scheme)

@@ -80,7 +80,14 @@ def write(run: PreparedRun, scored: ScoredSplit, record: dict[str, Any]) -> None
     metrics, rows = score_dialogues(model.processor, scored.dialogues, scored.labels, scored.logits)
     metrics["dataset_version"] = model.config.dataset_version
     history = run.trainer.state.log_history
-    write_run_report(output, metrics, model.config.label_names, history=history, split="validation")
+    write_run_report(
+        output,
+        metrics,
+        model.config.label_names,
+        history=history,
+        split="validation",
+        first=args.metric_for_best_model or "",
+    )
     write_predictions(output / "predictions.jsonl", rows)
     write_json(output / RUN_FILE, record)
     write_card(output)

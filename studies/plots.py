@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..evaluation.calibration import Calibration
-from ..evaluation.compare import p_text
+from ..evaluation.compare import METRIC_TITLES, p_text
 from ..evaluation.pictures import save_picture
 from .table import DatasetTable
 
@@ -50,7 +50,7 @@ def plot_forest(path: Path, table: DatasetTable, reference: str) -> None:
     axes.grid(axis="x", color="#E5E5E5")
     axes.set_axisbelow(True)
     axes.set(
-        xlabel=f"weighted F1 minus that of “{reference}” (points)",
+        xlabel=f"{METRIC_TITLES[table.metric]} minus that of “{reference}” (points)",
         title=f"{table.version}, test: difference, 95 % interval, p (Holm)",
     )
     save_picture(figure, path, _DPI)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoint.run_record import write_json
-from ..evaluation.compare import p_text
+from ..evaluation.compare import METRIC_TITLES, p_text
 from ..evaluation.significance import RESAMPLES, Comparison
 from ..version import PACKAGE_VERSION
 from .cells import cell_paths
@@ -93,12 +93,13 @@ def _method(study: Study, resamples: int) -> Text:
 def _dataset_blocks(study: Study, table: DatasetTable, root: Path) -> list[Block]:
     prefix, plots = slug(table.dataset), root / PLOTS
     blocks: list[Block] = [Heading(2, table.version), Text(_facts(study, table)), *_missing(study, table)]
-    blocks.append(Table(_HEADER, [_table_row(row, study.reference) for row in table.rows.values()]))
+    title = METRIC_TITLES[table.metric]
+    lines_of_rows = [_table_row(row, study.reference, table.metric) for row in table.rows.values()]
+    blocks.append(Table(_header(title), lines_of_rows))
     if any(row.against for row in table.rows.values()):
         plot_forest(plots / f"{prefix}-forest.png", table, study.reference)
         caption = (
-            f"Differences from “{study.reference}” in points of weighted F1; "
-            "filled where p (Holm) is below 0.05."
+            f"Differences from “{study.reference}” in points of {title}; filled where p (Holm) is below 0.05."
         )
         blocks.append(Picture(f"{PLOTS}/{prefix}-forest.png", caption))
     if table.pairs:
@@ -111,7 +112,7 @@ def _dataset_blocks(study: Study, table: DatasetTable, root: Path) -> list[Block
             ]
             for pair in table.pairs
         ]
-        about = "One row minus another, in points of weighted F1; p (Holm) is corrected over these pairs."
+        about = f"One row minus another, in points of {title}; p (Holm) is corrected over these pairs."
         header = ["row", "minus", "difference [95 %]", "p", "p (Holm)"]
         blocks += [
             Heading(3, "Pairs of rows"),
@@ -125,21 +126,12 @@ def _dataset_blocks(study: Study, table: DatasetTable, root: Path) -> list[Block
     return blocks + curves_section(table, study.reference, plots, prefix)
 
 
-_HEADER = (
-    "row",
-    "seeds",
-    "weighted F1",
-    "95 % interval",
-    "difference [95 %]",
-    "p",
-    "p (Holm)",
-    "macro F1",
-    "accuracy",
-    "weighted F1, validation",
-)
+def _header(title: str) -> list[str]:
+    compared = ["95 % interval", "difference [95 %]", "p", "p (Holm)"]
+    return ["row", "seeds", title, *compared, "macro F1", "accuracy", f"{title}, validation"]
 
 
-def _table_row(row: RowResult, reference: str) -> list[str]:
+def _table_row(row: RowResult, reference: str, metric: str) -> list[str]:
     low, high = 100 * row.interval.low, 100 * row.interval.high
     seeds = str(len(row.cells)) + (f" (without {', '.join(map(str, row.missing))})" if row.missing else "")
     if row.against is None or row.p_holm is None:
@@ -150,7 +142,7 @@ def _table_row(row: RowResult, reference: str) -> list[str]:
     return [
         row.name,
         seeds,
-        percent(row.figures["weighted_f1"]),
+        percent(row.figures[metric]),
         f"[{low:.2f}, {high:.2f}]",
         *compared,
         *figures,

@@ -30,7 +30,9 @@ from ..checkpoint.integrity import config_of
 from ..checkpoint.run_record import write_json
 from ..configuration_emonet import EmoNetConfig, is_decoder_type
 from ..data import Conversations, load_conversations
+from ..data.loading import primary_metric
 from ..errors import EmoNetError
+from ..evaluation.compare import METRIC_TITLES
 from ..evaluation.predictions import read_predictions, write_without_text
 from ..prompted.configuration import PromptedEmoNetConfig
 from ..runs.evaluate import evaluate_run
@@ -137,7 +139,8 @@ def run_cell(cell: Cell, recipe: Mapping[str, Any], target: Path, scratch: Path)
         target.parent.mkdir(parents=True, exist_ok=True)
         ready.rename(target)
     seconds = sum(record["seconds"].values())
-    return f"weighted F1 {100 * metrics['weighted_f1']:.2f} on test, {seconds:.0f} s"
+    metric = primary_metric(metrics["dataset_version"])
+    return f"{METRIC_TITLES[metric]} {100 * metrics[metric]:.2f} on test, {seconds:.0f} s"
 
 
 def _outcomes(

@@ -17,6 +17,7 @@ from ..evaluation.analysis import (
     speaker_groups,
 )
 from ..evaluation.calibration import Calibration, calibration, fit_temperature, with_temperature
+from ..evaluation.compare import METRIC_TITLES
 from ..evaluation.predictions import Row, annotated, label_ids, turn_key
 from .cells import FinishedCell
 from .document import Block, Heading, Picture, Table, Text
@@ -62,13 +63,14 @@ def emotions_section(table: DatasetTable, reference: str, folder: Path, prefix: 
 
 def curves_section(table: DatasetTable, reference: str, folder: Path, prefix: str) -> list[Block]:
     """Learning curves on validation."""
+    title = METRIC_TITLES[table.metric]
     epochs = {row.name: [cell.run["epochs"] for cell in row.cells.values()] for row in table.rows.values()}
     plot_learning_curves(
         folder / f"{prefix}-curves.png",
         epochs,
         reference,
-        "weighted_f1",
-        "weighted F1 on validation (%)",
+        table.metric,
+        f"{title} on validation (%)",
         100,
     )
     plot_learning_curves(folder / f"{prefix}-losses.png", epochs, reference, "loss", "loss on validation")
@@ -77,7 +79,10 @@ def curves_section(table: DatasetTable, reference: str, folder: Path, prefix: st
     )
     return [
         Heading(3, "Learning curves"),
-        Picture(f"{folder.name}/{prefix}-curves.png", f"Weighted F1 on validation by epoch, {about}"),
+        Picture(
+            f"{folder.name}/{prefix}-curves.png",
+            f"{title[:1].upper()}{title[1:]} on validation by epoch, {about}",
+        ),
         Picture(
             f"{folder.name}/{prefix}-losses.png",
             f"Loss on validation by epoch, {about} Weighted losses have another scale.",

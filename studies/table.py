@@ -4,11 +4,13 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..data.loading import primary_metric
 from ..errors import EmoNetError
+from ..evaluation.metrics import neutral_ids
 from ..evaluation.predictions import counts_of, label_names
 from ..evaluation.scored_runs import ScoredRun, check_same_test_set
 from ..evaluation.significance import (
@@ -25,6 +27,14 @@ from .cells import FinishedCell, read_cell
 from .study import Study
 
 
+class _Measure(NamedTuple):
+    """What is computed of a dataset's counts, and from how many resamples."""
+
+    metric: str
+    neutral: list[int]
+    resamples: int
+
+
 @dataclass(frozen=True)
 class RowResult:
     """The results of a row on a dataset.
@@ -33,9 +43,9 @@ class RowResult:
         cells: Finished cells by seed.
         missing: Seeds of the study without a finished cell.
         counts: (S, D, C, C) confusion counts on test: seeds, dialogues, classes.
-        figures: weighted_f1, macro_f1 and accuracy on test, and `validation` (weighted
-            F1); one fraction for each seed.
-        interval: Bootstrap interval of weighted F1 over dialogues.
+        figures: weighted_f1, macro_f1, accuracy and the dataset's metric on test, and
+            `validation` (the dataset's metric); one fraction for each seed.
+        interval: Bootstrap interval of the dataset's metric over dialogues.
         against: This row minus the reference, over the seeds that both have.
         p_holm: The permutation p of `against`, corrected over the dataset's rows.
     """
@@ -68,12 +78,14 @@ class DatasetTable:
     """The results of a dataset, with rows in the order of the study.
 
     Attributes:
+        metric: The metric that is compared, see [`primary_metric`].
         rows: Rows with a finished cell, by name.
         absent: Names of the rows without a finished cell.
     """
 
     dataset: str
     version: str
+    metric: str
     labels: list[str]
     rows: dict[str, RowResult]
     absent: list[str]
@@ -102,14 +114,17 @@ def dataset_table(study: Study, dataset: str, root: Path, resamples: int = RESAM
     _check_versions(cells)
     labels = label_names(cells[0].predictions())
     counts = {name: _counts(row, labels, cells[0]) for name, row in by_row.items() if row}
-    results = {name: _row(study, name, by_row[name], counts[name], resamples) for name in counts}
+    version = cells[0].test["dataset_version"]
+    measure = _Measure(primary_metric(version), neutral_ids(labels), resamples)
+    results = {name: _row(study, name, by_row[name], counts[name], measure) for name in counts}
     return DatasetTable(
         dataset=dataset,
-        version=cells[0].test["dataset_version"],
+        version=version,
+        metric=measure.metric,
         labels=labels,
-        rows=_with_reference(study.reference, results, resamples),
+        rows=_with_reference(study.reference, results, measure),
         absent=[name for name in study.rows if name not in results],
-        pairs=_pairs(study, results, resamples),
+        pairs=_pairs(study, results, measure),
     )
 
 
@@ -184,20 +199,21 @@ def _counts(row: Mapping[int, FinishedCell], labels: Sequence[str], first: Finis
 
 
 def _row(
-    study: Study, name: str, cells: dict[int, FinishedCell], counts: np.ndarray, resamples: int
+    study: Study, name: str, cells: dict[int, FinishedCell], counts: np.ndarray, measure: _Measure
 ) -> RowResult:
     figures = {
-        metric: [float(metric_of_counts(matrices.sum(0), metric)) for matrices in counts]
-        for metric in METRICS
+        metric: [float(metric_of_counts(matrices.sum(0), metric, measure.neutral)) for matrices in counts]
+        for metric in dict.fromkeys((*METRICS, measure.metric))
     }
-    figures["validation"] = [cell.validation["weighted_f1"] for cell in cells.values()]
+    figures["validation"] = [cell.validation[measure.metric] for cell in cells.values()]
     missing = [seed for seed in study.seeds if seed not in cells]
-    return RowResult(name, cells, missing, counts, figures, bootstrap_interval(counts, resamples=resamples))
+    interval = bootstrap_interval(counts, **measure._asdict())
+    return RowResult(name, cells, missing, counts, figures, interval)
 
 
-def _with_reference(reference: str, rows: dict[str, RowResult], resamples: int) -> dict[str, RowResult]:
+def _with_reference(reference: str, rows: dict[str, RowResult], measure: _Measure) -> dict[str, RowResult]:
     """Add differences from the reference and Holm-corrected p values to the rows."""
-    against = {name: _compare(rows, name, reference, resamples) for name in rows if name != reference}
+    against = {name: _compare(rows, name, reference, measure) for name in rows if name != reference}
     found = {name: result for name, result in against.items() if result is not None}
     corrected = dict(zip(found, holm([result.p_permutation for result in found.values()]), strict=True))
     return {
@@ -205,15 +221,15 @@ def _with_reference(reference: str, rows: dict[str, RowResult], resamples: int) 
     }
 
 
-def _pairs(study: Study, rows: Mapping[str, RowResult], resamples: int) -> list[PairResult]:
-    found = [
-        (pair, result) for pair in study.pairs if (result := _compare(rows, *pair, resamples)) is not None
-    ]
+def _pairs(study: Study, rows: Mapping[str, RowResult], measure: _Measure) -> list[PairResult]:
+    found = [(pair, result) for pair in study.pairs if (result := _compare(rows, *pair, measure)) is not None]
     corrected = holm([result.p_permutation for _, result in found])
     return [PairResult(*pair, result, p) for (pair, result), p in zip(found, corrected, strict=True)]
 
 
-def _compare(rows: Mapping[str, RowResult], name: str, reference: str, resamples: int) -> Comparison | None:
+def _compare(
+    rows: Mapping[str, RowResult], name: str, reference: str, measure: _Measure
+) -> Comparison | None:
     """The row minus the reference over the seeds that both have; None without any."""
     if name not in rows or reference not in rows:
         return None
@@ -223,4 +239,4 @@ def _compare(rows: Mapping[str, RowResult], name: str, reference: str, resamples
     first, second = (
         row.counts[[list(row.cells).index(seed) for seed in seeds]] for row in (rows[reference], rows[name])
     )
-    return compare_counts(first, second, resamples=resamples)
+    return compare_counts(first, second, **measure._asdict())

@@ -16,6 +16,7 @@ import torch
 
 from ..data.collator import EmoNetCollator, EncodedCorpus, EncodedSplit
 from ..errors import EmoNetError
+from ..evaluation.metrics import neutral_ids
 from ..evaluation.significance import dialogue_counts, metric_of_counts
 from ..inference.predict import batches_by_length, predict_logits
 from ..processing_emonet import NO_LABEL
@@ -97,8 +98,10 @@ def fit_class_bias(
     dialogues: npt.NDArray[Any],
     resamples: int = 20,
     seed: int = 0,
+    metric: str = "weighted_f1",
+    neutral: Sequence[int] = (),
 ) -> FloatArray:
-    """Fit the class bias (C,), with mean 0, that gives the best weighted F1.
+    """Fit the class bias (C,), with mean 0, that gives the best value of a metric.
 
     It is the mean of the best biases of bootstrap resamples of the dialogues, because the
     best bias of the sample itself would fit its noise.
@@ -109,6 +112,8 @@ def fit_class_bias(
         dialogues: The dialogue (N,) of each turn.
         resamples: The number of bootstrap resamples.
         seed: Seed of the resampling.
+        metric: As in [`metric_of_counts`].
+        neutral: As in [`metric_of_counts`].
     """
     kept = gold != NO_LABEL
     logits, gold, dialogues = logits[kept], gold[kept], dialogues[kept]
@@ -118,41 +123,44 @@ def fit_class_bias(
     for _ in range(resamples):
         drawn = rng.integers(len(turns_of), size=len(turns_of))
         turns = np.concatenate([turns_of[index] for index in drawn])
-        biases.append(_best_bias(logits[turns], gold[turns]))
+        biases.append(_best_bias(logits[turns], gold[turns], metric, neutral))
     bias: FloatArray = np.mean(biases, axis=0)
     bias -= bias.mean()
     return bias
 
 
-def _best_bias(logits: FloatArray, gold: npt.NDArray[Any]) -> FloatArray:
+def _best_bias(logits: FloatArray, gold: npt.NDArray[Any], metric: str, neutral: Sequence[int]) -> FloatArray:
     """Search the bias (C,) on a grid, class by class, until a sweep gains nothing."""
 
-    def weighted_f1(bias: FloatArray) -> float:
+    def value(bias: FloatArray) -> float:
         counts = dialogue_counts(gold, (logits + bias).argmax(-1), np.zeros(len(gold)), len(bias))
-        return float(metric_of_counts(counts[0], "weighted_f1"))
+        return float(metric_of_counts(counts[0], metric, neutral))
 
     bias = np.zeros(logits.shape[1])
-    best = weighted_f1(bias)
+    best = value(bias)
     for _ in range(_SWEEPS):
         before = best
         for label in range(len(bias)):
             for step in _STEPS:
                 candidate = bias.copy()
                 candidate[label] = step
-                if (score := weighted_f1(candidate)) > best:
+                if (score := value(candidate)) > best:
                     bias, best = candidate, score
         if best == before:
             break
     return bias
 
 
-def adjust_logits(model: Any, corpus: EncodedCorpus, adjustment: str) -> Sequence[float]:
+def adjust_logits(
+    model: Any, corpus: EncodedCorpus, adjustment: str, metric: str = "weighted_f1"
+) -> Sequence[float]:
     """Fit the class bias after training, set it in the model, and return it.
 
     Args:
         model: A model with a [`HeadEnsemble`].
         corpus: The encoded corpus; `train` has folds if the adjustment is `out_of_fold`.
         adjustment: `out_of_fold` or `validation`.
+        metric: The metric that the bias is fitted to.
     """
     if adjustment == "out_of_fold":
         split = corpus["train"]
@@ -167,6 +175,7 @@ def adjust_logits(model: Any, corpus: EncodedCorpus, adjustment: str) -> Sequenc
         sum(len(window["labels"]) - window["read_from"] for window in windows) for windows in split.windows
     ]
     dialogues = np.repeat(np.arange(len(turns)), turns)
-    bias = fit_class_bias(logits, split.labels(), dialogues)
+    neutral = neutral_ids(model.config.label_names)
+    bias = fit_class_bias(logits, split.labels(), dialogues, metric=metric, neutral=neutral)
     model.classifier.class_bias.copy_(torch.from_numpy(bias))
     return [round(float(value), 4) for value in bias]

@@ -17,7 +17,7 @@ from ...prompted.modeling import PromptedEmoNet
 from ...speakers.biographies.choose import Biographer, biographer_for, biographies_of
 from ...speakers.biographies.of_dialogue import DialogueBiographer
 from ...training.arguments import EmoNetTrainingArguments, class_weights
-from ..families import PreparedRun, ScoredSplit, check_trainable
+from ..families import PreparedRun, ScoredSplit, check_trainable, choosing_epochs
 from ..options import EvaluateOptions, TrainOptions
 from ..pipeline import run_training
 from .first_stage import learn_first_stage
@@ -130,7 +130,7 @@ def prepare_prompted(
         training: `own_share`, fields of [`TaskSettings`] and `EmoNetTrainingArguments`.
     """
     labelled = check_trainable(conversations, options.dataset)
-    training = {**_DEFAULTS, **training}
+    training = choosing_epochs({**_DEFAULTS, **training}, conversations)
     own_share, tasks = training.pop("own_share"), TaskSettings.taken_from(training)
     arguments = options.training_arguments(training)
     _check_arguments(arguments, options)

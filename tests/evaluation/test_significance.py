@@ -56,6 +56,11 @@ def test_metrics_of_counts_equal_scikit_learn(seed: int) -> None:
         f1_score(gold, guess, average="macro", **options)
     )
     assert metric_of_counts(total, "accuracy") == pytest.approx(accuracy_score(gold, guess))
+    for neutral in ([0], [], [1, 3]):
+        others = [label for label in range(CLASSES) if label not in neutral]
+        assert metric_of_counts(total, "micro_f1_no_neutral", neutral) == pytest.approx(
+            f1_score(gold, guess, labels=others, average="micro", zero_division=0)
+        )
 
 
 def test_counts_stand_by_dialogue() -> None:

@@ -51,7 +51,8 @@ def push_dataset(
     elif corpus is not None:
         allowed = ", ".join(LICENCES)
         raise EmoNetError(
-            f"{dataset}: its licence does not let us publish it anew; {allowed} and your own files can be."
+            f"{dataset}: its licence has terms of its own, so emonet does not publish it anew; {allowed} and "
+            "your own files can be pushed."
         )
     with tempfile.TemporaryDirectory() as folder:
         write_dataset(dataset, Path(folder), repo_id, data_dir=data_dir, licence=licence)

@@ -6,13 +6,23 @@ import subprocess
 import sys
 import venv
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_corpora import write_dailydialog, write_iemocap
 
-from emonet.data import MELD, Conversations, EmoryNLP, load_conversations
+from emonet.data import (
+    IEMOCAP,
+    IEMOCAP4,
+    MELD,
+    ConversationBuilder,
+    Conversations,
+    DailyDialog,
+    EmoryNLP,
+    load_conversations,
+)
 from emonet.data.emorynlp_aligned import EmoryNLPAligned
 from emonet.data.loading_script import write_loading_script
 from emonet.dialogue.names import identity
@@ -226,6 +236,37 @@ assert not [name for name in sys.modules if name.partition(".")[0] == "emonet"]
 def test_a_loading_script_works_without_the_package(tmp_path: Path, corpora: Path) -> None:
     write_loading_script(MELD, tmp_path / "scripts")
     command = [sys.executable, "-c", LOAD_SCRIPT, str(corpora.resolve() / "meld")]
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "home"), "PYTHONPATH": ""}
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-3000:]
+
+
+TINY_SCRIPT = """
+import importlib, sys
+name, builder, data_dir = sys.argv[1:]
+module = importlib.import_module(f"scripts.{name}")
+options = dict(cache_dir="cache", config_name="dialogues", verify_counts=False)
+instance = getattr(module, builder)(data_dir=data_dir, **options)
+instance.download_and_prepare()
+assert len(instance.as_dataset(split="train")) > len(instance.as_dataset(split="test")) > 0
+try:
+    getattr(module, builder)(**options).download_and_prepare()
+except ValueError as error:
+    assert "is not downloaded" in str(error), error
+assert not [name for name in sys.modules if name.partition(".")[0] == "emonet"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("builder", "write"),
+    [(IEMOCAP, write_iemocap), (IEMOCAP4, write_iemocap), (DailyDialog, write_dailydialog)],
+)
+def test_a_licensed_corpus_works_as_a_script(
+    tmp_path: Path, builder: type[ConversationBuilder], write: Callable[[Path], Path]
+) -> None:
+    script = write_loading_script(builder, tmp_path / "scripts")
+    data_dir = write(tmp_path / "data")
+    command = [sys.executable, "-c", TINY_SCRIPT, script.stem, builder.__name__, str(data_dir)]
     environment = {**os.environ, "HF_HOME": str(tmp_path / "home"), "PYTHONPATH": ""}
     result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr[-3000:]

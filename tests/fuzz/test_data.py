@@ -25,10 +25,13 @@ from strategies import (
     numbers,
     texts,
 )
+from tiny_corpora import write_iemocap
 from turn_files import dialogues_of
 
 from emonet.data import (
+    IEMOCAP,
     MELD,
+    DailyDialog,
     EmoryNLP,
     EmoryNLPAligned,
     conversation_from_chat,
@@ -283,6 +286,53 @@ def test_emorynlp_aligned(folder: Path, raw: bytes, cell: str) -> None:
     with clear_errors():
         (row,) = rows_of(EmoryNLPAligned, {"train": path})
         assert row["speakers"] == [clean(name) for name in ast.literal_eval(clean(cell))]
+
+
+# -- the licensed corpora
+
+UTTERANCES = texts().map(lambda text: " ".join(clean(text).replace("__eou__", "").split()))
+CONVERSATIONS = st.lists(
+    st.lists(st.tuples(UTTERANCES, st.sampled_from(DailyDialog.labels)), min_size=1, max_size=4), max_size=4
+)
+
+
+@given(CONVERSATIONS, st.data())
+def test_dailydialog(folder: Path, conversations: list[list[tuple[str, str]]], data: st.DataObject) -> None:
+    """What is written is read back; of a damaged file, no turn is shifted."""
+    lines = ["".join(f"{text} __eou__ " for text, _ in turns) for turns in conversations]
+    numbers = [
+        "".join(f"{DailyDialog.labels.index(label)} " for _, label in turns) for turns in conversations
+    ]
+    contents = {"dialogues_train.txt": lines, "dialogues_emotion_train.txt": numbers}
+    for name, part in contents.items():
+        (folder / name).write_text("\n".join(part) + "\n", "utf-8")
+    found = DailyDialog.read(folder, "train")
+    assert [[(turn.text, turn.emotion) for turn in dialogue.turns] for dialogue in found] == conversations
+    damaged_name = data.draw(st.sampled_from(sorted(contents)))
+    (folder / damaged_name).write_bytes(data.draw(file_bytes(st.just(contents[damaged_name]))))
+    with clear_errors():
+        rows_of(DailyDialog, {"train": folder})
+
+
+@given(st.data())
+def test_iemocap(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    """A damaged file is refused, or every turn keeps its own emotion."""
+    root = write_iemocap(tmp_path_factory.mktemp("iemocap"), per_session=1)
+    whole = {
+        turn.text: turn.emotion
+        for dialogue in IEMOCAP.dialogues(IEMOCAP.find_files(root), False)
+        for turn in dialogue.turns
+    }
+    kind = data.draw(st.sampled_from(["transcriptions", "EmoEvaluation"]))
+    path = root / f"Session1/dialog/{kind}/Ses01F_impro01.txt"
+    lines = path.read_text().splitlines()
+    start, end = sorted(data.draw(st.lists(st.integers(0, len(lines)), min_size=2, max_size=2)))
+    extra = data.draw(st.lists(st.one_of(st.sampled_from(lines), texts()), max_size=2))
+    path.write_bytes("\n".join([*lines[:start], *extra, *lines[end:]]).encode("utf-8", "replace"))
+    with clear_errors():
+        for dialogue in IEMOCAP.dialogues(IEMOCAP.find_files(root), False):
+            for turn in dialogue.turns:
+                assert whole[turn.text] == turn.emotion
 
 
 # -- scripts

@@ -290,7 +290,8 @@ def test_emorynlp_aligned(folder: Path, raw: bytes, cell: str) -> None:
 
 # -- the licensed corpora
 
-UTTERANCES = texts().map(lambda text: " ".join(clean(text).replace("__eou__", "").split()))
+# Without the mark that ends an utterance, and without a byte order mark.
+UTTERANCES = texts().map(lambda text: " ".join(re.sub("__eou__|\ufeff", "", clean(text)).split()))
 CONVERSATIONS = st.lists(
     st.lists(st.tuples(UTTERANCES, st.sampled_from(DailyDialog.labels)), min_size=1, max_size=4), max_size=4
 )

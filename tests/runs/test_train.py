@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_prompted import load
+from tiny_corpora import write_dailydialog
+from tiny_prompted import LETTERS, load
 
 from emonet.checkpoint.base import EmoNetCheckpoint
+from emonet.data import DailyDialog
 from emonet.errors import EmoNetError
 from emonet.runs.evaluate import evaluate_run
 from emonet.runs.train import train_run
@@ -46,6 +48,27 @@ def train(family: str, folder: Path, decoder: Path, output: Path, **options: Any
     return train_run(
         str(folder), output, backbone=str(decoder), progress=False, **{**FAMILIES[family], **options}
     )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_corpus_chooses_the_metric_unless_the_training_does(
+    family: str, decoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DailyDialog, "_verify", classmethod(lambda cls, dialogues: None))
+    monkeypatch.setattr(DailyDialog, "labels", LETTERS)  # words that the tiny tokenizer knows
+    monkeypatch.setattr("emonet.data.dailydialog.DAILYDIALOG_LABELS", LETTERS)
+    options = {"data_dir": str(write_dailydialog(tmp_path / "data"))}
+    training = {**FAMILIES[family]["training_overrides"], "num_train_epochs": 1, "save_strategy": "no"}
+    for chosen in (None, "macro_f1"):
+        training |= {"metric_for_best_model": chosen} if chosen else {}
+        record = train_run(
+            "dailydialog",
+            tmp_path / f"run-{chosen}",
+            backbone=str(decoder),
+            progress=False,
+            **{**FAMILIES[family], **options, "training_overrides": training},
+        )
+        assert record["training"]["metric_for_best_model"] == (chosen or "micro_f1_no_neutral")
 
 
 def test_both_families_leave_the_same_files_and_record(folder: Path, decoder: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Studies of published systems report cost, causality and published figures."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,16 @@ def test_the_report_shows_published_figures(
     rgat = next(row for row in table if row["row"] == "rgat")
     assert rgat["sees_future"] and rgat["trained_parameters"] > 0 and rgat["training_turns_per_second"] > 0
     assert rgat["published"]["weighted_f1"] == "60.91"
+    assert "| weighted F1 |" in report and "micro F1 without neutral" not in report
+    for name in folder.rglob("*.json"):  # as if it had been DailyDialog
+        name.write_text(re.sub('"meld-[^"]*"', '"dailydialog-1.0.0"', name.read_text()))
+    assert main([*arguments, "--report-only"]) == 0
+    report = (folder / "report.md").read_text()
+    assert "| micro F1 without neutral |" in report and "in points of micro F1 without neutral" in report
+    table = json.loads((folder / "table.json").read_text())["datasets"][0]["rows"]
+    low, high = table[0]["interval"]
+    assert low <= table[0]["micro_f1_no_neutral"]["mean"] <= high
+    assert f"| {100 * table[0]['micro_f1_no_neutral']['mean']:.2f}" in report
 
 
 def test_published_figures_depend_on_system_and_corpus() -> None:

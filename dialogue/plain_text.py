@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from ..files.text import short
 from .heads import STAMPED, Head
 from .reading import UNKNOWN, Conversation, Reading
 from .script_forms import Plan, find_heads, unclear
@@ -205,6 +204,4 @@ def _reading(found: _Assembler) -> Reading:
     notes = ["blank lines are double spacing"] if spaced and not parted else []
     counts = ((found.counts[reason], words) for reason, words in _NOTES.items())
     notes += [f"{count} {words[count > 1]}" for count, words in counts if count]
-    joined = (found.lines[index] for index in found.plan.joined)
-    notes += [f"line {line.number} ({short(line.text)}) is text of the turn before" for line in joined]
     return Reading(found.plan.form, conversations, notes)

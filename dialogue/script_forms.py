@@ -10,7 +10,7 @@ from ..files.text import short
 from .heads import ABOVE, COLON_ABOVE, DOTTED, LISTED, STAMP_BEHIND, STAMPED, Head, cue, plain
 from .reading import UNKNOWN
 from .script_lines import Kind, Line, is_screenplay
-from .speaker_names import Likeness, is_chat_role, is_note, likeness
+from .speaker_names import Likeness, is_chat_role, likeness
 
 _DASHED = re.compile(r"(.{1,80}?)(?:[ \u00a0]+[-–—]{1,2}[ \u00a0]+|\t+)(?=\S)")
 _PLAY = re.compile(r"([^\W\d_a-zà-ÿ][^.a-zà-ÿ]{0,60})\.\s+(?=\S)")
@@ -25,13 +25,11 @@ class Plan:
         form: What the text is called.
         heads: The head of each line that begins a turn, by index of the line.
         action: Indices of lines that nobody speaks.
-        joined: Indices of lines that could name a speaker and do not.
     """
 
     form: str
     heads: dict[int, Head]
     action: set[int] = field(default_factory=set)
-    joined: list[int] = field(default_factory=list)
 
 
 def find_heads(lines: list[Line], name: str) -> Plan:
@@ -83,7 +81,7 @@ def _names_before_colons(lines: list[Line], name: str) -> Plan | None:
             return False
         if head.likeness is Likeness.NICK:
             return head.certain or lower_case
-        return head.likeness is Likeness.NAME or (head.likeness is Likeness.PHRASE and counts[head.key] > 1)
+        return head.likeness >= Likeness.NAME or (head.likeness is Likeness.PHRASE and counts[head.key] > 1)
 
     before = -1
     while before != len(known) + len(accepted):  # a speaker's other dresses are dresses too
@@ -93,11 +91,14 @@ def _names_before_colons(lines: list[Line], name: str) -> Plan | None:
                 known.add(head.key)
                 accepted.add(head.dress)
     heads = {index: head for index, head in candidates.items() if index >= first and is_speaker(head)}
+    roles = {head.key for head in heads.values() if is_chat_role(head.key)}
+    if len(roles) > 1 and is_chat_role(candidates[first].key):  # and what a model writes is text
+        heads = {index: head for index, head in heads.items() if head.key in roles}
     for index, line in enumerate(lines):
-        if index > first and index not in heads and line.text.startswith(">>"):
-            heads[index] = Head(UNKNOWN, "", line.rest, line.head.dress if line.head else "", Likeness.LABEL)
+        if index > first and index not in heads and line.head is None and line.text.startswith(">>"):
+            heads[index] = Head(UNKNOWN, "", line.rest, "", Likeness.LABEL)
     plan = Plan(_form_name(heads.values()), heads)
-    _check_others(lines, candidates, plan, counts, name)
+    _check_others(lines, candidates, plan, name)
     return plan
 
 
@@ -192,36 +193,35 @@ def _form_name(heads: Iterable[Head]) -> str:
     return ("names above texts" if dresses.count(ABOVE) + dresses.count(COLON_ABOVE) else "script") + stamps
 
 
-def _check_others(
-    lines: list[Line], candidates: dict[int, Head], plan: Plan, counts: Counter[str], name: str
-) -> None:
-    """Refuse other lines that look like turns of further speakers; one alone is text."""
-    chat = all(is_chat_role(head.name) for head in plan.heads.values())
-    suspects: list[int] = []
+def _check_others(lines: list[Line], candidates: dict[int, Head], plan: Plan, name: str) -> None:
+    """Refuse other lines that look like turns of further speakers.
+
+    The first line below a name is text, a list that a colon announces too, and in a chat
+    with a language model all that is no turn of one of the two.
+    """
+    roles = {head.key for head in plan.heads.values()}
+    if len(roles) > 1 and all(map(is_chat_role, roles)):
+        return
+    counts = Counter(head.key for head in candidates.values())
     first = min(plan.heads)
-    listed: set[int] = set()  # lines of lists that a colon announces
+    listed: set[int] = set()
     for index, head in candidates.items():
         if index in plan.heads or head.above or index < first:
             continue
         above = plan.heads.get(index - 1)
         if above is not None and not above.text:
-            continue  # the first line below a name
-        if LISTED in head.dress and (chat or index - 1 in listed or lines[index - 1].text[-1] in ":："):
-            listed.add(index)
             continue
-        repeated = counts[head.key] > 1
-        if head.likeness >= Likeness.NAME or (head.likeness is Likeness.NICK and repeated):
-            suspects.append(index)
-            if repeated or (len(suspects) > 1 and suspects[-2] == index - 1):
-                raise unclear(
-                    name,
-                    lines[index],
-                    "may name a speaker, unlike the lines around it",
-                    f"{head.name} speaks",
-                    "the line belongs to the turn before",
-                    "write all turns alike, or put each turn on one line",
-                )
-    plan.joined.extend(suspects)
+        if LISTED in head.dress and (index - 1 in listed or lines[index - 1].text[-1] in ":："):
+            listed.add(index)
+        elif head.likeness >= Likeness.NAME or (head.likeness is Likeness.NICK and counts[head.key] > 1):
+            raise unclear(
+                name,
+                lines[index],
+                "may name a speaker, unlike the lines around it",
+                f"{head.name} speaks",
+                "the line belongs to the turn before",
+                "write all turns alike, or put each turn on one line",
+            )
 
 
 # -- names on lines of their own, without stamps
@@ -244,8 +244,8 @@ def _names_above(lines: list[Line], name: str) -> Plan | None:
             and below.kind in (Kind.TEXT, Kind.DIRECTION)
             and not below.stamped
         ):
-            head = cue(lines[index].text)
-            if head and not is_note(head.name):
+            own = lines[index].head
+            if (own is None or own.dress == ABOVE) and (head := cue(lines[index].text)):
                 cues[index] = head
     capitals = {
         index: head for index, head in cues.items() if head.name == head.name.upper() != head.name.lower()

@@ -25,7 +25,7 @@ _LABEL = re.compile(
     r"|parlante|relatore|spreker|talare|puhuja|mówca|mluvčí|konuşmacı|участник|спикер|говорящий|говорящая"
     r"|说话人|说话者|發言者|发言人|講者|話者|発言者|화자|participant|teilnehmer(?:in)?|participante"
     r"|interviewer(?:in)?|interviewee|respondent|moderator(?:in)?|person|voice|caller|agent|guest|unknown"
-    r"|unidentified speaker|unknown speaker)(?:[\s_#.-]*\d{1,3}|[\s_#.-]*(?-i:[A-Z]))"
+    r"|unidentified speaker|unknown speaker)(?:[\s_#.-]*\d{1,3}|[\s_#.-]+(?-i:[A-Z]))"
     r"|user|assistant|(?-i:Unknown|UNKNOWN)|unknown speaker"
     r"|问|答|問|제|문|답",
     re.IGNORECASE,
@@ -39,14 +39,14 @@ _NOTES = frozenset(
         note notes nb ps pps postscript eg ie etc tldr fyi ps1 warning attention caution important
         update edit re fwd fw subject regarding reason reasons result results conclusion summary
         example examples question questions answer answers step steps tip tips hint remember listen
-        look see hear wait anyway well yes no yeah ok okay oh so but and or because also first firstly
-        second secondly third thirdly finally last lastly then next now today tomorrow yesterday
-        tonight here there this that these those it what when where why how which monday tuesday
-        wednesday thursday friday saturday sunday price total cost date time duration length location
-        venue title topic topics agenda participants attendees present absent apologies recording
-        recorded transcript transcription transcribed transcriber file filename meeting language start
-        end source url link email mail phone fax http https ftp mailto www monologue music applause
-        laughter inaudible crosstalk silence noise
+        look see hear wait anyway well yes no yeah ok okay oh so but and or because also first
+        firstly second secondly third thirdly finally last lastly then next now today tomorrow
+        yesterday tonight here there this that these those it what when where why how which monday
+        tuesday wednesday thursday friday saturday sunday price total cost date time duration length
+        location venue title topic topics agenda participants attendees speakers keywords present
+        absent apologies recording recorded transcript transcription transcribed transcriber file
+        filename meeting language start end source url link email mail phone fax http https ftp
+        mailto www monologue music applause laughter inaudible crosstalk silence noise
         hinweis anmerkung achtung wichtig frage antwort grund beispiel datum zeit uhrzeit dauer ort
         titel thema teilnehmer betreff zusammenfassung also aber denn ergebnis erstens zweitens drittens
         remarque exemple raison durée lieu titre sujet objet nota ejemplo razón fecha hora duración

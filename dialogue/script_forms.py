@@ -206,7 +206,11 @@ def _check_others(lines: list[Line], candidates: dict[int, Head], plan: Plan, na
     first = min(plan.heads)
     listed: set[int] = set()
     for index, head in candidates.items():
-        if index in plan.heads or head.above or index < first:
+        if (
+            index in plan.heads
+            or index < first
+            or (head.above and {STAMPED, STAMP_BEHIND}.isdisjoint(head.dress))
+        ):
             continue
         above = plan.heads.get(index - 1)
         if above is not None and not above.text:

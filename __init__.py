@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from emonet.auto_classes import register_when_imported
-from emonet.version import PACKAGE_VERSION as __version__
+from emonet.constants import PACKAGE_VERSION as __version__
 
 if TYPE_CHECKING:
     from emonet.configuration_emonet import EmoNetConfig

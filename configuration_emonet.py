@@ -16,7 +16,8 @@ from huggingface_hub.errors import (
 from transformers import AutoConfig, PretrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from .choices import (
+from .constants import (
+    PACKAGE_VERSION,
     ContextMode,
     IdentityPosition,
     MemoryEncoder,
@@ -28,7 +29,6 @@ from .choices import (
 )
 from .errors import EmoNetError
 from .files.guard import check_sizes, read_json
-from .version import PACKAGE_VERSION
 
 # Keys of a nested config that could make the loader fetch or run unrequested code.
 UNTRUSTED_KEYS = ("trust_remote_code", "auto_map", "custom_pipelines")

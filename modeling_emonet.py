@@ -22,13 +22,8 @@ from .checkpoint.integrity import WeightsHeader, config_of
 from .configuration_emonet import EmoNetConfig
 from .context.base import ContextModule, ContextPart, TurnConcepts, build_context_module, import_system
 from .errors import EmoNetError
-from .layers.heads import (
-    HeadEnsemble,
-    Standardizer,
-    build_classifier,
-    weighted_auxiliary,
-    weighted_cross_entropy,
-)
+from .layers.heads import HeadEnsemble, Standardizer, build_classifier
+from .layers.loss import weighted_auxiliary, weighted_cross_entropy
 from .layers.speaker_memory import SpeakerMemory
 from .layers.turn_attention import encode_sequences, pool_turns, run_encoder
 from .processing_emonet import EmoNetProcessor

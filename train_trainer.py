@@ -20,7 +20,7 @@ from .files.disk import room_on_disk
 from .hub.card_callback import CardCallback
 from .hub.pushing_trainer import PushingTrainer
 from .inference.predict import window_tokens
-from .layers.heads import weighted_auxiliary, weighted_cross_entropy
+from .layers.loss import weighted_auxiliary, weighted_cross_entropy
 from .processing_emonet import NO_LABEL, EmoNetProcessor
 from .training.arguments import EmoNetTrainingArguments, class_weights
 from .training.logit_adjustment import member_labels

@@ -11,7 +11,7 @@ import datasets
 import torch
 import transformers
 
-from ..version import PACKAGE_VERSION
+from ..constants import PACKAGE_VERSION
 
 RUN_FILE = "run.json"
 # Training arguments about output or the machine, without influence on what is learnt.

@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from ..choices import DTYPES, ENGINES
+from ..constants import DTYPES, ENGINES
 from .arguments import Commands, add_corpus_arguments, add_speakers_argument
 
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from ..version import PACKAGE_VERSION
+from ..constants import PACKAGE_VERSION
 from . import (
     backbone,
     compare,

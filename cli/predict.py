@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..choices import BULK_ENGINES, DTYPES, ENGINES
+from ..constants import BULK_ENGINES, DTYPES, ENGINES
 from ..errors import EmoNetError
 from .arguments import Commands, add_speakers_argument, integer
 from .progress import Progress

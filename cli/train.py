@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..choices import CHOICES
+from ..constants import CHOICES
 from .arguments import (
     SEED,
     Commands,

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
+from ..constants import PACKAGE_VERSION
 from ..errors import EmoNetError
 from ..files.guard import file_digest, read_json
-from ..version import PACKAGE_VERSION
 from .arrow_schema import prediction_fields
 from .bulk_input import Chunk, Plan, ids_digest
 from .bulk_tables import COLUMNS

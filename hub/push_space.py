@@ -12,8 +12,8 @@ from string import Template
 
 from huggingface_hub import CommitInfo, HfApi, SpaceCardData
 
+from ..constants import PACKAGE_VERSION
 from ..errors import EmoNetError
-from ..version import PACKAGE_VERSION
 from .commit import commit_files
 from .push import check_complete, published_files
 

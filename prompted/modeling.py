@@ -15,7 +15,7 @@ from ..dialogue.names import SpeakerKinds, Speakers
 from ..dialogue.spellings import SpeakerNames, with_one_name_each
 from ..errors import EmoNetError
 from ..inference.predict import Report
-from ..layers.heads import weighted_cross_entropy
+from ..layers.loss import weighted_cross_entropy
 from ..modeling_emonet import EmoNetOutput
 from .configuration import PromptedEmoNetConfig, PromptSettings
 from .label_tree import LabelTree

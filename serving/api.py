@@ -12,11 +12,11 @@ from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from ..constants import PACKAGE_VERSION
 from ..dialogue.names import clean_name
 from ..dialogue.reader import as_history, read_text
 from ..dialogue.reading import Conversation
 from ..errors import EmoNetError
-from ..version import PACKAGE_VERSION
 from .batching import Batcher
 from .limits import HEALTH, PREFIX, Limits
 from .predictor import Predictor, highest_first

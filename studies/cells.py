@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..backbones.embedded import backbone_name
+from ..constants import PACKAGE_VERSION
 from ..errors import EmoNetError
 from ..evaluation.packed_cells import PackedCell, PackedStudy, packed_study
 from ..evaluation.predictions import read_predictions
@@ -15,7 +16,6 @@ from ..evaluation.scored_runs import FILES
 from ..files.guard import read_json
 from ..runs.prompted.presets import PROMPTED_PRESETS, preset_settings
 from ..training.presets import preset_config, preset_training
-from ..version import PACKAGE_VERSION
 from .study import Cell
 
 RUN, VALIDATION, TEST = "run.json", "metrics.json", "test_metrics.json"

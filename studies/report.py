@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoint.run_record import write_json
+from ..constants import PACKAGE_VERSION
 from ..evaluation.compare import METRIC_TITLES, p_text
 from ..evaluation.significance import RESAMPLES, Comparison
-from ..version import PACKAGE_VERSION
 from .cells import cell_paths
 from .document import Block, Heading, Picture, Table, Text, as_markdown
 from .plots import plot_forest

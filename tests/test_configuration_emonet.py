@@ -12,8 +12,8 @@ from tiny import DIALOGUE, build, text_config
 from transformers import AutoConfig
 from without_emonet import run_without_emonet
 
-from emonet.choices import CHOICES
 from emonet.configuration_emonet import CheckpointConfig, EmoNetConfig, strict_config
+from emonet.constants import CHOICES
 from emonet.engines.load import load_engine
 from emonet.errors import EmoNetError
 from emonet.prompted.configuration import PromptedEmoNetConfig

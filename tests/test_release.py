@@ -8,7 +8,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from emonet.version import PACKAGE_VERSION
+from emonet.constants import PACKAGE_VERSION
 
 ROOT = Path(__file__).parents[1]
 SETUP = configparser.ConfigParser()

@@ -12,7 +12,7 @@ import torch
 from tiny_training import WEIGHTS, encoded, first_step, trainer_for
 
 from emonet.errors import EmoNetError
-from emonet.layers.heads import weighted_cross_entropy
+from emonet.layers.loss import weighted_cross_entropy
 from emonet.train_trainer import EmoNetTrainer, EmoNetTrainingArguments, class_weights
 
 

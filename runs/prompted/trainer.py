@@ -13,7 +13,7 @@ from ...dialogue.names import AUTO, SpeakerKinds
 from ...dialogue.spellings import SpeakerNames
 from ...evaluation.metrics import emotion_metrics
 from ...hub.card_callback import CardCallback
-from ...layers.heads import weighted_cross_entropy
+from ...layers.loss import weighted_cross_entropy
 from ...processing_emonet import NO_LABEL, pad_rows
 from ...prompted.modeling import PromptedEmoNet
 from ...prompted.prefix_reader import PrefixReader

@@ -17,11 +17,11 @@ from transformers.utils import logging
 from ...backbones.embedded import backbone_name, resolve_backbone
 from ...checkpoint.adapters import weights_digest
 from ...checkpoint.integrity import check_backbone
+from ...constants import PACKAGE_VERSION
 from ...errors import EmoNetError
 from ...files.cache import cache_root
 from ...files.guard import parse_json
 from ...prompted.chat import chat_text
-from ...version import PACKAGE_VERSION
 
 logger = logging.get_logger(__name__)
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from tiny import DIALOGUE, OTHER, build
 
-from emonet.choices import CHOICES
 from emonet.cli.main import main
+from emonet.constants import CHOICES
 from emonet.errors import EmoNetError
 from emonet.inference.predict import predict_dialogues
 from emonet.processing_emonet import EmoNetProcessor

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from emonet.choices import CHOICES
 from emonet.configuration_emonet import EmoNetConfig
+from emonet.constants import CHOICES
 from emonet.layers.speaker_memory import SpeakerMemory
 
 POOLINGS = CHOICES["memory_pooling"]

@@ -1,9 +1,11 @@
-"""The values of configuration fields and options with a fixed set of choices.
+"""The package's version and the choices of configuration fields and options.
 
-They have a file of their own, so that the command line needs no PyTorch.
+This file imports no PyTorch, so that the command line starts without it.
 """
 
 from typing import Literal, get_args
+
+PACKAGE_VERSION = "0.1.0"  # checkpoints record it
 
 ContextMode = Literal["packed", "per_turn"]
 SpeakerIdentity = Literal["none", "local", "global", "name"]

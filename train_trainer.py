@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from datasets import Dataset as HFDataset
 from datasets import DatasetDict
+from torch import nn
 from torch.utils.data import Sampler
-from transformers import TrainerCallback
+from transformers import PreTrainedModel, TrainerCallback
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from .adapters.checkpoints import AdapterCheckpoints
@@ -57,15 +58,21 @@ class EmoNetTrainer(AdapterCheckpoints, PushingTrainer):
     required_keys: tuple[str, ...] = ("speaker_ids", "local_speaker_ids", "labels", "memory_index")
     loss_is_scaled_for_ga = True  # the loss is divided by the weight of the whole optimizer step
 
-    def __init__(self, model: Any = None, args: EmoNetTrainingArguments | None = None, **kwargs: Any):
+    def __init__(
+        self,
+        model: PreTrainedModel | None = None,
+        args: EmoNetTrainingArguments | None = None,
+        **kwargs: Any,
+    ):
         for name in ("train_dataset", "eval_dataset"):
             _check_dataset(kwargs.get(name), name, self.required_keys)
         if kwargs.get("data_collator") is None:
             raise EmoNetError(
                 "EmoNetTrainer needs data_collator=EncodedCorpus(...).collator: it holds the speaker memory."
             )
-        if "compute_metrics" not in kwargs and kwargs.get("eval_dataset") is not None:
-            kwargs["compute_metrics"] = trainer_metrics(model.config.label_names)
+        if model is not None and "compute_metrics" not in kwargs and kwargs.get("eval_dataset") is not None:
+            config: Any = model.config
+            kwargs["compute_metrics"] = trainer_metrics(config.label_names)
         args = args or EmoNetTrainingArguments()
         super().__init__(model=_without_preparation(model), args=args, **kwargs)
         if isinstance(self.processing_class, EmoNetProcessor):
@@ -209,9 +216,15 @@ class BestWeights(TrainerCallback):
         self.weights: dict[str, torch.Tensor] = {}
 
     def on_evaluate(
-        self, args: Any, state: Any, control: Any, metrics: Any = None, model: Any = None, **kw: Any
+        self,
+        args: Any,
+        state: Any,
+        control: Any,
+        metrics: Any = None,
+        model: nn.Module | None = None,
+        **kw: Any,
     ) -> None:
-        if not metrics or self.metric not in metrics:
+        if model is None or not metrics or self.metric not in metrics:
             return
         if self.sign * metrics[self.metric] > self.best:
             self.best, self.best_epoch, self.waited = self.sign * metrics[self.metric], state.epoch, 0
@@ -226,13 +239,16 @@ class BestWeights(TrainerCallback):
             control.should_training_stop = True
 
     @torch.no_grad()
-    def on_train_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+    def on_train_end(
+        self, args: Any, state: Any, control: Any, model: nn.Module | None = None, **kwargs: Any
+    ) -> None:
+        assert model is not None
         for name, parameter in model.named_parameters():
             if name in self.weights:
                 parameter.copy_(self.weights[name])
 
 
-def _without_preparation(model: Any) -> Any:
+def _without_preparation(model: PreTrainedModel | None) -> PreTrainedModel | None:
     """Undo the preparation of another trainer.
 
     accelerate prepares no model twice, so this trainer's precision would be ignored.

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file, save_file
+from torch import nn
 from transformers import Trainer
 
 from ..checkpoint.adapters import ADAPTER_WEIGHTS
@@ -22,7 +23,7 @@ class AdapterCheckpoints(Trainer):
         if self.args.should_save and has_adapters(model):
             save_file(trained_state(model), Path(output_dir or str(self.args.output_dir), ADAPTER_WEIGHTS))
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         if not self._load_adapters(resume_from_checkpoint):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
 

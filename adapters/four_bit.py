@@ -4,8 +4,9 @@ from typing import Any
 
 import torch
 
+from ..checkpoint.adapters import AdaptableModel
 from ..errors import EmoNetError
-from .lora import AdaptableModel, add_adapters, load_trained_state, trained_state
+from .lora import add_adapters, load_trained_state, trained_state
 
 
 def four_bits() -> dict[str, Any]:

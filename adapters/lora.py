@@ -6,59 +6,19 @@ The adapters themselves are saved in a file of their own.
 """
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from torch import nn
 
-from ..checkpoint.adapters import ADAPTER_FILE, ADAPTER_WEIGHTS, weights_digest
+from ..checkpoint.adapters import ADAPTER_FILE, ADAPTER_WEIGHTS, AdaptableModel, weights_digest
 from ..checkpoint.run_record import RUN_FILE, write_json
 from ..errors import EmoNetError
 from ..files.guard import refuse_outside_links
 
 ALL_LINEAR = "all-linear"
-
-
-class AdaptableModel(Protocol):
-    """What adapters need of a model: both forms of EmoNet have it."""
-
-    config: Any
-
-    @property
-    def processor(self) -> Any:
-        """The model's processor."""
-        ...
-
-    @property
-    def adapted(self) -> Any:
-        """The transformer that gets the adapters."""
-        ...
-
-    @property
-    def backbone_prefixes(self) -> tuple[str, ...]:
-        """How the names of the backbone's weights begin."""
-        ...
-
-    @classmethod
-    def on_backbone(cls, backbone: str, config: Any, **load: Any) -> Any:
-        """Build a model of a configuration on pretrained weights."""
-        ...
-
-    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Iterate over the weights."""
-        ...
-
-    def named_buffers(self) -> Iterator[tuple[str, torch.Tensor]]:
-        """Iterate over the buffers."""
-        ...
-
-    def save_without_weights(self, folder: str | Path) -> None:
-        """Write code, configuration, tokenizer and speakers."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from ..backbones.embedded import resolve_backbone
+from ..modeling_emonet import EmoNetForSequenceClassification
 from ..train_trainer import EmoNetTrainer, EmoNetTrainingArguments
 from .published_loop import PublishedLoop
 from .workload import dialogues_of, prepared, tokens_of
@@ -49,7 +50,8 @@ def train_bare_backbone(folder: Path, backbone: str) -> dict[str, Any]:
     """Train only the backbone, on the batches of `train_emonet`."""
     trainer = _trainer(folder, backbone)
     batches = list(trainer.get_train_dataloader())
-    model: Any = trainer.model
+    model = trainer.model
+    assert isinstance(model, EmoNetForSequenceClassification)
     encoder = model.emonet.encoder.train()
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=5e-5, fused=True)
     with _timed() as timer:

@@ -1,13 +1,15 @@
 """Read adapters from disk and merge them into their backbone, without peft."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import nn
 from transformers.pytorch_utils import Conv1D
 from transformers.utils.hub import cached_file
 
@@ -16,6 +18,48 @@ from ..files.guard import read_json
 from .files import hub_options
 
 ADAPTER_FILE, ADAPTER_WEIGHTS = "emonet_adapter.json", "emonet_adapter.safetensors"
+
+
+class AdaptableModel(Protocol):
+    """What adapters need of a model: both forms of EmoNet have it."""
+
+    config: Any
+
+    @property
+    def processor(self) -> Any:
+        """The model's processor."""
+        ...
+
+    @property
+    def adapted(self) -> Any:
+        """The transformer that gets the adapters."""
+        ...
+
+    @property
+    def backbone_prefixes(self) -> tuple[str, ...]:
+        """How the names of the backbone's weights begin."""
+        ...
+
+    @classmethod
+    def on_backbone(cls, backbone: str, config: Any, **load: Any) -> Any:
+        """Build a model of a configuration on pretrained weights."""
+        ...
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Iterate over the weights."""
+        ...
+
+    def get_submodule(self, target: str) -> nn.Module:
+        """Find a layer by name."""
+        ...
+
+    def named_buffers(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Iterate over the buffers."""
+        ...
+
+    def save_without_weights(self, folder: str | Path) -> None:
+        """Write code, configuration, tokenizer and speakers."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -78,7 +122,7 @@ class Adapter:
         return 2.0 if alpha is None else float(alpha / self.facts["rank"])
 
     @torch.no_grad()
-    def merge_into(self, model: Any, source: str, backbone: str | None = None) -> None:
+    def merge_into(self, model: AdaptableModel, source: str, backbone: str | None = None) -> None:
         """Add the updates to the backbone and load the weights outside of it.
 
         Args:
@@ -99,7 +143,7 @@ class Adapter:
         for name, tensor in self.state.items():
             layer_name, factor, _ = name.partition(".lora_A.")
             if factor:
-                layer = model.get_submodule(layer_name)
+                layer: Any = model.get_submodule(layer_name)
                 update = self.scale * (self.state[name.replace(".lora_A.", ".lora_B.")] @ tensor)
                 weight = layer.weight
                 # Conv1D stores its weight transposed.

@@ -148,12 +148,12 @@ class WeightsHeader:
                     "copy both files from the same training."
                 )
 
-    def _name(self, name: str, model: Any) -> str | None:
+    def _name(self, name: str, model: nn.Module) -> str | None:
         """Find the file's name of a tensor, which may have another prefix."""
         prefix = f"{getattr(model, 'base_model_prefix', '')}."
         return next((key for key in _spellings(name, prefix) if key in self.shapes), None)
 
-    def _lacks(self, name: str, model: Any, backbone: tuple[str, ...]) -> bool:
+    def _lacks(self, name: str, model: nn.Module, backbone: tuple[str, ...]) -> bool:
         """Whether a missing tensor belongs to a part that the file holds otherwise.
 
         That is a module list that is longer than in the file, or a part outside the

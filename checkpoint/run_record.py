@@ -10,6 +10,7 @@ from typing import Any
 import datasets
 import torch
 import transformers
+from transformers import PreTrainedModel, TrainerState, TrainingArguments
 
 from ..constants import PACKAGE_VERSION
 
@@ -41,7 +42,9 @@ def versions() -> dict[str, str]:
     }
 
 
-def run_record(model: Any, args: Any, state: Any, **facts: Any) -> dict[str, Any]:
+def run_record(
+    model: PreTrainedModel, args: TrainingArguments, state: TrainerState, **facts: Any
+) -> dict[str, Any]:
     """Make the content of `run.json`.
 
     Args:
@@ -50,7 +53,7 @@ def run_record(model: Any, args: Any, state: Any, **facts: Any) -> dict[str, Any
         state: The trainer's state.
         facts: Further entries, or replacements.
     """
-    config = model.config
+    config: Any = model.config
     default = type(config)().to_dict()
     fields = {
         key: value

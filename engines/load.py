@@ -1,7 +1,7 @@
 """Load a checkpoint in the engine that runs it."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -12,6 +12,7 @@ from ..modeling_emonet import EmoNetForSequenceClassification
 from ..processing_emonet import EmoNetProcessor
 from ..prompted.modeling import PromptedEmoNet
 
+Model = TypeVar("Model")  # or an engine in its place
 MODELS: dict[str, Any] = {
     model.config_class.model_type: model for model in (EmoNetForSequenceClassification, PromptedEmoNet)
 }
@@ -46,7 +47,7 @@ def load_engine(checkpoint: str | Path, engine: str = "torch", load_in_4bit: boo
         return model, model.processor
 
 
-def computing_in(model: Any, dtype: str | None) -> Any:
+def computing_in(model: Model, dtype: str | None) -> Model:
     """Cast the model to a dtype by name; None leaves it as it is.
 
     Raises:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..inference.predict import TurnProcessor
 from ..processing_emonet import NO_LABEL
 from .analysis import score_matrix
 from .calibration import calibration, fit_temperature
@@ -14,7 +15,10 @@ from .predictions import annotated, label_ids
 
 
 def score_dialogues(
-    processor: Any, dialogues: Sequence[Mapping[str, Any]], gold: np.ndarray, logits: Sequence[np.ndarray]
+    processor: TurnProcessor,
+    dialogues: Sequence[Mapping[str, Any]],
+    gold: np.ndarray,
+    logits: Sequence[np.ndarray],
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Compute the metrics of a split and a prediction row for each of its turns.
 

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback
+from transformers import PreTrainedModel, TrainerCallback, TrainerState
 
 from ..checkpoint.run_record import RUN_FILE, run_record, write_json
 from .card import write_card
@@ -23,15 +23,19 @@ class CardCallback(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.started = time.perf_counter()
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, model: PreTrainedModel | None = None, **kwargs: Any
+    ) -> None:
         self._write(args, state, model)
 
-    def on_train_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+    def on_train_end(
+        self, args: Any, state: Any, control: Any, model: PreTrainedModel | None = None, **kwargs: Any
+    ) -> None:
         self._write(args, state, model)
         self.started = None
 
-    def _write(self, args: Any, state: Any, model: Any) -> None:
-        if self.started is None or not state.is_world_process_zero or not args.output_dir:
+    def _write(self, args: Any, state: TrainerState, model: PreTrainedModel | None) -> None:
+        if model is None or self.started is None or not state.is_world_process_zero or not args.output_dir:
             return
         folder = Path(args.output_dir)
         folder.mkdir(parents=True, exist_ok=True)

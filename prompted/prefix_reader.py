@@ -1,10 +1,9 @@
 """Score prompts one after another and compute their common prefix once."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedModel
 
 from .label_tree import LabelTree
 
@@ -21,7 +20,7 @@ class PrefixReader:
         computed: Number of tokens that went through the model.
     """
 
-    def __init__(self, language_model: Any, tree: LabelTree):
+    def __init__(self, language_model: PreTrainedModel, tree: LabelTree):
         self.model, self.tree = language_model, tree
         self.cache = DynamicCache()
         self.ids: list[int] = []

@@ -39,7 +39,7 @@ def evaluate_run(checkpoint: str | Path, dataset: str, **options: Any) -> dict[s
     output = None if evaluation.predictions is None else PredictionsFile(evaluation)
     model, processor = load_engine(checkpoint, evaluation.engine, evaluation.load_in_4bit)
     config = model.config
-    family: Family = PromptedFamily() if isinstance(model, PromptedEmoNet) else PackedFamily()
+    family: Family[Any, Any] = PromptedFamily() if isinstance(model, PromptedEmoNet) else PackedFamily()
     _check_trained(Path(checkpoint))
     speakers = (
         _speakers_in_training(checkpoint, config) if evaluation.speakers is None else evaluation.speakers

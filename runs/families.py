@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -12,9 +12,14 @@ from ..data.loading import primary_metric
 from ..data.own import file_fields
 from ..dialogue.names import Speakers
 from ..errors import EmoNetError
+from ..modeling_emonet import EmoNetForSequenceClassification
+from ..prompted.modeling import PromptedEmoNet
 from ..train_trainer import EmoNetTrainer
 from ..training.arguments import EmoNetTrainingArguments
 from .options import EvaluateOptions, TrainOptions
+
+ModelT = TypeVar("ModelT", contravariant=True)
+ProcessorT = TypeVar("ProcessorT", contravariant=True)
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class PreparedRun(ABC):
     """
 
     options: TrainOptions
-    model: Any
+    model: EmoNetForSequenceClassification | PromptedEmoNet
     trainer: EmoNetTrainer
     training_turns: int
     settings: dict[str, Any]
@@ -63,7 +68,7 @@ class PreparedRun(ABC):
         """Score the validation split with the model as it will be saved."""
 
 
-class Family(Protocol):
+class Family(Protocol[ModelT, ProcessorT]):
     """The steps that each family of models implements."""
 
     def prepare(self, options: TrainOptions) -> PreparedRun:
@@ -88,8 +93,8 @@ class Family(Protocol):
 
     def score(
         self,
-        model: Any,
-        processor: Any,
+        model: ModelT,
+        processor: ProcessorT,
         conversations: Conversations,
         options: EvaluateOptions,
     ) -> ScoredSplit:

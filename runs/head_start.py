@@ -1,9 +1,8 @@
 """Train the head on the frozen backbone before adapters are added."""
 
-from typing import Any
-
 from ..adapters.lora import LoraSettings, add_adapters
 from ..data.collator import EncodedCorpus
+from ..modeling_emonet import EmoNetForSequenceClassification
 from ..train_trainer import EmoNetTrainer
 from ..training.arguments import EmoNetTrainingArguments
 from ..training.presets import preset_training
@@ -11,7 +10,7 @@ from .options import TrainOptions
 
 
 def start_on_frozen(
-    model: Any,
+    model: EmoNetForSequenceClassification,
     corpus: EncodedCorpus,
     options: TrainOptions,
     arguments: EmoNetTrainingArguments,

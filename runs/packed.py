@@ -14,7 +14,7 @@ from ..data.loading import primary_metric
 from ..dialogue.names import Speakers
 from ..engines.load import computing_in
 from ..errors import EmoNetError, loading
-from ..inference.predict import predict_logits
+from ..inference.predict import EmotionModel, predict_logits
 from ..knowledge.concepts import ConceptTable
 from ..knowledge.table import build_concepts
 from ..modeling_emonet import EmoNetForSequenceClassification
@@ -38,6 +38,7 @@ class PackedRun(PreparedRun):
         corpus: The encoded train and validation splits.
     """
 
+    model: EmoNetForSequenceClassification
     corpus: EncodedCorpus
 
     def adjust(self) -> dict[str, Any]:
@@ -112,7 +113,11 @@ class PackedFamily:
         )
 
     def score(
-        self, model: Any, processor: EmoNetProcessor, conversations: Conversations, options: EvaluateOptions
+        self,
+        model: EmotionModel,
+        processor: EmoNetProcessor,
+        conversations: Conversations,
+        options: EvaluateOptions,
     ) -> ScoredSplit:
         corpus = EncodedCorpus(conversations.restricted_to((options.split,)), processor)
         if options.engine == "torch":  # an exported graph reads tokens, not features

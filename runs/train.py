@@ -30,5 +30,5 @@ def train_run(dataset: str, output_dir: str | Path, **options: Any) -> dict[str,
         EmoNetError: If the corpus, preset, backbone or an option cannot be used.
     """
     run = TrainOptions(dataset=dataset, output_dir=Path(output_dir), **options)
-    family: Family = PromptedFamily() if run.preset in PROMPTED_PRESETS else PackedFamily()
+    family: Family[Any, Any] = PromptedFamily() if run.preset in PROMPTED_PRESETS else PackedFamily()
     return run_training(run, family.prepare)[1]

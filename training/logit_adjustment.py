@@ -19,6 +19,8 @@ from ..errors import EmoNetError
 from ..evaluation.metrics import neutral_ids
 from ..evaluation.significance import dialogue_counts, metric_of_counts
 from ..inference.predict import batches_by_length, predict_logits
+from ..layers.heads import HeadEnsemble
+from ..modeling_emonet import EmoNetForSequenceClassification
 from ..processing_emonet import NO_LABEL
 
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -68,7 +70,10 @@ def member_labels(labels: torch.Tensor, folds: torch.Tensor, members: int) -> to
 
 @torch.inference_mode()
 def out_of_fold_logits(
-    model: Any, split: EncodedSplit, collator: EmoNetCollator, batch_size: int = 16
+    model: EmoNetForSequenceClassification,
+    split: EncodedSplit,
+    collator: EmoNetCollator,
+    batch_size: int = 16,
 ) -> FloatArray:
     """Log-probabilities (N, C) of all turns, by the member not trained on the dialogue.
 
@@ -78,7 +83,7 @@ def out_of_fold_logits(
         collator: Pads the examples.
         batch_size: Windows per forward pass.
     """
-    model.eval()
+    model.eval()  # type: ignore[no-untyped-call]  # transformers
     parts: list[Any] = [None] * len(split)
     for indices in batches_by_length(split.examples, batch_size, 8192):
         batch = collator([split[index] for index in indices])
@@ -152,7 +157,10 @@ def _best_bias(logits: FloatArray, gold: npt.NDArray[Any], metric: str, neutral:
 
 
 def adjust_logits(
-    model: Any, corpus: EncodedCorpus, adjustment: str, metric: str = "weighted_f1"
+    model: EmoNetForSequenceClassification,
+    corpus: EncodedCorpus,
+    adjustment: str,
+    metric: str = "weighted_f1",
 ) -> Sequence[float]:
     """Fit the class bias after training, set it in the model, and return it.
 
@@ -162,12 +170,14 @@ def adjust_logits(
         adjustment: `out_of_fold` or `validation`.
         metric: The metric that the bias is fitted to.
     """
+    classifier = model.classifier
+    assert isinstance(classifier, HeadEnsemble)
     if adjustment == "out_of_fold":
         split = corpus["train"]
         logits = out_of_fold_logits(model, split, corpus.collator)
     else:
         split = corpus["validation"]
-        model.classifier.class_bias.zero_()  # an earlier bias must not count
+        classifier.class_bias.zero_()  # an earlier bias must not count
         logits = np.concatenate(
             predict_logits(model, corpus.processor, split.windows, corpus.collator.memory)
         )
@@ -177,5 +187,5 @@ def adjust_logits(
     dialogues = np.repeat(np.arange(len(turns)), turns)
     neutral = neutral_ids(model.config.label_names)
     bias = fit_class_bias(logits, split.labels(), dialogues, metric=metric, neutral=neutral)
-    model.classifier.class_bias.copy_(torch.from_numpy(bias))
+    classifier.class_bias.copy_(torch.from_numpy(bias))
     return [round(float(value), 4) for value in bias]

@@ -14,6 +14,7 @@ from ...errors import EmoNetError
 from ...prompted.configuration import PromptSettings
 from ...prompted.demonstrations import DemonstrationBank
 from ...prompted.modeling import PromptedEmoNet
+from ...prompted.processing import PromptedProcessor
 from ...speakers.biographies.choose import Biographer, biographer_for, biographies_of
 from ...speakers.biographies.of_dialogue import DialogueBiographer
 from ...training.arguments import EmoNetTrainingArguments, class_weights
@@ -50,12 +51,13 @@ class PromptedRun(PreparedRun):
         validation: The split that selects the best epoch.
     """
 
+    model: PromptedEmoNet
     validation: PromptedSplit
 
     def score(self) -> ScoredSplit:
         if self.options.load_in_4bit:
             self.model = on_whole_weights(self.model, self.options.backbone)
-        scores, _ = predict_split(self.model.eval(), self.validation)
+        scores, _ = predict_split(self.model, self.validation)
         return _scored(self.validation, scores)
 
 
@@ -85,8 +87,8 @@ class PromptedFamily:
 
     def score(
         self,
-        model: Any,
-        processor: Any,
+        model: PromptedEmoNet,
+        processor: PromptedProcessor,
         conversations: Conversations,
         options: EvaluateOptions,
     ) -> ScoredSplit:
@@ -240,8 +242,8 @@ def train_prompted(
         return prepare_prompted(options, conversations, settings, biographer, training)
 
     run, _ = run_training(options, prepare)
-    model: PromptedEmoNet = run.model
-    return model
+    assert isinstance(run.model, PromptedEmoNet)
+    return run.model
 
 
 def _check_arguments(arguments: EmoNetTrainingArguments, options: TrainOptions) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 from transformers import TrainerCallback
@@ -167,7 +168,11 @@ class PromptedTrainer(EmoNetTrainer):
         self.remove_callback(CardCallback)  # the finished run writes its record and card
 
     def compute_loss(
-        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
         """Weighted cross entropy of the main task, plus α times the impact task's.
 
@@ -187,7 +192,7 @@ class PromptedTrainer(EmoNetTrainer):
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        model: Any = self.accelerator.unwrap_model(self.model)
+        model: PromptedEmoNet = self.accelerator.unwrap_model(self.model)
         split = self.eval_dataset if eval_dataset is None else eval_dataset
         metrics = split_metrics(model, split, predict_split(model, split)[0])  # type: ignore[arg-type]
         figures = {

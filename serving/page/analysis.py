@@ -6,6 +6,7 @@ from typing import Any
 
 from ...dialogue.names import SpeakerKinds, is_crowd, speaker_kinds
 from ...dialogue.spellings import SpeakerNames
+from ...inference.predict import TurnProcessor
 from .palette import Look, looks
 
 TURNS_PER_PART = 100
@@ -91,7 +92,7 @@ class Part:
         return title
 
 
-def identity_of(name: str, processor: Any, kinds: SpeakerKinds) -> str:
+def identity_of(name: str, processor: TurnProcessor, kinds: SpeakerKinds) -> str:
     """Describe which person of the training data the model takes a speaker for.
 
     Args:

@@ -6,6 +6,7 @@ from html import escape
 from typing import Any
 
 from ...dialogue.names import SpeakerKinds, clean_name
+from ...inference.predict import TurnProcessor
 from ...prompted.processing import PromptedProcessor
 from .analysis import Analysis, identity_of
 from .turn_list import bars, chip
@@ -30,7 +31,7 @@ _PROMPTED_SCOPES = {
 }
 
 
-def profiles(analysis: Analysis, processor: Any) -> str:
+def profiles(analysis: Analysis, processor: TurnProcessor) -> str:
     """Return a card for each of the `MAX_CARDS` speakers with the most turns.
 
     The cards are in order of appearance, and show the memory after the last turn.
@@ -59,7 +60,7 @@ def _card(
     name: str,
     turns: Sequence[Mapping[str, Any]],
     analysis: Analysis,
-    processor: Any,
+    processor: TurnProcessor,
     names: Mapping[str, str],
     kinds: SpeakerKinds,
 ) -> str:
@@ -76,7 +77,7 @@ def _card(
     )
 
 
-def _biography(name: str, processor: Any) -> str:
+def _biography(name: str, processor: TurnProcessor) -> str:
     """Show the biography in a prompted model's prompts."""
     if not isinstance(processor, PromptedProcessor) or not processor.config.prompt_settings.biography:
         return ""
@@ -93,7 +94,7 @@ def _biography(name: str, processor: Any) -> str:
 
 
 def _memory(
-    name: str, analysis: Analysis, processor: Any, names: Mapping[str, str], kinds: SpeakerKinds
+    name: str, analysis: Analysis, processor: TurnProcessor, names: Mapping[str, str], kinds: SpeakerKinds
 ) -> str:
     turns = remembered(name, analysis, processor, names, kinds)
     if not turns:
@@ -106,7 +107,7 @@ def _memory(
 def remembered(
     name: str,
     analysis: Analysis,
-    processor: Any,
+    processor: TurnProcessor,
     names: Mapping[str, str] | None = None,
     kinds: SpeakerKinds | None = None,
 ) -> Sequence[Mapping[str, Any]]:

@@ -140,8 +140,8 @@ def _has_text_below(lines: list[Line], index: int, head: Head) -> bool:
 def _add_names_between_stamps(lines: list[Line], found: dict[int, Head]) -> None:
     """Add names that stand between a stamp and their text, or above a stamp."""
     stamps = [index for index, line in enumerate(lines) if line.kind is Kind.STAMP]
-    above = {}
-    below = {}
+    above: dict[int, Head] = {}
+    below: dict[int, Head] = {}
     for index in stamps:
         for other, heads in ((index - 1, above), (index + 1, below)):
             follows = max(index, other) + 1

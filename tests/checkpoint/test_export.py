@@ -24,7 +24,7 @@ from emonet.training.presets import PRESETS
 
 PLAIN = [{"speaker": turn["speaker"], "text": turn["text"]} for turn in DIALOGUE]
 CONCEPTS = ConceptTable(["joy"], [1.0], {"great": [(0, 1.0)]}, [{"licence": "CC0", "shareable": True}])
-MOST_FILES = 24  # of code, the handler of Inference Endpoints apart
+MOST_FILES = 40  # of which the reader of conversations is half
 
 LOAD_ALL = """
 from pathlib import Path

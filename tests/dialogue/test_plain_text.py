@@ -393,7 +393,8 @@ WORDS = st.sampled_from(
         "-",
     ]
 )
-TEXTS = st.builds(lambda words: " ".join(["so", *words]), st.lists(WORDS, max_size=6))
+# A colon at the end announces a list, whose items are text.
+TEXTS = st.builds(lambda words: " ".join(["so", *words, "it is"]), st.lists(WORDS, max_size=6))
 TURNS = st.lists(st.tuples(NAMES, TEXTS), min_size=1, max_size=6)
 DRESSES = {
     "colon": "{name}: {text}\n",

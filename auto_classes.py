@@ -48,6 +48,7 @@ def _package_functions(files: ModuleType) -> None:
     for name, module in (
         ("resolve_backbone", "emonet.backbones.embedded"),
         ("backbone_name", "emonet.backbones.embedded"),
+        ("hub_id", "emonet.backbones.embedded"),
         ("write_companions", "emonet.hub.export"),
         ("dialogue_biographer", "emonet.speakers.biographies.choose"),
     ):

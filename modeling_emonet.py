@@ -16,7 +16,8 @@ from torch import nn
 from transformers import AutoModel, PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
-from .checkpoint.base import EmoNetCheckpoint, backbone_state, resolve_backbone
+from .checkpoint.adapters import Base
+from .checkpoint.base import EmoNetCheckpoint, backbone_state, is_public, resolve_backbone
 from .checkpoint.files import hub_options
 from .checkpoint.integrity import WeightsHeader, config_of
 from .configuration_emonet import EmoNetConfig
@@ -120,6 +121,8 @@ class EmoNetPreTrainedModel(EmoNetCheckpoint):  # type: ignore[no-untyped-call]
             if missing:
                 raise ValueError(f"{backbone!r} lacks backbone weights, for example {missing[0]!r}.")
         model.freeze()
+        if config.freeze_backbone and is_public(path):
+            model._base = Base.of(name, model.adapted)
         return model.eval()
 
     @classmethod

@@ -7,8 +7,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import Trainer
 
-from ..checkpoint.adapters import ADAPTER_WEIGHTS
-from .lora import has_adapters, load_trained_state, trained_state
+from ..checkpoint.adapters import ADAPTER_WEIGHTS, learnt_state
+from .lora import has_adapters, load_trained_state
 
 
 class AdapterCheckpoints(Trainer):
@@ -21,7 +21,7 @@ class AdapterCheckpoints(Trainer):
         super()._save(output_dir, state_dict)
         model = self.accelerator.unwrap_model(self.model)
         if self.args.should_save and has_adapters(model):
-            save_file(trained_state(model), Path(output_dir or str(self.args.output_dir), ADAPTER_WEIGHTS))
+            save_file(learnt_state(model), Path(output_dir or str(self.args.output_dir), ADAPTER_WEIGHTS))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         if not self._load_adapters(resume_from_checkpoint):

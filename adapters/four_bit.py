@@ -4,9 +4,9 @@ from typing import Any
 
 import torch
 
-from ..checkpoint.adapters import AdaptableModel
+from ..checkpoint.adapters import AdaptableModel, learnt_state
 from ..errors import EmoNetError
-from .lora import add_adapters, load_trained_state, trained_state
+from .lora import add_adapters, load_trained_state
 
 
 def four_bits() -> dict[str, Any]:
@@ -53,7 +53,7 @@ def on_whole_weights(model: AdaptableModel, backbone: str) -> Any:
     whole = type(model).on_backbone(backbone, model.config)
     whole.processor = model.processor
     add_adapters(whole, adapters.settings)
-    load_trained_state(whole, trained_state(model), backbone)
+    load_trained_state(whole, learnt_state(model), backbone)
     return whole.eval()
 
 

@@ -5,15 +5,13 @@ writes plain weights, which load without peft, through the Auto classes and on t
 The adapters themselves are saved in a file of their own.
 """
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 
-from ..checkpoint.adapters import ADAPTER_FILE, ADAPTER_WEIGHTS, AdaptableModel, weights_digest
+from ..checkpoint.adapters import AdaptableModel, Base, learnt_state, weights_digest
 from ..checkpoint.run_record import RUN_FILE, write_json
 from ..errors import EmoNetError
 from ..files.guard import refuse_outside_links
@@ -116,18 +114,6 @@ def merge_adapters(model: AdaptableModel) -> None:
     del encoder.emonet_adapters
 
 
-def trained_state(model: AdaptableModel) -> dict[str, torch.Tensor]:
-    """Return the tensors that the pretrained weights lack, on the CPU, by name.
-
-    These are the adapters and the layers after the backbone.
-    """
-    return {
-        name: tensor.detach().cpu().contiguous()
-        for name, tensor in _tensors(model).items()
-        if "lora_" in name or not name.startswith(model.backbone_prefixes)
-    }
-
-
 def _tensors(model: AdaptableModel) -> dict[str, torch.Tensor]:
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
@@ -152,22 +138,14 @@ def save_adapter(model: AdaptableModel, folder: str | Path, record: dict[str, An
     refuse_outside_links(folder)
     folder.mkdir(parents=True, exist_ok=True)
     adapters = model.adapted.emonet_adapters
-    save_file(trained_state(model), folder / ADAPTER_WEIGHTS)
-    facts = {
-        "version": 1,
-        "backbone": model.config.backbone,
-        "base_digest": adapters.base_digest,
-        "base_dtype": adapters.base_dtype,
-        **asdict(adapters.settings),
-    }
-    (folder / ADAPTER_FILE).write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
     if record is not None:
         write_json(folder / RUN_FILE, record)
-    model.save_without_weights(folder)
+    base = Base(model.config.backbone, adapters.base_digest, adapters.base_dtype)
+    model.save_learnt(folder, base, asdict(adapters.settings))
 
 
 def load_trained_state(model: AdaptableModel, state: dict[str, torch.Tensor], source: str) -> None:
-    """Load what `trained_state` returned into a model with the same adapters.
+    """Load what `learnt_state` returned into a model with the same adapters.
 
     Args:
         model: The model with adapters.
@@ -177,7 +155,7 @@ def load_trained_state(model: AdaptableModel, state: dict[str, torch.Tensor], so
     Raises:
         EmoNetError: If the adapters are not those of the model.
     """
-    different = sorted(set(trained_state(model)) ^ set(state))
+    different = sorted(set(learnt_state(model)) ^ set(state))
     if different:
         raise EmoNetError(
             f"{source}: its adapters are not those of the model, for example {different[0]!r}; "

@@ -120,6 +120,11 @@ def backbone_name(name_or_path: str) -> str:
     return path.resolve().name if is_path else name_or_path
 
 
+def hub_id(name: str) -> str | None:
+    """The same model on the Hub; None for a backbone that is not embedded."""
+    return EMBEDDED_BACKBONES[name].hub_id if name in EMBEDDED_BACKBONES else None
+
+
 def backbone_path(name: str) -> Path:
     """The checked folder of an embedded backbone, which is installed where it is missing.
 

@@ -1,23 +1,63 @@
-"""Read adapters from disk and merge them into their backbone, without peft."""
+"""Read and write what a model learnt on a published backbone: heads and adapters.
+
+Such a checkpoint has some megabytes; loading it fetches the backbone and checks its
+digest. peft is not needed.
+"""
 
 import hashlib
-from collections.abc import Iterator
+import json
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 from transformers.utils.hub import cached_file
 
 from ..errors import EmoNetError
 from ..files.guard import read_json
-from .files import hub_options
+from .files import hub_options, package
 
 ADAPTER_FILE, ADAPTER_WEIGHTS = "emonet_adapter.json", "emonet_adapter.safetensors"
+DIGESTS_FILE = "digests.json"
+
+
+@dataclass(frozen=True)
+class Base:
+    """The published weights that a model was built on.
+
+    Attributes:
+        name: An embedded backbone, or a Hub id.
+        digest: Of the module that was built, which may have fewer layers than the file.
+        dtype: Of the weights, such as `float32`.
+        hub_id: The same weights on the Hub, for users without emonet installed.
+    """
+
+    name: str
+    digest: str
+    dtype: str
+    hub_id: str | None = None
+
+    @classmethod
+    def of(cls, name: str, module: torch.nn.Module) -> "Base":
+        """Describe the weights of a module that was just loaded from `name`."""
+        dtype = str(next(module.parameters()).dtype).removeprefix("torch.")
+        return cls(name, weights_digest(module), dtype, package.hub_id(name))
+
+    def facts(self) -> dict[str, Any]:
+        """The entries of `emonet_adapter.json` on the backbone."""
+        return {
+            "version": 1,
+            "backbone": self.name,
+            "hub_id": self.hub_id,
+            "base_digest": self.digest,
+            "base_dtype": self.dtype,
+        }
 
 
 class AdaptableModel(Protocol):
@@ -57,18 +97,20 @@ class AdaptableModel(Protocol):
         """Iterate over the buffers."""
         ...
 
-    def save_without_weights(self, folder: str | Path) -> None:
-        """Write code, configuration, tokenizer and speakers."""
+    def save_learnt(self, folder: str | Path, base: "Base", settings: dict[str, Any] | None = None) -> None:
+        """Write heads and adapters, code, configuration, tokenizer and speakers."""
         ...
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """Low-rank updates (Hu et al. 2022) and the trained weights outside the backbone.
+    """The trained weights outside the backbone, and low-rank updates where it has any.
+
+    The updates are those of LoRA (Hu et al. 2022).
 
     Attributes:
         facts: `backbone`, `base_digest` and `base_dtype` (of the backbone's weights),
-            `rank`, `alpha` …
+            with updates also `rank`, `alpha` …
         state: Tensors by parameter name.
     """
 
@@ -96,15 +138,24 @@ class Adapter:
             adapter.scale, adapter.backbone, adapter.base_dtype, facts["base_digest"]
         except (OSError, AttributeError, KeyError, TypeError, ValueError, SafetensorError) as error:
             raise EmoNetError(
-                f"{checkpoint}: cannot load its adapters ({error!r}); "
-                "write them again with save_adapter(model, folder)."
+                f"{checkpoint}: cannot load its {ADAPTER_FILE} and {ADAPTER_WEIGHTS} ({error!r}); "
+                "copy the checkpoint again."
             ) from error
         return adapter
 
     @property
     def backbone(self) -> str:
-        """The name of the backbone."""
-        return str(self.facts["backbone"])
+        """What loads the backbone: its name, or without emonet the Hub id."""
+        name = str(self.facts["backbone"])
+        known_here = package.resolve_backbone(name) != name
+        return name if known_here else str(self.facts.get("hub_id") or name)
+
+    @property
+    def base(self) -> Base:
+        """The weights of the backbone."""
+        facts = self.facts
+        dtype = facts.get("base_dtype", "float32")
+        return Base(str(facts["backbone"]), facts["base_digest"], dtype, facts.get("hub_id"))
 
     @property
     def base_dtype(self) -> torch.dtype:
@@ -118,6 +169,8 @@ class Adapter:
     @property
     def scale(self) -> float:
         """The factor of the product of the two low-rank matrices."""
+        if "rank" not in self.facts:
+            return 1.0
         alpha = self.facts["alpha"]
         return 2.0 if alpha is None else float(alpha / self.facts["rank"])
 
@@ -135,8 +188,9 @@ class Adapter:
         """
         if weights_digest(model.adapted) != self.facts["base_digest"]:
             raise EmoNetError(
-                f"{source}: its adapters belong to other weights of {self.backbone!r} "
-                f"than {backbone or 'the ones found here'}; give the backbone they were trained on."
+                f"{source}: its heads and adapters belong to other weights of {self.backbone!r} "
+                f"than {backbone or 'the ones found here'}; give the backbone they were trained on: "
+                "from_pretrained(..., backbone_path=FOLDER)."
             )
         targets = {**dict(model.named_parameters()), **dict(model.named_buffers())}
         own = {name for name in targets if not name.startswith(model.backbone_prefixes)}
@@ -157,8 +211,55 @@ class Adapter:
 
 
 def is_adapter(checkpoint: Any, **options: Any) -> bool:
-    """Whether a folder or a repository holds adapters, not a whole checkpoint."""
-    return fetched(checkpoint, ADAPTER_FILE, **options) is not None
+    """Whether a folder or a repository holds what was learnt, not a whole model.
+
+    Its digests list what was saved last: files that they leave out are left over.
+    """
+    if fetched(checkpoint, ADAPTER_FILE, **options) is None:
+        return False
+    digests = fetched(checkpoint, DIGESTS_FILE, **options)
+    return digests is None or ADAPTER_WEIGHTS in read_json(digests)
+
+
+def learnt_state(model: AdaptableModel) -> dict[str, torch.Tensor]:
+    """Return the tensors that the published backbone lacks, on the CPU, by name.
+
+    These are the layers after the backbone, and its adapters.
+    """
+    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    return {
+        name: tensor.detach().cpu().contiguous()
+        for name, tensor in tensors.items()
+        if "lora_" in name or not name.startswith(model.backbone_prefixes)
+    }
+
+
+def write_learnt(
+    model: AdaptableModel,
+    folder: str | os.PathLike[str],
+    base: Base,
+    settings: Mapping[str, Any] | None = None,
+) -> None:
+    """Write what a model learnt, and delete a whole model's weights of an earlier save.
+
+    Args:
+        model: The model.
+        folder: An existing folder.
+        base: The backbone it was built on.
+        settings: Those of its adapters.
+    """
+    save_file(learnt_state(model), Path(folder, ADAPTER_WEIGHTS))
+    text = json.dumps({**base.facts(), **(settings or {})}, indent=1) + "\n"
+    Path(folder, ADAPTER_FILE).write_text(text, "utf-8")
+    for pattern in ("model*.safetensors", "model*.safetensors.index*.json"):
+        for path in Path(folder).glob(pattern):
+            path.unlink()
+
+
+def delete_learnt(folder: str | os.PathLike[str]) -> None:
+    """Delete the files of `write_learnt`: a whole model was saved over them."""
+    for name in (ADAPTER_FILE, ADAPTER_WEIGHTS):
+        Path(folder, name).unlink(missing_ok=True)
 
 
 def weights_digest(module: torch.nn.Module) -> str:

@@ -1,6 +1,7 @@
-"""Load and save a whole checkpoint: weights, code, tokenizer and speakers."""
+"""Load and save a checkpoint: weights, code, tokenizer and speakers."""
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ from transformers.utils import logging
 
 from ..errors import EmoNetError
 from ..files.guard import refuse_outside_links
-from .adapters import Adapter, fetched
+from .adapters import Adapter, Base, delete_learnt, fetched, weights_digest, write_learnt
 from .export import auto_name, exported_class, source_of, write_code
 from .files import hub_options, package
 from .integrity import DIGESTS_FILE, WeightsHeader, check_digests, write_digests
@@ -32,15 +33,16 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
     processor_class: Any = None
     accepts_loss_kwargs = False
     _processor: Any = None
+    _base: Base | None = None  # the published weights of a frozen backbone
 
     @classmethod
     def from_pretrained(cls, *args: Any, backbone_path: str | None = None, **kwargs: Any) -> Any:
-        """Load a model from safetensors, or merge adapters into their backbone.
+        """Load a whole model, or what was learnt on top of a published backbone.
 
         Args:
             args: Those of `PreTrainedModel.from_pretrained`.
-            backbone_path: The backbone of adapters, if it is no longer under its name in
-                training.
+            backbone_path: The backbone of heads or adapters, if it is no longer under its
+                name in training.
             kwargs: Those of `PreTrainedModel.from_pretrained`.
 
         Raises:
@@ -102,13 +104,17 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
             if header is not None:
                 header.beside(adapter.state).check(config, cls._from_config, own=True)
             model = cls.on_backbone(backbone_path or adapter.backbone, config, **load)
-        except OSError as error:
+        except EmoNetError:
+            raise
+        except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise EmoNetError(
-                f"{checkpoint}: holds adapters, and their backbone {adapter.backbone!r} can't be loaded here "
-                f"({reason}); say where it is: from_pretrained(..., backbone_path=FOLDER)."
+                f"{checkpoint}: holds what was learnt on the backbone {adapter.backbone!r}, which can't be "
+                f"loaded here ({reason}); say where it is: from_pretrained(..., backbone_path=FOLDER)."
             ) from error
         adapter.merge_into(model, checkpoint, backbone_path)
+        if "rank" not in adapter.facts:
+            model._base = adapter.base
         model.name_or_path = checkpoint
         dtype = kwargs.get("dtype")
         if dtype not in (None, "auto"):
@@ -118,6 +124,11 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
     @classmethod
     def on_backbone(cls, backbone: str, config: Any, **load: Any) -> Any:
         """Build a new model of a configuration on pretrained weights."""
+        raise NotImplementedError
+
+    @property
+    def adapted(self) -> Any:
+        """The backbone, which carries adapters."""
         raise NotImplementedError
 
     @property
@@ -153,22 +164,29 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
     def processor(self, value: Any) -> None:
         self._processor = value
 
-    def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
+    def save_pretrained(
+        self, save_directory: str | os.PathLike[str], *args: Any, merge: bool | None = None, **kwargs: Any
+    ) -> None:
         """Save the weights and everything that a repository needs to work for others.
 
-        That is the code, the entries of the Auto classes and the pipeline in
-        `config.json`, the tokenizer and `speakers.json`; where emonet is installed, also
-        the card and the handler for Inference Endpoints. Code of an earlier save that
-        this model does not use is deleted.
+        On a frozen backbone that others can fetch, the weights are those that were
+        learnt: some megabytes instead of the backbone over again. The rest is the code,
+        the entries of the Auto classes and the pipeline in `config.json`, the tokenizer
+        and `speakers.json`; where emonet is installed, also the card and the handler for
+        Inference Endpoints. Files of an earlier save that this model does not use are
+        deleted.
 
         Args:
             save_directory: The folder.
             args: Those of `PreTrainedModel.save_pretrained`.
+            merge: Whether to save the backbone too. Default: where it was trained, has no
+                public name, or the folder is a Trainer's checkpoint.
             kwargs: Those of `PreTrainedModel.save_pretrained`.
 
         Raises:
-            EmoNetError: for a file in place of the folder, or a folder with a symbolic
-                link that leads out of it; nothing is written then.
+            EmoNetError: for `merge=False` on such a backbone, a file in place of the
+                folder, or a folder with a symbolic link that leads out of it; nothing is
+                written then.
         """
         if Path(save_directory).is_file():
             raise EmoNetError(f"{save_directory} is a file: name a folder.")
@@ -182,17 +200,56 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
         if push is not None:
             names = ("commit_message", "create_pr", "private", "revision", "token")
             push.update({name: kwargs.pop(name) for name in names if name in kwargs})
-        super().save_pretrained(save_directory, *args, **kwargs)
-        if kwargs.get("is_main_process", True):
-            self._save_companions(save_directory)
+        base = self._base_of_save(save_directory, merge, kwargs)
+        is_main_process = args[0] if args else kwargs.get("is_main_process", True)
+        if base is None:
+            super().save_pretrained(save_directory, *args, **kwargs)
+            if is_main_process:
+                delete_learnt(save_directory)
+                self._save_companions(save_directory)
+        elif is_main_process:
+            self.save_learnt(save_directory, base)
         if push is not None:  # last, because the base class would push without the companions
             self.push_to_hub(**push)
 
-    def save_without_weights(self, folder: str | os.PathLike[str]) -> None:
-        """Save everything that `save_pretrained` saves, apart from the weights."""
+    def _base_of_save(
+        self, folder: str | os.PathLike[str], merge: bool | None, kwargs: dict[str, Any]
+    ) -> Base | None:
+        """The backbone that a save leaves out, None where it saves the whole model."""
+        base, prefixes = self._base, self.backbone_prefixes
+        # A Trainer resumes from the whole model.
+        whole = kwargs.get("state_dict") is not None or re.fullmatch(r"checkpoint-\d+", Path(folder).name)
+        if merge or (merge is None and (whole or base is None)):
+            return None
+        trained = any(
+            parameter.requires_grad and name.startswith(prefixes)
+            for name, parameter in self.named_parameters()
+        )
+        if base is None and is_public(resolve_backbone(self.config.backbone or "")[0]):
+            base = Base.of(self.config.backbone, self.on_backbone(self.config.backbone, self.config).adapted)
+        if base is not None and not trained and weights_digest(self.adapted) == base.digest:
+            return base
+        if merge is None:
+            return None
+        raise EmoNetError(
+            "The backbone can't be left out: it was trained or changed, or has no public name; "
+            "save the whole model (merge=True)."
+        )
+
+    def save_learnt(
+        self, folder: str | os.PathLike[str], base: Base, settings: dict[str, Any] | None = None
+    ) -> None:
+        """Save everything that `save_pretrained` saves, without the backbone.
+
+        Args:
+            folder: The folder, which is made where it is missing.
+            base: The backbone.
+            settings: Those of adapters that are not merged.
+        """
         refuse_outside_links(folder)
         self._set_auto_map()
         Path(folder).mkdir(parents=True, exist_ok=True)
+        write_learnt(self, folder, base, settings)
         config: Any = self.config
         config.save_pretrained(folder)
         self._save_companions(folder)
@@ -240,6 +297,15 @@ def resolve_backbone(backbone: str) -> tuple[str, str]:
     """
     path = package.resolve_backbone(backbone)
     return path, package.backbone_name(path)
+
+
+def is_public(path: str) -> bool:
+    """Whether others find a backbone by its name: it is embedded, or a Hub id.
+
+    Args:
+        path: A result of `resolve_backbone`.
+    """
+    return not Path(path).is_dir() or package.hub_id(package.backbone_name(path)) is not None
 
 
 def backbone_state(path: str, config: PretrainedConfig, **options: Any) -> dict[str, torch.Tensor]:

@@ -33,6 +33,10 @@ def _last_part(name: str) -> str:
     return name.rstrip("/").rsplit("/", 1)[-1]
 
 
+def _no_hub_id(name: str) -> None:
+    return None
+
+
 def _write_nothing(folder: str | os.PathLike[str]) -> None:
     pass
 
@@ -47,6 +51,7 @@ class PackageFunctions:
         resolve_backbone: Turn a backbone's name into what `from_pretrained` loads, and
             install embedded ones.
         backbone_name: Turn a result of `resolve_backbone` into the public name.
+        hub_id: The Hub id of an embedded backbone, None for other names.
         write_companions: Write card, handler and requirements into a saved folder.
         dialogue_biographer: See `speakers.biographies.choose`.
         utterance_embedder: See `inference.embedding`.
@@ -54,6 +59,7 @@ class PackageFunctions:
 
     resolve_backbone: Callable[[str], str] = str
     backbone_name: Callable[[str], str] = _last_part
+    hub_id: Callable[[str], str | None] = _no_hub_id
     write_companions: Callable[[str | os.PathLike[str]], None] = _write_nothing
     dialogue_biographer: Callable[..., Any] = _not_installed
     utterance_embedder: Callable[..., Any] = _not_installed

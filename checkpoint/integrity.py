@@ -24,11 +24,10 @@ from transformers.utils import logging
 
 from ..errors import EmoNetError
 from ..files.guard import check_module_counts, check_sizes, file_digest, read_json
-from .adapters import fetched
+from .adapters import DIGESTS_FILE, fetched
 
 logger = logging.get_logger(__name__)
 
-DIGESTS_FILE = "digests.json"
 # Nobody edits these by hand, and none of them shows damage: a difference is an error.
 _BINARY = (".safetensors", "tokenizer.json")
 # Users edit these: a difference is a warning.

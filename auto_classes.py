@@ -49,6 +49,8 @@ def _package_functions(files: ModuleType) -> None:
         ("resolve_backbone", "emonet.backbones.embedded"),
         ("backbone_name", "emonet.backbones.embedded"),
         ("hub_id", "emonet.backbones.embedded"),
+        ("built_in_path", "emonet.pretrained.models"),
+        ("introduction", "emonet.pretrained.models"),
         ("write_companions", "emonet.hub.export"),
         ("dialogue_biographer", "emonet.speakers.biographies.choose"),
     ):
@@ -87,6 +89,11 @@ def _pipeline(ours: ModuleType) -> None:
     from transformers import AutoModelForSequenceClassification
     from transformers.pipelines import PIPELINE_REGISTRY
 
+    from emonet.pretrained.models import DEFAULT, built_in_path
+
     PIPELINE_REGISTRY.register_pipeline(
-        ours.TASK, ours.EmoNetPipeline, pt_model=AutoModelForSequenceClassification
+        ours.TASK,
+        ours.EmoNetPipeline,
+        pt_model=AutoModelForSequenceClassification,
+        default={"model": (built_in_path(DEFAULT), "main")},
     )

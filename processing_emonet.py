@@ -15,6 +15,7 @@ from .checkpoint.files import (
     backbone_tokenizer,
     hub_options,
     labelled,
+    package,
     speakers_of,
     tokenizer_of,
     write_speakers,
@@ -96,7 +97,7 @@ class EmoNetProcessor:
             ValueError: where the tokenizer, `speakers.json` or `concepts.json` is
                 missing, with the fix.
         """
-        checkpoint, kwargs = str(checkpoint), hub_options(kwargs)
+        checkpoint, kwargs = package.built_in_path(str(checkpoint)), hub_options(kwargs)
         config = EmoNetConfig.from_pretrained(checkpoint, **kwargs)
         tokenizer, speakers = tokenizer_of(checkpoint, config, **kwargs), speakers_of(checkpoint, **kwargs)
         concepts = None

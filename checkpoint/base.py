@@ -51,6 +51,8 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
                 backbone has other weights than in training.
         """
         checkpoint = args[0] if args else kwargs.get("pretrained_model_name_or_path")
+        if checkpoint is not None:
+            checkpoint = package.built_in_path(str(checkpoint))
         if checkpoint is not None and Path(checkpoint).is_dir():
             check_digests(checkpoint)
         adapter = None if checkpoint is None else Adapter.find(checkpoint, kwargs)
@@ -113,6 +115,8 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
                 f"loaded here ({reason}); say where it is: from_pretrained(..., backbone_path=FOLDER)."
             ) from error
         adapter.merge_into(model, checkpoint, backbone_path)
+        if words := package.introduction(checkpoint):
+            logger.warning_once(words)
         if "rank" not in adapter.facts:
             model._base = adapter.base
         model.name_or_path = checkpoint

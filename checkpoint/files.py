@@ -37,6 +37,10 @@ def _no_hub_id(name: str) -> None:
     return None
 
 
+def _nothing(name: str) -> str:
+    return ""
+
+
 def _write_nothing(folder: str | os.PathLike[str]) -> None:
     pass
 
@@ -51,6 +55,8 @@ class PackageFunctions:
         resolve_backbone: Turn a backbone's name into what `from_pretrained` loads, and
             install embedded ones.
         backbone_name: Turn a result of `resolve_backbone` into the public name.
+        built_in_path: Turn the name of a built-in model into its folder.
+        introduction: What a built-in model is and how good; nothing for others.
         hub_id: The Hub id of an embedded backbone, None for other names.
         write_companions: Write card, handler and requirements into a saved folder.
         dialogue_biographer: See `speakers.biographies.choose`.
@@ -60,6 +66,8 @@ class PackageFunctions:
     resolve_backbone: Callable[[str], str] = str
     backbone_name: Callable[[str], str] = _last_part
     hub_id: Callable[[str], str | None] = _no_hub_id
+    built_in_path: Callable[[str], str] = str
+    introduction: Callable[[str], str] = _nothing
     write_companions: Callable[[str | os.PathLike[str]], None] = _write_nothing
     dialogue_biographer: Callable[..., Any] = _not_installed
     utterance_embedder: Callable[..., Any] = _not_installed
@@ -74,11 +82,13 @@ def hub_options(kwargs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def tokenizer_of(checkpoint: str, config: Any, **options: Any) -> Any:
-    """Load the tokenizer beside a checkpoint.
+    """Load the tokenizer beside a checkpoint; built-in models have their backbone's.
 
     Raises:
         ValueError: where there is none that loads.
     """
+    if checkpoint == package.built_in_path(Path(checkpoint).name):
+        return backbone_tokenizer(config.backbone)
     try:
         # With the backbone's config AutoTokenizer could choose the class of that family,
         # not the saved one.

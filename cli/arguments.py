@@ -6,6 +6,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TypeAlias
 
 from ..dialogue.names import RULES, speaker_kinds
+from ..pretrained.models import DEFAULT, MODELS
 
 # A string, because argparse's class takes no parameters at run time.
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -59,6 +60,15 @@ def network(text: str) -> IPv4Network | IPv6Network:
         raise argparse.ArgumentTypeError(
             f"{text[:40]!r} is not an address like 10.0.0.7 or 10.0.0.0/8"
         ) from error
+
+
+def add_model_argument(command: argparse.ArgumentParser, more: str = "") -> None:
+    """Add `--model`, by default the built-in one."""
+    command.add_argument(
+        "--model",
+        default=DEFAULT,
+        help=f"run folder, Hub id{more} or built-in model ({', '.join(MODELS)}; default: {DEFAULT})",
+    )
 
 
 def persons(text: str) -> str | list[str]:

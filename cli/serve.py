@@ -5,7 +5,7 @@ import os
 from dataclasses import fields
 
 from ..errors import EmoNetError
-from .arguments import Commands, integer, network, number
+from .arguments import Commands, add_model_argument, integer, network, number
 
 _DEMO = "pip install 'emonet[demo]'"
 
@@ -13,7 +13,7 @@ _DEMO = "pip install 'emonet[demo]'"
 def add_commands(commands: Commands) -> None:
     """Add `serve`."""
     serve = commands.add_parser("serve", help="serve a demo page and a JSON API")
-    serve.add_argument("--model", required=True, help="run folder or Hub id")
+    add_model_argument(serve)
     serve.add_argument("--host", default="127.0.0.1", help="0.0.0.0 to accept other machines")
     serve.add_argument("--port", default=7860, type=integer(0, 65535))
     serve.add_argument(

@@ -9,6 +9,7 @@ from ..adapters.four_bit import four_bits
 from ..checkpoint.integrity import config_of
 from ..errors import EmoNetError, loading
 from ..modeling_emonet import EmoNetForSequenceClassification
+from ..pretrained.models import built_in_path
 from ..processing_emonet import EmoNetProcessor
 from ..prompted.modeling import PromptedEmoNet
 
@@ -32,6 +33,7 @@ def load_engine(checkpoint: str | Path, engine: str = "torch", load_in_4bit: boo
     """
     if load_in_4bit and engine != "torch":
         raise EmoNetError(f"--load-in-4bit is for the torch engine, not for {engine}.")
+    checkpoint = built_in_path(str(checkpoint))
     with loading(checkpoint):
         if engine == "onnx":
             from .onnx_engine import OnnxEmoNet

@@ -1,0 +1,63 @@
+"""Name the built-in models, and say what each is and how good."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..files.guard import read_json
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class BuiltIn:
+    """A built-in model.
+
+    Attributes:
+        name: What `--model` and `from_pretrained` take.
+        preset: The preset that trained it.
+        backbone: The frozen backbone that it reads with.
+    """
+
+    name: str
+    preset: str
+    backbone: str
+
+    @property
+    def folder(self) -> Path:
+        """Its files: configuration, heads, card and figures."""
+        return _HERE / self.name
+
+
+MODELS = {
+    model.name: model
+    for model in (
+        BuiltIn("emorynlp", "emonet", "smollm2"),
+        BuiltIn("emorynlp-small", "emonet-fast", "minilm"),
+    )
+}
+DEFAULT = "emorynlp"
+
+
+def built_in_path(name: str) -> str:
+    """Turn a built-in model's name into its folder; other names stay as they are.
+
+    A folder of that name wins.
+    """
+    return str(MODELS[name].folder) if name in MODELS and not Path(name).is_dir() else name
+
+
+def introduction(checkpoint: str) -> str:
+    """Say what a built-in model is and how good; nothing for other checkpoints."""
+    path = Path(checkpoint)
+    figures = path / "test_metrics.json"
+    if path.parent != _HERE or path.name not in MODELS or not figures.is_file():
+        return ""
+    facts = read_json(figures)
+    low, high = facts["weighted_f1_interval"]
+    score = f"{100 * facts['weighted_f1']:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+    return (
+        f"Built-in model {path.name!r}: heads on a frozen {MODELS[path.name].backbone}, trained on EmoryNLP "
+        f"(lines of the TV series Friends, seven emotions); weighted F1 {score} on its test set. "
+        "It knows the words of TV scripts: check it on your own conversations, or train your own model "
+        "(emonet train)."
+    )

@@ -131,6 +131,7 @@ def summary(files: RunFiles) -> str:
         ("Preset", f"`{preset}`" if preset else ""),
         ("Backbone", _base_model(files) or PurePath(backbone or "").name),
         ("Adapters", adapter_fact(files)),
+        ("Weights", _weights_fact(files)),
         ("Sees", sees),
         ("Speakers", speaker_fact(files.config) if is_prompted(files.config) else _speaker_fact(files)),
         ("Trained on", _corpus_title(files.config.get("dataset_version"))),
@@ -319,6 +320,13 @@ def _eval_results(files: RunFiles) -> list[EvalResult]:
         )
         for title, kind, score in scores
     ]
+
+
+def _weights_fact(files: RunFiles) -> str:
+    """Return that the backbone is fetched, if the repository holds the heads alone."""
+    if not files.adapter or "rank" in files.adapter:
+        return ""
+    return "the trained heads alone; loading fetches the frozen backbone and checks its digest"
 
 
 def _base_model(files: RunFiles) -> str | None:

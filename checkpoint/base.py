@@ -12,10 +12,10 @@ from transformers.utils import logging
 
 from ..errors import EmoNetError
 from ..files.guard import refuse_outside_links
-from .adapters import Adapter, Base, delete_learnt, fetched, weights_digest, write_learnt
+from .adapters import DIGESTS_FILE, Adapter, Base, delete_learnt, fetched, weights_digest, write_learnt
 from .export import auto_name, exported_class, source_of, write_code
 from .files import hub_options, package
-from .integrity import DIGESTS_FILE, WeightsHeader, check_digests, write_digests
+from .integrity import WeightsHeader, check_digests, write_digests
 
 logger = logging.get_logger(__name__)
 

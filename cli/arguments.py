@@ -67,7 +67,7 @@ def add_model_argument(command: argparse.ArgumentParser, more: str = "") -> None
     command.add_argument(
         "--model",
         default=DEFAULT,
-        help=f"run folder, Hub id{more} or built-in model ({', '.join(MODELS)}; default: {DEFAULT})",
+        help=f"run folder, Hub id or built-in model ({', '.join(MODELS)}; default: {DEFAULT}){more}",
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..constants import BULK_ENGINES, DTYPES, ENGINES
 from ..errors import EmoNetError
-from .arguments import Commands, add_speakers_argument, integer
+from .arguments import Commands, add_model_argument, add_speakers_argument, integer
 from .progress import Progress
 
 INTERRUPTED = 128 + 2  # a shell's status of a program that SIGINT ended
@@ -15,9 +15,7 @@ INTERRUPTED = 128 + 2  # a shell's status of a program that SIGINT ended
 def add_commands(commands: Commands) -> None:
     """Add `predict`."""
     predict = commands.add_parser("predict", help="predict the emotion of every turn of a script")
-    predict.add_argument(
-        "--model", required=True, help="run folder or Hub id; with --engine onnx a folder of `emonet export`"
-    )
+    add_model_argument(predict, "; with --engine onnx a folder of `emonet export`")
     predict.add_argument(
         "input",
         nargs="?",

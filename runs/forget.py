@@ -11,8 +11,9 @@ from typing import Any
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from ..checkpoint.adapters import DIGESTS_FILE
 from ..checkpoint.files import SPEAKERS_FILE, read_speakers, write_speakers
-from ..checkpoint.integrity import DIGESTS_FILE, check_digests, write_digests
+from ..checkpoint.integrity import check_digests, write_digests
 from ..checkpoint.run_record import write_json
 from ..dialogue.anonymity import any_of_words
 from ..errors import EmoNetError

@@ -1,7 +1,6 @@
 """Write an evaluation's predictions with the columns of the evaluated file."""
 
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,10 +36,9 @@ class PredictionsFile:
             return
         if self.path.exists() and self.path.samefile(self.file):
             raise EmoNetError(f"{self.path} is the input: predictions would replace it. Name another file.")
-        with tempfile.TemporaryDirectory() as folder:
-            table = table_of(self.file, Path(folder))
-            if table is not None:
-                check_columns(table.columns, _OWN, "", remedy="Rename it.")
+        table = table_of(self.file)
+        if table is not None:
+            check_columns(table.columns, _OWN, "", remedy="Rename it.")
 
     def write(self, rows: Sequence[dict[str, Any]]) -> None:
         """Write the rows of `score_dialogues`.
@@ -59,24 +57,23 @@ class PredictionsFile:
 
     @staticmethod
     def _joined(file: Path, rows: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
-        with tempfile.TemporaryDirectory() as folder:
-            table = table_of(file, Path(folder))
-            if table is None:  # a file of whole dialogues
-                return rows
-            source = TableInput(table, interleaved=True)
-            column = table.fields.get("dialogue_id", "dialogue_id")
-            predicted: dict[str, list[dict[str, Any]]] = {}
-            for row in rows:
-                predicted.setdefault(row["dialogue_id"], []).append(row)
-            joined: dict[int, dict[str, Any]] = {}
-            for dialogue in source.dialogues():
-                turns = list(dialogue)
-                results = predicted.get(clean(str(turns[0].cells[column])).strip(), [])
-                if len(results) != len(turns):
-                    raise EmoNetError(f"{file.name} was changed while it was read: run the command again.")
-                for turn, result in zip(turns, results, strict=True):
-                    own = {"emotion": result["emotion"], "turn": _whole(turn.cells, result["turn"])}
-                    joined[turn.index] = {"row": turn.index, **result, **turn.cells, **own}
+        table = table_of(file)
+        if table is None:  # a file of whole dialogues
+            return rows
+        source = TableInput(table, interleaved=True)
+        column = table.fields.get("dialogue_id", "dialogue_id")
+        predicted: dict[str, list[dict[str, Any]]] = {}
+        for row in rows:
+            predicted.setdefault(row["dialogue_id"], []).append(row)
+        joined: dict[int, dict[str, Any]] = {}
+        for dialogue in source.dialogues():
+            turns = list(dialogue)
+            results = predicted.get(clean(str(turns[0].cells[column])).strip(), [])
+            if len(results) != len(turns):
+                raise EmoNetError(f"{file.name} was changed while it was read: run the command again.")
+            for turn, result in zip(turns, results, strict=True):
+                own = {"emotion": result["emotion"], "turn": _whole(turn.cells, result["turn"])}
+                joined[turn.index] = {"row": turn.index, **result, **turn.cells, **own}
         return [joined[index] for index in range(len(joined))]
 
 

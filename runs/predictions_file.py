@@ -1,15 +1,15 @@
 """Write an evaluation's predictions with the columns of the evaluated file."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..data.loading import own_file
+from ..dialogue.columns import turn_number
 from ..engines.prediction_input import TableInput, table_of
 from ..engines.row_writers import OutputFormat, check_columns
 from ..errors import EmoNetError
-from ..files.text import clean
 from .options import EvaluateOptions
 
 _OWN = ("row", "predicted", "scores")
@@ -61,23 +61,20 @@ class PredictionsFile:
         if table is None:  # a file of whole dialogues
             return rows
         source = TableInput(table, interleaved=True)
-        column = table.fields.get("dialogue_id", "dialogue_id")
         predicted: dict[str, list[dict[str, Any]]] = {}
         for row in rows:
             predicted.setdefault(row["dialogue_id"], []).append(row)
         joined: dict[int, dict[str, Any]] = {}
         for dialogue in source.dialogues():
             turns = list(dialogue)
-            results = predicted.get(clean(str(turns[0].cells[column])).strip(), [])
+            results = predicted.get(table.dialogue_id(turns[0].index + 1, turns[0].cells), [])
             if len(results) != len(turns):
                 raise EmoNetError(f"{file.name} was changed while it was read: run the command again.")
             for turn, result in zip(turns, results, strict=True):
-                own = {"emotion": result["emotion"], "turn": _whole(turn.cells, result["turn"])}
+                number = turn_number(turn.cells.get("turn"))
+                own = {
+                    "emotion": result["emotion"],
+                    "turn": result["turn"] if number is None else number,
+                }
                 joined[turn.index] = {"row": turn.index, **result, **turn.cells, **own}
         return [joined[index] for index in range(len(joined))]
-
-
-def _whole(cells: Mapping[str, Any], index: int) -> int:
-    """The turn number of a row, or the turn's index where it has none."""
-    given = cells.get("turn")
-    return index if given is None or given == "" else int(float(given))

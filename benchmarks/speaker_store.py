@@ -50,7 +50,7 @@ class SyntheticCorpus(dict[str, list[dict[str, Any]]]):
 
     def __init__(self, utterances: int):
         self.speakers = [
-            f"Speaker Number{index}" for index in range(max(_SPEAKERS_PER_DIALOGUE, utterances // 1000))
+            f"Jo Number{index}" for index in range(max(_SPEAKERS_PER_DIALOGUE, utterances // 1000))
         ]
         super().__init__(train=[self._dialogue(index) for index in range(utterances // _TURNS)])
 

@@ -82,12 +82,13 @@ def hub_options(kwargs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def tokenizer_of(checkpoint: str, config: Any, **options: Any) -> Any:
-    """Load the tokenizer beside a checkpoint; built-in models have their backbone's.
+    """Load the tokenizer beside a checkpoint; built-in heads have their backbone's.
 
     Raises:
         ValueError: where there is none that loads.
     """
-    if checkpoint == package.built_in_path(Path(checkpoint).name):
+    folder = Path(checkpoint)
+    if (folder / "emonet_adapter.json").is_file() and not any(folder.glob("tokenizer*")):
         return backbone_tokenizer(config.backbone)
     try:
         # With the backbone's config AutoTokenizer could choose the class of that family,

@@ -77,9 +77,12 @@ class SpeakerNames:
 
     def next_turns(self, turns: Turns) -> list[dict[str, Any]]:
         """Return further turns of the same dialogue, see `turns`."""
+        if not isinstance(turns, (list, tuple)):
+            raise TypeError(f"A dialogue is a list of turns; got {type(turns).__name__}.")
         renamed = []
         for index, turn in enumerate(turns):
-            named: dict[str, Any] = {**turn, "speaker": self.of(turn_speaker(turn, index))}
+            name = self.of(turn_speaker(turn, index))
+            named: dict[str, Any] = {**turn, "speaker": name}
             if self.kinds.rule == "roles":
                 named["speaker_id"] = 0  # not the known person of that name
             renamed.append(named)

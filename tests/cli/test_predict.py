@@ -144,13 +144,19 @@ def test_ctrl_c_leaves_no_file_that_looks_whole(ending: str, checkpoint: Path, t
 def start(checkpoint: Path, *words: str, **streams: Any) -> "subprocess.Popen[bytes]":
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-m", "emonet.cli.main", "predict", "--model", str(checkpoint), *words]
-    return subprocess.Popen(command, env=environment, **{"stderr": subprocess.DEVNULL, **streams})
+    # A shell's background jobs ignore SIGINT, and so would their children.
+    options = {"stderr": subprocess.DEVNULL, "preexec_fn": _take_interrupts, **streams}
+    return subprocess.Popen(command, env=environment, **options)
+
+
+def _take_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_an_error_keeps_what_was_written_apart(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    def fails_later(*arguments: Any) -> Any:
+    def fails_later(*arguments: Any, **options: Any) -> Any:
         yield [{"row": 0, "label": "Sad", "score": 1.0, "scores": {}}]
         raise OSError("the disk went away")
 

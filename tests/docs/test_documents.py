@@ -235,7 +235,7 @@ def test_block_is_valid(block: Block) -> None:
 def test_broken_block_fails(world: World, tmp_path: Path) -> None:
     for script in (
         "emonet train --no-such-flag",
-        "printf 'no speaker' | emonet predict --model RUN",
+        "printf 'no speaker\\nand none\\n' | emonet predict --model RUN",
         "python missing.py",
     ):
         assert world.shell(script, world.start).returncode not in (0, None), script

@@ -98,12 +98,14 @@ def test_csv_dialects(tmp_path: Path, separator: str) -> None:
 
 def test_control_characters_become_blanks_with_one_warning(tmp_path: Path) -> None:
     broken = ["a\0b", "\x07", "tab\tand\nline stay", "\ud800 half"]
-    lines = "".join(json.dumps({"dialogue_id": 1, "speaker": "A\0", "text": text}) + "\n" for text in broken)
+    lines = "".join(
+        json.dumps({"dialogue_id": 1, "speaker": "Ann\0", "text": text}) + "\n" for text in broken
+    )
     with pytest.warns(UserWarning, match=r"train\.jsonl: control characters in 3 turns") as caught:
         corpus = load_conversations(write(tmp_path, "train.jsonl", lines), cache_dir=tmp_path / "cache")
     assert len(caught) == 1
     assert corpus.utterance_texts() == ["a b", " ", "tab\tand\nline stay", "\ufffd half"]
-    assert list(corpus.speakers) == ["A"]
+    assert list(corpus.speakers) == ["Ann"]
     with pytest.warns(UserWarning, match="1 turns"):
         assert texts(write(tmp_path, "a.csv", HEAD + "d,A,a\0b,\n")) == [["a b"]]
 

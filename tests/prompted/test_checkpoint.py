@@ -164,7 +164,7 @@ def test_hub_round_trip_merged_and_as_adapters(
 def test_missing_backbone_of_adapters(model: PromptedEmoNet, tmp_path: Path) -> None:
     save_adapter(adapt(model), tmp_path / "adapter")
     with pytest.raises(
-        EmoNetError, match=r"their backbone 'tiny-llama\d*' can't be loaded here .*backbone_path"
+        EmoNetError, match=r"the backbone 'tiny-llama\d*', which can't be loaded here .*backbone_path"
     ):
         PromptedEmoNet.from_pretrained(tmp_path / "adapter")
 

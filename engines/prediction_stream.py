@@ -1,7 +1,9 @@
 """Label the rows of an input in its order, as they are computed."""
 
+import ctypes
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from ..dialogue.names import Speakers
@@ -39,8 +41,19 @@ def predicted_rows(
         while row in early:
             ready.append(early.pop(row))
             row += 1
+        _give_back_memory()
         if ready:
             yield ready
+
+
+def _give_back_memory() -> None:
+    """Return freed memory to the system.
+
+    glibc keeps freed blocks, and tensors of ever new sizes do not fit into them: without
+    this the process grows with the file.
+    """
+    with suppress(AttributeError, OSError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def labelled_row(

@@ -10,6 +10,8 @@ from ..dialogue.names import Speakers
 from ..inference.stream import predict_stream
 from .prediction_input import PredictionInput, SourceRow
 
+_MMAP_THRESHOLD = -3  # of `mallopt`
+
 
 def predicted_rows(
     model: Any,
@@ -29,6 +31,7 @@ def predicted_rows(
         batch_size: Windows of one pass.
         speakers: Who is a person, see [`speaker_kinds`].
     """
+    _keep_memory_flat()
     waiting: deque[SourceRow] = deque()  # rows without a result
     early: dict[int, dict[str, Any]] = {}  # rows that come after one without a result
     row = 0
@@ -41,19 +44,21 @@ def predicted_rows(
         while row in early:
             ready.append(early.pop(row))
             row += 1
-        _give_back_memory()
+        _keep_memory_flat()
         if ready:
             yield ready
 
 
-def _give_back_memory() -> None:
-    """Return freed memory to the system.
+def _keep_memory_flat() -> None:
+    """Keep large tensors out of the heap, and return what it freed to the system.
 
-    glibc keeps freed blocks, and tensors of ever new sizes do not fit into them: without
-    this the process grows with the file.
+    glibc raises its limit for separate blocks as they are freed. Tensors of ever new
+    sizes then go to the heap, where they do not fit, and the process grows with the file.
     """
     with suppress(AttributeError, OSError):  # another C library
-        ctypes.CDLL(None).malloc_trim(0)
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_MMAP_THRESHOLD, 1 << 20)
+        libc.malloc_trim(0)
 
 
 def labelled_row(

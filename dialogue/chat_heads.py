@@ -163,7 +163,9 @@ DISCORD_COPY = ChatForm(
 )
 SLACK = ChatForm(
     "Slack text",
-    _named_head(rf"(?P<sender>\S.{{0,59}}?)(?: APP)?(?:\s{{2,}}{_CLOCK}\s?[AP]M| \[{_CLOCK}(?:\s?[AP]M)?\])"),
+    _named_head(
+        rf"(?P<sender>\S(?:.{{0,58}}?[^\s:])?)(?: APP)?(?:\s{{2,}}{_CLOCK}\s?[AP]M| \[{_CLOCK}(?:\s?[AP]M)?\])"
+    ),
     above=True,
     weak=True,
     between=re.compile(

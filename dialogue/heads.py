@@ -14,6 +14,7 @@ _CERTAIN = {STAMPED, STAMP_BEHIND, STAMP_AFTER_COLON, EMPHASISED, BRACKETED, ADD
 
 _HEAD = 300  # characters of a line in which its head is looked for
 _COLON = re.compile("[:：﹕︰꞉∶]")
+_SCOPE = re.compile(r"\w::\w")
 _FIRST = frozenset("JFMASOND")  # of months: other letters begin no stamp
 _QUOTE = re.compile(r"(?:>{1,3}|»)\s*")
 _BULLET = re.compile(r"[-–—•·▪‣◦●○*+]\s+|[–—•·▪‣◦●○](?=\w)|-(?=[^\W\d_])")
@@ -133,8 +134,8 @@ def _before_colon(rest: str, dress: str) -> Head | None:
         at = match.start()
         if start[at - 1 : at].isdigit() and start[at + 1 : at + 2].isdigit():
             continue  # a clock
-        if start.startswith("//", at + 1) or start.startswith("\\", at + 1):
-            return None  # a URL or a path
+        if start.startswith(("//", "\\"), at + 1) or _SCOPE.match(start, at - 1):
+            return None  # a URL, a path, or a name in code
         return _named(start[:at], rest[at + 1 :].strip(), dress)
     return None
 

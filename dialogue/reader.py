@@ -23,7 +23,6 @@ _VALUES = f'{_TURN_LIST}, one turn, or {{"turns": [...]}}'
 _TURN_FIELDS = {"speaker", "role", "text", "content"}
 
 _MARK = re.compile("(?:^|(?<=[\r\n]))\ufeff+")  # where files were joined, a line may begin with one
-_NO_TEXT = "a document of a word processor or a PDF, not text; save it as plain text."
 
 # Each reads the texts of its form and returns None for others; plain text takes the rest.
 _FORMS = (read_table, read_captions, read_chat, read_json_form, read_plain_text)
@@ -48,8 +47,6 @@ def read_source(source: str) -> Reading:
 
 def read_bytes(raw: bytes, name: str) -> Reading:
     """Read the content of a file, see [`read_text`]."""
-    if raw.startswith((b"%PDF-", b"\xd0\xcf\x11\xe0")) or (raw.startswith(b"PK\x03\x04") and b"word/" in raw):
-        raise DataFormatError(f"{name}: {_NO_TEXT}")
     if (table := read_binary_table(raw, name)) is not None:
         return _checked(table, name)
     text, notes = decode_any(raw, name)
@@ -73,7 +70,7 @@ def read_text(text: str, name: str = "text") -> Reading:
     if "\n" not in text:
         text = text.replace("\r", "\n")  # as Macs once ended lines
     if text.startswith("{\\rtf"):
-        raise DataFormatError(f"{name}: {_NO_TEXT}")
+        raise DataFormatError(f"{name}: a document of a word processor (RTF); save it as plain text.")
     return _checked(next(found for form in _FORMS if (found := form(text, name)) is not None), name)
 
 

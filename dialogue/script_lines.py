@@ -20,7 +20,9 @@ _SECTION = re.compile(
     re.IGNORECASE,
 )
 _FURNITURE = re.compile(
-    r"transcribed (?:by|with)\b.{0,120}|page \d+(?: of \d+)?|recording (?:started|stopped)\.?"
+    r"transcribed (?:by|with)\b.{0,120}|page \d+(?: of \d+)?|(?:recording|transcription) (?:started|stopped)\.?"
+    r"|\S.{0,80} (?:started|stopped) (?:transcription|recording)|meeting (?:started|ended) .{1,80}"
+    r"|conversation with .{1,80} at .{1,80}"
     r"|\(?continued\)?:?"
     r"|fade (?:in|out)[:.]?|fade to black[:.]?|(?:smash |match )?cut to(?: black)?[:.]?|dissolve to:?"
     r"|\(?(?:the )?end(?: of (?:transcript|recording|interview|audio))?\)?\.?"
@@ -29,6 +31,8 @@ _FURNITURE = re.compile(
     re.IGNORECASE,
 )
 _SCREENPLAY = re.compile(r"(?:(?:INT|EXT|EST)[. /]|FADE (?:IN|OUT)|CUT TO|DISSOLVE TO)")
+# Blanks, and marks of the direction of text.
+_BLANKS = " \t\u00a0\x0b\x0c\x1c\x1d\x1e\x1f\x85\u3000\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _CLOSING = {"(": ")", "[": "]", "{": "}", "（": "）", "【": "】", "［": "］"}
 _LONGEST_DIRECTION = 400
 
@@ -74,7 +78,7 @@ def script_lines(text: str) -> list[Line]:
     found: list[tuple[int, str, bool]] = []
     blank = False
     for number, raw in enumerate(_LINE_END.split(text), 1):
-        line = raw.strip("\ufeff \t\u00a0\u200e\u200f\x0b\x0c\x1c\x1d\x1e\x1f\x85\u3000").strip()
+        line = raw.replace("\ufeff", "").strip(_BLANKS).strip()
         if line:
             found.append((number, line, blank))
         blank = not line

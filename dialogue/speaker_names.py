@@ -45,7 +45,7 @@ _NOTES = frozenset(
         tuesday wednesday thursday friday saturday sunday price total cost date time duration length
         location venue title topic topics agenda participants attendees speakers keywords present
         absent apologies recording recorded transcript transcription transcribed transcriber file
-        filename meeting language start end source url link email mail phone fax http https ftp
+        filename meeting language start end source url link email e-mail mail phone tel telephone mobile fax address website web pin zip http https ftp
         mailto www monologue music applause laughter inaudible crosstalk silence noise
         hinweis anmerkung achtung wichtig frage antwort grund beispiel datum zeit uhrzeit dauer ort
         titel thema teilnehmer betreff zusammenfassung also aber denn ergebnis erstens zweitens drittens

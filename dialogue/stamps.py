@@ -16,17 +16,22 @@ _DATE = (
     r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}"
     rf"|{_MONTH} \d{{1,2}},? \d{{4}}|\d{{1,2}}\.? {_MONTH} \d{{4}}"
 )
+# Weekdays count only with `at`: Anna Friday is a person.
+_DAY = (
+    r"(?i:today|yesterday|heute|gestern|aujourd[’']hui|hier|hoy|ayer|hoje|ontem|oggi|ieri|vandaag|gisteren"
+    r"|сегодня|вчера)(?i:,| at| um| à| a las| às| alle| om| в)?"
+    r"|(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day at"
+)
 _ZONE = rf"(?:{_BLANK}?(?:Z|UTC|GMT|[+-]\d{{2}}:?\d{{2}}))?\b"
 _TIME = rf"(?:{_CLOCK}|{_SPAN})"
 _DAY_AND_TIME = rf"(?:{_DATE})(?:(?:T|,?{_BLANK}{{1,3}}(?:at{_BLANK})?|_){_TIME}{_ZONE})?"
-_MOMENT = rf"(?:{_DAY_AND_TIME}|{_TIME}(?:{_BLANK}(?:{_DATE}))?)"
+_MOMENT = rf"(?:{_DAY_AND_TIME}|(?:{_DAY}){_BLANK}{_TIME}|{_TIME}(?:{_BLANK}(?:{_DATE}))?)"
 _TO = rf"{_BLANK}{{0,3}}(?:-->|->|→|[-–—~]){_BLANK}{{0,3}}"
 _STAMP = rf"(?<![\w:.,]){_MOMENT}(?:{_TO}{_MOMENT})?(?!\w)"
 # Seconds alone are a stamp in brackets only, and only with a fraction or a unit.
 _SECONDS = r"\d{1,6}(?:[.,]\d{1,3}s?|s)"
-_IN_BRACKETS = (
-    rf"[\[(<{{（【]{_BLANK}{{0,3}}(?:{_STAMP}|{_SECONDS}(?:{_TO}{_SECONDS})?){_BLANK}{{0,3}}[\])>}}）】]"
-)
+_EDITED = rf"(?: \| (?:Edited|Removed) {_MOMENT})?"  # as Skype writes it
+_IN_BRACKETS = rf"[\[(<{{（【]{_BLANK}{{0,3}}(?:{_STAMP}|{_SECONDS}(?:{_TO}{_SECONDS})?){_EDITED}{_BLANK}{{0,3}}[\])>}}）】]"
 _ANY = rf"(?:{_IN_BRACKETS}|{_STAMP})"
 _LEADING = re.compile(rf"\s*{_ANY}(?:\s*[|,•·]|\s+[-–—](?=\s)|:(?=\s))?\s*")
 _LEADING_IN_BRACKETS = re.compile(rf"\s*{_IN_BRACKETS}\s*")

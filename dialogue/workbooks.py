@@ -235,7 +235,8 @@ def _check_archive(open_file: Callable[[], BinaryIO], name: str) -> bool:
             parts = archive.infolist()
             if not any(part.filename.endswith("workbook.xml") for part in parts):
                 raise DataFormatError(
-                    f"{name}: a zip archive, but no Excel workbook; save the table as .xlsx or .csv."
+                    f"{name}: a zip archive, but no Excel workbook; save a table as .xlsx or .csv, and a "
+                    "document as plain text."
                 )
             for part in parts:
                 ratio = part.file_size / max(part.compress_size, 1)

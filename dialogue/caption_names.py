@@ -9,6 +9,9 @@ _REMARK = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 _COLON = re.compile(r"\s*([^\s:：][^:：]{0,39}?)\s*(?:：|(?<!\d):(?!//)|(?<=\d):(?!//|\d))")
 _BRACKET = re.compile(r"\s*(?:\[([^\[\]]{1,40})\]|\(([^()]{1,40})\))\s*[:：]?\s*(?=\S)")
 _BRACKET_COLON = re.compile(r"\s*(?:\[([^\[\]]{1,40})\]|\(([^()]{1,40})\))\s*[:：]\s*")
+_ADDRESS = re.compile(
+    r"www\.|\.(?:com|org|net|info|io|tv|edu|gov|eu|uk|de|fr|es|it)$", re.IGNORECASE
+)  # of a web site
 _DIARIZER = re.compile(r"(?:speaker|spk|spkr|participant|sprecher)[ _-]?\w{1,3}", re.IGNORECASE)
 
 
@@ -43,6 +46,12 @@ def without_dash(line: str) -> tuple[bool, str]:
     """Whether a dash or arrows begin the line, and the line without them."""
     dash = _DASH.match(line)
     return bool(dash), line[dash.end() :] if dash else line
+
+
+def is_name_line(line: str) -> bool:
+    """Whether a line may be a name and nothing else: `Anna Bell`."""
+    words = line.split()
+    return _is_title(words) and line[-1].isalnum() and not _has(_NO_NAME | _REMARKS, line)
 
 
 def is_sound(text: str) -> bool:
@@ -96,8 +105,10 @@ class Speakers:
                 return speaker, text[match.end() :].strip()
         words = _words_before_colon(text)
         speaker = " ".join(words)
-        if not speaker or not (
-            speaker in self._names or _DIARIZER.fullmatch(speaker) or _is_upper_name(words)
+        if (
+            not speaker
+            or _ADDRESS.search(speaker)
+            or not (speaker in self._names or _DIARIZER.fullmatch(speaker) or _is_upper_name(words))
         ):
             return None
         colon = _COLON.match(text)

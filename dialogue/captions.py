@@ -7,7 +7,7 @@ import html
 import re
 from typing import Any
 
-from .caption_names import Speakers, is_sound, without_dash
+from .caption_names import Speakers, is_name_line, is_sound, without_dash
 from .cues import Cue, form_of, read_cues
 from .reading import UNKNOWN, Conversation, Reading
 
@@ -42,6 +42,7 @@ def read(text: str, name: str) -> Reading | None:
                 html.unescape(line) if "<" not in html.unescape(line) else line for line in cue.lines
             ]
     notes += _without_rolling_lines(cues)
+    _take_names_above(cues)
     turns = _turns(cues)
     sounds = sum(is_sound(turn["text"]) for turn in turns)
     if sounds:
@@ -104,6 +105,14 @@ def _pieces(lines: list[str], speakers: Speakers) -> list[str]:
         else:
             pieces[-1].append(utterance)
     return [" ".join(piece) for piece in pieces] or [""]
+
+
+def _take_names_above(cues: list[Cue]) -> None:
+    """Take first lines for names where every cue has one and they return, as in Teams."""
+    names = [cue.lines[0].strip() for cue in cues if len(cue.lines) > 1 and not cue.actor]
+    if len(names) == len(cues) > len(set(names)) and all(map(is_name_line, names)):
+        for cue in cues:
+            cue.actor = " ".join(cue.lines.pop(0).split())
 
 
 def _without_rolling_lines(cues: list[Cue]) -> list[str]:

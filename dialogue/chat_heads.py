@@ -164,7 +164,8 @@ DISCORD_COPY = ChatForm(
 SLACK = ChatForm(
     "Slack text",
     _named_head(
-        rf"(?P<sender>\S(?:.{{0,58}}?[^\s:])?)(?: APP)?(?:\s{{2,}}{_CLOCK}\s?[AP]M| \[{_CLOCK}(?:\s?[AP]M)?\])"
+        r"(?P<sender>\S(?:.{0,58}?[^\s:])?)(?: APP)?"
+        rf"(?:\s{{2,}}{_CLOCK}\s?[AP]M| \[{_CLOCK}(?:\s?[AP]M)?\])"
     ),
     above=True,
     weak=True,

@@ -12,9 +12,11 @@ STAMP_BEHIND, STAMP_AFTER_COLON, BRACKETED, ADDRESSED, DOTTED = "t", "c", "[", "
 ABOVE, COLON_ABOVE = "^", ":"  # the text stands on the lines below
 _CERTAIN = {STAMPED, STAMP_BEHIND, STAMP_AFTER_COLON, EMPHASISED, BRACKETED, ADDRESSED, QUOTED}
 
+_SAID = re.compile(r"(You|ChatGPT|Claude|Gemini|Copilot|DeepSeek|Grok) said", re.IGNORECASE)
 _HEAD = 300  # characters of a line in which its head is looked for
 _COLON = re.compile("[:：﹕︰꞉∶]")
-_SCOPE = re.compile(r"\w::\w")
+_MATRIX = re.compile(r"@[\w.=/-]{1,60}:[\w-]{1,60}\.[\w.-]{1,60}:")
+_NO_NAME = re.compile(r"\w::\w|\b[A-Za-z]:/\S|(?:^|\s):[-'’]{0,2}[()\[\]DPpOo/|*3]+(?=[\s.,!?]|$)")
 _FIRST = frozenset("JFMASOND")  # of months: other letters begin no stamp
 _QUOTE = re.compile(r"(?:>{1,3}|»)\s*")
 _BULLET = re.compile(r"[-–—•·▪‣◦●○*+]\s+|[–—•·▪‣◦●○](?=\w)|-(?=[^\W\d_])")
@@ -132,10 +134,12 @@ def _before_colon(rest: str, dress: str) -> Head | None:
     start = rest[:_HEAD]
     for match in _COLON.finditer(start):
         at = match.start()
+        if _MATRIX.match(start) and start.find(":") == at:
+            continue  # the colon within @anna:example.org
         if start[at - 1 : at].isdigit() and start[at + 1 : at + 2].isdigit():
             continue  # a clock
-        if start.startswith(("//", "\\"), at + 1) or _SCOPE.match(start, at - 1):
-            return None  # a URL, a path, or a name in code
+        if start.startswith(("//", "\\"), at + 1) or _NO_NAME.match(start, max(0, at - 1)):
+            return None  # a URL, a path, a name in code or a smiley
         return _named(start[:at], rest[at + 1 :].strip(), dress)
     return None
 
@@ -149,6 +153,8 @@ def _named(before: str, text: str, dress: str) -> Head | None:
     if match := _FROM.fullmatch(before) or _TO_EVERYONE.fullmatch(before):
         before, dress, at_least = match[1], dress + ADDRESSED, Likeness.NAME
         text = "" if is_stamp(text) else text
+    elif not text and (match := _SAID.fullmatch(before)):  # copied from a chat with a model
+        before, at_least = match[1], Likeness.NAME
     elif is_stamp(text) and text[:1] in "[(<":
         text, dress = "", dress + STAMP_AFTER_COLON
     elif (rest := without_leading_stamp(text, brackets_only=True)) is not None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from .heads import STAMPED, Head
 from .reading import UNKNOWN, Conversation, Reading
-from .script_forms import Plan, find_heads, unclear
+from .script_forms import MEETING_CHAT, Plan, find_heads, unclear
 from .script_lines import Kind, Line, script_lines
 from .speaker_names import is_note
+from .stamps import without_trailing_stamp
 
 # How something is said or seen, beside a name; other brackets may be part of the name.
 _REMARK = re.compile(
@@ -17,6 +18,8 @@ _REMARK = re.compile(
     r"|whispers?|shouts?|smiles?|nods?|lacht|seufzt|flüstert|ruft|leise|laut|rit|笑)\b.*)[)\]）]",
     re.IGNORECASE,
 )
+_REACTION = re.compile(r'Reacted to ".*" with \S{1,40}|Removed an? \S{1,40} reaction from ".*"')
+_REPLY = re.compile(r'Replying to ".*"')
 _PRODUCTION = re.compile(r"[(\[](?:CONT['’]?D\.?|CONTINUED|CONTINUING|V\.?O\.?|O\.?S\.?|O\.?C\.?)[)\]]", re.I)
 
 
@@ -92,6 +95,9 @@ class _Assembler:
                 self.sections[-1][-1][-1].directions.append(line.text)
             else:
                 self._continue(line)
+        if plan.form == MEETING_CHAT:
+            self._leave_out_reactions()
+        self._cut_stamps()
         self._settle_directions()
 
     def _add_turn(self, turn: _Turn) -> None:
@@ -119,6 +125,26 @@ class _Assembler:
             self._parting = ""
         self.counts["continued"] += bool(turn.texts)
         turn.texts.append(line.text)
+
+    def _leave_out_reactions(self) -> None:
+        """Leave out reactions, and the quotation above a reply, of a meeting's chat."""
+        for part in (part for section in self.sections for part in section):
+            for turn in list(part):
+                if len(turn.texts) == 1 and _REACTION.fullmatch(turn.texts[0]):
+                    part.remove(turn)
+                    self.counts["reaction"] += 1
+                elif len(turn.texts) > 1 and _REPLY.fullmatch(turn.texts[0]):
+                    del turn.texts[0]
+                    self.counts["quotation"] += 1
+        self.sections = [kept for section in self.sections if (kept := [part for part in section if part])]
+
+    def _cut_stamps(self) -> None:
+        """Cut stamps in brackets at the end of every turn."""
+        turns = [turn for section in self.sections for part in section for turn in part]
+        cut = [without_trailing_stamp(turn.texts[-1], brackets_only=True) for turn in turns if turn.texts]
+        if len(cut) == len(turns) > 1 and None not in cut:
+            for turn, text in zip(turns, cut, strict=True):
+                turn.texts[-1:] = [text] if text else []
 
     def _settle_directions(self) -> None:
         """Leave stage directions out, except where they are all of a turn."""
@@ -174,6 +200,8 @@ def _brackets_resolver(heads: Iterable[Head]) -> Callable[[Head], tuple[str, str
 _NOTES = {
     "continued": ("line without a name joined to its turn", "lines without a name joined to their turns"),
     "direction": ("stage direction left out", "stage directions left out"),
+    "reaction": ("reaction left out", "reactions left out"),
+    "quotation": ("quotation above a reply left out", "quotations above replies left out"),
     "heading": ("heading left out", "headings left out"),
     "before": ("line before the first speaker left out", "lines before the first speaker left out"),
     "action": ("line of action left out", "lines of action left out"),

@@ -7,13 +7,16 @@ from dataclasses import dataclass, field, replace
 
 from ..errors import DataFormatError
 from ..files.text import short
-from .heads import ABOVE, COLON_ABOVE, DOTTED, LISTED, STAMP_BEHIND, STAMPED, Head, cue, plain
+from .heads import ABOVE, ADDRESSED, COLON_ABOVE, DOTTED, LISTED, STAMP_BEHIND, STAMPED, Head, cue, plain
 from .reading import UNKNOWN
 from .script_lines import Kind, Line, is_screenplay
 from .speaker_names import Likeness, is_chat_role, likeness
 
-_DASHED = re.compile(r"(.{1,80}?)(?:[ \u00a0]+[-–—]{1,2}[ \u00a0]+|\t+)(?=\S)")
+_DASHED = re.compile(r"(.{1,80}?)(?:[ \u00a0]+[-–—]{1,2}[ \u00a0]+)(?=\S)")
 _PLAY = re.compile(r"([^\W\d_a-zà-ÿ][^.a-zà-ÿ]{0,60})\.\s+(?=\S)")
+MEETING_CHAT = "meeting chat"
+_COLUMNS = re.compile(r"([^|\t]{1,80}?)(?: *\| +|\t+)(?=\S)")
+_QUOTED = re.compile(r"([^\s「」『』（）:：。、]{1,20})(?=「.*」$|『.*』$)")  # 太郎「おはよう」
 _HEAD = 200  # characters in which a dash may separate a name
 
 
@@ -70,6 +73,12 @@ def _names_before_colons(lines: list[Line], name: str) -> Plan | None:
     first = _first_head(candidates)
     if first is None:
         return None
+    if ADDRESSED in candidates[first].dress:  # messages are indented, whatever they hold
+        candidates = {
+            index: head
+            for index, head in candidates.items()
+            if ADDRESSED in head.dress or not lines[index].indented
+        }
     counts = Counter(head.key for head in candidates.values())
     lower_case = _is_lower_case(candidates)
     accepted, known = {candidates[first].dress}, {candidates[first].key}
@@ -127,7 +136,7 @@ def _candidates(lines: list[Line]) -> dict[int, Head]:
 def _has_text_below(lines: list[Line], index: int, head: Head) -> bool:
     """Whether a name without a colon has what makes it a head: a stamp, or its text."""
     if STAMP_BEHIND in head.dress:
-        return True
+        return len(lines) > 1  # `John 3:16` alone is no name
     if index + 1 == len(lines):
         return False
     below = lines[index + 1]
@@ -187,8 +196,8 @@ def _is_lower_case(candidates: dict[int, Head]) -> bool:
 
 def _form_name(heads: Iterable[Head]) -> str:
     dresses = "".join(head.dress for head in heads)
-    if "@" in dresses:
-        return "meeting chat"
+    if ADDRESSED in dresses:
+        return MEETING_CHAT
     stamps = " with time stamps" if {STAMPED, STAMP_BEHIND, "c"} & set(dresses) else ""
     return ("names above texts" if dresses.count(ABOVE) + dresses.count(COLON_ABOVE) else "script") + stamps
 
@@ -299,19 +308,30 @@ def _paragraphs(lines: list[Line], heads: dict[int, Head]) -> set[int]:
 
 
 def _names_before_separators(lines: list[Line], name: str) -> Plan | None:
-    """`ANNA - text`, `Anna — text`, `Anna<tab>text` and `ANNA. text`."""
+    """`ANNA - text`, `Anna — text`, `Anna | text`, `ANNA. text` and `太郎「…」`."""
     spoken = [index for index, line in enumerate(lines) if line.kind is Kind.TEXT]
-    for form, pattern in (("`Name - text` lines", _DASHED), ("play", _PLAY)):
+    for form, pattern in (
+        ("`Name - text` lines", _DASHED),
+        ("play", _PLAY),
+        ("columns of names and texts", _COLUMNS),
+        ("names before quotations", _QUOTED),
+    ):
         heads = {}
         for index in spoken:
             line = lines[index].rest
             match = pattern.match(line, 0, _HEAD)
             kind = likeness(match[1].strip()) if match else Likeness.NONE
             if match and kind >= Likeness.NAME and len(match[1].split()) <= 4:
-                heads[index] = Head(match[1].strip(), "", line[match.end() :].strip(), "", kind)
+                text = line[match.end() :].strip()
+                text = text[1:-1] if pattern is _QUOTED else text
+                heads[index] = Head(match[1].strip(), "", text, "", kind)
         keys = Counter(head.key for head in heads.values())
         capitals = all(head.name == head.name.upper() != head.name.lower() for head in heads.values())
-        if len(heads) < 2 or spoken[0] not in heads or not (capitals or len(keys) < len(heads)):
+        if (
+            len(heads) < 2
+            or spoken[0] not in heads
+            or not (capitals or len(keys) < len(heads) or pattern in (_QUOTED, _COLUMNS))
+        ):
             continue
         if len(heads) == len(spoken) or (capitals and len(keys) < len(heads)):
             return Plan(form, heads)

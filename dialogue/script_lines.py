@@ -13,17 +13,19 @@ _LINE_END = re.compile(r"\r*\n|\r|(?<=[^\n\r])\ufeff(?=[^\n\r:：]{1,80}[:：])"
 _NUMBERED = re.compile(r"(\d{1,5})(?:[:.)]?\s+|[:.)]?$)")
 _SECTION = re.compile(
     r"#{1,6}\s+\S.*"
-    r"|(?:scene|act|chapter|part|session|episode|dialogue|conversation|call|szene|akt|kapitel|teil|gespräch"
+    r"|(?:scene|act|chapter|part|session|episode|dialogue|conversation|call(?!\s*\d{3})|szene|akt|kapitel|teil|gespräch"
     r"|acte|scène|chapitre|escena|acto|capítulo|scena|atto|capitolo|第)\s*(?:\d{1,4}|[ivxlc]{1,6}|[一二三四五六七八九十]+)"
     r"\b[场幕章回]?[ \t]*(?:[:.,–—-].{0,80})?"
     r"|(?:int|ext|est|int\.?/ext|i/e)[. ]+\S.{0,100}",
     re.IGNORECASE,
 )
 _FURNITURE = re.compile(
-    r"transcribed (?:by|with)\b.{0,120}|page \d+(?: of \d+)?|(?:recording|transcription) (?:started|stopped)\.?"
-    r"|\S.{0,80} (?:started|stopped) (?:transcription|recording)|meeting (?:started|ended) .{1,80}"
-    r"|conversation with .{1,80} at .{1,80}"
-    r"|\(?continued\)?:?"
+    r"transcribed (?:by|with)\b.{0,120}|page \d+(?: of \d+)?"
+    r"|(?:recording|transcription) (?:started|stopped)\.?"
+    r"|\S.{0,60} (?:started|stopped) (?:transcription|recording)"
+    r"|meeting (?:started|ended)(?: after)? \d[\d:/. -]*(?: [A-Z]{2,5}\b)?\W*"
+    r"|conversation with .{1,80} at .{0,40}\d.{0,80}"
+    r"|\(?continued\)?:?|commercial break|(?:opening|closing|end) credits|credits|teaser"
     r"|fade (?:in|out)[:.]?|fade to black[:.]?|(?:smash |match )?cut to(?: black)?[:.]?|dissolve to:?"
     r"|\(?(?:the )?end(?: of (?:transcript|recording|interview|audio))?\)?\.?"
     r"|by (?:mr|ms|mrs|dr)\. [a-z' -]{1,40}:"
@@ -31,10 +33,13 @@ _FURNITURE = re.compile(
     re.IGNORECASE,
 )
 _SCREENPLAY = re.compile(r"(?:(?:INT|EXT|EST)[. /]|FADE (?:IN|OUT)|CUT TO|DISSOLVE TO)")
-# Blanks, and marks of the direction of text.
-_BLANKS = " \t\u00a0\x0b\x0c\x1c\x1d\x1e\x1f\x85\u3000\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_DIRECTIONS = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_BLANKS = f" \t\u00a0\x0b\x0c\x1c\x1d\x1e\x1f\x85\u3000{_DIRECTIONS}"
 _CLOSING = {"(": ")", "[": "]", "{": "}", "（": "）", "【": "】", "［": "］"}
 _LONGEST_DIRECTION = 400
+
+
+_Raw = tuple[int, str, bool, bool]  # number, text, after a blank line, indented
 
 
 class Kind(Enum):
@@ -58,7 +63,9 @@ class Line:
         after_blank: Whether a blank line stands before it.
         kind: What it is, where it is no head.
         head: The head it may have.
-        stamped: Whether it begins with a stamp, and what follows it.
+        stamped: Whether it begins with a stamp.
+        rest: What follows bullets, stamp and emphasis.
+        indented: Whether blanks stand before it.
     """
 
     number: int
@@ -68,6 +75,7 @@ class Line:
     head: Head | None
     stamped: bool
     rest: str
+    indented: bool
 
 
 def script_lines(text: str) -> list[Line]:
@@ -75,17 +83,19 @@ def script_lines(text: str) -> list[Line]:
 
     Lines end at `\\n`, `\\r\\n` or `\\r`. Line numbers are cut where every line has one.
     """
-    found: list[tuple[int, str, bool]] = []
+    found: list[_Raw] = []
     blank = False
     for number, raw in enumerate(_LINE_END.split(text), 1):
         line = raw.replace("\ufeff", "").strip(_BLANKS).strip()
-        if line:
-            found.append((number, line, blank))
-        blank = not line
-    return [_line(number, line, blank) for number, line, blank in _without_numbers(found)]
+        if line.strip("> "):  # not the blank line of a quotation
+            found.append((number, line, blank, raw[0] in " \t"))
+        blank = not line.strip("> ")
+    if len(found) > 2 and found[0][1].startswith("```") and found[-1][1] == "```":
+        found = found[1:-1]
+    return [_line(*line) for line in _without_numbers(found)]
 
 
-def _line(number: int, text: str, after_blank: bool) -> Line:
+def _line(number: int, text: str, after_blank: bool, indented: bool) -> Line:
     dress, rest = undress(text)
     stamped = "s" in dress
     kind = _kind(text, rest, stamped)
@@ -94,7 +104,7 @@ def _line(number: int, text: str, after_blank: bool) -> Line:
         kind, head = Kind.TEXT, label  # `[SPEAKER_00]`
     if kind is Kind.SECTION and head is not None and not text.startswith("#"):
         head = None
-    return Line(number, text, after_blank, kind, head, stamped, rest)
+    return Line(number, text, after_blank, kind, head, stamped, rest, indented)
 
 
 def _kind(text: str, rest: str, stamped: bool) -> Kind:
@@ -121,6 +131,8 @@ def is_direction(text: str) -> bool:
         return True
     if text[0] == text[-1] == "*" and text[1].islower():
         return "*" not in text[1:-1]
+    if text[0] == "{" and any(mark in text for mark in '":;='):
+        return False  # code
     opening, closing = text[0], _CLOSING.get(text[0])
     depth = 0
     for index, character in enumerate(text):
@@ -135,24 +147,24 @@ def is_screenplay(lines: list[Line]) -> bool:
     return any(_SCREENPLAY.match(line.text) for line in lines if line.kind is not Kind.TEXT)
 
 
-def _without_numbers(lines: list[tuple[int, str, bool]]) -> Iterator[tuple[int, str, bool]]:
+def _without_numbers(lines: list[_Raw]) -> Iterator[_Raw]:
     """Cut line numbers, where all lines have one that counts up or begins anew."""
     numbers: list[int] = []
     earlier = None
-    for _, line, _ in lines:
+    for _, line, _, _ in lines:
         match = _NUMBERED.match(line)
         if not match or (earlier is not None and int(match[1]) not in (earlier + 1, 1)):
             yield from lines
             return
         earlier = int(match[1])
         numbers.append(match.end())
-    rests = [line[end:].strip() for (_, line, _), end in zip(lines, numbers, strict=True)]
+    rests = [line[end:].strip() for (_, line, _, _), end in zip(lines, numbers, strict=True)]
     # `1: We won!` may as well be what speaker 1 says.
     if len(lines) < 2 or not any(parse_head(*undress(rest)) for rest in rests if rest):
         yield from lines
         return
     blank = False
-    for (number, _, after_blank), rest in zip(lines, rests, strict=True):
+    for (number, _, after_blank, indented), rest in zip(lines, rests, strict=True):
         if rest:
-            yield number, rest, blank or after_blank
+            yield number, rest, blank or after_blank, indented
         blank = not rest

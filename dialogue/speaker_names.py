@@ -30,7 +30,25 @@ _LABEL = re.compile(
     r"|问|答|問|제|문|답",
     re.IGNORECASE,
 )
-_CHAT_ROLES = frozenset(("user", "assistant", "system", "human", "ai", "bot", "chatgpt", "gpt", "model"))
+_CHAT_ROLES = frozenset(
+    (
+        "user",
+        "assistant",
+        "system",
+        "human",
+        "ai",
+        "bot",
+        "chatgpt",
+        "gpt",
+        "model",
+        "you",
+        "claude",
+        "gemini",
+        "copilot",
+        "deepseek",
+        "grok",
+    )
+)
 # Words before a colon that introduce something else than a speaker.
 _NOTES = frozenset(
     re.findall(
@@ -45,7 +63,8 @@ _NOTES = frozenset(
         tuesday wednesday thursday friday saturday sunday price total cost date time duration length
         location venue title topic topics agenda participants attendees speakers keywords present
         absent apologies recording recorded transcript transcription transcribed transcriber file
-        filename meeting language start end source url link email e-mail mail phone tel telephone mobile fax address website web pin zip http https ftp
+        filename meeting language start end source url link email e-mail mail phone tel telephone
+        mobile fax address website web pin zip http https ftp
         mailto www monologue music applause laughter inaudible crosstalk silence noise
         hinweis anmerkung achtung wichtig frage antwort grund beispiel datum zeit uhrzeit dauer ort
         titel thema teilnehmer betreff zusammenfassung also aber denn ergebnis erstens zweitens drittens
@@ -85,7 +104,7 @@ _PARTICLES = frozenset(
 _LOWER_PREFIX = re.compile(
     r"(?:d|l|o|al|el|ad|an|as|ash|at|az|bin|ibn|de|le|la|'t)['’ʼ-](?=\w)", re.IGNORECASE
 )
-_NEVER = re.compile(r"[!?;…。！？；、，\"“”„«»=|\\\[\]{}<>\u0000-\u001f]|\.\.|://|\d:\d\d|[^\W\d_]{6,}\.\s")
+_NEVER = re.compile(r"[!?;…。！？；、，\"“”„«»=|\\\[\]{}<>\u0000-\u001f]|\.\.|://|\d:\d|[^\W\d_]{6,}\.\s")
 _ARTICLE = re.compile(r"(?:the|a|an|another|some)\s+", re.IGNORECASE)
 _BRACKETS = re.compile(r"\([^()]*\)|（[^（）]*）")
 MOST_WORDS = 6
@@ -112,7 +131,7 @@ def likeness(name: str) -> Likeness:
     if first in _SENTENCE_STARTS or len(words) > 2 * MOST_WORDS:
         return Likeness.NONE
     if len(words) <= MOST_WORDS and all(map(_is_capitalised, words)):
-        return Likeness.NICK if bare.isdigit() else Likeness.NAME
+        return Likeness.NICK if bare.isdigit() or bare[0] == "@" else Likeness.NAME
     if words[0][0].isupper() and is_role(_ARTICLE.sub("", bare)):
         return Likeness.NAME
     return Likeness.NICK if len(words) == 1 else Likeness.PHRASE

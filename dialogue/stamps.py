@@ -31,11 +31,13 @@ _STAMP = rf"(?<![\w:.,]){_MOMENT}(?:{_TO}{_MOMENT})?(?!\w)"
 # Seconds alone are a stamp in brackets only, and only with a fraction or a unit.
 _SECONDS = r"\d{1,6}(?:[.,]\d{1,3}s?|s)"
 _EDITED = rf"(?: \| (?:Edited|Removed) {_MOMENT})?"  # as Skype writes it
-_IN_BRACKETS = rf"[\[(<{{（【]{_BLANK}{{0,3}}(?:{_STAMP}|{_SECONDS}(?:{_TO}{_SECONDS})?){_EDITED}{_BLANK}{{0,3}}[\])>}}）】]"
+_INNER = rf"{_BLANK}{{0,3}}(?:{_STAMP}|{_SECONDS}(?:{_TO}{_SECONDS})?){_EDITED}{_BLANK}{{0,3}}"
+_IN_BRACKETS = rf"[\[(<{{（【]{_INNER}[\])>}}）】]"
 _ANY = rf"(?:{_IN_BRACKETS}|{_STAMP})"
-_LEADING = re.compile(rf"\s*{_ANY}(?:\s*[|,•·]|\s+[-–—](?=\s)|:(?=\s))?\s*")
+_LEADING = re.compile(rf"\s*@?{_ANY}(?:\s*[|,•·]|\s+[-–—](?=\s)|:(?=\s))?\s*")
 _LEADING_IN_BRACKETS = re.compile(rf"\s*{_IN_BRACKETS}\s*")
-_TRAILING = re.compile(rf"(?:\s*[|,@•·]|\s+[-–—](?=\s)|\s+at(?=\s))?\s*{_ANY}\s*$")
+_TRAILING = re.compile(rf"(?:\s*[|,@•·]|\s+[-–—](?=\s)|\s+at(?=\s))?\s*(?:{_ANY}|\*{_ANY}\*|_{_ANY}_)\s*$")
+_TRAILING_IN_BRACKETS = re.compile(rf"\s*{_IN_BRACKETS}\s*$")
 _WHOLE = re.compile(rf"\s*{_ANY}\s*")
 _INSIDE = re.compile(rf"\s*{_IN_BRACKETS}\s*")
 _LONGEST = 70  # characters of a stamp with its separators
@@ -47,11 +49,11 @@ def without_leading_stamp(text: str, brackets_only: bool = False) -> str | None:
     return text[match.end() :] if match else None
 
 
-def without_trailing_stamp(text: str) -> str | None:
+def without_trailing_stamp(text: str, brackets_only: bool = False) -> str | None:
     """Cut the stamp at the end (`Anna (00:01)`); None where there is none."""
     if not any(character.isdigit() for character in text[-_LONGEST:]):
         return None
-    match = _TRAILING.search(text, max(0, len(text) - _LONGEST))
+    match = (_TRAILING_IN_BRACKETS if brackets_only else _TRAILING).search(text, max(0, len(text) - _LONGEST))
     return text[: match.start()] if match else None
 
 

@@ -21,7 +21,7 @@ _CSV, _JSON = (".csv", ".tsv", ".tab"), (".jsonl", ".ndjson")
 _PARQUET, _EXCEL = (".parquet", ".pq"), (".xlsx", ".xlsm")
 ENDINGS = (*_CSV, *_JSON, *_PARQUET, *_EXCEL)
 _OTHER_FILES = {  # by their first bytes
-    b"\xd0\xcf\x11\xe0": "an Office file of the old format (.xls, .doc); save it as .xlsx, .csv or plain text",
+    b"\xd0\xcf\x11\xe0": "an Office file of the old format (.xls, .doc); save it as .xlsx or plain text",
     b"%PDF": "a PDF; save it as plain text",
     b"\x1f\x8b": "a gzip archive; unpack it",
 }

@@ -354,7 +354,7 @@ def test_what_was_decided_is_said(text: str, note: str) -> None:
     [b"{\\rtf1 a}", b"%PDF-1.7\n1 0 obj", b"\xd0\xcf\x11\xe0"],
 )
 def test_documents_are_no_text(raw: bytes) -> None:
-    with pytest.raises(DataFormatError, match="save it as .*plain text"):
+    with pytest.raises(DataFormatError, match=r"save it as .*plain text"):
         read_bytes(raw, "a.txt")
 
 

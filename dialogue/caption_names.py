@@ -149,7 +149,11 @@ def _bracketed(text: str, pattern: re.Pattern[str]) -> str | None:
     name = " ".join((match[1] or match[2]).split())
     if _DIARIZER.fullmatch(name):
         return name
-    return name if _is_title(name.split()) and not _has(_REMARKS | _NO_NAME, name) else None
+    return (
+        name
+        if _is_title(name.split()) and any(map(str.isalpha, name)) and not _has(_REMARKS | _NO_NAME, name)
+        else None
+    )
 
 
 def _has(words: frozenset[str], name: str) -> bool:

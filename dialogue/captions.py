@@ -7,6 +7,7 @@ import html
 import re
 from typing import Any
 
+from ..errors import DataFormatError
 from .caption_names import Speakers, is_name_line, is_sound, without_dash
 from .cues import Cue, form_of, read_cues
 from .reading import UNKNOWN, Conversation, Reading
@@ -41,6 +42,10 @@ def read(text: str, name: str) -> Reading | None:
             cue.lines = [
                 html.unescape(line) if "<" not in html.unescape(line) else line for line in cue.lines
             ]
+    if any("WEBVTT" in cue.lines for cue in cues):
+        raise DataFormatError(
+            f"{name}: WEBVTT stands within a cue; put the two files into files of their own."
+        )
     notes += _without_rolling_lines(cues)
     _take_names_above(cues)
     turns = _turns(cues)

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from .heads import STAMPED, Head
 from .reading import UNKNOWN, Conversation, Reading
@@ -42,9 +43,28 @@ def read(text: str, name: str) -> Reading:
     lines = script_lines(text)
     if not lines:
         return Reading("script", [])
+    _refuse_captions(lines, name)
     plan = find_heads(lines, name)
     _check_beginning(lines, plan, name)
     return _reading(_Assembler(lines, plan, name))
+
+
+def _refuse_captions(lines: list[Line], name: str) -> None:
+    """Refuse subtitles below a script: their numbers would be read as text."""
+    for above, line in pairwise(lines):
+        if (
+            line.kind is Kind.STAMP
+            and "-->" in line.text
+            and (above.text.isdigit() or above.text == "WEBVTT")
+        ):
+            raise unclear(
+                name,
+                above,
+                "stands above the times of a subtitle",
+                "subtitles begin here",
+                "it belongs to the turn before",
+                "put the subtitles into a file of their own, or delete the line",
+            )
 
 
 # -- turns and dialogues

@@ -14,6 +14,7 @@ from .json_forms import read as read_json_form
 from .names import Speakers, clean_name, speaker_kinds
 from .plain_text import read as read_plain_text
 from .reading import Conversation, Reading
+from .second_form import refuse_second_form
 from .tables import read as read_table
 from .tables import read_bytes as read_binary_table
 from .turns import is_dialogue, plain_turn
@@ -71,7 +72,13 @@ def read_text(text: str, name: str = "text") -> Reading:
         text = text.replace("\r", "\n")  # as Macs once ended lines
     if text.startswith("{\\rtf"):
         raise DataFormatError(f"{name}: a document of a word processor (RTF); save it as plain text.")
-    return _checked(next(found for form in _FORMS if (found := form(text, name)) is not None), name)
+    reading = _read_form(text, name)
+    refuse_second_form(text, name, reading, lambda part: _read_form(part, "text"))
+    return _checked(reading, name)
+
+
+def _read_form(text: str, name: str) -> Reading:
+    return next(found for form in _FORMS if (found := form(text, name)) is not None)
 
 
 def _checked(reading: Reading, name: str) -> Reading:

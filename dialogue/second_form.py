@@ -1,0 +1,60 @@
+"""Find a conversation in another form behind the last turn: two files joined to one."""
+
+from collections.abc import Callable
+from itertools import islice
+
+from ..errors import DataFormatError
+from ..files.text import short
+from .reading import Reading
+from .speaker_names import is_chat_role
+
+_MOST_LINES = 200  # of the end that are read once more
+_MOST_STARTS = 8  # lines at which it may begin
+
+
+def refuse_second_form(text: str, name: str, found: Reading, read: Callable[[str], Reading]) -> None:
+    """Refuse a text whose last turn holds a conversation: somebody speaks there twice.
+
+    What a language model writes is text, whatever it looks like.
+
+    Args:
+        text: The text.
+        name: Its file name, for messages.
+        found: What was read from it.
+        read: Reads a part of it.
+
+    Raises:
+        DataFormatError: naming the line at which the other conversation may begin.
+    """
+    if not found.conversations or not found.conversations[-1].turns:
+        return
+    if all(map(is_chat_role, found.speakers)):
+        return
+    lines = text.splitlines()
+    first = _first_line_of(lines, found.conversations[-1].turns[-1]["text"])
+    starts = (index for index in range(first, len(lines)) if lines[index].strip())
+    for start in islice(starts, _MOST_STARTS):
+        try:
+            other = read("\n".join(lines[start : start + _MOST_LINES]))
+        except DataFormatError:
+            continue
+        turns = sum(other.speakers.values())
+        if 1 < len(other.speakers) < turns:
+            raise DataFormatError(
+                f"{name}, line {start + 1}: {short(lines[start].strip())} may begin a {other.form}, or belong "
+                f"to the turn before, as the file is a {found.form}. Put the two into files of their own, or "
+                "join the lines to one."
+            )
+
+
+def _first_line_of(lines: list[str], text: str) -> int:
+    """The first line that is in a turn whole, of those at the end."""
+    rest = "".join(text.split())
+    first = len(lines)
+    for index in range(len(lines) - 1, -1, -1):
+        line = "".join(lines[index].split())
+        if line and rest.endswith(line):
+            rest, first = rest[: len(rest) - len(line)], index
+        elif any(map(str.isalpha, line)):  # no stamp, number or blank line, which may be cut
+            break
+    return first

@@ -16,6 +16,7 @@ _VOICE = re.compile(r"<v(?:\.[^\s<>]*)?(\s[^<>]*)?>|</v\s*>", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:[a-zA-Z]{2,8}|#\d{1,7}|#x[\da-fA-F]{1,6});")
 _TAGS = re.compile(r"</?(?:i|b|u|s|font|c|ruby|rt|lang)\b[^<>]*>|\{\\[^{}]*\}", re.IGNORECASE)
 _STAMP = re.compile(r"<(?:\d+:)?\d{1,2}:\d{2}\.\d{1,3}>")  # karaoke, and what YouTube recognised
+_BOLD = re.compile(r"^\*\*([^*]{1,60}:?)\*\*(?=:|\s)")  # a name as in Markdown
 _ARROWS = re.compile(r"(?<=\s)(?=>>)")
 
 
@@ -79,7 +80,7 @@ def _voices(cue: Cue) -> list[tuple[str, list[str]]]:
     text = "\n".join(cue.lines)
     for tag in [*_VOICE.finditer(text), None]:
         plain = _unescaped(_STAMP.sub("", _TAGS.sub("", text[position : tag.start() if tag else len(text)])))
-        lines = [line for part in plain.split("\n") if (line := " ".join(part.split()))]
+        lines = [line for part in plain.split("\n") if (line := _BOLD.sub(r"\1", " ".join(part.split())))]
         if lines:
             parts.append((voice, lines))
         if tag:

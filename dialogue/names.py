@@ -119,8 +119,8 @@ def is_role(name: str) -> bool:
     if not name or name == "AI" or is_crowd(name) or _ARTICLE.match(name.casefold()):
         return True
     words, suffixes = _parts(name)
-    numbers = [int(suffix[:9]) for suffix in suffixes if suffix.isdigit()]
-    short = all(number < 100 for number in numbers)  # larger ones count people, not speakers
+    numbers = [suffix.lstrip("0") for suffix in suffixes if suffix.isdigit()]
+    short = all(len(number) <= 2 for number in numbers)  # larger ones count people, not speakers
     if not words:
         return bool(suffixes) and short and len(numbers) <= 1
     if not short and all(word in _CHAT_ROLES for word in words):

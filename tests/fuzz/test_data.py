@@ -40,6 +40,7 @@ from emonet.data import (
 )
 from emonet.data.conversations import ConversationBuilder, ConversationConfig
 from emonet.data.own import own_builder
+from emonet.dialogue.names import clean_name
 from emonet.files.text import clean, decode
 
 IDS = st.one_of(st.sampled_from(["d1", "d2", "d3", "../d", "d\0"]), st.integers(-3, 3), texts(), numbers())
@@ -161,7 +162,7 @@ def test_valid_own_files_lose_nothing(folder: Path, turns: list[dict[str, Any]],
         path.write_text(csv_lines(list(rows[0]), rows, ",", csv.QUOTE_ALL)[0], "utf-8", newline="")
     (found,) = read_conversation_file(path, "train")
     assert [turn.text for turn in found.turns] == [clean(row["text"]) for row in rows]
-    assert [turn.speakers for turn in found.turns] == [(clean(row["speaker"]).strip(),) for row in rows]
+    assert [turn.speakers for turn in found.turns] == [(clean_name(clean(row["speaker"])),) for row in rows]
 
 
 @given(st.one_of(damaged(dialogues(most=3)), json_values()))

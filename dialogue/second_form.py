@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from itertools import islice
 
-from ..errors import DataFormatError
+from ..errors import DataFormatError, EmoNetError
 from ..files.text import short
 from .reading import Reading
 from .speaker_names import is_chat_role
@@ -36,14 +36,14 @@ def refuse_second_form(text: str, name: str, found: Reading, read: Callable[[str
     for start in islice(starts, _MOST_STARTS):
         try:
             other = read("\n".join(lines[start : start + _MOST_LINES]))
-        except DataFormatError:
+        except EmoNetError:
             continue
         turns = sum(other.speakers.values())
         if 1 < len(other.speakers) < turns:
             raise DataFormatError(
-                f"{name}, line {start + 1}: {short(lines[start].strip())} may begin a {other.form}, or belong to"
-                f" the turn before, as the file is a {found.form}. Put the two into files of their own, or join"
-                " the lines to one."
+                f"{name}, line {start + 1}: {short(lines[start].strip())} may begin a {other.form}, or belong "
+                f"to the turn before, as the file is a {found.form}. Put the two into files of their own, "
+                "or join the lines to one."
             )
 
 

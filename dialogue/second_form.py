@@ -41,8 +41,8 @@ def refuse_second_form(text: str, name: str, found: Reading, read: Callable[[str
         turns = sum(other.speakers.values())
         if 1 < len(other.speakers) < turns:
             raise DataFormatError(
-                f"{name}, line {start + 1}: {short(lines[start].strip())} may begin a {other.form}, or belong "
-                f"to the turn before, as the file is a {found.form}. Put the two into files of their own, "
+                f"{name}, line {start + 1}: {short(lines[start].strip())} may begin a {other.form}, or belong"
+                f" to the turn before, as the file is a {found.form}. Put the two into files of their own, "
                 "or join the lines to one."
             )
 

@@ -9,6 +9,7 @@ from numbers import Integral
 from typing import Any
 
 from ..errors import DataFormatError
+from ..files.spreadsheet_cells import is_prediction
 
 # The names that a column may have, by the field that it holds. Names of an earlier group
 # win over those of a later one; the first name of all is the field's own.
@@ -31,6 +32,7 @@ _GROUPS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("role",),
         ("speaker_name", "speakers", "sender", "author", "participant", "character", "sprecher", "locuteur"),
         ("name", "from", "user", "username", "display_name", "person", "who", "speaker_label", "speaker_id"),
+        ("speaker_idx", "speaker_index", "speaker_no", "speaker_number"),
     ),
     "text": (
         ("text",),
@@ -82,11 +84,12 @@ def fields_of(columns: Iterable[Any], location: str = "") -> dict[str, str]:
 @lru_cache(maxsize=1024)
 def _fields_of(columns: tuple[str, ...]) -> dict[str, str] | str:
     fields: dict[str, str] = {}
+    has_predictions = is_prediction(columns)
     for field, ranks in _RANKS.items():
         fitting: dict[int, list[str]] = {}
         for column in dict.fromkeys(columns):
             rank = 0 if column == field else ranks.get(_plain(column))
-            if rank is not None and not (field == "emotion" and rank > 2 and is_prediction(columns)):
+            if rank is not None and not (field == "emotion" and rank > 2 and has_predictions):
                 fitting.setdefault(rank, []).append(column)
         if fitting:
             best, *others = fitting[min(fitting)]
@@ -97,11 +100,6 @@ def _fields_of(columns: tuple[str, ...]) -> dict[str, str] | str:
                 )
             fields[field] = best
     return fields
-
-
-def is_prediction(columns: Iterable[str]) -> bool:
-    """Whether the columns are those of a file that emonet predicted."""
-    return {"label", "score"} <= set(columns) and not {"turn", "row"}.isdisjoint(columns)
 
 
 def renamed(fields: Mapping[str, str]) -> str:
@@ -137,13 +135,23 @@ def _episode_columns(columns: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def names_in(speaker: Any) -> tuple[Any, ...]:
-    """The names in a speaker's cell: one, a list, or a list as text (`['Ann']`)."""
+    """The names in a speaker's cell: one, a list, or a list as text (`['Ann']`).
+
+    The number of a speaker is a name too; 7, 7.0 and the `7.0` of pandas are all `7`.
+    """
     if isinstance(speaker, str) and speaker.startswith(("['", '["')) and speaker.endswith("]"):
         try:
             speaker = ast.literal_eval(speaker)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             return (speaker,)
-    return tuple(speaker) if isinstance(speaker, (list, tuple)) else (speaker,)
+    return tuple(map(_name, speaker)) if isinstance(speaker, (list, tuple)) else (_name(speaker),)
+
+
+def _name(value: Any) -> Any:
+    if isinstance(value, str):
+        return value[:-2] if re.fullmatch(r"\d{1,3}\.0", value) else value
+    number = whole(value)
+    return value if number is None else str(number)
 
 
 def id_of(value: Any) -> str | None:

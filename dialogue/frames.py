@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import DataFormatError
 from ..files.text import clean, short
 from .columns import fields_of, id_of, turn_number
+from .rows import speakers_in
 
 RESULTS = ("label", "score", "scores")  # the columns that a prediction adds
 
@@ -119,19 +120,13 @@ def _collect(rows: Sequence[dict[Any, Any]], fields: Mapping[str, Any], interlea
 
 
 def _turn(row: Mapping[Any, Any], fields: Mapping[str, Any], location: str) -> dict[str, str]:
-    speaker, text = row[fields["speaker"]], row[fields["text"]]
-    if isinstance(speaker, (list, tuple)) and speaker:
-        speaker = speaker[0]  # the primary one
-    if not isinstance(speaker, str) or not clean(speaker).strip():
-        raise DataFormatError(
-            f"{location}, {fields['speaker']}: {short(speaker)} is not a name; write '#UNKNOWN#' for an "
-            "unknown speaker."
-        )
+    speaker = speakers_in(row[fields["speaker"]], f"{location}, {fields['speaker']}")[0]
+    text = row[fields["text"]]
     if _is_missing(text):  # pandas reads an empty cell of a CSV file as NaN
         text = ""
     if not isinstance(text, str):
         raise DataFormatError(f"{location}, {fields['text']}: expected a string, got {short(text)}.")
-    return {"speaker": clean(speaker).strip(), "text": clean(text)}
+    return {"speaker": speaker, "text": clean(text)}
 
 
 def _dialogue_id(value: Any, location: str) -> str:

@@ -15,6 +15,8 @@ _NOT_SPOKEN = frozenset(
 _CHAT_ROLES = frozenset(
     ("user", "assistant", "human", "gpt", "model", "bot", "ai", "agent", "chatbot", *_NOT_SPOKEN)
 )
+# Fields of our own turns that no messenger writes.
+_OWN = frozenset(("speaker", "dialogue_id", "turn", "emotion"))
 _TEXT_PARTS = ("text", "input_text", "output_text", "refusal")
 _TAG = re.compile(r"<[^<>]*>")
 _BLOCK = re.compile(r"(?i)</(p|div|li|tr|h\d)>|<br\s*/?>")
@@ -56,14 +58,10 @@ def take_chat(document: Object, turns: JsonTurns) -> bool:
 def take_messages(items: list[Any], turns: JsonTurns, key: Any = None, field: str = "") -> bool:
     """Add a list of messages as one dialogue; False for any other list."""
     messages = [item for item in items if isinstance(item, Mapping)]
-    if len(messages) < len(items) or not messages:
+    if len(messages) < len(items):
         return False
-    for messenger in _MESSENGERS:
-        if all(map(messenger.belongs, messages)):
-            break
-    else:
-        return False
-    if messenger.form == "chat messages" and not field and not _is_chat(messages):
+    messenger = _messenger_of(messages, bare=not field)
+    if messenger is None:
         return False
     turns.begin(messenger.form, key)
     for index, item in enumerate(oldest_first(messages, messenger.time, turns), 1):
@@ -80,10 +78,20 @@ def _add(message: Message, turns: JsonTurns, location: str) -> None:
         turns.add(*message, location)
 
 
-def _is_chat(messages: list[Object]) -> bool:
-    """Whether a bare list is a chat with a model, not turns with their own fields."""
-    own = {"speaker", "dialogue_id", "turn", "emotion"}
-    return all(str(item.get("role")).lower() in _CHAT_ROLES and not own & set(item) for item in messages)
+def is_message(item: Object) -> bool:
+    """Whether a line of a file is a message of a chat, not one of our own turns."""
+    return _messenger_of([item], bare=True) is not None
+
+
+def _messenger_of(messages: list[Object], bare: bool) -> _Messenger | None:
+    """The program that wrote the messages; a bare list of them may be turns."""
+    if bare and any(_OWN & set(item) for item in messages):
+        return None
+    found = next((one for one in _MESSENGERS if messages and all(map(one.belongs, messages))), None)
+    if bare and found is not None and found.form == "chat messages":
+        is_chat = all(str(item.get("role")).lower() in _CHAT_ROLES for item in messages)
+        return found if is_chat else None
+    return found
 
 
 def _content(value: Any) -> Any:

@@ -9,11 +9,11 @@ from ..files.guard import parse_json
 from ..files.text import json_lines
 from ..files.text import parse_json as parse_document
 from .columns import fields_of
-from .json_chats import take_chat, take_messages
+from .json_chats import is_message, take_chat, take_messages
 from .json_transcripts import take_transcript
 from .json_turns import JsonTurns, Object, has
 from .reading import Conversation, Reading
-from .rows import collect_dialogues, parse_turn
+from .rows import Turn, collect_dialogues, parse_turn
 
 # How JSON begins; a script may begin with a bracket too, as `[00:01:02] Anna: We won!`.
 _BEGINNING = re.compile(r"\s*(?:\[\s*)*(?:\{\s*(?:[\"}]|'\w+'\s*:)|\[\s*[\"\]])")
@@ -65,7 +65,7 @@ def read_json_value(value: Any) -> Reading | None:
     """
     if isinstance(value, Mapping):
         own = "turns" in value or any(key in value for key in (*_OWN_SPEAKER, *_OWN_TEXT))
-        is_document = not own or "segments" in value or "utterances" in value
+        is_document = not own or "segments" in value or "utterances" in value or _columns(value) is not None
         return read_document(value, "The input") if is_document and value else None
     if not isinstance(value, (list, tuple)) or not all(isinstance(item, Mapping) for item in value):
         return None
@@ -103,6 +103,26 @@ def read_document(document: Any, name: str) -> Reading:
                 f"{name}, turn {index}: a turn must be an object, got {type(item).__name__}; {_NEEDED}."
             )
     return _objects(list(enumerate(document, 1)), name, "turn")
+
+
+def turn_rows(text: str, name: str) -> list[Object] | None:
+    """The rows of a JSON document that is a table of turns; None for any other text."""
+    try:
+        document = parse_json(text.removeprefix("\ufeff"))
+    except (EmoNetError, ValueError):
+        return None
+    rows: Any = document
+    if isinstance(document, Mapping):
+        rows = _columns(document)
+    elif (
+        not isinstance(rows, list)
+        or not all(isinstance(row, Mapping) for row in rows)
+        or (any("turns" in row or is_message(row) for row in rows) or _are_segments(rows))
+    ):
+        return None
+    guess = _guess(rows or [])
+    fields = fields_of(rows[0], name) if guess else {}
+    return rows if guess and (fields.get("speaker"), fields.get("text")) == guess else None
 
 
 def _lists(document: list[list[Any]], name: str) -> Reading:
@@ -156,16 +176,17 @@ def _take(document: Object, turns: JsonTurns) -> bool:
 def _own(rows: Iterable[tuple[int, Object]], name: str, unit: str) -> Reading:
     """Group our own rows, of turns or of whole dialogues, by `dialogue_id`."""
     dialogues, _ = collect_dialogues(rows, name, unit, only="0")
-    conversations = [
-        Conversation(key, [{"speaker": turn.speakers[0], "text": turn.text} for turn in turns])
-        for key, turns in dialogues.items()
-    ]
+    conversations = [Conversation(key, [*map(_own_dict, turns)]) for key, turns in dialogues.items()]
     return Reading("JSON", conversations)
 
 
 def _own_turn(row: Any, location: str) -> dict[str, Any]:
-    turn, _ = parse_turn(row, location)
-    return {"speaker": turn.speakers[0], "text": turn.text}
+    return _own_dict(parse_turn(row, location)[0])
+
+
+def _own_dict(turn: Turn) -> dict[str, Any]:
+    numbered = {} if turn.number in (None, "") else {"turn": turn.number}
+    return {**numbered, "speaker": turn.speakers[0], "text": turn.text}
 
 
 def _is_turn(item: Object) -> bool:
@@ -205,9 +226,16 @@ def _remedy(text: str) -> str:
 
 def _columns(document: Object) -> list[dict[str, Any]] | None:
     """Turn the columns that `DataFrame.to_json` or `to_dict` write into rows."""
-    if not document or not (set(document) & set(_OWN_SPEAKER) and set(document) & set(_OWN_TEXT)):
+    names, cells = document.get("columns"), document.get("data")
+    if isinstance(names, list) and isinstance(cells, list):  # orient="split"
+        if all(isinstance(row, list) and len(row) == len(names) for row in cells):
+            return [dict(zip(map(str, names), row, strict=True)) for row in cells]
         return None
     values = list(document.values())
+    if not values or not all(isinstance(value, Mapping | list) for value in values):
+        return None
+    if _guess([document]) is None:
+        return None
     if all(isinstance(value, Mapping) for value in values):
         keys = list(values[0])
         if all(list(value) == keys for value in values):

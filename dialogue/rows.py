@@ -20,11 +20,13 @@ class Turn:
         speakers: Everyone who speaks it; the first is the primary speaker.
         text: The utterance.
         emotion: The label, or None.
+        number: Its number in the input, as it stands there, or None.
     """
 
     speakers: tuple[str, ...]
     text: str
     emotion: str | None = None
+    number: Any = None
 
 
 @dataclass
@@ -98,7 +100,8 @@ def collect_dialogues(
                 changes += changes_in(item[fields["text"]])
             if is_no_label(spelling := item.get(fields.get("emotion", ""))) and spelling not in (None, ""):
                 changes[f"label {spelling!r}"] += 1
-            collected.setdefault(key, []).append((line, _number_in(item, fields, is_numbered), turn))
+            turn.number = _number_in(item, fields, is_numbered)
+            collected.setdefault(key, []).append((line, turn.number, turn))
     return {key: _in_order(turns, key, f"{name}, {unit}") for key, turns in collected.items()}, changes
 
 
@@ -146,13 +149,7 @@ def parse_turn(row: Any, location: str) -> tuple[Turn, bool]:
     if not isinstance(row, Mapping):
         raise DataFormatError(f"{location}: a turn must be an object, got {type(row).__name__}.")
     fields = fields_of(row, location)
-    speaker = _field(row, fields, "speaker", location)
-    speakers = names_in(speaker)
-    if not speakers or not all(isinstance(name, str) and clean_name(name) for name in speakers):
-        raise DataFormatError(
-            f"{location}, speaker: {short(speaker)} is not a name or list of names; write '#UNKNOWN#' for an "
-            "unknown speaker."
-        )
+    names = speakers_in(_field(row, fields, "speaker", location), f"{location}, speaker")
     text = _field(row, fields, "text", location)
     if not isinstance(text, str):
         raise DataFormatError(
@@ -164,8 +161,23 @@ def parse_turn(row: Any, location: str) -> tuple[Turn, bool]:
             f"{location}, emotion: {short(emotion)} is not a label name; leave it out where there is none."
         )
     cleaned = clean(text)
-    names = tuple(clean_name(clean(name)) for name in speakers)
     return Turn(names, cleaned, label_of(emotion)), cleaned != text
+
+
+def speakers_in(value: Any, location: str) -> tuple[str, ...]:
+    """The cleaned names in a speaker's field, the primary one first.
+
+    Raises:
+        DataFormatError: with the location, for a value without a name.
+    """
+    names = names_in(value)
+    cleaned = tuple(clean_name(clean(name)) if isinstance(name, str) else "" for name in names)
+    if not cleaned or not all(cleaned):
+        raise DataFormatError(
+            f"{location}: {short(value)} is not a name or list of names; write '#UNKNOWN#' for an unknown "
+            "speaker."
+        )
+    return cleaned
 
 
 def _field(row: Mapping[str, Any], fields: Mapping[str, str], field: str, location: str) -> Any:

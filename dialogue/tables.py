@@ -10,11 +10,11 @@ from typing import Any, BinaryIO, Protocol, TextIO
 from ..errors import DataFormatError
 from ..files.csv_rows import SEPARATORS, CsvRows, Lines
 from ..files.encodings import find_encoding
-from ..files.text import c1_note, json_rows, short
-from .columns import FIELDS, SPEAKER, TEXT, dialogue_key, fields_of, names_in, renamed, turn_number
+from ..files.text import c1_note, clean, json_rows, short
+from .columns import FIELDS, SPEAKER, TEXT, dialogue_key, fields_of, renamed, turn_number
 from .parquet_table import ParquetRows
 from .reading import Conversation, Reading
-from .rows import collect_dialogues
+from .rows import collect_dialogues, speakers_in
 from .workbooks import WorkbookRows
 
 _CSV, _JSON = (".csv", ".tsv", ".tab"), (".jsonl", ".ndjson")
@@ -65,6 +65,25 @@ class JsonLineRows:
             yield from json_rows(_single(Lines(file, self.name)), self.name)
 
 
+class JsonDocumentRows:
+    """The rows of one JSON document.
+
+    Attributes:
+        columns: The keys of the first row; later rows may have others.
+        notes: Always empty.
+        header_line: Always 1.
+    """
+
+    header_line = 1
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]]):
+        self._rows, self.columns, self.notes = rows, list(rows[0]), list[str]()
+
+    def rows(self) -> Generator[tuple[int, dict[str, Any]], None, None]:
+        """Yield (row from 1, row) pairs."""
+        yield from ((number, dict(row)) for number, row in enumerate(self._rows, 1))
+
+
 class Table:
     """A file of turns that can be read row by row, as often as needed.
 
@@ -81,7 +100,7 @@ class Table:
     def __init__(
         self,
         path: Path,
-        content: bytes | str | None = None,
+        content: bytes | str | Sequence[Mapping[str, Any]] | None = None,
         ending: str | None = None,
         needed: Sequence[str] = ("speaker", "text"),
     ):
@@ -89,7 +108,7 @@ class Table:
 
         Args:
             path: The file; its name stands in messages.
-            content: The file's content or text, where it is in memory.
+            content: The file's content, text or rows, where they are in memory.
             ending: The ending that tells the format. Default: that of `path`.
             needed: The fields that must have a column; rows of JSON lines are checked one
                 by one.
@@ -105,7 +124,9 @@ class Table:
         self.notes: list[str] = []
         if isinstance(content, str):
             text = content
-            self._rows = self._text_source(ending, lambda: io.StringIO(text, newline=""))
+            self._rows: RowSource = self._text_source(ending, lambda: io.StringIO(text, newline=""))
+        elif content is not None and not isinstance(content, bytes):
+            self.unit, self._rows = "turn", JsonDocumentRows(content)
         else:
             raw = content
             self._rows = self._source(ending, lambda: path.open("rb") if raw is None else io.BytesIO(raw))
@@ -123,28 +144,27 @@ class Table:
         yield from self._rows.rows()
         self.notes += [note for note in self._rows.notes if note not in self.notes]
 
-    def turn(self, line: int, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Take a row's `speaker` and `text`, checked.
+    def turn(self, line: int, row: Mapping[str, Any]) -> dict[str, str]:
+        """Take a row's `speaker` and `text`, checked and cleaned.
 
         Raises:
             DataFormatError: naming line and column.
         """
         fields = self.fields_in(row)
-        turn: dict[str, Any] = {}
+        turn: dict[str, str] = {}
         for field in ("speaker", "text"):
             if field not in fields:
                 raise DataFormatError(
                     f"{self.name}, {self.unit} {line}: no {field!r}; its fields are "
                     f"{', '.join(row) or 'none'}."
                 )
-            value = row[fields[field]]
+            value, location = row[fields[field]], f"{self.name}, {self.unit} {line}, {fields[field]}"
             if field == "speaker":
-                value = next(iter(names_in(value)), None)
-            if not isinstance(value, str):
-                raise DataFormatError(
-                    f"{self.name}, {self.unit} {line}, {fields[field]}: expected text, found {short(value)}."
-                )
-            turn[field] = value
+                turn[field] = speakers_in(value, location)[0]
+            elif isinstance(value, str):
+                turn[field] = clean(value)
+            else:
+                raise DataFormatError(f"{location}: expected text, found {short(value)}.")
         return turn
 
     def dialogue_id(self, line: int, row: Mapping[str, Any]) -> str:
@@ -186,7 +206,7 @@ class Table:
 
     def fields_in(self, row: Mapping[str, Any]) -> dict[str, str]:
         """The column of each field in a row; rows of JSON lines may differ."""
-        if isinstance(self._rows, JsonLineRows) and list(row) != self.columns:
+        if isinstance(self._rows, JsonLineRows | JsonDocumentRows) and list(row) != self.columns:
             return fields_of(row, self.name)
         return self.fields
 
@@ -216,7 +236,7 @@ class Table:
     def _set_fields(self, needed: Sequence[str]) -> None:
         self.columns = list(self._rows.columns)
         self.fields = fields_of(self.columns, self.name)
-        if not isinstance(self._rows, JsonLineRows):
+        if not isinstance(self._rows, JsonLineRows | JsonDocumentRows):
             location = f"{self.name}, {self.unit} {self._rows.header_line}"
             _check_fields(self.fields, self.columns, location, needed)
         column = self.fields.get("turn")

@@ -5,6 +5,7 @@ from numbers import Integral
 from typing import Any
 
 from ..files.text import clean
+from .columns import names_in
 from .names import clean_name
 
 
@@ -75,8 +76,8 @@ def turn_speaker(turn: Mapping[str, Any], index: int = 0) -> str:
             f'Turn {index} is {type(turn).__name__}, not {{"speaker", "text"}} or {{"role", "content"}}.'
         )
     speaker = turn.get("speaker", turn.get("role"))
-    if isinstance(speaker, Sequence) and not isinstance(speaker, str) and speaker:
-        speaker = speaker[0]
+    if not isinstance(speaker, str):
+        speaker = next(iter(names_in(speaker)), None)
     if not isinstance(speaker, str):
         raise ValueError(f"Turn {index} has no speaker: give a name under 'speaker' (or 'role').")
     return speaker

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import torch
 
+from ..dialogue.rows import speakers_in
 from ..errors import EmoNetError
 from ..files.guard import read_json
 from ..inference.predict import predict_dialogues
@@ -51,7 +52,8 @@ class ChunkWork:
         model, processor = _loaded(self.checkpoint, self.output.made_by)
         speakers, texts = (rows.column(chunk.column(name)).to_pylist() for name in ("speaker", "text"))
         indices = turns_by_dialogue(chunk, rows)
-        dialogues = [[{"speaker": speakers[row], "text": texts[row]} for row in group] for group in indices]
+        names = [speakers_in(speaker, chunk.path)[0] for speaker in speakers]
+        dialogues = [[{"speaker": names[row], "text": texts[row]} for row in group] for group in indices]
         no_histories: list[dict[str, list[str]]] = [{} for _ in dialogues]
         try:
             results = predict_dialogues(model, processor, dialogues, no_histories, self.batch_size)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from ..dialogue.rows import speakers_in
 from ..errors import EmoNetError
 from ..files.guard import parse_json
 from .arrow_schema import NOT_FOR_ARROW, schema_of, unified
@@ -176,8 +177,11 @@ def read_chunk(chunk: Chunk, schema: pa.Schema) -> pa.Table:
     for field in ("speaker", "text"):
         name = chunk.column(field)
         for row, value in enumerate(_values(table, name, path), start=chunk.first):
-            if not isinstance(value, str):
-                raise EmoNetError(f"{path.name}, row {row + 1}, {name}: expected text, found {value!r}.")
+            location = f"{path.name}, row {row + 1}, {name}"
+            if field == "speaker":
+                speakers_in(value, location)
+            elif not isinstance(value, str):
+                raise EmoNetError(f"{location}: expected text, found {value!r}.")
     if ids_digest(table, chunk) != chunk.ids:
         raise EmoNetError(f"{path.name} was changed while it was read: run the command again.")
     return _conformed(table, schema)

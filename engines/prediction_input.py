@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..dialogue.columns import fields_of
+from ..dialogue.json_chats import is_message
+from ..dialogue.json_forms import turn_rows
 from ..dialogue.reader import read_bytes, read_source
 from ..dialogue.reading import Reading, summarize
 from ..dialogue.tables import ENDINGS, Table
 from ..dialogue.tables import read as read_table
 from ..errors import DataFormatError
-from ..files.text import clean, short
+from ..files.text import decode_any, short
 from .turn_numbers import TurnNumbers
 
 _NEEDED = ("speaker", "text")
@@ -107,11 +109,14 @@ def table_of(path: Path) -> Table | None:
         return Table(path)
     with path.open("rb") as file:
         head = file.read(_HEAD).decode("utf-8-sig", "replace")
-    if ending == ".jsonl" or head.lstrip().startswith("{"):
+    if ending == ".jsonl" or head.lstrip().startswith(("{", "[")):
         row = first_row(path)
-        if row is None or "turns" in row or not set(_NEEDED) <= set(fields_of(row, path.name)):
-            return None
-        return Table(path, ending=".jsonl")
+        if row is not None and _is_turn(row, path.name):
+            return Table(path, ending=".jsonl")
+        rows = (
+            turn_rows(decode_any(path.read_bytes(), path.name)[0], path.name) if ending != ".jsonl" else None
+        )
+        return None if rows is None else Table(path, rows)
     if ending not in ("", ".txt"):
         return None
     try:
@@ -119,6 +124,14 @@ def table_of(path: Path) -> Table | None:
     except DataFormatError:
         found = True  # the error comes again from the whole file
     return Table(path, ending=".csv") if found else None
+
+
+def _is_turn(row: dict[str, Any], name: str) -> bool:
+    """Whether a JSON line is a turn of a table, not a dialogue, a message or a column."""
+    if "turns" in row or is_message(row):
+        return False
+    fields = fields_of(row, name)
+    return set(_NEEDED) <= set(fields) and not isinstance(row[fields["text"]], dict | list)
 
 
 def first_row(path: Path) -> dict[str, Any] | None:
@@ -225,7 +238,6 @@ class TableInput:
         index = -1
         for index, (line, cells) in enumerate(self.table.rows()):
             turn = self.table.turn(line, cells)
-            turn = {**turn, "speaker": clean(turn["speaker"]).strip(), "text": clean(turn["text"])}
             yield _key(self.table.dialogue_id(line, cells)), SourceRow(index, cells, turn)
         if index + 1 != self.turns or _state(self.table.path) != self._state:
             raise DataFormatError(f"{self.name} was changed while it was read: run the command again.")

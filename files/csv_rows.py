@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ..errors import DataFormatError
-from .spreadsheet_cells import unescaped
+from .spreadsheet_cells import is_prediction, unescaped
 from .text import decode
 
 LONGEST_ROW = 20_000_000  # characters; bounds the memory for a file without line ends
@@ -91,9 +91,7 @@ class CsvRows:
                 f"{name}, line {self.header_line}: column {', '.join(sorted(repeated))} appears twice; "
                 "rename one of them."
             )
-        self._written_by_emonet = {"label", "score"} <= set(self.columns) and not {"turn", "row"}.isdisjoint(
-            self.columns
-        )
+        self._written_by_emonet = is_prediction(self.columns)
 
     def rows(self) -> Generator[tuple[int, dict[str, str]], None, None]:
         """Yield (first line, row) pairs; every cell is text, also `None` and `NA`.
@@ -154,7 +152,11 @@ class CsvRows:
             yield from (text.replace("\0", "\x01") for text in lines)
 
         separator = separator or self._separator(first)
-        return csv.reader(with_first(), delimiter=separator, strict=True), lines
+        # `speaker, text`: a blank before a quote would make the quote a part of the cell.
+        cells = first.rstrip("\r\n").split(separator)[1:]
+        spaced = bool(cells) and all(cell.startswith(" ") and cell.strip() for cell in cells)
+        rows = csv.reader(with_first(), delimiter=separator, strict=True, skipinitialspace=spaced)
+        return rows, lines
 
     def _separator(self, header: str) -> str:
         """The separator that gives the most known columns, then the most columns."""

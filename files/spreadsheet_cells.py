@@ -80,3 +80,11 @@ def _without_blanks(text: str) -> str:
         if unicodedata.category(character) not in _INVISIBLE and character not in _FILLERS:
             return text[index:]
     return ""
+
+
+def is_prediction(columns: Collection[str]) -> bool:
+    """Whether the columns are those of a file that emonet predicted, with any prefix."""
+    if {"label", "score", "turn"} <= set(columns):
+        return True
+    prefixes = (column.removesuffix("row") for column in columns if column.endswith("row"))
+    return any(f"{prefix}label" in columns and f"{prefix}score" in columns for prefix in prefixes)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emonet.dialogue.names import clean_name
 from emonet.dialogue.reader import read_text
 from emonet.dialogue.reading import UNKNOWN, Reading
 from emonet.errors import DataFormatError
@@ -304,7 +305,7 @@ def test_a_damaged_chat_names_its_message(document: Any, message: str) -> None:
         read(document)
 
 
-NAMES = st.text(st.characters(categories=("L", "N")), min_size=1, max_size=8)
+NAMES = st.text(st.characters(categories=("L", "N")), min_size=1, max_size=8).map(clean_name).filter(bool)
 WORDS = st.text(st.characters(categories=("L", "P", "S"), exclude_characters="<>&"), min_size=1, max_size=6)
 TURNS = st.lists(
     st.tuples(NAMES, st.lists(WORDS, min_size=1, max_size=4).map(" ".join)), min_size=1, max_size=6

@@ -36,6 +36,7 @@ from recogniser_samples import (
     word,
 )
 
+from emonet.dialogue.names import clean_name
 from emonet.dialogue.reader import read_text
 from emonet.dialogue.reading import UNKNOWN, Reading
 from emonet.errors import DataFormatError
@@ -271,7 +272,7 @@ def test_a_damaged_transcript_names_its_segment(document: Any, message: str) -> 
         read(document)
 
 
-NAMES = st.text(st.characters(categories=("L", "N")), min_size=1, max_size=8)
+NAMES = st.text(st.characters(categories=("L", "N")), min_size=1, max_size=8).map(clean_name).filter(bool)
 TOKEN = st.text(st.characters(categories=("Ll", "P"), max_codepoint=0x24F), min_size=1, max_size=6)
 TEXTS = st.lists(TOKEN, min_size=1, max_size=4).map(" ".join)
 TURNS = st.lists(st.tuples(NAMES, TEXTS), min_size=1, max_size=6)

@@ -37,14 +37,6 @@ def _safe(cell: str) -> str:
     return cell if _NUMBER.fullmatch(cell) else escaped(cell)
 
 
-def is_escaped(header: Collection[str]) -> bool:
-    """Whether a file has the columns of predictions that `csv_of` wrote."""
-    prefixes = (name.removesuffix("label") for name in header if name.endswith("label"))
-    return any(
-        f"{prefix}score" in header and ("turn" in header or f"{prefix}row" in header) for prefix in prefixes
-    )
-
-
 def escaped(cell: str) -> str:
     """Put an apostrophe before whatever a spreadsheet would run; see `unescaped`."""
     first, *rest = _ENDS.split(cell)

@@ -242,8 +242,8 @@ def test_a_dialogue_that_begins_again_is_refused(pipe: Any) -> None:
 
 
 def test_frames_without_the_columns_of_turns(pipe: Any) -> None:
-    with pytest.raises(ValueError, match="no column text; its columns are speaker, line"):
-        pipe(pandas.DataFrame({"speaker": ["Ann"], "line": ["hi"]}))
+    with pytest.raises(ValueError, match="no column text; its columns are speaker, note"):
+        pipe(pandas.DataFrame({"speaker": ["Ann"], "note": ["hi"]}))
     with pytest.raises(ValueError, match="speaker appears twice"):
         pipe(pandas.DataFrame([["a", "b", "c"]], columns=["speaker", "speaker", "text"]))
     dialogues = pandas.DataFrame({"dialogue_id": ["x", "y"], "turns": [PLAIN, SECOND]})

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from tiny import build
 from tiny_serving import save_tiny_model
+from turn_files import predicted
 
 from emonet.cli import predict
 from emonet.cli.main import main
@@ -217,3 +218,49 @@ def test_all_bulk_inputs_are_read(tmp_path: Path, tokenizer: Any) -> None:
         (4, "c.jsonl-x", 0, None),
     ]
     assert not (tmp_path / "out" / ".input").exists()
+
+
+CHAT = [("system", "be kind"), ("user", "hello"), ("assistant", "no")]
+KEYED = [
+    {"dialogue_id": "d", "turn": 5, "speaker": 0, "text": "hello", "note": None},
+    {"dialogue_id": "d", "turn": 4, "speaker": 1, "text": "no", "note": "x"},
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        (
+            "chat.jsonl",
+            "\n".join(json.dumps({"role": role, "content": text}) for role, text in CHAT),
+            [{"speaker": role, "text": text} for role, text in CHAT[1:]],
+        ),
+        ("rows.json", json.dumps(KEYED, indent=1), KEYED),
+        ("rows.json", json.dumps({key: [row[key] for row in KEYED] for key in KEYED[0]}), KEYED),
+        (
+            "dialogues.json",
+            json.dumps([{"dialogue_id": "d", "turns": [{**KEYED[1], "dialogue_id": "x"}]}]),
+            [{"dialogue_id": "d", "turn": 4, "speaker": "1", "text": "no"}],
+        ),
+    ],
+)
+@pytest.mark.parametrize("engine", ["torch", "datasets"])
+def test_json_comes_back_with_its_own_keys(
+    name: str, content: str, expected: list[Any], engine: str, checkpoint: Path, tmp_path: Path
+) -> None:
+    source, output = write(tmp_path / name, content), tmp_path / "out"
+    output = output if engine == "datasets" else output.with_suffix(".jsonl")
+    words = ["--model", str(checkpoint), "--engine", engine, "--output", str(output)]
+    assert main(["predict", source, *words]) == 0
+    found = predicted(output) if engine == "datasets" else rows_of(output.read_text())
+    assert [
+        {key: row[key] for key in wanted} for row, wanted in zip(found, expected, strict=True)
+    ] == expected
+
+
+def test_csv_with_a_prefix_is_read_as_it_was_written(checkpoint: Path, tmp_path: Path) -> None:
+    source, first, second = write(tmp_path / "a.csv", HEADER + "d,1,Ann,=x\n"), "b.csv", "c.jsonl"
+    model = ["--model", str(checkpoint), "--output"]
+    assert main(["predict", source, *model, str(tmp_path / first), "--prefix", "my_"]) == 0
+    assert main(["predict", str(tmp_path / first), *model, str(tmp_path / second)]) == 0
+    assert rows_of((tmp_path / second).read_text())[0]["text"] == "=x"

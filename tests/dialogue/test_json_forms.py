@@ -35,6 +35,10 @@ ROWS = [{"speaker": name, "text": text} for name, text in TWO]
         "\ufeff" + json.dumps(ROWS),
         {"speaker": ["Anna", "Ben"], "text": ["We won!", "Great."]},
         {"speaker": {"0": "Anna", "1": "Ben"}, "text": {"0": "We won!", "1": "Great."}},
+        {"Speaker": {"0": "Anna", "1": "Ben"}, "Utterance": {"0": "We won!", "1": "Great."}},
+        {"columns": ["speaker", "text"], "index": [0, 1], "data": [list(pair) for pair in TWO]},
+        # As Slack writes messages, but with ids of dialogues: they are turns.
+        [{"dialogue_id": 1, "user": name, "text": text, "ts": "1"} for name, text in TWO],
         {"data": {"sentences": [{"speaker_name": name, "text": text, "index": 0} for name, text in TWO]}},
         {"transcript": [{"participant": {"name": name}, "sentence": text} for name, text in TWO]},
         [{"Author": name, "Message": text} for name, text in TWO],

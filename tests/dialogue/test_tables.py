@@ -389,6 +389,8 @@ def test_broken_and_hostile_workbooks() -> None:
     with zipfile.ZipFile(other, "w") as archive:
         archive.writestr("word/document.xml", "x")
     with pytest.raises(DataFormatError, match="a zip archive, but no Excel workbook"):
+        read_bytes(other.getvalue(), "t.xlsx")
+    with pytest.raises(DataFormatError, match="a document of a word processor"):
         read_bytes(other.getvalue(), "t.docx")
 
 
@@ -430,3 +432,29 @@ def test_an_endless_row_is_refused_in_bounded_memory(tmp_path: Path, start: str)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8 * LONGEST_ROW
+
+
+# -- speakers
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "speakers"),
+    [
+        ("t.jsonl", '{"speaker": 0, "text": "x"}\n{"speaker": 1.0, "text": "y"}', ["0", "1"]),
+        ("t.csv", "speaker,text\n0.0,x\n1.0,y\n", ["0", "1"]),
+        ("t.csv", "conv_id,utterance_idx,speaker_idx,utterance\nhit:0,1,10,x\nhit:0,2,11,y\n", ["10", "11"]),
+        ("t.csv", 'speaker, text\nAnn, "x, y"\nBob, z\n', ["Ann", "Bob"]),
+    ],
+)
+def test_speakers_are_read(name: str, content: str, speakers: list[str]) -> None:
+    source = table(name, content.encode())
+    found = [source.turn(line, row) for line, row in source.rows()]
+    assert [turn["speaker"] for turn in found] == speakers
+    assert not any('"' in turn["text"] or turn["text"].startswith(" ") for turn in found)
+
+
+@pytest.mark.parametrize("speaker", ["", " ", "\u200b", "\x00"])
+def test_a_turn_without_a_name_is_refused(speaker: str) -> None:
+    source = table("t.csv", f"speaker,text\n{speaker},x\n".encode())
+    with pytest.raises(DataFormatError, match=r"line 2, speaker: .* is not a name"):
+        [source.turn(line, row) for line, row in source.rows()]

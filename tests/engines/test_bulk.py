@@ -246,7 +246,7 @@ GOOD = '{"dialogue_id": "x", "speaker": "Ann", "text": "hello"}\n'
         ),
         (
             GOOD + '{"dialogue_id": "x", "speaker": null, "text": "a"}\n',
-            r"in.jsonl, row 2, speaker: expected text, found None",
+            r"in.jsonl, row 2, speaker: None is not a name",
         ),
         (
             GOOD + GOOD.replace('"x"', '"y"') + GOOD,

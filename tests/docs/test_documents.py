@@ -2,13 +2,15 @@
 
 The blocks of a section run in order, in a folder with what they name: `RUN`, `RUN_A` and
 `RUN_B` (trained checkpoints with test predictions), `DIR`, `FOLDER` (conversations),
-`script.txt` and `turns.parquet`. Tiny models replace the embedded backbones, a small
-corpus the large ones, a study of two rows the long ones, and `pip` does nothing.
+`script.txt` and `turns.parquet`. Tiny models replace the embedded backbones and the
+built-in model, a small corpus the large ones, a study of two rows the long ones, and
+`pip` does nothing.
 """
 
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,9 +27,12 @@ import yaml
 from command_server import install_client
 from document_blocks import MARKS, Block, blocks
 from fake_hub import FakeHub
+from readings import shown_reading
 from tiny_study import tiny_study
 
 from emonet.backbones.embedded import EMBEDDED_BACKBONES
+from emonet.dialogue.columns import FIELDS
+from emonet.pretrained.models import DEFAULT
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -164,7 +169,7 @@ def train(world: World) -> None:
         "emonet train --dataset FOLDER --preset emonet-fast --head-members 1 --epochs 2 "
         "--speaker-memory corpus --output-dir RUN\n"
         "emonet evaluate --model RUN --dataset FOLDER --predictions RUN/test_predictions.jsonl\n"
-        "cp -r RUN RUN_A; cp -r RUN RUN_B",
+        f"cp -r RUN RUN_A; cp -r RUN RUN_B; cp -r RUN {DEFAULT}",  # a folder wins over a built-in model
         world.start,
     )
     assert done.returncode == 0, done.stderr
@@ -187,12 +192,11 @@ def sections(slow: bool) -> list[Any]:
 
 def run_section(world: World, page: str, section: str, folder: Path, slow: bool = False) -> None:
     shutil.copytree(world.start, folder, dirs_exist_ok=True)
-    page_blocks = [block for block in BLOCKS if block.page == page]
+    page_blocks = write_files(page, folder)
+    printed = ""
     for block in page_blocks:
-        if block.mark == "file":
-            (folder / block.note).parent.mkdir(parents=True, exist_ok=True)
-            (folder / block.note).write_text(block.text, "utf-8")
-    for block in page_blocks:
+        if block.section == section and block.mark == "prints" and not slow:
+            assert printed == block.text, f"{page}, line {block.line}: not what the block above prints"
         runs = block.language in RUNNABLE and (block.mark == "" or (block.mark == "slow" and slow))
         if block.section != section or not runs:
             continue
@@ -204,6 +208,17 @@ def run_section(world: World, page: str, section: str, folder: Path, slow: bool 
         assert done.returncode == 0, (
             f"{page}, line {block.line}: status {done.returncode}\n{done.stdout}\n{done.stderr}"
         )
+        printed = done.stdout
+
+
+def write_files(page: str, folder: Path) -> list[Block]:
+    """Write the files that a page shows, and return the blocks of the page."""
+    page_blocks = [block for block in BLOCKS if block.page == page]
+    for block in page_blocks:
+        if block.mark == "file":
+            (folder / block.note).parent.mkdir(parents=True, exist_ok=True)
+            (folder / block.note).write_text(block.text, "utf-8")
+    return page_blocks
 
 
 @pytest.mark.parametrize(("page", "section"), sections(slow=False))
@@ -215,6 +230,22 @@ def test_section_runs(world: World, page: str, section: str, tmp_path: Path) -> 
 @pytest.mark.parametrize(("page", "section"), sections(slow=True))
 def test_slow_section_runs(world: World, page: str, section: str, tmp_path: Path) -> None:
     run_section(world, page, section, tmp_path, slow=True)
+
+
+@pytest.mark.parametrize(
+    "block", [pytest.param(b, id=f"{b.page}:{b.note}") for b in BLOCKS if b.mark == "read"]
+)
+def test_file_is_read_as_shown(block: Block, tmp_path: Path) -> None:
+    write_files(block.page, tmp_path)
+    assert shown_reading(tmp_path / block.note) == block.text
+
+
+def test_columns_are_found_as_the_page_says() -> None:
+    page = (ROOT / "docs" / "your_data.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (.*) \|$", page, re.MULTILINE)
+    assert [field for field, _ in rows] == list(FIELDS)
+    for field, names in rows:
+        assert set(re.findall(r"`(\w+)`", names)) <= set(FIELDS[field])
 
 
 @pytest.mark.parametrize("block", [pytest.param(b, id=f"{b.page}:{b.line}") for b in BLOCKS])
@@ -235,7 +266,7 @@ def test_block_is_valid(block: Block) -> None:
 def test_broken_block_fails(world: World, tmp_path: Path) -> None:
     for script in (
         "emonet train --no-such-flag",
-        "printf 'no speaker\\nand none\\n' | emonet predict --model RUN",
+        "printf '{\"pages\": 3}' | emonet predict --model RUN",
         "python missing.py",
     ):
         assert world.shell(script, world.start).returncode not in (0, None), script

@@ -3,6 +3,8 @@
 <!-- not run: REASON -->    shown only
 <!-- slow: REASON -->       run with the slow tests
 <!-- file: PATH -->         written to this file, which other blocks of the page read
+<!-- read: PATH -->         what the reader says and finds in this file of the page
+<!-- prints: NOTE -->       what the Python block above prints
 """
 
 import re
@@ -12,7 +14,7 @@ from pathlib import Path
 
 _FENCE = re.compile(r"(\s*)(```+)\s*([\w-]*)")
 _COMMENT = re.compile(r"\s*<!--\s*([\w ]+):\s*(.*?)\s*-->\s*")
-MARKS = ("not run", "slow", "file")
+MARKS = ("not run", "slow", "file", "read", "prints")
 
 
 @dataclass(frozen=True)

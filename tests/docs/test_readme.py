@@ -1,4 +1,4 @@
-"""Check the README's length, links and output, and that CI runs its first two commands."""
+"""Check the README's length, links and output, and that CI runs its two commands."""
 
 import os
 import re

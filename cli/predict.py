@@ -139,6 +139,7 @@ def _predict_files(arguments: argparse.Namespace) -> None:
     from ..engines.bulk import predict_files, run_with_datasets
     from ..engines.ray_engine import run_with_ray
     from ..files.guard import read_json
+    from ..pretrained.models import built_in_path
 
     if "-" in (arguments.input, arguments.output):
         raise EmoNetError(
@@ -172,5 +173,5 @@ def _predict_files(arguments: argparse.Namespace) -> None:
         print("finished parts are kept; the same command makes the others", file=sys.stderr)
         raise
     print(f"{arguments.output}: {done['rows']} turns in {done['parts']} parts")
-    if read_json(Path(arguments.model) / "config.json").get("speaker_memory") == "corpus":
+    if read_json(Path(built_in_path(arguments.model)) / "config.json").get("speaker_memory") == "corpus":
         print("Every dialogue stood alone: speakers' memory held nothing of earlier ones.", file=sys.stderr)

@@ -20,6 +20,7 @@ from ..dialogue.rows import speakers_in
 from ..errors import EmoNetError
 from ..files.guard import read_json
 from ..inference.predict import predict_dialogues
+from ..pretrained.models import built_in_path
 from .bulk_input import Chunk, Plan, input_files, plan_chunks, read_chunk, turns_by_dialogue
 from .bulk_output import COPIES, MANIFEST, OutputFolder, facts_of
 from .bulk_tables import copies_in
@@ -115,7 +116,7 @@ def predict_files(
         EmoNetError: for input that can't be read, an output folder of other predictions
             or of a running one, and files that change during the run.
     """
-    checkpoint = Path(checkpoint)
+    checkpoint = Path(built_in_path(str(checkpoint)))
     if not checkpoint.is_dir():
         raise EmoNetError(
             f"{checkpoint} is not a folder: bulk prediction needs a model on this machine. Download it first."

@@ -24,6 +24,7 @@ from emonet.engines.bulk import ChunkWork, predict_files
 from emonet.engines.bulk_input import Chunk, input_files, plan_chunks
 from emonet.errors import EmoNetError
 from emonet.inference.predict import predict_dialogues
+from emonet.pretrained import models
 
 
 @pytest.fixture
@@ -314,6 +315,16 @@ def test_chunks_are_whole_dialogues(source: Path) -> None:
         here = rows[Path(chunk.path).name]
         assert chunk.last - chunk.first >= 10 or chunk.last == len(here)
         assert chunk.first == 0 or here[chunk.first]["dialogue_id"] != here[chunk.first - 1]["dialogue_id"]
+
+
+def test_a_built_in_model_is_found_by_name(
+    source: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "_HERE", checkpoint.parent)
+    monkeypatch.setitem(models.MODELS, checkpoint.name, models.BuiltIn(checkpoint.name, "emonet", "minilm"))
+    predict_files(checkpoint.name, source, tmp_path / "by_name")
+    predict_files(checkpoint, source, tmp_path / "by_folder")
+    assert predicted(tmp_path / "by_name") == predicted(tmp_path / "by_folder")
 
 
 def test_missing_input_and_remote_models_are_refused(checkpoint: Path, tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ def _package_functions(files: ModuleType) -> None:
         ("backbone_name", "emonet.backbones.embedded"),
         ("hub_id", "emonet.backbones.embedded"),
         ("built_in_path", "emonet.pretrained.models"),
+        ("is_built_in", "emonet.pretrained.models"),
         ("introduction", "emonet.pretrained.models"),
         ("write_companions", "emonet.hub.export"),
         ("dialogue_biographer", "emonet.speakers.biographies.choose"),
@@ -89,11 +90,25 @@ def _pipeline(ours: ModuleType) -> None:
     from transformers import AutoModelForSequenceClassification
     from transformers.pipelines import PIPELINE_REGISTRY
 
-    from emonet.pretrained.models import DEFAULT, built_in_path
+    from emonet.pretrained.models import DEFAULT, MODELS
 
+    # transformers would look for a built-in model's name on the Hub.
+    wrapt.wrap_function_wrapper("transformers.pipelines", "pipeline", _by_name)
     PIPELINE_REGISTRY.register_pipeline(
         ours.TASK,
         ours.EmoNetPipeline,
         pt_model=AutoModelForSequenceClassification,
-        default={"model": (built_in_path(DEFAULT), "main")},
+        default={"model": (str(MODELS[DEFAULT].folder), "main")},
     )
+
+
+def _by_name(pipeline: Any, _: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """Call `pipeline(task, model)` with the folder of a built-in model for its name."""
+    from emonet.pretrained.models import built_in_path
+
+    task, model, *others = [*arguments, None, None][: max(2, len(arguments))]
+    if isinstance(model, str):
+        return pipeline(task, built_in_path(model), *others, **options)
+    if isinstance(options.get("model"), str):
+        options["model"] = built_in_path(options["model"])
+    return pipeline(*arguments, **options)

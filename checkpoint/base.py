@@ -94,7 +94,9 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
     ) -> Any:
         if kwargs.get("quantization_config") is not None:
             raise EmoNetError(
-                f"{checkpoint}: adapters can't be merged into 4-bit weights; load a merged checkpoint."
+                f"{checkpoint}: holds what was learnt on full weights, which 4-bit ones can't stand for; "
+                "save the whole model first: model.save_pretrained(FOLDER, merge=True), or "
+                "emonet train --merge-backbone."
             )
         config_class: Any = cls.config_class
         config = kwargs.get("config") or config_class.from_pretrained(checkpoint, **hub_options(kwargs))

@@ -41,6 +41,10 @@ def _nothing(name: str) -> str:
     return ""
 
 
+def _never(name: str) -> bool:
+    return False
+
+
 def _write_nothing(folder: str | os.PathLike[str]) -> None:
     pass
 
@@ -56,6 +60,7 @@ class PackageFunctions:
             install embedded ones.
         backbone_name: Turn a result of `resolve_backbone` into the public name.
         built_in_path: Turn the name of a built-in model into its folder.
+        is_built_in: Whether a folder is that of a built-in model.
         introduction: What a built-in model is and how good; nothing for others.
         hub_id: The Hub id of an embedded backbone, None for other names.
         write_companions: Write card, handler and requirements into a saved folder.
@@ -67,6 +72,7 @@ class PackageFunctions:
     backbone_name: Callable[[str], str] = _last_part
     hub_id: Callable[[str], str | None] = _no_hub_id
     built_in_path: Callable[[str], str] = str
+    is_built_in: Callable[[str], bool] = _never
     introduction: Callable[[str], str] = _nothing
     write_companions: Callable[[str | os.PathLike[str]], None] = _write_nothing
     dialogue_biographer: Callable[..., Any] = _not_installed
@@ -87,8 +93,7 @@ def tokenizer_of(checkpoint: str, config: Any, **options: Any) -> Any:
     Raises:
         ValueError: where there is none that loads.
     """
-    folder = Path(checkpoint)
-    if (folder / "emonet_adapter.json").is_file() and not any(folder.glob("tokenizer*")):
+    if package.is_built_in(checkpoint):
         return backbone_tokenizer(config.backbone)
     try:
         # With the backbone's config AutoTokenizer could choose the class of that family,

@@ -62,12 +62,15 @@ def network(text: str) -> IPv4Network | IPv6Network:
         ) from error
 
 
-def add_model_argument(command: argparse.ArgumentParser, more: str = "") -> None:
+def add_model_argument(command: argparse.ArgumentParser, more: str = "", required: bool = False) -> None:
     """Add `--model`, by default the built-in one."""
+    names = ", ".join(MODELS)
+    default = "" if required else f"; default: {DEFAULT}"
     command.add_argument(
         "--model",
-        default=DEFAULT,
-        help=f"run folder, Hub id or built-in model ({', '.join(MODELS)}; default: {DEFAULT}){more}",
+        required=required,
+        default=None if required else DEFAULT,
+        help=f"run folder, Hub id or built-in model ({names}{default}){more}",
     )
 
 

@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 
 from ..constants import DTYPES, ENGINES
-from .arguments import Commands, add_corpus_arguments, add_speakers_argument
+from .arguments import Commands, add_corpus_arguments, add_model_argument, add_speakers_argument
 
 
 def add_commands(commands: Commands) -> None:
     """Add `evaluate`."""
     evaluate = commands.add_parser("evaluate", help="score a checkpoint on a split")
-    evaluate.add_argument("--model", required=True, help="run folder or Hub id")
+    add_model_argument(evaluate, required=True)
     add_corpus_arguments(evaluate)
     add_speakers_argument(evaluate, default=None)
     evaluate.add_argument("--split", default="test")

@@ -3,13 +3,13 @@
 import argparse
 from pathlib import Path
 
-from .arguments import Commands
+from .arguments import Commands, add_model_argument
 
 
 def add_commands(commands: Commands) -> None:
     """Add `export`."""
     export = commands.add_parser("export", help="write an encoder model as ONNX")
-    export.add_argument("--model", required=True, help="run folder or Hub id")
+    add_model_argument(export, required=True)
     export.add_argument("--output", required=True, type=Path, metavar="FOLDER")
     export.add_argument("--int8", action="store_true", help="store matrix weights as 8-bit integers")
     export.set_defaults(run=_export)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..constants import BULK_ENGINES, DTYPES, ENGINES
 from ..errors import EmoNetError
+from ..pretrained.models import built_in_path
 from .arguments import Commands, add_model_argument, add_speakers_argument, integer
 from .progress import Progress
 

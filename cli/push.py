@@ -5,13 +5,14 @@ from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 from ..errors import EmoNetError
+from ..pretrained.models import MODELS
 from .arguments import Commands
 
 
 def add_commands(commands: Commands) -> None:
     """Add `push`, `push-dataset` and `push-space`."""
     push = commands.add_parser("push", help="publish a run as a Hub repository")
-    push.add_argument("--model", required=True, type=Path, help="run folder")
+    push.add_argument("--model", required=True, help=f"run folder or built-in model ({', '.join(MODELS)})")
     _repository_arguments(push)
     push.add_argument("--create-pr", action="store_true", help="open a pull request instead of committing")
     push.set_defaults(run=_push)
@@ -24,7 +25,11 @@ def add_commands(commands: Commands) -> None:
     dataset.set_defaults(run=_push_dataset)
 
     space = commands.add_parser("push-space", help="publish the demo page of a model as a Space")
-    space.add_argument("--model", required=True, help="run folder (published with the Space) or Hub id")
+    space.add_argument(
+        "--model",
+        required=True,
+        help=f"run folder or built-in model ({', '.join(MODELS)}), published with the Space; or Hub id",
+    )
     target = space.add_mutually_exclusive_group(required=True)
     target.add_argument("--repo-id", help="user/name; log in with `hf auth login` or set HF_TOKEN")
     target.add_argument(
@@ -46,15 +51,17 @@ def _repository_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _push(arguments: argparse.Namespace) -> None:
+    from ..hub.built_in import publishable
     from ..hub.push import push_run
 
-    commit = push_run(
-        arguments.model,
-        arguments.repo_id,
-        private=arguments.private,
-        revision=arguments.revision,
-        create_pr=arguments.create_pr,
-    )
+    with publishable(arguments.model) as folder:
+        commit = push_run(
+            folder,
+            arguments.repo_id,
+            private=arguments.private,
+            revision=arguments.revision,
+            create_pr=arguments.create_pr,
+        )
     print(commit.pr_url or commit)
 
 
@@ -75,12 +82,14 @@ def _push_dataset(arguments: argparse.Namespace) -> None:
 
 def _push_space(arguments: argparse.Namespace) -> None:
     try:
+        from ..hub.built_in import publishable
         from ..hub.push_space import push_space, write_space
 
-        if arguments.output:
-            print(write_space(arguments.model, arguments.output))
-        else:
-            print(push_space(arguments.model, arguments.repo_id, private=arguments.private))
+        with publishable(arguments.model) as model:
+            if arguments.output:
+                print(write_space(model, arguments.output))
+            else:
+                print(push_space(model, arguments.repo_id, private=arguments.private))
     except PackageNotFoundError as error:
         raise EmoNetError(
             f"A Space pins the version of {error.name}, which is not installed: pip install 'emonet[demo]'."

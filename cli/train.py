@@ -126,6 +126,12 @@ def add_commands(commands: Commands) -> None:
     train.add_argument(
         "--resume", action="store_true", help="continue from the last checkpoint in the output folder"
     )
+    train.add_argument(
+        "--merge-backbone",
+        action="store_true",
+        help="save a frozen backbone too, so that the run loads without it (default: only what was learnt, "
+        "a few MB; loading fetches the backbone)",
+    )
     _add_flags(train)
     add_knowledge_arguments(train)
     train.set_defaults(run=_train)
@@ -176,6 +182,7 @@ def _train(arguments: argparse.Namespace) -> None:
         training_overrides=_training(arguments),
         knowledge=(arguments.concepts, arguments.affect),
         resume=arguments.resume,
+        merge_backbone=arguments.merge_backbone,
         store=arguments.store,
         load_in_4bit=arguments.load_in_4bit,
         progress=sys.stderr.isatty(),

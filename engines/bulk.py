@@ -96,7 +96,7 @@ def predict_files(
     input for the check that no dialogue comes twice.
 
     Args:
-        checkpoint: A run folder, or a folder of `emonet export`.
+        checkpoint: A run folder, a built-in model, or a folder of `emonet export`.
         source: A file, or a folder of them.
         output: The folder for `part-*.parquet` and `predictions.json`.
         runner: Distributes chunks to workers: `run_with_datasets` (default) or

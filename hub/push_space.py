@@ -14,6 +14,7 @@ from huggingface_hub import CommitInfo, HfApi, SpaceCardData
 
 from ..constants import PACKAGE_VERSION
 from ..errors import EmoNetError
+from ..pretrained.models import MODELS
 from .commit import commit_files
 from .push import check_complete, published_files
 
@@ -101,13 +102,13 @@ def write_space(model: str, folder: Path) -> Path:
 
 
 def _copy_package(target: Path) -> None:
-    """Copy the package, without the other files of a repository's root."""
+    """Copy the package, without the built-in models and the root's other files."""
     target.mkdir()
     for path in _PACKAGE.iterdir():
         if path.is_file() and (path.suffix == ".py" or path.name == "py.typed"):
             copyfile(path, target / path.name)
         elif (path / "__init__.py").is_file():
-            copytree(path, target / path.name, ignore=ignore_patterns("__pycache__"))
+            copytree(path, target / path.name, ignore=ignore_patterns("__pycache__", *MODELS))
 
 
 def _metadata(model: str, local: bool) -> str:

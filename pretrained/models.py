@@ -41,16 +41,22 @@ DEFAULT = "emorynlp"
 def built_in_path(name: str) -> str:
     """Turn a built-in model's name into its folder; other names stay as they are.
 
-    A folder of that name wins.
+    A checkpoint's folder of that name wins, a corpus's does not.
     """
-    return str(MODELS[name].folder) if name in MODELS and not Path(name).is_dir() else name
+    return str(MODELS[name].folder) if name in MODELS and not Path(name, "config.json").is_file() else name
+
+
+def is_built_in(checkpoint: str | Path) -> bool:
+    """Whether a folder is that of a built-in model, which is part of the package."""
+    path = Path(checkpoint)
+    return path.parent == _HERE and path.name in MODELS
 
 
 def introduction(checkpoint: str) -> str:
     """Say what a built-in model is and how good; nothing for other checkpoints."""
     path = Path(checkpoint)
     figures = path / "test_metrics.json"
-    if path.parent != _HERE or path.name not in MODELS or not figures.is_file():
+    if not is_built_in(path) or not figures.is_file():
         return ""
     facts = read_json(figures)
     low, high = facts["weighted_f1_interval"]

@@ -11,6 +11,7 @@ from ..errors import EmoNetError
 from ..evaluation.scoring import score_dialogues
 from ..files.guard import read_json
 from ..hub.card import write_card
+from ..pretrained.models import built_in_path
 from ..prompted.modeling import PromptedEmoNet
 from .families import Family, check_labelled
 from .options import EvaluateOptions
@@ -36,6 +37,7 @@ def evaluate_run(checkpoint: str | Path, dataset: str, **options: Any) -> dict[s
             corpus lacks the split, has no label in it, or other labels than the model.
     """
     evaluation = EvaluateOptions(dataset=dataset, **options)
+    checkpoint = built_in_path(str(checkpoint))
     output = None if evaluation.predictions is None else PredictionsFile(evaluation)
     model, processor = load_engine(checkpoint, evaluation.engine, evaluation.load_in_4bit)
     config = model.config

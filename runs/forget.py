@@ -18,6 +18,7 @@ from ..checkpoint.run_record import write_json
 from ..dialogue.anonymity import any_of_words
 from ..errors import EmoNetError
 from ..files.guard import parse_json, read_json
+from ..pretrained.models import built_in_path, is_built_in
 from ..prompted.demonstrations import BANK_FILE, DemonstrationBank
 from ..prompted.processing import BIOGRAPHIES_FILE
 from .forget_files import Person, scrubber_of, without_text_chunks
@@ -80,6 +81,11 @@ def forget_in_checkpoint(
             missing, or if the name is still there at the end.
     """
     folder = Path(folder)
+    if is_built_in(built_in_path(str(folder))):
+        raise EmoNetError(
+            f"{folder.name} is a built-in model, which every user of the package shares: save a copy "
+            "(from_pretrained(NAME).save_pretrained(FOLDER)), and give its folder."
+        )
     _check_folder(folder)
     config = read_json(folder / "config.json")
     known = read_speakers(folder / SPEAKERS_FILE) if (folder / SPEAKERS_FILE).is_file() else {}

@@ -39,6 +39,7 @@ class TrainOptions:
             training; the saved model has full precision.
         interleaved: Whether the rows of a dialogue in your own files may stand between
             those of other dialogues.
+        merge_backbone: Save a frozen backbone too, which is otherwise fetched on loading.
     """
 
     dataset: str
@@ -58,6 +59,7 @@ class TrainOptions:
     store: str | Path | None = None
     load_in_4bit: bool = False
     interleaved: bool = False
+    merge_backbone: bool = False
 
     @property
     def checkpoints(self) -> Path:

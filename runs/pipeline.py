@@ -74,7 +74,7 @@ def write(run: PreparedRun, scored: ScoredSplit, record: dict[str, Any]) -> None
     if run.options.calibrate:
         model.config.calibration_temperature = temperature_of(scored.logits, scored.labels)
     with room_on_disk(output, "run the same command again with --resume"):
-        model.save_pretrained(output)
+        model.save_pretrained(output, merge=run.options.merge_backbone or None)
         if has_adapters(model):
             save_adapter(model, output / "adapter", record)
     metrics, rows = score_dialogues(model.processor, scored.dialogues, scored.labels, scored.logits)

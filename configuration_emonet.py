@@ -28,32 +28,14 @@ from .constants import (
     SpeakerMemory,
 )
 from .errors import EmoNetError
+from .files.custom_pipelines import CUSTOM_PIPELINES, RegisteredPipelines
 from .files.guard import check_sizes, read_json
+from .files.old_labels import with_new_labels
 
 # Keys of a nested config that could make the loader fetch or run unrequested code.
 UNTRUSTED_KEYS = ("trust_remote_code", "auto_map", "custom_pipelines")
 # Position ids of these families start after the padding id.
 OFFSET_POSITION_TYPES = ("roberta", "xlm-roberta", "camembert", "roberta-prelayernorm", "mpnet")
-
-# How `pipeline()` finds the code of a checkpoint for users without emonet installed.
-CUSTOM_PIPELINES = {
-    "emotion-in-conversation": {
-        "impl": "pipeline_emonet.EmoNetPipeline",
-        "pt": ["AutoModelForSequenceClassification"],
-    }
-}
-
-
-class RegisteredPipelines(dict[str, Any]):
-    """`custom_pipelines` whose tasks the package has registered.
-
-    `pipeline(model=...)` takes the task from the keys. For a task that is `in` it, it
-    would run the repository's code, and ask for trust_remote_code.
-    """
-
-    def __contains__(self, task: object) -> bool:
-        return False
-
 
 Config = TypeVar("Config", bound="CheckpointConfig")
 
@@ -194,12 +176,19 @@ class CheckpointConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
-        """Refuse sizes that no model has, then build the configuration.
+        """Refuse sizes that no model has, and drop what belongs to replaced labels.
 
         The base class would first make lists of that length.
         """
         check_sizes(config_dict)
-        return super().from_dict(config_dict, **kwargs)
+        if kwargs.get("id2label"):
+            kwargs["id2label"] = {int(index): label for index, label in kwargs["id2label"].items()}
+        return super().from_dict(with_new_labels(config_dict, kwargs), **kwargs)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "id2label" and value:
+            super().__setattr__("label2id", {label: int(index) for index, label in value.items()})
 
     @property
     def label_names(self) -> list[str]:

@@ -16,6 +16,10 @@ class DataFormatError(EmoNetError):
     """A file with wrong content; the message names file, line or field, and the fix."""
 
 
+class MismatchedSizesError(EmoNetError, RuntimeError):
+    """Weights of other sizes; transformers raises a RuntimeError for them."""
+
+
 class BackboneError(EmoNetError):
     """An embedded backbone is missing, corrupted or has the wrong digest."""
 

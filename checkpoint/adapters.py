@@ -17,11 +17,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers.pytorch_utils import Conv1D
+from transformers.utils import logging
 from transformers.utils.hub import cached_file
 
-from ..errors import EmoNetError
+from ..errors import EmoNetError, MismatchedSizesError
 from ..files.guard import read_json
 from .files import hub_options, package
+
+logger = logging.get_logger(__name__)
 
 ADAPTER_FILE, ADAPTER_WEIGHTS = "emonet_adapter.json", "emonet_adapter.safetensors"
 DIGESTS_FILE = "digests.json"
@@ -176,13 +179,16 @@ class Adapter:
         return 2.0 if alpha is None else float(alpha / self.facts["rank"])
 
     @torch.no_grad()
-    def merge_into(self, model: AdaptableModel, source: str, backbone: str | None = None) -> None:
+    def merge_into(
+        self, model: AdaptableModel, source: str, backbone: str | None = None, ignore_sizes: bool = False
+    ) -> None:
         """Add the updates to the backbone and load the weights outside of it.
 
         Args:
             model: A model on its pretrained backbone.
             source: Where the adapters are from, for messages.
             backbone: Where the backbone is from, for messages.
+            ignore_sizes: Whether weights of other sizes stay new.
 
         Raises:
             EmoNetError: for a backbone with other weights, or adapters of another model.
@@ -195,6 +201,7 @@ class Adapter:
             )
         targets = {**dict(model.named_parameters()), **dict(model.named_buffers())}
         own = {name for name in targets if not name.startswith(model.backbone_prefixes)}
+        other_sizes: list[str] = []
         for name, tensor in self.state.items():
             layer_name, factor, _ = name.partition(".lora_A.")
             if factor:
@@ -206,9 +213,19 @@ class Adapter:
             elif ".lora_B." not in name:
                 if name not in own:
                     raise EmoNetError(f"{source}: adapters of another model; this one has no {name!r}.")
-                targets[name].copy_(tensor)
+                if tensor.shape == targets[name].shape:
+                    targets[name].copy_(tensor)
+                else:
+                    other_sizes.append(f"{name} {tuple(tensor.shape)} -> {tuple(targets[name].shape)}")
         if missing := sorted(own - set(self.state)):
             raise EmoNetError(f"{source}: adapters of another model; they lack {missing[0]!r}.")
+        if other_sizes and not ignore_sizes:
+            raise MismatchedSizesError(
+                f"{source}: other sizes than the configuration's: {'; '.join(other_sizes)}. To start these "
+                "weights anew: from_pretrained(..., ignore_mismatched_sizes=True)."
+            )
+        if other_sizes:
+            logger.warning(f"{source}: newly initialized, because sizes differ: {'; '.join(other_sizes)}.")
 
 
 def is_adapter(checkpoint: Any, **options: Any) -> bool:

@@ -12,12 +12,15 @@ from transformers.utils import logging
 
 from ..errors import EmoNetError
 from ..files.guard import refuse_outside_links
+from ..files.old_labels import drop_saved, label_names, tell_dropped
 from .adapters import DIGESTS_FILE, Adapter, Base, delete_learnt, fetched, weights_digest, write_learnt
 from .export import auto_name, exported_class, source_of, write_code
 from .files import hub_options, package
 from .integrity import WeightsHeader, check_digests, write_digests
 
 logger = logging.get_logger(__name__)
+
+_LABELS = ("num_labels", "id2label", "label2id")
 
 
 class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
@@ -56,8 +59,11 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
         if checkpoint is not None and Path(checkpoint).is_dir():
             check_digests(checkpoint)
         adapter = None if checkpoint is None else Adapter.find(checkpoint, kwargs)
+        saved = {} if checkpoint is None else cls._saved_fields(checkpoint, kwargs)
         if adapter is not None:
-            return cls._from_adapter(str(checkpoint), adapter, backbone_path, kwargs)
+            model = cls._from_adapter(str(checkpoint), adapter, backbone_path, kwargs)
+            model.drop_old_labels(saved)
+            return model
         if checkpoint is not None:
             cls._check_header(checkpoint, kwargs)
         loaded = super().from_pretrained(*args, **{"use_safetensors": True, **kwargs})
@@ -65,8 +71,39 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
             digests = fetched(checkpoint, DIGESTS_FILE, **hub_options(kwargs))
             if digests is not None:
                 check_digests(Path(digests).parent)
-        (loaded[0] if isinstance(loaded, tuple) else loaded).freeze()
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        model.drop_old_labels(saved)
+        model.freeze()
         return loaded
+
+    @classmethod
+    def _saved_fields(cls, checkpoint: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+        config_class: Any = cls.config_class
+        try:
+            fields: dict[str, Any] = config_class.get_config_dict(checkpoint, **hub_options(kwargs))[0]
+        except OSError:  # weights alone, beside a config that was given
+            return {}
+        return fields
+
+    @classmethod
+    def _counts_other_labels(cls, config: Any, checkpoint: Any, kwargs: dict[str, Any]) -> bool:
+        saved = label_names(cls._saved_fields(checkpoint, kwargs))
+        return saved is not None and len(saved) != config.num_labels
+
+    @torch.no_grad()
+    def drop_old_labels(self, saved: dict[str, Any]) -> None:
+        """Drop what belongs to the labels of a checkpoint, if this model has others.
+
+        Args:
+            saved: The content of its `config.json`.
+        """
+        config: Any = self.config
+        if label_names(saved) in (None, config.label_names):
+            return
+        tell_dropped(drop_saved(config, saved))
+        for name, buffer in self.named_buffers():
+            if name.endswith("class_bias"):
+                buffer.zero_()
 
     @classmethod
     def _check_header(cls, checkpoint: Any, kwargs: dict[str, Any]) -> None:
@@ -85,6 +122,10 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
             options = {name: value for name, value in kwargs.items() if name == "subfolder"}
             config = config_class.from_pretrained(config or checkpoint, **options, **hub_options(kwargs))
         renamed = kwargs.get("key_mapping") is not None or kwargs.get("ignore_mismatched_sizes", False)
+        # For a classifier of other labels, transformers has its own error.
+        renamed = renamed or config.num_labels != len(
+            label_names(cls._saved_fields(checkpoint, kwargs)) or ()
+        )
         exact = not renamed and getattr(config, "quantization_config", None) is None
         header.check(config, cls._from_config, exact)
 
@@ -99,7 +140,12 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
                 "emonet train --merge-backbone."
             )
         config_class: Any = cls.config_class
-        config = kwargs.get("config") or config_class.from_pretrained(checkpoint, **hub_options(kwargs))
+        fields = {
+            name: value for name, value in kwargs.items() if name in (*_LABELS, *config_class.own_defaults())
+        }
+        config = kwargs.get("config") or config_class.from_pretrained(
+            checkpoint, **hub_options(kwargs), **fields
+        )
         load = {"dtype": adapter.base_dtype}
         if kwargs.get("attn_implementation") is not None:
             load["attn_implementation"] = kwargs["attn_implementation"]
@@ -109,7 +155,8 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
             backbone = backbone_path or adapter.backbone
             header = WeightsHeader.find(resolve_backbone(backbone)[0], {})
             if header is not None:
-                header.beside(adapter.state).check(config, cls._from_config, own=True)
+                exact = not cls._counts_other_labels(config, checkpoint, kwargs)
+                header.beside(adapter.state).check(config, cls._from_config, exact, own=True)
         except EmoNetError:
             raise
         except (OSError, ValueError) as error:
@@ -124,7 +171,7 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
             raise EmoNetError(
                 f"{checkpoint}: {learnt_on}, which can't be loaded here from {backbone} ({reason}); {remedy}"
             ) from error
-        adapter.merge_into(model, checkpoint, backbone_path)
+        adapter.merge_into(model, checkpoint, backbone_path, kwargs.get("ignore_mismatched_sizes", False))
         if words := package.introduction(checkpoint):
             logger.warning_once(words)
         if "rank" not in adapter.facts:
@@ -169,13 +216,15 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
                 raise ValueError(
                     f"This model has no processor yet: set model.processor = {name}.from_backbone(...)."
                 )
-            self._processor = self.processor_class.from_pretrained(
+            self.processor = self.processor_class.from_pretrained(
                 self.name_or_path, revision=getattr(self.config, "_commit_hash", None)
             )
         return self._processor
 
     @processor.setter
     def processor(self, value: Any) -> None:
+        if value is not None and value.config is not self.config:
+            value.config = self.config
         self._processor = value
 
     def save_pretrained(

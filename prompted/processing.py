@@ -60,11 +60,22 @@ class PromptedProcessor:
     ):
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
-        self.tokenizer, self.config = tokenizer, config
+        self.tokenizer = tokenizer
         self.speakers, self.biographies = dict(speakers or {}), dict(biographies or {})
         self.demonstrations = demonstrations
         self.dialogue_biographer: Any = None
         self.annotator_name = ""
+        self.config = config
+
+    @property
+    def config(self) -> PromptedEmoNetConfig:
+        """The configuration: that of the model, once this is its processor."""
+        return self._config
+
+    @config.setter
+    def config(self, config: PromptedEmoNetConfig) -> None:
+        self._config = config
+        tokenizer = self.tokenizer
         sequences = [tokenizer(label, add_special_tokens=False)["input_ids"] for label in config.label_names]
         self.tree = LabelTree(sequences, tokenizer.eos_token_id)
         # The longest label and the end of the answer must fit behind the prompt.

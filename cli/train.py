@@ -120,7 +120,12 @@ def add_commands(commands: Commands) -> None:
     add_corpus_arguments(train)
     add_speakers_argument(train)
     train.add_argument("--preset", default="emonet", help="see `emonet presets`")
-    train.add_argument("--backbone", default="minilm", help="Hub id, folder, minilm or smollm2")
+    train.add_argument(
+        "--backbone",
+        default="minilm",
+        help="Hub id, folder, minilm or smollm2; a trained EmoNet (run folder, repository, emorynlp) is "
+        "fine-tuned: its classifier starts anew where the labels differ, and new persons get new ids",
+    )
     train.add_argument("--seed", default=1, type=SEED)
     train.add_argument("--output-dir", required=True, type=Path)
     train.add_argument(

@@ -20,7 +20,8 @@ class TrainOptions:
         speakers: Who is the same person in every dialogue, see [`load_conversations`].
         preset: Name of a packed or a prompted preset; empty for a prompted model without
             a preset.
-        backbone: Hub id, folder, or name of an embedded backbone.
+        backbone: Hub id, folder, or name of an embedded backbone. A trained EmoNet (a run
+            folder, a repository, `emorynlp`) is fine-tuned: see [`continue_training`].
         seed: Seed of all random numbers.
         config_overrides: `EmoNetConfig` fields, or `PromptSettings` fields of a prompted
             preset.

@@ -24,6 +24,7 @@ from ..train_trainer import EmoNetTrainer
 from ..training.arguments import class_weights
 from ..training.logit_adjustment import adjust_logits, prepare_adjustment
 from ..training.presets import preset_config, preset_training
+from .continued import continue_training, is_trained
 from .families import PreparedRun, ScoredSplit, check_trainable, choosing_epochs
 from .head_start import start_on_frozen
 from .options import EvaluateOptions, TrainOptions
@@ -60,7 +61,8 @@ class PackedFamily:
 
     def prepare(self, options: TrainOptions) -> PackedRun:
         _refuse_prompted(options)
-        model, processor, conversations, fields = build_model(options)
+        build = continue_training if is_trained(options.backbone) else build_model
+        model, processor, conversations, fields = build(options)
         corpus = EncodedCorpus(conversations.restricted_to(("train", "validation")), processor)
         training = preset_training(options.preset, model.config.is_decoder_backbone)
         training = choosing_epochs({**training, **(options.training_overrides or {})}, conversations)

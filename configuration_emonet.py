@@ -188,6 +188,7 @@ class CheckpointConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
         if name == "id2label" and value:
+            _check_labels(value)
             super().__setattr__("label2id", {label: int(index) for index, label in value.items()})
 
     @property

@@ -20,7 +20,7 @@ logger = logging.get_logger(__name__)
 
 
 def is_trained(backbone: str) -> bool:
-    """Whether a backbone is a trained EmoNet: a run folder, a repository or a built-in."""
+    """Whether a backbone is a trained EmoNet: a run, a repository or a built-in."""
     path = built_in_path(backbone)
     if path == backbone:
         path = resolve_backbone(backbone)
@@ -36,7 +36,7 @@ def continue_training(
 ) -> tuple[EmoNetForSequenceClassification, EmoNetProcessor, Conversations, dict[str, Any]]:
     """Load a trained EmoNet as the start of a training; see `build_model`.
 
-    The same labels keep the classifier, in the model's order; others start it anew, with a
+    The same labels keep the classifier, in its order; others start it anew, with a
     warning. Known persons keep their ids, and new ones get the ids after them.
 
     Raises:

@@ -10,10 +10,10 @@ from torch.utils.data import Dataset
 from transformers import Pipeline
 from transformers.utils import logging
 
-from .dialogue.frames import is_frame, is_frame_of_turns, read_frame, rows_of
-from .dialogue.json_forms import read_json_value
+from .dialogue.json_forms.documents import read_json_value
 from .dialogue.names import Speakers, speaker_kinds
 from .dialogue.reader import as_history, read_value
+from .dialogue.tables.frames import is_frame, is_frame_of_turns, read_frame, rows_of
 from .dialogue.turns import is_dialogue
 from .inference.predict import predict_dialogues
 from .processing_emonet import EmoNetProcessor

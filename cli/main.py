@@ -4,8 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from ..constants import PACKAGE_VERSION
-from . import (
+from ..cli import (
     backbone,
     compare,
     demo,
@@ -24,6 +23,7 @@ from . import (
     study,
     train,
 )
+from ..constants import PACKAGE_VERSION
 from .standard_output import CLOSED_PIPE, can_write_anything, drop_output, is_closed
 
 # In the order of `emonet --help`. Commands import heavy modules when they run, so that

@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 import datasets
 
 from ..dialogue.names import SpeakerKinds, Speakers, speaker_kinds
-from ..dialogue.rows import Dialogue
 from ..dialogue.spellings import SpeakerNames
+from ..dialogue.tables.rows import Dialogue
 from ..errors import DataFormatError
 from ..files.text import c1_note
 from ..speakers.registry import SpeakerRegistry
@@ -262,7 +262,7 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):  # type: ignore[misc]
             for file in cls.source_files(path, split)
         }
         digest = hashlib.sha256(repr((cls.corpus, cls.labels, cls.interleaved, digest_of(sources))).encode())
-        for code in sorted(path for room in _CODE for path in room.glob("*.py")):
+        for code in sorted(path for room in _CODE for path in room.rglob("*.py")):
             digest.update(code.read_bytes())
         return digest.hexdigest()[:16]
 

@@ -5,7 +5,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
-from ..dialogue.rows import Dialogue, Turn
+from ..dialogue.tables.rows import Dialogue, Turn
 from ..errors import DataFormatError
 from ..files.text import clean, short
 from .conversations import ConversationBuilder, by_label

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..dialogue.rows import Dialogue, Turn
+from ..dialogue.tables.rows import Dialogue, Turn
 from ..errors import DataFormatError
 from ..files.text import clean, decode, parse_json, short
 from .conversations import ConversationBuilder, by_label

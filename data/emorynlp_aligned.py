@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 from typing import ClassVar
 
-from ..dialogue.rows import Dialogue, Turn
+from ..dialogue.tables.rows import Dialogue, Turn
 from ..errors import DataFormatError
 from ..files.csv_rows import read_csv_rows
 from ..files.text import clean, short, whole_number

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ..dialogue.names import AUTO, SpeakerKinds
-from ..dialogue.rows import Dialogue
+from ..dialogue.tables.rows import Dialogue
 from ..errors import DataFormatError
 
 SCOPES = ("corpus", "dialogue", "none")

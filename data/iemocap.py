@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-from ..dialogue.rows import Dialogue, Turn
+from ..dialogue.tables.rows import Dialogue, Turn
 from ..errors import DataFormatError
 from ..files.text import clean, short
 from .conversations import ConversationBuilder, by_label

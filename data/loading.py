@@ -12,9 +12,9 @@ from typing import Any
 
 import datasets
 
-from ..dialogue.labels import same_labels, spellings_note
 from ..dialogue.names import SpeakerKinds, Speakers, speaker_kinds
-from ..dialogue.tables import ENDINGS
+from ..dialogue.tables.labels import same_labels, spellings_note
+from ..dialogue.tables.table import ENDINGS
 from ..errors import DataFormatError
 from ..files.text import clean, short
 from ..speakers.registry import SpeakerRegistry

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from ..dialogue.rows import Dialogue, Turn
+from ..dialogue.tables.rows import Dialogue, Turn
 from ..errors import DataFormatError
 from ..files.csv_rows import read_csv_rows
 from ..files.text import count_c1, decode, decode_c1, short, whole_number

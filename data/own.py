@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..dialogue.columns import fields_of
-from ..dialogue.labels import spelled_as
-from ..dialogue.rows import Dialogue, change_notes, changes_in, collect_dialogues, parse_turn
-from ..dialogue.tables import Table
+from ..dialogue.tables.columns import fields_of
+from ..dialogue.tables.labels import spelled_as
+from ..dialogue.tables.rows import Dialogue, change_notes, changes_in, collect_dialogues, parse_turn
+from ..dialogue.tables.table import Table
 from ..errors import DataFormatError
 from .conversations import ConversationBuilder
 from .schema import SPLITS

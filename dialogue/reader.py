@@ -8,15 +8,15 @@ from typing import Any
 
 from ..errors import DataFormatError
 from ..files.text import c1_note, clean, count_c1, decode_any
-from .captions import read as read_captions
-from .chats import read as read_chat
-from .json_forms import read as read_json_form
+from .captions.subtitles import read as read_captions
+from .chats.messengers import read as read_chat
+from .json_forms.documents import read as read_json_form
 from .names import Speakers, clean_name, speaker_kinds
-from .plain_text import read as read_plain_text
 from .reading import Conversation, Reading
+from .scripts.plain_text import read as read_plain_text
 from .second_form import refuse_second_form
-from .tables import read as read_table
-from .tables import read_bytes as read_binary_table
+from .tables.table import read as read_table
+from .tables.table import read_bytes as read_binary_table
 from .turns import is_dialogue, plain_turn
 
 _TURN_LIST = 'a list of {"speaker", "text"} or {"role", "content"} turns, or a string of `Name: text` lines'

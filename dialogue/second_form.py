@@ -6,7 +6,7 @@ from itertools import islice
 from ..errors import DataFormatError, EmoNetError
 from ..files.text import short
 from .reading import Reading
-from .speaker_names import is_chat_role
+from .scripts.names import is_chat_role
 
 _MOST_LINES = 200  # of the end that are read once more
 _MOST_STARTS = 8  # lines at which it may begin

@@ -5,8 +5,8 @@ from numbers import Integral
 from typing import Any
 
 from ..files.text import clean
-from .columns import names_in
 from .names import clean_name
+from .tables.columns import names_in
 
 
 def is_dialogue(value: Any) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import torch
 
-from ..dialogue.rows import speakers_in
+from ..dialogue.tables.rows import speakers_in
 from ..errors import EmoNetError
 from ..files.guard import read_json
 from ..inference.predict import predict_dialogues

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ..dialogue.rows import speakers_in
+from ..dialogue.tables.rows import speakers_in
 from ..errors import EmoNetError
 from ..files.guard import parse_json
 from .arrow_schema import NOT_FOR_ARROW, schema_of, unified

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..dialogue.tables import ENDINGS as TABLES
+from ..dialogue.tables.table import ENDINGS as TABLES
 from .arrow_schema import ROWS_AT_ONCE, SchemaFinder
 from .parquet_rows import open_parquet
 from .prediction_input import PredictionInput, TableInput, first_row, open_input

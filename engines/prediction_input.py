@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..dialogue.columns import fields_of
-from ..dialogue.json_chats import is_message
-from ..dialogue.json_forms import turn_rows
+from ..dialogue.json_forms.chats import is_message
+from ..dialogue.json_forms.documents import turn_rows
 from ..dialogue.reader import read_bytes, read_source
 from ..dialogue.reading import Reading, summarize
-from ..dialogue.tables import ENDINGS, Table
-from ..dialogue.tables import read as read_table
+from ..dialogue.tables.columns import fields_of
+from ..dialogue.tables.table import ENDINGS, Table
+from ..dialogue.tables.table import read as read_table
 from ..errors import DataFormatError
 from ..files.text import decode_any, short
 from .turn_numbers import TurnNumbers

@@ -5,7 +5,7 @@ from array import array
 from collections.abc import Mapping
 from typing import Any
 
-from ..dialogue.columns import turn_number
+from ..dialogue.tables.columns import turn_number
 from ..errors import DataFormatError
 from ..files.text import short
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.loading import own_file
-from ..dialogue.columns import turn_number
+from ..dialogue.tables.columns import turn_number
 from ..engines.prediction_input import TableInput, table_of
 from ..engines.row_writers import OutputFormat, check_columns
 from ..errors import EmoNetError

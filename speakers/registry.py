@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..dialogue.names import AUTO, SpeakerKinds, known_names
-from ..dialogue.rows import Dialogue
+from ..dialogue.tables.rows import Dialogue
 from ..errors import DataFormatError
 from ..files.guard import read_json
 

@@ -14,9 +14,9 @@ from ..errors import EmoNetError
 from ..files.guard import parse_json
 from ..prompted.configuration import PromptSettings
 from ..runs.prompted.presets import PROMPTED_PRESETS, PROMPTED_TRAINING
+from ..studies import DEFINITIONS
 from ..training.arguments import CLASS_WEIGHTINGS, LOGIT_ADJUSTMENTS, EmoNetTrainingArguments
 from ..training.presets import PRESETS
-from . import DEFINITIONS
 from .strict_reader import check_keys, check_values, read_as
 
 STUDY_FILE = "study.json"

@@ -11,7 +11,7 @@ from tiny_corpora import write_dailydialog
 from emonet.data import Conversations, DailyDialog, load_conversations
 from emonet.data.loading import primary_metric
 from emonet.dialogue.names import identity, is_role
-from emonet.dialogue.rows import Dialogue
+from emonet.dialogue.tables.rows import Dialogue
 from emonet.errors import DataFormatError
 
 TEXTS, LABELS = "train/dialogues_train.txt", "train/dialogues_emotion_train.txt"

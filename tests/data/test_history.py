@@ -7,7 +7,7 @@ import pytest
 
 from emonet.data.history import speaker_histories
 from emonet.dialogue.names import identity
-from emonet.dialogue.rows import Dialogue, Turn
+from emonet.dialogue.tables.rows import Dialogue, Turn
 from emonet.errors import DataFormatError
 
 NAMES = ["Ann", "Bob", "Cat", "Man", "#ALL#", "The Waiter"]

@@ -9,7 +9,7 @@ from tiny_corpora import EMOTIONS, write_iemocap
 
 from emonet.data import IEMOCAP, IEMOCAP4, Conversations, load_conversations
 from emonet.dialogue.names import is_role
-from emonet.dialogue.rows import Dialogue, Turn
+from emonet.dialogue.tables.rows import Dialogue, Turn
 from emonet.errors import DataFormatError
 
 TEXTS = "Session1/dialog/transcriptions/Ses01F_impro01.txt"

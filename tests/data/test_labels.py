@@ -8,7 +8,7 @@ import pytest
 
 from emonet.cli.main import main
 from emonet.data import MELD, load_conversations
-from emonet.dialogue.labels import label_of, same_labels, spelled_as
+from emonet.dialogue.tables.labels import label_of, same_labels, spelled_as
 from emonet.dialogue.turns import clean_text
 from emonet.errors import DataFormatError, EmoNetError
 from emonet.files.text import clean

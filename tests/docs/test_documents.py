@@ -31,7 +31,7 @@ from readings import shown_reading
 from tiny_study import tiny_study
 
 from emonet.backbones.embedded import EMBEDDED_BACKBONES
-from emonet.dialogue.columns import FIELDS
+from emonet.dialogue.tables.columns import FIELDS
 from emonet.pretrained.models import DEFAULT
 
 ROOT = Path(__file__).parents[2]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from emonet.dialogue.rows import Dialogue, Turn
+from emonet.dialogue.tables.rows import Dialogue, Turn
 from emonet.errors import DataFormatError
 from emonet.speakers.registry import SpeakerRegistry
 

@@ -1,0 +1,1 @@
+"""JSON of recognisers, messengers and data sets."""

@@ -1,0 +1,1 @@
+"""Plain text: names, colons, stamps, and turns below a name."""

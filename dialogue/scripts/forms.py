@@ -1,0 +1,357 @@
+"""Find the lines that begin a turn, in the forms in which people write conversations."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from ...errors import DataFormatError
+from ...files.text import short
+from ..reading import UNKNOWN
+from .heads import ABOVE, ADDRESSED, COLON_ABOVE, DOTTED, LISTED, STAMP_BEHIND, STAMPED, Head, cue, plain
+from .lines import Kind, Line, is_screenplay
+from .names import Likeness, is_chat_role, likeness
+
+_DASHED = re.compile(r"(.{1,80}?)(?:[ \u00a0]+[-–—]{1,2}[ \u00a0]+)(?=\S)")
+_PLAY = re.compile(r"([^\W\d_a-zà-ÿ][^.a-zà-ÿ]{0,60})\.\s+(?=\S)")
+MEETING_CHAT = "meeting chat"
+_COLUMNS = re.compile(r"([^|\t]{1,80}?)(?: *\| +|\t+)(?=\S)")
+_QUOTED = re.compile(r"([^\s「」『』（）:：。、]{1,20})(?=「.*」$|『.*』$)")  # 太郎「おはよう」
+_HEAD = 200  # characters in which a dash may separate a name
+
+
+@dataclass
+class Plan:
+    """Which lines are heads.
+
+    Attributes:
+        form: What the text is called.
+        heads: The head of each line that begins a turn, by index of the line.
+        action: Indices of lines that nobody speaks.
+    """
+
+    form: str
+    heads: dict[int, Head]
+    action: set[int] = field(default_factory=set)
+
+
+def find_heads(lines: list[Line], name: str) -> Plan:
+    """Find the lines that begin a turn.
+
+    Args:
+        lines: The lines of a text, at least one.
+        name: The name of the file, for messages.
+
+    Raises:
+        DataFormatError: naming a line that may be read in two ways.
+    """
+    for form in (_names_above, _names_before_colons, _names_before_separators, _without_names):
+        if plan := form(lines, name):
+            return plan
+    first = next((line for line in lines if line.kind is Kind.TEXT), lines[0])
+    raise unclear(
+        name,
+        first,
+        "names no speaker, and neither does any other line",
+        "every line is a turn",
+        "all lines are one turn",
+        f"write `Name: text` (`{UNKNOWN}: text` for an unknown speaker), or put a single turn on one line",
+    )
+
+
+def unclear(name: str, line: Line, what: str, one: str, other: str, remedy: str) -> DataFormatError:
+    return DataFormatError(
+        f"{name}, line {line.number}: {short(line.text)} {what}: either {one}, or {other}; {remedy}."
+    )
+
+
+# -- names before a colon, or with a stamp on a line of their own
+
+
+def _names_before_colons(lines: list[Line], name: str) -> Plan | None:
+    candidates = _candidates(lines)
+    first = _first_head(candidates)
+    if first is None:
+        return None
+    if ADDRESSED in candidates[first].dress:  # messages are indented, whatever they hold
+        candidates = {
+            index: head
+            for index, head in candidates.items()
+            if ADDRESSED in head.dress or not lines[index].indented
+        }
+    counts = Counter(head.key for head in candidates.values())
+    lower_case = _is_lower_case(candidates)
+    accepted, known = {candidates[first].dress}, {candidates[first].key}
+
+    def is_speaker(head: Head) -> bool:
+        if head.key in known or (head.likeness is Likeness.LABEL and not head.above):
+            return True
+        if head.dress not in accepted:
+            return False
+        if head.likeness is Likeness.NICK:
+            return head.certain or lower_case
+        return head.likeness >= Likeness.NAME or (head.likeness is Likeness.PHRASE and counts[head.key] > 1)
+
+    before = -1
+    while before != len(known) + len(accepted):  # a speaker's other dresses are dresses too
+        before = len(known) + len(accepted)
+        for index, head in candidates.items():
+            if index >= first and is_speaker(head):
+                known.add(head.key)
+                accepted.add(head.dress)
+    heads = {index: head for index, head in candidates.items() if index >= first and is_speaker(head)}
+    roles = {head.key for head in heads.values() if is_chat_role(head.key)}
+    if len(roles) > 1 and is_chat_role(candidates[first].key):  # and what a model writes is text
+        heads = {index: head for index, head in heads.items() if head.key in roles}
+    for index, line in enumerate(lines):
+        if index > first and index not in heads and line.head is None and line.text.startswith(">>"):
+            heads[index] = Head(UNKNOWN, "", line.rest, "", Likeness.LABEL)
+    plan = Plan(_form_name(heads.values()), heads)
+    _check_others(lines, candidates, plan, name)
+    return plan
+
+
+def _candidates(lines: list[Line]) -> dict[int, Head]:
+    """The heads of lines that may begin a turn, by index."""
+    found = {index: line.head for index, line in enumerate(lines) if line.head is not None}
+    dotted = {index: head for index, head in found.items() if head.dress.endswith(DOTTED)}
+    pair = len({head.name for head in dotted.values()}) == 2
+    for index, head in dotted.items():  # `Q.` and `A.` stand for `Q:` and `A:`
+        if pair:
+            found[index] = replace(head, dress=head.dress.removesuffix(DOTTED))
+        else:
+            del found[index]
+    for index in [index for index, head in found.items() if head.above]:
+        if not _has_text_below(lines, index, found[index]):
+            del found[index]
+    _add_names_between_stamps(lines, found)
+    empty = [index for index, head in found.items() if head.dress.endswith(COLON_ABOVE)]
+    below = [index for index in empty if index + 1 < len(lines) and index + 1 not in found]
+    with_text = sum(not head.dress.endswith((COLON_ABOVE, ABOVE)) for head in found.values())
+    if 2 * len(below) <= with_text or len(below) < 2:  # texts stand behind the colons
+        found.update((index, plain(found[index])) for index in empty)
+    return found
+
+
+def _has_text_below(lines: list[Line], index: int, head: Head) -> bool:
+    """Whether a name without a colon has what makes it a head: a stamp, or its text."""
+    if STAMP_BEHIND in head.dress:
+        return len(lines) > 1  # `John 3:16` alone is no name
+    if index + 1 == len(lines):
+        return False
+    below = lines[index + 1]
+    spaced = below.after_blank and "*" not in head.dress and "#" not in head.dress
+    return (
+        below.kind in (Kind.TEXT, Kind.DIRECTION) and below.head is None and not below.stamped and not spaced
+    )
+
+
+def _add_names_between_stamps(lines: list[Line], found: dict[int, Head]) -> None:
+    """Add names that stand between a stamp and their text, or above a stamp."""
+    stamps = [index for index, line in enumerate(lines) if line.kind is Kind.STAMP]
+    above: dict[int, Head] = {}
+    below: dict[int, Head] = {}
+    for index in stamps:
+        for other, heads in ((index - 1, above), (index + 1, below)):
+            follows = max(index, other) + 1
+            if not 0 <= other < len(lines) or follows >= len(lines) or lines[max(index, other)].after_blank:
+                continue
+            head = cue(lines[other].text) if lines[other].kind is Kind.TEXT and other not in found else None
+            text = lines[follows]
+            if head and text.kind is Kind.TEXT and not text.after_blank and text.head is None:
+                heads[other] = replace(head, dress=STAMP_BEHIND + ABOVE)
+    for heads in (above, below):
+        names = [head.key for head in heads.values()]
+        if (len(heads) == len(stamps) > 1 and len(set(names)) < len(names)) or (
+            heads and len(heads) == len(stamps) and heads is above and not below
+        ):
+            found.update(heads)
+            return
+
+
+def _first_head(candidates: dict[int, Head]) -> int | None:
+    """The first line that certainly has a speaker, given all of the text."""
+    counts = Counter(head.key for head in candidates.values())
+    lower_case = _is_lower_case(candidates)
+    for index, head in candidates.items():
+        if head.likeness >= Likeness.NAME:
+            return index
+        if head.likeness is Likeness.NICK and (lower_case or head.certain):
+            return index
+        if head.likeness is Likeness.PHRASE and counts[head.key] > 1:
+            return index
+    return None
+
+
+def _is_lower_case(candidates: dict[int, Head]) -> bool:
+    """Whether names are written in lower case."""
+    likely = [head for head in candidates.values() if head.likeness >= Likeness.NICK]
+    nicks = [head for head in likely if head.likeness is Likeness.NICK]
+    numbers = [head.key for head in nicks if head.key.isdigit()]
+    if len(numbers) > 1 and len(numbers) == len(set(numbers)):
+        return False  # they count lines
+    lower = sum(not head.name[:1].isupper() for head in likely)
+    return bool(nicks) and lower == len(likely) and likely[0] is next(iter(candidates.values()))
+
+
+def _form_name(heads: Iterable[Head]) -> str:
+    dresses = "".join(head.dress for head in heads)
+    if ADDRESSED in dresses:
+        return MEETING_CHAT
+    stamps = " with time stamps" if {STAMPED, STAMP_BEHIND, "c"} & set(dresses) else ""
+    return ("names above texts" if dresses.count(ABOVE) + dresses.count(COLON_ABOVE) else "script") + stamps
+
+
+def _check_others(lines: list[Line], candidates: dict[int, Head], plan: Plan, name: str) -> None:
+    """Refuse other lines that look like turns of further speakers.
+
+    The first line below a name is text, a list that a colon announces too, and in a chat
+    with a language model all that is no turn of one of the two.
+    """
+    roles = {head.key for head in plan.heads.values()}
+    if len(roles) > 1 and all(map(is_chat_role, roles)):
+        return
+    counts = Counter(head.key for head in candidates.values())
+    first = min(plan.heads)
+    listed: set[int] = set()
+    for index, head in candidates.items():
+        if (
+            index in plan.heads
+            or index < first
+            or (head.above and {STAMPED, STAMP_BEHIND}.isdisjoint(head.dress))
+        ):
+            continue
+        above = plan.heads.get(index - 1)
+        if above is not None and not above.text:
+            continue
+        if LISTED in head.dress and (index - 1 in listed or lines[index - 1].text[-1] in ":："):
+            listed.add(index)
+        elif head.likeness >= Likeness.NAME or (head.likeness is Likeness.NICK and counts[head.key] > 1):
+            raise unclear(
+                name,
+                lines[index],
+                "may name a speaker, unlike the lines around it",
+                f"{head.name} speaks",
+                "the line belongs to the turn before",
+                "write all turns alike, or put each turn on one line",
+            )
+
+
+# -- names on lines of their own, without stamps
+
+
+def _names_above(lines: list[Line], name: str) -> Plan | None:
+    """Names above their texts: capitals as in screenplays, or one in every paragraph."""
+    starts = [
+        index
+        for index, line in enumerate(lines)
+        if (index == 0 or line.after_blank or lines[index - 1].kind is not Kind.TEXT)
+        and line.kind is Kind.TEXT
+    ]
+    cues: dict[int, Head] = {}
+    for index in starts:
+        below = lines[index + 1] if index + 1 < len(lines) else None
+        if (
+            below
+            and not below.after_blank
+            and below.kind in (Kind.TEXT, Kind.DIRECTION)
+            and not below.stamped
+        ):
+            own = lines[index].head
+            if (own is None or own.dress == ABOVE) and (head := cue(lines[index].text)):
+                cues[index] = head
+    capitals = {
+        index: head for index, head in cues.items() if head.name == head.name.upper() != head.name.lower()
+    }
+    colons = sum(
+        line.head is not None and not line.head.above and line.head.likeness >= Likeness.NAME
+        for line in lines
+    )
+    if is_screenplay(lines) and capitals and len(capitals) > colons:
+        spoken = _paragraphs(lines, capitals)
+        action = {index for index, line in enumerate(lines) if line.kind is Kind.TEXT and index not in spoken}
+        return Plan("screenplay", capitals, action)
+    for found in (capitals, cues):
+        keys = [head.key for head in found.values()]
+        sure = (
+            found is capitals
+            or len(set(keys)) < len(keys)
+            or all(head.likeness is Likeness.LABEL for head in found.values())
+        )
+        if len(found) > 1 and len(found) == len(starts) and sure and len(found) > colons:
+            return Plan("names above texts", found)
+    if len(capitals) > 1 and len(capitals) > colons and min(capitals) == starts[0]:
+        other = next(index for index in starts if index not in capitals)
+        raise unclear(
+            name,
+            lines[other],
+            "begins a paragraph without a name above it",
+            "it belongs to the turn before",
+            "nobody speaks it",
+            "join it to the paragraph before, or put it in brackets",
+        )
+    return None
+
+
+def _paragraphs(lines: list[Line], heads: dict[int, Head]) -> set[int]:
+    """The lines from each head to the next blank line."""
+    spoken: set[int] = set()
+    for index in heads:
+        spoken.add(index)
+        while index + 1 < len(lines) and not lines[index + 1].after_blank:
+            index += 1
+            spoken.add(index)
+    return spoken
+
+
+# -- other separators, and no names at all
+
+
+def _names_before_separators(lines: list[Line], name: str) -> Plan | None:
+    """`ANNA - text`, `Anna — text`, `Anna | text`, `ANNA. text` and `太郎「…」`."""
+    spoken = [index for index, line in enumerate(lines) if line.kind is Kind.TEXT]
+    for form, pattern in (
+        ("`Name - text` lines", _DASHED),
+        ("play", _PLAY),
+        ("columns of names and texts", _COLUMNS),
+        ("names before quotations", _QUOTED),
+    ):
+        heads = {}
+        for index in spoken:
+            line = lines[index].rest
+            match = pattern.match(line, 0, _HEAD)
+            kind = likeness(match[1].strip()) if match else Likeness.NONE
+            if match and kind >= Likeness.NAME and len(match[1].split()) <= 4:
+                text = line[match.end() :].strip()
+                text = text[1:-1] if pattern is _QUOTED else text
+                heads[index] = Head(match[1].strip(), "", text, "", kind)
+        keys = Counter(head.key for head in heads.values())
+        capitals = all(head.name == head.name.upper() != head.name.lower() for head in heads.values())
+        if (
+            len(heads) < 2
+            or spoken[0] not in heads
+            or not (capitals or len(keys) < len(heads) or pattern in (_QUOTED, _COLUMNS))
+        ):
+            continue
+        if len(heads) == len(spoken) or (capitals and len(keys) < len(heads)):
+            return Plan(form, heads)
+    return None
+
+
+def _without_names(lines: list[Line], name: str) -> Plan | None:
+    """One line, or lines that stamps or `>>` part: turns of an unknown speaker."""
+    spoken = [index for index, line in enumerate(lines) if line.kind in (Kind.TEXT, Kind.DIRECTION)]
+    nobody = Head(UNKNOWN, "", "", "", Likeness.LABEL)
+    if len(lines) == 1 and lines[0].kind is not Kind.STAMP:
+        return Plan("one turn without a name", {0: replace(nobody, text=lines[0].text)})
+    heads = {}
+    for index in spoken:
+        line = lines[index]
+        if line.kind is Kind.TEXT and (line.stamped or line.text.startswith(">>")):
+            heads[index] = replace(nobody, text=line.rest)
+        elif line.kind is Kind.TEXT and index and lines[index - 1].kind is Kind.STAMP:
+            heads[index] = replace(nobody, text=line.text)
+    text = [index for index in spoken if lines[index].kind is Kind.TEXT]
+    if not heads or text[0] not in heads:
+        return None
+    return Plan("text with time stamps and without names", heads)

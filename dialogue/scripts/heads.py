@@ -1,0 +1,204 @@
+"""Parse the head of a line: bullets, stamps and emphasis around a name and a colon."""
+
+import re
+from dataclasses import dataclass, replace
+
+from .names import LONGEST_NAME, Likeness, is_label, likeness
+from .stamps import around_stamp, is_stamp, without_leading_stamp, without_trailing_stamp
+
+# How heads are dressed, a letter each; heads of one transcript wear the same.
+QUOTED, LISTED, STAMPED, EMPHASISED, HEADING = ">", "-", "s", "*", "#"
+STAMP_BEHIND, STAMP_AFTER_COLON, BRACKETED, ADDRESSED, DOTTED = "t", "c", "[", "@", "."
+ABOVE, COLON_ABOVE = "^", ":"  # the text stands on the lines below
+_CERTAIN = {STAMPED, STAMP_BEHIND, STAMP_AFTER_COLON, EMPHASISED, BRACKETED, ADDRESSED, QUOTED}
+
+_SAID = re.compile(r"(You|ChatGPT|Claude|Gemini|Copilot|DeepSeek|Grok) said", re.IGNORECASE)
+_HEAD = 300  # characters of a line in which its head is looked for
+_COLON = re.compile("[:：﹕︰꞉∶]")
+_MATRIX = re.compile(r"@[\w.=/-]{1,60}:[\w-]{1,60}\.[\w.-]{1,60}:")
+_NO_NAME = re.compile(r"\w::\w|\b[A-Za-z]:/\S|(?:^|\s):[-'’]{0,2}[()\[\]DPpOo/|*3]+(?=[\s.,!?]|$)")
+_FIRST = frozenset("JFMASOND")  # of months: other letters begin no stamp
+_QUOTE = re.compile(r"(?:>{1,3}|»)\s*")
+_BULLET = re.compile(r"[-–—•·▪‣◦●○*+]\s+|[–—•·▪‣◦●○](?=\w)|-(?=[^\W\d_])")
+_NUMBER = re.compile(r"(?:\d{1,4}[.)]|\(\d{1,4}\)|\[\d{1,4}\]|#\d{1,4}:?)\s+")
+_HASHES = re.compile(r"#{1,6}\s+")
+_EMPHASIS = re.compile(r"(\*{1,3}|_{2,3}|_)(?=[^\s*_])")
+_NAME_IN_BRACKETS = re.compile(r"[\[<{【(（]\s*([^\[\](){}<>【】（）]{1,80}?)\s*[\]>}】)）]\s*")
+_FROM = re.compile(
+    r"(?:from|von|de|da|van)\s+(.{1,80}?)(?:\s+(?:to|an|à|a|para|aan)\s+.{1,80}?)?(?:\s*\([^()]{1,40}\))?",
+    re.IGNORECASE,
+)
+_TO_EVERYONE = re.compile(
+    r"(?:from\s+)?(.{1,80}?)\s+to\s+(?:everyone|all panelists|hosts? and panelists|all|you|me|waiting room)"
+    r"(?:\s*\([^()]{1,40}\))?",
+    re.IGNORECASE,
+)
+_QUESTION_OR_ANSWER = re.compile(r"([QA])\.\s+(?=\S)")
+_BRACKET = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|（[^（）]*）")
+
+
+@dataclass(slots=True)
+class Head:
+    """What a line says about its speaker.
+
+    Attributes:
+        name: The name without brackets.
+        bracket: What stands in brackets beside the name, such as `(laughing)`.
+        text: The rest of the line.
+        dress: The letters of what stands around the name, in order of appearance.
+        likeness: How much the name looks like one.
+    """
+
+    name: str
+    bracket: str
+    text: str
+    dress: str
+    likeness: Likeness
+
+    @property
+    def key(self) -> str:
+        """The name as it is compared."""
+        return " ".join(self.name.casefold().split())
+
+    @property
+    def above(self) -> bool:
+        """Whether the name stands on a line of its own, without a colon."""
+        return self.dress.endswith(ABOVE)
+
+    @property
+    def certain(self) -> bool:
+        """Whether more than a colon sets the name apart."""
+        return not _CERTAIN.isdisjoint(self.dress)
+
+
+def undress(line: str) -> tuple[str, str]:
+    """Cut bullets, numbers, quote signs, stamps and emphasis from the start.
+
+    Returns:
+        Their letters, and the rest of the line.
+    """
+    dress = ""
+    for _ in range(6):
+        if line[:1] not in _FIRST and line[:1].isalpha():
+            break
+        for letter, pattern in ((QUOTED, _QUOTE), (LISTED, _BULLET), (LISTED, _NUMBER), (HEADING, _HASHES)):
+            if match := pattern.match(line):
+                dress, line = dress + letter, line[match.end() :]
+                break
+        else:
+            if (rest := without_leading_stamp(line)) is not None:
+                dress, line = dress + STAMPED, rest
+            elif (rest := _without_emphasis(line)) is not None:
+                dress, line = dress + EMPHASISED, rest
+            else:
+                break
+    return dress, line
+
+
+def _without_emphasis(line: str) -> str | None:
+    match = _EMPHASIS.match(line)
+    if not match:
+        return None
+    end = line.find(match[1], match.end(), _HEAD)
+    return line[match.end() : end] + line[end + len(match[1]) :] if end > 0 else None
+
+
+def parse_head(dress: str, rest: str) -> Head | None:
+    """Parse the head of a line, None for a line that has none.
+
+    A head may turn out to be none: whether its name is one depends on the other lines.
+
+    Args:
+        dress: What [`undress`] cut from the line.
+        rest: What it left.
+    """
+    if not rest:
+        return None
+    head = _bracketed(rest, dress) or _before_colon(rest, dress) or _without_colon(rest, dress)
+    if head is None or head.likeness is Likeness.NONE:
+        return None
+    return head
+
+
+def _head(name: str, text: str, dress: str, at_least: Likeness = Likeness.NONE) -> Head | None:
+    """Split the brackets off a name; None for what is too long or empty."""
+    name = name.strip(" \t\u00a0*_").rstrip(" -–—|,")
+    bracket = " ".join(_BRACKET.findall(name))
+    bare = " ".join(_BRACKET.sub(" ", name).split())
+    if not bare or len(name) > LONGEST_NAME:
+        return None
+    return Head(bare, bracket, text, dress, max(likeness(bare), at_least))
+
+
+def _before_colon(rest: str, dress: str) -> Head | None:
+    start = rest[:_HEAD]
+    for match in _COLON.finditer(start):
+        at = match.start()
+        if _MATRIX.match(start) and start.find(":") == at:
+            continue  # the colon within @anna:example.org
+        if start[at - 1 : at].isdigit() and start[at + 1 : at + 2].isdigit():
+            continue  # a clock
+        if start.startswith(("//", "\\"), at + 1) or _NO_NAME.match(start, max(0, at - 1)):
+            return None  # a URL, a path, a name in code or a smiley
+        return _named(start[:at], rest[at + 1 :].strip(), dress)
+    return None
+
+
+def _named(before: str, text: str, dress: str) -> Head | None:
+    """Make a head of what stands before a colon and behind it."""
+    if (name := without_trailing_stamp(before)) is not None:
+        before, dress = name, dress + STAMP_BEHIND
+    at_least = Likeness.NONE
+    before = " ".join(before.split())
+    if match := _FROM.fullmatch(before) or _TO_EVERYONE.fullmatch(before):
+        before, dress, at_least = match[1], dress + ADDRESSED, Likeness.NAME
+        text = "" if is_stamp(text) else text
+    elif not text and (match := _SAID.fullmatch(before)):  # copied from a chat with a model
+        before, at_least = match[1], Likeness.NAME
+    elif is_stamp(text) and text[:1] in "[(<":
+        text, dress = "", dress + STAMP_AFTER_COLON
+    elif (rest := without_leading_stamp(text, brackets_only=True)) is not None:
+        text, dress = rest, dress + STAMP_AFTER_COLON
+    return _head(before, text, dress if text else dress + COLON_ABOVE, at_least)
+
+
+def _bracketed(rest: str, dress: str) -> Head | None:
+    """Parse `[SPEAKER_00]: text`, `[Anna] 0:03` or `[SPEAKER_00] text`."""
+    match = _NAME_IN_BRACKETS.match(rest)
+    if not match:
+        return None
+    dress, behind = dress + BRACKETED, rest[match.end() :]
+    if (later := without_leading_stamp(behind)) is not None:
+        behind, dress = later, dress + STAMP_BEHIND
+        if not behind:
+            return _head(match[1], "", dress + ABOVE)
+    if _COLON.match(behind):
+        return _named(match[1], behind[1:].strip(), dress)
+    head = _head(match[1], behind.strip(), dress if behind else dress + ABOVE)
+    return head if head and head.likeness is Likeness.LABEL else None
+
+
+def _without_colon(rest: str, dress: str) -> Head | None:
+    if match := _QUESTION_OR_ANSWER.match(rest):
+        return Head(match[1], "", rest[match.end() :].strip(), dress + DOTTED, Likeness.LABEL)
+    if len(rest) <= _HEAD and (name := without_trailing_stamp(rest)) is not None:
+        addressed = _TO_EVERYONE.fullmatch(" ".join(name.split()))
+        return _head(addressed[1] if addressed else name, "", dress + STAMP_BEHIND + ABOVE)
+    if pieces := around_stamp(rest[:_HEAD]):
+        head = _head(pieces[0], rest[len(rest[:_HEAD]) - len(pieces[1]) :].strip(), dress + STAMP_BEHIND)
+        return head if head and head.likeness >= Likeness.NAME else None
+    if len(rest) > LONGEST_NAME or ({STAMPED, EMPHASISED, HEADING}.isdisjoint(dress) and not is_label(rest)):
+        return None
+    head = _head(rest, "", dress + ABOVE)
+    return head if head and head.likeness >= Likeness.NICK else None
+
+
+def cue(line: str) -> Head | None:
+    """Parse a name alone on its line, without a stamp: `ANNA`, `BEN (V.O.)`, `Anna`."""
+    head = _head(line, "", ABOVE) if len(line) <= LONGEST_NAME else None
+    return head if head and head.likeness >= Likeness.NAME and line[-1] not in ".,-–—" else None
+
+
+def plain(head: Head) -> Head:
+    """Take the head as one with an empty text, not as one above its text."""
+    return replace(head, dress=head.dress.rstrip(COLON_ABOVE))

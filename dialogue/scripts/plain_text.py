@@ -1,0 +1,255 @@
+"""Read plain text: a name on each turn, in any of the forms in which people write it."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from ..reading import UNKNOWN, Conversation, Reading
+from .forms import MEETING_CHAT, Plan, find_heads, unclear
+from .heads import STAMPED, Head
+from .lines import Kind, Line, script_lines
+from .names import is_note
+from .stamps import without_trailing_stamp
+
+# How something is said or seen, beside a name; other brackets may be part of the name.
+_REMARK = re.compile(
+    r"[(\[（](?:.*(?:ing|ly|ed|end)\b.*|(?:to|on|in|at|off|from|over|under|aside|beat|pause|laughs?|sighs?|cries"
+    r"|whispers?|shouts?|smiles?|nods?|lacht|seufzt|flüstert|ruft|leise|laut|rit|笑)\b.*)[)\]）]",
+    re.IGNORECASE,
+)
+_REACTION = re.compile(r'Reacted to ".*" with \S{1,40}|Removed an? \S{1,40} reaction from ".*"')
+_REPLY = re.compile(r'Replying to ".*"')
+_PRODUCTION = re.compile(r"[(\[](?:CONT['’]?D\.?|CONTINUED|CONTINUING|V\.?O\.?|O\.?S\.?|O\.?C\.?)[)\]]", re.I)
+
+
+def read(text: str, name: str) -> Reading:
+    """Read the turns of a plain text.
+
+    A turn begins with a name: before a colon, alone above its text, or before a dash or
+    full stop where all lines have one. Stamps, bullets, numbers, quote signs and emphasis
+    around it are cut. A line without a name belongs to the turn before. Blank lines part
+    dialogues where some part has more than one turn.
+
+    Args:
+        text: The text.
+        name: The name of the file, for messages.
+
+    Raises:
+        DataFormatError: naming the line and its two readings, where it is unclear who
+            speaks.
+    """
+    lines = script_lines(text)
+    if not lines:
+        return Reading("script", [])
+    _refuse_captions(lines, name)
+    plan = find_heads(lines, name)
+    _check_beginning(lines, plan, name)
+    return _reading(_Assembler(lines, plan, name))
+
+
+def _refuse_captions(lines: list[Line], name: str) -> None:
+    """Refuse subtitles below a script: their numbers would be read as text."""
+    for above, line in pairwise(lines):
+        if (
+            line.kind is Kind.STAMP
+            and "-->" in line.text
+            and (above.text.isdigit() or above.text == "WEBVTT")
+        ):
+            raise unclear(
+                name,
+                above,
+                "stands above the times of a subtitle",
+                "subtitles begin here",
+                "it belongs to the turn before",
+                "put the subtitles into a file of their own, or delete the line",
+            )
+
+
+# -- turns and dialogues
+
+
+@dataclass
+class _Turn:
+    speaker: str
+    texts: list[str]
+    directions: list[str] = field(default_factory=list)  # stage directions behind it
+
+
+class _Assembler:
+    """Puts lines together to turns, and turns to dialogues.
+
+    Attributes:
+        sections: Parts between headings, each a list of parts between blank lines.
+        counts: How many lines were left out or joined, by reason.
+        loose: The first line without a name that follows a blank line.
+    """
+
+    def __init__(self, lines: list[Line], plan: Plan, name: str):
+        self.lines, self.plan, self.name = lines, plan, name
+        self.sections: list[list[list[_Turn]]] = []
+        self.counts: Counter[str] = Counter()
+        self.loose: Line | None = None
+        self._parting = "heading"  # what stands between the last turn and this line
+        self._head = next(iter(plan.heads.values()))
+        resolve = _brackets_resolver(plan.heads.values())
+        first = min(plan.heads)
+        for index, line in enumerate(lines):
+            if line.after_blank and not self._parting:
+                self._parting = "blank"
+            if index in plan.heads:
+                self._head = plan.heads[index]
+                speaker, text = resolve(self._head)
+                self._add_turn(_Turn(speaker, [text] if text else []))
+            elif line.kind in (Kind.RULE, Kind.SECTION):
+                self.counts["heading"] += 1
+                self._parting = "heading"
+            elif line.kind is Kind.STAMP:  # not the end of a dialogue, with blank lines or without
+                self._parting = self._parting if self._parting == "heading" else "stamp"
+            elif index < first or index in plan.action:
+                self.counts["action" if index in plan.action else "before"] += 1
+            elif line.kind is Kind.FURNITURE:
+                self.counts["furniture"] += 1
+            elif line.kind is Kind.DIRECTION:
+                self.sections[-1][-1][-1].directions.append(line.text)
+            else:
+                self._continue(line)
+        if plan.form == MEETING_CHAT:
+            self._leave_out_reactions()
+        self._cut_stamps()
+        self._settle_directions()
+
+    def _add_turn(self, turn: _Turn) -> None:
+        if self._parting == "heading":
+            self.sections.append([[]])
+        elif self._parting == "blank":
+            self.sections[-1].append([])
+        self.sections[-1][-1].append(turn)
+        self._parting = ""
+
+    def _continue(self, line: Line) -> None:
+        """Join a line without a name to the turn before."""
+        if self._parting == "heading" or (line.stamped and STAMPED in self._head.dress):
+            raise unclear(
+                self.name,
+                line,
+                "names no speaker",
+                "it belongs to the turn before",
+                "somebody else speaks",
+                f"write `{self._head.name}: …` or `{UNKNOWN}: …`, or put what nobody says in brackets",
+            )
+        turn = self.sections[-1][-1][-1]
+        if self._parting == "blank":
+            self.loose = self.loose or (line if turn.texts else None)
+            self._parting = ""
+        self.counts["continued"] += bool(turn.texts)
+        turn.texts.append(line.text)
+
+    def _leave_out_reactions(self) -> None:
+        """Leave out reactions, and the quotation above a reply, of a meeting's chat."""
+        for part in (part for section in self.sections for part in section):
+            for turn in list(part):
+                if len(turn.texts) == 1 and _REACTION.fullmatch(turn.texts[0]):
+                    part.remove(turn)
+                    self.counts["reaction"] += 1
+                elif len(turn.texts) > 1 and _REPLY.fullmatch(turn.texts[0]):
+                    del turn.texts[0]
+                    self.counts["quotation"] += 1
+        self.sections = [kept for section in self.sections if (kept := [part for part in section if part])]
+
+    def _cut_stamps(self) -> None:
+        """Cut stamps in brackets at the end of every turn."""
+        turns = [turn for section in self.sections for part in section for turn in part]
+        cut = [without_trailing_stamp(turn.texts[-1], brackets_only=True) for turn in turns if turn.texts]
+        if len(cut) == len(turns) > 1 and None not in cut:
+            for turn, text in zip(turns, cut, strict=True):
+                turn.texts[-1:] = [text] if text else []
+
+    def _settle_directions(self) -> None:
+        """Leave stage directions out, except where they are all of a turn."""
+        for turn in (turn for section in self.sections for part in section for turn in part):
+            if turn.texts:
+                self.counts["direction"] += len(turn.directions)
+            else:
+                turn.texts = turn.directions
+
+
+def _check_beginning(lines: list[Line], plan: Plan, name: str) -> None:
+    """Refuse a text that begins with something that may be a turn, and is no title."""
+    first = min(plan.heads)
+    gaps = [
+        index for index in range(1, first + 1) if lines[index].after_blank or lines[index].kind is Kind.STAMP
+    ]
+    for index, line in enumerate(lines[:first]):
+        if line.kind is not Kind.TEXT or index in plan.action:
+            continue
+        before_colon = re.split("[:：]", line.text[:100])[0]
+        title = (line.text[-1] not in ".!?…,;。！？" and len(line.text) <= 100) or "otter.ai" in line.text
+        if is_note(before_colon) or (title and gaps and gaps[-1] > index):
+            continue
+        raise unclear(
+            name,
+            line,
+            "stands before the first speaker",
+            "it is a title",
+            "somebody speaks it",
+            "begin a title with #, write a turn as `Name: text`",
+        )
+
+
+def _brackets_resolver(heads: Iterable[Head]) -> Callable[[Head], tuple[str, str]]:
+    """Make the function that says where the brackets beside a name belong.
+
+    `Anna (laughing): We won!` is Anna's `(laughing) We won!`. `Ben (host)` is a name
+    where Ben never stands without it. `(CONT'D)` is neither.
+    """
+    without = {head.key for head in heads if not head.bracket}
+
+    def resolve(head: Head) -> tuple[str, str]:
+        bracket = _PRODUCTION.sub("", head.bracket).strip()
+        if not bracket:
+            return head.name, head.text
+        if head.key in without or _REMARK.fullmatch(bracket):
+            return head.name, f"{bracket} {head.text}".strip()
+        return f"{head.name} {bracket}", head.text
+
+    return resolve
+
+
+_NOTES = {
+    "continued": ("line without a name joined to its turn", "lines without a name joined to their turns"),
+    "direction": ("stage direction left out", "stage directions left out"),
+    "reaction": ("reaction left out", "reactions left out"),
+    "quotation": ("quotation above a reply left out", "quotations above replies left out"),
+    "heading": ("heading left out", "headings left out"),
+    "before": ("line before the first speaker left out", "lines before the first speaker left out"),
+    "action": ("line of action left out", "lines of action left out"),
+    "furniture": ("line of the program left out", "lines of the program left out"),
+}
+
+
+def _reading(found: _Assembler) -> Reading:
+    """Part the dialogues, and write the notes."""
+    sections = found.sections
+    spaced = any(len(section) > 1 for section in sections)
+    parted = spaced and any(len(part) > 1 for section in sections for part in section)
+    if parted and found.loose is not None:
+        raise unclear(
+            found.name,
+            found.loose,
+            "follows a blank line and names no speaker",
+            "it belongs to the turn before",
+            "it begins a dialogue",
+            "delete the blank line, or write `Name: text`",
+        )
+    if not parted:
+        sections = [[[turn for part in section for turn in part]] for section in sections]
+    conversations = [
+        Conversation(str(index), [{"speaker": turn.speaker, "text": " ".join(turn.texts)} for turn in part])
+        for index, part in enumerate(part for section in sections for part in section)
+    ]
+    notes = ["blank lines are double spacing"] if spaced and not parted else []
+    counts = ((found.counts[reason], words) for reason, words in _NOTES.items())
+    notes += [f"{count} {words[count > 1]}" for count, words in counts if count]
+    return Reading(found.plan.form, conversations, notes)

@@ -1,0 +1,1 @@
+"""One row for each turn: CSV, XLSX, Parquet, JSON lines, DataFrames."""

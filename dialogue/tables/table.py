@@ -1,0 +1,336 @@
+"""Read tables with one row for each turn: CSV, TSV, JSON lines, Parquet and Excel."""
+
+import io
+import re
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, TextIO
+
+from ...errors import DataFormatError
+from ...files.csv_rows import SEPARATORS, CsvRows, Lines
+from ...files.encodings import find_encoding
+from ...files.text import c1_note, clean, json_rows, short
+from ..reading import Conversation, Reading
+from .columns import FIELDS, SPEAKER, TEXT, dialogue_key, fields_of, renamed, turn_number
+from .parquet import ParquetRows
+from .rows import collect_dialogues, speakers_in
+from .workbooks import WorkbookRows
+
+_CSV, _JSON = (".csv", ".tsv", ".tab"), (".jsonl", ".ndjson")
+_PARQUET, _EXCEL = (".parquet", ".pq"), (".xlsx", ".xlsm")
+ENDINGS = (*_CSV, *_JSON, *_PARQUET, *_EXCEL)
+_OTHER_FILES = {  # by their first bytes
+    b"\xd0\xcf\x11\xe0": "an Office file of the old format (.xls, .doc); save it as .xlsx or plain text",
+    b"%PDF": "a PDF; save it as plain text",
+    b"\x1f\x8b": "a gzip archive; unpack it",
+}
+
+
+class RowSource(Protocol):
+    """A file's rows, read one after the other and as often as needed."""
+
+    columns: list[str]
+    notes: list[str]
+    header_line: int
+
+    def rows(self) -> Generator[tuple[int, dict[str, Any]], None, None]:
+        """Yield (line or row, row) pairs."""
+        ...
+
+
+class JsonLineRows:
+    """The rows of JSON lines.
+
+    Attributes:
+        columns: The keys of the first row; later rows may have others.
+        notes: Always empty.
+        header_line: Always 1.
+    """
+
+    header_line = 1
+
+    def __init__(self, open_text: Callable[[], TextIO], name: str):
+        self.open_text, self.name, self.notes = open_text, name, list[str]()
+        with closing(self.rows()) as rows:
+            self.columns = list(next(rows, (1, {}))[1])
+
+    def rows(self) -> Generator[tuple[int, dict[str, Any]], None, None]:
+        """Yield (line, row) pairs.
+
+        Raises:
+            DataFormatError: for a line that is no JSON object.
+        """
+        with self.open_text() as file:
+            yield from json_rows(_single(Lines(file, self.name)), self.name)
+
+
+class JsonDocumentRows:
+    """The rows of one JSON document.
+
+    Attributes:
+        columns: The keys of the first row; later rows may have others.
+        notes: Always empty.
+        header_line: Always 1.
+    """
+
+    header_line = 1
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]]):
+        self._rows, self.columns, self.notes = rows, list(rows[0]), list[str]()
+
+    def rows(self) -> Generator[tuple[int, dict[str, Any]], None, None]:
+        """Yield (row from 1, row) pairs."""
+        yield from ((number, dict(row)) for number, row in enumerate(self._rows, 1))
+
+
+class Table:
+    """A file of turns that can be read row by row, as often as needed.
+
+    Attributes:
+        path: The file.
+        name: The file's name, for messages.
+        columns: The columns as they stand in the file; of JSON lines, those of the first.
+        fields: The column of each field (`dialogue_id`, `turn`, `speaker`, `text`,
+            `emotion`) that the file has.
+        unit: What the number of a row counts: `line` or `row`.
+        notes: What was decided, such as the encoding; complete after the rows were read.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        content: bytes | str | Sequence[Mapping[str, Any]] | None = None,
+        ending: str | None = None,
+        needed: Sequence[str] = ("speaker", "text"),
+    ):
+        """Read the header.
+
+        Args:
+            path: The file; its name stands in messages.
+            content: The file's content, text or rows, where they are in memory.
+            ending: The ending that tells the format. Default: that of `path`.
+            needed: The fields that must have a column; rows of JSON lines are checked one
+                by one.
+
+        Raises:
+            DataFormatError: for a file that cannot be read, and for one without a needed
+                column.
+            ImportError: without the library that reads the format.
+        """
+        self.path, self.name = path, path.name
+        ending = ending or path.suffix.lower()
+        self.unit = "row" if ending in (*_PARQUET, *_EXCEL) else "line"
+        self.notes: list[str] = []
+        if isinstance(content, str):
+            text = content
+            self._rows: RowSource = self._text_source(ending, lambda: io.StringIO(text, newline=""))
+        elif content is not None and not isinstance(content, bytes):
+            self.unit, self._rows = "turn", JsonDocumentRows(content)
+        else:
+            raw = content
+            self._rows = self._source(ending, lambda: path.open("rb") if raw is None else io.BytesIO(raw))
+        self.notes += self._rows.notes
+        self._set_fields(needed)
+
+    def rows(self) -> Generator[tuple[int, dict[str, Any]], None, None]:
+        """Yield (line, row) in the file's order; a row has the file's own columns.
+
+        The values are such as JSON can hold.
+
+        Raises:
+            DataFormatError: for rows that cannot be read.
+        """
+        yield from self._rows.rows()
+        self.notes += [note for note in self._rows.notes if note not in self.notes]
+
+    def turn(self, line: int, row: Mapping[str, Any]) -> dict[str, str]:
+        """Take a row's `speaker` and `text`, checked and cleaned.
+
+        Raises:
+            DataFormatError: naming line and column.
+        """
+        fields = self.fields_in(row)
+        turn: dict[str, str] = {}
+        for field in ("speaker", "text"):
+            if field not in fields:
+                raise DataFormatError(
+                    f"{self.name}, {self.unit} {line}: no {field!r}; its fields are "
+                    f"{', '.join(row) or 'none'}."
+                )
+            value, location = row[fields[field]], f"{self.name}, {self.unit} {line}, {fields[field]}"
+            if field == "speaker":
+                turn[field] = speakers_in(value, location)[0]
+            elif isinstance(value, str):
+                turn[field] = clean(value)
+            else:
+                raise DataFormatError(f"{location}: expected text, found {short(value)}.")
+        return turn
+
+    def dialogue_id(self, line: int, row: Mapping[str, Any]) -> str:
+        """The id of a row's dialogue; `0` where the file has no such column.
+
+        Raises:
+            DataFormatError: naming line and column, for an empty cell.
+        """
+        fields = self.fields_in(row)
+        column = fields.get("dialogue_id")
+        if column is None and "dialogue_id" not in self.fields:
+            return "0"
+        found = None if column is None else dialogue_key(row, fields)
+        if found is None:
+            raise DataFormatError(
+                f"{self.name}, {self.unit} {line}, {column or 'dialogue_id'}: "
+                f"{short(None if column is None else row[column])} is not an id; give every dialogue a name "
+                "or number."
+            )
+        return found
+
+    def turn_number(self, line: int, row: Mapping[str, Any]) -> int | None:
+        """The number of a row's turn; None where the file or the row has none.
+
+        Raises:
+            DataFormatError: naming line and column, for another value.
+        """
+        column = self.fields_in(row).get("turn")
+        value = None if column is None or "turn" not in self.fields else row[column]
+        if value is None or value == "":
+            return None
+        number = turn_number(value)
+        if number is None:
+            raise DataFormatError(
+                f"{self.name}, {self.unit} {line}, {column}: {short(value)} is not a number; number all "
+                "turns, or none."
+            )
+        return number
+
+    def fields_in(self, row: Mapping[str, Any]) -> dict[str, str]:
+        """The column of each field in a row; rows of JSON lines may differ."""
+        if isinstance(self._rows, JsonLineRows | JsonDocumentRows) and list(row) != self.columns:
+            return fields_of(row, self.name)
+        return self.fields
+
+    def _source(self, ending: str, open_file: Callable[[], BinaryIO]) -> RowSource:
+        with open_file() as file:
+            start = file.read(8)
+        for mark, what in _OTHER_FILES.items():
+            if start.startswith(mark):
+                raise DataFormatError(f"{self.name}: this is {what}.")
+        if ending in _PARQUET:
+            return ParquetRows(open_file, self.name)
+        if ending in _EXCEL:
+            return WorkbookRows(open_file, self.name)
+        if ending not in (*_CSV, *_JSON):
+            raise DataFormatError(f"{self.name}: unknown ending {ending!r}; known are {', '.join(ENDINGS)}.")
+        # RFC 8259: JSON is UTF-8.
+        codec, notes = find_encoding(open_file, self.name, may_be_cp1252=ending in _CSV)
+        self.notes += notes
+        newline = "\n" if ending in _JSON else ""
+        return self._text_source(ending, lambda: io.TextIOWrapper(open_file(), codec, newline=newline))
+
+    def _text_source(self, ending: str, open_text: Callable[[], TextIO]) -> RowSource:
+        if ending in _JSON:
+            return JsonLineRows(open_text, self.name)
+        return CsvRows(open_text, self.name, is_column)
+
+    def _set_fields(self, needed: Sequence[str]) -> None:
+        self.columns = list(self._rows.columns)
+        self.fields = fields_of(self.columns, self.name)
+        if not isinstance(self._rows, JsonLineRows | JsonDocumentRows):
+            location = f"{self.name}, {self.unit} {self._rows.header_line}"
+            _check_fields(self.fields, self.columns, location, needed)
+        column = self.fields.get("turn")
+        if column is not None and column != "turn":
+            with closing(self._rows.rows()) as rows:
+                first = next(rows, None)
+            if first is None or turn_number(first[1].get(column)) is None:
+                del self.fields["turn"]
+        if note := renamed(self.fields):
+            self.notes.append(note)
+        if self.columns and "turns" not in self.columns and "dialogue_id" not in self.fields:
+            self.notes.append("no dialogue_id column: one dialogue")
+
+
+def _check_fields(
+    fields: Mapping[str, str], columns: list[str], location: str, needed: Sequence[str]
+) -> None:
+    """Refuse a table without the columns of turns.
+
+    Raises:
+        DataFormatError: naming the missing columns and those that are there.
+    """
+    shown = {"speaker": " or ".join(SPEAKER), "text": " or ".join(TEXT)}
+    missing = [shown.get(field, field) for field in needed if field not in fields]
+    if missing:
+        found = ", ".join(columns) or "none"
+        raise DataFormatError(f"{location}: no column {', '.join(missing)}; the columns are {found}.")
+
+
+def is_column(name: str) -> bool:
+    """Whether a name is one that columns of turns have."""
+    return bool(fields_of([name]))
+
+
+def read(text: str, name: str) -> Reading | None:
+    """Read CSV; None for a text in another form.
+
+    Raises:
+        DataFormatError: naming the line and column.
+    """
+    if not name.lower().endswith(_CSV) and not _is_csv(text):
+        return None
+    return reading_of(Table(Path(name), text, ".csv"))
+
+
+def read_bytes(raw: bytes, name: str) -> Reading | None:
+    """Read Excel and Parquet files; None for others.
+
+    Raises:
+        DataFormatError: naming the row and column.
+    """
+    if not name.lower().endswith((*_PARQUET, *_EXCEL)):
+        if raw.startswith(b"PK\x03\x04"):  # a workbook on stdin
+            return reading_of(Table(Path(name), raw, ".xlsx"))
+        if raw.startswith(b"PAR1"):
+            return reading_of(Table(Path(name), raw, ".parquet"))
+        if not raw.startswith(tuple(_OTHER_FILES)):
+            return None
+    return reading_of(Table(Path(name), raw))
+
+
+def reading_of(table: Table) -> Reading:
+    """Collect the rows of a table into conversations."""
+    dialogues, changes = collect_dialogues(table.rows(), table.name, table.unit, only="0")
+    if changes["c1"]:
+        table.notes.append(c1_note(changes["c1"]))
+    conversations = [
+        Conversation(key, [{"speaker": turn.speakers[0], "text": turn.text} for turn in turns])
+        for key, turns in dialogues.items()
+    ]
+    return Reading("table", conversations, table.notes)
+
+
+def _is_csv(text: str) -> bool:
+    """Whether the first line names CSV columns; a `Name: text` line has no such cells."""
+    line = next((line for line in re.split("[\r\n]+", text[:10_000]) if line.strip("\ufeff ")), "")
+    if re.fullmatch(r'\ufeff?"?sep=.+', line, re.IGNORECASE):
+        return True
+    if line.lstrip().startswith("|"):  # a table in Markdown
+        return False
+    return any(
+        {"speaker", "text"} <= set(_fields(cell.strip(' "\ufeff') for cell in line.split(separator)))
+        for separator in SEPARATORS
+    )
+
+
+def _fields(cells: Iterable[str]) -> Iterable[str]:
+    try:
+        return fields_of(cells)
+    except DataFormatError:  # two columns fit: a table, whose reader says so
+        return FIELDS
+
+
+def _single(lines: Lines) -> Iterator[str]:
+    for text in lines:
+        lines.characters = 0
+        yield text

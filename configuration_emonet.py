@@ -186,10 +186,11 @@ class CheckpointConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
         return super().from_dict(with_new_labels(config_dict, kwargs), **kwargs)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value)
+        super().__setattr__(name, value)  # type: ignore[no-untyped-call]
         if name == "id2label" and value:
             _check_labels(value)
-            super().__setattr__("label2id", {label: int(index) for index, label in value.items()})
+            label2id = {label: int(index) for index, label in value.items()}
+            super().__setattr__("label2id", label2id)  # type: ignore[no-untyped-call]
 
     @property
     def label_names(self) -> list[str]:

@@ -8,7 +8,7 @@ of a turn, H the width of the backbone, C emotions, M also the members of the cl
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -253,7 +253,8 @@ class EmoNetModel(EmoNetPreTrainedModel):  # type: ignore[no-untyped-call]
         """
         if speaker_ids is None:
             tensors = {"input_ids": input_ids, "attention_mask": attention_mask, "turn_ids": turn_ids}
-            return classify_texts(self, labels, {**tensors, "turn_embeds": turn_embeds, **kwargs})
+            tensors = {**tensors, "turn_embeds": turn_embeds, **kwargs}
+            return cast(EmoNetOutput, classify_texts(self, labels, tensors))
         known_ids = self._with_speaker_dropout(speaker_ids)
         if turn_embeds is None:
             turn_embeds = self.encode_turns(
@@ -460,7 +461,7 @@ class EmoNetForSequenceClassification(EmoNetPreTrainedModel):  # type: ignore[no
             inputs: The other tensors.
         """
         if speaker_ids is None:
-            return classify_texts(self, labels, inputs)
+            return cast(EmoNetOutput, classify_texts(self, labels, inputs))
         outputs = self.emonet(speaker_ids, labels=labels, **inputs)
         states, auxiliary = outputs.turn_states, outputs.auxiliary_losses
         if isinstance(self.classifier, HeadEnsemble):

@@ -140,7 +140,6 @@ def _predict_files(arguments: argparse.Namespace) -> None:
     from ..engines.bulk import predict_files, run_with_datasets
     from ..engines.ray_engine import run_with_ray
     from ..files.guard import read_json
-    from ..pretrained.models import built_in_path
 
     if "-" in (arguments.input, arguments.output):
         raise EmoNetError(

@@ -93,7 +93,7 @@ def tokenizer_of(checkpoint: str, config: Any, **options: Any) -> Any:
     Raises:
         ValueError: where there is none that loads.
     """
-    if package.is_built_in(checkpoint):
+    if package.is_built_in(checkpoint) and not any(Path(checkpoint).glob("tokenizer*")):
         return backbone_tokenizer(config.backbone)
     try:
         # With the backbone's config AutoTokenizer could choose the class of that family,

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ..errors import EmoNetError
+from .predictions import STUDY_KEYS
 
 CELLS, PREDICTIONS = "cells.parquet", "predictions.parquet"
 SPLITS = ("test", "validation")
@@ -23,7 +24,6 @@ DOCUMENTS = {"run": "run", "validation": "metrics", "test": "test_metrics"}
 _JSON = {b"form": b"json"}
 _SCALE = 10_000  # prediction files give probabilities to four decimals
 _ABSENT = object()
-_ROW_KEYS = ["dialogue_id", "turn", "speaker", "emotion", "predicted", "scores"]
 # Predictions are most of a study: Brotli makes them 4 % smaller than zstd, for the same
 # reading time.
 _CELLS_OPTIONS = {"compression": "zstd", "compression_level": 22}
@@ -234,7 +234,7 @@ def _prediction_rows(file: Path, path: str, split: str) -> list[dict[str, Any]]:
     )
     likeliest = _SCALE + found["rounding"].to_numpy().astype(np.int64) - others.sum(1)
     ranked = (np.concatenate([likeliest[:, None], others], 1) / _SCALE).tolist()
-    rows: list[dict[str, Any]] = found.select([name for name in _ROW_KEYS if name != "scores"]).to_pylist()
+    rows: list[dict[str, Any]] = found.select([name for name in STUDY_KEYS if name != "scores"]).to_pylist()
     for row, values, ranking in zip(rows, ranked, found["ranking"].to_pylist(), strict=True):
         by_label = dict(zip(json.loads(ranking), values, strict=True))
         row["scores"] = {label: by_label[label] for label in labels}
@@ -246,7 +246,7 @@ def _check_rows(rows: Sequence[Mapping[str, Any]], location: str) -> None:
     """Refuse rows that the packed form cannot store: missing keys or different labels."""
     labels = list(rows[0].get("scores") or ())
     for row in rows:
-        if sorted(row) != sorted(_ROW_KEYS) or list(row["scores"]) != labels:
+        if sorted(row) != sorted(STUDY_KEYS) or list(row["scores"]) != labels:
             turn = f"dialogue {row.get('dialogue_id')!r}, turn {row.get('turn')}"
             raise EmoNetError(f"{location}: {turn} has other keys or labels than a study writes.")
 

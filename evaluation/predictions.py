@@ -17,6 +17,10 @@ Row = Mapping[str, Any]
 _REQUIRED = ("dialogue_id", "turn", "emotion", "predicted")
 
 
+# What a study keeps of a predicted turn.
+STUDY_KEYS = ("dialogue_id", "turn", "speaker", "emotion", "predicted", "scores")
+
+
 def read_predictions(path: str | Path) -> list[dict[str, Any]]:
     """Read the rows of a `.jsonl` or `.jsonl.gz` file.
 
@@ -60,14 +64,11 @@ def read_predictions(path: str | Path) -> list[dict[str, Any]]:
 
 
 def write_without_text(path: Path, rows: Iterable[Row]) -> None:
-    """Write rows as gzipped JSON lines without the texts.
+    """Write rows as gzipped JSON lines, without texts and columns of the user's own.
 
     A corpus licence may forbid publishing its texts. Equal rows give equal bytes.
     """
-    lines = [
-        json.dumps({name: value for name, value in row.items() if name != "text"}, ensure_ascii=False)
-        for row in rows
-    ]
+    lines = [json.dumps({name: row[name] for name in STUDY_KEYS}, ensure_ascii=False) for row in rows]
     path.write_bytes(gzip.compress(("\n".join(lines) + "\n").encode(), mtime=0))
 
 

@@ -176,7 +176,8 @@ def test_a_frozen_backbone_is_saved_when_asked_for(
     monkeypatch.setattr(package, "resolve_backbone", lambda name: places.get(name, name))
     monkeypatch.setattr(package, "backbone_name", lambda path: name if path == str(backbone) else path)
     monkeypatch.setattr(package, "hub_id", lambda known: known if known == name else None)
-    monkeypatch.setattr("emonet.runs.packed.resolve_backbone", package.resolve_backbone)
+    for module in ("packed", "continued"):
+        monkeypatch.setattr(f"emonet.runs.{module}.resolve_backbone", package.resolve_backbone)
     arguments = ["--dataset", str(folder), "--backbone", name, "--preset", "emonet-fast", "--epochs", "1"]
     flag = ["--merge-backbone"] if merge else []
     run = tmp_path / "run"

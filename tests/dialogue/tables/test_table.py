@@ -390,7 +390,7 @@ def test_broken_and_hostile_workbooks() -> None:
         archive.writestr("word/document.xml", "x")
     with pytest.raises(DataFormatError, match="a zip archive, but no Excel workbook"):
         read_bytes(other.getvalue(), "t.xlsx")
-    with pytest.raises(DataFormatError, match="a document of a word processor"):
+    with pytest.raises(DataFormatError, match="a document as plain text"):
         read_bytes(other.getvalue(), "t.docx")
 
 

@@ -131,6 +131,7 @@ def test_evaluate_and_predict_take_it(run: Path, folder: Path, tmp_path: Path, c
     assert main(["predict", "--model", str(run), str(tmp_path / "script.txt")]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert len(lines) == len(DIALOGUE) and list(lines[0]) == [
+        "row",
         "dialogue_id",
         "turn",
         "speaker",

@@ -69,7 +69,7 @@ def test_an_upload_is_read_by_its_ending(page: Page) -> None:
     ("script", "reason"),
     [
         ("", "empty dialogue"),
-        ("no speaker", "line 1: no `Name: text`"),
+        ("no speaker\nand none", "line 1"),
         ("[" * 20_000, "too deep"),
         ("A: b\n" * 1001, "over 1000 turns"),
     ],

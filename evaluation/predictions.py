@@ -64,11 +64,14 @@ def read_predictions(path: str | Path) -> list[dict[str, Any]]:
 
 
 def write_without_text(path: Path, rows: Iterable[Row]) -> None:
-    """Write rows as gzipped JSON lines, without texts and columns of the user's own.
+    """Write rows as gzipped JSON lines without the texts.
 
     A corpus licence may forbid publishing its texts. Equal rows give equal bytes.
     """
-    lines = [json.dumps({name: row[name] for name in STUDY_KEYS}, ensure_ascii=False) for row in rows]
+    lines = [
+        json.dumps({name: value for name, value in row.items() if name != "text"}, ensure_ascii=False)
+        for row in rows
+    ]
     path.write_bytes(gzip.compress(("\n".join(lines) + "\n").encode(), mtime=0))
 
 

@@ -33,7 +33,7 @@ from ..data import Conversations, load_conversations
 from ..data.loading import primary_metric
 from ..errors import EmoNetError
 from ..evaluation.compare import METRIC_TITLES
-from ..evaluation.predictions import read_predictions, write_without_text
+from ..evaluation.predictions import STUDY_KEYS, read_predictions, write_without_text
 from ..prompted.configuration import PromptedEmoNetConfig
 from ..runs.evaluate import evaluate_run
 from ..runs.prompted.presets import PROMPTED_PRESETS, PROMPTED_TRAINING
@@ -135,7 +135,9 @@ def run_cell(cell: Cell, recipe: Mapping[str, Any], target: Path, scratch: Path)
         write_json(ready / TEST, metrics)
         shutil.copy(run / VALIDATION, ready / VALIDATION)
         for name in PREDICTIONS.values():
-            write_without_text(ready / name, read_predictions(run / name.removesuffix(".gz")))
+            rows = read_predictions(run / name.removesuffix(".gz"))
+            # The user's own columns, which may be texts, stay out of a study.
+            write_without_text(ready / name, ({key: row[key] for key in STUDY_KEYS} for row in rows))
         target.parent.mkdir(parents=True, exist_ok=True)
         ready.rename(target)
     seconds = sum(record["seconds"].values())

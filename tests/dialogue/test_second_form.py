@@ -43,7 +43,7 @@ def written(form: str, turns: list[tuple[str, str]]) -> str:
     return START.get(form, "") + "".join(pieces)
 
 
-@pytest.mark.parametrize(("one", "other"), itertools.permutations(FORMS, 2))
+@pytest.mark.parametrize(("one", "other"), list(itertools.permutations(FORMS, 2)))
 @pytest.mark.parametrize("between", ["", "\n"])
 def test_a_file_of_two_forms_is_read_or_refused(one: str, other: str, between: str) -> None:
     try:

@@ -6,13 +6,15 @@ import platform
 import re
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
-from transformers import PreTrainedModel, TrainerState, TrainingArguments
 
 from ..constants import PACKAGE_VERSION
+
+if TYPE_CHECKING:  # the Trainer's import takes a while, and predicting does without
+    from transformers import PreTrainedModel, TrainerState, TrainingArguments
 
 RUN_FILE = "run.json"
 # Training arguments about output or the machine, without influence on what is learnt.
@@ -43,7 +45,7 @@ def versions() -> dict[str, str]:
 
 
 def run_record(
-    model: PreTrainedModel, args: TrainingArguments, state: TrainerState, **facts: Any
+    model: "PreTrainedModel", args: "TrainingArguments", state: "TrainerState", **facts: Any
 ) -> dict[str, Any]:
     """Make the content of `run.json`.
 

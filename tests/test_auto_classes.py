@@ -34,7 +34,10 @@ def run(code: str, folder: Path) -> None:
 
 def test_imports_need_no_torch(tmp_path: Path) -> None:
     run(
-        "import sys, emonet.cli.main\nassert not {'torch', 'transformers', 'datasets'} & set(sys.modules)",
+        "import sys, emonet.cli.main\nassert not {'torch', 'transformers', 'datasets'} & set(sys.modules)\n"
+        # Reading a script needs nothing of tables either.
+        "import emonet.engines.prediction_input\n"
+        "assert not {'openpyxl', 'pyarrow', 'torch'} & set(sys.modules)",
         tmp_path,
     )
 

@@ -1,6 +1,7 @@
 """Recognise time stamps at either end of a piece of text."""
 
 import re
+from functools import cache
 
 _BLANK = r"[ \t\u00a0\u2009\u202f]"
 _CLOCK = (
@@ -34,35 +35,51 @@ _EDITED = rf"(?: \| (?:Edited|Removed) {_MOMENT})?"  # as Skype writes it
 _INNER = rf"{_BLANK}{{0,3}}(?:{_STAMP}|{_SECONDS}(?:{_TO}{_SECONDS})?){_EDITED}{_BLANK}{{0,3}}"
 _IN_BRACKETS = rf"[\[(<{{（【]{_INNER}[\])>}}）】]"
 _ANY = rf"(?:{_IN_BRACKETS}|{_STAMP})"
-_LEADING = re.compile(rf"\s*@?{_ANY}(?:\s*[|,•·]|\s+[-–—](?=\s)|:(?=\s))?\s*")
-_LEADING_IN_BRACKETS = re.compile(rf"\s*{_IN_BRACKETS}\s*")
-_TRAILING = re.compile(rf"(?:\s*[|,@•·]|\s+[-–—](?=\s)|\s+at(?=\s))?\s*(?:{_ANY}|\*{_ANY}\*|_{_ANY}_)\s*$")
-_TRAILING_IN_BRACKETS = re.compile(rf"\s*{_IN_BRACKETS}\s*$")
-_WHOLE = re.compile(rf"\s*{_ANY}\s*")
-_INSIDE = re.compile(rf"\s*{_IN_BRACKETS}\s*")
+_LEADING = rf"\s*@?{_ANY}(?:\s*[|,•·]|\s+[-–—](?=\s)|:(?=\s))?\s*"
+_LEADING_IN_BRACKETS = rf"\s*{_IN_BRACKETS}\s*"
+_TRAILING = rf"(?:\s*[|,@•·]|\s+[-–—](?=\s)|\s+at(?=\s))?\s*(?:{_ANY}|\*{_ANY}\*|_{_ANY}_)\s*$"
+_TRAILING_IN_BRACKETS = rf"\s*{_IN_BRACKETS}\s*$"
+_WHOLE = rf"\s*{_ANY}\s*"
 _LONGEST = 70  # characters of a stamp with its separators
 
 
 def without_leading_stamp(text: str, brackets_only: bool = False) -> str | None:
     """Cut the stamp at the start (`[00:01:02] Anna`); None where there is none."""
-    match = (_LEADING_IN_BRACKETS if brackets_only else _LEADING).match(text, 0, _LONGEST)
+    if not _has_digit(text[:_LONGEST]):
+        return None
+    pattern = _compiled(_LEADING_IN_BRACKETS if brackets_only else _LEADING)
+    match = pattern.match(text, 0, _LONGEST)
     return text[match.end() :] if match else None
 
 
 def without_trailing_stamp(text: str, brackets_only: bool = False) -> str | None:
     """Cut the stamp at the end (`Anna (00:01)`); None where there is none."""
-    if not any(character.isdigit() for character in text[-_LONGEST:]):
+    if not _has_digit(text[-_LONGEST:]):
         return None
-    match = (_TRAILING_IN_BRACKETS if brackets_only else _TRAILING).search(text, max(0, len(text) - _LONGEST))
+    pattern = _compiled(_TRAILING_IN_BRACKETS if brackets_only else _TRAILING)
+    match = pattern.search(text, max(0, len(text) - _LONGEST))
     return text[: match.start()] if match else None
 
 
 def is_stamp(text: str) -> bool:
     """Whether the text is a stamp and nothing else."""
-    return len(text) <= _LONGEST and _WHOLE.fullmatch(text) is not None
+    if len(text) > _LONGEST or not _has_digit(text):
+        return False
+    return _compiled(_WHOLE).fullmatch(text) is not None
 
 
 def around_stamp(text: str) -> tuple[str, str] | None:
     """Split at the first stamp in brackets (`Anna [0:03] We won!`); None without one."""
-    match = _INSIDE.search(text)
+    match = _compiled(_LEADING_IN_BRACKETS).search(text) if _has_digit(text) else None
     return (text[: match.start()], text[match.end() :]) if match else None
+
+
+def _has_digit(text: str) -> bool:
+    """Whether the text may hold a stamp: each has a digit."""
+    return any(character.isdigit() for character in text)
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Compile on first use: these large patterns take a third of a second."""
+    return re.compile(pattern)

@@ -13,9 +13,7 @@ from ...files.encodings import find_encoding
 from ...files.text import c1_note, clean, json_rows, short
 from ..reading import Conversation, Reading
 from .columns import FIELDS, SPEAKER, TEXT, dialogue_key, fields_of, renamed, turn_number
-from .parquet import ParquetRows
 from .rows import collect_dialogues, speakers_in
-from .workbooks import WorkbookRows
 
 _CSV, _JSON = (".csv", ".tsv", ".tab"), (".jsonl", ".ndjson")
 _PARQUET, _EXCEL = (".parquet", ".pq"), (".xlsx", ".xlsm")
@@ -217,8 +215,12 @@ class Table:
             if start.startswith(mark):
                 raise DataFormatError(f"{self.name}: this is {what}.")
         if ending in _PARQUET:
+            from .parquet import ParquetRows  # imports pyarrow
+
             return ParquetRows(open_file, self.name)
         if ending in _EXCEL:
+            from .workbooks import WorkbookRows  # imports openpyxl
+
             return WorkbookRows(open_file, self.name)
         if ending not in (*_CSV, *_JSON):
             raise DataFormatError(f"{self.name}: unknown ending {ending!r}; known are {', '.join(ENDINGS)}.")

@@ -6,13 +6,15 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TypeAlias
 
 from ..dialogue.names import RULES, speaker_kinds
+from ..dialogue.tables.columns import FIELDS
 from ..pretrained.models import DEFAULT, MODELS
 
 # A string, because argparse's class takes no parameters at run time.
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 DATASET_HELP = (
-    "emorynlp, emorynlp-aligned, iemocap, iemocap-4, dailydialog, meld, sample, or a file or folder"
+    "emorynlp, emorynlp-aligned, iemocap, iemocap-4, dailydialog, meld, sample; your own file or folder; or "
+    "a dataset's id on the Hub (owner/name, owner/name:config)"
 )
 DATA_DIR_HELP = "folder with the corpus's files (default: $EMONET_DATA, then the public source)"
 
@@ -82,6 +84,16 @@ def persons(text: str) -> str | list[str]:
         raise argparse.ArgumentTypeError(f"{text[:40]!r} is neither {', '.join(RULES)} nor names") from error
 
 
+def columns(text: str) -> dict[str, str | None]:
+    """Read which column holds which field, such as `text=utterance,speaker=`."""
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    if not all(field in FIELDS and sign for field, sign, _ in pairs):
+        raise argparse.ArgumentTypeError(
+            f"{text[:80]!r} is not FIELD=COLUMN,...; the fields are {', '.join(FIELDS)}"
+        )
+    return {field: column or None for field, _, column in pairs}
+
+
 def add_speakers_argument(parser: argparse.ArgumentParser, default: str | None = "auto") -> None:
     """Add `--speakers`."""
     parser.add_argument(
@@ -95,13 +107,20 @@ def add_speakers_argument(parser: argparse.ArgumentParser, default: str | None =
 
 
 def add_corpus_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add `--dataset`, `--data-dir` and `--interleaved`."""
+    """Add `--dataset`, `--data-dir`, `--interleaved` and `--columns`."""
     parser.add_argument("--dataset", required=True, help=DATASET_HELP)
     parser.add_argument("--data-dir", help=DATA_DIR_HELP)
     parser.add_argument(
         "--interleaved",
         action="store_true",
         help="the rows of a dialogue may stand between those of other dialogues",
+    )
+    parser.add_argument(
+        "--columns",
+        type=columns,
+        metavar="FIELD=COLUMN,...",
+        help="columns of your own data under other names, such as text=utterance,emotion=mood; fields are "
+        f"{', '.join(FIELDS)}; `speaker=` makes all speakers unknown",
     )
 
 

@@ -46,6 +46,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         arguments.dataset,
         data_dir=arguments.data_dir,
         interleaved=arguments.interleaved,
+        columns=arguments.columns,
         speakers=arguments.speakers,
         split=arguments.split,
         predictions=arguments.predictions,

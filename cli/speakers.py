@@ -93,7 +93,11 @@ def _build(arguments: argparse.Namespace) -> None:
     from ..speakers.store.build import build_store
 
     conversations = load_conversations(
-        arguments.dataset, arguments.data_dir, history_scope="none", interleaved=arguments.interleaved
+        arguments.dataset,
+        arguments.data_dir,
+        history_scope="none",
+        interleaved=arguments.interleaved,
+        columns=arguments.columns,
     )
     embedder = UtteranceEmbedder(arguments.embedder)
     store = build_store(

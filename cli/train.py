@@ -179,6 +179,7 @@ def _train(arguments: argparse.Namespace) -> None:
         arguments.output_dir,
         data_dir=arguments.data_dir,
         interleaved=arguments.interleaved,
+        columns=arguments.columns,
         speakers=arguments.speakers,
         preset=arguments.preset,
         backbone=arguments.backbone,

@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 from ..errors import EmoNetError
 from ..inference.unknown_characters import warn_of_unknown_characters
 from ..processing_emonet import EmoNetProcessor
+from .loading import Conversations, load_conversations
 
 
 class EncodedSplit(Dataset[dict[str, Any]]):
@@ -70,11 +71,19 @@ class EncodedCorpus(Mapping[str, EncodedSplit]):
     """All splits of a corpus, encoded, with one collator over the corpus's memory table.
 
     Args:
-        conversations: The result of `load_conversations(..., view="dialogues")`.
+        conversations: The result of `load_conversations(..., view="dialogues")`, or a
+            `DatasetDict`, path or id for it.
         processor: Encodes the dialogues and, if the model has a memory, all utterances.
     """
 
     def __init__(self, conversations: Any, processor: EmoNetProcessor):
+        if not isinstance(conversations, Conversations):
+            conversations = load_conversations(
+                conversations,
+                history_window=processor.config.memory_window,
+                history_scope=processor.config.speaker_memory,
+                labels=processor.config.label_names,
+            )
         self.processor = processor
         self.splits = {name: EncodedSplit(split, processor) for name, split in conversations.items()}
         self.texts: list[str] = []

@@ -81,6 +81,7 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):  # type: ignore[misc]
     description: str = ""
     homepage: str = ""
     licence: str = ""
+    reading: str = ""  # how else your own files are read, as a part of the cache's key
     interleaved: bool = False  # whether rows of a dialogue may stand between those of others
 
     def __init__(self, *args: Any, **kwargs: Any):
@@ -249,7 +250,10 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):  # type: ignore[misc]
         renamed = []
         for dialogue in dialogues:
             names.start_dialogue()
-            turns = [replace(turn, speakers=(names.of(turn.speakers[0]),)) for turn in dialogue.turns]
+            turns = [
+                replace(turn, speakers=(names.of(turn.speakers[0]), *turn.speakers[1:]))
+                for turn in dialogue.turns
+            ]
             renamed.append(replace(dialogue, turns=turns))
         return renamed
 
@@ -261,7 +265,8 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):  # type: ignore[misc]
             for split, path in paths.items()
             for file in cls.source_files(path, split)
         }
-        digest = hashlib.sha256(repr((cls.corpus, cls.labels, cls.interleaved, digest_of(sources))).encode())
+        key = (cls.corpus, cls.labels, cls.interleaved, cls.reading, digest_of(sources))
+        digest = hashlib.sha256(repr(key).encode())
         for code in sorted(path for room in _CODE for path in room.rglob("*.py")):
             digest.update(code.read_bytes())
         return digest.hexdigest()[:16]

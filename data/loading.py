@@ -1,5 +1,6 @@
 """Load a known corpus or your own files."""
 
+import hashlib
 import logging
 import os
 import re
@@ -13,6 +14,7 @@ from typing import Any
 import datasets
 
 from ..dialogue.names import SpeakerKinds, Speakers, speaker_kinds
+from ..dialogue.tables.columns import Columns
 from ..dialogue.tables.labels import same_labels, spellings_note
 from ..dialogue.tables.table import ENDINGS
 from ..errors import DataFormatError
@@ -23,6 +25,7 @@ from .dailydialog import DailyDialog
 from .emorynlp import EmoryNLP
 from .emorynlp_aligned import EmoryNLPAligned
 from .iemocap import IEMOCAP, IEMOCAP4
+from .imported import SPLIT_NAMES, import_dataset, is_dataset_folder, is_hub_id, load_any
 from .meld import MELD
 from .own import own_builder, read_conversation_file
 from .schema import EMORYNLP_LABELS, SPLITS
@@ -39,13 +42,6 @@ CORPORA: dict[str, tuple[type[ConversationBuilder], str]] = {
     "meld": (MELD, "meld"),
 }
 VIEWS = ("dialogues", "utterances")
-_FILE_SPLITS = {
-    "train": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "dev": "validation",
-    "test": "test",
-}
 
 
 class Conversations(datasets.DatasetDict):  # type: ignore[misc]
@@ -86,7 +82,7 @@ class Conversations(datasets.DatasetDict):  # type: ignore[misc]
 
 
 def load_conversations(
-    name_or_path: str | Path,
+    name_or_path: str | Path | datasets.Dataset | datasets.DatasetDict,
     data_dir: str | Path | None = None,
     *,
     view: str = "dialogues",
@@ -97,6 +93,7 @@ def load_conversations(
     labels: list[str] | None = None,
     interleaved: bool = False,
     speakers: Speakers = "auto",
+    columns: Columns | None = None,
 ) -> Conversations:
     """Load a corpus, ready to encode.
 
@@ -105,7 +102,9 @@ def load_conversations(
             labels), `iemocap-4`, `dailydialog`, `meld`, `sample` (the embedded corpus);
             or a file of [`Table`], or a folder with `train`, `validation` (or `dev`) and
             `test` files. A single file becomes the split that its name gives, else
-            `train`.
+            `train`. Or a `datasets.Dataset` or `DatasetDict`, its id on the Hub
+            (`owner/name`, `owner/name:config`), or its folder, such as
+            [`push_dataset`] writes; see [`import_dataset`].
         data_dir: Folder with a known corpus's files, or its parent. Default:
             `$EMONET_DATA`, else the files are downloaded. IEMOCAP and DailyDialog are
             not: their licences have to be accepted first.
@@ -121,6 +120,9 @@ def load_conversations(
             those of other dialogues.
         speakers: Who is the same person in every dialogue: `auto` (by the names: a
             `SPEAKER_00` is not), `persons` (all), `roles` (nobody), or names of persons.
+        columns: Field (`dialogue_id`, `turn`, `speaker`, `text`, `emotion`) → column of
+            your own data. Others are found by usual names. `{"speaker": None}` makes all
+            speakers unknown.
 
     Raises:
         DataFormatError: for an unknown name, and for missing or wrong files.
@@ -137,16 +139,20 @@ def load_conversations(
         given = speaker_kinds((), speakers)
     except ValueError as error:
         raise DataFormatError(str(error)) from error
-    name = str(name_or_path)
+    name = str(name_or_path) if isinstance(name_or_path, str | Path) else "dataset"
     directory: Path | None
+    if name in CORPORA and columns:
+        raise DataFormatError(f"{name}: its columns are known; columns is for your own data.")
     if name in CORPORA:
         builder, folder = CORPORA[name]
         directory = _corpus_folder(builder, folder, data_dir)
         version = f"{builder.corpus}-{builder.VERSION}"
     else:
-        path = _sample() if name == "sample" else _path(name)
-        builder, paths = _own(path, labels, name == "sample", interleaved)
-        version = f"{builder.corpus}-{digest_of(paths)[:8]}"
+        builder, paths = _own_builder(name_or_path, labels, interleaved, columns)
+        digest = digest_of(paths)
+        if columns:  # other columns are another corpus
+            digest = hashlib.sha256(f"{digest} {builder.reading}".encode()).hexdigest()
+        version = f"{builder.corpus}-{digest[:8]}"
         directory = next(iter(paths.values())).parent
     version += given.version
     instance = builder(
@@ -228,7 +234,7 @@ def _turns(split: Any, view: str) -> Iterable[dict[str, Any]]:
 
 
 def own_file(dataset: str | Path, split: str) -> Path | None:
-    """The file of a split of your own data; None for a known corpus.
+    """The file of a split of your own data; None for other data.
 
     Raises:
         DataFormatError: for a path without data.
@@ -236,7 +242,7 @@ def own_file(dataset: str | Path, split: str) -> Path | None:
     name = str(dataset)
     if name in CORPORA or name == "sample":
         return None
-    return _own(_path(name), ["any"], False)[1].get(split)  # labels spare reading the files
+    return (_own_files(name) or {}).get(split)
 
 
 def _sample() -> Path:
@@ -269,47 +275,69 @@ def _corpus_folder(
     return None
 
 
-def _own(
-    path: Path, labels: list[str] | None, sample: bool, interleaved: bool = False
+def _own_builder(
+    source: Any, labels: list[str] | None, interleaved: bool, columns: Columns | None
 ) -> tuple[type[ConversationBuilder], dict[str, Path]]:
-    """Make a builder of the user's own files, and map splits to files."""
-    files: dict[str, Path] = {}
-    if path.is_dir():
-        for file in sorted(path.iterdir()):
-            split = _FILE_SPLITS.get(file.stem.lower())
-            if split is None or file.suffix.lower() not in ENDINGS:
-                continue
-            if split in files:
-                raise DataFormatError(
-                    f"{path}: both {files[split].name} and {file.name} are the {split} split; keep one."
-                )
-            files[split] = file
-        files = {split: files[split] for split in SPLITS if split in files}
-        if not files:
-            raise DataFormatError(
-                f"{path}: no train, validation or test file with the ending {' or '.join(ENDINGS)}; add one."
-            )
-    elif path.is_file():
-        files = {_FILE_SPLITS.get(path.stem.lower(), "train"): path}
-    else:
-        raise DataFormatError(
-            f"{str(path)!r} is neither a corpus ({', '.join([*CORPORA, 'sample'])}) nor a file or folder."
-        )
-    if labels is None and sample:
-        labels = EMORYNLP_LABELS
+    """Make a builder of the user's own data, and map splits to files."""
+    if str(source) == "sample":
+        files = _own_files(str(_sample())) or {}
+        return own_builder(files, labels or EMORYNLP_LABELS, "sample", chronological_ids=True), files
+    is_text = isinstance(source, str | Path)
+    own = _own_files(str(source)) if is_text else None
+    if own is not None:
+        labels = _labels_in(own, interleaved, columns) if labels is None else labels
+        name = Path(source).expanduser().stem
+        return own_builder(own, labels, name, interleaved=interleaved, columns=columns), own
+    name = Path(str(source)).name if is_text else "dataset"
+    found = import_dataset(load_any(str(source)) if is_text else source, name.replace(":", "-"), columns)
     if labels is None:
-        labels = _labels_in(files, interleaved)
-    name = "sample" if sample else path.stem
-    return own_builder(files, labels, name, chronological_ids=sample, interleaved=interleaved), files
+        labels = found.labels or _labels_in(found.files, interleaved)
+    builder = own_builder(found.files, labels, found.name, interleaved=interleaved, order=found.order)
+    return builder, found.files
 
 
-def _labels_in(files: Mapping[str, Path], interleaved: bool) -> list[str]:
+def _own_files(name: str) -> dict[str, Path] | None:
+    """Map splits to the user's own files; None for a dataset that `datasets` reads.
+
+    Raises:
+        DataFormatError: for neither of both.
+    """
+    path = _path(name)
+    if path.is_file():
+        return {SPLIT_NAMES.get(path.stem.lower(), "train"): path}
+    if not path.is_dir():
+        if is_hub_id(name):
+            return None
+        raise DataFormatError(
+            f"{name!r} is neither a corpus ({', '.join([*CORPORA, 'sample'])}) nor a file, a folder, or a "
+            "dataset's id on the Hub (owner/name)."
+        )
+    files: dict[str, Path] = {}
+    for file in sorted(path.iterdir()):
+        split = SPLIT_NAMES.get(file.stem.lower())
+        if split is None or file.suffix.lower() not in ENDINGS:
+            continue
+        if split in files:
+            raise DataFormatError(
+                f"{path}: both {files[split].name} and {file.name} are the {split} split; keep one."
+            )
+        files[split] = file
+    if files:
+        return {split: files[split] for split in SPLITS if split in files}
+    if is_dataset_folder(path):
+        return None
+    raise DataFormatError(
+        f"{path}: no train, validation or test file with the ending {' or '.join(ENDINGS)}; add one."
+    )
+
+
+def _labels_in(files: Mapping[str, Path], interleaved: bool, columns: Columns | None = None) -> list[str]:
     """Find the labels of the user's files, one for all spellings that differ in case."""
     counts = Counter[str]()
     with warnings.catch_warnings():  # the builder reads the files again, and warns then
         warnings.simplefilter("ignore")
         for split, file in files.items():
-            for dialogue in read_conversation_file(file, split, interleaved):
+            for dialogue in read_conversation_file(file, split, interleaved, columns):
                 counts.update(turn.emotion for turn in dialogue.turns if turn.emotion is not None)
     spellings = same_labels(counts)
     if note := spellings_note(spellings, counts):

@@ -6,16 +6,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..dialogue.tables.columns import fields_of
+from ..dialogue.tables.columns import Columns, fields_of
 from ..dialogue.tables.labels import spelled_as
-from ..dialogue.tables.rows import Dialogue, change_notes, changes_in, collect_dialogues, parse_turn
+from ..dialogue.tables.rows import (
+    Dialogue,
+    change_notes,
+    changes_in,
+    collect_dialogues,
+    parse_turn,
+    renamed_rows,
+)
 from ..dialogue.tables.table import Table
 from ..errors import DataFormatError
 from .conversations import ConversationBuilder
 from .schema import SPLITS
 
 
-def read_conversation_file(path: Path, split: str, interleaved: bool = False) -> list[Dialogue]:
+def read_conversation_file(
+    path: Path, split: str, interleaved: bool = False, columns: Columns | None = None
+) -> list[Dialogue]:
     """Read the dialogues of a CSV, TSV, JSONL, Parquet or XLSX file, in order of time.
 
     A row is a turn with `dialogue_id`, `speaker` (or `role`), `text` (or `content`), and
@@ -29,12 +38,15 @@ def read_conversation_file(path: Path, split: str, interleaved: bool = False) ->
         path: The file. Its dialogues must be in chronological order.
         split: The split that the dialogues belong to.
         interleaved: Whether the rows of a dialogue may stand between those of others.
+        columns: Field → column, for columns with other names; None for a field (the
+            speaker) that no column holds.
 
     Raises:
         DataFormatError: with file, line and field.
     """
-    table = Table(path, needed=("dialogue_id", "speaker", "text"))
-    collected, changes = collect_dialogues(table.rows(), path.name, table.unit, interleaved=interleaved)
+    table = Table(path, needed=("dialogue_id", "speaker", "text"), columns=columns)
+    rows = renamed_rows(table.rows(), columns, path.name) if columns else table.rows()
+    collected, changes = collect_dialogues(rows, path.name, table.unit, interleaved=interleaved)
     for note in [*table.notes, *change_notes(changes)]:
         warnings.warn(f"{path.name}: {note}.", stacklevel=2)
     if not collected:
@@ -86,6 +98,8 @@ def own_builder(
     name: str,
     chronological_ids: bool = False,
     interleaved: bool = False,
+    columns: Columns | None = None,
+    order: Mapping[str, int] | None = None,
 ) -> type[ConversationBuilder]:
     """Make the builder of your own files.
 
@@ -96,6 +110,9 @@ def own_builder(
         chronological_ids: Whether sorting dialogue ids gives the order of time. Otherwise
             it is train, validation, test, each in order of its file.
         interleaved: See [`read_conversation_file`].
+        columns: See [`read_conversation_file`].
+        order: Dialogue id → its rank in time over all splits. Default: train, validation,
+            test, each in order of its file.
     """
 
     class OwnConversations(ConversationBuilder):
@@ -106,14 +123,17 @@ def own_builder(
 
         @staticmethod
         def read(path: Path, split: str) -> list[Dialogue]:
-            dialogues = read_conversation_file(path, split, interleaved)
+            dialogues = read_conversation_file(path, split, interleaved, columns)
             for dialogue in dialogues:
                 if chronological_ids:
                     dialogue.order = (dialogue.dialogue_id,)
+                elif order:
+                    dialogue.order = (order[dialogue.dialogue_id],)
                 for turn in dialogue.turns:
                     turn.emotion = turn.emotion and spelled_as(labels, turn.emotion)
             return dialogues
 
     OwnConversations.labels, OwnConversations.interleaved = labels, interleaved
+    OwnConversations.reading = repr((sorted((columns or {}).items()), sorted((order or {}).items())))
     OwnConversations.files = {split: path.name for split, path in files.items()}
     return OwnConversations

@@ -19,7 +19,7 @@ from ..dialogue.json_forms.chats import is_message
 from ..dialogue.json_forms.documents import turn_rows
 from ..dialogue.reader import read_bytes, read_source
 from ..dialogue.reading import Reading, summarize
-from ..dialogue.tables.columns import fields_of
+from ..dialogue.tables.columns import Columns, mapped_fields
 from ..dialogue.tables.table import ENDINGS, Table
 from ..dialogue.tables.table import read as read_table
 from ..errors import DataFormatError
@@ -102,17 +102,22 @@ def open_input(
             yield ReadInput(read_source(source), path.name, check)
 
 
-def table_of(path: Path) -> Table | None:
-    """Open a file with one row for each turn; None for a file in another form."""
+def table_of(path: Path, columns: Columns | None = None) -> Table | None:
+    """Open a file with one row for each turn; None for a file in another form.
+
+    Args:
+        path: The file.
+        columns: The columns of some fields, see [`mapped_fields`].
+    """
     ending = path.suffix.lower()
     if ending in ENDINGS and ending != ".jsonl":
-        return Table(path)
+        return Table(path, columns=columns)
     with path.open("rb") as file:
         head = file.read(_HEAD).decode("utf-8-sig", "replace")
     if ending == ".jsonl" or head.lstrip().startswith(("{", "[")):
         row = first_row(path)
-        if row is not None and _is_turn(row, path.name):
-            return Table(path, ending=".jsonl")
+        if row is not None and _is_turn(row, path.name, columns):
+            return Table(path, ending=".jsonl", columns=columns)
         rows = (
             turn_rows(decode_any(path.read_bytes(), path.name)[0], path.name) if ending != ".jsonl" else None
         )
@@ -126,12 +131,12 @@ def table_of(path: Path) -> Table | None:
     return Table(path, ending=".csv") if found else None
 
 
-def _is_turn(row: dict[str, Any], name: str) -> bool:
+def _is_turn(row: dict[str, Any], name: str, columns: Columns | None = None) -> bool:
     """Whether a JSON line is a turn of a table, not a dialogue, a message or a column."""
     if "turns" in row or is_message(row):
         return False
-    fields = fields_of(row, name)
-    return set(_NEEDED) <= set(fields) and not isinstance(row[fields["text"]], dict | list)
+    fields = mapped_fields(row, columns, name)
+    return set(_NEEDED) <= {*fields, *(columns or ())} and not isinstance(row[fields["text"]], dict | list)
 
 
 def first_row(path: Path) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from transformers.utils import logging
 
 from ..backbones.embedded import backbone_name, resolve_backbone
 from ..configuration_emonet import EmoNetConfig
-from ..data import Conversations, load_conversations
+from ..data import Conversations
 from ..errors import EmoNetError, loading
 from ..modeling_emonet import EmoNetForSequenceClassification
 from ..pretrained.models import built_in_path
@@ -57,14 +57,8 @@ def continue_training(
             f"{options.backbone} is trained with {changed[0]}={getattr(config, changed[0], None)!r}, which "
             "fine-tuning keeps: leave the option out, or train on its backbone anew."
         )
-    source: dict[str, Any] = {
-        "data_dir": options.data_dir,
-        "history_window": config.memory_window,
-        "history_scope": config.speaker_memory,
-        "speakers": options.speakers,
-        "interleaved": options.interleaved,
-    }
-    conversations = load_conversations(options.dataset, **source)
+    history = {"history_window": config.memory_window, "history_scope": config.speaker_memory}
+    conversations = options.load(**history)
     check_trainable(conversations, options.dataset)
     old, labels = config.label_names, list(conversations.labels)
     if set(old) != set(labels):
@@ -77,7 +71,7 @@ def continue_training(
         model.classifier.apply(model._init_weights)
         model.processor = processor
     elif old != labels:
-        conversations = load_conversations(options.dataset, labels=old, **source)
+        conversations = options.load(labels=old, **history)
         if list(conversations.labels) != old:
             raise EmoNetError(
                 f"{options.dataset} has the labels of {options.backbone} in another order: "

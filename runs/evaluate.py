@@ -1,6 +1,7 @@
 """Score a checkpoint on a split of a corpus."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,9 @@ def evaluate_run(checkpoint: str | Path, dataset: str, **options: Any) -> dict[s
     config = model.config
     family: Family[Any, Any] = PromptedFamily() if isinstance(model, PromptedEmoNet) else PackedFamily()
     _check_trained(Path(checkpoint))
-    speakers = (
-        _speakers_in_training(checkpoint, config) if evaluation.speakers is None else evaluation.speakers
-    )
-    conversations = family.load(dataset, evaluation.data_dir, config, speakers, evaluation.interleaved)
+    if evaluation.speakers is None:
+        evaluation = replace(evaluation, speakers=_speakers_in_training(checkpoint, config))
+    conversations = family.load(evaluation, config)
     if evaluation.split not in conversations:
         raise EmoNetError(
             f"{dataset!r} has no split {evaluation.split!r}; it has {', '.join(conversations)}."

@@ -10,13 +10,12 @@ import numpy as np
 from ..data import Conversations
 from ..data.loading import primary_metric
 from ..data.own import file_fields
-from ..dialogue.names import Speakers
 from ..errors import EmoNetError
 from ..modeling_emonet import EmoNetForSequenceClassification
 from ..prompted.modeling import PromptedEmoNet
 from ..train_trainer import EmoNetTrainer
 from ..training.arguments import EmoNetTrainingArguments
-from .options import EvaluateOptions, TrainOptions
+from .options import DataOptions, EvaluateOptions, TrainOptions
 
 ModelT = TypeVar("ModelT", contravariant=True)
 ProcessorT = TypeVar("ProcessorT", contravariant=True)
@@ -82,11 +81,8 @@ class Family(Protocol[ModelT, ProcessorT]):
 
     def load(
         self,
-        dataset: str,
-        data_dir: str | None,
+        options: DataOptions,
         config: Any,
-        speakers: Speakers = "auto",
-        interleaved: bool = False,
     ) -> Conversations:
         """Load a corpus with the histories and labels that a configuration needs."""
         ...

@@ -5,19 +5,49 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..data import Conversations, load_conversations
 from ..dialogue.names import Speakers
+from ..dialogue.tables.columns import Columns
 from ..training.arguments import EmoNetTrainingArguments
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions:
-    """The options of [`train_run`].
+class DataOptions:
+    """What to read, as in [`load_conversations`].
 
     Args:
-        dataset: Name of a corpus, or a file or folder.
-        output_dir: The run folder.
+        dataset: Name of a corpus, a file or folder, or a dataset's id on the Hub.
         data_dir: Folder with the corpus's files.
-        speakers: Who is the same person in every dialogue, see [`load_conversations`].
+        speakers: Who is the same person in every dialogue; None: as in training.
+        interleaved: Whether the rows of a dialogue in your own files may stand between
+            those of others.
+        columns: The columns of your own data, by field.
+    """
+
+    dataset: str
+    data_dir: str | None = None
+    speakers: Speakers | None = "auto"
+    interleaved: bool = False
+    columns: Columns | None = None
+
+    def load(self, **options: Any) -> Conversations:
+        """Load the corpus, with further options of [`load_conversations`]."""
+        return load_conversations(
+            self.dataset,
+            self.data_dir,
+            speakers="auto" if self.speakers is None else self.speakers,
+            interleaved=self.interleaved,
+            columns=self.columns,
+            **options,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(DataOptions):
+    """The options of [`train_run`], beside those of [`DataOptions`].
+
+    Args:
+        output_dir: The run folder.
         preset: Name of a packed or a prompted preset; empty for a prompted model without
             a preset.
         backbone: Hub id, folder, or name of an embedded backbone. A trained EmoNet (a run
@@ -38,15 +68,10 @@ class TrainOptions:
         store: Speaker store with the biographies of a prompted preset.
         load_in_4bit: Load the frozen weights of a prompted preset in 4 bits during
             training; the saved model has full precision.
-        interleaved: Whether the rows of a dialogue in your own files may stand between
-            those of other dialogues.
         merge_backbone: Save a frozen backbone too, which is otherwise fetched on loading.
     """
 
-    dataset: str
     output_dir: Path
-    data_dir: str | None = None
-    speakers: Speakers = "auto"
     preset: str = "emonet"
     backbone: str = "minilm"
     seed: int = 1
@@ -59,7 +84,6 @@ class TrainOptions:
     calibrate: bool = True
     store: str | Path | None = None
     load_in_4bit: bool = False
-    interleaved: bool = False
     merge_backbone: bool = False
 
     @property
@@ -75,13 +99,10 @@ class TrainOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateOptions:
-    """The options of [`evaluate_run`].
+class EvaluateOptions(DataOptions):
+    """The options of [`evaluate_run`], beside those of [`DataOptions`].
 
     Args:
-        dataset: Name of a corpus, or a file or folder.
-        data_dir: Folder with the corpus's files.
-        speakers: Who is the same person in every dialogue; by default as in training.
         split: The split to score.
         predictions: File to write one JSON line per turn to.
         engine: `torch`, or `onnx` for a folder of `export_onnx`.
@@ -92,12 +113,8 @@ class EvaluateOptions:
         cache_dir: Folder for features of frozen encoders, by default in emonet's cache
             folder.
         progress: Show progress bars.
-        interleaved: Whether the rows of a dialogue in your own files may stand between
-            those of other dialogues.
     """
 
-    dataset: str
-    data_dir: str | None = None
     speakers: Speakers | None = None
     split: str = "test"
     predictions: Path | None = None
@@ -107,4 +124,3 @@ class EvaluateOptions:
     load_in_4bit: bool = False
     cache_dir: Path | None = None
     progress: bool = True
-    interleaved: bool = False

@@ -7,11 +7,10 @@ from ..backbones.embedded import backbone_name, resolve_backbone
 from ..checkpoint.integrity import config_of
 from ..configuration_emonet import is_decoder_type
 from ..context.base import context_module_class
-from ..data import Conversations, load_conversations
+from ..data import Conversations
 from ..data.collator import EncodedCorpus
 from ..data.features import set_concept_vectors
 from ..data.loading import primary_metric
-from ..dialogue.names import Speakers
 from ..engines.load import computing_in
 from ..errors import EmoNetError, loading
 from ..inference.predict import EmotionModel, predict_logits
@@ -27,7 +26,7 @@ from ..training.presets import preset_config, preset_training
 from .continued import continue_training, is_trained
 from .families import PreparedRun, ScoredSplit, check_trainable, choosing_epochs
 from .head_start import start_on_frozen
-from .options import EvaluateOptions, TrainOptions
+from .options import DataOptions, EvaluateOptions, TrainOptions
 from .prompted.presets import PROMPTED_PRESETS, PROMPTED_TRAINING
 
 
@@ -98,20 +97,13 @@ class PackedFamily:
 
     def load(
         self,
-        dataset: str,
-        data_dir: str | None,
+        options: DataOptions,
         config: Any,
-        speakers: Speakers = "auto",
-        interleaved: bool = False,
     ) -> Conversations:
-        return load_conversations(
-            dataset,
-            data_dir,
+        return options.load(
             history_window=config.memory_window,
             history_scope=config.speaker_memory,
             labels=config.label_names,
-            speakers=speakers,
-            interleaved=interleaved,
         )
 
     def score(
@@ -146,13 +138,8 @@ def build_model(
     decoder = is_decoder_type(text_config.model_type)
     fields = preset_config(options.preset, decoder, text_config.num_hidden_layers)
     fields |= options.config_overrides or {}
-    conversations = load_conversations(
-        options.dataset,
-        options.data_dir,
-        history_window=fields.get("memory_window", 10),
-        history_scope=fields["speaker_memory"],
-        speakers=options.speakers,
-        interleaved=options.interleaved,
+    conversations = options.load(
+        history_window=fields.get("memory_window", 10), history_scope=fields["speaker_memory"]
     )
     check_trainable(conversations, options.dataset)
     labels = conversations.labels

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.loading import own_file
-from ..dialogue.tables.columns import turn_number
+from ..dialogue.tables.columns import Columns, turn_number
 from ..engines.prediction_input import TableInput, table_of
 from ..engines.row_writers import OutputFormat, check_columns
 from ..errors import EmoNetError
@@ -36,7 +36,8 @@ class PredictionsFile:
             return
         if self.path.exists() and self.path.samefile(self.file):
             raise EmoNetError(f"{self.path} is the input: predictions would replace it. Name another file.")
-        table = table_of(self.file)
+        self.columns = options.columns
+        table = table_of(self.file, options.columns)
         if table is not None:
             check_columns(table.columns, _OWN, "", remedy="Rename it.")
 
@@ -51,13 +52,15 @@ class PredictionsFile:
             EmoNetError: for a table that was changed during the evaluation.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        joined = rows if self.file is None else self._joined(self.file, rows)
+        joined = rows if self.file is None else self._joined(self.file, rows, self.columns)
         with self.output.opened(sys.stdout, False, "", (), ()) as writer:
             writer.write(joined)
 
     @staticmethod
-    def _joined(file: Path, rows: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
-        table = table_of(file)
+    def _joined(
+        file: Path, rows: Sequence[dict[str, Any]], columns: Columns | None
+    ) -> Sequence[dict[str, Any]]:
+        table = table_of(file, columns)
         if table is None:  # a file of whole dialogues
             return rows
         source = TableInput(table, interleaved=True)

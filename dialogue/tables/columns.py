@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from numbers import Integral
-from typing import Any
+from typing import Any, TypeAlias
 
 from ...errors import DataFormatError
 from ...files.spreadsheet_cells import is_prediction
@@ -56,6 +56,8 @@ def _plain(name: Any) -> str:
     return re.sub(r"[\s_.\-\ufeff]+", "", folded)
 
 
+Columns: TypeAlias = Mapping[str, str | None]  # field → its column; None: no column holds it
+
 _RANKS = {
     field: {_plain(name): rank for rank, group in enumerate(groups, 1) for name in group}
     for field, groups in _GROUPS.items()
@@ -79,6 +81,32 @@ def fields_of(columns: Iterable[Any], location: str = "") -> dict[str, str]:
     if isinstance(found, str):
         raise DataFormatError(f"{location}: {found}" if location else found)
     return dict(found)
+
+
+def mapped_fields(columns: Iterable[Any], mapping: Columns | None, location: str) -> dict[str, str]:
+    """Map each field to its column, as `fields_of` does but for the given ones.
+
+    Args:
+        columns: The columns of a table, or the keys of a row.
+        mapping: Field → column; None for a field that no column holds.
+        location: Begins the error message, such as the file's name.
+
+    Raises:
+        DataFormatError: for a field or a column that does not exist.
+    """
+    given, names = dict(mapping or {}), [str(column) for column in columns]
+    found = f"its columns are {', '.join(names) or 'none'}"
+    for field, column in given.items():
+        if field not in FIELDS:
+            raise DataFormatError(
+                f"{location}: columns={{{field!r}: {column!r}}}: no such field; the fields are "
+                f"{', '.join(FIELDS)}, each with the name of its column."
+            )
+        if column is not None and column not in names:
+            raise DataFormatError(f"{location}: no column {column!r} for the {field}; {found}.")
+    others = [name for name in names if name not in (*given, *given.values())]
+    fields = fields_of((*given, *others), location)  # a field's own name wins
+    return {field: column for field in fields if (column := given.get(field, fields[field])) is not None}
 
 
 @lru_cache(maxsize=1024)

@@ -1,14 +1,15 @@
 """Collect a file's rows (turns or whole dialogues) into dialogues."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ...errors import DataFormatError
 from ...files.text import c1_note, clean, count_c1, decode_c1, short
 from ..names import clean_name
-from .columns import FIELDS, dialogue_key, fields_of, names_in, turn_number
+from ..reading import UNKNOWN
+from .columns import FIELDS, Columns, dialogue_key, fields_of, mapped_fields, names_in, turn_number
 from .labels import is_no_label, label_of
 
 
@@ -103,6 +104,45 @@ def collect_dialogues(
             turn.number = _number_in(item, fields, is_numbered)
             collected.setdefault(key, []).append((line, turn.number, turn))
     return {key: _in_order(turns, key, f"{name}, {unit}") for key, turns in collected.items()}, changes
+
+
+def renamed_rows(
+    rows: Iterable[tuple[int, Mapping[str, Any]]], columns: Columns, name: str
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Give the fields of rows their own names.
+
+    Args:
+        rows: (number, row) pairs; a row is a turn or a dialogue with `turns`.
+        columns: See [`mapped_fields`].
+        name: The file's name, for the messages.
+
+    Raises:
+        DataFormatError: for a row without a named column.
+    """
+    of_dialogue = {field: column for field, column in columns.items() if field == "dialogue_id"}
+    of_turn = {field: column for field, column in columns.items() if field != "dialogue_id"}
+    for number, row in rows:
+        location = f"{name}, row {number}"
+        turns = row.get("turns")
+        if not isinstance(turns, list):
+            yield number, _renamed(row, columns, location)
+            continue
+        yield (
+            number,
+            {
+                **_renamed(row, of_dialogue, location),
+                "turns": [
+                    _renamed(turn, of_turn, location) if isinstance(turn, Mapping) else turn for turn in turns
+                ],
+            },
+        )
+
+
+def _renamed(row: Mapping[str, Any], columns: Columns, location: str) -> dict[str, Any]:
+    mapped_fields(row, columns, location)  # all named columns are there
+    others = {name: value for name, value in row.items() if name not in (*columns, *columns.values())}
+    unknown = {"speaker": UNKNOWN} if columns.get("speaker", "") is None else {}
+    return others | {field: row[name] for field, name in columns.items() if name is not None} | unknown
 
 
 def changes_in(text: str) -> "Counter[str]":

@@ -11,8 +11,18 @@ from ...errors import DataFormatError
 from ...files.csv_rows import SEPARATORS, CsvRows, Lines
 from ...files.encodings import find_encoding
 from ...files.text import c1_note, clean, json_rows, short
-from ..reading import Conversation, Reading
-from .columns import FIELDS, SPEAKER, TEXT, dialogue_key, fields_of, renamed, turn_number
+from ..reading import UNKNOWN, Conversation, Reading
+from .columns import (
+    FIELDS,
+    SPEAKER,
+    TEXT,
+    Columns,
+    dialogue_key,
+    fields_of,
+    mapped_fields,
+    renamed,
+    turn_number,
+)
 from .rows import collect_dialogues, speakers_in
 
 _CSV, _JSON = (".csv", ".tsv", ".tab"), (".jsonl", ".ndjson")
@@ -101,6 +111,7 @@ class Table:
         content: bytes | str | Sequence[Mapping[str, Any]] | None = None,
         ending: str | None = None,
         needed: Sequence[str] = ("speaker", "text"),
+        columns: Columns | None = None,
     ):
         """Read the header.
 
@@ -110,13 +121,14 @@ class Table:
             ending: The ending that tells the format. Default: that of `path`.
             needed: The fields that must have a column; rows of JSON lines are checked one
                 by one.
+            columns: The columns of some fields, see [`mapped_fields`].
 
         Raises:
             DataFormatError: for a file that cannot be read, and for one without a needed
                 column.
             ImportError: without the library that reads the format.
         """
-        self.path, self.name = path, path.name
+        self.path, self.name, self._mapping = path, path.name, columns or {}
         ending = ending or path.suffix.lower()
         self.unit = "row" if ending in (*_PARQUET, *_EXCEL) else "line"
         self.notes: list[str] = []
@@ -151,6 +163,9 @@ class Table:
         fields = self.fields_in(row)
         turn: dict[str, str] = {}
         for field in ("speaker", "text"):
+            if self._mapping.get(field, "") is None:
+                turn[field] = UNKNOWN
+                continue
             if field not in fields:
                 raise DataFormatError(
                     f"{self.name}, {self.unit} {line}: no {field!r}; its fields are "
@@ -205,7 +220,7 @@ class Table:
     def fields_in(self, row: Mapping[str, Any]) -> dict[str, str]:
         """The column of each field in a row; rows of JSON lines may differ."""
         if isinstance(self._rows, JsonLineRows | JsonDocumentRows) and list(row) != self.columns:
-            return fields_of(row, self.name)
+            return mapped_fields(row, self._mapping, self.name)
         return self.fields
 
     def _source(self, ending: str, open_file: Callable[[], BinaryIO]) -> RowSource:
@@ -237,8 +252,11 @@ class Table:
 
     def _set_fields(self, needed: Sequence[str]) -> None:
         self.columns = list(self._rows.columns)
-        self.fields = fields_of(self.columns, self.name)
-        if not isinstance(self._rows, JsonLineRows | JsonDocumentRows):
+        is_json = isinstance(self._rows, JsonLineRows | JsonDocumentRows)
+        needed = [field for field in needed if self._mapping.get(field, "") is not None]
+        is_nested = "turns" in self.columns  # the columns of its turns are checked with them
+        self.fields = mapped_fields(self.columns, {} if is_nested else self._mapping, self.name)
+        if not is_json:
             location = f"{self.name}, {self.unit} {self._rows.header_line}"
             _check_fields(self.fields, self.columns, location, needed)
         column = self.fields.get("turn")
@@ -247,7 +265,7 @@ class Table:
                 first = next(rows, None)
             if first is None or turn_number(first[1].get(column)) is None:
                 del self.fields["turn"]
-        if note := renamed(self.fields):
+        if note := renamed({f: column for f, column in self.fields.items() if f not in self._mapping}):
             self.notes.append(note)
         if self.columns and "turns" not in self.columns and "dialogue_id" not in self.fields:
             self.notes.append("no dialogue_id column: one dialogue")

@@ -7,8 +7,7 @@ from typing import Any
 
 from ...adapters.four_bit import four_bits, on_whole_weights
 from ...adapters.lora import LoraSettings, add_adapters
-from ...data import Conversations, load_conversations
-from ...dialogue.names import Speakers
+from ...data import Conversations
 from ...engines.load import computing_in
 from ...errors import EmoNetError
 from ...prompted.configuration import PromptSettings
@@ -19,7 +18,7 @@ from ...speakers.biographies.choose import Biographer, biographer_for, biographi
 from ...speakers.biographies.of_dialogue import DialogueBiographer
 from ...training.arguments import EmoNetTrainingArguments, class_weights
 from ..families import PreparedRun, ScoredSplit, check_trainable, choosing_epochs
-from ..options import EvaluateOptions, TrainOptions
+from ..options import DataOptions, EvaluateOptions, TrainOptions
 from ..pipeline import run_training
 from .first_stage import learn_first_stage
 from .presets import PROMPTED_PRESETS, preset_settings
@@ -66,9 +65,7 @@ class PromptedFamily:
 
     def prepare(self, options: TrainOptions) -> PromptedRun:
         settings = preset_settings(options.preset, options.config_overrides)
-        conversations = _load(
-            options.dataset, options.data_dir, settings, options.speakers, interleaved=options.interleaved
-        )
+        conversations = _load(options, settings)
         check_trainable(conversations, options.dataset)
         visible = conversations.restricted_to(("train", "validation"))
         biographer = biographer_for(settings, visible, options.store)
@@ -77,13 +74,10 @@ class PromptedFamily:
 
     def load(
         self,
-        dataset: str,
-        data_dir: str | None,
+        options: DataOptions,
         config: Any,
-        speakers: Speakers = "auto",
-        interleaved: bool = False,
     ) -> Conversations:
-        return _load(dataset, data_dir, config.prompt_settings, speakers, config.label_names, interleaved)
+        return _load(options, config.prompt_settings, config.label_names)
 
     def score(
         self,
@@ -258,20 +252,9 @@ def _scored(split: PromptedSplit, scores: Any, **facts: Any) -> ScoredSplit:
     return ScoredSplit(split.dialogues, split.labels(), split.by_dialogue(scores), facts)
 
 
-def _load(
-    dataset: str,
-    data_dir: str | None,
-    settings: PromptSettings,
-    speakers: Speakers,
-    labels: list[str] | None = None,
-    interleaved: bool = False,
-) -> Conversations:
-    return load_conversations(
-        dataset,
-        data_dir,
+def _load(options: DataOptions, settings: PromptSettings, labels: list[str] | None = None) -> Conversations:
+    return options.load(
         history_window=max(1, settings.trajectory),
         history_scope="corpus" if settings.trajectory else "none",
         labels=labels,
-        speakers=speakers,
-        interleaved=interleaved,
     )

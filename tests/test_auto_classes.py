@@ -46,9 +46,14 @@ def test_imports_need_no_torch(tmp_path: Path) -> None:
     "first",
     [
         "import emonet",
-        "import transformers.pipelines, emonet",
-        "from emonet import EmoNetForSequenceClassification",
-        "from emonet import EmoNetPipeline",
+        *(
+            pytest.param(first, marks=pytest.mark.slow)
+            for first in (
+                "import transformers.pipelines, emonet",
+                "from emonet import EmoNetForSequenceClassification",
+                "from emonet import EmoNetPipeline",
+            )
+        ),
     ],
 )
 def test_import_order_does_not_matter(first: str, tokenizer: Any, tmp_path: Path) -> None:

@@ -78,6 +78,7 @@ torch.distributed.destroy_process_group()  # gloo's threads abort a process that
 """
 
 
+@pytest.mark.slow
 def test_two_processes_take_the_step_of_one(tokenizer: Any, tmp_path: Path) -> None:
     import json
 

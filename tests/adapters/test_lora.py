@@ -84,6 +84,7 @@ report([[row["scores"] for row in rows] for rows in (model.predict(turns), pipe(
 """
 
 
+@pytest.mark.slow
 def test_saved_models_load_without_peft_and_emonet(adapted: tuple[Any, Any], tmp_path: Path) -> None:
     model, _ = adapted
     model.save_pretrained(tmp_path / "run")

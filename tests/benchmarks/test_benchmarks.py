@@ -75,6 +75,7 @@ def test_the_restated_loop_learns(backbone: Path) -> None:
     assert [LABELS[label] for label in loop.predict([TURNS])] == [turn["emotion"] for turn in TURNS]
 
 
+@pytest.mark.slow
 def test_all_forms_train_on_the_same_turns_and_packing_reads_each_token_once(
     workload: Path, backbone: Path
 ) -> None:
@@ -101,6 +102,7 @@ def test_the_memory_cache_reads_each_utterance_once(workload: Path, backbone: Pa
     assert 0 < figures["tokens"] < figures["tokens_if_encoded_by_turn"]
 
 
+@pytest.mark.slow
 def test_streaming_and_pipeline_figures_are_whole(workload: Path, backbone: Path) -> None:
     figures = json.loads(json.dumps(CASES["stream"](workload, str(backbone))))
     assert set(figures["seconds_by_turn"]) == {"5", "50", "100", "200"} and figures["turns"] == 3 * 204
@@ -127,6 +129,7 @@ def test_ratios_pair_the_rounds_and_know_their_targets() -> None:
     assert {case for ratio in RATIOS for case in ratio.cases} <= {*CASES, *LANGUAGE_CASES}
 
 
+@pytest.mark.slow
 def test_one_case_in_a_process_of_its_own_leaves_its_files(tmp_path: Path, backbone: Path) -> None:
     table = run_benchmarks(
         tmp_path / "out", backbone=str(backbone), dialogues=2, rounds=1, only=["evaluate_emonet"]

@@ -9,6 +9,7 @@ from tiny_serving import save_tiny_model
 from emonet.benchmarks.streaming_prediction import measure, write_table
 
 
+@pytest.mark.slow
 def test_every_turn_of_the_table_is_labelled(tmp_path: Path) -> None:
     source = tmp_path / "in.csv"
     write_table("sample", None, 700, source)  # more than the corpus has

@@ -93,6 +93,7 @@ def save_presets(tokenizer: Any, folder: Path, presets: list[tuple[str, str]]) -
     return expected
 
 
+@pytest.mark.slow
 def test_every_preset_loads_without_emonet(tokenizer: Any, decoder: Path, tmp_path: Path) -> None:
     expected = save_presets(tokenizer, tmp_path, FAST)
     for name, preset in PROMPTED_PRESETS.items():
@@ -123,6 +124,7 @@ def test_a_repository_has_few_files(tokenizer: Any, tmp_path: Path) -> None:
     assert not any("concept" in name for name in plain)
 
 
+@pytest.mark.slow
 def test_a_model_loaded_without_emonet_is_saved_completely(
     tokenizer: Any, decoder: Path, tmp_path: Path
 ) -> None:
@@ -217,6 +219,7 @@ def test_a_subclass_of_the_users_own_loads_as_its_base(tokenizer: Any, tmp_path:
     assert missing_code(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_system_that_the_code_lacks_is_named(tokenizer: Any, tmp_path: Path) -> None:
     save(tokenizer, tmp_path / "model", "rgat")
     code = """

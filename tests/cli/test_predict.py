@@ -126,7 +126,7 @@ def test_rows_come_while_later_ones_are_computed(checkpoint: Path, tmp_path: Pat
     assert process.wait() == 0 and len(rest) == 5999
 
 
-@pytest.mark.parametrize("ending", ["jsonl", "csv"])
+@pytest.mark.parametrize("ending", ["jsonl", pytest.param("csv", marks=pytest.mark.slow)])
 def test_ctrl_c_leaves_no_file_that_looks_whole(ending: str, checkpoint: Path, tmp_path: Path) -> None:
     source = write(tmp_path / "in.csv", HEADER + "".join(f"d{index},0,Ann,no\n" for index in range(200_000)))
     output = tmp_path / f"out.{ending}"

@@ -108,6 +108,7 @@ def test_dialogues_longer_than_the_backbone(tokenizer: Any, name: str) -> None:
     assert len(rows) == 48 and all(abs(sum(row["scores"].values()) - 1) < 1e-4 for row in rows)
 
 
+@pytest.mark.slow
 def test_checkpoints_work_without_the_package(tokenizer: Any, tmp_path: Path) -> None:
     expected = {}
     for name in SYSTEMS:

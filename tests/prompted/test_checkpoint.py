@@ -123,6 +123,7 @@ def test_all_loaders_give_the_same_rows(model: PromptedEmoNet, tmp_path: Path) -
     assert found == {"labels": LETTERS, "biography": "great news", "rows": [expected] * 4}
 
 
+@pytest.mark.slow
 def test_hub_round_trip_merged_and_as_adapters(
     model: PromptedEmoNet, decoder: Path, hub: FakeHub, tmp_path: Path
 ) -> None:

@@ -79,6 +79,7 @@ def of_session(leader: int) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_killed_run_and_the_next_resumes(running: Any, checkpoint: Path) -> None:
     process, source, out = running
     assert len(of_session(process.pid)) >= 2

@@ -34,7 +34,9 @@ def emonet(*words: str, stdout: int = subprocess.PIPE, **environment: str) -> An
     )
 
 
-@pytest.mark.parametrize("environment", [ASCII, {"PYTHONIOENCODING": "latin-1"}], ids=str)
+@pytest.mark.parametrize(
+    "environment", [ASCII, pytest.param({"PYTHONIOENCODING": "latin-1"}, marks=pytest.mark.slow)], ids=str
+)
 def test_predictions_are_complete_in_any_locale(environment: dict[str, str], checkpoint: Path) -> None:
     done = emonet("predict", "--model", str(checkpoint), **environment)
     assert done.returncode == 0, done.stderr.decode()[-2000:]
@@ -48,7 +50,7 @@ def test_other_output_is_escaped() -> None:
     assert "/größe/\\u0411\\u043e\\u0431" in done.stdout.decode("latin-1")
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("unbuffered", ["", pytest.param("1", marks=pytest.mark.slow)])
 def test_a_closed_pipe_ends_it_quietly(unbuffered: str, checkpoint: Path) -> None:
     words = ["predict", "--model", str(checkpoint)] if unbuffered else ["presets"]
     read, write = os.pipe()

@@ -47,6 +47,7 @@ def test_unpacking_restores_every_file(results: Path) -> None:
     assert contents(results) == before and len(before) == len(CELLS) * len(CELL_FILES) + 1
 
 
+@pytest.mark.slow
 def test_both_forms_give_the_same_reports_and_comparisons(
     study: dict[str, Any], finished: Path, results: Path, capsys: Any
 ) -> None:

@@ -105,6 +105,7 @@ def test_fresh_cells_are_run_anew_by_pattern(study: dict[str, Any], results: Pat
         run_study(study, results, "--fresh", "sample/emonett")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cached")
 def test_only_runs_a_part_and_the_report_names_the_rest(
     study: dict[str, Any], tmp_path: Path, capsys: Any
@@ -127,6 +128,7 @@ def test_only_runs_a_part_and_the_report_names_the_rest(
     assert "dashed is" not in report and "the line is" not in report, "the pictures have no reference to name"
 
 
+@pytest.mark.slow
 def test_parallel_processes_give_the_same(study: dict[str, Any], results: Path, finished: Path) -> None:
     for cell in CELLS[2:]:
         shutil.rmtree(results / cell)
@@ -187,8 +189,9 @@ def killed_midway(study: dict[str, Any], folder: Path, jobs: int) -> str:
     return next(iter(times(folder)))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cached")
-@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("jobs", [1, 2])
 def test_a_killed_run_continues(study: dict[str, Any], finished: Path, tmp_path: Path, jobs: int) -> None:
     folder = tmp_path / "results"
     first = killed_midway(study, folder, jobs)
@@ -222,6 +225,7 @@ def test_cells_of_another_recipe_are_refused(
     assert times(results) == before
 
 
+@pytest.mark.slow
 def test_fresh_replaces_a_cell_of_another_recipe(study: dict[str, Any], results: Path) -> None:
     edit(results / CELLS[3] / "run.json", lambda run: run["cell"].update(emonet="0.0.9"))
     before = times(results)

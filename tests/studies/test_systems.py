@@ -14,6 +14,7 @@ from emonet.studies.published import published
 from emonet.studies.study import read_study
 
 
+@pytest.mark.slow
 def test_the_report_shows_published_figures(
     backbone: Path, cached: None, tmp_path: Path, capsys: Any
 ) -> None:

@@ -70,6 +70,7 @@ def test_other_decisions_are_refused(folder: Path) -> None:
 
 
 def test_a_store_follows_the_decision(folder: Path) -> None:
+    pytest.importorskip("lancedb", reason="the lm extra is not installed")
     for speakers, persons in (("auto", ["Ann"]), ("persons", ["Ann", "SPEAKER_00"])):
         corpus = load(folder, speakers=speakers)
         store = build_store(folder.parent / f"store-{speakers}", corpus, TinyEmbedder())

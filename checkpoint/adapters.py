@@ -155,6 +155,15 @@ class Adapter:
         return name if known_here else str(self.facts.get("hub_id") or name)
 
     @property
+    def remedy(self) -> str:
+        """What to do where the backbone is not found, or another one is."""
+        here = "say where the one of training is: from_pretrained(..., backbone_path=FOLDER)."
+        embedded = not self.facts.get("hub_id") and "/" not in str(self.facts["backbone"])
+        if package.is_installed or not embedded:
+            return here
+        return f"install and import the package emonet, which brings it, or {here}"
+
+    @property
     def base(self) -> Base:
         """The weights of the backbone."""
         facts = self.facts
@@ -196,8 +205,7 @@ class Adapter:
         if weights_digest(model.adapted) != self.facts["base_digest"]:
             raise EmoNetError(
                 f"{source}: its heads and adapters belong to other weights of {self.facts['backbone']!r} "
-                f"than {backbone or 'the ones found here'}; give the backbone they were trained on: "
-                "from_pretrained(..., backbone_path=FOLDER)."
+                f"than {backbone or 'the ones found here'}; {self.remedy}"
             )
         targets = {**dict(model.named_parameters()), **dict(model.named_buffers())}
         own = {name for name in targets if not name.startswith(model.backbone_prefixes)}

@@ -150,7 +150,6 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
         if kwargs.get("attn_implementation") is not None:
             load["attn_implementation"] = kwargs["attn_implementation"]
         learnt_on = f"holds what was learnt on the backbone {adapter.facts['backbone']!r}"
-        remedy = "say where it is: from_pretrained(..., backbone_path=FOLDER)."
         try:
             backbone = backbone_path or adapter.backbone
             header = WeightsHeader.find(resolve_backbone(backbone)[0], {})
@@ -162,14 +161,15 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise EmoNetError(
-                f"{checkpoint}: {learnt_on}, which can't be loaded here ({reason}); {remedy}"
+                f"{checkpoint}: {learnt_on}, which can't be loaded here ({reason}); {adapter.remedy}"
             ) from error
         try:
             model = cls.on_backbone(backbone, config, **load)
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise EmoNetError(
-                f"{checkpoint}: {learnt_on}, which can't be loaded here from {backbone} ({reason}); {remedy}"
+                f"{checkpoint}: {learnt_on}, which can't be loaded here from {backbone} ({reason}); "
+                f"{adapter.remedy}"
             ) from error
         adapter.merge_into(model, checkpoint, backbone_path, kwargs.get("ignore_mismatched_sizes", False))
         if words := package.introduction(checkpoint):
@@ -269,7 +269,7 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
             super().save_pretrained(save_directory, *args, **kwargs)
             if is_main_process:
                 delete_learnt(save_directory)
-                self._save_companions(save_directory)
+                self._save_companions(save_directory, kwargs.get("state_dict") is None)
         elif is_main_process:
             self.save_learnt(save_directory, base)
         if push is not None:  # last, because the base class would push without the companions
@@ -281,7 +281,7 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
         """The backbone that a save leaves out, None where it saves the whole model."""
         base, prefixes = self._base, self.backbone_prefixes
         # A Trainer resumes from the whole model.
-        whole = kwargs.get("state_dict") is not None or re.fullmatch(r"checkpoint-\d+", Path(folder).name)
+        whole = kwargs.get("state_dict") is not None or is_trainer_checkpoint(folder)
         if merge or (merge is None and (whole or base is None)):
             return None
         trained = any(
@@ -343,14 +343,16 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
     def _set_auto_map(self) -> None:
         self.config.auto_map = {**self.auto_map, "AutoModel": auto_name(exported_class(type(self)))}
 
-    def _save_companions(self, folder: str | os.PathLike[str]) -> None:
+    def _save_companions(self, folder: str | os.PathLike[str], own_weights: bool = True) -> None:
         self.save_code(folder)
         try:
             self.processor.save_pretrained(folder)
         except (OSError, ValueError) as error:
             logger.warning(f"{folder}: saved without tokenizer and speakers ({error})")
         write_digests(folder)
-        package.write_companions(folder)
+        # The example of the card takes a moment, which no checkpoint of a training needs.
+        example = own_weights and not is_trainer_checkpoint(folder)
+        package.write_companions(folder, self if example else None)
 
 
 def resolve_backbone(backbone: str) -> tuple[str, str]:
@@ -362,13 +364,19 @@ def resolve_backbone(backbone: str) -> tuple[str, str]:
     return path, package.backbone_name(path)
 
 
+def is_trainer_checkpoint(folder: str | os.PathLike[str]) -> bool:
+    """Whether a folder has the name of a Trainer's checkpoint."""
+    return re.fullmatch(r"checkpoint-\d+", Path(folder).name) is not None
+
+
 def is_public(path: str) -> bool:
     """Whether others find a backbone by its name: it is embedded, or a Hub id.
 
     Args:
         path: A result of `resolve_backbone`.
     """
-    return not Path(path).is_dir() or package.hub_id(package.backbone_name(path)) is not None
+    name = package.backbone_name(path)
+    return not Path(path).is_dir() or package.resolve_backbone(name) != name
 
 
 def backbone_state(path: str, config: PretrainedConfig, **options: Any) -> dict[str, torch.Tensor]:

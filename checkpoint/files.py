@@ -45,7 +45,7 @@ def _never(name: str) -> bool:
     return False
 
 
-def _write_nothing(folder: str | os.PathLike[str]) -> None:
+def _write_nothing(folder: str | os.PathLike[str], model: Any = None) -> None:
     pass
 
 
@@ -62,8 +62,10 @@ class PackageFunctions:
         built_in_path: Turn the name of a built-in model into its folder.
         is_built_in: Whether a folder is that of a built-in model.
         introduction: What a built-in model is and how good; nothing for others.
-        hub_id: The Hub id of an embedded backbone, None for other names.
-        write_companions: Write card, handler and requirements into a saved folder.
+        hub_id: The Hub id of an embedded backbone's weights; None where the Hub has not
+            the same, and for other names.
+        write_companions: Write card, handler and requirements into a saved folder, with
+            an example that the model predicts.
         dialogue_biographer: See `speakers.biographies.choose`.
         utterance_embedder: See `inference.embedding`.
     """
@@ -74,9 +76,14 @@ class PackageFunctions:
     built_in_path: Callable[[str], str] = str
     is_built_in: Callable[[str], bool] = _never
     introduction: Callable[[str], str] = _nothing
-    write_companions: Callable[[str | os.PathLike[str]], None] = _write_nothing
+    write_companions: Callable[..., None] = _write_nothing
     dialogue_biographer: Callable[..., Any] = _not_installed
     utterance_embedder: Callable[..., Any] = _not_installed
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether the package set these functions."""
+        return self.resolve_backbone is not str
 
 
 package = PackageFunctions()

@@ -1,5 +1,6 @@
 """Make the content of `run.json`: settings, and the figures of every epoch."""
 
+import csv
 import dataclasses
 import json
 import platform
@@ -74,8 +75,32 @@ def run_record(
         "parameters": sum(p.numel() for p in model.parameters()),
         "trainable_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "versions": versions(),
+        **measured_emissions(Path(args.output_dir or ".")),
         **facts,
     }
+
+
+def measured_emissions(folder: Path) -> dict[str, Any]:
+    """Read what codecarbon measured of the last training, as the Hub's metadata names it.
+
+    Args:
+        folder: The Trainer's output folder, where `report_to="codecarbon"` writes
+            `emissions.csv`; nothing is returned without it.
+    """
+    try:
+        with (folder / "emissions.csv").open(encoding="utf-8", newline="") as file:
+            *_, last = csv.DictReader(file)
+        grams = 1000 * float(last["emissions"])
+    except (OSError, KeyError, TypeError, ValueError):
+        return {}
+    facts = {
+        "emissions": float(f"{grams:.4g}"),
+        "source": f"codecarbon {last.get('codecarbon_version') or ''}".strip(),
+        "training_type": "fine-tuning",
+        "geographical_location": last.get("country_name"),
+        "hardware_used": last.get("gpu_model") or last.get("cpu_model"),
+    }
+    return {"co2_eq_emissions": {name: value for name, value in facts.items() if value}}
 
 
 def changed_arguments(args: Any) -> dict[str, Any]:

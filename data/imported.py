@@ -53,6 +53,13 @@ def is_hub_id(name: str) -> bool:
     return _HUB_ID.fullmatch(name) is not None and not Path(name.partition("/")[0]).is_dir()
 
 
+def hub_id_of(source: Any) -> str | None:
+    """The Hub id of a corpus as it is given to [`load_conversations`], if it has one."""
+    if not isinstance(source, str) or Path(source).expanduser().exists() or not is_hub_id(source):
+        return None
+    return source.partition(":")[0]
+
+
 def is_dataset_folder(folder: Path) -> bool:
     """Whether `datasets` reads a folder: Parquet files, or what `save_to_disk` wrote."""
     patterns = ("*.parquet", "*/*.parquet")  # at the top, or a folder for each configuration

@@ -10,7 +10,8 @@ import yaml
 
 from ..errors import EmoNetError
 from .card_language_model import language_model
-from .card_parts import as_yaml, citation, data_notes, metadata, results, summary, training, usage
+from .card_metadata import as_yaml, is_generated_widget, metadata
+from .card_parts import citation, data_notes, results, summary, training, usage
 from .run_files import RunFiles
 
 CARD = "README.md"
@@ -168,13 +169,17 @@ def _metadata(card: str) -> dict[str, Any]:
 
 
 def _merged_metadata(existing: dict[str, Any], generated: dict[str, Any]) -> dict[str, Any]:
+    if is_generated_widget(existing.get("widget")):
+        existing = {key: value for key, value in existing.items() if key != "widget"}
     merged = {**generated, **{key: value for key, value in existing.items() if key not in generated}}
     for key in ("license", "language", "pipeline_tag", "widget"):
         if key in existing:
             merged[key] = existing[key]
     for key in ("tags", "datasets", "metrics"):
-        old, new = existing.get(key), generated.get(key)
-        if isinstance(old, list) and isinstance(new, list):
+        old, new = existing.get(key), generated.get(key) or []
+        if isinstance(old, list):
             stale = [item for item in old if key == "datasets" and _VERSIONED.search(str(item))]
             merged[key] = [*new, *(item for item in old if item not in [*new, *stale])]
+        if merged.get(key) == []:
+            del merged[key]
     return merged

@@ -5,115 +5,20 @@ A part without facts is an empty string.
 
 import dataclasses
 import json
-import re
 from pathlib import PurePath
 from typing import Any
 
-import yaml
-from huggingface_hub import EvalResult, ModelCardData
-
-from ..backbones.embedded import EMBEDDED_BACKBONES
 from ..checkpoint.run_record import is_public
 from ..configuration_emonet import EmoNetConfig
+from ..constants import PACKAGE_VERSION
 from ..training.arguments import EmoNetTrainingArguments
+from .card_citations import bibtex
+from .card_corpora import OWN, corpus_of, corpus_title
 from .card_language_model import adapter_fact, is_prompted, speaker_fact
+from .card_metadata import backbone_licence, base_model, licence_of
+from .example import EXAMPLE
+from .requirements import lower_bounds
 from .run_files import RunFiles
-
-_EMORY_LABELS = """
-
-Labels: seven emotions of Willcox's feeling wheel, one a turn, from four crowd workers. Their agreement
-is low (κ about 0.14, Zahiri and Choi 2018), and identical lines carry different labels, so no system can
-come near 100 %. Licence of the corpus: Apache-2.0."""
-_IEMOCAP = """[IEMOCAP](https://sail.usc.edu/iemocap/): acted conversations of ten people in pairs, as
-text. Session 5 is the test set; validation is a tenth of the dialogues of the other sessions. All pairs
-act the same three scripts, so test has lines that training has too.
-
-Labels: the majority vote of three annotators who saw and heard the turn, so some can't be told from the
-words alone. Turns on which they did not agree, and those with other labels, are not scored."""
-_IEMOCAP_LICENCE = "Licence of the corpus: for research, on request from its owners."
-_EMORY = "[EmoryNLP](https://github.com/emorynlp/emotion-detection)"
-# By dataset version without its number: the title, and notes on data and labels.
-CORPORA = {
-    "emorynlp-full": (
-        "EmoryNLP, full",
-        f"""{_EMORY}, the full corpus: scenes of the television series Friends. Its test set (1,328 turns) is
-not that of the smaller, aligned version that many papers use; figures on the two don't
-compare.{_EMORY_LABELS}""",
-    ),
-    "emorynlp-aligned": (
-        "EmoryNLP, aligned",
-        f"""{_EMORY} in the aligned version: scenes of the television series Friends, fewer than in the full
-corpus and with another test set; figures on the two don't compare.{_EMORY_LABELS}""",
-    ),
-    "iemocap": ("IEMOCAP, six labels", f"{_IEMOCAP}\n{_IEMOCAP_LICENCE}"),
-    "iemocap-4": (
-        "IEMOCAP, four labels",
-        f"{_IEMOCAP}\nHere `excited` counts as `happy`. {_IEMOCAP_LICENCE}",
-    ),
-    "dailydialog": (
-        "DailyDialog",
-        """[DailyDialog](http://yanran.li/dailydialog): everyday conversations of two people, written for
-learners of English.
-
-Labels: Ekman's six emotions, and neutral for 83 % of the turns. Micro F1 without neutral is the field's
-metric for this corpus, and chose the epoch. Licence of the corpus: CC BY-NC-SA 4.0.""",
-    ),
-    "meld": (
-        "MELD",
-        """[MELD](https://github.com/declare-lab/MELD): dialogues of the television series Friends, as text.
-
-Labels: seven emotions from three annotators with the video in view, so some can't be told from the words
-alone. Their agreement is moderate (Fleiss' κ 0.43, Poria et al. 2019); almost half of all turns are
-neutral. Licence of the corpus: GPL-3.0.""",
-    ),
-    "sample": (
-        "The Albatross",
-        """The Albatross, the small invented sitcom that comes with emonet. It is there to try things out;
-figures on it say nothing about real data. Each label is the emotion that the line was written to carry;
-nobody annotated it. Licence: CC0-1.0.""",
-    ),
-}
-_CITATIONS = {
-    "compm": """Lee and Lee, CoMPM: Context Modeling with Speaker's Pre-trained Memory Tracking for Emotion
-  Recognition in Conversation, NAACL 2022.""",
-    "lora": "Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, ICLR 2022.",
-    "emorynlp": """Zahiri and Choi, Emotion Detection on TV Show Transcripts with Sequence-based Convolutional
-  Neural Networks, AAAI workshops 2018.""",
-    "iemocap": """Busso et al., IEMOCAP: Interactive Emotional Dyadic Motion Capture Database, Language
-  Resources and Evaluation 42, 2008.""",
-    "dailydialog": """Li et al., DailyDialog: A Manually Labelled Multi-turn Dialogue Dataset, IJCNLP
-  2017.""",
-    "meld": """Poria et al., MELD: A Multimodal Multi-Party Dataset for Emotion Recognition in Conversations,
-  ACL 2019.""",
-}
-_OWN = (
-    "The user's own conversations; ask whoever trained the model where they come from and how they were "
-    "labelled."
-)
-
-
-def metadata(files: RunFiles) -> str:
-    """Return the YAML in front: what the Hub shows, filters by, and lists as results."""
-    version, eval_results = files.config.get("dataset_version"), _eval_results(files)
-    data = ModelCardData(
-        language="en",
-        license="apache-2.0",
-        library_name="transformers",
-        pipeline_tag="text-classification",
-        tags=["emotion-recognition-in-conversation", "emotion", "dialogue", "speaker-aware", "emonet"],
-        base_model=_base_model(files),
-        datasets=[version] if version else None,
-        metrics=["f1", "accuracy"] if files.figures else None,
-        model_name=files.name.rpartition("/")[2] if eval_results else None,
-        eval_results=eval_results or None,
-    )
-    return as_yaml(data.to_dict())  # type: ignore[no-untyped-call]
-
-
-def as_yaml(front: dict[str, Any]) -> str:
-    """Return metadata as YAML, without the lines of dashes around it."""
-    text: str = yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=120)
-    return text.strip()
 
 
 def summary(files: RunFiles) -> str:
@@ -124,45 +29,66 @@ def summary(files: RunFiles) -> str:
         "An EmoNet: it names the emotion of every turn of a dialogue from its text, what was said before, "
         "and who speaks.",
     ]
+    if str(files.config.get("dataset_version")).startswith("sample-"):
+        parts.insert(1, _TOY)
     causal = files.config.get("causal", True)
     sees = "earlier turns only" if causal else "earlier and later turns (not for live use)"
     facts = [
         ("Labels", ", ".join(_labels(files))),
         ("Preset", f"`{preset}`" if preset else ""),
-        ("Backbone", _base_model(files) or PurePath(backbone or "").name),
+        ("Backbone", base_model(files) or PurePath(backbone or "").name),
         ("Adapters", adapter_fact(files)),
         ("Weights", _weights_fact(files)),
         ("Sees", sees),
         ("Speakers", speaker_fact(files.config) if is_prompted(files.config) else _speaker_fact(files)),
-        ("Trained on", _corpus_title(files.config.get("dataset_version"))),
+        ("Trained on", corpus_title(files.config.get("dataset_version"))),
+        ("Licence", _licence_fact(files)),
+        ("Language", _language_fact(files)),
+        ("CO2", _emissions_fact(files.emissions)),
     ]
     parts.append("\n".join(f"- **{name}:** {value}" for name, value in facts if value))
     first, (title, _) = next(iter(files.metrics.items()))
     if first in files.figures:
         score = 100 * files.figures[first]
-        corpus = _corpus_title(files.figures.get("dataset_version"))
+        corpus = corpus_title(files.figures.get("dataset_version"))
         title = title[:1].upper() + title[1:]
-        parts.append(f"**{title} {score:.2f} %** on the {_split(files)} set of {corpus}, in one run.")
+        parts.append(f"**{title} {score:.2f} %** on the {files.split} set of {corpus}, in one run.")
     return "\n\n".join(parts)
 
 
 def usage(files: RunFiles) -> str:
-    """Return an example that runs as it is."""
+    """Return an example that runs as it is, and what this model predicts for it."""
     name = json.dumps(files.name, ensure_ascii=False)  # a folder's name may hold quotes
-    call = f"AutoModel.from_pretrained({name}, trust_remote_code=True).predict(dialogue)"
+    trust = "" if files.needs_emonet else ", trust_remote_code=True"
+    before = "import emonet\n" if files.needs_emonet else ""
+    turns = "\n".join(f"    {json.dumps(turn)}," for turn in EXAMPLE)
+    dialogue = files.example.get("dialogue", ())
+    rows = "\n".join(f"{row['speaker']}: {row['label']} ({row['score']:.2f})" for row in dialogue)
+    printed = f"\n\n```text\n{rows}\n```" if rows else ""
+    code = (
+        "It loads where the emonet package is installed."
+        if files.needs_emonet
+        else "The code lies in this repository: read it before you trust it, and pin what you have read with "
+        '`revision="<commit>"`. Where the emonet package is installed and imported, nothing needs to be '
+        "trusted."
+    )
     return f"""## Use
 
 ```python
-from transformers import pipeline
+{before}from transformers import pipeline
 
-pipe = pipeline("emotion-in-conversation", model={name}, trust_remote_code=True)
-pipe([{{"speaker": "Monica", "text": "We had a deal!"}}, {{"speaker": "Ross", "text": "I know, I know."}}])
-```
+pipe = pipeline("emotion-in-conversation", model={name}{trust})
+dialogue = [
+{turns}
+]
+for turn in pipe(dialogue):
+    print(f"{{turn['speaker']}}: {{turn['label']}} ({{turn['score']:.2f}})")
+```{printed}
 
-One `{{speaker, text, label, score, scores}}` a turn. `history={{"Monica": ["..."]}}` tells what a speaker
-said in earlier dialogues; `{call}` is the same in one call. The code lies in this repository:
-read it before you trust it, and pin what you have read with `revision="<commit>"`. Where the emonet
-package is installed and imported, nothing needs to be trusted."""
+One `{{speaker, text, label, score, scores}}` a turn; a text of lines `Name: text` is read too.
+`pipe(dialogue, history={{"Maya": ["..."]}})` tells what a speaker said in earlier dialogues, and
+`AutoModel.from_pretrained({name}{trust}).predict(dialogue)` is the same in one call.
+Needs `{"` and `".join(lower_bounds())}`. {code}"""
 
 
 def results(files: RunFiles) -> str:
@@ -171,8 +97,8 @@ def results(files: RunFiles) -> str:
     if not figures:
         return ""
     turns = f"{figures['n']:,} turns" if "n" in figures else ""
-    scope = ", ".join(filter(None, (_corpus_title(figures.get("dataset_version")), turns, "in percent")))
-    heading = f"## Results on {_split(files)}\n\n{scope}."
+    scope = ", ".join(filter(None, (corpus_title(figures.get("dataset_version")), turns, "in percent")))
+    heading = f"## Results on {files.split}\n\n{scope}."
     overall = [
         (title, f"{100 * figures[key]:.2f}")
         for key, (title, _) in files.metrics.items()
@@ -203,7 +129,7 @@ def results(files: RunFiles) -> str:
         ]
         parts += ["Annotated emotion by row, predicted by column:", _table(("", *figures["per_class"]), rows)]
     if files.plot_split:
-        if files.plot_split != _split(files):
+        if files.plot_split != files.split:
             parts.append(f"As a picture for {files.plot_split}, by which the epoch was chosen:")
         parts.append(f"![Confusion matrix on {files.plot_split}](confusion_matrix.png)")
     return "\n\n".join(parts)
@@ -220,8 +146,8 @@ def data_notes(files: RunFiles) -> str:
     version = files.config.get("dataset_version")
     if not version:
         return ""
-    known = _corpus(version)
-    notes = known[1] if known else _OWN
+    known = corpus_of(version)
+    notes = known.notes if known else OWN
     labelled = files.run.get("labelled_turns") or {}
     counts = ", ".join(f"{split} {count:,}" for split, count in labelled.items())
     learnt = f" Labelled turns: {counts}." if counts else ""
@@ -277,12 +203,10 @@ def training(files: RunFiles) -> str:
 
 def citation(files: RunFiles) -> str:
     """Return what to cite."""
-    works = ["emonet (this model's package): see `CITATION.cff` there.", _CITATIONS["compm"]]
-    works += [_CITATIONS["lora"]] if adapter_fact(files) else []
-    version = str(files.config.get("dataset_version"))
-    corpus = version.partition("-")[0]
-    works += [_CITATIONS[corpus]] if corpus in _CITATIONS and _corpus(version) else []
-    return "## Citation\n\n" + "\n".join(f"- {work}" for work in works)
+    corpus = str(files.config.get("dataset_version"))
+    works = ["emonet", "compm"] + ["lora"] * bool(adapter_fact(files))
+    works += [corpus.partition("-")[0]] if corpus_of(corpus) else []
+    return f"## Citation\n\n```bibtex\n{bibtex(works, PACKAGE_VERSION)}\n```"
 
 
 def _defaults() -> dict[str, Any]:
@@ -291,35 +215,10 @@ def _defaults() -> dict[str, Any]:
     return {**training, **EmoNetConfig.own_defaults()}
 
 
+_TOY = """> **A toy.** It was trained in a minute on 65 invented dialogues, to show that everything works.
+> On real conversations its answers mean nothing."""
 _ALWAYS_SHOWN = ("learning_rate", "num_train_epochs", "per_device_train_batch_size")
 _SIZES = {"parameters": "parameters", "trainable_parameters": "trained parameters"}
-
-
-def _eval_results(files: RunFiles) -> list[EvalResult]:
-    """Return the figures as the Hub lists them: overall, then F1 by class."""
-    figures = files.figures
-    version = str(figures.get("dataset_version") or "own")
-    corpus, _, revision = version.rpartition("-")
-    scores = [
-        (title, kind, figures[key])
-        for key, (title, kind) in files.metrics.items()
-        if figures.get(key) is not None
-    ]
-    scores += [(f"F1 of {name}", "f1", row["f1"]) for name, row in figures.get("per_class", {}).items()]
-    return [
-        EvalResult(
-            task_type="text-classification",
-            task_name="Emotion recognition in conversation",
-            dataset_type=corpus or version,
-            dataset_name=(_corpus(version) or (version,))[0],
-            dataset_split=_split(files),
-            dataset_revision=revision,
-            metric_type=kind,
-            metric_name=title,
-            metric_value=round(score, 6),
-        )
-        for title, kind, score in scores
-    ]
 
 
 def _weights_fact(files: RunFiles) -> str:
@@ -329,10 +228,35 @@ def _weights_fact(files: RunFiles) -> str:
     return "the trained heads alone; loading fetches the frozen backbone and checks its digest"
 
 
-def _base_model(files: RunFiles) -> str | None:
-    backbone = files.config.get("backbone") or ""
-    name = EMBEDDED_BACKBONES[backbone].hub_id if backbone in EMBEDDED_BACKBONES else backbone
-    return name if re.fullmatch(r"[\w.-]+/[\w.-]+", name) else None
+def _licence_fact(files: RunFiles) -> str:
+    """Return the licence and what it follows from, or what is unknown of it."""
+    version, licence = files.config.get("dataset_version"), licence_of(files)
+    if not version:
+        return f"`{licence}`, as the backbone" if licence else ""
+    if licence != "other":
+        return f"`{licence}`, which backbone and corpus allow"
+    unknown = [] if backbone_licence(files) else ["of the backbone"]
+    unknown += [] if corpus_of(version) else ["of the training data"]
+    reason = (
+        f"the licence {' and that '.join(unknown)} is not known here"
+        if unknown
+        else "the corpus has terms of its own"
+    )
+    return f"not stated, because {reason}; clear it before you share the model"
+
+
+def _language_fact(files: RunFiles) -> str:
+    version = files.config.get("dataset_version")
+    known = corpus_of(version)
+    if known:
+        return {"en": "English"}[known.language]
+    return "that of the training data, which is not stated here" if version else ""
+
+
+def _emissions_fact(emissions: dict[str, Any]) -> str:
+    if not emissions:
+        return ""
+    return f"{emissions['emissions']:.3g} g of CO2 equivalents in training, measured by codecarbon"
 
 
 def _labels(files: RunFiles) -> list[str]:
@@ -350,21 +274,6 @@ def _speaker_fact(files: RunFiles) -> str:
     memory = {"dialogue": "earlier in the dialogue", "corpus": "earlier, in other dialogues too"}
     remembered = memory.get(files.config.get("speaker_memory", "corpus"))
     return f"{identity}; with a memory of what they said {remembered}" if remembered else identity
-
-
-def _split(files: RunFiles) -> str:
-    return str(files.figures.get("split", "validation"))
-
-
-def _corpus(version: str) -> tuple[str, str] | None:
-    return CORPORA.get(version.rpartition("-")[0])
-
-
-def _corpus_title(version: str | None) -> str:
-    if not version:
-        return ""
-    known = _corpus(version)
-    return f"{known[0]} (`{version}`)" if known else f"`{version}`"
 
 
 def _figure(key: str, value: float | None) -> str:

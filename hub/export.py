@@ -1,19 +1,23 @@
 """Write a repository's handler, requirements and card beside its weights and code."""
 
 import os
-from importlib.metadata import version
 from pathlib import Path
 from shutil import copyfile
+from typing import Any
 
 from .card import write_card
+from .example import write_example
+from .requirements import lower_bounds
 
-REQUIREMENTS = ("torch", "transformers")
 
-
-def write_companions(folder: str | os.PathLike[str]) -> None:
+def write_companions(folder: str | os.PathLike[str], model: Any = None) -> None:
     """Write `handler.py`, the endpoint's `requirements.txt` and the card into `folder`.
 
     Of a card that is there, only the generated parts are updated.
+
+    Args:
+        folder: The folder, with weights, code and configuration.
+        model: The model that was just saved to it, for the card's example.
     """
     folder = Path(folder)
     for name in ("handler.py", "requirements.txt"):
@@ -21,6 +25,6 @@ def write_companions(folder: str | os.PathLike[str]) -> None:
         if (folder / name).is_symlink():
             (folder / name).unlink()
     copyfile(Path(__file__).with_name("handler.py"), folder / "handler.py")
-    lines = [f"{name}>={version(name).partition('+')[0]}" for name in REQUIREMENTS]
-    (folder / "requirements.txt").write_text("\n".join(lines) + "\n", "utf-8")
+    (folder / "requirements.txt").write_text("\n".join(lower_bounds()) + "\n", "utf-8")
+    write_example(folder, model)
     write_card(folder)

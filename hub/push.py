@@ -16,6 +16,7 @@ from ..prompted.demonstrations import BANK_FILE
 from ..prompted.processing import BIOGRAPHIES_FILE
 from .card import CARD, card_text, merge_card
 from .commit import asking, commit_files
+from .example import EXAMPLE_FILE
 from .export import write_companions
 
 WEIGHTS = "model.safetensors"
@@ -39,6 +40,7 @@ PUBLISHED = (
     "config.json",
     "digests.json",
     "emonet_adapter.json",
+    EXAMPLE_FILE,
     "confusion_matrix.png",
     "learning_curves.png",
     "merges.txt",

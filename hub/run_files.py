@@ -4,11 +4,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..backbones.embedded import EMBEDDED_BACKBONES
 from ..checkpoint.adapters import ADAPTER_FILE
 from ..data.loading import primary_metric
 from ..errors import EmoNetError
 from ..files.guard import parse_json
+from ..pretrained.models import is_built_in
 from ..prompted.processing import BIOGRAPHIES_FILE
+from .example import read_example
 
 METRICS = {
     "weighted_f1": ("weighted F1", "f1"),
@@ -33,6 +36,8 @@ class RunFiles:
         plot_split: The split of the picture of the confusion matrix.
         adapter: The record of adapters that are saved without their backbone.
         biographies: The biographies of a prompted model, by name.
+        example: What the model predicts for `EXAMPLE`; see `write_example`.
+        is_built_in: Whether the folder is that of a built-in model.
     """
 
     name: str
@@ -43,6 +48,26 @@ class RunFiles:
     plot_split: str | None = None
     adapter: dict[str, Any] = field(default_factory=dict)
     biographies: dict[str, Any] = field(default_factory=dict)
+    example: dict[str, Any] = field(default_factory=dict)
+    is_built_in: bool = False
+
+    @property
+    def split(self) -> str:
+        """The split of the figures."""
+        return str(self.figures.get("split", "validation"))
+
+    @property
+    def emissions(self) -> dict[str, Any]:
+        """What codecarbon measured, as the Hub names it; empty without a measurement."""
+        return self.run.get("co2_eq_emissions") or {}
+
+    @property
+    def needs_emonet(self) -> bool:
+        """Whether the model loads only where the package is installed."""
+        adapter = self.adapter
+        return self.is_built_in or (
+            adapter.get("backbone") in EMBEDDED_BACKBONES and not adapter.get("hub_id")
+        )
 
     @property
     def metrics(self) -> dict[str, tuple[str, str]]:
@@ -76,6 +101,8 @@ class RunFiles:
             plot_split=validation.get("split", "validation") if plotted else None,
             adapter=_json(folder / ADAPTER_FILE),
             biographies=_json(folder / BIOGRAPHIES_FILE).get("biographies", {}),
+            example=read_example(folder),
+            is_built_in=is_built_in(folder),
         )
 
 

@@ -15,6 +15,7 @@ from ..evaluation.predictions import counts_of, read_predictions
 from ..evaluation.significance import bootstrap_interval
 from ..files.guard import read_json
 from ..hub.card import write_card
+from ..hub.example import write_example
 from ..pretrained.models import MODELS, BuiltIn
 from .evaluate import evaluate_run
 from .train import train_run
@@ -64,6 +65,7 @@ def build(model: BuiltIn, work: Path) -> dict[str, Any]:
         for seed, run in zip(SEEDS, runs, strict=True)
     }
     write_json(model.folder / "test_metrics.json", metrics)
+    write_example(model.folder, load_engine(model.folder)[0])
     write_card(model.folder)
     return metrics
 

@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from ..data import Conversations, load_conversations
 from ..dialogue.names import Speakers
@@ -92,9 +95,16 @@ class TrainOptions(DataOptions):
         return self.output_dir / "checkpoints"
 
     def training_arguments(self, training: Mapping[str, Any]) -> EmoNetTrainingArguments:
-        """Make the Trainer's arguments from `training` and these options."""
+        """Make the Trainer's arguments from `training` and these options.
+
+        Where codecarbon is installed, it measures the training's emissions for the card.
+        """
+        measured = find_spec("codecarbon") is not None and torch.version.hip is None
         return EmoNetTrainingArguments(
-            output_dir=str(self.checkpoints), seed=self.seed, disable_tqdm=not self.progress, **training
+            output_dir=str(self.checkpoints),
+            seed=self.seed,
+            disable_tqdm=not self.progress,
+            **{"report_to": "codecarbon" if measured else "none", **training},
         )
 
 

@@ -10,6 +10,7 @@ from transformers import set_seed
 from ..adapters.lora import has_adapters, save_adapter
 from ..checkpoint.resuming import last_whole_checkpoint, mean_loss
 from ..checkpoint.run_record import RUN_FILE, run_record, write_json
+from ..data.imported import hub_id_of
 from ..dialogue.names import speaker_kinds
 from ..evaluation.report import write_predictions, write_run_report
 from ..evaluation.scoring import score_dialogues, temperature_of
@@ -54,7 +55,7 @@ def fit(run: PreparedRun) -> None:
 
 def record_of(run: PreparedRun, **seconds: float) -> dict[str, Any]:
     """Make the content of `run.json`; `seconds` are the durations of the steps."""
-    state = run.trainer.state
+    state, dataset_id = run.trainer.state, hub_id_of(run.options.dataset)
     return run_record(
         run.model,
         run.trainer.args,
@@ -64,6 +65,7 @@ def record_of(run: PreparedRun, **seconds: float) -> dict[str, Any]:
         seconds=seconds,
         training_turns=run.training_turns,
         speakers=speaker_kinds((), run.options.speakers).record,
+        **({"dataset_id": dataset_id} if dataset_id else {}),
         **run.facts,
     )
 

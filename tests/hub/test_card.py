@@ -1,122 +1,38 @@
-"""The card holds every figure, keeps edits, and reveals nothing of the machine."""
+"""The card holds every figure and reveals nothing of the machine."""
 
+import configparser
 import json
-import os
 import re
-import socket
 from itertools import combinations
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
-import yaml
+from huggingface_hub import ModelCard, metadata_load
+from run_folder import (
+    FILES,
+    OVERALL,
+    RUN,
+    TEST,
+    VALIDATION,
+    VERSION,
+    body,
+    change,
+    fill,
+    metadata,
+    percent,
+    table,
+    tables,
+)
 from tiny import LABELS, build
-from tiny_training import encoded, trainer_for
+from transformers import pipeline
 
 from emonet.errors import EmoNetError
 from emonet.evaluation.metrics import emotion_metrics
-from emonet.hub.card import card_text, is_edited, merge_card, usage_snippet, write_card
-
-VERSION = "emorynlp-full-1.0.0"
-CONFIG = {
-    "backbone": "minilm",
-    "dataset_version": VERSION,
-    "id2label": {str(number): label for number, label in enumerate(LABELS)},
-    "speaker_identity": "global",
-    "speaker_memory": "corpus",
-}
-RUN = {
-    "preset": "emonet",
-    "backbone": "minilm",
-    "seed": 7,
-    "dataset_version": VERSION,
-    "config": {"pooling": "mean", "memory_hidden_size": 128},
-    "training": {
-        "learning_rate": 5e-05,
-        "learning_rate_mapping": {r"^(a|b)\b": 0.0005},
-        "class_weighting": "inverse",
-    },
-    "best_epoch": 2,
-    "epochs": [
-        {"epoch": 1, "train_loss": 1.9, "loss": 1.8, "weighted_f1": 0.3, "macro_f1": 0.21, "accuracy": 0.25},
-        {
-            "epoch": 2,
-            "train_loss": 1.7,
-            "loss": 1.7,
-            "weighted_f1": 0.3512,
-            "macro_f1": 0.24,
-            "accuracy": 0.31,
-        },
-        {"epoch": 3, "train_loss": 1.5, "loss": 1.9, "weighted_f1": 0.34, "macro_f1": 0.25, "accuracy": 0.32},
-    ],
-    "parameters": 45_456_007,
-    "trainable_parameters": 22_890_631,
-    "seconds": {"train": 1558.0},
-    "versions": {"emonet": "0.1.0", "torch": "2.13.0"},
-}
-VALIDATION = {
-    "split": "validation",
-    **emotion_metrics([0, 1, 2, 3, 4, 5, 6, 2], [0, 1, 2, 2, 4, 5, 6, 1], LABELS),
-}
-TEST = {**emotion_metrics([0, 1, 2, 3, 4, 5, 6], [0, 1, 2, 2, 3, 5, 5], LABELS), "split": "test"}
-FILES = {
-    "config.json": CONFIG,
-    "run.json": RUN,
-    "metrics.json": {**VALIDATION, "dataset_version": VERSION},
-    "test_metrics.json": {**TEST, "dataset_version": VERSION},
-    "speakers.json": {"version": 1, "speakers": ["Monica Geller", "Ross Geller"]},
-}
-OVERALL = [key for key, value in TEST.items() if isinstance(value, float)]
-MARKER = re.compile(r"<!-- emonet:(begin|end) (\w+) -->")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return fill(tmp_path / "run")
-
-
-def fill(folder: Path, *names: str) -> Path:
-    folder.mkdir(exist_ok=True)
-    for name in names or FILES:
-        (folder / name).write_text(json.dumps(FILES[name]), "utf-8")
-    return folder
-
-
-def change(folder: Path, name: str, **values: Any) -> None:
-    (folder / name).write_text(json.dumps({**FILES[name], **values}), "utf-8")
-
-
-def metadata(card: str) -> dict[str, Any]:
-    return yaml.safe_load(card.split("---\n")[1])
-
-
-def body(card: str) -> str:
-    return card.split("---\n", 2)[2]
-
-
-def tables(card: str) -> list[list[list[str]]]:
-    """Every table as rows of cells, as GitHub's Markdown reads them."""
-    blocks = re.findall(r"(?:^\|.*\n?)+", card, re.MULTILINE)
-    return [
-        [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in block.splitlines()]
-        for block in blocks
-    ]
-
-
-def table(card: str, *first_column: str) -> dict[str, list[str]]:
-    """The table that has all these rows, by their first cells."""
-    for rows in tables(card):
-        found = {row[0].strip("*`"): row[1:] for row in rows}
-        if found.keys() >= set(first_column):
-            return found
-    raise AssertionError(f"no table with {first_column}")
-
-
-def percent(value: float) -> str:
-    return f"{100 * value:.2f}"
-
-
-# What the card holds
+from emonet.hub.card import card_text, usage_snippet, write_card
+from emonet.hub.export import write_companions
+from emonet.hub.requirements import CHECKPOINT
 
 
 def test_a_calibrated_model_says_so(folder: Path) -> None:
@@ -145,7 +61,50 @@ def test_the_metadata_holds_what_the_hub_filters_by(folder: Path) -> None:
     assert front["language"] in ("en", ["en"]) and front["pipeline_tag"] == "text-classification"
     assert set(front["tags"]) >= {"emotion-recognition-in-conversation", "dialogue", "emonet"}
     assert front["base_model"] == "sentence-transformers/all-MiniLM-L6-v2"
-    assert VERSION in front["datasets"]
+    assert "datasets" not in front, "the package's own name of a corpus is no id on the Hub"
+    change(folder, "run.json", dataset_id="user/talk")
+    assert metadata(card_text(folder, "user/name"))["datasets"] == ["user/talk"]
+
+
+@pytest.mark.parametrize(
+    ("backbone", "version", "licence", "language"),
+    [
+        ("minilm", "emorynlp-full-1.0.0", "apache-2.0", "en"),
+        ("FacebookAI/roberta-large", "emorynlp-full-1.0.0", "apache-2.0", "en"),
+        ("FacebookAI/roberta-large", "sample-0a1b2c3d", "mit", "en"),
+        ("minilm", "meld-1.0.0", "gpl-3.0", "en"),
+        ("smollm2", "dailydialog-1.0.0", "cc-by-nc-sa-4.0", "en"),
+        ("minilm", "iemocap-1.0.0", "other", "en"),
+        ("org/unknown", "emorynlp-full-1.0.0", "other", "en"),
+        ("minilm", "talk-0a1b2c3d", "other", None),
+        ("minilm", "meld-0a1b2c3d", "other", None),  # a folder of that name
+        ("minilm", None, "apache-2.0", None),
+        (None, None, None, None),
+    ],
+)
+def test_licence_and_language_follow_from_backbone_and_corpus(
+    folder: Path, backbone: str | None, version: str | None, licence: str | None, language: str | None
+) -> None:
+    change(folder, "config.json", backbone=backbone, dataset_version=version)
+    card = card_text(folder)
+    front = metadata(card)
+    assert (front.get("license"), front.get("language")) == (licence, language)
+    assert ("license_name" in front) == (licence == "other")
+    assert ("Licence:** not stated, because" in card) == (licence == "other")
+
+
+def test_emissions_are_told_where_they_were_measured(folder: Path) -> None:
+    assert "co2_eq_emissions" not in metadata(card_text(folder))
+    measured = {"emissions": 12.5, "source": "codecarbon 3.0.0", "training_type": "fine-tuning"}
+    change(folder, "run.json", co2_eq_emissions=measured)
+    card = card_text(folder)
+    assert metadata(card)["co2_eq_emissions"] == measured and "12.5 g of CO2" in card
+
+
+def test_the_demo_is_called_a_toy_at_the_top(folder: Path) -> None:
+    assert "toy" not in card_text(folder)
+    change(folder, "config.json", dataset_version="sample-0a1b2c3d")
+    assert body(card_text(folder)).index("**A toy.**") < 300
 
 
 @pytest.mark.parametrize("tested", [True, False])
@@ -164,11 +123,12 @@ def test_the_model_index_is_the_figures(folder: Path, tested: bool) -> None:
 
 
 def test_the_metadata_is_what_the_hub_library_reads(folder: Path) -> None:
-    from huggingface_hub import ModelCard
-
-    data = ModelCard(card_text(folder, "user/name")).data
-    assert {result.metric_value for result in data.eval_results} >= {round(TEST["weighted_f1"], 6)}
-    assert data.model_name == "name" or data.model_name == "user/name"
+    path = write_card(folder, "user/name")
+    assert metadata_load(path) == metadata(path.read_text("utf-8"))
+    card = ModelCard.load(path)
+    assert {result.metric_value for result in card.data.eval_results} >= {round(TEST["weighted_f1"], 6)}
+    assert card.data.model_name == "name"
+    assert ModelCard(str(card)).data.to_dict() == card.data.to_dict()
 
 
 @pytest.mark.parametrize(
@@ -311,213 +271,78 @@ def test_the_snippet_is_python_with_the_models_name(tmp_path: Path, name: str) -
     assert "revision=" in card_text(folder)
 
 
-def test_the_cards_usage_runs(tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def saved(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved model."""
     model, model.processor = build(tokenizer, "emonet-thesis")
-    model.save_pretrained(tmp_path / "mine")
-    snippet = usage_snippet((tmp_path / "mine" / "README.md").read_text("utf-8"))
-    monkeypatch.chdir(tmp_path)
-    *lines, last = snippet.strip().splitlines()
-    scope: dict[str, Any] = {}
-    exec("\n".join([*lines, f"rows = {last}"]), scope)
-    assert [row["speaker"] for row in scope["rows"]] == ["Monica", "Ross"]
+    model.train()
+    before = [module.training for module in model.modules()]
+    folder = tmp_path_factory.mktemp("card") / "mine"
+    model.save_pretrained(folder)
+    assert [module.training for module in model.modules()] == before, "the example must not end a training"
+    return folder
 
 
-# Edits by hand
-
-PROSE = "\n## From its author\n\nWritten by hand: 100 % | $5.\n"
-
-
-def test_edits_survive_new_figures(folder: Path) -> None:
-    write_card(folder, "user/name")
-    card = (folder / "README.md").read_text("utf-8")
-    changed = re.sub(r"^## Limits.*?$", "## Caveats of mine", card, count=1, flags=re.MULTILINE) + PROSE
-    assert changed.count("Caveats of mine") == 1, (
-        "the template's own headings are outside the generated parts"
-    )
-    (folder / "README.md").write_text(changed, "utf-8")
-    change(folder, "test_metrics.json", weighted_f1=0.987654)
-    text = write_card(folder, "user/name").read_text("utf-8")
-    assert "Caveats of mine" in text and PROSE in text
-    assert "98.77" in text and "98.77" not in card
-    assert metadata(text)["model-index"] == metadata(card_text(folder, "user/name"))["model-index"]
-
-
-def test_figures_join_a_card_that_was_written_before_them(tmp_path: Path) -> None:
-    folder = fill(tmp_path / "run", "config.json")
-    write_card(folder)
-    fill(folder)
-    assert write_card(folder).read_text("utf-8") == card_text(folder)
-
-
-@pytest.mark.parametrize("name", sorted({name for _, name in MARKER.findall(card_text(Path("nowhere")))}))
-def test_a_deleted_part_stays_deleted(folder: Path, name: str) -> None:
-    generated = card_text(folder)
-    block = re.compile(rf"<!-- emonet:begin {name} -->.*?<!-- emonet:end {name} -->\n", re.DOTALL)
-    without = block.sub("", generated)
-    assert merge_card(without, generated) == without != generated
-
-
-def test_metadata_by_hand_survives(folder: Path) -> None:
-    generated = card_text(folder)
-    front = metadata(generated)
-    front |= {
-        "license": "cc-by-4.0",
-        "language": ["en", "de"],
-        "thumbnail": "x.png",
-        "tags": [*front["tags"], "mine"],
-    }
-    front |= {"model-index": [{"name": "old", "results": []}], "datasets": [*front["datasets"], "user/extra"]}
-    edited = f"---\n{yaml.safe_dump(front)}---\n{body(generated)}"
-    merged = metadata(merge_card(edited, generated))
-    assert (merged["license"], merged["language"], merged["thumbnail"]) == (
-        "cc-by-4.0",
-        ["en", "de"],
-        "x.png",
-    )
-    assert (
-        "mine" in merged["tags"]
-        and "emonet" in merged["tags"]
-        and len(merged["tags"]) == len(set(merged["tags"]))
-    )
-    assert set(merged["datasets"]) == {VERSION, "user/extra"}
-    assert merged["model-index"] == metadata(generated)["model-index"]
-
-
-@pytest.mark.parametrize(
-    "front", ["", "---\nlicense: mit\n---\n", "---\n---\n", "---\r\nlicense: mit\r\n---\r\n"]
-)
-def test_a_card_without_generated_parts_stays_whole(folder: Path, front: str) -> None:
-    text = "# My own\n\n---\n\nAll by hand.\n"
-    merged = merge_card(front + text, card_text(folder))
-    assert merged.endswith("---\n" + text) and merged.count(text) == 1
-    assert metadata(merged)["license"] == ("mit" if "mit" in front else "apache-2.0")
-    assert metadata(merged)["model-index"]
-
-
-def test_another_training_replaces_the_data_set_in_the_metadata(folder: Path) -> None:
-    before = card_text(folder)
-    change(folder, "config.json", dataset_version="meld-1.0.0")
-    assert metadata(merge_card(before, card_text(folder)))["datasets"] == ["meld-1.0.0"]
-
-
-@pytest.mark.parametrize("existing", ["", "# By hand\n", "---\ntags: mine\n---\n", "whole"])
-def test_merging_twice_is_merging_once(folder: Path, existing: str) -> None:
-    generated = card_text(folder, "user/name")
-    old = (generated + PROSE).replace(percent(TEST["accuracy"]), "0.00") if existing == "whole" else existing
-    once = merge_card(old, generated)
-    assert merge_card(once, generated) == once
-
-
-@pytest.mark.parametrize("kind", ["begin", "end"])
-def test_an_unpaired_marker_is_refused_by_name(folder: Path, kind: str) -> None:
-    generated = card_text(folder)
-    name = MARKER.findall(generated)[0][1]
-    with pytest.raises(EmoNetError, match=name):
-        merge_card(generated.replace(f"<!-- emonet:{kind} {name} -->", ""), generated)
-
-
-@pytest.mark.parametrize("front", ["---\n: [\n---\n", "---\n- a\n---\n"])
-def test_metadata_that_cannot_be_read_is_refused(folder: Path, front: str) -> None:
-    with pytest.raises(EmoNetError, match=r"metadata"):
-        merge_card(front + "text\n", card_text(folder))
-
-
-def test_whether_a_card_was_edited(folder: Path) -> None:
-    generated = card_text(folder)
-    part = MARKER.findall(generated)[0][1]
-    inside = generated.replace(f"<!-- emonet:end {part} -->", f"inside\n<!-- emonet:end {part} -->")
-    assert not is_edited(generated, generated) and not is_edited(inside, generated)
-    assert not is_edited(generated.replace("\n", "\r\n"), generated)
-    assert is_edited(generated + PROSE, generated) and is_edited("# By hand\n", generated)
-    assert is_edited(
-        re.sub(rf"<!-- emonet:begin {part}.*?end {part} -->", "", generated, flags=re.DOTALL), generated
-    )
-
-
-def test_a_card_is_replaced_whole_or_not_at_all(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = write_card(folder).read_text("utf-8")
-    change(folder, "test_metrics.json", weighted_f1=0.5)
-    names = set(os.listdir(folder))
-
-    def fail(*paths: Any) -> None:
-        raise OSError("disk full")
-
-    monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
-        write_card(folder)
-    assert (folder / "README.md").read_text("utf-8") == before and set(os.listdir(folder)) == names
-
-
-# The callback
-
-
-def trained(tokenizer: Any, folder: Path, **arguments: Any) -> Any:
-    trainer = trainer_for(encoded(tokenizer), folder, eval_strategy="epoch", num_train_epochs=3, **arguments)
-    trainer.args.hub_token = "hf_" + "s" * 30
-    trainer.args.run_name = trainer.args.resume_from_checkpoint = str(folder / "elsewhere")
-    trainer.train()
-    return trainer
-
-
-def test_a_trainer_leaves_a_card_with_its_history(tokenizer: Any, tmp_path: Path) -> None:
-    folder = tmp_path / "machine" / "run"
-    trainer = trained(tokenizer, folder, learning_rate=0.01, max_grad_norm=0.5)
-    card = (folder / "README.md").read_text("utf-8")
-    rows = next(rows for rows in tables(card) if rows[0][0] == "epoch")
-    log = trainer.state.log_history
-    scores = [entry["eval_weighted_f1"] for entry in log if "eval_weighted_f1" in entry]
-    losses = [entry["loss"] for entry in log if "loss" in entry]
-    column = rows[0].index("weighted F1")
-    assert [row[column].strip("*") for row in rows[2:]] == [percent(round(score, 4)) for score in scores]
-    assert [float(row[1].strip("*")) for row in rows[2:]] == pytest.approx(losses, abs=1e-4)
-    bold = [number for number, row in enumerate(rows[2:]) if row[0].startswith("**")]
-    assert bold == [scores.index(max(scores))]
-    record = json.loads((folder / "run.json").read_text("utf-8"))
-    assert record["training"]["max_grad_norm"] == 0.5 and record["seed"] == trainer.args.seed
-    for text in (card, (folder / "run.json").read_text("utf-8")):
-        assert (
-            str(tmp_path) not in text
-            and "machine" not in text
-            and "hf_s" not in text
-            and "elsewhere" not in text
-        )
-        assert socket.gethostname() not in text and str(Path.home()) + "/" not in text
-
-
-def test_an_evaluation_after_training_is_no_part_of_its_history(tokenizer: Any, tmp_path: Path) -> None:
-    trainer = trained(tokenizer, tmp_path / "run")
-    before = (tmp_path / "run" / "run.json").read_text("utf-8")
-    trainer.evaluate(trainer.train_dataset)
-    assert (tmp_path / "run" / "run.json").read_text("utf-8") == before
-
-
-def test_an_evaluation_alone_writes_nothing(tokenizer: Any, tmp_path: Path) -> None:
-    trainer_for(encoded(tokenizer), tmp_path / "run", eval_strategy="epoch").evaluate()
-    assert not (tmp_path / "run" / "README.md").exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "kept"),
-    [
-        (
-            {
-                "metric_for_best_model": "loss",
-                "greater_is_better": False,
-                "save_strategy": "epoch",
-                "load_best_model_at_end": True,
-            },
-            "lowest loss",
-        ),
-        ({"save_strategy": "epoch", "load_best_model_at_end": False}, "last"),
-    ],
-)
-def test_the_bold_row_is_the_one_that_is_saved(
-    tokenizer: Any, tmp_path: Path, arguments: Any, kept: str
+def test_the_usage_prints_what_the_card_shows(
+    saved: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    trainer = trained(tokenizer, tmp_path / "run", learning_rate=0.01, **arguments)
-    losses = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
-    rows = next(
-        rows for rows in tables((tmp_path / "run" / "README.md").read_text("utf-8")) if rows[0][0] == "epoch"
-    )
-    bold = [number for number, row in enumerate(rows[2:]) if row[0].startswith("**")]
-    assert bold == [losses.index(min(losses)) if kept == "lowest loss" else 2]
+    card = (saved / "README.md").read_text("utf-8")
+    monkeypatch.chdir(saved.parent)
+    exec(usage_snippet(card), {})
+    shown = re.search(r"```text\n(.*?)```", card, re.DOTALL)
+    assert shown is not None and shown[1] == capsys.readouterr().out
+    assert shown[1].count("\n") == 3
+
+
+def test_the_widget_shows_what_its_pipeline_answers(saved: Path) -> None:
+    front = metadata((saved / "README.md").read_text("utf-8"))
+    pipe = pipeline("text-classification", model=str(saved), top_k=None)
+    assert len(front["widget"]) == 3
+    for entry in front["widget"]:
+        (rows,) = pipe([entry["text"]])
+        expected = {row["label"]: row["score"] for row in rows}
+        assert {row["label"]: row["score"] for row in entry["output"]} == pytest.approx(expected, abs=1e-4)
+        scores = [row["score"] for row in entry["output"]]
+        assert scores == sorted(scores, reverse=True)
+
+
+def test_the_output_of_other_weights_is_not_shown(saved: Path, tmp_path: Path) -> None:
+    folder = copytree(saved, tmp_path / "other")
+    assert "```text" in card_text(folder) and "widget" in metadata(card_text(folder))
+    (folder / "digests.json").write_text("{}")
+    assert "```text" not in card_text(folder) and "widget" not in metadata(card_text(folder))
+    write_companions(folder)
+    assert not (folder / "example.json").exists()
+
+
+def test_built_in_models_and_embedded_backbones_need_the_package(folder: Path) -> None:
+    assert "import emonet" not in card_text(folder)
+    heads = {"backbone": "smollm2", "hub_id": None, "base_digest": "", "base_dtype": "float32"}
+    (folder / "emonet_adapter.json").write_text(json.dumps(heads))
+    snippet = usage_snippet(card_text(folder))
+    assert snippet.startswith("import emonet\n") and "trust_remote_code" not in snippet
+
+
+def test_required_versions_are_the_packages_lower_bounds(folder: Path) -> None:
+    config = configparser.ConfigParser()
+    config.read(Path(__file__).parents[2] / "setup.cfg")
+    needed = config["options"]["install_requires"].split()
+    torch, transformers = (next(line for line in needed if line.startswith(name)) for name in CHECKPOINT)
+    assert f"`{torch}` and `{transformers}`" in card_text(folder)
+    write_companions(folder)
+    assert (folder / "requirements.txt").read_text("utf-8").split() == [torch, transformers]
+
+
+# Citations
+
+
+@pytest.mark.parametrize("version", ["emorynlp-full-1.0.0", "meld-1.0.0", "iemocap-1.0.0", "talk-0a1b2c3d"])
+def test_the_citation_is_bibtex(folder: Path, version: str) -> None:
+    change(folder, "config.json", dataset_version=version)
+    block = re.search(r"```bibtex\n(.*?)```", card_text(folder), re.DOTALL)
+    assert block is not None and block[1].count("{") == block[1].count("}")
+    keys = re.findall(r"^@\w+\{([\w-]+),$", block[1], re.MULTILINE)
+    corpus = {"emorynlp": "zahiri", "meld": "poria", "iemocap": "busso"}.get(version.partition("-")[0])
+    assert keys[:2] == ["emonet", "lee-lee-2022-compm"]
+    assert [key.partition("-")[0] for key in keys[2:]] == ([corpus] if corpus else [])
+    assert block[1].count("\n  title = {") == block[1].count("\n  author = {") == len(keys)

@@ -20,6 +20,7 @@ from emonet.engines.load import load_engine
 from emonet.errors import EmoNetError
 from emonet.files.guard import read_json
 from emonet.hub.built_in import publishable
+from emonet.hub.example import EXAMPLE_FILE, read_example
 from emonet.hub.push import check_complete
 from emonet.hub.push_space import write_space
 from emonet.modeling_emonet import EmoNetForSequenceClassification
@@ -33,6 +34,7 @@ FILES = {
     "README.md",
     "config.json",
     "digests.json",
+    EXAMPLE_FILE,
     "metrics.json",
     "run.json",
     "speakers.json",
@@ -202,6 +204,19 @@ def test_a_backbone_out_of_reach_is_told(tmp_path: Path, monkeypatch: pytest.Mon
         EmoNetForSequenceClassification.from_pretrained("emorynlp-small")
     assert "copy the checkpoint again" not in str(raised.value)  # the checkpoint is whole
     assert list((tmp_path / "backbones").iterdir()) == []
+
+
+@pytest.mark.slow
+@each_model
+def test_the_cards_example_is_what_it_predicts(name: str) -> None:
+    example = read_example(MODELS[name].folder)
+    card = (MODELS[name].folder / "README.md").read_text("utf-8")
+    turns = [{"speaker": row["speaker"], "text": row["text"]} for row in example["dialogue"]]
+    rows = EmoNetForSequenceClassification.from_pretrained(name).predict(turns)
+    assert [row["label"] for row in rows] == ["Joyful", "Mad", "Sad"]  # as a reader would say
+    for row, shown in zip(rows, example["dialogue"], strict=True):
+        assert (row["label"], row["score"]) == (shown["label"], pytest.approx(shown["score"], abs=0.01))
+        assert f"{shown['speaker']}: {shown['label']} ({shown['score']:.2f})" in card
 
 
 @pytest.mark.slow

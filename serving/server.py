@@ -46,9 +46,10 @@ def create_app(model: str | Path, limits: Limits, page: bool = True, access: Acc
     predictor = Predictor.load(model)
     app = create_api(predictor, limits)
     if page:
+        from .page.model_card import ModelCard
         from .page.mount import mount_page
 
-        app = mount_page(app, predictor, limits, access)
+        app = mount_page(app, predictor, limits, access, ModelCard.of(model))
     return access.around(LimitRequests(app, limits, PREFIX))
 
 

@@ -20,10 +20,12 @@ class Analysis:
         labels: The model's emotions.
         dialogues: Pairs of an id and turns (`speaker`, `text`, `label`, `score`,
             `scores`).
+        source: `script` or `chat`; begins the ids of the turns' elements.
     """
 
     labels: list[str]
     dialogues: list[tuple[str, list[dict[str, Any]]]] = field(default_factory=list)
+    source: str = "script"
 
     @property
     def looks(self) -> dict[str, Look]:
@@ -42,6 +44,10 @@ class Analysis:
             for dialogue, (name, turns) in enumerate(self.dialogues)
             for first in range(0, len(turns), TURNS_PER_PART)
         ]
+
+    def anchor(self, number: int) -> str:
+        """Return the id of a turn's element, counted from 1."""
+        return f"{self.source}-turn-{number}"
 
     def until(self, dialogue: int) -> list[list[dict[str, Any]]]:
         """Return the turns of each dialogue up to and including one of them."""
@@ -86,10 +92,11 @@ class Part:
             dialogues: How many dialogues there are.
         """
         name = "" if self.name.isdigit() else f" ({self.name})"
-        title = f"Dialogue {self.dialogue + 1} of {dialogues}{name}"
-        if len(self.turns) < self.dialogue_turns:
-            title += f", turns {self.first + 1}–{self.first + len(self.turns)} of {self.dialogue_turns}"
-        return title
+        title = f"Dialogue {self.dialogue + 1} of {dialogues}{name}" if dialogues > 1 else ""
+        if len(self.turns) == self.dialogue_turns:
+            return title
+        turns = f"turns {self.first + 1}–{self.first + len(self.turns)} of {self.dialogue_turns}"
+        return f"{title}, {turns}" if title else turns.capitalize()
 
 
 def identity_of(name: str, processor: TurnProcessor, kinds: SpeakerKinds) -> str:

@@ -45,13 +45,17 @@ def explanation(analysis: Analysis, dialogue: int, attribution: Attribution) -> 
         f"<b>{escape(turn['speaker'])}</b> {chip(attribution.label, look, attribution.score)}</div>"
         f'<p class="emo-text">{escape(turn["text"]) or "<i>(says nothing)</i>"}</p></div>'
         f"<p>{_summary(attribution, strongest)}</p>"
-        f'<ol class="emo-influences">{"".join(rows)}</ol>'
+        f"{_list(rows)}"
         '<p class="emo-note"><b>How this is found: occlusion.</b> Each turn is left out once, and the model '
         "is asked again. The number is what that takes from the probability of "
         f"{escape(attribution.label)}, in percentage points: to the right (+), the turn speaks for it; "
         "to the left (−), against it. Attention weights are not used. Turns can matter together without "
         f"mattering alone.{_reach(attribution)}</p></div>"
     )
+
+
+def _list(rows: list[str]) -> str:
+    return f'<ol class="emo-influences">{"".join(rows)}</ol>' if rows else ""
 
 
 def _summary(attribution: Attribution, strongest: float) -> str:

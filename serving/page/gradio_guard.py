@@ -3,7 +3,9 @@
 Gradio serves, stores and fetches files for its components. It checks the paths in an
 event only in an application that `launch()` started (6.31: `Blocks.has_launched`; a
 mounted application has no switch for it), and URLs not at all. The page needs no files:
-uploads and downloads travel as the content of events.
+uploads and downloads travel as the content of events. Programs send events too:
+`gradio_client` reads the configuration and the description of `/predict`, and joins the
+queue as the page does.
 """
 
 import json
@@ -13,19 +15,21 @@ from typing import Any
 
 import gradio as gr
 from gradio.blocks import Block
+from gradio.components.api_component import Api
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..limits import Limits
 
 JOIN = "/gradio_api/queue/join"
+INFO = "/gradio_api/info"
 _FILE = r"(?:[\w-][\w.-]*/)*[\w-][\w.-]*"  # no segment begins with a dot
 _READ = re.compile(
-    rf"""/ | /assets/{_FILE} | /static/{_FILE} | /theme\.css | /manifest\.json | /favicon\.ico |
-    /gradio_api/heartbeat/\w+ | /gradio_api/queue/data""",
+    rf"""/ | /config | /assets/{_FILE} | /static/{_FILE} | /theme\.css | /manifest\.json | /favicon\.ico |
+    /gradio_api/heartbeat/[\w-]+ | /gradio_api/queue/data""",
     re.ASCII | re.VERBOSE,
 )
-_SESSION = re.compile(r"\w{1,64}", re.ASCII)
+_SESSION = re.compile(r"[\w-]{1,64}", re.ASCII)
 _FIELDS = {"data", "event_data", "fn_index", "session_hash", "trigger_id"}
 # What the scripts of the page send: the index of a turn, or an uploaded file.
 _EVENT_DATA = {"index", "name", "size", "content"}
@@ -53,6 +57,9 @@ class GradioGuard:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         if scope["method"] == "POST" and path == JOIN:
             await self._join(scope, receive, send)
+        elif scope["method"] == "GET" and path == INFO:
+            # Gradio's own answer names the host of whoever asked first, to everybody.
+            await JSONResponse(self.blocks.get_api_info())(scope, receive, send)
         elif scope["method"] in ("GET", "HEAD") and _READ.fullmatch(path):
             if path != "/gradio_api/queue/data":
                 scope = {**scope, "query_string": b""}  # `?deep_link=` reads a file
@@ -118,7 +125,7 @@ def check_event(body: bytes, blocks: gr.Blocks) -> dict[str, Any]:
         raise ValueError(f"An event is an object with {', '.join(sorted(_FIELDS))}, and no more.")
     session, function = event.get("session_hash"), event.get("fn_index")
     if not isinstance(session, str) or not _SESSION.fullmatch(session):
-        raise ValueError("session_hash: up to 64 letters and digits.")
+        raise ValueError("session_hash: up to 64 letters, digits and hyphens.")
     if type(function) is not int or function not in blocks.fns:
         raise ValueError("fn_index: the number of an event of the page.")
     if event.get("trigger_id") is not None and type(event["trigger_id"]) is not int:
@@ -156,4 +163,4 @@ def _fits(value: Any, block: Block) -> bool:
     """
     if isinstance(block, gr.State):
         return value is None
-    return _is_plain(value) and (isinstance(value, str) or not isinstance(block, gr.Textbox))
+    return _is_plain(value) and (isinstance(value, str) or not isinstance(block, (gr.Textbox, Api)))

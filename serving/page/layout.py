@@ -4,66 +4,72 @@ from html import escape
 
 import gradio as gr
 
-from .analysis import Analysis
-from .downloads import DOWNLOADS
-from .scripts import ASK_WHY, READ_FILE
-from .turn_list import legend
-from .upload import ENDINGS
-
-EXAMPLE = """Ines: You missed supper, so I brought it up to you. Eat while it's warm, my dear.
-Theo: Never mind soup, come and look! It's a street! People in hats, real ones, waving at us!
-Ines: That's the bakery corner. How good of her, to keep it safe for us all this time.
-Juno: Why would she hide it? It's just people going to the pictures.
-Theo: Perhaps somebody asked her to.
-Juno: Wait. Go back. Go back to the lady in row K.
-Theo: Oh no. Don't call down the stairs yet. He isn't well. I don't know what this will do to him.
-Juno: Is that who I think it is? My stomach's gone all funny."""
-
-_SECONDS_KEPT = 3600  # results and chats, after their last use
+from ..limits import Limits
+from ..predictor import Predictor
+from .examples import EXAMPLES
+from .model_card import ModelCard
+from .results import SECONDS_KEPT, Results
+from .scripts import READ_FILE
+from .upload import ENDINGS, largest_upload
+from .visitors import Visitors
 
 
 class Layout:
     """The components of the page, created within a `gr.Blocks`.
 
-    `gr.DownloadButton` and `gr.UploadButton` are not used: they need files on the server
-    and routes that serve them.
+    Script and chat have results of their own. `gr.UploadButton` is not used: it needs
+    files on the server.
 
     Args:
-        model: The model's name.
-        labels: The model's emotions.
-        largest: Bytes of the largest file that can be uploaded.
+        predictor: The model.
+        visitors: Runs the visitors' jobs.
+        limits: What a visitor may cost.
+        card: The model's card.
         open_to_all: Whether to say that anyone may use the page.
 
     Attributes:
-        analysis, session, part: States of a visitor: the results, the chat, and the index
-            of the part that is shown.
-        parcel: A download on its way to the browser.
+        script_results, chat_results: The results below the inputs of each tab.
+        session: State of a visitor: the chat.
     """
 
-    def __init__(self, model: str, labels: list[str], largest: int, open_to_all: bool):
+    def __init__(
+        self, predictor: Predictor, visitors: Visitors, limits: Limits, card: ModelCard, open_to_all: bool
+    ):
         notice = " Anyone who reaches this page may use it." if open_to_all else ""
+        name = escape(predictor.name)
+        if card.url:
+            name = f'<a href="{escape(card.url)}" target="_blank" rel="noopener noreferrer">{name}</a>'
         gr.HTML(
             '<header class="emo-header"><h1>Emotions in conversation</h1><p>Every turn of a dialogue gets an '
             "emotion, from what is said, what was said before, and who speaks. Model: "
-            f"<b>{escape(model)}</b>. It reads words, not minds.{notice}</p></header>"
+            f"<b>{name}</b>. It reads words, not minds.{notice}</p></header>"
         )
-        self.analysis = gr.State(None, time_to_live=_SECONDS_KEPT)
-        self.session = gr.State(None, time_to_live=_SECONDS_KEPT)
-        self.part = gr.State(0)
-        self.parcel = gr.Textbox(visible=False, elem_id="parcel")
         with gr.Tabs():
             with gr.Tab("Script"):
-                self._script(largest)
-            with gr.Tab("Chat, turn by turn"):
+                self._script(largest_upload(limits.body))
+                self.script_results = Results("script", predictor, visitors)
+            with gr.Tab("Chat"):
                 self._chat()
-        self.status = gr.HTML(elem_id="status")
-        self.cancel = gr.Button("Cancel", variant="stop", size="sm", visible=False, elem_id="cancel")
-        with gr.Column(visible=False, elem_id="results") as self.results:
-            self._results(labels)
+                self.chat_results = Results("chat", predictor, visitors)
+            if card.text:
+                with gr.Tab("Model card"):
+                    gr.Markdown(card.text, latex_delimiters=[], elem_id="card")
 
     def _script(self, largest: int) -> None:
+        with gr.Row(elem_id="examples"):
+            gr.HTML("Try an example:", elem_classes="emo-label")
+            self.examples = [
+                gr.Button(
+                    title,
+                    size="sm",
+                    min_width=80,
+                    elem_id=f"example-{title.split()[-1].lower()}",
+                    elem_classes="emo-file",
+                )
+                for title in EXAMPLES
+            ]
         self.script = gr.Textbox(
-            EXAMPLE,
+            next(iter(EXAMPLES.values())),
             label="Paste a script",
             info="One turn a line, as Name: text. Subtitles, tables, JSON of recognisers and exports of "
             "messengers are understood too.",
@@ -82,6 +88,7 @@ class Layout:
             )
 
     def _chat(self) -> None:
+        self.session = gr.State(None, time_to_live=SECONDS_KEPT)
         with gr.Row(elem_id="chat"):
             self.speaker = gr.Textbox(
                 "Ann", label="Speaker", scale=1, min_width=140, max_lines=1, elem_id="chat-speaker"
@@ -94,29 +101,5 @@ class Layout:
                 elem_id="chat-text",
             )
         with gr.Row():
-            self.say = gr.Button("Add the turn", variant="primary", elem_id="say")
+            self.say = gr.Button("Add the turn", variant="primary", scale=3, elem_id="say")
             self.new_chat = gr.Button("New chat", elem_id="new-chat")
-
-    def _results(self, labels: list[str]) -> None:
-        with gr.Row(elem_id="files"):
-            self.downloads = [
-                gr.Button(
-                    kind,
-                    size="sm",
-                    min_width=80,
-                    elem_id=f"download-{kind.split()[1].lower()}",
-                    elem_classes="emo-file",
-                )
-                for kind in DOWNLOADS
-            ]
-        self.choice = gr.Dropdown(label="Show", visible=False, elem_id="part")
-        with gr.Tabs() as self.views:
-            with gr.Tab("Turns", id="turns"):
-                gr.HTML(legend(Analysis(labels).looks))
-                self.timeline = gr.HTML(elem_id="timeline")
-                self.turns = gr.HTML(elem_id="turns", js_on_load=ASK_WHY)
-            with gr.Tab("Speakers", id="speakers"):
-                self.profiles = gr.HTML(elem_id="profiles")
-            with gr.Tab("Why?", id="why"):
-                self.asked = gr.Dropdown(label="Why does this turn have its emotion?", elem_id="asked")
-                self.explanation = gr.HTML(elem_id="explanation")

@@ -44,4 +44,4 @@ def reading_note(reading: Reading) -> str:
     """Say what a script was read as, who speaks, and what was left out."""
     unnamed = reading.speakers[UNKNOWN]
     hint = f" Turns under {UNKNOWN} don't say who speaks: {unnamed}." if unnamed else ""
-    return note(f"{reading.summary()}.{hint}")
+    return note(f"Read as {reading.summary()}.{hint}")

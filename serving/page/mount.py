@@ -11,9 +11,16 @@ from ..limits import Limits
 from ..predictor import Predictor
 from .events import Page
 from .gradio_guard import GradioGuard
+from .model_card import ModelCard
 
 
-def mount_page(app: FastAPI, predictor: Predictor, limits: Limits, access: Access | None = None) -> FastAPI:
+def mount_page(
+    app: FastAPI,
+    predictor: Predictor,
+    limits: Limits,
+    access: Access | None = None,
+    card: ModelCard | None = None,
+) -> FastAPI:
     """Return the application with the page.
 
     Args:
@@ -21,6 +28,7 @@ def mount_page(app: FastAPI, predictor: Predictor, limits: Limits, access: Acces
         predictor: The model.
         limits: What a visitor may cost.
         access: Who may use the page; an open one says so.
+        card: The model's card, which the page shows.
     """
     theme = gr.themes.Default(
         primary_hue="blue",
@@ -28,7 +36,7 @@ def mount_page(app: FastAPI, predictor: Predictor, limits: Limits, access: Acces
         font=["system-ui", "sans-serif"],
         font_mono=["ui-monospace", "monospace"],
     )
-    blocks = Page(predictor, limits, open_to_all=access is not None and access.open).blocks
+    blocks = Page(predictor, limits, access is not None and access.open, card).blocks
     app = gr.mount_gradio_app(
         app,
         blocks,

@@ -5,9 +5,11 @@ ASK_WHY = """element.addEventListener('click', event => {
   if (button) trigger('select', {index: Number(button.dataset.why)});
 });"""
 
-FOCUS_CHAT = (
-    """() => setTimeout(() => document.querySelector('#chat-text textarea, #chat-text input')?.focus(), 50)"""
-)
+# Go on typing, with the newest turn in sight.
+FOCUS_CHAT = """() => setTimeout(() => {
+  document.querySelector('#chat-text textarea, #chat-text input')?.focus();
+  document.querySelector('#chat-timeline .emo-scroll')?.scrollTo(1e6, 0);
+}, 50)"""
 
 # The upload event carries the file: its name, its size, and its content in base64 unless
 # it is too large.

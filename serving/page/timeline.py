@@ -1,4 +1,4 @@
-"""Draw each speaker's emotions over the turns: a grid for the page, and a picture."""
+"""Draw each speaker's emotions and their curves over the turns, and a picture of them."""
 
 import io
 from collections import Counter
@@ -8,12 +8,14 @@ from html import escape
 from typing import Any
 
 from .analysis import Analysis, Part
+from .curves import curves
 from .palette import Look
 from .turn_list import colours
 
 _DPI = 150
 _MAX_INCHES = 30.0  # the picture's width, however long the script is
 MAX_ROWS = 20
+MAX_CURVES = 6  # speakers
 
 
 @dataclass(frozen=True)
@@ -29,10 +31,10 @@ class Rows:
     others: int
 
     @classmethod
-    def of(cls, turns: Sequence[Mapping[str, Any]]) -> "Rows":
-        """Give the `MAX_ROWS` speakers with the most turns a row each, the others one."""
+    def of(cls, turns: Sequence[Mapping[str, Any]], rows: int = MAX_ROWS) -> "Rows":
+        """Give the `rows` speakers with the most turns a row each, the others one."""
         counts = Counter(turn["speaker"] for turn in turns)
-        kept = {name for name, _ in counts.most_common(MAX_ROWS)}
+        kept = {name for name, _ in counts.most_common(rows)}
         return cls([name for name in counts if name in kept], len(counts) - len(kept))
 
     @property
@@ -57,12 +59,18 @@ class Rows:
 def timeline(analysis: Analysis, part: Part) -> str:
     """Return a row for every speaker of a part, and a column for every turn.
 
-    A cell shows the turn's emotion and links to the turn.
+    A cell shows the turn's emotion and links to the turn. Below are the curves of the
+    `MAX_CURVES` speakers with the most turns, see `curves`.
     """
-    looks, rows = analysis.looks, Rows.of(part.turns)
+    looks, rows, drawn = analysis.looks, Rows.of(part.turns), Rows.of(part.turns, MAX_CURVES)
     names = "".join(
         f'<span class="emo-lane" style="grid-row:{row}">{escape(name)}</span>'
         for row, name in enumerate(rows.titles, start=2)
+    )
+    panels = "".join(
+        f'<span class="emo-lane" style="grid-row:{row}">{escape(name)}</span>'
+        f'<div class="emo-panel" style="grid-row:{row}">{curves(name, analysis, part)}</div>'
+        for row, name in enumerate(drawn.names, start=len(rows.titles) + 2)
     )
     numbers = range(part.first + 1, part.first + len(part.turns) + 1)
     ticks = "".join(
@@ -72,23 +80,38 @@ def timeline(analysis: Analysis, part: Part) -> str:
     )
     index = rows.index
     cells = "".join(
-        _cell(turn, number, index.get(turn["speaker"], len(rows.names)) + 2, column, looks)
+        _cell(
+            turn,
+            number,
+            analysis.anchor(number),
+            index.get(turn["speaker"], len(rows.names)) + 2,
+            column,
+            looks,
+        )
         for column, (number, turn) in enumerate(zip(numbers, part.turns, strict=True), start=2)
     )
-    note = f'<p class="emo-note">{rows.note}</p>' if rows.note else ""
-    label = "Timeline of each speaker's emotions"
+    note = (
+        "Each line is an emotion, from 0% to 100%; its symbol marks the turns where it is the most probable."
+    )
+    if drawn.others:
+        note += f" The {MAX_CURVES} speakers with the most turns have curves."
+    label = "Timeline of each speaker's emotions and their probabilities"
     return (
         f'<div class="emo-scroll" role="region" tabindex="0" aria-label="{label}">'
-        f'<div class="emo-timeline" style="--turns:{len(part.turns)}">{ticks}{names}{cells}</div></div>{note}'
+        f'<div class="emo-timeline" style="--turns:{len(part.turns)}">'
+        f"{ticks}{names}{cells}{panels}</div></div>"
+        f'<p class="emo-note">{note} {rows.note}</p>'
     )
 
 
-def _cell(turn: Mapping[str, Any], number: int, row: int, column: int, looks: Mapping[str, Look]) -> str:
+def _cell(
+    turn: Mapping[str, Any], number: int, anchor: str, row: int, column: int, looks: Mapping[str, Look]
+) -> str:
     look = looks[turn["label"]]
     label = escape(f"{number}. {turn['speaker']}: {turn['label']} {turn['score']:.0%}")
     style = f"grid-row:{row};grid-column:{column};{colours(look)}"
     return (
-        f'<a class="emo-cell" href="#turn-{number}" tabindex="-1" style="{style}" title="{label}" '
+        f'<a class="emo-cell" href="#{anchor}" tabindex="-1" style="{style}" title="{label}" '
         f'aria-label="{label}"><span aria-hidden="true">{look.symbol}</span>'
         f'<span class="emo-fill" style="width:{turn["score"]:.0%}"></span></a>'
     )

@@ -23,6 +23,8 @@ SECRET = "kolibri"
 OPEN_ROUTES = {
     ("GET", "/"),
     ("HEAD", "/"),
+    ("GET", "/config"),
+    ("GET", "/gradio_api/info"),
     ("GET", "/assets/{path:path}"),
     ("GET", "/static/{path:path}"),
     ("GET", "/theme.css"),
@@ -229,6 +231,34 @@ def test_only_the_routes_that_the_page_needs_are_open(attacked: Attacked) -> Non
     attacked.assert_unharmed()
 
 
+def test_what_programs_read_names_no_other_visitor_s_host(attacked: Attacked) -> None:
+    visitor = attacked.visitor()
+    for route in ("/gradio_api/info", "/config"):
+        visitor.ask("GET", route, headers={"x-forwarded-host": "evil.example"})
+        status, _, answer = visitor.ask("GET", route)
+        assert status == 200 and b"evil.example" not in answer and b"predict" in answer
+    status, _, info = visitor.ask("GET", f"/gradio_api/info?all_endpoints=True&page={attacked.folder}")
+    assert status == 200 and list(json.loads(info)["named_endpoints"]) == ["/predict"]
+    assert json.loads(info)["unnamed_endpoints"] == {}
+    status, _, config = visitor.ask("GET", f"/config?deep_link=../../{attacked.folder}/secret.txt")
+    assert status == 200 and SECRET.encode() not in config
+    attacked.assert_unharmed()
+
+
+@pytest.mark.parametrize(
+    "value", [None, 3, True, ["Ann: hi"], {"path": "/etc/passwd"}, "\ud800"], ids=range(6)
+)
+def test_the_endpoint_takes_one_text_alone(attacked: Attacked, value: Any) -> None:
+    visitor = attacked.visitor()
+    [predict] = [one for one in visitor.config()["dependencies"] if one["api_name"] == "predict"]
+    body = {"fn_index": predict["id"], "session_hash": visitor.session}
+    for data in ([value], [], ["Ann: hi", "more"]):
+        assert visitor.join({**body, "data": data})[0] == 400
+    assert visitor.join({**body, "data": [f"Ann: {attacked.folder}/secret.txt"]})[0] == 200
+    assert SECRET not in str(list(visitor.messages()))
+    attacked.assert_unharmed()
+
+
 def test_an_upload_to_gradio_is_not_stored(attacked: Attacked) -> None:
     head = 'Content-Disposition: form-data; name="files"; filename="a.txt"'
     body = f"--x\r\n{head}\r\n\r\n{SECRET}\r\n--x--\r\n".encode()
@@ -293,13 +323,14 @@ def test_ending_size_and_content_of_an_upload_are_checked(attacked: Attacked, se
 def test_what_a_visitor_does_works_and_writes_nothing(attacked: Attacked) -> None:
     visitor = attacked.visitor(60)
     assert "6 turns, 3 speakers" in visitor.fire("analyse", "click", [SCRIPT])
+    assert "8 turns, 2 speakers" in visitor.fire("example-scene", "click", ["A scene"])
     assert "7 turns, 4 speakers" in visitor.fire(
         "upload", "upload", [], uploaded("a.txt", f"{SCRIPT}\nZed: no".encode())
     )
-    assert "in percentage points" in visitor.fire("turns", "select", [], {"index": 4})
+    assert "in percentage points" in visitor.fire("script-turns", "select", [], {"index": 4})
     parcel, *_ = [
         text
-        for text in visitor.fire("download-csv", "click", ["Download CSV"]).split("\n")
+        for text in visitor.fire("script-csv", "click", ["Download CSV"]).split("\n")
         if text.startswith("{")
     ]
     content = base64.b64decode(json.loads(parcel)["content"]).decode("utf-8-sig")

@@ -105,7 +105,7 @@ def test_a_login_protects_the_page_behind_the_front(checkpoint: Path) -> None:
 def test_the_log_holds_no_text(checkpoint: Path, capfd: Any) -> None:
     with running_server(checkpoint) as server, httpx.Client(base_url=server.url, timeout=120) as client:
         visitor = PageVisitor(server.url)
-        assert "no `Name: text`" in visitor.fire("analyse", "click", ["a secret"])
+        assert "names no speaker" in visitor.fire("analyse", "click", ["a secret\nand another"])
         config = visitor.config()
         states = {component["id"] for component in config["components"] if component["type"] == "state"}
         for event in config["dependencies"]:

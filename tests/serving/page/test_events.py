@@ -1,19 +1,26 @@
 """The page's events without a browser: results, refusals, cancelling and the chat."""
 
+import asyncio
 import base64
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
 import pytest
+from gradio.blocks import Block
 from tiny_serving import LINES, SCRIPT, tiny_predictor
 
 from emonet.serving.limits import Limits
-from emonet.serving.page import events
+from emonet.serving.page import results as results_page
+from emonet.serving.page import visitors
 from emonet.serving.page.events import Page
+from emonet.serving.page.examples import EXAMPLES
+from emonet.serving.page.model_card import ModelCard
+from emonet.serving.page.results import Results
 
 VISITOR: Any = SimpleNamespace(session_hash="visitor")
 
@@ -23,11 +30,18 @@ def page() -> Page:
     return Page(tiny_predictor(), Limits(turns=1000))
 
 
-def last(page: Page, updates: Iterator[Any]) -> dict[str, Any]:
-    """The last update of each component, by its name in the layout."""
-    *_, update = updates
-    names = {component: name for name, component in vars(page.components).items() if name != "downloads"}
+def named(page: Page, update: dict[Any, Any]) -> dict[str, Any]:
+    """The updates of components, by their names in the layout."""
+    names = {}
+    for holder in (page.components, page.components.script_results, page.components.chat_results):
+        names |= {one: name for name, one in vars(holder).items() if isinstance(one, Block)}
     return {names[component]: value for component, value in update.items()}
+
+
+def last(page: Page, updates: Iterator[Any]) -> dict[str, Any]:
+    """The last of an event's updates, by the components' names in the layout."""
+    *_, update = updates
+    return named(page, update)
 
 
 def analyse(page: Page, script: str) -> dict[str, Any]:
@@ -38,6 +52,10 @@ def say(page: Page, speaker: str, text: str, session: Any = None, analysis: Any 
     return last(page, page._say(speaker, text, session, analysis, VISITOR))
 
 
+def script(page: Page) -> Results:
+    return page.components.script_results
+
+
 def event(**data: Any) -> gr.EventData:
     return gr.EventData(None, data)
 
@@ -46,7 +64,8 @@ def test_a_script_is_shown_whole(page: Page) -> None:
     results = analyse(page, SCRIPT + "\n\nZed: no")
     [(_, turns), _] = results["analysis"].dialogues
     assert [(turn["speaker"], turn["text"]) for turn in turns] == LINES
-    assert "script: 7 turns, 2 dialogues, 4 speakers: Ann 3, Bob 2, Cat 1, Zed 1." in results["status"]
+    counts = "7 turns, 2 dialogues, 4 speakers: Ann 3, Bob 2, Cat 1, Zed 1."
+    assert f"Read as script: {counts}" in results["status"]
     assert results["turns"].count('class="emo-turn"') == 6
 
 
@@ -86,15 +105,16 @@ def test_every_job_can_be_cancelled_while_it_waits(page: Page) -> None:
     session = page.predictor.session()
     for updates in (
         page._analyse_text(SCRIPT, VISITOR),
+        page._analyse_example("A scene", VISITOR),
         page._say("Ann", "hi", session, analysis, VISITOR),
-        page._explain(analysis, 0, 4, VISITOR),
-        page._ask(analysis, 0, event(index=4), VISITOR),
+        script(page)._explain(analysis, 0, 4, VISITOR),
+        script(page)._ask(analysis, 0, event(index=4), VISITOR),
     ):
         with page.predictor.alone():
-            first = next(updates)
-            progress = first if page.components.cancel in first else next(updates)
+            first = named(page, next(updates))
+            progress = first if "cancel" in first else named(page, next(updates))
             assert any("<progress" in str(value) for value in progress.values())
-            page._cancel(VISITOR)
+            page.visitors.cancel(VISITOR)
             end = last(page, updates)
         assert any("Cancelled" in str(value) for value in end.values()) and "analysis" not in end
     time.sleep(0.2)
@@ -112,8 +132,19 @@ def test_a_new_job_silently_replaces_the_previous_one(page: Page) -> None:
     assert "1 turn, 1 speaker" in last(page, later)["status"]
 
 
+def test_a_job_elsewhere_on_the_page_ends_the_previous_one_with_a_reason(page: Page) -> None:
+    with page.predictor.alone():
+        earlier = page._analyse_text(SCRIPT, VISITOR)
+        next(earlier)
+        later = page._say("Ann", "hi", None, None, VISITOR)
+        next(later)
+        end = last(page, earlier)
+        assert "you began something else" in end["status"] and not end["cancel"].visible
+        later.close()  # type: ignore[attr-defined]
+
+
 def test_one_visitor_too_many_is_refused_at_once(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "MAX_JOBS", 3)
+    monkeypatch.setattr(visitors, "MAX_JOBS", 3)
     jobs = []
     with page.predictor.alone():
         for index in range(3):
@@ -133,13 +164,13 @@ def test_a_download_is_made_on_request(page: Page, monkeypatch: pytest.MonkeyPat
         made.append(kind)
         return json.dumps({"name": kind})
 
-    monkeypatch.setattr(events, "parcel", record)
+    monkeypatch.setattr(results_page, "parcel", record)
     analysis = say(page, "Ann", "hello")["analysis"]
     assert not made, "a chat turn makes none"
-    end = last(page, page._download("Download JSON", analysis, VISITOR))
+    end = last(page, script(page)._download("Download JSON", analysis, VISITOR))
     assert made == ["Download JSON"] and json.loads(end["parcel"]) == {"name": "Download JSON"}
     for kind, results in (("passwd", analysis), ("Download JSON", None)):
-        refused = last(page, page._download(kind, results, VISITOR))
+        refused = last(page, script(page)._download(kind, results, VISITOR))
         assert "not there any more" in refused["status"] and made == ["Download JSON"]
 
 
@@ -175,20 +206,102 @@ def test_a_model_that_sees_the_future_has_no_chat() -> None:
 
 def test_why_explains_the_turn_asked_for(page: Page) -> None:
     analysis = analyse(page, SCRIPT)["analysis"]
-    first, *_, end = page._ask(analysis, 0, event(index=4), VISITOR)
-    text = end[page.components.explanation]
-    assert first[page.components.asked]["value"] == 4
+    first, *_, end = script(page)._ask(analysis, 0, event(index=4), VISITOR)
+    text = end[script(page).explanation]
+    assert first[script(page).asked]["value"] == 4
     assert text.count('class="emo-influence') == 5 and "i hate this" in text
     for index in (99, -1, "4", None):
-        refused = last(page, page._explain(analysis, 0, index, VISITOR))
+        refused = last(page, script(page)._explain(analysis, 0, index, VISITOR))
         assert "not there any more" in refused["explanation"]
+
+
+def test_why_always_says_something(page: Page) -> None:
+    results = analyse(page, SCRIPT)
+    assert "Choose a turn" in results["explanation"], "before a question"
+    end = last(page, script(page)._explain(results["analysis"], 0, 0, VISITOR))
+    assert "Nothing was said before" in end["explanation"] and "<ol" not in end["explanation"]
+
+
+def test_an_example_fills_the_box_and_replaces_the_results(page: Page) -> None:
+    forms = ("script", "WhatsApp export", "script with time stamps", "SubRip subtitles")
+    for (title, text), form in zip(EXAMPLES.items(), forms, strict=True):
+        first, *_, end = (named(page, update) for update in page._analyse_example(title, VISITOR))
+        assert first == {"script": text}
+        assert f"Read as {form}: " in end["status"] and end["section"].visible
+        assert all(turn["text"] in text for turn in end["analysis"].turns)
+        assert not any(turn["speaker"] == "#UNKNOWN#" for turn in end["analysis"].turns)
+    assert list(page._analyse_example("passwd", VISITOR)) == []
+
+
+def test_script_and_chat_have_results_of_their_own(page: Page) -> None:
+    chat = page.components.chat_results
+    assert not set(script(page).outputs) & set(chat.outputs)
+    *_, update = page._say("Ann", "hello", None, None, VISITOR)
+    assert not set(script(page).outputs) & set(update)
+    shown = named(page, update)
+    assert "1 turn, 1 speaker." in shown["status"] and 'id="chat-turn-1"' in shown["turns"]
+    *_, update = page._analyse_text(SCRIPT, VISITOR)
+    assert not set(chat.outputs) & set(update) and 'id="script-turn-6"' in named(page, update)["turns"]
+
+
+def test_the_card_is_shown_or_linked(page: Page, tmp_path: Path) -> None:
+    def shown(page: Page) -> str:
+        return json.dumps(page.blocks.get_config_file()["components"], default=str)
+
+    (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n<!-- note -->\n# Ours\n\nIt reads.\n")
+    card = ModelCard.of(tmp_path)
+    assert card == ModelCard("# Ours\n\nIt reads.")
+    assert ModelCard.of("emorynlp").text.startswith("# emorynlp"), "a built-in model's"
+    assert ModelCard.of("ann/model") == ModelCard(url="https://huggingface.co/ann/model")
+    (tmp_path / "README.md").unlink()
+    assert ModelCard.of(tmp_path) == ModelCard() and "Model card" not in shown(page)
+    both = shown(Page(page.predictor, Limits(), card=ModelCard("It reads.", "https://a.example/<b>")))
+    assert "Model card" in both and "It reads." in both and "https://a.example/&lt;b&gt;" in both
+
+
+def test_programs_get_rows(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = asyncio.run(page.predict(f"{SCRIPT}\n\nZed: no", VISITOR))
+    assert [(row["speaker"], row["text"]) for row in rows[:6]] == LINES
+    assert [row["dialogue_id"] for row in rows] == ["0"] * 6 + ["1"]
+    assert rows[0]["score"] == max(rows[0]["scores"].values()) == rows[0]["scores"][rows[0]["label"]]
+    [one] = asyncio.run(page.predict("1\n00:00:01,000 --> 00:00:02,500\nAnn: hello", VISITOR))
+    assert set(one) == {"speaker", "text", "start", "end", "label", "score", "scores"} and one["end"] == 2.5
+    for text, reason in (("", "empty dialogue"), ("A: b\n" * 1001, "over 1000 turns")):
+        with pytest.raises(gr.Error, match=reason):
+            asyncio.run(page.predict(text, VISITOR))
+    monkeypatch.setattr(page.predictor, "predict", lambda *_, **__: 1 / 0)
+    with pytest.raises(gr.Error, match="its log says why"):
+        asyncio.run(page.predict("Ann: hi", VISITOR))
+
+
+def test_a_program_s_calls_run_side_by_side_and_end_with_it(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visitors, "MAX_JOBS", 2)
+
+    async def calls() -> list[Any]:
+        with page.predictor.alone():
+            running = [asyncio.create_task(page.predict("Ann: hi", VISITOR)) for _ in range(2)]
+            await asyncio.sleep(0.1)
+            with pytest.raises(gr.Error, match="2 visitors have something under way"):
+                await page.predict("Ann: hi", VISITOR)
+            running[1].cancel()
+            await asyncio.sleep(0.1)
+            running[1] = asyncio.create_task(page.predict("Ann: hi", VISITOR))
+            await asyncio.sleep(0.1)
+            page.visitors.leave(VISITOR)
+            ended = await asyncio.gather(*running, return_exceptions=True)
+        return [*ended, await page.predict("Ann: hi", VISITOR)]
+
+    *ended, answer = asyncio.run(calls())
+    assert [str(error) for error in ended] == ["'Cancelled.'"] * 2 and answer[0]["text"] == "hi"
 
 
 def test_parts_are_chosen_by_their_index(page: Page) -> None:
     analysis = analyse(page, SCRIPT + "\n\nZed: no")["analysis"]
-    assert "Zed" in page._choose(analysis, 1)[page.components.turns]
+    assert "Zed" in script(page)._choose(analysis, 1)[script(page).turns]
     for results, index in ((None, 0), (analysis, 7), (analysis, "0"), (analysis, None)):
-        assert "not there any more" in page._choose(results, index)[page.components.status]
+        assert "not there any more" in script(page)._choose(results, index)[script(page).status]
 
 
 def test_a_page_that_is_open_to_all_says_so(page: Page) -> None:
@@ -201,5 +314,6 @@ def test_a_page_that_is_open_to_all_says_so(page: Page) -> None:
 
 def test_the_page_hides_its_functions_and_reports_nothing(page: Page) -> None:
     config = page.blocks.get_config_file()
-    assert all(function["api_visibility"] == "private" for function in config["dependencies"])
+    public = [one["api_name"] for one in config["dependencies"] if one["api_visibility"] != "private"]
+    assert public == ["predict"]
     assert not page.blocks.analytics_enabled

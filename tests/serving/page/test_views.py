@@ -13,10 +13,11 @@ from tiny import LABELS
 from tiny_serving import tiny_predictor
 
 from emonet.serving.page.analysis import TURNS_PER_PART, Analysis
+from emonet.serving.page.curves import curves
 from emonet.serving.page.downloads import DOWNLOADS, csv_text, json_text, parcel
 from emonet.serving.page.profiles import MAX_CARDS, profiles, remembered
-from emonet.serving.page.timeline import MAX_ROWS, Rows, timeline, timeline_picture
-from emonet.serving.page.turn_list import turn_list
+from emonet.serving.page.timeline import MAX_CURVES, MAX_ROWS, Rows, timeline, timeline_picture
+from emonet.serving.page.turn_list import legend, turn_list
 
 EVIL = "\"><script>alert(1)</script><img src=x onerror=alert(1)> $x_1$ & 'q'"
 
@@ -70,9 +71,13 @@ def test_every_turn_is_in_one_part_and_in_the_timeline_once() -> None:
         "Dialogue 1 of 2, turns 201–205 of 205",
         "Dialogue 2 of 2",
     ]
+    assert [part.title(1) for part in analysis(long).parts()][1:] == [
+        "Turns 101–200 of 205",
+        "Turns 201–205 of 205",
+    ]
     page = timeline(script, parts[1])
     links = [value for name, value in Tags(page).attributes if name == "href"]
-    assert links == [f"#turn-{number}" for number in range(101, 201)]
+    assert links == [f"#script-turn-{number}" for number in range(101, 201)]
     ids = [value for name, value in Tags(turn_list(script, parts[1])).attributes if name == "id"]
     assert [f"#{value}" for value in ids] == links
 
@@ -82,6 +87,32 @@ def test_colour_is_never_alone() -> None:
     pages = turn_list(script, script.parts()[0]), timeline(script, script.parts()[0])
     for label, look in script.looks.items():
         assert all(look.symbol in page and label in page for page in pages)
+
+
+def test_a_speaker_s_curves_hold_every_turn_and_emotion() -> None:
+    scores = [{"Joyful": 0.9, "Sad": 0.1}, {"Sad": 1.0, "Joyful": 0.0}]
+    turns = [row("Ann", "a"), row("Bob", "b"), row("Ann", "c", "Sad")]
+    for turn, changed in zip((turns[0], turns[2]), scores, strict=True):
+        turn["scores"] = {**dict.fromkeys(LABELS, 0.0), **changed}
+        turn["score"] = max(changed.values())
+    script = analysis(turns)
+    page = curves("Ann", script, script.parts()[0])
+    assert page.count('class="emo-line"') == len(LABELS) and page.count('class="emo-mark"') == 2
+    assert 'points="17,17.2 85,82.0"' in page, "90% of Joyful at the first turn, none at the third"
+    assert "1. Joyful 90%" in page and "3. Sad 100%" in page
+    assert "Ann&#x27;s probabilities over 2 turns: " in page and "Joyful 0% to 90%" in page
+    assert page.count("emo-faint") == len(LABELS) - 2, "what is never probable is faint"
+    whole = timeline(script, script.parts()[0])
+    assert whole.count("<svg") == 2 and "Each line is an emotion" in whole
+    many = analysis([row(f"S{index}", "") for index in range(5000)])
+    pages = [timeline(many, part) for part in many.parts()]
+    assert all(page.count("<svg") == MAX_CURVES for page in pages), "many speakers"
+    assert max(map(len, pages)) < 150_000
+
+
+def test_the_legend_explains_the_bar() -> None:
+    page = legend(analysis().looks)
+    assert "The bar in a cell is how probable its emotion is: here 60%" in page and "width:60%" in page
 
 
 def test_csv_and_json_hold_everything() -> None:
@@ -132,7 +163,11 @@ def test_the_most_frequent_speakers_have_rows_and_cards() -> None:
     )
     script = analysis(turns)
     page = timeline(script, script.parts()[0])
-    assert page.count('class="emo-lane"') == MAX_ROWS + 1 and "41 others" in page and rows.note in page
+    assert (
+        page.count('class="emo-lane"') == MAX_ROWS + 1 + MAX_CURVES
+        and "41 others" in page
+        and rows.note in page
+    )
     assert page.count('class="emo-cell"') == 100, "every turn is there"
     assert f"grid-row:{MAX_ROWS + 2};grid-column:2;" in page, "a rare speaker is in the last row"
     height = Image.open(io.BytesIO(timeline_picture(script, "title"))).size[1]

@@ -6,7 +6,7 @@ of a turn, H the width of the backbone, C emotions, M also the members of the cl
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
@@ -427,6 +427,8 @@ class EmoNetModel(EmoNetPreTrainedModel):  # type: ignore[no-untyped-call]
 class EmoNetForSequenceClassification(EmoNetPreTrainedModel):  # type: ignore[no-untyped-call]
     """EmoNet with its classifier: a distribution over emotions for every turn."""
 
+    accepts_loss_kwargs = True  # Trainer then tells `forward` the labels of a whole step
+
     def __init__(self, config: EmoNetConfig):
         super().__init__(config)
         self.emonet = EmoNetModel(config)
@@ -450,6 +452,7 @@ class EmoNetForSequenceClassification(EmoNetPreTrainedModel):  # type: ignore[no
         speaker_ids: torch.Tensor | None = None,
         *,
         labels: torch.Tensor | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
         **inputs: torch.Tensor | None,
     ) -> EmoNetOutput:
         """Compute logits (B, T, C) and the loss from the inputs of `EmoNetModel`.
@@ -458,10 +461,17 @@ class EmoNetForSequenceClassification(EmoNetPreTrainedModel):  # type: ignore[no
             speaker_ids: (B, T), as there; without it, each row of the plain tokenizer's
                 `input_ids` (N, L) gets logits (N, C); labels are (N,).
             labels: (B, T), -100 for turns without a label.
+            num_items_in_batch: The number of labels of an optimizer step, by which
+                Trainer divides the loss of all its batches: their sum is then the
+                weighted mean of the step, times the mean weight of its labels. Without
+                it, the loss is the weighted mean of this batch.
             inputs: The other tensors.
         """
         if speaker_ids is None:
-            return cast(EmoNetOutput, classify_texts(self, labels, inputs))
+            return cast(
+                EmoNetOutput,
+                classify_texts(self, labels, {**inputs, "num_items_in_batch": num_items_in_batch}),
+            )
         outputs = self.emonet(speaker_ids, labels=labels, **inputs)
         states, auxiliary = outputs.turn_states, outputs.auxiliary_losses
         if isinstance(self.classifier, HeadEnsemble):
@@ -476,13 +486,34 @@ class EmoNetForSequenceClassification(EmoNetPreTrainedModel):  # type: ignore[no
             )
             if auxiliary is not None:
                 loss_sum = loss_sum + weighted_auxiliary(auxiliary, labels, self.config.class_weights)
-            loss = loss_sum / weight_sum.clamp(min=torch.finfo(torch.float32).tiny)
+            if num_items_in_batch is None:
+                loss = loss_sum / weight_sum.clamp(min=torch.finfo(torch.float32).tiny)
+            else:
+                loss = loss_sum / num_items_in_batch
         return EmoNetOutput(
             loss=loss, logits=logits, turn_states=states, member_logits=members, auxiliary_losses=auxiliary
         )
 
     # Names every tensor: the Trainer drops dataset columns that are not in the signature.
     forward.__signature__ = inspect.signature(EmoNetModel.forward)  # type: ignore[attr-defined]
+
+    def prepare(self, dataset: Any, columns: Mapping[str, str] | None = None, **options: Any) -> Any:
+        """Encode a dataset for `transformers.Trainer`, and set this model up for it.
+
+        Args:
+            dataset: A `DatasetDict`, a `Dataset` or a `pandas.DataFrame` with a row for
+                each turn: `dialogue_id`, `speaker`, `text` and `emotion`.
+            columns: Their columns, where they have other names: `{"text": "utterance"}`.
+            options: Those of [`emonet.fine_tuning.prepare.prepare`], as
+                `class_weighting`, `new_speakers`, `speaker_memory`.
+
+        Returns:
+            The encoded splits by name, or that of a single dataset, with `collator` and
+            `compute_metrics` for the Trainer.
+        """
+        from .fine_tuning.prepare import prepare
+
+        return prepare(self, dataset, columns, **options)
 
     def predict(self, dialogue: Any, **options: Any) -> Any:
         """Predict the emotion of every turn: calls [`EmoNetPipeline`] with this model.

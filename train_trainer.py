@@ -23,10 +23,10 @@ from .hub.pushing_trainer import PushingTrainer
 from .inference.predict import window_tokens
 from .layers.loss import weighted_auxiliary, weighted_cross_entropy
 from .processing_emonet import NO_LABEL, EmoNetProcessor
-from .training.arguments import EmoNetTrainingArguments, class_weights
+from .training.arguments import EmoNetTrainingArguments
 from .training.logit_adjustment import member_labels
 
-__all__ = ["BestWeights", "EmoNetTrainer", "EmoNetTrainingArguments", "class_weights"]
+__all__ = ["BestWeights", "EmoNetTrainer", "EmoNetTrainingArguments"]
 
 _DAMAGED = (
     " Delete that folder and run the same command again: "

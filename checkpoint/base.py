@@ -30,11 +30,13 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
         auto_map: The entries of `auto_map` in `config.json`, apart from `AutoModel`: the
             class that was saved.
         processor_class: The class of the processor that is saved beside the weights.
+        has_new_labels: Whether it was loaded with other labels than the saved ones.
     """
 
     auto_map: ClassVar[dict[str, str]] = {}
     processor_class: Any = None
     accepts_loss_kwargs = False
+    has_new_labels = False  # since it was loaded
     _processor: Any = None
     _base: Base | None = None  # the published weights of a frozen backbone
 
@@ -100,6 +102,7 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
         config: Any = self.config
         if label_names(saved) in (None, config.label_names):
             return
+        self.has_new_labels = True
         tell_dropped(drop_saved(config, saved))
         for name, buffer in self.named_buffers():
             if name.endswith("class_bias"):

@@ -1,73 +1,18 @@
-"""Encode conversations into examples and collate examples into batches."""
+"""Encode a corpus, with a frozen backbone's vectors in place of its tokens."""
 
-from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
 from ..errors import EmoNetError
-from ..inference.unknown_characters import warn_of_unknown_characters
+from ..fine_tuning.encoding import EncodedSplits
 from ..processing_emonet import EmoNetProcessor
 from .loading import Conversations, load_conversations
 
 
-class EncodedSplit(Dataset[dict[str, Any]]):
-    """The encoded windows of a split's dialogues, the dataset of `EmoNetTrainer`.
-
-    Attributes:
-        rows: The dialogues as given.
-        windows: The windows of each dialogue.
-        examples: All windows, in order of the dialogues.
-    """
-
-    def __init__(self, rows: Sequence[Mapping[str, Any]], processor: EmoNetProcessor):
-        self.rows = list(rows)
-        self.windows = []
-        for row in self.rows:
-            # Drop the corpus's ids so that the processor looks names up: a checkpoint may
-            # be used on a corpus it was not trained on.
-            turns = [{**turn, "speaker_id": None} for turn in row["turns"]]
-            self.windows.append(processor.encode(turns, [turn["speaker_history_index"] for turn in turns]))
-        self.examples = [window for windows in self.windows for window in windows]
-
-    def __len__(self) -> int:
-        return len(self.examples)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return self.examples[index]
-
-    def labels(self) -> np.ndarray:
-        """Label ids (N,) of all turns in order, -100 where a turn has none."""
-        parts = [example["labels"][example["read_from"] :] for example in self.examples]
-        return np.concatenate([np.asarray(part, dtype=np.int64) for part in parts])
-
-
-class EmoNetCollator:
-    """Pad examples into a batch and add the history utterances that its turns use.
-
-    Args:
-        processor: The processor that encoded the examples.
-        memory: The memory table by `utterance_index`: token ids of each utterance, or
-            vectors (N, H).
-    """
-
-    def __init__(
-        self, processor: EmoNetProcessor, memory: Sequence[Sequence[int]] | np.ndarray | None = None
-    ):
-        self.processor = processor
-        self.memory = memory
-
-    def __call__(self, examples: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        batch = self.processor.collate(examples, self.memory)
-        if "fold" in examples[0]:  # the heads are cross-fitted on this split
-            batch["folds"] = torch.tensor([example["fold"] for example in examples])
-        return batch
-
-
-class EncodedCorpus(Mapping[str, EncodedSplit]):
+class EncodedCorpus(EncodedSplits):
     """All splits of a corpus, encoded, with one collator over the corpus's memory table.
 
     Args:
@@ -84,25 +29,9 @@ class EncodedCorpus(Mapping[str, EncodedSplit]):
                 history_scope=processor.config.speaker_memory,
                 labels=processor.config.label_names,
             )
-        self.processor = processor
-        self.splits = {name: EncodedSplit(split, processor) for name, split in conversations.items()}
-        self.texts: list[str] = []
-        texts = (turn["text"] for split in conversations.values() for row in split for turn in row["turns"])
-        warn_of_unknown_characters(processor.tokenizer, texts)
-        memory = None
-        if processor.config.speaker_memory != "none":
-            self.texts = conversations.utterance_texts()
-            memory = processor.encode_memory(self.texts)
-        self.collator = EmoNetCollator(processor, memory)
-
-    def __getitem__(self, name: str) -> EncodedSplit:
-        return self.splits[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.splits)
-
-    def __len__(self) -> int:
-        return len(self.splits)
+        has_memory = processor.config.speaker_memory != "none"
+        texts = conversations.utterance_texts() if has_memory else ()
+        super().__init__(dict(conversations.items()), texts, processor)
 
     def cache_features(self, model: Any, cache_dir: Path | None = None, progress: bool = True) -> None:
         """Replace the tokens that a frozen encoder reads with its cached vectors.

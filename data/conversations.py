@@ -5,19 +5,18 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import datasets
 
+from ..dialogue.history import named_alike, speaker_histories, turn_rows
 from ..dialogue.names import SpeakerKinds, Speakers, speaker_kinds
-from ..dialogue.spellings import SpeakerNames
 from ..dialogue.tables.rows import Dialogue
 from ..errors import DataFormatError
 from ..files.text import c1_note
 from ..speakers.registry import SpeakerRegistry
-from .history import speaker_histories
 from .schema import SPLITS, view_features
 
 _SPLIT_NAMES = {
@@ -201,28 +200,14 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):  # type: ignore[misc]
         """Yield (split, row) of the configured view."""
         dialogues = cls.dialogues(paths, config.verify_counts)
         kinds = cls.speaker_kinds(dialogues, config.speakers)
-        named = dialogues if cls.sizes else cls._with_one_name_each(dialogues, kinds)
+        # Names of published corpora are spelled alike.
+        named = dialogues if cls.sizes else named_alike(dialogues, kinds)
         registry = SpeakerRegistry.from_dialogues(named, kinds)
         histories = speaker_histories(named, config.history_window, config.history_scope, kinds)
         texts = [turn.text for dialogue in dialogues for turn in dialogue.turns]
-        index = 0
-        for dialogue, history in zip(dialogues, histories, strict=True):
-            turns: list[dict[str, Any]] = []
-            for turn, earlier in zip(dialogue.turns, history, strict=True):
-                turns.append(
-                    {
-                        "speaker": turn.speakers[0],
-                        "speakers": list(turn.speakers),
-                        "speaker_id": registry.id_of(turn.speakers[0]),
-                        "text": turn.text,
-                        # Encode the label here: datasets encodes no label name in a list
-                        # whose first turn has none.
-                        "emotion": None if turn.emotion is None else cls.labels.index(turn.emotion),
-                        "utterance_index": index,
-                        "speaker_history_index": earlier,
-                    }
-                )
-                index += 1
+        for dialogue, turns in zip(dialogues, turn_rows(dialogues, histories, cls.labels), strict=True):
+            for turn in turns:
+                turn["speaker_id"] = registry.id_of(turn["speaker"])
             if config.view == "dialogues":
                 yield dialogue.split, {"dialogue_id": dialogue.dialogue_id, "turns": turns}
                 continue
@@ -242,20 +227,6 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):  # type: ignore[misc]
         """Decide which of the primary speakers of all splits are persons."""
         names = dict.fromkeys(turn.speakers[0] for dialogue in dialogues for turn in dialogue.turns)
         return speaker_kinds(names, speakers)
-
-    @staticmethod
-    def _with_one_name_each(dialogues: Sequence[Dialogue], kinds: SpeakerKinds) -> list[Dialogue]:
-        """Give each person one name; published corpora are not passed through here."""
-        names = SpeakerNames(speakers=kinds)
-        renamed = []
-        for dialogue in dialogues:
-            names.start_dialogue()
-            turns = [
-                replace(turn, speakers=(names.of(turn.speakers[0]), *turn.speakers[1:]))
-                for turn in dialogue.turns
-            ]
-            renamed.append(replace(dialogue, turns=turns))
-        return renamed
 
     @classmethod
     def cache_digest(cls, paths: Mapping[str, Path]) -> str:

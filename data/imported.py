@@ -5,29 +5,19 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import datasets
 
-from ..dialogue.reading import UNKNOWN
-from ..dialogue.tables.columns import Columns, dialogue_key, mapped_fields
+from ..dialogue.tables.columns import Columns
+from ..dialogue.tables.datasets import SPLIT_NAMES, DatasetRows
 from ..errors import DataFormatError
 from ..files.cache import cache_root
-from ..files.text import short
 from .schema import SPLITS
 
-SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "test": "test",
-}
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(?::[\w.-]+)?")
 
 
@@ -121,10 +111,12 @@ def import_dataset(source: Any, name: str, columns: Columns | None = None) -> Im
     labels: dict[str, list[str]] = {}
     lines: dict[str, list[str]] = {}
     for split, rows in parts.items():
-        reader = _Rows(rows, split, f"{name}, {split}", columns)
+        reader = DatasetRows(rows, split, f"{name}, {split}", columns)
         lines[split] = [json.dumps(row, ensure_ascii=False) for row in reader.rows()]
         for dialogue, index in reader.order.items():
             order.setdefault(dialogue, index)
+        if reader.without_text:
+            warnings.warn(f"{name}, {split}: {reader.without_text} turns without a text.", stacklevel=2)
         if reader.labels:
             labels[split] = reader.labels
     if len({tuple(names) for names in labels.values()}) > 1:
@@ -160,108 +152,6 @@ def _splits(source: Any, name: str) -> dict[str, Any]:
     if not parts:
         raise DataFormatError(f"{name}: the dataset has no split.")
     return parts
-
-
-class _Rows:
-    """The rows of one split, with emonet's own fields."""
-
-    def __init__(self, dataset: Any, split: str, location: str, columns: Columns | None):
-        self.dataset, self.split, self.location = dataset, split, location
-        self.order: dict[str, int] = {}
-        given, features = dict(columns or {}), dataset.features
-        self.is_nested = "turns" in features
-        turn_features = _items(features["turns"]) if self.is_nested else features
-        if not isinstance(turn_features, Mapping):
-            raise DataFormatError(f"{location}, turns: expected a list of turns with speaker and text.")
-        if self.is_nested:
-            of_row = {field: given.pop(field) for field in ("dialogue_id",) if field in given}
-            self.id_column = mapped_fields(features, of_row, location).get("dialogue_id")
-            self.fields = mapped_fields(turn_features, given, f"{location}, turns")
-        else:
-            self.fields = mapped_fields(features, given, location)
-            self.id_column = self.fields.get("dialogue_id")
-        self.fields.pop("dialogue_id", None)
-        self.has_lists = not self.is_nested and _items(features.get(self.fields.get("text"))) is not None
-        self._check(turn_features, has_speakers=given.get("speaker", "") is not None)
-        label = turn_features.get(self.fields.get("emotion"))
-        label = _items(label) if self.has_lists else label
-        self.labels = list(label.names) if isinstance(label, datasets.ClassLabel) else []
-
-    def _check(self, features: Mapping[str, Any], has_speakers: bool) -> None:
-        missing = [field for field in ("speaker", "text") if field not in self.fields]
-        if not has_speakers:
-            missing.remove("speaker")
-        if self.id_column is None and not (self.is_nested or self.has_lists):
-            missing.append("dialogue_id")
-        if missing:
-            raise DataFormatError(
-                f"{self.location}: no column {', '.join(missing)}; its columns are {', '.join(features)}. "
-                f"Name them: columns={{{', '.join(f'{field!r}: ...' for field in missing)}}} (--columns "
-                f"{','.join(f'{field}=...' for field in missing)}). An empty name for the speaker makes all "
-                "speakers unknown."
-            )
-        if not len(self.dataset):
-            raise DataFormatError(f"{self.location}: no rows.")
-
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield a row for each turn, or for each dialogue."""
-        for number, row in enumerate(self.dataset):
-            location = f"{self.location}, row {number}"
-            has_id = self.id_column is not None and not isinstance(row[self.id_column], list)
-            dialogue = (
-                dialogue_key(row, {"dialogue_id": self.id_column}) if has_id else f"{self.split}-{number}"
-            )
-            if self.is_nested or self.has_lists:
-                turns = _unzipped(row["turns"] if self.is_nested else self._lists(row, location))
-                yield {"dialogue_id": dialogue, "turns": [self._turn(turn, location) for turn in turns]}
-            else:
-                turns = [row]
-                yield {"dialogue_id": dialogue, **self._turn(row, location)}
-            if turns and {"utterance_index", "speaker_history_index"} <= set(turns[0]):
-                self.order.setdefault(str(dialogue), turns[0]["utterance_index"])
-
-    def _lists(self, row: Mapping[str, Any], location: str) -> dict[str, list[Any]]:
-        lists = {name: row[name] for name in self.fields.values() if isinstance(row[name], list)}
-        if len({len(values) for values in lists.values()}) > 1:
-            listed = ", ".join(f"{name} has {len(values)}" for name, values in lists.items())
-            raise DataFormatError(f"{location}: each list needs one value a turn, but {listed}.")
-        return lists
-
-    def _turn(self, turn: Mapping[str, Any], location: str) -> dict[str, Any]:
-        fields = {field: turn.get(column) for field, column in self.fields.items()}
-        everyone = turn.get("speakers")  # of a turn that several say
-        if isinstance(everyone, list) and everyone and everyone[0] == fields.get("speaker"):
-            fields["speaker"] = everyone
-        fields.setdefault("speaker", UNKNOWN)
-        if "emotion" in fields:
-            fields["emotion"] = self._label(fields["emotion"], location)
-        return fields
-
-    def _label(self, value: Any, location: str) -> str | None:
-        if value is None or isinstance(value, str):
-            return value
-        if isinstance(value, int) and self.labels:
-            if -1 <= value < len(self.labels):
-                return None if value == -1 else self.labels[value]
-            raise DataFormatError(
-                f"{location}, emotion: {value} is not the number of a label (0 to {len(self.labels) - 1})."
-            )
-        raise DataFormatError(
-            f"{location}, emotion: {short(value)} is a number without a name. Give the names in the order of "
-            f"their numbers: dataset.cast_column({self.fields['emotion']!r}, ClassLabel(names=[...]))."
-        )
-
-
-def _items(feature: Any) -> Any:
-    """The feature of a list's items; None for what is no list."""
-    return feature[0] if isinstance(feature, list) else getattr(feature, "feature", None)
-
-
-def _unzipped(turns: Any) -> list[Mapping[str, Any]]:
-    """Turns as dictionaries; datasets 3 makes a dictionary of lists of them."""
-    if not isinstance(turns, Mapping):
-        return list(turns or ())
-    return [dict(zip(turns, values, strict=True)) for values in zip(*turns.values(), strict=True)]
 
 
 def _write(file: Path, text: str) -> None:

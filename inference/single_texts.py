@@ -85,8 +85,12 @@ def classify_texts(model: Any, labels: torch.Tensor | None, inputs: dict[str, An
         evaluation the logits are divided by the calibration temperature: pipelines take
         their softmax, which then is the score of `predict`.
     """
-    batch = single_turns(model.processor, **inputs)
-    outputs = model(**batch, labels=None if labels is None else labels.reshape(-1, 1))
+    given = dict(inputs)
+    # Of `Trainer`; the model without its classifier has no loss.
+    count = {"num_items_in_batch": given.pop("num_items_in_batch", None)} if labels is not None else {}
+    given.pop("num_items_in_batch", None)
+    batch = single_turns(model.processor, **given)
+    outputs = model(**batch, labels=None if labels is None else labels.reshape(-1, 1), **count)
     for name in ("logits", "turn_states", "member_logits", "auxiliary_losses"):
         if outputs.get(name) is not None:
             setattr(outputs, name, outputs[name].squeeze(1))

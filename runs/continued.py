@@ -10,6 +10,7 @@ from ..backbones.embedded import backbone_name, resolve_backbone
 from ..configuration_emonet import EmoNetConfig
 from ..data import Conversations
 from ..errors import EmoNetError, loading
+from ..fine_tuning.prepare import add_speakers
 from ..modeling_emonet import EmoNetForSequenceClassification
 from ..pretrained.models import built_in_path
 from ..processing_emonet import EmoNetProcessor
@@ -78,25 +79,7 @@ def continue_training(
                 f"{', '.join(labels)} for {', '.join(old)}."
             )
     model.config.dataset_version = conversations.dataset_version
-    _add_speakers(model, processor, conversations)
+    model.processor = processor
+    add_speakers(model, conversations.speakers)
     fields = {name: getattr(model.config, name) for name in ("context_mode", "speaker_memory")}
     return model, processor, conversations, {**fields, "backbone": backbone_name(str(Path(options.backbone)))}
-
-
-@torch.no_grad()
-def _add_speakers(
-    model: EmoNetForSequenceClassification, processor: EmoNetProcessor, conversations: Conversations
-) -> None:
-    """Append the new persons of a corpus; their embeddings start as the unknown one."""
-    ids = processor.speakers
-    for name in conversations.speakers:
-        if not processor.speaker_id_of(name):
-            ids[name] = len(ids) + 1
-    config, old = model.config, model.emonet.speaker_embedding
-    if config.speaker_identity != "global" or old is None or len(ids) + 1 <= config.num_speakers:
-        return
-    config.num_speakers = len(ids) + 1
-    new = torch.nn.Embedding(config.num_speakers, config.hidden_size, dtype=old.weight.dtype)
-    new.weight.copy_(old.weight[:1].expand_as(new.weight))
-    new.weight[: len(old.weight)] = old.weight
-    model.emonet.speaker_embedding = new

@@ -13,6 +13,7 @@ from ..data.features import set_concept_vectors
 from ..data.loading import primary_metric
 from ..engines.load import computing_in
 from ..errors import EmoNetError, loading
+from ..fine_tuning.class_weights import class_weights
 from ..inference.predict import EmotionModel, predict_logits
 from ..knowledge.concepts import ConceptTable
 from ..knowledge.table import build_concepts
@@ -20,7 +21,6 @@ from ..modeling_emonet import EmoNetForSequenceClassification
 from ..processing_emonet import EmoNetProcessor
 from ..prompted.configuration import PromptSettings
 from ..train_trainer import EmoNetTrainer
-from ..training.arguments import class_weights
 from ..training.logit_adjustment import adjust_logits, prepare_adjustment
 from ..training.presets import preset_config, preset_training
 from .continued import continue_training, is_trained

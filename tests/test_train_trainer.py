@@ -12,8 +12,9 @@ import torch
 from tiny_training import WEIGHTS, encoded, first_step, trainer_for
 
 from emonet.errors import EmoNetError
+from emonet.fine_tuning.class_weights import class_weights
 from emonet.layers.loss import weighted_cross_entropy
-from emonet.train_trainer import EmoNetTrainer, EmoNetTrainingArguments, class_weights
+from emonet.train_trainer import EmoNetTrainer, EmoNetTrainingArguments
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..data.collator import EmoNetCollator, EncodedCorpus, EncodedSplit
+from ..data.collator import EncodedCorpus
 from ..errors import EmoNetError
 from ..evaluation.metrics import neutral_ids
 from ..evaluation.significance import dialogue_counts, metric_of_counts
+from ..fine_tuning.encoding import EmoNetCollator, EncodedSplit
 from ..inference.predict import batches_by_length, predict_logits
 from ..layers.heads import HeadEnsemble
 from ..modeling_emonet import EmoNetForSequenceClassification

@@ -107,7 +107,7 @@ def _collect(rows: Sequence[dict[Any, Any]], fields: Mapping[str, Any], interlea
                 "another dialogue_id, or say interleaved=True if both are one."
             )
         current = key
-        without_text += _is_missing(row[fields["text"]])
+        without_text += is_missing(row[fields["text"]])
         collected.setdefault(key, []).append(index)
         turns.append(_turn(row, fields, location))
     for key, indices in collected.items():
@@ -122,7 +122,7 @@ def _collect(rows: Sequence[dict[Any, Any]], fields: Mapping[str, Any], interlea
 def _turn(row: Mapping[Any, Any], fields: Mapping[str, Any], location: str) -> dict[str, str]:
     speaker = speakers_in(row[fields["speaker"]], f"{location}, {fields['speaker']}")[0]
     text = row[fields["text"]]
-    if _is_missing(text):  # pandas reads an empty cell of a CSV file as NaN
+    if is_missing(text):  # pandas reads an empty cell of a CSV file as NaN
         text = ""
     if not isinstance(text, str):
         raise DataFormatError(f"{location}, {fields['text']}: expected a string, got {short(text)}.")
@@ -140,7 +140,7 @@ def _dialogue_id(value: Any, location: str) -> str:
 
 def _in_order(indices: list[int], given: list[Any], key: str) -> list[int]:
     """Sort a dialogue's rows by their turn numbers; without numbers, as in the table."""
-    if all(_is_missing(given[index]) or given[index] == "" for index in indices):
+    if all(is_missing(given[index]) or given[index] == "" for index in indices):
         return indices
     numbered: dict[int, int] = {}
     for index in indices:
@@ -159,7 +159,7 @@ def _in_order(indices: list[int], given: list[Any], key: str) -> list[int]:
     return [numbered[number] for number in sorted(numbered)]
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
     """Whether a cell is empty: None, NaN, or the NA and NaT of pandas."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True

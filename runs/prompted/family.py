@@ -10,13 +10,14 @@ from ...adapters.lora import LoraSettings, add_adapters
 from ...data import Conversations
 from ...engines.load import computing_in
 from ...errors import EmoNetError
+from ...fine_tuning.class_weights import class_weights
 from ...prompted.configuration import PromptSettings
 from ...prompted.demonstrations import DemonstrationBank
 from ...prompted.modeling import PromptedEmoNet
 from ...prompted.processing import PromptedProcessor
 from ...speakers.biographies.choose import Biographer, biographer_for, biographies_of
 from ...speakers.biographies.of_dialogue import DialogueBiographer
-from ...training.arguments import EmoNetTrainingArguments, class_weights
+from ...training.arguments import EmoNetTrainingArguments
 from ..families import PreparedRun, ScoredSplit, check_trainable, choosing_epochs
 from ..options import DataOptions, EvaluateOptions, TrainOptions
 from ..pipeline import run_training

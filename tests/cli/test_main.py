@@ -10,11 +10,11 @@ from turn_files import dialogues_of
 
 from emonet.cli.main import main
 from emonet.data import load_conversations
-from emonet.data.collator import EncodedSplit
 from emonet.errors import DataFormatError
 from emonet.evaluation.analysis import score_matrix
 from emonet.evaluation.calibration import calibration, fit_temperature
 from emonet.evaluation.predictions import label_ids
+from emonet.fine_tuning.encoding import EncodedSplit
 from emonet.processing_emonet import EmoNetProcessor
 
 

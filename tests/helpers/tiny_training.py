@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from tiny import DIALOGUE, OTHER, build
 
-from emonet.data.collator import EmoNetCollator, EncodedSplit
+from emonet.fine_tuning.encoding import EmoNetCollator, EncodedSplit
 from emonet.train_trainer import EmoNetTrainer, EmoNetTrainingArguments
 
 WEIGHTS = [1.0, 3.0, 0.5, 2.0, 4.0, 1.5, 2.5]

@@ -1,10 +1,13 @@
 """Compute each speaker's history without leakage between the splits."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
-from ..dialogue.names import AUTO, SpeakerKinds
-from ..dialogue.tables.rows import Dialogue
 from ..errors import DataFormatError
+from .names import AUTO, SpeakerKinds
+from .spellings import SpeakerNames
+from .tables.rows import Dialogue
 
 SCOPES = ("corpus", "dialogue", "none")
 
@@ -47,3 +50,49 @@ def speaker_histories(
             index += 1
         histories.append(rows)
     return histories
+
+
+def turn_rows(
+    dialogues: Sequence[Dialogue], histories: Sequence[Sequence[Sequence[int]]], labels: Sequence[str]
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield the turns of each dialogue as rows, with label ids and indices of utterances.
+
+    Args:
+        dialogues: In chronological order.
+        histories: Those of [`speaker_histories`].
+        labels: The names of the labels, in order of their ids.
+    """
+    index = 0
+    for dialogue, history in zip(dialogues, histories, strict=True):
+        rows: list[dict[str, Any]] = []
+        for turn, earlier in zip(dialogue.turns, history, strict=True):
+            rows.append(
+                {
+                    "speaker": turn.speakers[0],
+                    "speakers": list(turn.speakers),
+                    "text": turn.text,
+                    # Encode the label here: datasets encodes no label name in a list
+                    # whose first turn has none.
+                    "emotion": None if turn.emotion is None else labels.index(turn.emotion),
+                    "utterance_index": index,
+                    "speaker_history_index": earlier,
+                }
+            )
+            index += 1
+        yield rows
+
+
+def named_alike(
+    dialogues: Sequence[Dialogue], kinds: SpeakerKinds, known: Iterable[str] = ()
+) -> list[Dialogue]:
+    """Give each person one name, however it is spelled, and known ones the known name."""
+    names = SpeakerNames(known, kinds)
+    renamed = []
+    for dialogue in dialogues:
+        names.start_dialogue()
+        turns = [
+            replace(turn, speakers=(names.of(turn.speakers[0]), *turn.speakers[1:]))
+            for turn in dialogue.turns
+        ]
+        renamed.append(replace(dialogue, turns=turns))
+    return renamed

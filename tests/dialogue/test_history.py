@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from emonet.data.history import speaker_histories
+from emonet.dialogue.history import speaker_histories
 from emonet.dialogue.names import identity
 from emonet.dialogue.tables.rows import Dialogue, Turn
 from emonet.errors import DataFormatError

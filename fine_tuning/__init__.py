@@ -1,0 +1,1 @@
+"""Training data for a model, from conversations to batches."""

@@ -15,6 +15,7 @@ import datasets
 
 from ..dialogue.names import SpeakerKinds, Speakers, speaker_kinds
 from ..dialogue.tables.columns import Columns
+from ..dialogue.tables.datasets import SPLIT_NAMES
 from ..dialogue.tables.labels import same_labels, spellings_note
 from ..dialogue.tables.table import ENDINGS
 from ..errors import DataFormatError
@@ -25,7 +26,7 @@ from .dailydialog import DailyDialog
 from .emorynlp import EmoryNLP
 from .emorynlp_aligned import EmoryNLPAligned
 from .iemocap import IEMOCAP, IEMOCAP4
-from .imported import SPLIT_NAMES, import_dataset, is_dataset_folder, is_hub_id, load_any
+from .imported import import_dataset, is_dataset_folder, is_hub_id, load_any
 from .meld import MELD
 from .own import own_builder, read_conversation_file
 from .schema import EMORYNLP_LABELS, SPLITS

@@ -136,7 +136,9 @@ class DatasetRows:
         self.order: dict[str, int] = {}
         self.without_text = 0
         given = dict(columns or {})
-        features: Mapping[str, Any] = getattr(dataset, "features", None) or dict.fromkeys(dataset.columns)
+        features = getattr(dataset, "features", None)
+        if features is None:  # of pandas
+            features = dict.fromkeys(dataset.columns)
         self.is_nested = "turns" in features
         turn_features = _items(features["turns"]) if self.is_nested else features
         if not isinstance(turn_features, Mapping):

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from ..constants import BULK_ENGINES, DTYPES, ENGINES
 from ..errors import EmoNetError
-from ..pretrained.models import built_in_path
 from .arguments import Commands, add_model_argument, add_speakers_argument, integer
 from .progress import Progress
 
@@ -84,8 +83,6 @@ def _predict_input(arguments: argparse.Namespace) -> None:
             )
         if arguments.load_in_4bit:
             raise EmoNetError(f"--load-in-4bit is for the torch engine, not for {arguments.engine}.")
-        if arguments.speakers != "auto":
-            raise EmoNetError("--speakers is not for bulk prediction, where every dialogue stands alone.")
         _predict_files(arguments)
         return
     from ..dialogue.names import refuse_unknown_persons, speaker_kinds
@@ -139,7 +136,6 @@ def _refuse_same_file(source: str, output: str) -> None:
 def _predict_files(arguments: argparse.Namespace) -> None:
     from ..engines.bulk import predict_files, run_with_datasets
     from ..engines.ray_engine import run_with_ray
-    from ..files.guard import read_json
 
     if "-" in (arguments.input, arguments.output):
         raise EmoNetError(
@@ -167,11 +163,11 @@ def _predict_files(arguments: argparse.Namespace) -> None:
             turns_a_part=arguments.turns_a_part,
             prefix=arguments.prefix,
             interleaved=arguments.interleaved,
+            speakers=arguments.speakers,
+            tell=lambda note: print(note, file=sys.stderr),
             report=None if sys.stderr.isatty() else report,
         )
     except KeyboardInterrupt:
         print("finished parts are kept; the same command makes the others", file=sys.stderr)
         raise
     print(f"{arguments.output}: {done['rows']} turns in {done['parts']} parts")
-    if read_json(Path(built_in_path(arguments.model)) / "config.json").get("speaker_memory") == "corpus":
-        print("Every dialogue stood alone: speakers' memory held nothing of earlier ones.", file=sys.stderr)

@@ -1,7 +1,7 @@
 """Predict files of any size in resumable chunks, with bounded memory.
 
-Every row is predicted once, in order. Every dialogue stands alone, whatever its chunk or
-machine: the memory of its speakers holds their utterances in that dialogue only.
+Every row is predicted once, in order, and scored as if one process read all rows in
+order: a chunk is given what its persons said before it.
 """
 
 import hashlib
@@ -16,12 +16,13 @@ from typing import Any
 import pyarrow as pa
 import torch
 
-from ..dialogue.tables.rows import speakers_in
+from ..dialogue.names import Speakers, speaker_kinds
 from ..errors import EmoNetError
 from ..files.guard import read_json
-from ..inference.predict import predict_dialogues
+from ..inference.stream import LOOK_AHEAD, predict_stream
 from ..pretrained.models import built_in_path
-from .bulk_input import Chunk, Plan, input_files, plan_chunks, read_chunk, turns_by_dialogue
+from .bulk_input import Chunk, Plan, input_files, plan_chunks, read_chunk, turns_of
+from .bulk_memory import STARTS, Starts, find_starts
 from .bulk_output import COPIES, MANIFEST, OutputFolder, facts_of
 from .bulk_tables import copies_in
 from .load import load_engine
@@ -41,32 +42,45 @@ class ChunkWork:
     It is cheap to send to another process, which loads the model itself, once.
     """
 
-    def __init__(self, checkpoint: str, output: OutputFolder, schema: pa.Schema, batch_size: int):
+    def __init__(
+        self, checkpoint: str, output: OutputFolder, schema: pa.Schema, batch_size: int, starts: Starts
+    ):
         self.checkpoint = checkpoint
         self.output = output
         self.schema = schema
         self.batch_size = batch_size
+        self.starts = starts
 
     def __call__(self, chunk: Chunk) -> int:
         """Predict and write a chunk's part; return its number of rows."""
         rows = read_chunk(chunk, self.schema)
         model, processor = _loaded(self.checkpoint, self.output.made_by)
-        speakers, texts = (rows.column(chunk.column(name)).to_pylist() for name in ("speaker", "text"))
-        indices = turns_by_dialogue(chunk, rows)
-        names = [speakers_in(speaker, chunk.path)[0] for speaker in speakers]
-        dialogues = [[{"speaker": names[row], "text": texts[row]} for row in group] for group in indices]
-        no_histories: list[dict[str, list[str]]] = [{} for _ in dialogues]
+        start = self.starts.read(chunk)
+        indices, dialogues = [], []
+        for rows_of_dialogue, turns in turns_of(chunk, rows):
+            indices.append(rows_of_dialogue)
+            names = (start.names.get(turn["speaker"], turn["speaker"]) for turn in turns)
+            dialogues.append([{**turn, "speaker": name} for turn, name in zip(turns, names, strict=True)])
         try:
-            results = predict_dialogues(model, processor, dialogues, no_histories, self.batch_size)
+            blocks = predict_stream(
+                model,
+                processor,
+                dialogues,
+                self.batch_size,
+                speakers=self.starts.kinds,
+                history=start.history,
+                first_look=LOOK_AHEAD,
+            )
+            results = [result for block in blocks for result in block]
         except (MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
             where = f"{Path(chunk.path).name}, rows {chunk.first + 1} to {chunk.last}"
             raise EmoNetError(f"{where}: out of memory. {LESS_MEMORY}") from error
         predictions: list[dict[str, Any]] = [{}] * rows.num_rows
-        for group, labelled in zip(indices, results, strict=True):
-            for turn, (row, result) in enumerate(zip(group, labelled, strict=True)):
-                predictions[row] = {"turn": turn, **result}
+        order = [(row, turn) for group in indices for turn, row in enumerate(group)]
+        for (row, turn), result in zip(order, results, strict=True):
+            predictions[row] = {"turn": turn, **result}
         self.output.write(chunk, rows, predictions, model.config.label_names)
         return int(rows.num_rows)
 
@@ -82,7 +96,9 @@ def predict_files(
     turns_a_part: int = 2000,
     prefix: str = "",
     interleaved: bool = False,
+    speakers: Speakers = "auto",
     report: Callable[[int, int], None] | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Predict every turn of files into a folder of Parquet parts.
 
@@ -92,8 +108,13 @@ def predict_files(
     `scores`, and `turn` where the input does not number its turns. After a kill or a full
     disk, the same call makes the missing parts.
 
-    Memory: the rows of a part per worker, and about 100 bytes per dialogue of the whole
-    input for the check that no dialogue comes twice.
+    All files are one input, in the order of their names, and the scores are those that
+    one process gives which predicts its rows in order: with `speaker_memory="corpus"` a
+    person remembers what they said in earlier dialogues, also of earlier files.
+
+    Memory: the rows of a part per worker, about 100 bytes per dialogue of the whole input
+    for the check that no dialogue comes twice, and the last `memory_window` utterances of
+    each person with `speaker_memory="corpus"`.
 
     Args:
         checkpoint: A run folder, a built-in model, or a folder of `emonet export`.
@@ -107,14 +128,18 @@ def predict_files(
         prefix: What the names of the columns that are added begin with.
         interleaved: Whether the rows of several dialogues may be mixed within a file. A
             part then ends where no dialogue is open.
+        speakers: Who is a person, see [`speaker_kinds`].
         report: Called every second with the number of rows in parts and of all rows.
+        tell: Called with a sentence on what was decided about the speakers.
 
     Returns:
         The content of `predictions.json`.
 
     Raises:
         EmoNetError: for input that can't be read, an output folder of other predictions
-            or of a running one, and files that change during the run.
+            or of a running one, files that change during the run, a person among
+            `speakers` that the input does not have, and a prompted model whose prompts
+            hold a trajectory, unless `speakers` is `roles`.
     """
     checkpoint = Path(built_in_path(str(checkpoint)))
     if not checkpoint.is_dir():
@@ -130,7 +155,9 @@ def predict_files(
     files = input_files(source)
     if output in (source.absolute(), *source.absolute().parents):
         raise EmoNetError(f"{output} holds the input; choose another --output.")
-    facts = facts_of(checkpoint, source, files, turns_a_part, prefix, interleaved)
+    rule = speaker_kinds((), speakers).record
+    options = {"turns_a_part": turns_a_part, "prefix": prefix, "interleaved": interleaved, "speakers": rule}
+    facts = facts_of(checkpoint, source, files, options)
     made_by = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
     folder = OutputFolder(output, made_by, prefix)
     with folder.locked(), copies_in(folder.folder / COPIES, files, interleaved) as readable:
@@ -139,14 +166,18 @@ def predict_files(
         check_columns(plan.schema.names, own, prefix)
         folder.begin(facts)
         missing = [chunk for chunk in plan.chunks if not folder.is_finished(chunk)]
-        work = ChunkWork(str(checkpoint.absolute()), folder, plan.schema, batch_size)
+        starts_folder = folder.folder / COPIES / STARTS
         try:
+            starts, note = find_starts(checkpoint, starts_folder, plan, missing, speakers)
+            if tell is not None and note:
+                tell(note)
             if missing:
+                work = ChunkWork(str(checkpoint.absolute()), folder, plan.schema, batch_size, starts)
                 with _reporting(folder, plan, report):
                     (runner or run_with_datasets)(work, missing, workers)
         finally:
             close_rows()
-        now = facts_of(checkpoint, source, files, turns_a_part, prefix, interleaved)
+        now = facts_of(checkpoint, source, files, options)
         folder.finish(facts, plan, now)
         manifest: dict[str, Any] = read_json(folder.folder / MANIFEST)
         return manifest

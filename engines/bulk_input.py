@@ -2,22 +2,23 @@
 
 import codecs
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from ..dialogue.tables.columns import dialogue_key, key_columns, other_spelling
 from ..dialogue.tables.rows import speakers_in
 from ..errors import EmoNetError
 from ..files.guard import parse_json
 from .arrow_schema import NOT_FOR_ARROW, schema_of, unified
-from .bulk_tables import COLUMNS, ENDINGS, fields_of
+from .bulk_tables import COLUMNS, ENDINGS, fields_of, fields_of_row
 from .parquet_rows import DAMAGED, ROWS_AT_ONCE, open_parquet, read_rows, unreadable
+from .prediction_input import first_row
 from .turn_numbers import TurnNumbers
-
-_JSON_FIELDS = {name: name for name in (*COLUMNS, "turn")}
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,17 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Plan:
-    """The chunks of all files, and the schema of their rows."""
+    """The chunks of all files.
+
+    Attributes:
+        chunks: The chunks in order.
+        schema: The schema of their rows.
+        speakers: The number of turns by speaker.
+    """
 
     chunks: list[Chunk]
     schema: pa.Schema
+    speakers: "Counter[str]"
 
     @property
     def rows(self) -> int:
@@ -87,8 +95,8 @@ def input_files(source: str | Path) -> list[Path]:
 def plan_chunks(files: Sequence[Path], turns: int, interleaved: bool = False) -> Plan:
     """Cut the files into chunks of whole dialogues, with at least `turns` rows each.
 
-    This is one pass over the files that reads dialogue ids only, or two with
-    `interleaved`.
+    This is one pass over the files that reads dialogue ids and speakers only, or two
+    with `interleaved`.
 
     Raises:
         EmoNetError: for a file that can't be read, a missing column, or a dialogue whose
@@ -96,22 +104,33 @@ def plan_chunks(files: Sequence[Path], turns: int, interleaved: bool = False) ->
     """
     chunks: list[Chunk] = []
     schemas: list[pa.Schema] = []
+    speakers: Counter[str] = Counter()
     seen: set[bytes] = set()
     start = 0
     for path in files:
-        fields = fields_of(open_parquet(path).schema_arrow) if _is_parquet(path) else _JSON_FIELDS
+        pairs = tuple(_fields(path).items())
         end = 0
-        for first, end, offset, ids in _cuts(path, turns, interleaved, seen, schemas):
-            pairs = tuple(fields.items())
+        for first, end, offset, ids in _cuts(path, turns, interleaved, seen, schemas, speakers):
             chunks.append(Chunk(len(chunks), str(path), first, end, offset, ids, start + first, pairs))
         start += end
     if not chunks:
         raise EmoNetError(f"{files[0]}: there are no turns in the input; give a file with rows.")
-    return Plan(chunks, unified(schemas))
+    return Plan(chunks, unified(schemas), speakers)
+
+
+def _fields(path: Path) -> dict[str, str]:
+    if _is_parquet(path):
+        return fields_of(open_parquet(path).schema_arrow)
+    return fields_of_row(first_row(path) or {})
 
 
 def _cuts(
-    path: Path, turns: int, interleaved: bool, seen: set[bytes], schemas: list[pa.Schema]
+    path: Path,
+    turns: int,
+    interleaved: bool,
+    seen: set[bytes],
+    schemas: list[pa.Schema],
+    speakers: "Counter[str]",
 ) -> Iterator[tuple[int, int, int, str]]:
     """Yield (first row, row after the last, offset, digest of the ids) of each chunk.
 
@@ -121,20 +140,28 @@ def _cuts(
         interleaved: Whether the rows of several dialogues may be mixed.
         seen: The dialogues of earlier files; those of this one are added.
         schemas: Gets the types of the rows.
+        speakers: Counts the turns of each.
     """
     ends = _last_rows(path) if interleaved else {}
     begun: set[bytes] = set()
     current, is_open_until = b"", -1
     first, start, digest = 0, 0, hashlib.sha256()
     row = -1
-    for row, (dialogue, offset) in enumerate(_ids(path, schemas)):
+    for row, (dialogue, name, offset) in enumerate(_ids(path, schemas)):
         key = _key(dialogue)
+        speakers[name] += 1
         if key != current:
             if key in seen or (key in begun and not interleaved):
                 raise EmoNetError(
                     f"{path.name}, row {row + 1}: dialogue {dialogue!r} begins again after another one. Add "
                     "--interleaved if the rows of dialogues are mixed (within a file); else give each "
                     "dialogue an id of its own, and sort the rows."
+                )
+            other = other_spelling(dialogue) if key not in begun else ""
+            if other and (_key(other) in begun or _key(other) in seen):
+                raise EmoNetError(
+                    f"{path.name}, row {row + 1}: dialogue {dialogue!r} may be the earlier "
+                    f"{other!r}; write the number alike, or give one of them another id."
                 )
             begun.add(key)
             current = key
@@ -148,7 +175,8 @@ def _cuts(
     seen |= begun
 
 
-def _ids(path: Path, schemas: list[pa.Schema]) -> Iterator[tuple[str, int]]:
+def _ids(path: Path, schemas: list[pa.Schema]) -> Iterator[tuple[str, str, int]]:
+    """Yield the dialogue, the speaker and the first byte (JSONL) of each row."""
     return _parquet_ids(path, schemas) if _is_parquet(path) else _json_ids(path, schemas)
 
 
@@ -157,7 +185,7 @@ def _is_parquet(path: Path) -> bool:
 
 
 def _last_rows(path: Path) -> dict[bytes, int]:
-    return {_key(dialogue): row for row, (dialogue, _) in enumerate(_ids(path, []))}
+    return {_key(dialogue): row for row, (dialogue, _, _) in enumerate(_ids(path, []))}
 
 
 def _key(dialogue: str) -> bytes:
@@ -187,15 +215,25 @@ def read_chunk(chunk: Chunk, schema: pa.Schema) -> pa.Table:
     return _conformed(table, schema)
 
 
-def turns_by_dialogue(chunk: Chunk, table: pa.Table) -> list[list[int]]:
-    """List the rows of each dialogue in the order of its turn numbers, if it has any.
+def turns_of(chunk: Chunk, rows: pa.Table) -> Iterator[tuple[list[int], list[dict[str, str]]]]:
+    """Yield the row indices and the turns of each dialogue, in the order of the talk.
 
     Raises:
         EmoNetError: for a wrong, missing or repeated number; with file and row.
     """
-    dialogues: dict[str, list[int]] = {}
-    for row, dialogue in enumerate(table.column(chunk.column(COLUMNS[0])).to_pylist()):
-        dialogues.setdefault(str(dialogue), []).append(row)
+    speakers, texts = (rows.column(chunk.column(name)).to_pylist() for name in ("speaker", "text"))
+    for indices in _turns_by_dialogue(chunk, rows):
+        yield (
+            indices,
+            [{"speaker": speakers_in(speakers[row], chunk.path)[0], "text": texts[row]} for row in indices],
+        )
+
+
+def _turns_by_dialogue(chunk: Chunk, table: pa.Table) -> list[list[int]]:
+    """List the rows of each dialogue in the order of its turn numbers, if it has any."""
+    dialogues: dict[str | None, list[int]] = {}
+    for row, dialogue in enumerate(_dialogues_in(chunk, table)):
+        dialogues.setdefault(dialogue, []).append(row)
     column = dict(chunk.fields).get("turn")
     if column is None or column not in table.column_names:
         return list(dialogues.values())
@@ -235,24 +273,34 @@ def _conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
 def ids_digest(table: pa.Table, chunk: Chunk) -> str:
     """Compute the digest of a table's dialogue ids, in order."""
     digest = hashlib.sha256()
-    for value in table.column(chunk.column(COLUMNS[0])).to_pylist():
-        digest.update(str(value).encode() + b"\0")
+    for dialogue in _dialogues_in(chunk, table):
+        digest.update(str(dialogue).encode() + b"\0")
     return digest.hexdigest()
 
 
-def _parquet_ids(path: Path, schemas: list[pa.Schema]) -> Iterator[tuple[str, int]]:
+def id_columns(chunk: Chunk, columns: Sequence[str]) -> list[str]:
+    """The columns of a chunk that make the id of a dialogue."""
+    return list(key_columns(columns, chunk.column("dialogue_id")))
+
+
+def _dialogues_in(chunk: Chunk, table: pa.Table) -> list[str | None]:
+    cells = table.select(id_columns(chunk, table.column_names)).to_pylist()
+    return [dialogue_key(row, dict(chunk.fields)) for row in cells]
+
+
+def _parquet_ids(path: Path, schemas: list[pa.Schema]) -> Iterator[tuple[str, str, int]]:
     file = open_parquet(path)
     schemas.append(file.schema_arrow.remove_metadata())
-    column = fields_of(file.schema_arrow)[COLUMNS[0]]
-    if column == COLUMNS[0]:
-        _check_columns(path, file.schema_arrow.names)
+    fields, names = fields_of(file.schema_arrow), file.schema_arrow.names
+    _check_columns(path, names, [fields[name] for name in COLUMNS])
+    columns = list(dict.fromkeys([*key_columns(names, fields["dialogue_id"]), fields["speaker"]]))
     row = 0
     for group in range(file.num_row_groups):
         end = row + file.metadata.row_group(group).num_rows
         try:
-            for batch in file.iter_batches(ROWS_AT_ONCE, row_groups=[group], columns=[column]):
-                for value in batch.column(0).to_pylist():
-                    yield _dialogue_id(value, path, row), 0
+            for batch in file.iter_batches(ROWS_AT_ONCE, row_groups=[group], columns=columns):
+                for cells in batch.select(columns).to_pylist():
+                    yield _dialogue_id(cells, fields, path, row), _speaker(cells, fields, path, row), 0
                     row += 1
         except DAMAGED as error:
             raise unreadable(path, group, row, error) from error
@@ -265,15 +313,21 @@ def _parquet_ids(path: Path, schemas: list[pa.Schema]) -> Iterator[tuple[str, in
         )
 
 
-def _json_ids(path: Path, schemas: list[pa.Schema]) -> Iterator[tuple[str, int]]:
+def _json_ids(path: Path, schemas: list[pa.Schema]) -> Iterator[tuple[str, str, int]]:
     records: list[dict[str, Any]] = []
+    fields = _fields(path)
     for row, (offset, record) in enumerate(_json_rows(path)):
-        _check_columns(path, record, row)
+        _check_columns(path, record, COLUMNS, row)
+        if "turn" in record and "turn" not in fields:
+            raise EmoNetError(
+                f"{path.name}, line {row + 1}: has a turn number, and line 1 has none; number all turns, or "
+                "none."
+            )
         records.append(record)
         if len(records) == ROWS_AT_ONCE:
             schemas.append(schema_of(records, f"{path.name}, rows up to {row + 1}"))
             records = []
-        yield _dialogue_id(record[COLUMNS[0]], path, row), offset
+        yield _dialogue_id(record, fields, path, row), _speaker(record, fields, path, row), offset
     if records:
         schemas.append(schema_of(records, f"{path.name}, rows up to {row + 1}"))
 
@@ -320,21 +374,28 @@ def _read_json(path: Path, chunk: Chunk, schema: pa.Schema) -> pa.Table:
         ) from error
 
 
-def _check_columns(path: Path, names: Any, row: int | None = None) -> None:
-    missing = [name for name in COLUMNS if name not in names]
+def _check_columns(path: Path, names: Any, columns: Sequence[str], row: int | None = None) -> None:
+    missing = [name for name in columns if name not in names]
     if missing:
         where = path.name if row is None else f"{path.name}, line {row + 1}"
-        raise EmoNetError(f"{where}: lacks {', '.join(missing)}; every row needs {', '.join(COLUMNS)}.")
+        raise EmoNetError(f"{where}: lacks {', '.join(missing)}; every row needs {', '.join(columns)}.")
 
 
-def _dialogue_id(value: Any, path: Path, row: int) -> str:
-    where = f"{path.name}, row {row + 1}, {COLUMNS[0]}"
+def _dialogue_id(cells: Mapping[str, Any], fields: Mapping[str, str], path: Path, row: int) -> str:
+    column = fields["dialogue_id"]
+    where, value = f"{path.name}, row {row + 1}, {column}", cells[column]
     if value is None or value == "":
         raise EmoNetError(f"{where}: is empty; give every turn the id of its dialogue.")
     try:
-        str(value).encode()
-    except ValueError as error:  # a lone surrogate, or a number with thousands of digits
-        raise EmoNetError(
-            f"{where}: {value!r:.80} is not text; give every dialogue a name or number."
-        ) from error
-    return str(value)
+        dialogue = dialogue_key(cells, fields)
+        if dialogue is not None:
+            dialogue.encode()
+            return dialogue
+    except ValueError:  # a lone surrogate, or a number with thousands of digits
+        pass
+    raise EmoNetError(f"{where}: {value!r:.80} is not an id; give every dialogue a name or number.")
+
+
+def _speaker(cells: Mapping[str, Any], fields: Mapping[str, str], path: Path, row: int) -> str:
+    column = fields["speaker"]
+    return speakers_in(cells[column], f"{path.name}, row {row + 1}, {column}")[0]

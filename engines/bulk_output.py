@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,8 +17,7 @@ from ..constants import PACKAGE_VERSION
 from ..errors import EmoNetError
 from ..files.guard import file_digest, read_json
 from .arrow_schema import prediction_fields
-from .bulk_input import Chunk, Plan, ids_digest
-from .bulk_tables import COLUMNS
+from .bulk_input import Chunk, Plan, id_columns, ids_digest
 
 MANIFEST = "predictions.json"
 COPIES = ".input"
@@ -195,9 +194,9 @@ class OutputFolder:
         self._write_manifest({**facts, "rows": plan.rows, "parts": len(plan.chunks), "complete": True})
 
     def _ids_agree(self, chunk: Chunk) -> bool:
-        column = chunk.column(COLUMNS[0])
         try:
-            return ids_digest(pq.read_table(self.part(chunk), columns=[column]), chunk) == chunk.ids
+            columns = id_columns(chunk, pq.read_schema(self.part(chunk)).names)
+            return ids_digest(pq.read_table(self.part(chunk), columns=columns), chunk) == chunk.ids
         except (pa.ArrowException, OSError):
             return False
 
@@ -210,12 +209,7 @@ class OutputFolder:
 
 
 def facts_of(
-    checkpoint: Path,
-    source: Path,
-    files: Sequence[Path],
-    turns: int,
-    prefix: str = "",
-    interleaved: bool = False,
+    checkpoint: Path, source: Path, files: Sequence[Path], options: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Collect everything that determines a bulk prediction.
 
@@ -223,9 +217,7 @@ def facts_of(
         checkpoint: The model's folder.
         source: The input.
         files: The files of the input.
-        turns: Least rows of a part.
-        prefix: What the names of the columns that are added begin with.
-        interleaved: Whether the rows of several dialogues may be mixed.
+        options: The options that parts depend on.
 
     Returns:
         The version, digests of the model's and the input's files, and the options.
@@ -240,9 +232,7 @@ def facts_of(
         "emonet": PACKAGE_VERSION,
         "model": {path.name: file_digest(path) for path in model_files if path.name not in _RUN_FILES},
         "input": {path.relative_to(root).as_posix(): file_digest(path) for path in files},
-        "turns_a_part": turns,
-        "prefix": prefix,
-        "interleaved": interleaved,
+        **options,
     }
 
 

@@ -4,7 +4,7 @@ import itertools
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..dialogue.tables.columns import fields_of as find_fields
 from ..dialogue.tables.table import ENDINGS as TABLES
 from .arrow_schema import ROWS_AT_ONCE, SchemaFinder
 from .parquet_rows import open_parquet
@@ -56,18 +57,31 @@ def fields_of(schema: pa.Schema) -> dict[str, str]:
     if stored is not None:
         fields: dict[str, str] = json.loads(stored)
         return fields
-    return {name: name for name in (*COLUMNS, "turn") if name in (*COLUMNS, *schema.names)}
+    return fields_of_row(schema.names)
+
+
+def fields_of_row(names: Iterable[str]) -> dict[str, str]:
+    """The fields of rows that are read as they are, by the columns of the first one."""
+    return {name: name for name in (*COLUMNS, "turn") if name in (*COLUMNS, *names)}
 
 
 def _is_direct(path: Path) -> bool:
     ending = path.suffix.lower()
     if ending == ".parquet":
-        return set(COLUMNS) <= set(open_parquet(path).schema_arrow.names) or ending not in TABLES
+        names = open_parquet(path).schema_arrow.names
+        return set(COLUMNS) <= set(names) and _is_plain(names, path)
     if ending != ".jsonl":
         return False
     row = first_row(path)
     # A row with a fault is named by the direct reader.
-    return row is None or not ("turns" in row or ("dialogue_id" not in row and len(row) > 1))
+    if row is None or len(row) < 2:
+        return True
+    return "turns" not in row and "dialogue_id" in row and _is_plain(list(row), path)
+
+
+def _is_plain(names: Sequence[str], path: Path) -> bool:
+    """Whether no column of another name numbers the turns."""
+    return find_fields(names, path.name).get("turn", "turn") == "turn"
 
 
 def _copied(path: Path, index: int, folder: Path, interleaved: bool, several: bool) -> Path:

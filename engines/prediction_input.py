@@ -19,7 +19,7 @@ from ..dialogue.json_forms.chats import is_message
 from ..dialogue.json_forms.documents import turn_rows
 from ..dialogue.reader import read_bytes, read_source
 from ..dialogue.reading import Reading, summarize
-from ..dialogue.tables.columns import Columns, mapped_fields
+from ..dialogue.tables.columns import Columns, mapped_fields, other_spelling
 from ..dialogue.tables.table import ENDINGS, Table
 from ..dialogue.tables.table import read as read_table
 from ..errors import DataFormatError
@@ -118,9 +118,7 @@ def table_of(path: Path, columns: Columns | None = None) -> Table | None:
         row = first_row(path)
         if row is not None and _is_turn(row, path.name, columns):
             return Table(path, ending=".jsonl", columns=columns)
-        rows = (
-            turn_rows(decode_any(path.read_bytes(), path.name)[0], path.name) if ending != ".jsonl" else None
-        )
+        rows = turn_rows(decode_any(path.read_bytes(), path.name)[0], path.name)
         return None if rows is None else Table(path, rows)
     if ending not in ("", ".txt"):
         return None
@@ -192,10 +190,18 @@ class TableInput:
             location = f"{self.name}, {table.unit} {line}"
             self.speakers[table.turn(line, cells)["speaker"]] += 1
             columns.update(dict.fromkeys(cells))
+            for name in self._added:
+                if name in cells:
+                    raise DataFormatError(
+                        f"{location}: has a {name!r}, and rows before it have none; give it in every row, or "
+                        "in none."
+                    )
             if check is not None:
                 check(location, cells)
             dialogue = table.dialogue_id(line, cells)
             key = _key(dialogue)
+            if key not in self._ends:
+                self._check_spelling(location, dialogue)
             if key != before and not interleaved:
                 if key in self._ends:
                     raise _begins_again(location, dialogue)
@@ -246,6 +252,14 @@ class TableInput:
             yield _key(self.table.dialogue_id(line, cells)), SourceRow(index, cells, turn)
         if index + 1 != self.turns or _state(self.table.path) != self._state:
             raise DataFormatError(f"{self.name} was changed while it was read: run the command again.")
+
+    def _check_spelling(self, location: str, dialogue: str) -> None:
+        other = other_spelling(dialogue)
+        if other and _key(other) in self._ends:
+            raise DataFormatError(
+                f"{location}: dialogue {short(dialogue)} may be the earlier {short(other)}; write the number "
+                "alike, or give one of them another id."
+            )
 
     def _check_numbers(self, numbers: dict[bytes, TurnNumbers]) -> None:
         """Check the turn numbers of the dialogues that ended, and forget them."""
@@ -312,7 +326,7 @@ def _begins_again(location: str, dialogue: str) -> DataFormatError:
 
 
 def _key(dialogue: str) -> bytes:
-    return hashlib.blake2b(dialogue.encode(), digest_size=12).digest()
+    return hashlib.blake2b(dialogue.encode("utf-8", "surrogatepass"), digest_size=12).digest()
 
 
 def _state(path: Path) -> tuple[int, int]:

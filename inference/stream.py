@@ -1,7 +1,7 @@
 """Predict a stream of dialogues: results in order, memory bounded by a look-ahead."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -11,12 +11,12 @@ import torch
 from ..dialogue.names import Speakers
 from ..dialogue.open_dialogue import OpenDialogue
 from ..dialogue.spellings import SpeakerNames
-from ..dialogue.turns import turn_text
+from ..dialogue.turns import clean_text, recent_history, turn_text
 from ..processing_emonet import EmoNetProcessor
 from .predict import EmotionModel, memory_vectors, predict_logits
 
 LOOK_AHEAD = 2048  # turns that are sorted by length together
-_FIRST_LOOK = 64  # the first rows come early; the look-ahead doubles from here
+FIRST_LOOK = 64  # the first rows come early; the look-ahead doubles from here
 _TURNS_AT_ONCE = 512  # of a long dialogue
 
 Turns = Iterable[Mapping[str, Any]]
@@ -30,6 +30,8 @@ def predict_stream(
     look_ahead: int = LOOK_AHEAD,
     alone: bool = False,
     speakers: Speakers = "auto",
+    history: Mapping[str, Sequence[str]] | None = None,
+    first_look: int = FIRST_LOOK,
 ) -> Iterator[list[dict[str, Any]]]:
     """Predict `label`, `score` and `scores` of every turn, in order, as soon as computed.
 
@@ -49,6 +51,10 @@ def predict_stream(
         alone: Whether no dialogue is part of a later one's history.
         speakers: Who is a person, see [`speaker_kinds`]; give a decision on all names,
             where some that are read later should help to decide.
+        history: What persons said before the first dialogue, by name, oldest first; read
+            with `speaker_memory="corpus"` only, and by no prompted model.
+        first_look: How many turns to read before the first are predicted; the number
+            doubles up to `look_ahead`.
 
     Yields:
         The results of the next turns, across dialogues.
@@ -58,8 +64,8 @@ def predict_stream(
             yield [result]
         return
     windows: list[dict[str, Any]] = []
-    turns, enough = 0, min(_FIRST_LOOK, look_ahead)
-    for window in _windows(processor, dialogues, alone, speakers):
+    turns, enough = 0, min(first_look, look_ahead)
+    for window in _windows(processor, dialogues, alone, speakers, history or {}):
         windows.append(window)
         turns += len(window["speaker_ids"]) - window["read_from"]
         if turns >= enough:
@@ -78,12 +84,20 @@ class _Utterance:
 
 
 def _windows(
-    processor: EmoNetProcessor, dialogues: Iterable[Turns], alone: bool, speakers: Speakers
+    processor: EmoNetProcessor,
+    dialogues: Iterable[Turns],
+    alone: bool,
+    speakers: Speakers,
+    before: Mapping[str, Sequence[str]],
 ) -> Iterator[dict[str, Any]]:
     """Encode dialogues; `memory_index` of a window holds utterances instead of rows."""
     config = processor.config
     history: dict[str, deque[_Utterance]] = {}
     names = SpeakerNames(processor.speakers, speakers)
+    if config.speaker_memory == "corpus":
+        for name, texts in recent_history(before, config.memory_window).items():
+            earlier = (_Utterance(clean_text(text)) for text in texts)
+            history[name] = deque(earlier, maxlen=config.memory_window)
     for turns in dialogues:
         if alone:
             names, history = SpeakerNames(processor.speakers, speakers), {}

@@ -106,23 +106,73 @@ def read_document(document: Any, name: str) -> Reading:
 
 
 def turn_rows(text: str, name: str) -> list[Object] | None:
-    """The rows of a JSON document that is a table of turns; None for any other text."""
+    """The rows of a JSON document that is a table of turns; None for any other text.
+
+    A dialogue with `turns` gives a row for each turn: the fields of the dialogue, then
+    those of the turn.
+    """
+    text = text.removeprefix("\ufeff")
     try:
-        document = parse_json(text.removeprefix("\ufeff"))
+        document = parse_json(text)
     except (EmoNetError, ValueError):
-        return None
+        if not _is_nested_line(text.lstrip().partition("\n")[0]):
+            return None
+        document = [row for _, row in json_lines(text, name)]
     rows: Any = document
-    if isinstance(document, Mapping):
+    if isinstance(document, Mapping) and "turns" not in document:
         rows = _columns(document)
-    elif (
-        not isinstance(rows, list)
-        or not all(isinstance(row, Mapping) for row in rows)
-        or (any("turns" in row or is_message(row) for row in rows) or _are_segments(rows))
-    ):
+    elif isinstance(document, Mapping):
+        rows = [document]
+    elif isinstance(rows, list) and rows and all(isinstance(row, list) for row in rows):
+        rows = [{"turns": turns} for turns in rows]
+    rows = flattened(rows or [])
+    if rows is None or any(is_message(row) for row in rows) or _are_segments(rows):
         return None
-    guess = _guess(rows or [])
+    guess = _guess(rows)
     fields = fields_of(rows[0], name) if guess else {}
     return rows if guess and (fields.get("speaker"), fields.get("text")) == guess else None
+
+
+def flattened(rows: Iterable[Any]) -> list[Object] | None:
+    """Put every turn of nested dialogues in a row; None for anything but objects.
+
+    Dialogues of which none has an id are numbered. A field that dialogue and turn both
+    have is the turn's; the dialogue's is then `dialogue_NAME`. An id of the dialogue
+    within a turn becomes `turn_NAME`.
+    """
+    rows = list(rows)
+    if not all(isinstance(row, Mapping) for row in rows):
+        return None
+    flat: list[Object] = []
+    for row in numbered(rows):
+        if "turns" not in row:
+            flat.append(row)
+            continue
+        turns = row["turns"]
+        if not isinstance(turns, list) or not turns or not all(isinstance(turn, Mapping) for turn in turns):
+            return None
+        outer = {key: value for key, value in row.items() if key != "turns"}
+        for turn in turns:
+            inner_id = fields_of(turn).get("dialogue_id")
+            inner = {f"turn_{key}" if key == inner_id else key: value for key, value in turn.items()}
+            names = {key: f"dialogue_{key}" if key in inner else key for key in outer}
+            flat.append({**{names[key]: value for key, value in outer.items()}, **inner})
+    return flat
+
+
+def numbered(rows: Sequence[Object]) -> list[Object]:
+    """Number nested dialogues from 0 where none has an id."""
+    if not any("turns" in row for row in rows) or any("dialogue_id" in fields_of(row) for row in rows):
+        return list(rows)
+    return [{"dialogue_id": str(index), **row} for index, row in enumerate(rows)]
+
+
+def _is_nested_line(line: str) -> bool:
+    try:
+        row = parse_json(line)
+    except (EmoNetError, ValueError):
+        return False
+    return isinstance(row, Mapping) and "turns" in row
 
 
 def _lists(document: list[list[Any]], name: str) -> Reading:
@@ -175,7 +225,8 @@ def _take(document: Object, turns: JsonTurns) -> bool:
 
 def _own(rows: Iterable[tuple[int, Object]], name: str, unit: str) -> Reading:
     """Group our own rows, of turns or of whole dialogues, by `dialogue_id`."""
-    dialogues, _ = collect_dialogues(rows, name, unit, only="0")
+    numbers, objects = zip(*rows, strict=True)
+    dialogues, _ = collect_dialogues(zip(numbers, numbered(objects), strict=True), name, unit, only="0")
     conversations = [Conversation(key, [*map(_own_dict, turns)]) for key, turns in dialogues.items()]
     return Reading("JSON", conversations)
 

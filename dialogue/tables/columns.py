@@ -146,20 +146,26 @@ def dialogue_key(row: Mapping[str, Any], fields: Mapping[str, str]) -> str | Non
     The scenes of a series are numbered anew in every episode, as in the files of
     EmoryNLP: with the columns season and episode the id is `s01_e15_c02`.
     """
-    column = fields["dialogue_id"]
+    column, *episode = key_columns(row, fields["dialogue_id"])
     key = id_of(row[column])
-    if key is not None and _plain(column) in ("sceneid", "scene"):
-        values = (*(row[name] for name in _episode_columns(tuple(row))), key)
+    if key is not None and episode:
+        values = (*(row[name] for name in episode), key)
         numbers = [number for number in map(turn_number, values) if number is not None]
         if len(numbers) == 3:
             return "s{:02d}_e{:02d}_c{:02d}".format(*numbers)
     return key
 
 
+def key_columns(columns: Iterable[str], column: str) -> tuple[str, ...]:
+    """The columns that make the id of a dialogue: `column`, and those of the episode."""
+    return (column, *_episode_columns(tuple(columns), column))
+
+
 @lru_cache(maxsize=256)
-def _episode_columns(columns: tuple[str, ...]) -> tuple[str, ...]:
-    found = {_plain(column): column for column in columns}
-    return tuple(found[name] for name in ("season", "episode") if name in found)
+def _episode_columns(columns: tuple[str, ...], column: str) -> tuple[str, ...]:
+    found = {_plain(name): name for name in columns}
+    is_scene = _plain(column) in ("sceneid", "scene") and {"season", "episode"} <= set(found)
+    return (found["season"], found["episode"]) if is_scene else ()
 
 
 def names_in(speaker: Any) -> tuple[Any, ...]:
@@ -187,6 +193,16 @@ def id_of(value: Any) -> str | None:
     number = whole(value)
     text = value if isinstance(value, str) else "" if number is None else str(number)
     return text if text.strip() else None
+
+
+def other_spelling(dialogue_id: str) -> str:
+    """The other text of a whole number (`7` and `7.0`); empty for other ids.
+
+    A program that writes `7.0` for 7 makes the ids of one file differ in text alone.
+    """
+    if not re.fullmatch(r"\d+(\.0)?", dialogue_id):
+        return ""
+    return dialogue_id.removesuffix(".0") if "." in dialogue_id else f"{dialogue_id}.0"
 
 
 def turn_number(value: Any) -> int | None:

@@ -9,8 +9,20 @@ from ...errors import DataFormatError
 from ...files.text import c1_note, clean, count_c1, decode_c1, short
 from ..names import clean_name
 from ..reading import UNKNOWN
-from .columns import FIELDS, Columns, dialogue_key, fields_of, mapped_fields, names_in, turn_number
+from .columns import (
+    FIELDS,
+    Columns,
+    dialogue_key,
+    fields_of,
+    mapped_fields,
+    names_in,
+    other_spelling,
+    turn_number,
+)
 from .labels import is_no_label, label_of
+
+# What programs write for a missing cell; `Nan` is a name.
+_NO_NAMES = ("nan", "NaN", "None", "null", "NULL", "<NA>", "NaT")
 
 
 @dataclass
@@ -89,6 +101,11 @@ def collect_dialogues(
                 "--interleaved (interleaved=True)."
             )
         current = key
+        if key not in collected and (other := other_spelling(key)) in collected:
+            raise DataFormatError(
+                f"{location}: dialogue {key!r} may be the earlier {other!r}; write the number alike, or give "
+                "one of them another id."
+            )
         if "turns" in row and not isinstance(row["turns"], list):
             raise DataFormatError(f"{location}, turns: expected a list, got {type(row['turns']).__name__}.")
         items: Any = row.get("turns", [row])
@@ -211,7 +228,10 @@ def speakers_in(value: Any, location: str) -> tuple[str, ...]:
         DataFormatError: with the location, for a value without a name.
     """
     names = names_in(value)
-    cleaned = tuple(clean_name(clean(name)) if isinstance(name, str) else "" for name in names)
+    cleaned = tuple(
+        clean_name(clean(name)) if isinstance(name, str) and name.strip() not in _NO_NAMES else ""
+        for name in names
+    )
     if not cleaned or not all(cleaned):
         raise DataFormatError(
             f"{location}: {short(value)} is not a name or list of names; write '#UNKNOWN#' for an unknown "

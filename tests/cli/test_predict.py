@@ -215,7 +215,7 @@ def test_all_bulk_inputs_are_read(tmp_path: Path, tokenizer: Any) -> None:
         (1, "a.csv-0", 1, "2"),
         (2, "b.txt-0", 0, None),
         (3, "b.txt-0", 1, None),
-        (4, "c.jsonl-x", 0, None),
+        (4, "x", 0, None),
     ]
     assert not (tmp_path / "out" / ".input").exists()
 
@@ -240,7 +240,7 @@ KEYED = [
         (
             "dialogues.json",
             json.dumps([{"dialogue_id": "d", "turns": [{**KEYED[1], "dialogue_id": "x"}]}]),
-            [{"dialogue_id": "d", "turn": 4, "speaker": "1", "text": "no"}],
+            [{"dialogue_id": "d", "turn_dialogue_id": "x", "turn": 4, "speaker": 1, "text": "no"}],
         ),
     ],
 )

@@ -23,7 +23,6 @@ from emonet.engines import bulk, bulk_output
 from emonet.engines.bulk import ChunkWork, predict_files
 from emonet.engines.bulk_input import Chunk, input_files, plan_chunks
 from emonet.errors import EmoNetError
-from emonet.inference.predict import predict_dialogues
 from emonet.pretrained import models
 
 
@@ -60,23 +59,6 @@ def test_every_row_comes_out_once_in_order_with_its_columns(
     assert all(row["score"] == row["scores"][row["label"]] for row in rows)
 
 
-def test_a_dialogue_stands_alone_and_scores_are_those_of_the_model(
-    source: Path, checkpoint: Path, tmp_path: Path, tokenizer: Any
-) -> None:
-    predict_files(checkpoint, source, tmp_path / "out", turns_a_part=15)
-    model, processor = build(tokenizer, "emonet-thesis")
-    dialogues: dict[str, list[dict[str, Any]]] = {}
-    for row in written(source):
-        dialogues.setdefault(row["dialogue_id"], []).append({"speaker": row["speaker"], "text": row["text"]})
-    results = predict_dialogues(model, processor, list(dialogues.values()), [{} for _ in dialogues])
-    expected = [turn for turns in results for turn in turns]
-    found = predicted(tmp_path / "out")
-    assert all(
-        row["score"] == pytest.approx(turn["score"], abs=1e-5)
-        for row, turn in zip(found, expected, strict=True)
-    )
-
-
 class Stops(ChunkWork):
     """Fails at the third chunk."""
 
@@ -87,7 +69,7 @@ class Stops(ChunkWork):
 
 
 def stopping(work: ChunkWork, chunks: Sequence[Chunk], workers: int) -> None:
-    stops = Stops(work.checkpoint, work.output, work.schema, work.batch_size)
+    stops = Stops(work.checkpoint, work.output, work.schema, work.batch_size, work.starts)
     for chunk in chunks:
         stops(chunk)
 
@@ -137,10 +119,10 @@ def test_files_that_change_during_the_run_leave_nothing(
 def test_the_error_of_too_little_memory_names_the_rows(
     error: Exception, source: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(*_: Any) -> None:
+    def fails(*_: Any, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr(bulk, "predict_dialogues", fails)
+    monkeypatch.setattr(bulk, "predict_stream", fails)
     with pytest.raises(
         EmoNetError, match=r"a.parquet, rows 1 to 15: out of memory. Run again with a lower --batch-size"
     ):

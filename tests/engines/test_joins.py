@@ -46,7 +46,7 @@ def tables(draw: st.DrawFn, typed: bool = False) -> list[dict[str, Any]]:
             IDS,
             min_size=1,
             max_size=4,
-            unique_by=lambda name: re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", name).strip(),
+            unique_by=lambda name: re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", name).strip().removesuffix(".0"),
         )
     )
     rows = []
@@ -78,9 +78,8 @@ class Predict:
 
 @pytest.fixture(scope="module")
 def predict(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Predict:
-    """With a memory of the dialogue: bulk engines have none of earlier dialogues."""
     folder = tmp_path_factory.mktemp("joins")
-    model, model.processor = build(tokenizer, "emonet-thesis", speaker_memory="dialogue")
+    model, model.processor = build(tokenizer, "emonet-thesis", speaker_memory="corpus")
     model.save_pretrained(folder / "model")
     return Predict(folder / "model", folder)
 
@@ -157,12 +156,13 @@ def test_json_lines_come_back_with_their_types(predict: Predict, rows: list[dict
 def test_mixed_dialogues_keep_the_order_of_their_rows(
     predict: Predict, rows: list[dict[str, Any]], random: Any
 ) -> None:
-    expected = {
-        (row["dialogue_id"], row["turn"]): row
-        for row in rows_in(predict(write_jsonl(predict.folder / "in.jsonl", rows), OUTPUTS[0]))
-    }
     random.shuffle(rows)
     source = write_jsonl(predict.folder / "mixed.jsonl", rows)
+    ids = [row["dialogue_id"] for row in rows]  # what is remembered follows their first rows
+    apart = write_jsonl(
+        predict.folder / "in.jsonl", sorted(rows, key=lambda row: ids.index(row["dialogue_id"]))
+    )
+    expected = {(row["dialogue_id"], row["turn"]): row for row in rows_in(predict(apart, OUTPUTS[0]))}
     wanted = [expected[row["dialogue_id"], row["turn"]] for row in rows]
     check(rows_in(predict(source, OUTPUTS[0], "--interleaved")), rows, wanted)
     check(rows_in(predict(source, "parts", "--interleaved", *BULK)), rows, wanted)
@@ -182,3 +182,96 @@ def test_onnx_gives_the_same_rows(predict: Predict, tmp_path: Path) -> None:
     runs = Predict(exported, tmp_path)
     for name, options in ((OUTPUTS[0], ["--engine", "onnx"]), ("parts", BULK)):
         check(rows_in(runs(source, name, *options)), rows, expected)
+
+
+NESTED = [
+    {"season": 1, "turns": [{"speaker": "Ann", "text": "hi", "id": "u1"}, {"speaker": "Bob", "text": "no"}]},
+    {"season": 2, "turns": [{"speaker": "Ann", "text": "no", "id": "u3", "season": 9}]},
+]
+WITH_IDS = [{"dialogue_id": name, **dialogue} for name, dialogue in zip("ab", NESTED, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "ids"),
+    [
+        ("in.jsonl", "".join(json.dumps(row) + "\n" for row in WITH_IDS), "aab"),
+        ("in.json", json.dumps(WITH_IDS, indent=1), "aab"),
+        ("no_ids.json", json.dumps(NESTED), "001"),
+        ("one.json", json.dumps(WITH_IDS[0]), "aa"),
+        ("lists.json", json.dumps([dialogue["turns"] for dialogue in NESTED]), "001"),
+    ],
+)
+def test_nested_dialogues_come_back_with_all_of_their_fields(
+    predict: Predict, name: str, content: str, ids: str
+) -> None:
+    source = predict.folder / name
+    source.write_text(content)
+    rows = [{key: row[key] for key in row if key not in KEYS} for row in rows_in(predict(source, OUTPUTS[0]))]
+    turns = [turn for dialogue in NESTED for turn in dialogue["turns"]][: len(ids)]
+    outer = [{"season": 1}, {"season": 1}, {"dialogue_season": 2}] if name != "lists.json" else [{}] * 3
+    numbers = [0, 1, 0][: len(ids)]
+    keys = [{"turn": turn, "dialogue_id": key} for turn, key in zip(numbers, ids, strict=True)]
+    assert rows == [{**a, **b, **c} for a, b, c in zip(keys, outer[: len(ids)], turns, strict=True)]
+    bulk = rows_in(predict(source, "parts", *BULK))
+    names = dict.fromkeys(key for row in rows for key in row)
+    assert [{key: row[key] for key in names} for row in bulk] == [
+        {key: row.get(key) for key in names} for row in rows
+    ]
+
+
+@pytest.mark.parametrize("engine", [[], BULK], ids=["torch", "datasets"])
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("in.csv", "dialogue_id,speaker,text\n7,Ann,a\n7.0,Bob,b\n", "'7.0' may be the earlier '7'; write"),
+        ("in.csv", "dialogue_id,speaker,text\n7.0,Ann,a\n7,Bob,b\n", "'7' may be the earlier '7.0'"),
+        (
+            "in.jsonl",
+            '{"dialogue_id": "7.0", "speaker": "Ann", "text": "a"}\n'
+            '{"dialogue_id": 7, "speaker": "Ann", "text": "b"}\n',
+            "'7' may be the earlier '7.0'",
+        ),
+        *(
+            ("in.csv", f"dialogue_id,speaker,text\n7,Ann,a\n7,{name},b\n", f"speaker: '{name}' is not a name")
+            for name in ("nan", "NaN", "None", "", "NULL", "<NA>")
+        ),
+        (
+            "in.jsonl",
+            '{"dialogue_id": "7", "speaker": "Ann", "text": "a"}\n'
+            '{"dialogue_id": "8", "turn": 3, "speaker": "Ann", "text": "b"}\n',
+            "has a",
+        ),
+    ],
+)
+def test_unclear_keys_are_refused_alike(
+    predict: Predict,
+    capsys: pytest.CaptureFixture[str],
+    engine: list[str],
+    name: str,
+    content: str,
+    reason: str,
+) -> None:
+    source = predict.folder / name
+    source.write_text(content)
+    output = predict.folder / ("refused" if engine else "refused.jsonl")
+    words = ["predict", "--model", str(predict.checkpoint), str(source), "--output", str(output)]
+    assert main([*words, *engine]) == 2
+    assert reason in capsys.readouterr().err
+
+
+def test_the_numbers_7_and_7_point_0_are_one_dialogue(predict: Predict) -> None:
+    rows = [{"dialogue_id": key, "speaker": "Nan", "text": "no"} for key in (7, 7.0, 8)]
+    source = write_jsonl(predict.folder / "in.jsonl", rows)
+    for output, *options in ([OUTPUTS[0]], ["parts", *BULK]):
+        found = rows_in(predict(source, output, *options))
+        assert [(row["dialogue_id"], row["turn"]) for row in found] == [(7, 0), (7, 1), (8, 0)]
+
+
+def test_the_columns_of_an_episode_name_its_scenes(predict: Predict) -> None:
+    """The scenes of a series begin anew in every episode: two dialogues, not one."""
+    source = predict.folder / "in.csv"
+    source.write_text("Season,Episode,Scene_ID,Speaker,Text\n1,1,1,Ann,no\n1,2,1,Ann,no\n")
+    expected = rows_in(predict(source, OUTPUTS[0]))
+    assert [row["Speaker"] for row in expected] == ["Ann", "Ann"]
+    for row, other in zip(rows_in(predict(source, "parts", *BULK)), expected, strict=True):
+        assert row["turn"] == 0 and row["scores"] == pytest.approx(other["scores"], abs=1e-5)

@@ -12,8 +12,10 @@ import pytest
 
 ray = pytest.importorskip("ray", reason="the ray extra is not installed")
 
+from tiny import build  # noqa: E402
 from turn_files import predicted, rows_of, write_jsonl, write_parquet  # noqa: E402
 
+from emonet.cli.main import main  # noqa: E402
 from emonet.engines.bulk import ChunkWork, predict_files  # noqa: E402
 from emonet.engines.bulk_input import Chunk  # noqa: E402
 from emonet.engines.ray_engine import run_with_ray  # noqa: E402
@@ -51,7 +53,9 @@ class Killed(ChunkWork):
 
 
 def killing(work: ChunkWork, chunks: Sequence[Chunk], workers: int) -> None:
-    run_with_ray(Killed(work.checkpoint, work.output, work.schema, work.batch_size), chunks, workers)
+    run_with_ray(
+        Killed(work.checkpoint, work.output, work.schema, work.batch_size, work.starts), chunks, workers
+    )
 
 
 def test_a_killed_worker_costs_no_row(cluster: None, source: Path, checkpoint: Path, tmp_path: Path) -> None:
@@ -72,7 +76,9 @@ class Dies(ChunkWork):
 
 
 def dying(work: ChunkWork, chunks: Sequence[Chunk], workers: int) -> None:
-    run_with_ray(Dies(work.checkpoint, work.output, work.schema, work.batch_size), chunks, workers)
+    run_with_ray(
+        Dies(work.checkpoint, work.output, work.schema, work.batch_size, work.starts), chunks, workers
+    )
 
 
 def test_a_worker_that_always_dies_ends_in_advice(
@@ -84,16 +90,50 @@ def test_a_worker_that_always_dies_ends_in_advice(
         predict_files(checkpoint, source, tmp_path / "out", runner=dying, workers=1, turns_a_part=200)
 
 
-def test_a_bad_row_is_named_by_the_worker(cluster: None, checkpoint: Path, tmp_path: Path) -> None:
-    rows: list[Any] = [*rows_of(9), {"dialogue_id": "z", "speaker": "Ann", "text": None, "line": 0}]
-    write_jsonl(tmp_path / "in.jsonl", rows)
-    with pytest.raises(EmoNetError, match=rf"in.jsonl, row {len(rows)}, text: expected text, found None"):
-        predict_files(
-            checkpoint,
-            tmp_path / "in.jsonl",
-            tmp_path / "out",
-            runner=run_with_ray,
-            workers=2,
-            turns_a_part=5,
-        )
+class Refuses(ChunkWork):
+    """Cannot write its part."""
+
+    def __call__(self, chunk: Chunk) -> int:
+        raise EmoNetError(f"No space is left for part {chunk.index}.")
+
+
+def refusing(work: ChunkWork, chunks: Sequence[Chunk], workers: int) -> None:
+    run_with_ray(
+        Refuses(work.checkpoint, work.output, work.schema, work.batch_size, work.starts), chunks, workers
+    )
+
+
+def test_the_error_of_a_worker_is_told(cluster: None, checkpoint: Path, tmp_path: Path) -> None:
+    source = write_jsonl(tmp_path / "in.jsonl", rows_of(9))
+    with pytest.raises(EmoNetError, match=r"^No space is left for part \d\.$"):
+        predict_files(checkpoint, source, tmp_path / "out", runner=refusing, workers=2, turns_a_part=5)
     assert not json.loads((tmp_path / "out" / "predictions.json").read_text())["complete"]
+
+
+@pytest.mark.parametrize("speakers", ["auto", "roles", "SPEAKER_00"])
+def test_the_command_gives_the_rows_of_one_process(
+    cluster: None, speakers: str, tokenizer: Any, tmp_path: Path
+) -> None:
+    """With a memory of the corpus, mixed dialogues, and columns beside predictions."""
+    model, model.processor = build(tokenizer, "emonet-thesis", speaker_memory="corpus", memory_window=2)
+    model.save_pretrained(tmp_path / "model")
+    names = ["Ann", "SPEAKER_00", "ANN", "user"]
+    texts = ["hello there", "great we won", "no"]
+    rows = [
+        {"dialogue_id": f"d{index % 3 + index // 12}", "label": "mine", "speaker": names[index % 4]}
+        | {"text": texts[index % 3 - index % 2]}
+        for index in range(60)
+    ]
+    source = write_jsonl(tmp_path / "in.jsonl", rows)
+    words = ["predict", "--model", str(tmp_path / "model"), str(source), "--prefix", "new_"]
+    words += ["--interleaved", "--speakers", speakers]
+    assert main([*words, "--output", str(tmp_path / "one.jsonl")]) == 0
+    ray_words = ["--engine", "ray", "--workers", "2", "--turns-a-part", "5"]
+    assert main([*words, "--output", str(tmp_path / "ray"), *ray_words]) == 0
+    expected = [json.loads(line) for line in (tmp_path / "one.jsonl").read_text().splitlines()]
+    found = predicted(tmp_path / "ray")
+    assert len(list((tmp_path / "ray").glob("part-*"))) > 2
+    for row, other in zip(found, expected, strict=True):
+        assert row.pop("new_scores") == pytest.approx(other.pop("new_scores"), abs=1e-4)
+        assert row.pop("new_score") == pytest.approx(other.pop("new_score"), abs=1e-4)
+        assert row == other and list(row) == list(other)

@@ -292,7 +292,7 @@ def test_no_open_route_leads_out_of_its_folder(attacked: Attacked, route: str) -
         "%2e%2e/%2e%2e/routes.py",
     ):
         status, _, answer = attacked.visitor().ask("GET", route + path)
-        assert SECRET.encode() not in answer and b"gradio_client" not in answer
+        assert SECRET.encode() not in answer and b"import fastapi" not in answer
         assert status in (400, 403, 404) or (route == "/" and path.startswith("?")), path
     attacked.assert_unharmed()
 

@@ -22,19 +22,21 @@ class PublishedLoop:
     Args:
         backbone: Folder of the encoder.
         num_labels: Number of classes.
+        device: Where to compute.
 
     Attributes:
         tokens: Number of tokens that the encoders have read so far.
     """
 
-    def __init__(self, backbone: str, num_labels: int):
+    def __init__(self, backbone: str, num_labels: int, device: torch.device | str = "cpu"):
         self.tokenizer: Any = AutoTokenizer.from_pretrained(backbone)
         self.context: Any = AutoModel.from_pretrained(backbone)
         self.memory: Any = AutoModel.from_pretrained(backbone)
         width = self.context.config.hidden_size
         self.gru = nn.GRU(width, width, num_layers=2, dropout=0.3)
         self.head = nn.Linear(width, num_labels)
-        self.parts = nn.ModuleList([self.context, self.memory, self.gru, self.head])
+        self.device = device
+        self.parts = nn.ModuleList([self.context, self.memory, self.gru, self.head]).to(device)
         self.optimizer = torch.optim.AdamW(self.parts.parameters(), lr=1e-6)
         self.width = width
         self.tokens = 0
@@ -44,9 +46,8 @@ class PublishedLoop:
         self.parts.train()
         turns = 0
         for history in _histories(dialogues):
-            loss = nn.functional.cross_entropy(
-                self.logits(history), torch.tensor([labels.index(history[-1]["emotion"])])
-            )
+            label = torch.tensor([labels.index(history[-1]["emotion"])], device=self.device)
+            loss = nn.functional.cross_entropy(self.logits(history), label)
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(self.parts.parameters(), 10)
             self.optimizer.step()
@@ -68,7 +69,7 @@ class PublishedLoop:
             if turn["speaker"] not in order:
                 order.append(turn["speaker"])
             pieces.append(f"<s{order.index(turn['speaker']) + 1}> {turn['text']}")
-        ids = torch.tensor([self._ids(" ".join(pieces))])
+        ids = torch.tensor([self._ids(" ".join(pieces))], device=self.device)
         self.tokens += ids.numel()
         vector = self.context(input_ids=ids).last_hidden_state[:, 0]
         earlier = [turn["text"] for turn in history[:-1] if turn["speaker"] == history[-1]["speaker"]]
@@ -77,10 +78,10 @@ class PublishedLoop:
 
     def _memory_vector(self, earlier: Sequence[str]) -> torch.Tensor:
         if not earlier:
-            return torch.zeros(1, self.width)
+            return torch.zeros(1, self.width, device=self.device)
         rows = [self._ids(text) for text in earlier]
         self.tokens += sum(map(len, rows))
-        batch = self.tokenizer.pad({"input_ids": rows}, return_tensors="pt")
+        batch = self.tokenizer.pad({"input_ids": rows}, return_tensors="pt").to(self.device)
         states: torch.Tensor = self.gru(self.memory(**batch).last_hidden_state[:, :1])[0]
         return states[-1]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from transformers import pipeline
 
-PARAMETERS = ("history", "top_k", "batch_size")
+PARAMETERS = ("history", "speakers", "top_k", "batch_size")
 MAX_TURNS = 5000  # of a request, history included, as in `emonet serve`
 MAX_CHARACTERS = 2 * 2**20  # of a text
 
@@ -15,10 +15,11 @@ class EndpointHandler:
 
     The toolkit creates it with the repository's folder and calls it with every request.
     Request: `{"inputs": DIALOGUE or [DIALOGUE, ...], "parameters": {"history": ...,
-    "top_k": ...}}`, where a dialogue is a list of `{"speaker", "text"}` or `{"role",
-    "content"}` turns, or a text in any form that `emonet predict` reads. Answer: one
-    `{"speaker", "text", "label", "score", "scores"}` a turn, or a list of such lists; the
-    rows of a text of several dialogues have `dialogue_id` too.
+    "speakers": ..., "top_k": ...}}`, where a dialogue is a list of `{"speaker", "text"}`
+    or `{"role", "content"}` turns, or a text in any form that `emonet predict` reads.
+    Answer: one `{"speaker", "text", "label", "score", "scores"}` a turn, or a list of
+    such lists; the rows of a text of several dialogues have `dialogue_id` too. What was
+    left out or decided is in the endpoint's log.
     """
 
     def __init__(self, path: str | Path = ""):

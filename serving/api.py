@@ -5,7 +5,7 @@ import logging
 import re
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
@@ -15,11 +15,13 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from ..constants import PACKAGE_VERSION
 from ..dialogue.names import clean_name
 from ..dialogue.reader import as_history, read_text
-from ..dialogue.reading import Conversation
+from ..dialogue.reading import Conversation, Reading
 from ..errors import EmoNetError
 from .batching import Batcher
 from .limits import HEALTH, PREFIX, Limits
 from .predictor import Predictor, highest_first
+from .reading_header import NAME as READING_HEADER
+from .reading_header import reading_header
 
 logger = logging.getLogger("emonet.serving")
 
@@ -31,6 +33,12 @@ _DESCRIPTION = (
     "for one dialogue or one text."
 )
 
+
+_READING = {
+    "description": "How the request was read, as JSON in ASCII: `form`, `turns`, `dialogues`, `speakers` "
+    "(turns by name) and `notes` (what was left out, who is a role, which spellings are one person).",
+    "schema": {"type": "string"},
+}
 
 # `max_length` also refuses unpaired surrogates, which JSON can write and UTF-8 cannot.
 Name = Annotated[
@@ -185,11 +193,11 @@ def create_api(predictor: Predictor, limits: Limits) -> FastAPI:
     @app.post(
         f"{PREFIX}emotions",
         summary="The emotion of every turn",
-        responses=refusals,
+        responses={200: {"headers": {READING_HEADER: _READING}}, **refusals},
         dependencies=[Depends(refuse_large)],
         response_model_exclude_none=True,
     )
-    async def emotions(request: EmotionsRequest) -> list[LabelledTurn]:
+    async def emotions(request: EmotionsRequest, response: Response) -> list[LabelledTurn]:
         parameters = request.parameters or Parameters()
         history = as_history(parameters.history)
         speakers: str | list[str] = parameters.speakers
@@ -197,10 +205,13 @@ def create_api(predictor: Predictor, limits: Limits) -> FastAPI:
             speakers = [name for name in speakers if clean_name(name)] or "auto"
         if isinstance(request.inputs, str):
             room = limits.turns - sum(max(1, len(texts)) for texts in history.values())
-            found = await asyncio.to_thread(_read, request.inputs, room, limits)
+            reading = await asyncio.to_thread(_read, request.inputs, room, limits)
         else:
             turns = [{"speaker": turn.speaker, "text": turn.text} for turn in request.inputs]
-            found = [Conversation("0", turns)] if turns else []
+            reading = Reading("a list of turns", [Conversation("0", turns)] if turns else [])
+        known = predictor.processor.speakers
+        response.headers.update(reading_header(reading, history, speakers, known))
+        found = reading.conversations
         dialogues = [conversation.turns for conversation in found]
         answers = await batcher.predict(dialogues, history, speakers) if dialogues else []
         return [
@@ -236,7 +247,7 @@ def create_api(predictor: Predictor, limits: Limits) -> FastAPI:
     return app
 
 
-def _read(text: str, room: int, limits: Limits) -> list[Conversation]:
+def _read(text: str, room: int, limits: Limits) -> Reading:
     """Read a text, and keep the bounds on turns, names and utterances.
 
     Args:
@@ -248,21 +259,21 @@ def _read(text: str, room: int, limits: Limits) -> list[Conversation]:
         HTTPException: with the reader's reason, or the bound.
     """
     try:
-        found = read_text(text, "inputs").conversations
+        reading = read_text(text, "inputs")
     except EmoNetError as error:
         raise HTTPException(422, _printable(str(error))) from error
-    size = sum(len(conversation.turns) for conversation in found)
+    size = reading.speakers.total()
     if size > room:
         reason = f"{size + limits.turns - room} turns, history included; the limit is {limits.turns}."
         raise HTTPException(413, f"{reason} Send the dialogue in parts.")
-    for conversation in found:
+    for conversation in reading.conversations:
         for index, turn in enumerate(conversation.turns):
             for field, most in (("speaker", MAX_NAME), ("text", MAX_TEXT)):
                 if len(turn[field]) > most:
                     location = f"inputs, dialogue {conversation.dialogue_id[:80]}, turn {index}, {field}"
                     reason = f"{location}: {len(turn[field])} characters; the limit is {most}."
                     raise HTTPException(422, _printable(reason))
-    return found
+    return reading
 
 
 def _printable(reason: str) -> str:

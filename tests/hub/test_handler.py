@@ -52,6 +52,11 @@ def test_several_dialogues_and_parameters(handler: Any) -> None:
     assert all(len(row["scores"]) == 2 for rows in answers for row in rows)
 
 
+def test_the_caller_decides_who_is_a_person(handler: Any) -> None:
+    answers = [handler({"inputs": PLAIN, "parameters": {"speakers": rule}}) for rule in ("auto", "roles")]
+    assert answers[0] == handler({"inputs": PLAIN}) != answers[1]
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [

@@ -205,3 +205,34 @@ def test_one_request_too_many_and_one_too_slow_get_503() -> None:
     assert reasons == ["3 requests are under"] * 2 + ["No answer within 0.5"] * 3
     assert all(response.headers["retry-after"] == "1" for response in responses)
     assert post(app, json={"inputs": [TURN]}).status_code == 200, "requests that were given up hold no slot"
+
+
+def reading_of(response: httpx.Response) -> Any:
+    return json.loads(response.headers["emonet-reading"])
+
+
+def test_an_answer_tells_how_its_request_was_read() -> None:
+    chat = (
+        "[12.03.24, 18:02:11] Zoë: hi\n[12.03.24, 18:02:40] SPEAKER_00: no\n"
+        "[12.03.24, 18:03:00] Messages and calls are end-to-end encrypted.\n[12.03.24, 18:03:40] zoë: no"
+    )
+    response = post(json={"inputs": chat})
+    found = reading_of(response)
+    assert (found["turns"], found["dialogues"]) == (3, 1)
+    assert found["form"].startswith("WhatsApp") and found["speakers"] == {"Zoë": 1, "SPEAKER_00": 1, "zoë": 1}
+    left_out, role, spelling = found["notes"]
+    assert "left out" in left_out and "SPEAKER_00 is taken for a role" in role
+    assert "parameters.speakers persons" in role and "--" not in role
+    assert spelling.startswith("Zoë and zoë are taken for one person")
+    found = reading_of(post(json={"inputs": [TURN], "parameters": {"speakers": "roles"}}))
+    assert found["form"] == "a list of turns" and "Ann is taken for a role" in found["notes"][0]
+    assert reading_of(post(json={"inputs": []}))["turns"] == 0
+    documented = create_api(tiny_predictor(), LIMITS).openapi()["paths"]["/v1/emotions"]["post"]
+    assert "Emonet-Reading" in documented["responses"]["200"]["headers"]
+
+
+def test_the_header_stays_small_whatever_is_sent() -> None:
+    names = [f"{'😀' * 190}{number}" for number in range(25)]
+    turns = [{"speaker": form(name), "text": ""} for name in names for form in (str, "SPEAKER {}".format)]
+    response = post(limited(tiny_predictor(), Limits()), json={"inputs": turns})
+    assert response.status_code == 200 and len(response.headers["emonet-reading"]) <= 4096

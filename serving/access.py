@@ -1,11 +1,13 @@
 """Decide who may use the server, and what a browser may do with its answers."""
 
 import base64
+import hmac
 import ipaddress
 import logging
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
 
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
@@ -30,6 +32,11 @@ _POLICY = {
     "base-uri": "'self'",
     "form-action": "'none'",
 }
+
+
+LOGIN = "/login"
+_COOKIE = "emonet-login"
+_LONGEST_FORM = 4096  # bytes
 
 
 @dataclass(frozen=True)
@@ -98,16 +105,21 @@ class RequireLogin:
 
     A browser asks for them itself and sends them with every request, so page, endpoint
     and documentation share one login. The health check, which only says what is running,
-    needs none.
+    needs none. `gradio_client.Client(url, auth=...)` posts them to `/login` instead and
+    then sends the cookie that it gets.
     """
 
     def __init__(self, app: ASGIApp, login: str):
         self.app, self._credentials = app, base64.b64encode(login.encode("utf-8"))
+        # The same in all workers, and after a restart. Only this login yields it.
+        self._token = hmac.digest(login.encode("utf-8"), b"emonet login", "sha256").hex().encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
         if scope["type"] not in ("http", "websocket") or scope["path"] == HEALTH or self._allows(scope):
             await self.app(scope, receive, send)
+        elif scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == LOGIN:
+            await self._log_in(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close"})
         else:
@@ -115,10 +127,33 @@ class RequireLogin:
             refusal = JSONResponse({"detail": "Name and password, please."}, 401, challenge)
             await refusal(scope, receive, send)
 
+    async def _log_in(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a form with `username` and `password` with the cookie."""
+        body, more = bytearray(), True
+        while more and len(body) <= _LONGEST_FORM:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        form = dict(parse_qsl(body[: _LONGEST_FORM + 1].decode("utf-8", "replace"), max_num_fields=10))
+        login = f"{form.get('username', '')}:{form.get('password', '')}".encode()
+        if more or not secrets.compare_digest(base64.b64encode(login), self._credentials):
+            await JSONResponse({"detail": "Incorrect name or password."}, 401)(scope, receive, send)
+            return
+        answer = JSONResponse({"success": True})
+        secure = scope.get("scheme") == "https"
+        answer.set_cookie(_COOKIE, self._token.decode(), secure=secure, httponly=True, samesite="strict")
+        await answer(scope, receive, send)
+
     def _allows(self, scope: Scope) -> bool:
-        authorization = dict(scope["headers"]).get(b"authorization", b"")
-        scheme, _, credentials = authorization.partition(b" ")
-        return scheme.lower() == b"basic" and secrets.compare_digest(credentials.strip(), self._credentials)
+        headers = dict(scope["headers"])
+        scheme, _, credentials = headers.get(b"authorization", b"").partition(b" ")
+        if scheme.lower() == b"basic" and secrets.compare_digest(credentials.strip(), self._credentials):
+            return True
+        cookies = (cookie.strip().partition(b"=") for cookie in headers.get(b"cookie", b"").split(b";"))
+        return any(
+            name == _COOKIE.encode() and secrets.compare_digest(token, self._token)
+            for name, _, token in cookies
+        )
 
 
 class SecurityHeaders:

@@ -67,6 +67,26 @@ def test_the_endpoint_has_the_same_login_and_health_none(client: Clients) -> Non
     assert visitor.get("/v1/health").status_code == 200
 
 
+def test_a_program_logs_in_by_form_and_cookie(client: Clients) -> None:
+    form = {"username": "ann", "password": "größer:2"}
+    visitor = client(Access(LOGIN))
+    answer = visitor.post("/login", data=form)
+    [(name, token)] = answer.cookies.items()
+    assert answer.status_code == 200 and "HttpOnly" in answer.headers["set-cookie"]
+    visitor.cookies.clear()
+    for cookie, status in ((token, 200), (token[:-1], 401), ("", 401), (f"{token}; {name}=x", 200)):
+        headers = {"cookie": f"other=1; {name}={cookie}"}
+        assert visitor.get("/theme.css", headers=headers).status_code == status
+    for wrong in ({}, {**form, "password": "x"}, {"username": "ann:größer", "password": "2x"}):
+        answer = visitor.post("/login", data=wrong)
+        assert answer.status_code == 401 and not answer.cookies
+    assert visitor.post("/login", content=b"a=" + b"x" * 100_000).status_code == 401
+    assert visitor.get("/login", headers={"cookie": f"{name}={token}"}).status_code == 404
+    other = client(Access("ann:other")).get("/theme.css", headers={"cookie": f"{name}={token}"})
+    assert other.status_code == 401, "a cookie is for one login"
+    assert client(Access()).post("/login", data=form).status_code == 404
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_every_answer_binds_the_browser_to_this_server(path: str, client: Clients) -> None:
     assert_bound(dict(client(Access()).get(path).headers))

@@ -52,6 +52,7 @@ def _package_functions(files: ModuleType) -> None:
         ("built_in_path", "emonet.pretrained.models"),
         ("is_built_in", "emonet.pretrained.models"),
         ("introduction", "emonet.pretrained.models"),
+        ("flat_code", "emonet.checkpoint.flatten"),
         ("write_companions", "emonet.hub.export"),
         ("dialogue_biographer", "emonet.speakers.biographies.choose"),
     ):

@@ -333,7 +333,7 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
     def code_lookups(self) -> dict[Callable[..., Any], type]:
         """Functions that import a part of the model by name, with the class of the part.
 
-        See [`flat_code`].
+        See `checkpoint/flatten.py`.
         """
         return {}
 

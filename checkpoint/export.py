@@ -1,8 +1,8 @@
-"""Export the code of a model or a builder as flat files for remote-code loaders.
+"""Write the code of a model beside its weights, as flat files for remote-code loaders.
 
-transformers copies files that are imported as `from .name import …` and knows no folders:
-`context/rgat.py` becomes `context_rgat.py` in a repository. This file travels too, so
-that a model that was loaded from a repository is saved again with the code it came with.
+Where emonet is installed, its files are flattened (`checkpoint/flatten.py`). This file
+travels, so that a model that was loaded from a repository is saved again with the code it
+came with.
 """
 
 import os
@@ -15,16 +15,18 @@ from typing import Any
 from transformers.utils import logging
 
 from ..errors import EmoNetError
+from .files import package
 
 logger = logging.get_logger(__name__)
 
-# In a repository all files stand side by side, this one included.
-_FLAT = Path(__file__).stem != "export"
-_PACKAGE = __name__.removesuffix("checkpoint_export" if _FLAT else "checkpoint.export")
-_ROOT = Path(__file__).resolve().parents[0 if _FLAT else 1]
+# In a repository all files stand side by side; this code is in checkpoint.py there.
+_DEPTH = 2 if __name__.endswith("checkpoint.export") else 1
+_PACKAGE = "".join(f"{part}." for part in __name__.split(".")[:-_DEPTH])
+_ROOT = Path(__file__).resolve().parents[_DEPTH - 1]
+_SPLIT = ("context", "data")  # rooms with a file each for systems and corpora
 _MARK = "# Exported by emonet. Saving the model again replaces this file.\n"
 # The loaders look for imports line by line too, in functions and docstrings as well.
-_IMPORT = re.compile(r"^(\s*from\s+)(\.+)([\w.]+)(?=\s+import)", re.MULTILINE)
+_IMPORT = re.compile(r"^\s*from\s+\.(\w+)\s+import", re.MULTILINE)
 # Version 0.1 left no mark: its files are those that one of these files imports.
 _UNMARKED = ("modeling_emonet.py", "modeling_prompted.py", "pipeline_emonet.py")
 
@@ -41,19 +43,20 @@ def exported_class(cls: type) -> type:
 
 
 def auto_name(cls: type) -> str:
-    """Get the name of a class in `auto_map`, as `prompted_modeling.PromptedEmoNet`."""
+    """Get the name of a class in `auto_map`, as `prompted.PromptedEmoNet`."""
     file = source_of(cls)
     assert file is not None
-    return f"{_flat_name(file)}.{cls.__name__}"
+    return f"{flat_name(file)}.{cls.__name__}"
 
 
-def flat_code(file: str | Path, lookups: Mapping[Callable[..., Any], type] | None = None) -> dict[str, str]:
-    """Flatten a file and everything that it imports from this code.
+def flat_name(file: Path) -> str:
+    """Get the name in a repository: `…/layers/heads.py` is in the file `layers`."""
+    room, *others = file.relative_to(_ROOT).with_suffix("").parts
+    return "_".join([room, *others]) if room in _SPLIT else room
 
-    Args:
-        file: The file to begin with.
-        lookups: Functions that import a module by a computed name, with the class of it
-            that the checkpoint needs. In the repository the function imports that class.
+
+def saved_code(file: str | Path) -> dict[str, str]:
+    """Read a file of a repository and those that it imports.
 
     Returns:
         Content by file name.
@@ -61,43 +64,19 @@ def flat_code(file: str | Path, lookups: Mapping[Callable[..., Any], type] | Non
     Raises:
         EmoNetError: for an import of a missing file.
     """
-    needed: dict[Path, list[str]] = {}
-    for function, cls in (lookups or {}).items():
-        home, target = source_of(function), source_of(cls)
-        if target is None:
-            logger.warning(
-                f"The code of {cls.__name__} is not part of emonet and is not saved with the model: "
-                "the model does not load without that code."
-            )
-        elif not _FLAT and home is not None and target != home:
-            module = ".".join(target.relative_to(home.parent).with_suffix("").parts)
-            needed.setdefault(home, []).append(
-                f"\n\ndef {function.__name__}(name: str) -> None:  # of this checkpoint\n"
-                f"    from .{module} import {cls.__name__}  # noqa: F401\n"
-            )
     code: dict[str, str] = {}
     waiting = [Path(file).resolve()]
     while waiting:
         path = waiting.pop()
-        name = f"{_flat_name(path)}.py"
-        if name in code:
+        if path.name in code:
             continue
         try:
-            text = "".join([path.read_text("utf-8"), *needed.get(path, ())])
+            code[path.name] = path.read_text("utf-8").removeprefix(_MARK)
         except OSError as error:
             raise EmoNetError(
-                f"{path} is missing, and the model's code imports it: "
-                "install emonet again, or download the repository again."
+                f"{path} is missing, and the model's code imports it: download the repository again."
             ) from error
-
-        def flatten(match: re.Match[str], folder: Path = path.parent) -> str:
-            base = folder.joinpath(*[".."] * (len(match[2]) - 1)).resolve()
-            target = base.joinpath(*match[3].split(".")).with_suffix(".py")
-            waiting.append(target)
-            return f"{match[1]}.{_flat_name(target)}"
-
-        code[name] = text.removeprefix(_MARK)
-        code[name] = _IMPORT.sub(flatten, code[name])
+        waiting += [path.with_name(name) for name in _imported(code[path.name])]
     return code
 
 
@@ -106,17 +85,23 @@ def write_code(
     file: str | Path,
     lookups: Mapping[Callable[..., Any], type] | None = None,
 ) -> None:
-    """Write [`flat_code`] into `folder`, and delete other code of an earlier save.
+    """Write the code of a model into `folder`, and delete other code of an earlier save.
 
     The user's own files stay; one with the name of a needed file is renamed to `.bak`.
 
     Args:
         folder: An existing folder.
-        file: See [`flat_code`].
-        lookups: See [`flat_code`].
+        file: See `checkpoint/flatten.py`.
+        lookups: See `checkpoint/flatten.py`.
     """
     folder = Path(folder)
-    code = flat_code(file, lookups)
+    for cls in (lookups or {}).values():
+        if source_of(cls) is None:
+            logger.warning(
+                f"The code of {cls.__name__} is not part of emonet and is not saved with the model: "
+                "the model does not load without that code."
+            )
+    code = saved_code(file) if package.flat_code is None else package.flat_code(file, lookups)
     earlier = _earlier_code(folder)
     for name in earlier - set(code):
         (folder / name).unlink()
@@ -136,13 +121,8 @@ def write_code(
 def missing_code(folder: str | os.PathLike[str]) -> list[str]:
     """List the missing files that the saved code in `folder` imports."""
     code = _earlier_code(Path(folder))
-    needed = {f"{module}.py" for name in code for _, _, module in _IMPORT.findall(_text(Path(folder, name)))}
+    needed = {needed for name in code for needed in _imported(_text(Path(folder, name)))}
     return sorted(name for name in needed if not Path(folder, name).is_file())
-
-
-def _flat_name(file: Path) -> str:
-    """Convert `…/context/rgat.py` to `context_rgat`."""
-    return "_".join(file.relative_to(_ROOT).with_suffix("").parts)
 
 
 def _earlier_code(folder: Path) -> set[str]:
@@ -155,8 +135,12 @@ def _earlier_code(folder: Path) -> set[str]:
         if name in marked | unmarked or not (folder / name).is_file():
             continue
         unmarked.add(name)
-        waiting += [f"{module}.py" for _, _, module in _IMPORT.findall(_text(folder / name))]
+        waiting += _imported(_text(folder / name))
     return marked | unmarked
+
+
+def _imported(code: str) -> list[str]:
+    return [f"{module}.py" for module in _IMPORT.findall(code)]
 
 
 def _text(path: Path) -> str:

@@ -64,6 +64,7 @@ class PackageFunctions:
         introduction: What a built-in model is and how good; nothing for others.
         hub_id: The Hub id of an embedded backbone's weights; None where the Hub has not
             the same, and for other names.
+        flat_code: Flatten the code of a model; None where it is flat already.
         write_companions: Write card, handler and requirements into a saved folder, with
             an example that the model predicts.
         dialogue_biographer: See `speakers.biographies.choose`.
@@ -76,6 +77,7 @@ class PackageFunctions:
     built_in_path: Callable[[str], str] = str
     is_built_in: Callable[[str], bool] = _never
     introduction: Callable[[str], str] = _nothing
+    flat_code: Callable[..., dict[str, str]] | None = None
     write_companions: Callable[..., None] = _write_nothing
     dialogue_biographer: Callable[..., Any] = _not_installed
     utterance_embedder: Callable[..., Any] = _not_installed

@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from ..checkpoint.export import flat_code
+from ..checkpoint.flatten import flat_code
 from .conversations import ConversationBuilder
 
 

@@ -39,9 +39,9 @@ class PromptedEmoNet(EmoNetCheckpoint):  # type: ignore[no-untyped-call]  # tran
     config: PromptedEmoNetConfig
     processor_class = PromptedProcessor
     auto_map = {
-        "AutoConfig": "prompted_configuration.PromptedEmoNetConfig",
-        "AutoModelForSequenceClassification": "prompted_modeling.PromptedEmoNet",
-        "AutoProcessor": "prompted_processing.PromptedProcessor",
+        "AutoConfig": "prompted.PromptedEmoNetConfig",
+        "AutoModelForSequenceClassification": "prompted.PromptedEmoNet",
+        "AutoProcessor": "prompted.PromptedProcessor",
     }
     base_model_prefix = "language_model"
     supports_gradient_checkpointing = True

@@ -11,7 +11,9 @@ from tiny import DIALOGUE, build
 from tiny_prompted import prompted
 from without_emonet import run_without_emonet
 
-from emonet.checkpoint.export import flat_code, missing_code
+from emonet.checkpoint import export, flatten
+from emonet.checkpoint.export import missing_code
+from emonet.checkpoint.flatten import flat_code
 from emonet.context.base import SYSTEMS
 from emonet.errors import EmoNetError
 from emonet.hub.push import check_complete
@@ -24,8 +26,8 @@ from emonet.training.presets import PRESETS
 
 PLAIN = [{"speaker": turn["speaker"], "text": turn["text"]} for turn in DIALOGUE]
 CONCEPTS = ConceptTable(["joy"], [1.0], {"great": [(0, 1.0)]}, [{"licence": "CC0", "shareable": True}])
-MOST_FILES = 23  # of code, without the reader of conversations and the endpoint's handler
-READER = ("dialogue_", "files_")
+MOST_FILES = 20  # of code, with the endpoint's handler
+ROOMS = tuple(path.name for path in Path(export.__file__).parents[1].iterdir() if path.is_dir())
 
 LOAD_ALL = """
 from pathlib import Path
@@ -56,6 +58,10 @@ def code_in(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text("utf-8") for path in folder.glob("*.py") if path.name != "handler.py"}
 
 
+def all_code(folder: Path) -> set[str]:
+    return {path.name for path in folder.rglob("*.py")}
+
+
 def systems_in(folder: Path) -> set[str]:
     return {name for name in SYSTEMS if f"context_{SYSTEMS[name]}.py" in code_in(folder)} - {"gru"}
 
@@ -67,6 +73,18 @@ def scores(model: Any) -> list[Any]:
 def save(tokenizer: Any, folder: Path, preset: str, family: str = "bert", **changes: Any) -> Any:
     model, model.processor = build(tokenizer, preset, family, **changes)
     model.save_pretrained(folder)
+    return model
+
+
+def save_one_file_each(tokenizer: Any, folder: Path) -> Any:
+    """Save a model with its code as it was once written: a file for every module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "_SPLIT", ROOMS)
+        flatten._flat_code.cache_clear()
+        model = save(tokenizer, folder, "rgat")
+    flatten._flat_code.cache_clear()
+    assert {"dialogue_reader.py", "dialogue_tables_table.py", "checkpoint_export.py"} < all_code(folder)
+    assert len(all_code(folder)) > 3 * MOST_FILES and missing_code(folder) == []
     return model
 
 
@@ -103,6 +121,7 @@ def test_every_preset_loads_without_emonet(tokenizer: Any, decoder: Path, tmp_pa
         model.save_pretrained(tmp_path / f"model-{name}")
         expected[f"model-{name}"] = scores(model)
         assert missing_code(tmp_path / f"model-{name}") == []
+    expected["model-one-file-each"] = scores(save_one_file_each(tokenizer, tmp_path / "model-one-file-each"))
     (tmp_path / "turns.json").write_text(json.dumps(PLAIN))
     assert run_without_emonet(LOAD_ALL, tmp_path, timeout=600) == expected
 
@@ -114,14 +133,15 @@ def test_every_preset_on_every_family_loads_without_emonet(tokenizer: Any, tmp_p
     assert run_without_emonet(LOAD_ALL, tmp_path, timeout=600) == expected
 
 
-def test_a_repository_has_few_files(tokenizer: Any, tmp_path: Path) -> None:
+def test_a_repository_has_few_files(tokenizer: Any, decoder: Path, tmp_path: Path) -> None:
     save(tokenizer, tmp_path / "plain", "emonet")
     save(tokenizer, tmp_path / "system", "rgat")
-    plain, system = code_in(tmp_path / "plain"), code_in(tmp_path / "system")
-    model = [name for name in plain if not name.startswith(READER)]
-    assert len(model) <= MOST_FILES and set(plain) < set(system)
-    assert set(system) - set(plain) == {"context_rgat.py", "context_attention.py"}
-    assert not any("concept" in name for name in plain)
+    prompted(decoder, PromptSettings(window=3), speakers={"Ann": 1}).save_pretrained(tmp_path / "prompted")
+    plain, system = all_code(tmp_path / "plain"), all_code(tmp_path / "system")
+    assert "handler.py" in plain and len(plain) <= MOST_FILES
+    assert len(all_code(tmp_path / "prompted")) <= MOST_FILES
+    assert system - plain == {"context_rgat.py", "context_attention.py"} and plain < system
+    assert not any("knowledge" in name for name in plain)
 
 
 @pytest.mark.slow
@@ -163,6 +183,16 @@ def test_a_second_save_leaves_the_files_that_belong_and_the_users_own(tokenizer:
     )
     assert {name: (folder / name).read_text() for name in own} == own
     check_complete(folder)
+
+
+def test_code_of_one_file_each_makes_room(tokenizer: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    save_one_file_each(tokenizer, folder)
+    (folder / "dialogue_notes.py").write_text("NOTES = 1\n")
+    save(tokenizer, folder, "emonet")
+    save(tokenizer, tmp_path / "fresh", "emonet")
+    assert code_in(folder) == {**code_in(tmp_path / "fresh"), "dialogue_notes.py": "NOTES = 1\n"}
+    assert not list(folder.glob("*.bak*"))
 
 
 @pytest.mark.parametrize("kind", ["emonet", "prompted"])

@@ -144,7 +144,7 @@ def test_hub_round_trip_merged_and_as_adapters(
         "emonet_adapter.json",
         "emonet_adapter.safetensors",
         "biographies.json",
-        "prompted_modeling.py",
+        "prompted.py",
         "handler.py",
     }
     assert "model.safetensors" not in files

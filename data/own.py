@@ -47,7 +47,7 @@ def read_conversation_file(
     table = Table(path, needed=("dialogue_id", "speaker", "text"), columns=columns)
     rows = renamed_rows(table.rows(), columns, path.name) if columns else table.rows()
     collected, changes = collect_dialogues(rows, path.name, table.unit, interleaved=interleaved)
-    for note in [*table.notes, *change_notes(changes)]:
+    for note in dict.fromkeys([*table.notes, *change_notes(changes)]):
         warnings.warn(f"{path.name}: {note}.", stacklevel=2)
     if not collected:
         raise DataFormatError(f"{path.name}: the file holds no turn; write one row for each turn.")

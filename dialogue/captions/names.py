@@ -54,6 +54,11 @@ def is_name_line(line: str) -> bool:
     return _is_title(words) and line[-1].isalnum() and not _has(_NO_NAME | _REMARKS, line)
 
 
+def is_remark(text: str) -> bool:
+    """Whether words in brackets say what is heard, not who speaks: `[door slams]`."""
+    return _has(_REMARKS | _NO_NAME, text)
+
+
 def is_sound(text: str) -> bool:
     """Whether a text holds remarks or music only: `[door slams]`, `♪ la la ♪`."""
     spoken = _REMARK.sub("", text).strip(" -–—.")

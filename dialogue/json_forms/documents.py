@@ -10,7 +10,7 @@ from ...files.text import json_lines
 from ...files.text import parse_json as parse_document
 from ..reading import Conversation, Reading
 from ..tables.columns import fields_of
-from ..tables.rows import Turn, collect_dialogues, parse_turn
+from ..tables.rows import Turn, collect_dialogues, parse_turn, unknown_speakers_note
 from .chats import is_message, take_chat, take_messages
 from .transcripts import take_transcript
 from .turns import JsonTurns, Object, has
@@ -226,9 +226,10 @@ def _take(document: Object, turns: JsonTurns) -> bool:
 def _own(rows: Iterable[tuple[int, Object]], name: str, unit: str) -> Reading:
     """Group our own rows, of turns or of whole dialogues, by `dialogue_id`."""
     numbers, objects = zip(*rows, strict=True)
-    dialogues, _ = collect_dialogues(zip(numbers, numbered(objects), strict=True), name, unit, only="0")
+    dialogues, changes = collect_dialogues(zip(numbers, numbered(objects), strict=True), name, unit, only="0")
     conversations = [Conversation(key, [*map(_own_dict, turns)]) for key, turns in dialogues.items()]
-    return Reading("JSON", conversations)
+    unknown = changes["no speaker"]
+    return Reading("JSON", conversations, [unknown_speakers_note(unknown)] if unknown else [])
 
 
 def _own_turn(row: Any, location: str) -> dict[str, Any]:

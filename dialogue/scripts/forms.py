@@ -7,14 +7,33 @@ from dataclasses import dataclass, field, replace
 
 from ...errors import DataFormatError
 from ...files.text import short
+from ..captions.names import is_remark
 from ..reading import UNKNOWN
-from .heads import ABOVE, ADDRESSED, COLON_ABOVE, DOTTED, LISTED, STAMP_BEHIND, STAMPED, Head, cue, plain
+from .heads import (
+    ABOVE,
+    ADDRESSED,
+    BRACKETED,
+    COLON_ABOVE,
+    DOTTED,
+    EMPHASISED,
+    HEADING,
+    LISTED,
+    STAMP_AFTER_COLON,
+    STAMP_BEHIND,
+    STAMPED,
+    Head,
+    cue,
+    plain,
+)
 from .lines import Kind, Line, is_screenplay
 from .names import Likeness, is_chat_role, likeness
+from .one_off import refuse_doubtful_names
+from .stamps import is_stamp
 
 _DASHED = re.compile(r"(.{1,80}?)(?:[ \u00a0]+[-–—]{1,2}[ \u00a0]+)(?=\S)")
 _PLAY = re.compile(r"([^\W\d_a-zà-ÿ][^.a-zà-ÿ]{0,60})\.\s+(?=\S)")
 MEETING_CHAT = "meeting chat"
+_IN_BRACKETS = re.compile(r"\[([^\[\]]{1,60})\] +(?=\S)")
 _COLUMNS = re.compile(r"([^|\t]{1,80}?)(?: *\| +|\t+)(?=\S)")
 _QUOTED = re.compile(r"([^\s「」『』（）:：。、]{1,20})(?=「.*」$|『.*』$)")  # 太郎「おはよう」
 _HEAD = 200  # characters in which a dash may separate a name
@@ -45,7 +64,13 @@ def find_heads(lines: list[Line], name: str) -> Plan:
     Raises:
         DataFormatError: naming a line that may be read in two ways.
     """
-    for form in (_names_above, _names_before_colons, _names_before_separators, _without_names):
+    for form in (
+        _names_above,
+        _names_in_brackets,
+        _names_before_colons,
+        _names_before_separators,
+        _without_names,
+    ):
         if plan := form(lines, name):
             return plan
     first = next((line for line in lines if line.kind is Kind.TEXT), lines[0])
@@ -86,7 +111,7 @@ def _names_before_colons(lines: list[Line], name: str) -> Plan | None:
     def is_speaker(head: Head) -> bool:
         if head.key in known or (head.likeness is Likeness.LABEL and not head.above):
             return True
-        if head.dress not in accepted:
+        if head.dress not in accepted and head.dress != BRACKETED and ADDRESSED not in head.dress:
             return False
         if head.likeness is Likeness.NICK:
             return head.certain or lower_case
@@ -108,6 +133,7 @@ def _names_before_colons(lines: list[Line], name: str) -> Plan | None:
             heads[index] = Head(UNKNOWN, "", line.rest, "", Likeness.LABEL)
     plan = Plan(_form_name(heads.values()), heads)
     _check_others(lines, candidates, plan, name)
+    refuse_doubtful_names(lines, heads, name)
     return plan
 
 
@@ -121,29 +147,54 @@ def _candidates(lines: list[Line]) -> dict[int, Head]:
             found[index] = replace(head, dress=head.dress.removesuffix(DOTTED))
         else:
             del found[index]
+    counts = Counter(head.key for head in found.values())
     for index in [index for index, head in found.items() if head.above]:
-        if not _has_text_below(lines, index, found[index]):
+        if not _has_text_below(lines, index, found[index], counts):
             del found[index]
     _add_names_between_stamps(lines, found)
+    _take_stamps_behind_colons(lines, found)
     empty = [index for index, head in found.items() if head.dress.endswith(COLON_ABOVE)]
     below = [index for index in empty if index + 1 < len(lines) and index + 1 not in found]
+    # `Great: yes.` below a name is its text, where other names have texts below too.
+    like_turns = [
+        index
+        for index in empty
+        if index + 1 in found and index + 1 not in empty and counts[found[index + 1].key] == 1
+    ]
     with_text = sum(not head.dress.endswith((COLON_ABOVE, ABOVE)) for head in found.values())
-    if 2 * len(below) <= with_text or len(below) < 2:  # texts stand behind the colons
+    if below and 2 * (len(below) + len(like_turns)) > max(with_text - len(like_turns), 2):
+        for index in like_turns:
+            del found[index + 1]
+    else:  # texts stand behind the colons
         found.update((index, plain(found[index])) for index in empty)
     return found
 
 
-def _has_text_below(lines: list[Line], index: int, head: Head) -> bool:
+def _has_text_below(lines: list[Line], index: int, head: Head, counts: Counter[str]) -> bool:
     """Whether a name without a colon has what makes it a head: a stamp, or its text."""
     if STAMP_BEHIND in head.dress:
         return len(lines) > 1  # `John 3:16` alone is no name
     if index + 1 == len(lines):
         return False
     below = lines[index + 1]
-    spaced = below.after_blank and "*" not in head.dress and "#" not in head.dress
-    return (
-        below.kind in (Kind.TEXT, Kind.DIRECTION) and below.head is None and not below.stamped and not spaced
+    set_apart = not {EMPHASISED, HEADING}.isdisjoint(head.dress)
+    spaced = below.after_blank and not (
+        set_apart or (STAMPED in head.dress and head.likeness >= Likeness.NAME)
     )
+    like_turn = below.head is not None and (below.head.dress or counts[below.head.key] > 1)
+    is_text = below.head is None or (HEADING in head.dress and not like_turn)
+    return below.kind in (Kind.TEXT, Kind.DIRECTION) and is_text and not below.stamped and not spaced
+
+
+def _take_stamps_behind_colons(lines: list[Line], found: dict[int, Head]) -> None:
+    """Take `Anna: 0:03` for a name with a stamp, where all turns begin so."""
+    spoken = [index for index, head in found.items() if not head.above]
+    if len(spoken) < 2 or not all(is_stamp(found[index].text) for index in spoken):
+        return
+    if all(index + 1 < len(lines) and index + 1 not in found for index in spoken):
+        for index in spoken:
+            head = found[index]
+            found[index] = replace(head, text="", dress=head.dress + STAMP_AFTER_COLON + COLON_ABOVE)
 
 
 def _add_names_between_stamps(lines: list[Line], found: dict[int, Head]) -> None:
@@ -151,6 +202,8 @@ def _add_names_between_stamps(lines: list[Line], found: dict[int, Head]) -> None
     stamps = [index for index, line in enumerate(lines) if line.kind is Kind.STAMP]
     above: dict[int, Head] = {}
     below: dict[int, Head] = {}
+    counts = Counter(head.key for head in found.values())
+    likely = {key for key, count in counts.items() if count > 1}
     for index in stamps:
         for other, heads in ((index - 1, above), (index + 1, below)):
             follows = max(index, other) + 1
@@ -158,7 +211,8 @@ def _add_names_between_stamps(lines: list[Line], found: dict[int, Head]) -> None
                 continue
             head = cue(lines[other].text) if lines[other].kind is Kind.TEXT and other not in found else None
             text = lines[follows]
-            if head and text.kind is Kind.TEXT and not text.after_blank and text.head is None:
+            like_turn = text.head is not None and (text.head.above or text.head.key in likely)
+            if head and text.kind is Kind.TEXT and not text.after_blank and not like_turn:
                 heads[other] = replace(head, dress=STAMP_BEHIND + ABOVE)
     for heads in (above, below):
         names = [head.key for head in heads.values()]
@@ -166,6 +220,8 @@ def _add_names_between_stamps(lines: list[Line], found: dict[int, Head]) -> None
             heads and len(heads) == len(stamps) and heads is above and not below
         ):
             found.update(heads)
+            for index in heads:  # `Great: yes.` below them is text
+                found.pop(index + 1 + (heads is above), None)
             return
 
 
@@ -307,6 +363,21 @@ def _paragraphs(lines: list[Line], heads: dict[int, Head]) -> set[int]:
 # -- other separators, and no names at all
 
 
+def _names_in_brackets(lines: list[Line], name: str) -> Plan | None:
+    """`[Anna] text` on every line, with names that return."""
+    spoken = [index for index, line in enumerate(lines) if line.kind is Kind.TEXT]
+    heads = {}
+    for index in spoken:
+        match = _IN_BRACKETS.match(lines[index].rest)
+        if not match or likeness(match[1]) < Likeness.NAME or is_remark(match[1]):
+            return None
+        text = lines[index].rest[match.end() :].strip()
+        heads[index] = Head(match[1].strip(), "", text, BRACKETED, Likeness.NAME)
+    keys = {head.key for head in heads.values()}
+    named = all(line.head is not None and line.head.likeness >= Likeness.NAME for line in lines)
+    return Plan("names in brackets", heads) if 1 < len(keys) < len(heads) and not named else None
+
+
 def _names_before_separators(lines: list[Line], name: str) -> Plan | None:
     """`ANNA - text`, `Anna — text`, `Anna | text`, `ANNA. text` and `太郎「…」`."""
     spoken = [index for index, line in enumerate(lines) if line.kind is Kind.TEXT]
@@ -321,9 +392,12 @@ def _names_before_separators(lines: list[Line], name: str) -> Plan | None:
             line = lines[index].rest
             match = pattern.match(line, 0, _HEAD)
             kind = likeness(match[1].strip()) if match else Likeness.NONE
+            if match and pattern is _COLUMNS and match[1].rstrip().endswith("."):
+                kind = Likeness.NONE  # the text stands first
             if match and kind >= Likeness.NAME and len(match[1].split()) <= 4:
                 text = line[match.end() :].strip()
                 text = text[1:-1] if pattern is _QUOTED else text
+                text = _without_stamp_cells(text) if pattern is _COLUMNS else text
                 heads[index] = Head(match[1].strip(), "", text, "", kind)
         keys = Counter(head.key for head in heads.values())
         capitals = all(head.name == head.name.upper() != head.name.lower() for head in heads.values())
@@ -336,6 +410,14 @@ def _names_before_separators(lines: list[Line], name: str) -> Plan | None:
         if len(heads) == len(spoken) or (capitals and len(keys) < len(heads)):
             return Plan(form, heads)
     return None
+
+
+def _without_stamp_cells(text: str) -> str:
+    """Leave out the cells with times that ELAN writes between name and text."""
+    cells = re.split(r" *\| +|\t+", text)
+    while len(cells) > 1 and (is_stamp(cells[0]) or re.fullmatch(r"\d+(?:[.,]\d+)?", cells[0])):
+        del cells[0]
+    return " ".join(cells)
 
 
 def _without_names(lines: list[Line], name: str) -> Plan | None:
@@ -354,4 +436,15 @@ def _without_names(lines: list[Line], name: str) -> Plan | None:
     text = [index for index in spoken if lines[index].kind is Kind.TEXT]
     if not heads or text[0] not in heads:
         return None
+    if all("\t" in head.text for head in heads.values()):
+        raise unclear(
+            name,
+            lines[text[0]],
+            "has several columns behind its time",
+            "the first is the text",
+            "the last is the text",
+            "write the names of the columns above them, such as speaker and text",
+        )
+    for index, head in heads.items():
+        heads[index] = replace(head, text=head.text.removesuffix("[SPEAKER_TURN]").strip())
     return Plan("text with time stamps and without names", heads)

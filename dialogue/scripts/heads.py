@@ -34,6 +34,10 @@ _TO_EVERYONE = re.compile(
     re.IGNORECASE,
 )
 _QUESTION_OR_ANSWER = re.compile(r"([QA])\.\s+(?=\S)")
+_LABELLED = re.compile(r"(?:[A-Z]{1,2} )?((?:SPEAKER|speaker|spk|SPK)_\d{1,3})\s+(?=\S)")
+_OF_CORPUS = re.compile(  # IEMOCAP's `Ses01F_impro01_M000`, Switchboard's `A.12`
+    r"(?P<session>Ses\d{2})[FM]_\w{4,20}_(?P<sex>[FM])[A-Z]{0,2}\d{3}|(?P<side>[AB])\.\d{1,4}"
+)
 _BRACKET = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|（[^（）]*）")
 
 
@@ -114,7 +118,9 @@ def parse_head(dress: str, rest: str) -> Head | None:
     """
     if not rest:
         return None
-    head = _bracketed(rest, dress) or _before_colon(rest, dress) or _without_colon(rest, dress)
+    head = _bracketed(rest, dress) or _before_colon(rest, dress)
+    if head is None or (head.likeness is Likeness.NONE and "\t" in rest):
+        head = _without_colon(rest, dress)
     if head is None or head.likeness is Likeness.NONE:
         return None
     return head
@@ -127,6 +133,9 @@ def _head(name: str, text: str, dress: str, at_least: Likeness = Likeness.NONE) 
     bare = " ".join(_BRACKET.sub(" ", name).split())
     if not bare or len(name) > LONGEST_NAME:
         return None
+    if match := _OF_CORPUS.fullmatch(bare):
+        bare = match["side"] or f"{match['session']}_{match['sex']}"
+        bracket = bracket if match["side"] else ""  # the times of the turn
     return Head(bare, bracket, text, dress, max(likeness(bare), at_least))
 
 
@@ -148,6 +157,8 @@ def _named(before: str, text: str, dress: str) -> Head | None:
     """Make a head of what stands before a colon and behind it."""
     if (name := without_trailing_stamp(before)) is not None:
         before, dress = name, dress + STAMP_BEHIND
+    elif around_stamp(before):  # the colon is in the text: `Anna [0:03] Great: yes.`
+        return None
     at_least = Likeness.NONE
     before = " ".join(before.split())
     if match := _FROM.fullmatch(before) or _TO_EVERYONE.fullmatch(before):
@@ -184,6 +195,8 @@ def _without_colon(rest: str, dress: str) -> Head | None:
     if len(rest) <= _HEAD and (name := without_trailing_stamp(rest)) is not None:
         addressed = _TO_EVERYONE.fullmatch(" ".join(name.split()))
         return _head(addressed[1] if addressed else name, "", dress + STAMP_BEHIND + ABOVE)
+    if STAMPED in dress and (match := _LABELLED.match(rest)):
+        return Head(match[1], "", rest[match.end() :].strip(), dress, Likeness.LABEL)
     if pieces := around_stamp(rest[:_HEAD]):
         head = _head(pieces[0], rest[len(rest[:_HEAD]) - len(pieces[1]) :].strip(), dress + STAMP_BEHIND)
         return head if head and head.likeness >= Likeness.NAME else None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from .heads import Head, parse_head, undress
+from .stamps import is_stamp
 
 # A byte order mark within a line is the seam of two files of which one ended without a
 # line break.
@@ -32,6 +33,7 @@ _FURNITURE = re.compile(
     r"|(?:(?:direct|cross|redirect|recross)[ -])?examination(?: by .{1,60})?",
     re.IGNORECASE,
 )
+_QUOTED = re.compile(r'"[^"]+"|“[^“”]+”|„[^„“]+“')  # a whole line
 _SCREENPLAY = re.compile(r"(?:(?:INT|EXT|EST)[. /]|FADE (?:IN|OUT)|CUT TO|DISSOLVE TO)")
 _DIRECTIONS = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _BLANKS = f" \t\u00a0\x0b\x0c\x1c\x1d\x1e\x1f\x85\u3000{_DIRECTIONS}"
@@ -92,6 +94,8 @@ def script_lines(text: str) -> list[Line]:
         blank = not line.strip("> ")
     if len(found) > 2 and found[0][1].startswith("```") and found[-1][1] == "```":
         found = found[1:-1]
+    if len(found) > 1 and all(_QUOTED.fullmatch(line) for _, line, _, _ in found):
+        found = [(number, line[1:-1].strip(), above, indented) for number, line, above, indented in found]
     return [_line(*line) for line in _without_numbers(found)]
 
 
@@ -110,7 +114,7 @@ def _line(number: int, text: str, after_blank: bool, indented: bool) -> Line:
 def _kind(text: str, rest: str, stamped: bool) -> Kind:
     if len(text) > _LONGEST_DIRECTION:
         return Kind.TEXT
-    if stamped and not rest:
+    if (stamped and not rest) or (text[-1:] in "mMrR0123456789" and is_stamp(text)):
         return Kind.STAMP
     if text[0] in "-*_=~#–—" and len(text) >= 3 and len(set(text.replace(" ", ""))) == 1:
         return Kind.RULE

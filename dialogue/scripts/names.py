@@ -54,6 +54,11 @@ _NOTES = frozenset(
     re.findall(
         r"\S+",
         """
+        ingredients ingredient instructions instruction directions method methods details detail rules
+        rule pros cons facts fact problem problems solution solutions goal goals task tasks option
+        options requirements reminder quote headline definition translation meaning synonyms sources
+        references subtitle genre rating price address hours deadline status
+        zutaten zubereitung anleitung ingrédients ingredientes ingredienti preparación préparation
         note notes nb ps pps postscript eg ie etc tldr fyi ps1 warning attention caution important
         update edit re fwd fw subject regarding reason reasons result results conclusion summary
         example examples question questions answer answers step steps tip tips hint remember listen

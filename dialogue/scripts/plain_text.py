@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from ...errors import DataFormatError
 from ..reading import UNKNOWN, Conversation, Reading
 from .forms import MEETING_CHAT, Plan, find_heads, unclear
 from .heads import STAMPED, Head
 from .lines import Kind, Line, script_lines
 from .names import is_note
-from .stamps import without_trailing_stamp
+from .stamps import without_audio_stamp, without_trailing_stamp
 
 # How something is said or seen, beside a name; other brackets may be part of the name.
 _REMARK = re.compile(
@@ -19,6 +20,11 @@ _REMARK = re.compile(
     r"|whispers?|shouts?|smiles?|nods?|lacht|seufzt|flüstert|ruft|leise|laut|rit|笑)\b.*)[)\]）]",
     re.IGNORECASE,
 )
+_TRANSCRIPT = re.compile("transcript|transcription|trans[ck]ript|transkription|transcripción", re.IGNORECASE)
+_MARKUP = re.compile(
+    r"\s*(?:<!DOCTYPE\b|<\?xml\b|<html\b|<(\w+)[^<>]*>.*</\1>\s*$)", re.IGNORECASE | re.DOTALL
+)
+_PYTHON = re.compile(r"\s*[\[(]\s*[\[(]\s*['\"].*[\])]\s*$", re.DOTALL)
 _REACTION = re.compile(r'Reacted to ".*" with \S{1,40}|Removed an? \S{1,40} reaction from ".*"')
 _REPLY = re.compile(r'Replying to ".*"')
 _PRODUCTION = re.compile(r"[(\[](?:CONT['’]?D\.?|CONTINUED|CONTINUING|V\.?O\.?|O\.?S\.?|O\.?C\.?)[)\]]", re.I)
@@ -40,6 +46,7 @@ def read(text: str, name: str) -> Reading:
         DataFormatError: naming the line and its two readings, where it is unclear who
             speaks.
     """
+    _refuse_documents(text, name)
     lines = script_lines(text)
     if not lines:
         return Reading("script", [])
@@ -47,6 +54,16 @@ def read(text: str, name: str) -> Reading:
     plan = find_heads(lines, name)
     _check_beginning(lines, plan, name)
     return _reading(_Assembler(lines, plan, name))
+
+
+def _refuse_documents(text: str, name: str) -> None:
+    """Refuse web pages, XML and Python's lists, which are no lines of a conversation."""
+    for pattern, what, remedy in (
+        (_MARKUP, "HTML or XML", "copy its text into a plain text file"),
+        (_PYTHON, "a list as Python prints it", "write it with `json.dump`, or one `Name: text` a line"),
+    ):
+        if pattern.match(text):
+            raise DataFormatError(f"{name}: this is {what}; {remedy}.")
 
 
 def _refuse_captions(lines: list[Line], name: str) -> None:
@@ -161,6 +178,8 @@ class _Assembler:
     def _cut_stamps(self) -> None:
         """Cut stamps in brackets at the end of every turn."""
         turns = [turn for section in self.sections for part in section for turn in part]
+        for turn in turns:
+            turn.texts[-1:] = [text for text in map(without_audio_stamp, turn.texts[-1:]) if text]
         cut = [without_trailing_stamp(turn.texts[-1], brackets_only=True) for turn in turns if turn.texts]
         if len(cut) == len(turns) > 1 and None not in cut:
             for turn, text in zip(turns, cut, strict=True):
@@ -179,7 +198,11 @@ def _check_beginning(lines: list[Line], plan: Plan, name: str) -> None:
     """Refuse a text that begins with something that may be a turn, and is no title."""
     first = min(plan.heads)
     gaps = [
-        index for index in range(1, first + 1) if lines[index].after_blank or lines[index].kind is Kind.STAMP
+        index
+        for index in range(1, first + 1)
+        if lines[index].after_blank
+        or lines[index].kind is Kind.STAMP
+        or _TRANSCRIPT.fullmatch(lines[index - 1].text)
     ]
     for index, line in enumerate(lines[:first]):
         if line.kind is not Kind.TEXT or index in plan.action:

@@ -5,7 +5,7 @@ from functools import cache
 
 _BLANK = r"[ \t\u00a0\u2009\u202f]"
 _CLOCK = (
-    rf"\d{{1,3}}:\d{{2}}(?::\d{{2}})?(?:[.,:;]\d{{1,6}})?(?:{_BLANK}?[AaPp]\.?{_BLANK}?[Mm]\b\.?)?"
+    rf"\d{{1,3}}:\d{{2}}(?::\d{{2}})?(?:[.,:;]\d{{1,6}})?(?:{_BLANK}?(?:[AaPp]\.?{_BLANK}?[Mm]|Uhr)\b\.?)?"
     rf"|\d{{1,2}}{_BLANK}?[AaPp]\.?[Mm]\b\.?"
 )
 _SPAN = (
@@ -25,7 +25,10 @@ _DAY = (
 )
 _ZONE = rf"(?:{_BLANK}?(?:Z|UTC|GMT|[+-]\d{{2}}:?\d{{2}}))?\b"
 _TIME = rf"(?:{_CLOCK}|{_SPAN})"
-_DAY_AND_TIME = rf"(?:{_DATE})(?:(?:T|,?{_BLANK}{{1,3}}(?:at{_BLANK})?|_){_TIME}{_ZONE})?"
+_DAY_AND_TIME = (
+    rf"(?:{_DATE})(?:(?:T|,?{_BLANK}{{1,3}}(?:at{_BLANK})?|_){_TIME}{_ZONE})?"
+    rf"|\d{{1,2}}[/.]\d{{1,2}}\.?,?{_BLANK}{_TIME}"
+)
 _MOMENT = rf"(?:{_DAY_AND_TIME}|(?:{_DAY}){_BLANK}{_TIME}|{_TIME}(?:{_BLANK}(?:{_DATE}))?)"
 _TO = rf"{_BLANK}{{0,3}}(?:-->|->|→|[-–—~]){_BLANK}{{0,3}}"
 _STAMP = rf"(?<![\w:.,]){_MOMENT}(?:{_TO}{_MOMENT})?(?!\w)"
@@ -33,12 +36,16 @@ _STAMP = rf"(?<![\w:.,]){_MOMENT}(?:{_TO}{_MOMENT})?(?!\w)"
 _SECONDS = r"\d{1,6}(?:[.,]\d{1,3}s?|s)"
 _EDITED = rf"(?: \| (?:Edited|Removed) {_MOMENT})?"  # as Skype writes it
 _INNER = rf"{_BLANK}{{0,3}}(?:{_STAMP}|{_SECONDS}(?:{_TO}{_SECONDS})?){_EDITED}{_BLANK}{{0,3}}"
-_IN_BRACKETS = rf"[\[(<{{（【]{_INNER}[\])>}}）】]"
+_OF_AUDIO = r"#\d{1,2}:\d{2}:\d{2}(?:[-.,]\d{1,3})?#"  # as MAXQDA and f4 write it
+_IN_BRACKETS = rf"(?:[\[(<{{（【]{_INNER}[\])>}}）】]|{_OF_AUDIO})"
 _ANY = rf"(?:{_IN_BRACKETS}|{_STAMP})"
-_LEADING = rf"\s*@?{_ANY}(?:\s*[|,•·]|\s+[-–—](?=\s)|:(?=\s))?\s*"
+_TWO_SECONDS = r"\d{1,6}\.\d{1,6}[ \t]+\d{1,6}\.\d{1,6}[ \t]+(?=\S)"  # start and end, as diarizers write
+_LEADING = rf"\s*@?{_ANY}(?:\s*[|,•·]|\s+[-–—](?=\s)|:(?=\s))?\s*|{_TWO_SECONDS}"
 _LEADING_IN_BRACKETS = rf"\s*{_IN_BRACKETS}\s*"
 _TRAILING = rf"(?:\s*[|,@•·]|\s+[-–—](?=\s)|\s+at(?=\s))?\s*(?:{_ANY}|\*{_ANY}\*|_{_ANY}_)\s*$"
 _TRAILING_IN_BRACKETS = rf"\s*{_IN_BRACKETS}\s*$"
+_BETWEEN = rf"(?:(?:\t|[ \t]{{2,}}){_STAMP}){{1,4}}(?:\t|[ \t]{{2,}})"
+_OF_AUDIO_AT_END = rf"\s*{_OF_AUDIO}\s*$"
 _WHOLE = rf"\s*{_ANY}\s*"
 _LONGEST = 70  # characters of a stamp with its separators
 
@@ -69,9 +76,16 @@ def is_stamp(text: str) -> bool:
 
 
 def around_stamp(text: str) -> tuple[str, str] | None:
-    """Split at the first stamp in brackets (`Anna [0:03] We won!`); None without one."""
-    match = _compiled(_LEADING_IN_BRACKETS).search(text) if _has_digit(text) else None
+    """Split at a stamp in brackets or columns (`Anna [0:03] We won!`), or None."""
+    if not _has_digit(text):
+        return None
+    match = _compiled(_LEADING_IN_BRACKETS).search(text) or _compiled(_BETWEEN).search(text)
     return (text[: match.start()], text[match.end() :]) if match else None
+
+
+def without_audio_stamp(text: str) -> str:
+    """Cut the stamp that MAXQDA and f4 write behind a paragraph: `#00:01:02-5#`."""
+    return _compiled(_OF_AUDIO_AT_END).sub("", text) if text.endswith("#") else text
 
 
 def _has_digit(text: str) -> bool:

@@ -188,6 +188,19 @@ def _name(value: Any) -> Any:
     return value if number is None else str(number)
 
 
+def is_no_speaker(value: Any) -> bool:
+    """Whether a speaker's cell is empty: None, NaN, blanks, or `nan` as pandas writes.
+
+    `Nan` and `Na` are names of people, `nan` is none.
+    """
+    if isinstance(value, str):
+        return value.strip() in _NO_SPEAKER
+    return value is None or bool(value != value) or type(value).__name__ in ("NAType", "NaTType")
+
+
+_NO_SPEAKER = frozenset(("", "nan", "NaN", "NAN", "None", "null", "NULL", "<NA>", "N/A", "#N/A", "NaT"))
+
+
 def id_of(value: Any) -> str | None:
     """The text of an id (7 and 7.0 are both `7`); None for what is no id."""
     number = whole(value)

@@ -8,8 +8,8 @@ from typing import Any
 
 from ...errors import DataFormatError
 from ...files.text import clean, short
-from .columns import fields_of, id_of, turn_number
-from .rows import speakers_in
+from .columns import fields_of, id_of, is_no_speaker, turn_number
+from .rows import speakers_in, unknown_speakers_note
 
 RESULTS = ("label", "score", "scores")  # the columns that a prediction adds
 
@@ -114,6 +114,9 @@ def _collect(rows: Sequence[dict[Any, Any]], fields: Mapping[str, Any], interlea
         in_order = _in_order(indices, [row.get(fields.get("turn")) for row in rows], key)
         frame.indices += in_order
         frame.dialogues.append([turns[index] for index in in_order])
+    without_speaker = sum(is_no_speaker(row[fields["speaker"]]) for row in rows)
+    if without_speaker:
+        frame.notes.append(unknown_speakers_note(without_speaker))
     if without_text:
         frame.notes.append(f"{without_text} row{'s' * (without_text != 1)} without a text")
     return frame

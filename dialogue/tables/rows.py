@@ -14,15 +14,13 @@ from .columns import (
     Columns,
     dialogue_key,
     fields_of,
+    is_no_speaker,
     mapped_fields,
     names_in,
     other_spelling,
     turn_number,
 )
 from .labels import is_no_label, label_of
-
-# What programs write for a missing cell; `Nan` is a name.
-_NO_NAMES = ("nan", "NaN", "None", "null", "NULL", "<NA>", "NaT")
 
 
 @dataclass
@@ -116,6 +114,7 @@ def collect_dialogues(
             fields = fields_of(item)
             if changed:
                 changes += changes_in(item[fields["text"]])
+            changes["no speaker"] += is_no_speaker(item[fields["speaker"]])
             if is_no_label(spelling := item.get(fields.get("emotion", ""))) and spelling not in (None, ""):
                 changes[f"label {spelling!r}"] += 1
             turn.number = _number_in(item, fields, is_numbered)
@@ -170,6 +169,8 @@ def changes_in(text: str) -> "Counter[str]":
 def change_notes(changes: "Counter[str]") -> list[str]:
     """Say what `collect_dialogues` changed, a sentence for each kind."""
     notes = [c1_note(changes["c1"])] if changes["c1"] else []
+    if changes["no speaker"]:
+        notes.append(unknown_speakers_note(changes["no speaker"]))
     if changes["control"]:
         notes.append(f"control characters in {changes['control']} turns became blanks")
     missing = {kind.removeprefix("label "): n for kind, n in changes.items() if kind.startswith("label ")}
@@ -177,6 +178,11 @@ def change_notes(changes: "Counter[str]") -> list[str]:
         found = ", ".join(f"{spelling} in {count}" for spelling, count in missing.items())
         notes.append(f"no label: {found} turns")
     return notes
+
+
+def unknown_speakers_note(count: int) -> str:
+    """Say how many turns have no speaker in their cell."""
+    return f"{count} turn{'s' * (count > 1)} without a speaker, said by {UNKNOWN}"
 
 
 def _dialogue_id(row: Mapping[str, Any], fields: Mapping[str, str], location: str) -> str:
@@ -224,13 +230,16 @@ def parse_turn(row: Any, location: str) -> tuple[Turn, bool]:
 def speakers_in(value: Any, location: str) -> tuple[str, ...]:
     """The cleaned names in a speaker's field, the primary one first.
 
+    An empty cell is the unknown speaker.
+
     Raises:
         DataFormatError: with the location, for a value without a name.
     """
+    if is_no_speaker(value):
+        return (UNKNOWN,)
     names = names_in(value)
     cleaned = tuple(
-        clean_name(clean(name)) if isinstance(name, str) and name.strip() not in _NO_NAMES else ""
-        for name in names
+        clean_name(clean(name)) if isinstance(name, str) and not is_no_speaker(name) else "" for name in names
     )
     if not cleaned or not all(cleaned):
         raise DataFormatError(

@@ -12,6 +12,7 @@ from ...files.csv_rows import SEPARATORS, CsvRows, Lines
 from ...files.encodings import find_encoding
 from ...files.text import c1_note, clean, json_rows, short
 from ..reading import UNKNOWN, Conversation, Reading
+from ..scripts.stamps import without_leading_stamp
 from .columns import (
     FIELDS,
     SPEAKER,
@@ -19,11 +20,12 @@ from .columns import (
     Columns,
     dialogue_key,
     fields_of,
+    is_no_speaker,
     mapped_fields,
     renamed,
     turn_number,
 )
-from .rows import collect_dialogues, speakers_in
+from .rows import collect_dialogues, speakers_in, unknown_speakers_note
 
 _CSV, _JSON = (".csv", ".tsv", ".tab"), (".jsonl", ".ndjson")
 _PARQUET, _EXCEL = (".parquet", ".pq"), (".xlsx", ".xlsm")
@@ -151,8 +153,28 @@ class Table:
         Raises:
             DataFormatError: for rows that cannot be read.
         """
-        yield from self._rows.rows()
-        self.notes += [note for note in self._rows.notes if note not in self.notes]
+        without_speaker, names = 0, set[str]()
+        for line, row in self._rows.rows():
+            column = self.fields_in(row).get("speaker")
+            if column is not None:
+                without_speaker += is_no_speaker(row[column])
+                if isinstance(row[column], str):
+                    self._refuse_other_form(row[column], names, f"{self.name}, {self.unit} {line}, {column}")
+            yield line, row
+        notes = [unknown_speakers_note(without_speaker)] if without_speaker else []
+        self.notes += [note for note in [*self._rows.notes, *notes] if note not in self.notes]
+
+    @staticmethod
+    def _refuse_other_form(speaker: str, names: set[str], location: str) -> None:
+        """Refuse a chat or script below a table, whose commas part it into cells."""
+        before_colon, colon, _ = speaker.partition(": ")
+        stamped = speaker[:1] in "[(0123456789" and without_leading_stamp(speaker) is not None
+        if stamped or (colon and before_colon in names):
+            raise DataFormatError(
+                f"{location}: {short(speaker)} may be a name, or begin a line of a chat or script. "
+                "Put the chat into a file of its own, or write the name alone into the cell."
+            )
+        names.add(speaker)
 
     def turn(self, line: int, row: Mapping[str, Any]) -> dict[str, str]:
         """Take a row's `speaker` and `text`, checked and cleaned.

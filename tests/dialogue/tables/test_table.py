@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emonet.dialogue.reader import read_bytes, read_text
+from emonet.dialogue.tables.frames import read_frame
 from emonet.dialogue.tables.table import Table
 from emonet.errors import DataFormatError
 from emonet.files.csv_rows import LONGEST_ROW
@@ -226,6 +227,11 @@ def test_headers_separators_and_numbers(content: str, spoken: list[tuple[str, st
         ),
         ("turn,speaker,text\n1,A,x\n1.5,A,x\n", "line 3, turn: '1.5' is not a number"),
         ("", "line 1: no column speaker or role, text or content"),
+        (
+            "speaker,text\nAnn,hi\n12/05/23, 14:45 - Ann: hi\n",
+            "line 3, speaker: '12/05/23' may be a",
+        ),
+        ("speaker,text\nAnn,hi\nAnn: well, hi\n", "line 3, speaker: 'Ann: well' may be a name, or"),
     ],
 )
 def test_unclear_tables_are_refused(content: str, message: str) -> None:
@@ -453,8 +459,18 @@ def test_speakers_are_read(name: str, content: str, speakers: list[str]) -> None
     assert not any('"' in turn["text"] or turn["text"].startswith(" ") for turn in found)
 
 
-@pytest.mark.parametrize("speaker", ["", " ", "\u200b", "\x00"])
+@pytest.mark.parametrize("speaker", ["\u200b", "\x00"])
 def test_a_turn_without_a_name_is_refused(speaker: str) -> None:
     source = table("t.csv", f"speaker,text\n{speaker},x\n".encode())
     with pytest.raises(DataFormatError, match=r"line 2, speaker: .* is not a name"):
         [source.turn(line, row) for line, row in source.rows()]
+
+
+@pytest.mark.parametrize("empty", ["", " ", "nan", "NaN", "None", "<NA>"])
+def test_an_empty_cell_is_the_unknown_speaker_and_told(empty: str) -> None:
+    source = table("t.csv", f"speaker,text\n{empty},x\nNan,y\n".encode())
+    assert [source.turn(line, row)["speaker"] for line, row in source.rows()] == ["#UNKNOWN#", "Nan"]
+    assert "1 turn without a speaker, said by #UNKNOWN#" in source.notes
+    frame = read_frame(pd.DataFrame({"speaker": [empty, None, "Nan"], "text": list("xyz")}))
+    assert [turn["speaker"] for turn in frame.dialogues[0]] == ["#UNKNOWN#", "#UNKNOWN#", "Nan"]
+    assert "2 turns without a speaker, said by #UNKNOWN#" in frame.notes

@@ -1,0 +1,90 @@
+"""Refuse a line that may be a further speaker's, or go on with the turn before."""
+
+from collections import Counter
+from itertools import pairwise
+
+from ...errors import DataFormatError
+from ...files.text import short
+from ..names import is_role
+from .heads import STAMP_BEHIND, Head
+from .lines import Line
+from .names import Likeness
+
+_ENDS = tuple(".!?…。！？)]\"”»'’*-–—")  # of a finished sentence
+_TITLES = ("mr", "mrs", "ms", "miss", "dr", "prof", "sir", "lady", "lord", "herr", "frau", "sra", "sr", "mme")
+
+
+def refuse_doubtful_names(lines: list[Line], heads: dict[int, Head], name: str) -> None:
+    """Refuse `Star Wars: A New Hope` within a turn, and `John 3:16: For …` alone.
+
+    A name with nothing but a colon that occurs once is doubtful where the line above it
+    announces it or breaks off, where blank lines set all other turns apart, or where two
+    people who have one word for a name talk in turns otherwise. Written as
+    `[Star Wars]: …` it is a speaker.
+
+    Args:
+        lines: The lines of the text.
+        heads: The heads of turns, by index of the line.
+        name: The name of the file, for messages.
+
+    Raises:
+        DataFormatError: naming the line and its two readings.
+    """
+    if len(heads) == 1:
+        index, head = next(iter(heads.items()))
+        if head.dress == STAMP_BEHIND and len(lines) == 1 and not lines[index].text.endswith(":"):
+            raise _unclear(name, lines[index], head, "at that time", "the line is one text without a name")
+        return
+    counts = Counter(head.key for head in heads.values())
+    if sum(count for count in counts.values() if count > 1) < 4 or sum(n > 1 for n in counts.values()) < 2:
+        return
+    order = sorted(heads)
+    for position, index in enumerate(order[1:], 1):
+        head = heads[index]
+        if head.dress or head.bracket or counts[head.key] > 1 or not _may_be_none(head):
+            continue
+        if (
+            _is_announced(lines, heads, index)
+            or _is_within(lines, heads, index)
+            or _is_title([heads[at].key for at in order], position)
+        ):
+            raise _unclear(name, lines[index], head, "once", "the line belongs to the turn before")
+
+
+def _may_be_none(head: Head) -> bool:
+    """Whether nothing in a name says that it is a person's or a role's."""
+    words = head.key.replace(".", " ").split()
+    return head.likeness < Likeness.LABEL and words[0] not in _TITLES and not is_role(head.name)
+
+
+def _is_announced(lines: list[Line], heads: dict[int, Head], index: int) -> bool:
+    """Whether the line above ends with a colon, or breaks off as no other does."""
+    above = lines[index - 1].text
+    if above.endswith((":", "：")) and not (index - 1 in heads and not heads[index - 1].text):
+        return True
+    if above.endswith(_ENDS):
+        return False
+    others = [lines[at - 1].text for at in heads if at not in (0, index)]
+    return len(others) > 2 and all(text.endswith(_ENDS) for text in others)
+
+
+def _is_within(lines: list[Line], heads: dict[int, Head], index: int) -> bool:
+    """Whether blank lines stand before all other turns, not before this one."""
+    if lines[index].after_blank:
+        return False
+    return all(lines[at].after_blank for at in heads if at not in (0, index, min(heads)))
+
+
+def _is_title(keys: list[str], position: int) -> bool:
+    """Whether two people with names of one word take turns, but for this name of more."""
+    others = keys[:position] + keys[position + 1 :]
+    in_turn = all(one != other for one, other in pairwise(others))
+    simple = all(" " not in key for key in others)
+    return " " in keys[position] and simple and len(set(others)) == 2 and in_turn
+
+
+def _unclear(name: str, line: Line, head: Head, when: str, other: str) -> DataFormatError:
+    return DataFormatError(
+        f"{name}, line {line.number}: {short(line.text)} is unclear: either {head.name} speaks {when}, or "
+        f"{other}; write `[{head.name}]: …` for a speaker, or join the line to the one before."
+    )

@@ -6,6 +6,7 @@ This file imports no PyTorch, so that the command line starts without it.
 from typing import Literal, get_args
 
 PACKAGE_VERSION = "0.1.0"  # checkpoints record it
+NO_LABEL = -100  # of a turn without an emotion; PyTorch's cross entropy skips it
 
 ContextMode = Literal["packed", "per_turn"]
 SpeakerIdentity = Literal["none", "local", "global", "name"]

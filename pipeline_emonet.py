@@ -12,7 +12,7 @@ from transformers.utils import logging
 
 from .dialogue.json_forms.documents import read_json_value
 from .dialogue.names import Speakers, speaker_kinds
-from .dialogue.reader import as_history, read_value
+from .dialogue.reader import as_history, read_value, refuse_turn
 from .dialogue.tables.frames import is_frame, is_frame_of_turns, read_frame, rows_of
 from .dialogue.turns import is_dialogue
 from .inference.predict import predict_dialogues
@@ -121,7 +121,7 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
             for index, dialogue in batch:
                 try:
                     if not single:
-                        _refuse_turn(dialogue)
+                        refuse_turn(dialogue)
                     examples.append(self.preprocess(dialogue, **prepare))
                 except (TypeError, ValueError) as error:
                     raise error if single else type(error)(f"Dialogue {index}: {error}") from error
@@ -247,19 +247,6 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
                 "scores": dict(scores[:top_k]),
             }
         return rows
-
-
-def _refuse_turn(item: Any) -> None:
-    """Refuse a turn in place of a dialogue: turns that come one by one are no dialogues.
-
-    Raises:
-        TypeError: for it.
-    """
-    if isinstance(item, Mapping) and "turns" not in item and {"speaker", "role"} & set(item):
-        raise TypeError(
-            "this is one turn, where a dialogue is expected; give the turns of a dialogue as a list, or as "
-            '{"turns": [...]}.'
-        )
 
 
 def _tell(notes: list[str], told: set[str]) -> None:

@@ -1,8 +1,7 @@
-"""Turn dialogues into tensors (markers, windows, padding), and logits into labels."""
+"""Turn dialogues into tensors: markers, windows and speaker memory."""
 
 import os
-from collections.abc import Mapping, Sequence
-from itertools import accumulate
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,36 +10,20 @@ import torch
 from transformers.utils import logging
 from transformers.utils.hub import cached_file
 
-from .checkpoint.files import (
-    backbone_tokenizer,
-    hub_options,
-    labelled,
-    package,
-    speakers_of,
-    tokenizer_of,
-    write_speakers,
-)
+from .checkpoint.files import backbone_tokenizer
+from .checkpoint.processor import DialogueProcessor
 from .configuration_emonet import EmoNetConfig
-from .context.base import context_module_class
+from .constants import NO_LABEL
+from .context.base import context_module_class, import_system
 from .dialogue.names import known_names
 from .dialogue.open_dialogue import OpenDialogue
-from .dialogue.spellings import SpeakerNames
-from .dialogue.turns import (
-    clean_text,
-    dialogue_memory_index,
-    given_speaker_id,
-    speaker_names,
-    turn_label,
-    turn_text,
-)
-from .files.guard import refuse_outside_links
+from .dialogue.turns import clean_text, dialogue_memory_index, given_speaker_id, speaker_names, turn_text
+from .layers.padding import pad_memory, pad_rows, pad_tokens, pad_vectors
 
 logger = logging.get_logger(__name__)
 
-NO_LABEL = -100
 
-
-class EmoNetProcessor:
+class EmoNetProcessor(DialogueProcessor):
     """Turn dialogues into the inputs of [`EmoNetModel.forward`], and logits into labels.
 
     Args:
@@ -61,21 +44,14 @@ class EmoNetProcessor:
         speakers: Mapping[str, int] | None = None,
         concepts: Any = None,
     ):
-        if tokenizer.pad_token_id is None:
-            tokenizer.pad_token = tokenizer.eos_token
-        self.tokenizer = tokenizer
+        super().__init__(tokenizer, speakers)
         self.config = config
-        self.speakers = dict(speakers or {})
         self.concepts = concepts
         if config.num_concepts != (0 if concepts is None else len(concepts.concepts)):
             raise ValueError(
                 f"The model has num_concepts={config.num_concepts}: give its processor the table they were "
                 "made from (concepts)."
             )
-
-    @classmethod
-    def register_for_auto_class(cls, auto_class: str = "AutoProcessor") -> None:
-        """Do nothing: `AutoProcessor` calls this, but the model's code carries it."""
 
     @classmethod
     def from_backbone(
@@ -91,58 +67,62 @@ class EmoNetProcessor:
 
     @classmethod
     def from_pretrained(cls, checkpoint: str | os.PathLike[str], **kwargs: Any) -> "EmoNetProcessor":
-        """Load the processor saved with a checkpoint (a folder or a Hub id).
+        """Load the processor saved with a checkpoint or alone (a folder or a Hub id).
 
         Raises:
+            EmoNetError: for an unknown argument.
             ValueError: where the tokenizer, `speakers.json` or `concepts.json` is
                 missing, with the fix.
         """
-        checkpoint, kwargs = package.built_in_path(str(checkpoint)), hub_options(kwargs)
-        config = EmoNetConfig.from_pretrained(checkpoint, **kwargs)
-        tokenizer, speakers = tokenizer_of(checkpoint, config, **kwargs), speakers_of(checkpoint, **kwargs)
-        concepts = None
-        if config.num_concepts:
-            table = getattr(context_module_class(config.context_module), "concept_table", None)
-            if table is None:
-                raise ValueError(
-                    f"{checkpoint!r} has num_concepts={config.num_concepts}, but its context_module="
-                    f"{config.context_module!r} reads no concepts: restore its config.json."
-                )
-            try:
-                concepts = table.read(str(cached_file(checkpoint, table.file_name, **kwargs)))
-            except OSError as error:
-                raise ValueError(
-                    f"{checkpoint!r} has no {table.file_name} with its model's concepts: copy it from the "
-                    "training run."
-                ) from error
+        checkpoint, options, config, tokenizer, speakers = cls.parts_of(checkpoint, kwargs)
+        if not config.num_concepts:
+            return cls(tokenizer, config, speakers)
+        table = getattr(context_module_class(config.context_module), "concept_table", None)
+        if table is None:
+            raise ValueError(
+                f"{checkpoint!r} has num_concepts={config.num_concepts}, but its context_module="
+                f"{config.context_module!r} reads no concepts: restore its config.json."
+            )
+        try:
+            concepts = table.read(str(cached_file(checkpoint, table.file_name, **options)))
+        except OSError as error:
+            raise ValueError(
+                f"{checkpoint!r} has no {table.file_name} with its model's concepts: copy it from the "
+                "training run."
+            ) from error
         return cls(tokenizer, config, speakers, concepts)
 
-    def save_pretrained(self, folder: str | os.PathLike[str], **kwargs: Any) -> None:
-        """Write the tokenizer, `speakers.json` and, with knowledge, `concepts.json`."""
-        refuse_outside_links(folder)
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        self.tokenizer.save_pretrained(folder)
-        write_speakers(folder, sorted(self.speakers, key=lambda name: self.speakers[name]))
+    def save_parts(self, folder: Path) -> None:
+        """Write `concepts.json`, with knowledge."""
         if self.concepts is not None:
             self.concepts.save(folder)
 
-    def __call__(self, dialogues: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, torch.Tensor]:
+    @property
+    def code_lookups(self) -> dict[Callable[..., Any], type]:
+        context = context_module_class(self.config.context_module)
+        return {} if context is None else {import_system: context}
+
+    def batch(self, dialogues: list[list[Mapping[str, Any]]]) -> dict[str, torch.Tensor]:
         """Encode dialogues that each fit one sequence into a padded batch.
 
         Each turn's memory is its speaker's earlier turns in the same dialogue. For longer
         dialogues or histories of other dialogues, use `encode` and `collate`.
 
         Args:
-            dialogues: Lists of `{"speaker", "text"}`.
+            dialogues: Lists of turns.
+
+        Returns:
+            For B dialogues of up to T turns: `input_ids`, `attention_mask` and `turn_ids`
+            (S, L) for S sequences of up to L tokens; `speaker_ids`, `local_speaker_ids`
+            and `labels` (B, T); and what the configuration asks for: see
+            [`EmoNetModel.forward`]. The model's logits are (B, T, C).
 
         Raises:
-            ValueError: for no dialogue, or one that is longer than a sequence.
+            ValueError: for a dialogue that is longer than a sequence.
         """
-        if not isinstance(dialogues, (list, tuple)) or not dialogues:
-            raise ValueError("Give a list with at least one dialogue.")
         examples: list[dict[str, Any]] = []
         memory: list[str] = []
-        for turns in map(self.names().turns, dialogues):
+        for turns in dialogues:
             index = dialogue_memory_index(turns, self.config.memory_window, start=len(memory))
             memory.extend(turn_text(turn) for turn in turns)
             windows = self.encode(turns, memory_index=index)
@@ -206,7 +186,7 @@ class EmoNetProcessor:
                 for index, (turn, name) in enumerate(zip(turns, names, strict=True), start)
             ],
             "local_speaker_ids": local,
-            "labels": [self._label(turn, index) for index, turn in enumerate(turns, start)],
+            "labels": [self.label_of(turn, index) for index, turn in enumerate(turns, start)],
             "memory_index": [
                 list(row)[-self.config.memory_window :] for row in memory_index or [[]] * len(turns)
             ],
@@ -269,25 +249,17 @@ class EmoNetProcessor:
             "local_speaker_ids": pad_rows([example["local_speaker_ids"] for example in examples], turns, -1),
             "labels": pad_rows([example["labels"] for example in examples], turns, NO_LABEL),
         }
+        pad = self.tokenizer.pad_token_id
         if "turn_embeds" in examples[0]:
-            size = examples[0]["turn_embeds"].shape[-1]
-            embeds = torch.zeros(len(examples), turns, size)
-            for row, example in enumerate(examples):
-                embeds[row, : len(example["turn_embeds"])] = torch.from_numpy(
-                    np.array(example["turn_embeds"])
-                )
-            batch["turn_embeds"] = embeds
+            batch["turn_embeds"] = pad_vectors(examples, turns)
         else:
-            batch.update(self._collate_tokens(examples, turns))
+            per_turn, read_mask = self.config.context_mode == "per_turn", not self.config.pool_marker
+            batch.update(pad_tokens(examples, turns, pad, per_turn, read_mask))
         if self.config.speaker_memory != "none":
-            batch.update(self._collate_memory(examples, turns, memory))
+            batch.update(pad_memory(examples, turns, pad, memory))
         if self.concepts is not None:
             batch.update(self.concepts.collate([example["concepts"] for example in examples], turns))
         return batch
-
-    def labels_of(self, logits: np.ndarray) -> list[dict[str, Any]]:
-        """Convert logits (T, C) to calibrated `label`, `score` and `scores` by turn."""
-        return labelled(logits, self.config)
 
     def _tokenize(self, strings: list[str]) -> list[list[int]]:
         ids: list[list[int]] = self.tokenizer(strings, add_special_tokens=False, verbose=False)["input_ids"]
@@ -463,60 +435,6 @@ class EmoNetProcessor:
             room -= len(pieces[-reached])
         return reached
 
-    def _collate_tokens(self, examples: Sequence[Mapping[str, Any]], turns: int) -> dict[str, torch.Tensor]:
-        sequences = [example["input_ids"] for example in examples]
-        turn_ids = [example["turn_ids"] for example in examples]
-        batch = {}
-        if self.config.context_mode == "per_turn":  # an example holds a sequence for each turn
-            ends = list(accumulate(len(rows) for rows in sequences))
-            index = [range(end - len(rows), end) for rows, end in zip(sequences, ends, strict=True)]
-            batch["sequence_index"] = pad_rows(index, turns, -1)
-            sequences = [ids for rows in sequences for ids in rows]
-            turn_ids = [ids for rows in turn_ids for ids in rows]
-        length = max(len(ids) for ids in sequences)
-        batch["input_ids"] = pad_rows(sequences, length, self.tokenizer.pad_token_id)
-        batch["attention_mask"] = pad_rows([[1] * len(ids) for ids in sequences], length, 0)
-        batch["turn_ids"] = pad_rows(turn_ids, length, -1)
-        if not self.config.pool_marker:
-            batch["read_mask"] = pad_rows([example["read_mask"] for example in examples], length, 0)
-        return batch
-
-    def _collate_memory(
-        self,
-        examples: Sequence[Mapping[str, Any]],
-        turns: int,
-        memory: Sequence[Sequence[int]] | np.ndarray | None,
-    ) -> dict[str, torch.Tensor]:
-        histories = [row for example in examples for row in example["memory_index"]]
-        used = sorted({index for row in histories for index in row})
-        if used and memory is None:
-            raise ValueError(
-                f"speaker_memory={self.config.speaker_memory!r}: the collator needs the memory table."
-            )
-        # The batch carries only the rows that it uses, once each, and counts from 0.
-        new_index = {index: row for row, index in enumerate(used)}
-        width = max((len(row) for row in histories), default=0) or 1
-        memory_index = torch.full((len(examples), turns, width), -1, dtype=torch.long)
-        for dialogue, example in enumerate(examples):
-            for turn, row in enumerate(example["memory_index"]):
-                if row:
-                    new_row = torch.tensor([new_index[index] for index in row])
-                    memory_index[dialogue, turn, : len(row)] = new_row
-        batch = {"memory_index": memory_index}
-        if isinstance(memory, np.ndarray):
-            batch["memory_embeds"] = torch.from_numpy(np.array(memory[used], dtype=np.float32))
-            return batch
-        rows = [list(memory[index]) for index in used] if memory is not None else []
-        rows = rows or [[self.tokenizer.pad_token_id]]  # a row that no turn points to keeps shapes regular
-        length = max(len(ids) for ids in rows)
-        batch["memory_input_ids"] = pad_rows(rows, length, self.tokenizer.pad_token_id)
-        batch["memory_attention_mask"] = pad_rows([[1] * len(ids) for ids in rows], length, 0)
-        return batch
-
-    def names(self) -> SpeakerNames:
-        """Return the names of a new input, which find the known persons."""
-        return SpeakerNames(self.speakers, warn=False)
-
     def speaker_id_of(self, name: str) -> int:
         """Return the global id of a name in any unambiguous spelling, 0 if unknown."""
         return self.speakers.get(known_names(tuple(self.speakers)).find(name) or "", 0)
@@ -525,19 +443,3 @@ class EmoNetProcessor:
         given = given_speaker_id(turn, index)
         identity = self.speaker_id_of(name) if given is None else given
         return identity if 0 <= identity < self.config.num_speakers else 0
-
-    def _label(self, turn: Mapping[str, Any], index: int) -> int:
-        emotion = turn.get("emotion")
-        if isinstance(emotion, (int, np.integer)) and emotion == NO_LABEL:
-            return NO_LABEL
-        label = turn_label(turn, self.config.label_names, index)
-        return NO_LABEL if label is None else label
-
-
-def pad_rows(rows: Sequence[Sequence[int]], length: int, value: int) -> torch.Tensor:
-    """Pad rows of whole numbers to a tensor (rows, length), filled with `value`."""
-    tensor = torch.full((len(rows), length), value, dtype=torch.long)
-    for index, row in enumerate(rows):
-        if len(row):
-            tensor[index, : len(row)] = torch.tensor(row, dtype=torch.long)
-    return tensor

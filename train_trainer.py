@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, TrainerCallback
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from .adapters.checkpoints import AdapterCheckpoints
+from .constants import NO_LABEL
 from .data.collator import EncodedCorpus
 from .errors import EmoNetError, loading
 from .evaluation.metrics import trainer_metrics
@@ -22,7 +23,7 @@ from .hub.card_callback import CardCallback
 from .hub.pushing_trainer import PushingTrainer
 from .inference.predict import window_tokens
 from .layers.loss import weighted_auxiliary, weighted_cross_entropy
-from .processing_emonet import NO_LABEL, EmoNetProcessor
+from .processing_emonet import EmoNetProcessor
 from .training.arguments import EmoNetTrainingArguments
 from .training.logit_adjustment import member_labels
 

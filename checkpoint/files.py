@@ -14,7 +14,7 @@ from transformers.utils.hub import cached_file
 from ..files.guard import read_json
 
 SPEAKERS_FILE = "speakers.json"
-_HUB_OPTIONS = (
+HUB_OPTIONS = (
     "cache_dir",
     "force_download",
     "local_files_only",
@@ -93,7 +93,7 @@ package = PackageFunctions()
 
 def hub_options(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Select the options that say where files are fetched from."""
-    return {name: value for name, value in kwargs.items() if name in _HUB_OPTIONS}
+    return {name: value for name, value in kwargs.items() if name in HUB_OPTIONS}
 
 
 def tokenizer_of(checkpoint: str, config: Any, **options: Any) -> Any:

@@ -11,16 +11,19 @@ from ..files.text import c1_note, clean, count_c1, decode_any
 from .captions.subtitles import read as read_captions
 from .chats.messengers import read as read_chat
 from .json_forms.documents import read as read_json_form
+from .json_forms.documents import read_json_value
 from .names import Speakers, clean_name, speaker_kinds
 from .reading import Conversation, Reading
 from .scripts.plain_text import read as read_plain_text
 from .second_form import refuse_second_form
+from .tables.frames import is_frame, is_frame_of_turns, read_frame, rows_of
 from .tables.table import read as read_table
 from .tables.table import read_bytes as read_binary_table
 from .turns import is_dialogue, plain_turn
 
 _TURN_LIST = 'a list of {"speaker", "text"} or {"role", "content"} turns, or a string of `Name: text` lines'
 _VALUES = f'{_TURN_LIST}, one turn, or {{"turns": [...]}}'
+_EMPTY = 'A dialogue needs at least one turn: [{"speaker": "Ann", "text": "Hi."}].'
 _TURN_FIELDS = {"speaker", "role", "text", "content"}
 
 _MARK = re.compile("(?:^|(?<=[\r\n]))\ufeff+")  # where files were joined, a line may begin with one
@@ -126,6 +129,68 @@ def read_value(value: Any) -> Reading:
         raise TypeError(f"A dialogue is {_VALUES}; got {type(value).__name__}.")
     turns = [plain_turn(turn, index) for index, turn in enumerate(value)]
     return Reading("a list of turns", [Conversation("0", turns)])
+
+
+def read_dialogues(value: Any) -> tuple[list[list[Mapping[str, Any]]], list[str]]:
+    """Convert one dialogue or several, in any accepted format, to lists of turns.
+
+    Args:
+        value: A dialogue as for [`read_value`], parsed JSON of another program, a table
+            with one row for each turn, or an iterable of dialogues.
+
+    Returns:
+        The dialogues, whose turns keep their other fields (`emotion`, `speaker_id`) where
+        they were given as turns; and what was left out or decided.
+
+    Raises:
+        TypeError: for a value that is not a dialogue, naming its index.
+        ValueError: for text or a table that can't be read, naming its index.
+    """
+    if is_dialogue(value) or is_frame_of_turns(value):
+        return _turns_and_notes(value)
+    if not isinstance(value, Iterable) or isinstance(value, (bytes, bytearray)):
+        raise TypeError(f"Give a dialogue or an iterable of dialogues, not {type(value).__name__}.")
+    dialogues: list[list[Mapping[str, Any]]] = []
+    notes: dict[str, None] = {}
+    for index, dialogue in enumerate(rows_of(value) if is_frame(value) else value):
+        try:
+            refuse_turn(dialogue)
+            found, decided = _turns_and_notes(dialogue)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"Dialogue {index}: {error}") from error
+        dialogues += found
+        notes |= dict.fromkeys(decided)
+    return dialogues, list(notes)
+
+
+def _turns_and_notes(dialogue: Any) -> tuple[list[list[Mapping[str, Any]]], list[str]]:
+    if is_frame(dialogue):
+        frame = read_frame(dialogue)
+        return [[*turns] for turns in frame.dialogues], frame.notes
+    reading = read_json_value(dialogue)
+    if reading is None:
+        turns = dialogue["turns"] if isinstance(dialogue, Mapping) and "turns" in dialogue else dialogue
+        if isinstance(turns, (list, tuple)):
+            read_value(turns)  # refuses what is no turn
+            if not turns:
+                raise DataFormatError(_EMPTY)
+            return [list(turns)], []
+        reading = read_value(dialogue)
+    notes = [f"read as {reading.form}; {'; '.join(reading.notes)}"] if reading.notes else []
+    return [[*conversation.turns] for conversation in reading.conversations], notes
+
+
+def refuse_turn(item: Any) -> None:
+    """Refuse a turn in place of a dialogue: turns that come one by one are no dialogues.
+
+    Raises:
+        TypeError: for it.
+    """
+    if isinstance(item, Mapping) and "turns" not in item and {"speaker", "role"} & set(item):
+        raise TypeError(
+            "this is one turn, where a dialogue is expected; give the turns of a dialogue as a list, or as "
+            '{"turns": [...]}.'
+        )
 
 
 def as_turns(value: Any) -> list[dict[str, str]]:

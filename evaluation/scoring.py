@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..constants import NO_LABEL
 from ..inference.predict import TurnProcessor
-from ..processing_emonet import NO_LABEL
 from .analysis import score_matrix
 from .calibration import calibration, fit_temperature
 from .metrics import emotion_metrics

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from ..constants import NO_LABEL
 from ..inference.unknown_characters import warn_of_unknown_characters
-from ..processing_emonet import NO_LABEL, EmoNetProcessor
+from ..processing_emonet import EmoNetProcessor
 
 
 class EncodedSplit(Dataset[dict[str, Any]]):

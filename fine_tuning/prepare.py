@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from transformers.utils import logging
 
+from ..constants import NO_LABEL
 from ..dialogue.history import named_alike, speaker_histories, turn_rows
 from ..dialogue.names import Speakers, speaker_kinds
 from ..dialogue.tables.datasets import LabelledDialogues, read_dataset
@@ -18,7 +19,6 @@ from ..dialogue.tables.labels import same_labels, spelled_as, spellings_note
 from ..dialogue.tables.rows import Dialogue
 from ..errors import EmoNetError
 from ..files.old_labels import drop_saved
-from ..processing_emonet import NO_LABEL
 from .class_weights import class_weights
 from .encoding import EncodedSplit, EncodedSplits
 

@@ -45,6 +45,7 @@ PUBLISHED = (
     "learning_curves.png",
     "merges.txt",
     "metrics.json",
+    "processor_config.json",
     "requirements.txt",
     "run.json",
     "speakers.json",

@@ -10,7 +10,8 @@ from tqdm.auto import tqdm
 from ..dialogue.names import SpeakerKinds, Speakers
 from ..dialogue.spellings import with_one_name_each
 from ..dialogue.turns import clean_text, dialogue_memory_index, recent_history, speaker_names, turn_text
-from ..processing_emonet import EmoNetProcessor, pad_rows
+from ..layers.padding import pad_rows
+from ..processing_emonet import EmoNetProcessor
 from .unknown_characters import warn_of_unknown_characters
 
 TOKENS_PER_PASS = 4096  # of a frozen encoder, padding included

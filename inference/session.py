@@ -20,8 +20,9 @@ from ..dialogue.turns import clean_text, raw_text, recent_history, turn_speaker
 from ..errors import EmoNetError
 from ..files.guard import refuse_outside_links
 from ..layers.kv_cache import KeyValueCache, Layers, attending_to, can_cache
+from ..layers.padding import pad_rows
 from ..layers.turn_attention import offset_positions, pool_turns, run_masked, turn_block_mask
-from ..processing_emonet import EmoNetProcessor, pad_rows
+from ..processing_emonet import EmoNetProcessor
 from .session_state import (
     VERSION,
     checked_tensor,

@@ -6,22 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import torch
 from transformers.utils.hub import cached_file
 
-from ..checkpoint.files import (
-    backbone_tokenizer,
-    hub_options,
-    labelled,
-    package,
-    speakers_of,
-    tokenizer_of,
-    write_speakers,
-)
+from ..checkpoint.files import backbone_tokenizer, package
+from ..checkpoint.processor import DialogueProcessor
+from ..constants import NO_LABEL
 from ..dialogue.names import known_names
-from ..dialogue.turns import given_speaker_id, raw_text, turn_speaker
+from ..dialogue.turns import given_speaker_id, raw_text, speaker_names, turn_speaker
 from ..errors import EmoNetError
-from ..files.guard import read_json, refuse_outside_links
+from ..files.guard import read_json
+from ..layers.padding import pad_rows
 from .configuration import PromptedEmoNetConfig
 from .demonstrations import DemonstrationBank
 from .label_tree import LabelTree
@@ -30,8 +25,8 @@ from .prompts import LabelledTurn, PromptBuilder
 BIOGRAPHIES_FILE = "biographies.json"
 
 
-class PromptedProcessor:
-    """Writes the prompt of a turn, and makes rows of its scores.
+class PromptedProcessor(DialogueProcessor):
+    """Writes the prompts of turns, and makes rows of their scores.
 
     Args:
         tokenizer: The language model's tokenizer.
@@ -58,10 +53,8 @@ class PromptedProcessor:
         biographies: Mapping[str, Mapping[str, Any]] | None = None,
         demonstrations: DemonstrationBank | None = None,
     ):
-        if tokenizer.pad_token_id is None:
-            tokenizer.pad_token = tokenizer.eos_token
-        self.tokenizer = tokenizer
-        self.speakers, self.biographies = dict(speakers or {}), dict(biographies or {})
+        super().__init__(tokenizer, speakers)
+        self.biographies = dict(biographies or {})
         self.demonstrations = demonstrations
         self.dialogue_biographer: Any = None
         self.annotator_name = ""
@@ -85,10 +78,6 @@ class PromptedProcessor:
         )
 
     @classmethod
-    def register_for_auto_class(cls, auto_class: str = "AutoProcessor") -> None:
-        """Do nothing (for `AutoProcessor`): the code is saved with the model."""
-
-    @classmethod
     def from_backbone(
         cls,
         backbone: str,
@@ -101,32 +90,22 @@ class PromptedProcessor:
 
     @classmethod
     def from_pretrained(cls, checkpoint: str | os.PathLike[str], **kwargs: Any) -> "PromptedProcessor":
-        """Load the processor saved beside a checkpoint (a folder or a Hub id).
+        """Load the processor saved with a checkpoint or alone (a folder or a Hub id).
 
         Raises:
             ValueError: If the tokenizer, speakers or biographies are missing.
-            EmoNetError: If the demonstrations are missing.
+            EmoNetError: If the demonstrations are missing, or an argument is unknown.
         """
-        checkpoint, kwargs = str(checkpoint), hub_options(kwargs)
-        config = PromptedEmoNetConfig.from_pretrained(checkpoint, **kwargs)
-        tokenizer, speakers = tokenizer_of(checkpoint, config, **kwargs), speakers_of(checkpoint, **kwargs)
+        checkpoint, options, config, tokenizer, speakers = cls.parts_of(checkpoint, kwargs)
         settings = config.prompt_settings
-        document = _biographies_of(checkpoint, **kwargs) if settings.biography else {"biographies": {}}
-        bank = DemonstrationBank.load(checkpoint, **kwargs) if settings.demonstrations else None
+        document = _biographies_of(checkpoint, **options) if settings.biography else {"biographies": {}}
+        bank = DemonstrationBank.load(checkpoint, **options) if settings.demonstrations else None
         processor = cls(tokenizer, config, speakers, document["biographies"], bank)
         processor.annotator_name = document.get("annotator", "")
         return processor
 
-    def save_pretrained(self, folder: str | os.PathLike[str], **kwargs: Any) -> None:
-        """Write what `from_pretrained` reads into `folder`.
-
-        That is the tokenizer, `speakers.json` and, where prompts hold them, biographies
-        and demonstrations.
-        """
-        refuse_outside_links(folder)
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        self.tokenizer.save_pretrained(folder)
-        write_speakers(folder, sorted(self.speakers, key=lambda name: self.speakers[name]))
+    def save_parts(self, folder: Path) -> None:
+        """Write biographies and demonstrations, where prompts hold them."""
         if self.config.prompt_settings.biography:
             document: dict[str, Any] = {"version": 1, "biographies": self.biographies}
             if self.annotator_name:
@@ -136,6 +115,58 @@ class PromptedProcessor:
             )
         if self.demonstrations is not None:
             self.demonstrations.save(folder)
+
+    def batch(self, dialogues: list[list[Mapping[str, Any]]]) -> dict[str, torch.Tensor]:
+        """Encode the prompts of all turns, in order, into a padded batch.
+
+        Every dialogue stands alone. A speaker's trajectory holds their earlier turns in
+        it with the given emotions; `predict()` uses the model's own predictions.
+
+        Args:
+            dialogues: Lists of turns.
+
+        Returns:
+            For N turns of all dialogues: `input_ids` and `attention_mask` (N, L), padded
+            on the right, and `labels` (N, 1). The model's logits are (N, 1, C).
+
+        Raises:
+            EmoNetError: for an earlier turn without an emotion that a trajectory holds.
+            ValueError: for an empty dialogue.
+        """
+        rows: list[list[int]] = []
+        labels: list[list[int]] = []
+        for dialogue, turns in enumerate(dialogues):
+            if not turns:
+                raise ValueError('A dialogue needs at least one turn: [{"speaker": "Ann", "text": "Hi."}].')
+            ids = [self.label_of(turn, index) for index, turn in enumerate(turns)]
+            names = speaker_names(turns)
+            for index, name in enumerate(names):
+                earlier = [turn for turn in range(index) if names[turn] == name]
+                trajectory = self._trajectory(turns, ids, earlier, dialogue)
+                rows.append(self.prompt(turns, index, name, trajectory))
+            labels += [[label] for label in ids]
+        length = max(map(len, rows))
+        return {
+            "input_ids": pad_rows(rows, length, self.tokenizer.pad_token_id),
+            "attention_mask": pad_rows([[1] * len(row) for row in rows], length, 0),
+            "labels": torch.tensor(labels),
+        }
+
+    def _trajectory(
+        self, turns: Sequence[Mapping[str, Any]], labels: Sequence[int], earlier: Sequence[int], dialogue: int
+    ) -> list[LabelledTurn]:
+        """The latest of the speaker's `earlier` turns, with the given emotions."""
+        depth = self.config.prompt_settings.trajectory
+        latest = earlier[-depth:] if depth else []
+        for index in latest:
+            if labels[index] == NO_LABEL:
+                raise EmoNetError(
+                    f"Dialogue {dialogue}, turn {index} has no emotion, and this model's prompts hold the "
+                    f"emotions of a speaker's earlier turns (trajectory={depth}): give them under 'emotion', "
+                    "or call model.predict(), which uses its own predictions."
+                )
+        names = self.config.label_names
+        return [LabelledTurn(raw_text(turns[index], index), names[labels[index]]) for index in latest]
 
     def prompt(
         self, turns: Sequence[Mapping[str, Any]], index: int, name: str, trajectory: Sequence[LabelledTurn]
@@ -211,10 +242,6 @@ class PromptedProcessor:
                 "give the writer that it was trained with."
             )
         self.dialogue_biographer, self.annotator_name = biographer, name
-
-    def labels_of(self, logits: np.ndarray) -> list[dict[str, Any]]:
-        """Turn log-probabilities (T, C) into calibrated `label`, `score` and `scores`."""
-        return labelled(logits, self.config)
 
 
 def _biographies_of(checkpoint: str, **options: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..constants import NO_LABEL
 from ..data.collator import EncodedCorpus
 from ..errors import EmoNetError
 from ..evaluation.metrics import neutral_ids
@@ -22,7 +23,6 @@ from ..fine_tuning.encoding import EmoNetCollator, EncodedSplit
 from ..inference.predict import batches_by_length, predict_logits
 from ..layers.heads import HeadEnsemble
 from ..modeling_emonet import EmoNetForSequenceClassification
-from ..processing_emonet import NO_LABEL
 
 FloatArray = npt.NDArray[np.floating[Any]]
 

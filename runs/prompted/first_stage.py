@@ -9,8 +9,9 @@ from torch.nn import functional
 from transformers import Trainer, TrainingArguments
 from transformers.utils import logging
 
+from ...constants import NO_LABEL
 from ...errors import EmoNetError
-from ...processing_emonet import NO_LABEL, pad_rows
+from ...layers.padding import pad_rows
 from ...prompted.modeling import PromptedEmoNet
 from .tasks import TaskSettings, speaker_examples
 

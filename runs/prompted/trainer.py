@@ -10,12 +10,13 @@ from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 from transformers import TrainerCallback
 
+from ...constants import NO_LABEL
 from ...dialogue.names import AUTO, SpeakerKinds
 from ...dialogue.spellings import SpeakerNames
 from ...evaluation.metrics import emotion_metrics
 from ...hub.card_callback import CardCallback
 from ...layers.loss import weighted_cross_entropy
-from ...processing_emonet import NO_LABEL, pad_rows
+from ...layers.padding import pad_rows
 from ...prompted.modeling import PromptedEmoNet
 from ...prompted.prefix_reader import PrefixReader
 from ...prompted.processing import PromptedProcessor

@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 from tqdm.auto import tqdm
 
+from ...constants import NO_LABEL
 from ...dialogue.names import SpeakerKinds
 from ...dialogue.spellings import SpeakerNames
 from ...dialogue.turns import clean_text
 from ...errors import EmoNetError
-from ...processing_emonet import NO_LABEL
 from .queries import Embedder, SpeakerStore, check_facts
 from .tables import BIOGRAPHIES, FACTS, SPEAKERS, UTTERANCES, StoreTables, any_of, rows_where, schemas
 

@@ -233,7 +233,7 @@ def model(decoder: Path) -> PromptedEmoNet:
 
 @torch.no_grad()
 def in_one_pass(model: PromptedEmoNet, prompts: list[list[int]]) -> torch.Tensor:
-    from emonet.processing_emonet import pad_rows
+    from emonet.layers.padding import pad_rows
 
     length = max(map(len, prompts))
     ids = pad_rows(prompts, length, 0)

@@ -15,17 +15,20 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from .adapters.checkpoints import AdapterCheckpoints
 from .constants import NO_LABEL
-from .data.collator import EncodedCorpus
+from .data.collator import EncodedCorpus, EncodedSplit
+from .data.loading import primary_metric
 from .errors import EmoNetError, loading
 from .evaluation.metrics import trainer_metrics
 from .files.disk import room_on_disk
+from .fine_tuning.class_weights import class_weights
 from .hub.card_callback import CardCallback
 from .hub.pushing_trainer import PushingTrainer
 from .inference.predict import window_tokens
 from .layers.loss import weighted_auxiliary, weighted_cross_entropy
 from .processing_emonet import EmoNetProcessor
 from .training.arguments import EmoNetTrainingArguments
-from .training.logit_adjustment import member_labels
+from .training.logit_adjustment import adjust_logits, member_labels, prepare_adjustment
+from .training.search import SearchingTrainer
 
 __all__ = ["BestWeights", "EmoNetTrainer", "EmoNetTrainingArguments"]
 
@@ -35,8 +38,12 @@ _DAMAGED = (
 )
 
 
-class EmoNetTrainer(AdapterCheckpoints, PushingTrainer):
+class EmoNetTrainer(AdapterCheckpoints, SearchingTrainer, PushingTrainer):
     """Trainer over the windows of an [`EncodedCorpus`].
+
+    With `class_weighting`, it computes the class weights of `train_dataset` and sets them
+    in the model; with `logit_adjustment`, it fits the class bias after training. With
+    `model_init` in place of `model`, each new model gets both.
 
     Example:
         >>> corpus = EncodedCorpus(load_conversations("sample"), processor)
@@ -56,6 +63,8 @@ class EmoNetTrainer(AdapterCheckpoints, PushingTrainer):
     """
 
     args: EmoNetTrainingArguments
+    _set_weights: list[float] | None = None  # the class weights that this trainer set
+    _given_weights: list[float] | None = None
     required_keys: tuple[str, ...] = ("speaker_ids", "local_speaker_ids", "labels", "memory_index")
     loss_is_scaled_for_ga = True  # the loss is divided by the weight of the whole optimizer step
 
@@ -75,9 +84,14 @@ class EmoNetTrainer(AdapterCheckpoints, PushingTrainer):
             config: Any = model.config
             kwargs["compute_metrics"] = trainer_metrics(config.label_names)
         args = args or EmoNetTrainingArguments()
-        super().__init__(model=_without_preparation(model), args=args, **kwargs)
-        if isinstance(self.processing_class, EmoNetProcessor):
-            self.accelerator.unwrap_model(self.model).processor = self.processing_class
+        # The base class sets these after its first call of `model_init`.
+        self.args, self.processing_class = args, kwargs.get("processing_class")
+        self.train_dataset, self.eval_dataset = kwargs.get("train_dataset"), kwargs.get("eval_dataset")
+        if model is not None:
+            self.prepare(model)
+        super().__init__(model=model, args=args, **kwargs)
+        if model is None and "compute_metrics" not in kwargs and self.eval_dataset is not None:
+            self.compute_metrics = trainer_metrics(self.model.config.label_names)
         self.add_callback(CardCallback())
         if kwargs.get("eval_dataset") is not None and args.saves_nothing:
             metric = args.metric_for_best_model or "weighted_f1"
@@ -86,6 +100,59 @@ class EmoNetTrainer(AdapterCheckpoints, PushingTrainer):
             from transformers import EarlyStoppingCallback
 
             self.add_callback(EarlyStoppingCallback(args.early_stopping_patience))
+
+    def prepare(self, model: Any) -> None:
+        """Give a model its processor, the class weights and the folds of its heads."""
+        _without_preparation(model)
+        if isinstance(self.processing_class, EmoNetProcessor):
+            model.processor = self.processing_class
+        config = model.config
+        if self._set_weights is not None and config.class_weights == self._set_weights:
+            config.class_weights = self._given_weights  # `model_init` gave the same configuration again
+        labels = getattr(self.train_dataset, "labels", None)
+        if self.args.class_weighting != "none" and callable(labels):
+            self._given_weights = config.class_weights
+            self._set_weights = class_weights(labels(), config.num_labels, self.args.class_weighting)
+            config.class_weights = self._set_weights
+        adjustment = self.args.logit_adjustment
+        if adjustment == "none":
+            return
+        if not isinstance(self.train_dataset, EncodedSplit) or not isinstance(
+            self.eval_dataset, EncodedSplit
+        ):
+            raise EmoNetError(
+                f"logit_adjustment={adjustment!r} needs train_dataset and eval_dataset of an EncodedCorpus."
+            )
+        prepare_adjustment(adjustment, self.train_dataset, config.head_members)
+
+    def finish(self) -> None:
+        """Fit the class bias, with `logit_adjustment`."""
+        adjustment = self.args.logit_adjustment
+        if adjustment == "none":
+            return
+        model: Any = self.accelerator.unwrap_model(self.model)
+        split: Any = self.train_dataset if adjustment == "out_of_fold" else self.eval_dataset
+        collator: Any = self.data_collator
+        metric = primary_metric(model.config.dataset_version)
+        adjust_logits(model, split, collator, adjustment, metric)
+
+    @property
+    def class_bias(self) -> list[float] | None:
+        """The fitted bias of each class; None without `logit_adjustment`."""
+        if self.args.logit_adjustment == "none":
+            return None
+        model: Any = self.accelerator.unwrap_model(self.model)
+        return [round(float(value), 4) for value in model.classifier.class_bias]
+
+    def hyperparameter_search(self, *args: Any, **kwargs: Any) -> Any:
+        best = super().hyperparameter_search(*args, **kwargs)
+        if self.model is not None:  # record the best trial, not the last
+            for callback in self.callback_handler.callbacks:
+                if isinstance(callback, CardCallback):
+                    callback.write(self.args, self.state, self.accelerator.unwrap_model(self.model))
+        return best
+
+    hyperparameter_search.__doc__ = SearchingTrainer.hyperparameter_search.__doc__
 
     def _get_num_items_in_batch(
         self, batch_samples: list[dict[str, torch.Tensor]], device: torch.device
@@ -216,6 +283,9 @@ class BestWeights(TrainerCallback):
         self.waited = 0
         self.weights: dict[str, torch.Tensor] = {}
 
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.best, self.best_epoch, self.waited, self.weights = -np.inf, None, 0, {}
+
     def on_evaluate(
         self,
         args: Any,
@@ -249,16 +319,14 @@ class BestWeights(TrainerCallback):
                 parameter.copy_(self.weights[name])
 
 
-def _without_preparation(model: PreTrainedModel | None) -> PreTrainedModel | None:
+def _without_preparation(model: PreTrainedModel) -> None:
     """Undo the preparation of another trainer.
 
     accelerate prepares no model twice, so this trainer's precision would be ignored.
     """
-    if model is not None:
-        vars(model).pop("_is_accelerate_prepared", None)
-        if "_original_forward" in vars(model):
-            model.forward = vars(model).pop("_original_forward")
-    return model
+    vars(model).pop("_is_accelerate_prepared", None)
+    if "_original_forward" in vars(model):
+        model.forward = vars(model).pop("_original_forward")
 
 
 def _apply_learning_rates(

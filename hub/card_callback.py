@@ -37,9 +37,20 @@ class CardCallback(TrainerCallback):
     def _write(self, args: Any, state: TrainerState, model: PreTrainedModel | None) -> None:
         if model is None or self.started is None or not state.is_world_process_zero or not args.output_dir:
             return
+        seconds = {"train": round(time.perf_counter() - self.started, 1)}
+        self.write(args, state, model, seconds=seconds)
+
+    def write(self, args: Any, state: TrainerState, model: PreTrainedModel, **facts: Any) -> None:
+        """Write record and card of a model into the output folder.
+
+        Args:
+            args: The training arguments.
+            state: The state after its training.
+            model: The model.
+            facts: Further entries of the record.
+        """
         folder = Path(args.output_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        seconds = {"train": round(time.perf_counter() - self.started, 1)}
-        write_json(folder / RUN_FILE, run_record(model, args, state, seconds=seconds))
+        write_json(folder / RUN_FILE, run_record(model, args, state, **facts))
         model.config.save_pretrained(folder)
         write_card(folder, args.hub_model_id)

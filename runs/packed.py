@@ -10,7 +10,6 @@ from ..context.base import context_module_class
 from ..data import Conversations
 from ..data.collator import EncodedCorpus
 from ..data.features import set_concept_vectors
-from ..data.loading import primary_metric
 from ..engines.load import computing_in
 from ..errors import EmoNetError, loading
 from ..fine_tuning.class_weights import class_weights
@@ -21,7 +20,7 @@ from ..modeling_emonet import EmoNetForSequenceClassification
 from ..processing_emonet import EmoNetProcessor
 from ..prompted.configuration import PromptSettings
 from ..train_trainer import EmoNetTrainer
-from ..training.logit_adjustment import adjust_logits, prepare_adjustment
+from ..training.logit_adjustment import prepare_adjustment
 from ..training.presets import preset_config, preset_training
 from .continued import continue_training, is_trained
 from .families import PreparedRun, ScoredSplit, check_trainable, choosing_epochs
@@ -42,11 +41,8 @@ class PackedRun(PreparedRun):
     corpus: EncodedCorpus
 
     def adjust(self) -> dict[str, Any]:
-        args = self.trainer.args
-        if args.logit_adjustment == "none":
-            return {}
-        metric = primary_metric(self.model.config.dataset_version)
-        return {"class_bias": adjust_logits(self.model, self.corpus, args.logit_adjustment, metric)}
+        bias = self.trainer.class_bias
+        return {} if bias is None else {"class_bias": bias}
 
     def score(self) -> ScoredSplit:
         self.model = self.trainer.accelerator.unwrap_model(self.trainer.model)

@@ -15,7 +15,6 @@ import numpy.typing as npt
 import torch
 
 from ..constants import NO_LABEL
-from ..data.collator import EncodedCorpus
 from ..errors import EmoNetError
 from ..evaluation.metrics import neutral_ids
 from ..evaluation.significance import dialogue_counts, metric_of_counts
@@ -159,29 +158,27 @@ def _best_bias(logits: FloatArray, gold: npt.NDArray[Any], metric: str, neutral:
 
 def adjust_logits(
     model: EmoNetForSequenceClassification,
-    corpus: EncodedCorpus,
+    split: EncodedSplit,
+    collator: EmoNetCollator,
     adjustment: str,
     metric: str = "weighted_f1",
-) -> Sequence[float]:
-    """Fit the class bias after training, set it in the model, and return it.
+) -> None:
+    """Fit the class bias after training, and set it in the model.
 
     Args:
         model: A model with a [`HeadEnsemble`].
-        corpus: The encoded corpus; `train` has folds if the adjustment is `out_of_fold`.
+        split: The training split with folds for `out_of_fold`, else validation.
+        collator: Pads the examples.
         adjustment: `out_of_fold` or `validation`.
         metric: The metric that the bias is fitted to.
     """
     classifier = model.classifier
     assert isinstance(classifier, HeadEnsemble)
     if adjustment == "out_of_fold":
-        split = corpus["train"]
-        logits = out_of_fold_logits(model, split, corpus.collator)
+        logits = out_of_fold_logits(model, split, collator)
     else:
-        split = corpus["validation"]
         classifier.class_bias.zero_()  # an earlier bias must not count
-        logits = np.concatenate(
-            predict_logits(model, corpus.processor, split.windows, corpus.collator.memory)
-        )
+        logits = np.concatenate(predict_logits(model, collator.processor, split.windows, collator.memory))
     turns = [
         sum(len(window["labels"]) - window["read_from"] for window in windows) for windows in split.windows
     ]
@@ -189,4 +186,3 @@ def adjust_logits(
     neutral = neutral_ids(model.config.label_names)
     bias = fit_class_bias(logits, split.labels(), dialogues, metric=metric, neutral=neutral)
     classifier.class_bias.copy_(torch.from_numpy(bias))
-    return [round(float(value), 4) for value in bias]

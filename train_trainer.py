@@ -15,12 +15,13 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from .adapters.checkpoints import AdapterCheckpoints
 from .constants import NO_LABEL
-from .data.collator import EncodedCorpus, EncodedSplit
+from .data.collator import EncodedCorpus
 from .data.loading import primary_metric
 from .errors import EmoNetError, loading
 from .evaluation.metrics import trainer_metrics
 from .files.disk import room_on_disk
 from .fine_tuning.class_weights import class_weights
+from .fine_tuning.encoding import EncodedSplit
 from .hub.card_callback import CardCallback
 from .hub.pushing_trainer import PushingTrainer
 from .inference.predict import window_tokens

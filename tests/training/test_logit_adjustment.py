@@ -10,8 +10,8 @@ from sklearn.metrics import f1_score
 from tiny import DIALOGUE, LABELS, OTHER, build, logits
 from tiny_training import encoded, trainer_for
 
-from emonet.data.collator import EncodedSplit
 from emonet.errors import EmoNetError
+from emonet.fine_tuning.encoding import EncodedSplit
 from emonet.inference.predict import predict_logits
 from emonet.inference.session import EmoNetSession
 from emonet.modeling_emonet import EmoNetForSequenceClassification

@@ -10,11 +10,11 @@ import torch
 from tiny_training import encoded
 from transformers import TrainerCallback
 
-from emonet.data.collator import EncodedSplit
 from emonet.errors import EmoNetError
+from emonet.fine_tuning.class_weights import class_weights
+from emonet.fine_tuning.encoding import EncodedSplit
 from emonet.modeling_emonet import EmoNetForSequenceClassification
 from emonet.train_trainer import EmoNetTrainer, EmoNetTrainingArguments
-from emonet.training.arguments import class_weights
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 GOOD, BAD = 1e-2, 1e-7

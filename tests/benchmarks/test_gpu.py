@@ -60,7 +60,7 @@ def test_all_steps_on_small_models(tmp_path: Path, job: gpu.Job) -> None:
     study = tmp_path / "study.json"
     study.write_text(json.dumps(tiny_study(Path("minilm"))))
     job = gpu.Job(job.folder, "sample", str(study), "minilm", "smollm2", job.device, True)
-    steps = gpu.run(job, 2)["steps"]
+    steps = gpu.run(job, 8)["steps"]
     assert not [figures["error"] for figures in steps.values() if "error" in figures]
     cases = steps["training_speed"]["cases"]
     assert all(case["seconds"] > 0 for case in cases.values())

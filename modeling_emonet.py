@@ -524,7 +524,7 @@ class EmoNetForSequenceClassification(EmoNetPreTrainedModel):  # type: ignore[no
 
         Example:
             >>> model = AutoModel.from_pretrained(folder_or_id, trust_remote_code=True)
-            >>> model.predict([{"speaker": "Monica", "text": "We had a deal!"}])
+            >>> model.predict([{"speaker": "Maya", "text": "I'm so sorry."}])
         """
         from .pipeline_emonet import EmoNetPipeline
 

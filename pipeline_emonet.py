@@ -29,8 +29,8 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
 
     Example:
         >>> pipe = pipeline("emotion-in-conversation", folder, trust_remote_code=True)
-        >>> pipe([{"speaker": "Monica", "text": "We had a deal!"}])
-        [{"speaker": "Monica", "text": "We had a deal!", "label": "Mad", ...}]
+        >>> pipe([{"speaker": "Theo", "text": "You threw away my sandwich?!"}])
+        [{"speaker": "Theo", "text": "You threw away my sandwich?!", "label": "Mad", ...}]
     """
 
     _load_tokenizer = False  # the processor brings its own

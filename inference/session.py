@@ -81,7 +81,7 @@ class EmoNetSession:
 
     Example:
         >>> session = EmoNetSession(model)
-        >>> session.add("Monica", "We had a deal!")["label"]
+        >>> session.add("Theo", "You threw away my sandwich?!")["label"]
     """
 
     def __init__(

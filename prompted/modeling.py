@@ -32,7 +32,7 @@ class PromptedEmoNet(EmoNetCheckpoint):  # type: ignore[no-untyped-call]  # tran
     Example:
         >>> settings = PromptSettings(window=6)
         >>> model = PromptedEmoNet.from_backbone("smollm2", labels, settings)
-        >>> model.predict([{"speaker": "Monica", "text": "We had a deal!"}])
+        >>> model.predict([{"speaker": "Theo", "text": "You threw away my sandwich?!"}])
     """
 
     config_class = PromptedEmoNetConfig

@@ -130,7 +130,7 @@ class PromptedSession:
 
     Example:
         >>> session = PromptedSession(model)
-        >>> session.add("Monica", "We had a deal!")["label"]
+        >>> session.add("Theo", "You threw away my sandwich?!")["label"]
     """
 
     def __init__(

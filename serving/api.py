@@ -43,10 +43,15 @@ _READING = {
 # `max_length` also refuses unpaired surrogates, which JSON can write and UTF-8 cannot.
 Name = Annotated[
     str,
-    Field(min_length=1, max_length=MAX_NAME, description="A person's name, or a role.", examples=["Monica"]),
+    Field(min_length=1, max_length=MAX_NAME, description="A person's name, or a role.", examples=["Theo"]),
 ]
 Text = Annotated[
-    str, Field(max_length=MAX_TEXT, description="What is said; may be empty.", examples=["We had a deal!"])
+    str,
+    Field(
+        max_length=MAX_TEXT,
+        description="What is said; may be empty.",
+        examples=["You threw away my sandwich?!"],
+    ),
 ]
 
 
@@ -79,7 +84,7 @@ class Parameters(BaseModel):
         default=None,
         description="What speakers said in earlier dialogues, oldest first; "
         "read by models with a memory of the corpus.",
-        examples=[{"Monica": ["I cooked all day."]}],
+        examples=[{"Theo": ["I made that myself."]}],
     )
     speakers: Literal["auto", "persons", "roles"] | Annotated[list[Name], Field(min_length=1)] = Field(
         default="auto",
@@ -103,7 +108,7 @@ Script = Annotated[
         description="A text in any form that `emonet predict` reads, one or several dialogues: `Name: text` "
         "lines, subtitles, an export of a messenger, CSV or JSON. A text that is none of them, or may be "
         "read in two ways, is refused with its line.",
-        examples=["Monica: We had a deal!\nRoss: I know."],
+        examples=["Theo: You threw away my sandwich?!\nMaya: I'm so sorry."],
     ),
 ]
 

@@ -176,7 +176,7 @@ def train(world: World) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    (world.start / "script.txt").write_text("Monica: We had a deal!\nRoss: I know, I know.\n")
+    (world.start / "script.txt").write_text("Theo: You threw away my sandwich?!\nMaya: I'm so sorry.\n")
     rows = [{"dialogue_id": str(index // 3), "speaker": "Ann", "text": "hello there"} for index in range(12)]
     pq.write_table(pa.Table.from_pylist(rows), world.start / "turns.parquet")
 

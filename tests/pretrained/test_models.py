@@ -20,7 +20,7 @@ from emonet.engines.load import load_engine
 from emonet.errors import EmoNetError
 from emonet.files.guard import read_json
 from emonet.hub.built_in import publishable
-from emonet.hub.example import EXAMPLE_FILE, read_example
+from emonet.hub.example import EXAMPLE, EXAMPLE_FILE, read_example
 from emonet.hub.push import check_complete
 from emonet.hub.push_space import write_space
 from emonet.modeling_emonet import EmoNetForSequenceClassification
@@ -217,6 +217,34 @@ def test_the_cards_example_is_what_it_predicts(name: str) -> None:
     for row, shown in zip(rows, example["dialogue"], strict=True):
         assert (row["label"], row["score"]) == (shown["label"], pytest.approx(shown["score"], abs=0.01))
         assert f"{shown['speaker']}: {shown['label']} ({shown['score']:.2f})" in card
+
+
+# What a reader would say of the lines that documents, code and the endpoint show.
+SHOWN = {
+    "Theo: Oh my God, that is so great!": ["Joyful"],
+    "Maya: Guess what, I got the part!\nTheo: Oh my God, that is so great!": ["Joyful", "Joyful"],
+    "Theo: You threw away my sandwich?!\nMaya: I'm so sorry.": ["Mad", "Sad"],
+    "Maya: You threw away my sandwich?!\nTheo: I'm so sorry.": ["Mad", "Sad"],
+}
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["README.md", "docs/quick_start.md", "docs/serving.md", "docs/language_model.md", "serving/api.py"],
+)
+def test_the_lines_that_are_shown_are_known(file: str) -> None:
+    text = (Path(__file__).parents[2] / file).read_text("utf-8")
+    lines = re.findall(r"\b(?:Maya|Theo): ([A-Z][^"\\\n(]+[.!?])", text)
+    lines += re.findall(r'"(?:Maya|Theo)"(?:, "text": |, )"([^"]+)"', text)
+    known = {line.partition(": ")[2] for script in SHOWN for line in script.splitlines()}
+    assert lines and set(lines) <= {*known, *(turn["text"] for turn in EXAMPLE)}
+
+
+@pytest.mark.slow
+def test_it_reads_the_lines_that_are_shown_sensibly() -> None:
+    model = EmoNetForSequenceClassification.from_pretrained(DEFAULT)
+    for script, labels in SHOWN.items():
+        assert [row["label"] for row in model.predict(script)] == labels, script
 
 
 @pytest.mark.slow

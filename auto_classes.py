@@ -36,6 +36,14 @@ def register_when_imported() -> None:
     ):
         wrapt.register_post_import_hook(register, ours)
         wrapt.register_post_import_hook(partial(_import, ours), before)
+    for module, owner, path_of in (
+        ("configuration_auto", "AutoConfig", "built_in_path"),
+        ("auto_factory", "_BaseAutoModelClass", "built_in_path"),
+        ("processing_auto", "AutoProcessor", "built_in_path"),
+        ("tokenization_auto", "AutoTokenizer", "tokenizer_path"),
+    ):
+        take_names = partial(_take_names, f"{owner}.from_pretrained", path_of)
+        wrapt.register_post_import_hook(take_names, f"{auto}.{module}")
     wrapt.register_post_import_hook(_package_functions, "emonet.checkpoint.files")
 
 
@@ -101,6 +109,21 @@ def _pipeline(ours: ModuleType) -> None:
         pt_model=AutoModelForSequenceClassification,
         default={"model": (str(MODELS[DEFAULT].folder), "main")},
     )
+
+
+def _take_names(from_pretrained: str, path_of: str, module: ModuleType) -> None:
+    """Let an Auto class load a built-in model by name, which is no id on the Hub."""
+
+    def load_by_name(load: Any, _: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        path = partial(_call, "emonet.pretrained.models", path_of)
+        first = "pretrained_model_name_or_path"
+        if arguments and isinstance(arguments[0], str):
+            arguments = (path(arguments[0]), *arguments[1:])
+        elif isinstance(options.get(first), str):
+            options[first] = path(options[first])
+        return load(*arguments, **options)
+
+    wrapt.wrap_function_wrapper(module, from_pretrained, load_by_name)
 
 
 def _by_name(pipeline: Any, _: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:

@@ -11,7 +11,7 @@ import yaml
 from ..errors import EmoNetError
 from .card_language_model import language_model
 from .card_metadata import as_yaml, is_generated_widget, metadata
-from .card_parts import citation, data_notes, results, summary, training, usage
+from .card_parts import citation, data_notes, fine_tuning, results, summary, training, usage
 from .run_files import RunFiles
 
 CARD = "README.md"
@@ -24,6 +24,7 @@ _MARKER = re.compile(r"<!-- emonet:(begin|end) (\w+) -->")
 _PARTS = {
     "summary": summary,
     "usage": usage,
+    "fine_tuning": fine_tuning,
     "results": results,
     "data": data_notes,
     "language_model": language_model,

@@ -19,6 +19,7 @@ from .card_metadata import backbone_licence, base_model, licence_of
 from .example import EXAMPLE
 from .requirements import lower_bounds
 from .run_files import RunFiles
+from .snippets import fine_tune_snippet
 
 
 def summary(files: RunFiles) -> str:
@@ -89,6 +90,24 @@ One `{{speaker, text, label, score, scores}}` a turn; a text of lines `Name: tex
 `pipe(dialogue, history={{"Maya": ["..."]}})` tells what a speaker said in earlier dialogues, and
 `AutoModel.from_pretrained({name}{trust}).predict(dialogue)` is the same in one call.
 Needs `{"` and `".join(lower_bounds())}`. {code}"""
+
+
+def fine_tuning(files: RunFiles) -> str:
+    """Return how to train the model further on one's own data."""
+    if is_prompted(files.config) or not files.config:
+        return ""
+    frozen = bool(files.config.get("freeze_backbone"))
+    before = "import emonet\n" if files.needs_emonet else ""
+    trained = (
+        "the backbone is frozen, and the layers after it are trained" if frozen else "all weights are trained"
+    )
+    return f"""## Fine-tune
+
+`train.csv` and `validation.csv` have the columns `dialogue_id, speaker, text, emotion`; the labels may be
+others than this model's. Here {trained}.
+
+```python
+{before}{fine_tune_snippet(files.name, frozen)}```"""
 
 
 def results(files: RunFiles) -> str:

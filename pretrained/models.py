@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..backbones.embedded import resolve_backbone
 from ..files.guard import read_json
 
 _HERE = Path(__file__).parent
@@ -44,6 +45,15 @@ def built_in_path(name: str) -> str:
     A checkpoint's folder of that name wins, a corpus's does not.
     """
     return str(MODELS[name].folder) if name in MODELS and not Path(name, "config.json").is_file() else name
+
+
+def tokenizer_path(name: str) -> str:
+    """Turn a built-in model's name or folder into the folder of its backbone's tokenizer.
+
+    Other names stay as they are.
+    """
+    path = Path(built_in_path(name))
+    return resolve_backbone(MODELS[path.name].backbone) if is_built_in(path) else name
 
 
 def is_built_in(checkpoint: str | Path) -> bool:

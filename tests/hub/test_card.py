@@ -33,6 +33,7 @@ from emonet.evaluation.metrics import emotion_metrics
 from emonet.hub.card import card_text, usage_snippet, write_card
 from emonet.hub.export import write_companions
 from emonet.hub.requirements import CHECKPOINT
+from emonet.hub.snippets import fine_tune_snippet
 
 
 def test_a_calibrated_model_says_so(folder: Path) -> None:
@@ -209,6 +210,7 @@ def test_missing_facts_leave_no_trace(tmp_path: Path, count: int) -> None:
         if names:
             fill(folder, *names)
         text = re.sub(r"<!--.*?-->", "", body(card_text(folder)), flags=re.DOTALL)
+        text = re.sub(r"```.*?```", "(code)", text, flags=re.DOTALL)
         assert "None" not in text and "nan" not in text
         assert not re.search(r"^#+ [^\n]*\n\s*(?=#+ |\Z)", text, re.MULTILINE), names
         assert (
@@ -331,6 +333,16 @@ def test_required_versions_are_the_packages_lower_bounds(folder: Path) -> None:
     assert f"`{torch}` and `{transformers}`" in card_text(folder)
     write_companions(folder)
     assert (folder / "requirements.txt").read_text("utf-8").split() == [torch, transformers]
+
+
+def test_the_fine_tuning_fits_the_model(folder: Path) -> None:
+    tuned = card_text(folder, "user/name").partition("## Fine-tune")[2].partition("<!--")[0]
+    assert fine_tune_snippet("user/name", frozen=False) in tuned and "all weights are trained" in tuned
+    change(folder, "config.json", freeze_backbone=True)
+    tuned = card_text(folder, "user/name").partition("## Fine-tune")[2].partition("<!--")[0]
+    assert fine_tune_snippet("user/name") in tuned and "the backbone is frozen" in tuned
+    change(folder, "config.json", model_type="emonet_prompted", prompts={"window": 3})
+    assert "## Fine-tune" not in card_text(folder)
 
 
 # Citations

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 import torch
 from huggingface_hub import ModelCard
-from transformers import AutoModel, pipeline
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    AutoProcessor,
+    AutoTokenizer,
+    pipeline,
+)
 
 from emonet import modeling_emonet
 from emonet.checkpoint import adapters, base, files
@@ -25,6 +32,7 @@ from emonet.hub.push import check_complete
 from emonet.hub.push_space import write_space
 from emonet.modeling_emonet import EmoNetForSequenceClassification
 from emonet.pipeline_emonet import TASK
+from emonet.pretrained import models
 from emonet.pretrained.models import DEFAULT, MODELS, built_in_path, introduction
 from emonet.processing_emonet import EmoNetProcessor
 from emonet.runs.evaluate import evaluate_run
@@ -62,6 +70,7 @@ def stub(tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(files.package, "resolve_backbone", lambda name: str(tmp_path / "backbone"))
     monkeypatch.setattr(files.package, "backbone_name", str)
+    monkeypatch.setattr(models, "resolve_backbone", lambda name: str(tmp_path / "backbone"))
     monkeypatch.setattr(modeling_emonet, "backbone_state", zeros)
     for module in (adapters, base):
         monkeypatch.setattr(module, "weights_digest", digest)
@@ -129,6 +138,19 @@ def test_every_call_takes_the_name(stub: None) -> None:
         assert pipe(TURNS) == expected
     model, _ = load_engine(name)
     assert model.predict(TURNS) == expected
+    assert pipeline(model=name)(TURNS) == expected
+    (row,) = pipeline("text-classification", model=name)("I love you")
+    assert set(row) == {"label", "score"}
+
+
+def test_auto_classes_take_the_name(stub: None) -> None:
+    name = "emorynlp-small"
+    assert AutoConfig.from_pretrained(name).backbone == "minilm"
+    assert AutoProcessor.from_pretrained(name).speakers["Ross Geller"]
+    assert AutoTokenizer.from_pretrained(pretrained_model_name_or_path=name)("hello")["input_ids"]
+    expected = EmoNetForSequenceClassification.from_pretrained(name).predict(TURNS)
+    for auto_class in (AutoModel, AutoModelForSequenceClassification):
+        assert auto_class.from_pretrained(name).predict(TURNS) == expected
 
 
 def test_a_pipeline_without_a_model_takes_the_default(stub: None) -> None:
@@ -234,7 +256,7 @@ SHOWN = {
 )
 def test_the_lines_that_are_shown_are_known(file: str) -> None:
     text = (Path(__file__).parents[2] / file).read_text("utf-8")
-    lines = re.findall(r"\b(?:Maya|Theo): ([A-Z][^"\\\n(]+[.!?])", text)
+    lines = re.findall(r"\b(?:Maya|Theo): ([A-Z][^\"\\\n(]+[.!?])", text)
     lines += re.findall(r'"(?:Maya|Theo)"(?:, "text": |, )"([^"]+)"', text)
     known = {line.partition(": ")[2] for script in SHOWN for line in script.splitlines()}
     assert lines and set(lines) <= {*known, *(turn["text"] for turn in EXAMPLE)}

@@ -16,7 +16,7 @@ from ..processing_emonet import EmoNetProcessor
 from .predict import EmotionModel, memory_vectors, predict_logits
 
 LOOK_AHEAD = 2048  # turns that are sorted by length together
-FIRST_LOOK = 64  # the first rows come early; the look-ahead doubles from here
+FIRST_LOOK = 16  # the first rows come early; the look-ahead doubles from here
 _TURNS_AT_ONCE = 512  # of a long dialogue
 
 Turns = Iterable[Mapping[str, Any]]

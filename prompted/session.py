@@ -161,7 +161,10 @@ class PromptedSession:
         with self.lock:
             self.window.append({**turn, "speaker": self.names.of(speaker)})
             self.turns += 1
-            return {**turn, **self.labeller.label(list(self.window), len(self.window) - 1)}
+            # Where all are roles, nobody is the known person of that name.
+            nobody = {"speaker_id": 0} if self.names.kinds.rule == "roles" else {}
+            window = [{**earlier, **nobody} for earlier in self.window]
+            return {**turn, **self.labeller.label(window, len(window) - 1)}
 
     @property
     def dropped_turns(self) -> int:

@@ -236,3 +236,34 @@ def test_the_header_stays_small_whatever_is_sent() -> None:
     turns = [{"speaker": form(name), "text": ""} for name in names for form in (str, "SPEAKER {}".format)]
     response = post(limited(tiny_predictor(), Limits()), json={"inputs": turns})
     assert response.status_code == 200 and len(response.headers["emonet-reading"]) <= 4096
+
+
+@pytest.mark.parametrize("role", ["SPEAKER_00", "user", "A", "The Waiter"])
+def test_no_dialogue_or_request_remembers_a_role_of_another(role: str) -> None:
+    def scores(text: str, **parameters: Any) -> Any:
+        rows = post(json={"inputs": text, "parameters": parameters}).json()
+        return list(rows[-1]["scores"].values()), rows[-1]["label"]
+
+    last = f"{role}: great we won\n{role}: no"
+    alone = scores(last)
+    two = f"{role}: leave me alone\n{role}: i hate this\n\n{last}"
+    assert scores(two)[0] == pytest.approx(alone[0], abs=1e-5)
+    assert scores(two, speakers="persons")[0] != pytest.approx(alone[0], abs=1e-5)
+    assert scores(last)[0] == pytest.approx(alone[0], abs=1e-5), "after the other request"
+
+
+def test_spellings_of_a_person_are_one_over_http() -> None:
+    def last_score(name: str, **parameters: Any) -> float:
+        response = post(json={"inputs": [{**TURN, "speaker": name}], "parameters": parameters})
+        return float(response.json()[-1]["score"])
+
+    history = {"Zoe": ["i hate this", "leave me alone"]}
+    expected = pytest.approx(last_score("Zoe", history=history), abs=1e-6)
+    assert last_score("Zoe") != expected
+    for spelling in ("ZOE", "Z\u200boe", "zoe\u2060"):
+        assert last_score(spelling, history=history) == expected
+        assert last_score("Zoe", history={spelling: history["Zoe"]}) == expected
+    turns = [{"speaker": name, "text": "no"} for name in ("Ann", "ANN")]  # a person of training
+    assert reading_of(post(json={"inputs": turns}))["notes"] == [
+        "Ann and ANN are taken for one person; write the name alike everywhere."
+    ]

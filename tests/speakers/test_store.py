@@ -55,6 +55,17 @@ def test_roles_are_different_speakers_in_each_dialogue(store: SpeakerStore) -> N
     assert store.utterances("The Waiter") == []
 
 
+def test_labels_of_diarizers_are_other_speakers_in_each_dialogue(tmp_path: Path) -> None:
+    roles = ("SPEAKER_00", "user", "A")
+    calls = [(name, [(role, f"secret of {name}", "Mad") for role in roles]) for name in ("c1", "c2")]
+    made = build_store(tmp_path / "store", corpus(tmp_path / "corpus", [*TRAIN, *calls]), TinyEmbedder())
+    for role in roles:
+        assert made.utterances(role) == []
+        assert texts(made.utterances(f"{role}@c1")) == ["secret of c1"]
+        assert texts(made.utterances(f"{role}@c2")) == ["secret of c2"]
+    assert not any(row["is_person"] for row in made.speakers() if row["speaker"].partition("@")[0] in roles)
+
+
 def test_names_and_texts_with_quotes(store: SpeakerStore) -> None:
     assert texts(store.utterances("O'Hara")) == ["i'm new here"]
     assert texts(store.utterances("Cat")) == ["o'hara said it's fine"]

@@ -19,6 +19,7 @@ from ..dialogue.tables.labels import same_labels, spelled_as, spellings_note
 from ..dialogue.tables.rows import Dialogue
 from ..errors import EmoNetError
 from ..files.old_labels import drop_saved
+from ..layers.heads import build_classifier
 from .class_weights import class_weights
 from .encoding import EncodedSplit, EncodedSplits
 
@@ -108,6 +109,14 @@ def prepare(
         notes += _training_notes(model, encoded)
     logger.warning("\n- ".join(["Fine-tuning:", *notes]))
     return next(iter(encoded.splits.values())) if is_frame(dataset) else encoded
+
+
+def start_classifier(model: Any) -> None:
+    """Replace the classifier by a new one; loaded weights can't be initialised again."""
+    old = next(model.classifier.parameters())
+    classifier = build_classifier(model.config).apply(model._init_weights)
+    model.classifier = classifier.to(old.device, old.dtype).train(model.training)
+    model.has_new_labels = False
 
 
 @torch.no_grad()
@@ -200,13 +209,13 @@ def _set_persons(model: Any, persons: Iterable[str], new_speakers: bool) -> list
         return []
     if new_speakers:
         count = add_speakers(model, persons)
-        return [f"{count} new persons have got ids; {len(processor.speakers)} are known"]
+        return [f"new persons with an id of their own: {count}"]
     unknown = [name for name in persons if not processor.speaker_id_of(name)]
     if not unknown:
         return []
     return [
-        f"{len(unknown)} persons of the train split are unknown to the model, as {unknown[0]}; "
-        "new_speakers=True gives them ids"
+        f"persons of the train split that the model does not know: {len(unknown)}, such as {unknown[0]} "
+        "(new_speakers=True gives them ids)"
     ]
 
 
@@ -229,8 +238,7 @@ def _training_notes(model: Any, encoded: EncodedSplits) -> list[str]:
     config = model.config
     notes = []
     if model.has_new_labels:
-        model.classifier.apply(model._init_weights)
-        model.has_new_labels = False
+        start_classifier(model)
         notes.append("the classifier starts anew, because the labels are new")
     dropped = drop_saved(config, {"calibration_temperature": config.calibration_temperature})
     for name, buffer in model.named_buffers():
@@ -238,7 +246,7 @@ def _training_notes(model: Any, encoded: EncodedSplits) -> list[str]:
             buffer.zero_()
             dropped.append("class_bias")
     if dropped:
-        notes.append(f"{' and '.join(dropped)} of the earlier training are dropped")
+        notes.append(f"dropped, because it was fitted to earlier data: {', '.join(dropped)}")
     labels = encoded[TRAIN].labels()
     absent = [
         name for index, name in enumerate(config.label_names) if not (labels[labels >= 0] == index).any()

@@ -10,7 +10,7 @@ from ..backbones.embedded import backbone_name, resolve_backbone
 from ..configuration_emonet import EmoNetConfig
 from ..data import Conversations
 from ..errors import EmoNetError, loading
-from ..fine_tuning.prepare import add_speakers
+from ..fine_tuning.prepare import add_speakers, start_classifier
 from ..modeling_emonet import EmoNetForSequenceClassification
 from ..pretrained.models import built_in_path
 from ..processing_emonet import EmoNetProcessor
@@ -69,7 +69,7 @@ def continue_training(
         )
         ids = {"id2label": dict(enumerate(labels))}
         model = load(options.backbone, dtype=torch.float32, ignore_mismatched_sizes=True, **ids)
-        model.classifier.apply(model._init_weights)
+        start_classifier(model)
         model.processor = processor
     elif old != labels:
         conversations = options.load(labels=old, **history)

@@ -264,4 +264,4 @@ def _check_ids(splits: Mapping[str, Sequence[Dialogue]]) -> list[str]:
             dialogue.dialogue_id = f"{split}/{dialogue.dialogue_id}"
     if not repeated:
         return []
-    return [f"{repeated} dialogue ids of one split occur in another and are taken for other dialogues"]
+    return [f"dialogue ids of one split that name another dialogue in a second one: {repeated}"]

@@ -67,6 +67,16 @@ def test_the_same_labels_keep_the_classifier(run: str, tmp_path: Path) -> None:
     assert processor.config is model.config
 
 
+def test_as_many_other_labels_start_the_classifier_anew(run: str, tmp_path: Path) -> None:
+    options = TrainOptions(
+        dataset=corpus(tmp_path / "corpus", list("abcdefg")), output_dir=tmp_path / "out", backbone=run
+    )
+    model, *_ = continue_training(options)
+    old = EmoNetForSequenceClassification.from_pretrained(run).classifier
+    for name, weight in model.classifier.named_parameters():
+        assert "weight" not in name or not torch.equal(weight, old.get_parameter(name)), name
+
+
 def test_another_architecture_is_refused(run: str, tmp_path: Path) -> None:
     assert is_trained(run)
     options = TrainOptions(

@@ -45,6 +45,7 @@ def register_when_imported() -> None:
         take_names = partial(_take_names, f"{owner}.from_pretrained", path_of)
         wrapt.register_post_import_hook(take_names, f"{auto}.{module}")
     wrapt.register_post_import_hook(_package_functions, "emonet.checkpoint.files")
+    wrapt.register_post_import_hook(_cards, "transformers.trainer")
 
 
 def _import(name: str, _: ModuleType) -> None:
@@ -124,6 +125,38 @@ def _take_names(from_pretrained: str, path_of: str, module: ModuleType) -> None:
         return load(*arguments, **options)
 
     wrapt.wrap_function_wrapper(module, from_pretrained, load_by_name)
+
+
+def _cards(trainer: ModuleType) -> None:
+    """Let the plain Trainer push whole repositories of ours.
+
+    It would write a card of its own, and upload weights without code during a training.
+    """
+    wrapt.wrap_function_wrapper("transformers.trainer", "Trainer.create_model_card", _keep_card)
+    wrapt.wrap_function_wrapper("transformers.trainer", "Trainer._push_from_checkpoint", _push_whole)
+
+
+def _trains_emonet(trainer: Any) -> bool:
+    from emonet.checkpoint.base import EmoNetCheckpoint
+
+    return isinstance(trainer.accelerator.unwrap_model(trainer.model), EmoNetCheckpoint)
+
+
+def _keep_card(create: Any, trainer: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+    from emonet.hub.card import write_card
+
+    if not _trains_emonet(trainer):
+        create(*arguments, **options)
+    elif trainer.is_world_process_zero():
+        write_card(trainer.args.output_dir, trainer.hub_model_id)
+
+
+def _push_whole(push: Any, trainer: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+    from emonet.hub.push import copy_published
+
+    if _trains_emonet(trainer) and trainer.is_world_process_zero():
+        copy_published(*arguments, trainer.args.output_dir, **options)
+    push(*arguments, **options)
 
 
 def _by_name(pipeline: Any, _: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:

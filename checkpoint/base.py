@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copyfile
 from typing import Any, ClassVar
 
 import torch
@@ -355,7 +356,19 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
         write_digests(folder)
         # The example of the card takes a moment, which no checkpoint of a training needs.
         example = own_weights and not is_trainer_checkpoint(folder)
+        self._carry_handler(folder)
         package.write_companions(folder, self if example else None)
+
+    def _carry_handler(self, folder: str | os.PathLike[str]) -> None:
+        """Copy the handler of the repository that was loaded without emonet."""
+        if not (self.name_or_path and __name__.startswith("transformers_modules.")):
+            return
+        revision = getattr(self.config, "_commit_hash", None)
+        for name in ("handler.py", "requirements.txt"):
+            if Path(folder, name).exists():
+                continue
+            if path := fetched(self.name_or_path, name, revision=revision):
+                copyfile(path, Path(folder, name))
 
 
 def resolve_backbone(backbone: str) -> tuple[str, str]:

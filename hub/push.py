@@ -2,6 +2,7 @@
 
 from fnmatch import fnmatchcase
 from pathlib import Path
+from shutil import copy
 
 from huggingface_hub import CommitInfo, HfApi
 from huggingface_hub.errors import EntryNotFoundError
@@ -109,6 +110,13 @@ def published_files(folder: Path) -> dict[str, Path]:
     return {
         path.name: path for pattern in PUBLISHED for path in sorted(folder.glob(pattern)) if path.is_file()
     }
+
+
+def copy_published(checkpoint_folder: str | Path, folder: str | Path) -> None:
+    """Copy the files of a checkpoint that are published, and its card, to a folder."""
+    for path in (*published_files(Path(checkpoint_folder)).values(), Path(checkpoint_folder, CARD)):
+        if path.is_file():
+            copy(path, folder)
 
 
 def _changes_loading(name: str) -> bool:

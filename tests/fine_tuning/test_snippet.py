@@ -27,7 +27,7 @@ report(dict(
     checkpoint=os.listdir(f"fine-tuned/checkpoint-{trainer.state.global_step}"),
 ))
 """
-SAVED = {"modeling_emonet.py", "speakers.json", "tokenizer.json", "config.json", "model.safetensors"}
+SAVED = {"modeling_emonet.py", "speakers.json", "tokenizer.json", "config.json", "handler.py"}
 
 
 def write_split(folder: Path, name: str, dialogues: int) -> None:

@@ -45,7 +45,7 @@ def register_when_imported() -> None:
         take_names = partial(_take_names, f"{owner}.from_pretrained", path_of)
         wrapt.register_post_import_hook(take_names, f"{auto}.{module}")
     wrapt.register_post_import_hook(_package_functions, "emonet.checkpoint.files")
-    wrapt.register_post_import_hook(_cards, "transformers.trainer")
+    wrapt.register_post_import_hook(_whole_pushes, "transformers.trainer")
 
 
 def _import(name: str, _: ModuleType) -> None:
@@ -127,7 +127,7 @@ def _take_names(from_pretrained: str, path_of: str, module: ModuleType) -> None:
     wrapt.wrap_function_wrapper(module, from_pretrained, load_by_name)
 
 
-def _cards(trainer: ModuleType) -> None:
+def _whole_pushes(trainer: ModuleType) -> None:
     """Let the plain Trainer push whole repositories of ours.
 
     It would write a card of its own, and upload weights without code during a training.

@@ -6,15 +6,13 @@ of a turn, H the width of the backbone, C emotions, M also the members of the cl
 """
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 from transformers import AutoModel
-from transformers.utils.generic import ModelOutput
+from transformers.utils.generic import can_return_tuple
 
 from .checkpoint.adapters import Base
 from .checkpoint.base import EmoNetCheckpoint, backbone_state, is_public, resolve_backbone
@@ -24,34 +22,22 @@ from .configuration_emonet import EmoNetConfig
 from .context.base import ContextModule, ContextPart, TurnConcepts, build_context_module, import_system
 from .errors import EmoNetError
 from .inference.single_texts import classify_texts
-from .layers.encoder import build_encoder
+from .layers.encoder import build_encoder, fill_encoders
 from .layers.heads import HeadEnsemble, Standardizer, build_classifier
-from .layers.loss import weighted_auxiliary, weighted_cross_entropy
-from .layers.speaker_memory import SpeakerMemory
-from .layers.turn_attention import encode_sequences, pool_turns, run_encoder
+from .layers.loss import weighted_loss
+from .layers.outputs import EmoNetOutput, refuse_split_rows, states_asked_for
+from .layers.speaker_memory import SpeakerMemory, reset_gru
+from .layers.turn_attention import (
+    drop_speakers,
+    encode_by_length,
+    encode_packed,
+    encode_sequences,
+    marker_speakers,
+    pool_turns,
+    rows_of_turns,
+    utterance_turn_ids,
+)
 from .processing_emonet import EmoNetProcessor
-
-
-@dataclass
-class EmoNetOutput(ModelOutput):
-    """Result of a forward pass.
-
-    Attributes:
-        loss: Weighted cross entropy over the labelled turns, in training with the loss of
-            the context module, divided by the total weight; None without labels.
-        logits: (B, T, C), one distribution per turn; meaningless where there is no turn.
-        turn_states: (B, T, H), the input of the classifier.
-        member_logits: (B, T, M, C), the logits of each of several classifiers
-            (`head_members`), which are trained separately.
-        auxiliary_losses: (B, T), the context module's own loss of each turn, in training
-            with labels.
-    """
-
-    loss: torch.Tensor | None = None
-    logits: torch.Tensor | None = None
-    turn_states: torch.Tensor | None = None
-    member_logits: torch.Tensor | None = None
-    auxiliary_losses: torch.Tensor | None = None
 
 
 class EmoNetPreTrainedModel(EmoNetCheckpoint):  # type: ignore[no-untyped-call]
@@ -77,13 +63,7 @@ class EmoNetPreTrainedModel(EmoNetCheckpoint):  # type: ignore[no-untyped-call]
         # when a checkpoint lacks them.
         super()._init_weights(module)  # type: ignore[no-untyped-call]
         if isinstance(module, (nn.GRU, nn.GRUCell)):
-            for name, parameter in module.named_parameters(recurse=False):
-                if "bias" in name:
-                    nn.init.zeros_(parameter)
-                elif "weight_hh" in name:
-                    nn.init.orthogonal_(parameter)
-                else:
-                    nn.init.xavier_uniform_(parameter)
+            reset_gru(module)
         elif isinstance(module, (Standardizer, HeadEnsemble, ContextModule, ContextPart)):
             module.reset()
 
@@ -117,10 +97,7 @@ class EmoNetPreTrainedModel(EmoNetCheckpoint):  # type: ignore[no-untyped-call]
             config, dtype=load["dtype"], attn_implementation=load.get("attn_implementation")
         )
         state = backbone_state(path, config.text_config, **load)
-        for encoder in filter(None, (model.base_model.encoder, model.base_model.memory_encoder)):
-            missing = encoder.load_state_dict(state, strict=False).missing_keys
-            if missing:
-                raise ValueError(f"{backbone!r} lacks backbone weights, for example {missing[0]!r}.")
+        fill_encoders((model.base_model.encoder, model.base_model.memory_encoder), state, backbone)
         model.freeze()
         if config.freeze_backbone and is_public(path):
             model._base = Base.of(name, model.adapted)
@@ -149,6 +126,21 @@ class EmoNetPreTrainedModel(EmoNetCheckpoint):  # type: ignore[no-untyped-call]
     def code_lookups(self) -> dict[Callable[..., Any], type]:
         context = self.base_model.context
         return {} if context is None else {import_system: type(context)}
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.base_model.encoder.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.base_model.encoder.set_input_embeddings(value)
+
+    def _resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Module:
+        embeddings: nn.Module = super()._resize_token_embeddings(*args, **kwargs)  # type: ignore[no-untyped-call]
+        if (memory_encoder := self.base_model.memory_encoder) is not None:
+            known = memory_encoder.get_input_embeddings().num_embeddings
+            rows = memory_encoder._resize_token_embeddings(*args, **kwargs).weight  # type: ignore[no-untyped-call]
+            with torch.no_grad():  # both read a new token alike
+                rows[known:] = embeddings.weight[known:]
+        return embeddings
 
     def freeze(self) -> None:
         """Freeze the parts that the configuration calls frozen.
@@ -190,12 +182,6 @@ class EmoNetModel(EmoNetPreTrainedModel):  # type: ignore[no-untyped-call]
         """The model itself."""
         return self
 
-    def get_input_embeddings(self) -> nn.Module:
-        return self.encoder.get_input_embeddings()
-
-    def set_input_embeddings(self, value: nn.Module) -> None:
-        self.encoder.set_input_embeddings(value)
-
     def train(self, mode: bool = True) -> "EmoNetModel":
         """Switch to training, with dropout off in frozen encoders: they never change."""
         super().train(mode)
@@ -205,12 +191,13 @@ class EmoNetModel(EmoNetPreTrainedModel):  # type: ignore[no-untyped-call]
             self.memory_encoder.eval()  # type: ignore[no-untyped-call]
         return self
 
+    @can_return_tuple
     def forward(
         self,
-        speaker_ids: torch.Tensor | None = None,
-        *,
         input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
+        *,
+        speaker_ids: torch.Tensor | None = None,
         turn_ids: torch.Tensor | None = None,
         read_mask: torch.Tensor | None = None,
         sequence_index: torch.Tensor | None = None,
@@ -223,16 +210,18 @@ class EmoNetModel(EmoNetPreTrainedModel):  # type: ignore[no-untyped-call]
         concept_ids: torch.Tensor | None = None,
         concept_confidences: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
-        **kwargs: Any,
+        token_type_ids: torch.Tensor | None = None,
+        output_hidden_states: bool | Sequence[int] | None = None,
+        output_attentions: bool | None = None,
     ) -> EmoNetOutput:
         """Compute the turn vectors of a batch of dialogues.
 
         Args:
+            input_ids: (S, L) tokens.
+            attention_mask: (S, L) 1 for tokens, 0 for padding.
             speaker_ids: (B, T) global speaker ids, 0 for an unknown speaker, -1 where
                 there is no turn. Without it, tokens are those of the plain tokenizer, a
                 row is one turn of an unknown speaker, and results have no dimension T.
-            input_ids: (S, L) tokens.
-            attention_mask: (S, L) 1 for tokens, 0 for padding.
             turn_ids: (S, L) the turn of each token, -1 for none.
             read_mask: (S, L) 0 for tokens that are not pooled into their turn's vector
                 (`pool_marker=False`).
@@ -247,19 +236,28 @@ class EmoNetModel(EmoNetPreTrainedModel):  # type: ignore[no-untyped-call]
                 (`context_module="ket"`).
             concept_confidences: (B, T, N) their confidences.
             labels: (B, T), in training, for a context module with its own loss.
+            token_type_ids: (S, L), as plain tokenizers make them; read without
+                `speaker_ids` only.
+            output_hidden_states: Whether to return the backbone's states, or which.
+            output_attentions: Whether to return its attention weights.
 
         Raises:
             ValueError: for tensors that the configuration needs and that are missing.
+            EmoNetError: in `torch.nn.DataParallel`, where rows of `memory_index` or
+                `sequence_index` are on another device.
         """
+        options = states_asked_for(self.config, output_hidden_states, output_attentions)
         if speaker_ids is None:
-            tensors = {"input_ids": input_ids, "attention_mask": attention_mask, "turn_ids": turn_ids}
-            tensors = {**tensors, "turn_embeds": turn_embeds, **kwargs}
-            return cast(EmoNetOutput, classify_texts(self, labels, tensors))
-        known_ids = self._with_speaker_dropout(speaker_ids)
+            texts = {"input_ids": input_ids, "attention_mask": attention_mask, "turn_ids": turn_ids}
+            texts |= {"turn_embeds": turn_embeds, "token_type_ids": token_type_ids}
+            return cast(EmoNetOutput, classify_texts(self, labels, {**texts, **options}))
+        if getattr(self, "_is_replica", False):
+            refuse_split_rows(memory_index=memory_index, sequence_index=sequence_index)
+        known_ids = drop_speakers(speaker_ids, self.config.speaker_dropout if self.training else 0)
+        backbone: Mapping[str, Any] = {}
         if turn_embeds is None:
-            turn_embeds = self.encode_turns(
-                input_ids, attention_mask, turn_ids, known_ids, sequence_index, read_mask
-            )
+            tokens = (input_ids, attention_mask, turn_ids)
+            turn_embeds, backbone = self._encode(*tokens, known_ids, sequence_index, read_mask, **options)
         states = self.with_identity(turn_embeds, known_ids, local_speaker_ids)
         auxiliary = None
         if self.context is not None:
@@ -279,7 +277,8 @@ class EmoNetModel(EmoNetPreTrainedModel):  # type: ignore[no-untyped-call]
             if memory_embeds is None:
                 memory_embeds = self.encode_memory(memory_input_ids, memory_attention_mask)
             states = self.with_memory(states, memory_embeds, memory_index)
-        return EmoNetOutput(turn_states=states, auxiliary_losses=auxiliary)
+        found = {name: backbone.get(name) for name in ("hidden_states", "attentions")}
+        return EmoNetOutput(turn_states=states, auxiliary_losses=auxiliary, **found)
 
     def in_context(
         self,
@@ -308,8 +307,9 @@ class EmoNetModel(EmoNetPreTrainedModel):  # type: ignore[no-untyped-call]
 
         The embeddings are added with `identity_position="turn"` only.
         """
-        # Cached vectors are float32, whatever the model's dtype.
-        states: torch.Tensor = turn_embeds.to(self.dtype)
+        # Cached vectors are float32, whatever the model's dtype; a replica of
+        # `torch.nn.DataParallel` has no parameters to read `self.dtype` from.
+        states: torch.Tensor = turn_embeds.to(self.get_input_embeddings().weight.dtype)
         if self.standardizer is not None:
             states = self.standardizer(states)
         if self.speaker_embedding is None or self.config.identity_position != "turn":
@@ -352,6 +352,19 @@ class EmoNetModel(EmoNetPreTrainedModel):  # type: ignore[no-untyped-call]
         read_mask: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Encode tokens into the backbone's turn vectors (B, T, H); see `forward`."""
+        tokens = (input_ids, attention_mask, turn_ids)
+        return self._encode(*tokens, speaker_ids, sequence_index, read_mask)[0]
+
+    def _encode(
+        self,
+        input_ids: torch.Tensor | None,
+        attention_mask: torch.Tensor | None,
+        turn_ids: torch.Tensor | None,
+        speaker_ids: torch.Tensor,
+        sequence_index: torch.Tensor | None,
+        read_mask: torch.Tensor | None,
+        **options: Any,
+    ) -> tuple[torch.Tensor, Mapping[str, Any]]:
         if input_ids is None or attention_mask is None or turn_ids is None:
             raise ValueError(
                 "Give input_ids, attention_mask and turn_ids (the processor makes them), or turn_embeds."
@@ -359,14 +372,11 @@ class EmoNetModel(EmoNetPreTrainedModel):  # type: ignore[no-untyped-call]
         embeds = self.encoder.get_input_embeddings()(input_ids)
         if self.speaker_embedding is not None and self.config.identity_position == "marker":
             embeds = embeds + self.marker_embeds(turn_ids, speaker_ids, sequence_index)
+        inputs = (self.encoder, self.config, embeds, attention_mask, turn_ids)
         if sequence_index is None:
-            hidden = run_encoder(self.encoder, self.config, embeds, attention_mask, turn_ids)
-            if read_mask is not None:
-                turn_ids = turn_ids.masked_fill(read_mask == 0, -1)
-            return pool_turns(hidden, turn_ids, speaker_ids.shape[1], self.config.pooling)
-        vectors = encode_sequences(self.encoder, self.config, embeds, attention_mask, turn_ids)
-        # -1 marks a missing turn: row 0 is read in its place and zeroed.
-        return vectors[sequence_index.clamp(min=0)] * (sequence_index >= 0).unsqueeze(-1).to(vectors.dtype)
+            return encode_packed(*inputs, read_mask, speaker_ids.shape[1], **options)
+        vectors, output = encode_sequences(*inputs, **options)
+        return rows_of_turns(vectors, sequence_index), output
 
     def encode_memory(
         self, input_ids: torch.Tensor | None, attention_mask: torch.Tensor | None, rows_per_pass: int = 64
@@ -376,52 +386,27 @@ class EmoNetModel(EmoNetPreTrainedModel):  # type: ignore[no-untyped-call]
             raise ValueError("Give memory_input_ids and memory_attention_mask, or memory_embeds.")
         grad = self.config.memory_encoder != "frozen" and torch.is_grad_enabled()
         with torch.set_grad_enabled(grad):
-            # Most utterances are short and a few are long: batches of similar length need
-            # less padding.
-            lengths = attention_mask.sum(1)
-            order = lengths.argsort()
-            vectors = []
-            for rows in torch.split(order, rows_per_pass):
-                longest = max(1, int(lengths[rows].max()))
-                vectors.append(
-                    self.encode_utterances(input_ids[rows, :longest], attention_mask[rows, :longest])
-                )
-            return torch.cat(vectors)[order.argsort()]
+            inputs = (input_ids, attention_mask)
+            return encode_by_length(self.encode_utterances, inputs, attention_mask.sum(1), rows_per_pass)
 
     def encode_utterances(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Encode utterances (U, M) in one pass of the memory's encoder into (U, H)."""
         encoder = self.encoder if self.memory_encoder is None else self.memory_encoder
         hidden = encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        # Each utterance is pooled as the only turn of its sequence: 0 for its tokens, -1
-        # for padding and a decoder's bos token.
-        turn_ids = torch.where(attention_mask.bool(), 0, -1)
-        bos_token_id = self.config.text_config.bos_token_id
-        if self.config.is_decoder_backbone and bos_token_id is not None:
-            turn_ids[:, 0].masked_fill_(input_ids[:, 0] == bos_token_id, -1)
+        turn_ids = utterance_turn_ids(input_ids, attention_mask, self.config)
         return pool_turns(hidden, turn_ids, 1, self.config.pooling).squeeze(1)
-
-    def _with_speaker_dropout(self, speaker_ids: torch.Tensor) -> torch.Tensor:
-        if not self.training or self.config.speaker_dropout <= 0:
-            return speaker_ids
-        dropped = torch.rand(speaker_ids.shape, device=speaker_ids.device) < self.config.speaker_dropout
-        return torch.where(dropped & (speaker_ids > 0), 0, speaker_ids)
 
     def marker_embeds(
         self, turn_ids: torch.Tensor, speaker_ids: torch.Tensor, sequence_index: torch.Tensor | None
     ) -> torch.Tensor:
         """Embed speakers at their turns' first tokens (S, L, H), with zeros elsewhere."""
         assert self.speaker_embedding is not None
-        if sequence_index is not None:
-            # Sequences are numbered across dialogues in per_turn mode: give each one the
-            # speakers (T) of its dialogue, in the order of the sequences.
-            dialogue, _ = torch.nonzero(sequence_index >= 0, as_tuple=True)
-            order = sequence_index[sequence_index >= 0].argsort()
-            speaker_ids = speaker_ids[dialogue[order]]
-        previous = F.pad(turn_ids, (1, 0), value=-1)[:, :-1]
-        starts = (turn_ids >= 0) & (turn_ids != previous)
-        ids = speaker_ids.gather(1, turn_ids.clamp(min=0)).clamp(0, self.config.num_speakers - 1)
-        embeds: torch.Tensor = self.speaker_embedding(ids)
+        starts, speakers = marker_speakers(turn_ids, speaker_ids, sequence_index)
+        embeds: torch.Tensor = self.speaker_embedding(speakers.clamp(0, self.config.num_speakers - 1))
         return embeds * starts.unsqueeze(-1).to(embeds.dtype)
+
+
+_ARGUMENTS = inspect.signature(EmoNetModel.forward).parameters.keys()
 
 
 class EmoNetForSequenceClassification(EmoNetPreTrainedModel):  # type: ignore[no-untyped-call]
@@ -441,23 +426,22 @@ class EmoNetForSequenceClassification(EmoNetPreTrainedModel):  # type: ignore[no
         """The model without its classifier."""
         return self.emonet
 
-    def get_input_embeddings(self) -> nn.Module:
-        return self.emonet.get_input_embeddings()
-
-    def set_input_embeddings(self, value: nn.Module) -> None:
-        self.emonet.set_input_embeddings(value)
-
+    @can_return_tuple
     def forward(
         self,
-        speaker_ids: torch.Tensor | None = None,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
         *,
+        speaker_ids: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
-        **inputs: torch.Tensor | None,
+        **inputs: Any,
     ) -> EmoNetOutput:
         """Compute logits (B, T, C) and the loss from the inputs of `EmoNetModel`.
 
         Args:
+            input_ids: (S, L), as there.
+            attention_mask: (S, L), as there.
             speaker_ids: (B, T), as there; without it, each row of the plain tokenizer's
                 `input_ids` (N, L) gets logits (N, C); labels are (N,).
             labels: (B, T), -100 for turns without a label.
@@ -465,34 +449,29 @@ class EmoNetForSequenceClassification(EmoNetPreTrainedModel):  # type: ignore[no
                 Trainer divides the loss of all its batches: their sum is then the
                 weighted mean of the step, times the mean weight of its labels. Without
                 it, the loss is the weighted mean of this batch.
-            inputs: The other tensors.
+            inputs: The other arguments of `EmoNetModel`.
+
+        Raises:
+            TypeError: for an argument of another name.
         """
+        inputs = {"input_ids": input_ids, "attention_mask": attention_mask, **inputs}
+        if unknown := inputs.keys() - _ARGUMENTS:
+            raise TypeError(f"{type(self).__name__} got unexpected keyword arguments {sorted(unknown)}")
         if speaker_ids is None:
-            return cast(
-                EmoNetOutput,
-                classify_texts(self, labels, {**inputs, "num_items_in_batch": num_items_in_batch}),
-            )
-        outputs = self.emonet(speaker_ids, labels=labels, **inputs)
+            inputs["num_items_in_batch"] = num_items_in_batch
+            return cast(EmoNetOutput, classify_texts(self, labels, inputs))
+        outputs = self.emonet(speaker_ids=speaker_ids, labels=labels, return_dict=True, **inputs)
         states, auxiliary = outputs.turn_states, outputs.auxiliary_losses
+        members = None
         if isinstance(self.classifier, HeadEnsemble):
-            members = self.classifier.member_logits(states)
-            logits = self.classifier.averaged(members)
+            logits, members = self.classifier(states, return_members=True)
         else:
-            members, logits = None, self.classifier(states)
+            logits = self.classifier(states)
         loss = None
         if labels is not None:
-            loss_sum, weight_sum = weighted_cross_entropy(
-                logits if members is None else members, labels, self.config.class_weights
-            )
-            if auxiliary is not None:
-                loss_sum = loss_sum + weighted_auxiliary(auxiliary, labels, self.config.class_weights)
-            if num_items_in_batch is None:
-                loss = loss_sum / weight_sum.clamp(min=torch.finfo(torch.float32).tiny)
-            else:
-                loss = loss_sum / num_items_in_batch
-        return EmoNetOutput(
-            loss=loss, logits=logits, turn_states=states, member_logits=members, auxiliary_losses=auxiliary
-        )
+            scores = logits if members is None else members
+            loss = weighted_loss(scores, labels, self.config.class_weights, auxiliary, num_items_in_batch)
+        return EmoNetOutput(**{**outputs, "loss": loss, "logits": logits, "member_logits": members})
 
     # Names every tensor: the Trainer drops dataset columns that are not in the signature.
     forward.__signature__ = inspect.signature(EmoNetModel.forward)  # type: ignore[attr-defined]

@@ -41,7 +41,16 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
 
     def __init__(self, model: Any, processor: EmoNetProcessor | None = None, **kwargs: Any):
         self._given = processor
-        super().__init__(model=model, **kwargs)
+        device_map = getattr(model, "hf_device_map", None)
+        if device_map and kwargs.get("device") in (None, model.device):
+            # The base class would take the map's first entry, which may be "disk".
+            del model.hf_device_map
+            try:
+                super().__init__(model=model, **{**kwargs, "device": model.device})
+            finally:
+                model.hf_device_map = device_map
+        else:
+            super().__init__(model=model, **kwargs)
         self.model.eval()  # `pipeline()` leaves a freshly trained model in training mode
         self.processor = processor or self.model.processor
         self.tokenizer = self.processor.tokenizer

@@ -189,7 +189,12 @@ class Adapter:
 
     @torch.no_grad()
     def merge_into(
-        self, model: AdaptableModel, source: str, backbone: str | None = None, ignore_sizes: bool = False
+        self,
+        model: AdaptableModel,
+        source: str,
+        backbone: str | None = None,
+        ignore_sizes: bool = False,
+        verify: bool = True,
     ) -> None:
         """Add the updates to the backbone and load the weights outside of it.
 
@@ -198,15 +203,19 @@ class Adapter:
             source: Where the adapters are from, for messages.
             backbone: Where the backbone is from, for messages.
             ignore_sizes: Whether weights of other sizes stay new.
+            verify: Whether a backbone with other weights is an error, not a warning.
 
         Raises:
-            EmoNetError: for a backbone with other weights, or adapters of another model.
+            EmoNetError: for such a backbone, or adapters of another model.
         """
         if weights_digest(model.adapted) != self.facts["base_digest"]:
-            raise EmoNetError(
+            fault = (
                 f"{source}: its heads and adapters belong to other weights of {self.facts['backbone']!r} "
-                f"than {backbone or 'the ones found here'}; {self.remedy}"
+                f"than {backbone or 'the ones found here'}"
             )
+            if verify:
+                raise EmoNetError(f"{fault}; {self.remedy}")
+            logger.warning(f"{fault}: its emotions are not those of training.")
         targets = {**dict(model.named_parameters()), **dict(model.named_buffers())}
         own = {name for name in targets if not name.startswith(model.backbone_prefixes)}
         other_sizes: list[str] = []

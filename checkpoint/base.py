@@ -42,38 +42,43 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
     _base: Base | None = None  # the published weights of a frozen backbone
 
     @classmethod
-    def from_pretrained(cls, *args: Any, backbone_path: str | None = None, **kwargs: Any) -> Any:
+    def from_pretrained(
+        cls, *args: Any, backbone_path: str | None = None, verify: bool | None = None, **kwargs: Any
+    ) -> Any:
         """Load a whole model, or what was learnt on top of a published backbone.
 
         Args:
             args: Those of `PreTrainedModel.from_pretrained`.
             backbone_path: The backbone of heads or adapters, if it is no longer under its
                 name in training.
+            verify: Whether files must be the saved ones (`digests.json`). By default,
+                other weights are a warning, because other tools write them anew; another
+                tokenizer, or another backbone of heads or adapters, is an error. False
+                checks nothing and only warns of another backbone.
             kwargs: Those of `PreTrainedModel.from_pretrained`.
 
         Raises:
-            EmoNetError: for files that differ from the saved ones (`digests.json`), a
-                configuration that asks for more than the weights hold, or adapters whose
-                backbone has other weights than in training.
+            EmoNetError: for files that fail that check, or a configuration that asks for
+                more than the weights hold.
         """
         checkpoint = args[0] if args else kwargs.get("pretrained_model_name_or_path")
         if checkpoint is not None:
             checkpoint = package.built_in_path(str(checkpoint))
-        if checkpoint is not None and Path(checkpoint).is_dir():
-            check_digests(checkpoint)
+        if checkpoint is not None and Path(checkpoint).is_dir() and verify is not False:
+            check_digests(checkpoint, verify_weights=bool(verify))
         adapter = None if checkpoint is None else Adapter.find(checkpoint, kwargs)
         saved = {} if checkpoint is None else cls._saved_fields(checkpoint, kwargs)
         if adapter is not None:
-            model = cls._from_adapter(str(checkpoint), adapter, backbone_path, kwargs)
+            model = cls._from_adapter(str(checkpoint), adapter, backbone_path, verify, kwargs)
             model.drop_old_labels(saved)
             return model
         if checkpoint is not None:
             cls._check_header(checkpoint, kwargs)
         loaded = super().from_pretrained(*args, **{"use_safetensors": True, **kwargs})
-        if checkpoint is not None and not Path(checkpoint).is_dir():
+        if checkpoint is not None and not Path(checkpoint).is_dir() and verify is not False:
             digests = fetched(checkpoint, DIGESTS_FILE, **hub_options(kwargs))
             if digests is not None:
-                check_digests(Path(digests).parent)
+                check_digests(Path(digests).parent, verify_weights=bool(verify))
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         model.drop_old_labels(saved)
         model.freeze()
@@ -135,7 +140,12 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
 
     @classmethod
     def _from_adapter(
-        cls, checkpoint: str, adapter: Adapter, backbone_path: str | None, kwargs: dict[str, Any]
+        cls,
+        checkpoint: str,
+        adapter: Adapter,
+        backbone_path: str | None,
+        verify: bool | None,
+        kwargs: dict[str, Any],
     ) -> Any:
         if kwargs.get("quantization_config") is not None:
             raise EmoNetError(
@@ -175,7 +185,13 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
                 f"{checkpoint}: {learnt_on}, which can't be loaded here from {backbone} ({reason}); "
                 f"{adapter.remedy}"
             ) from error
-        adapter.merge_into(model, checkpoint, backbone_path, kwargs.get("ignore_mismatched_sizes", False))
+        adapter.merge_into(
+            model,
+            checkpoint,
+            backbone_path,
+            ignore_sizes=kwargs.get("ignore_mismatched_sizes", False),
+            verify=verify is not False,
+        )
         if words := package.introduction(checkpoint):
             logger.warning_once(words)
         if "rank" not in adapter.facts:
@@ -206,6 +222,16 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
 
         `from_pretrained` does not keep `requires_grad`.
         """
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the inputs: offloaded weights themselves are on `meta`."""
+        device: torch.device = super().device
+        if device.type != "meta":
+            return device
+        hooks = (getattr(module, "_hf_hook", None) for module in self.modules())
+        places = (getattr(hook, "execution_device", None) for hook in hooks)
+        return torch.device(next((place for place in places if place is not None), device))
 
     @property
     def processor(self) -> Any:

@@ -215,6 +215,14 @@ def _shapes(file: str) -> dict[str, tuple[int, ...]]:
         raise EmoNetError(f"{file}: cannot read its weights ({error}); copy it again.") from error
 
 
+def _is_whole(file: Path) -> bool:
+    try:
+        _shapes(str(file))
+    except EmoNetError:
+        return False
+    return True
+
+
 def _spellings(name: str, prefix: str) -> tuple[str, str, str]:
     """Spell a tensor's name as it is, with the prefix of the base model, and without."""
     return name, prefix + name, name.removeprefix(prefix)
@@ -236,8 +244,13 @@ def write_digests(folder: str | os.PathLike[str]) -> None:
     Path(folder, DIGESTS_FILE).write_text(json.dumps(digests, indent=1) + "\n", "utf-8")
 
 
-def check_digests(folder: str | os.PathLike[str]) -> None:
+def check_digests(folder: str | os.PathLike[str], verify_weights: bool = True) -> None:
     """Compare the files of `folder` with its digests; a folder without digests passes.
+
+    Args:
+        folder: A checkpoint.
+        verify_weights: Whether other weights are an error too. Tools of others write
+            them anew, to merge or convert models.
 
     Raises:
         EmoNetError: for weights or a tokenizer that differ from the saved ones.
@@ -259,7 +272,14 @@ def check_digests(folder: str | os.PathLike[str]) -> None:
         if name.endswith(_TEXT):
             logger.warning(f"{path} was changed since it was saved.")
             continue
+        if name.endswith(".safetensors") and not verify_weights and _is_whole(path):
+            logger.warning(
+                f"{path} was written again after the model was saved, or is damaged: its digest is not the "
+                f"one in {DIGESTS_FILE}. To refuse such weights: from_pretrained(..., verify=True)."
+            )
+            continue
         raise EmoNetError(
             f"{path} is damaged, or was changed after it was saved: its digest is not the one in "
-            f"{DIGESTS_FILE}. Copy the checkpoint again; if you changed it on purpose, delete {DIGESTS_FILE}."
+            f"{DIGESTS_FILE}. Copy the checkpoint again; if you changed it on purpose, delete "
+            f"{DIGESTS_FILE}, or load it with verify=False."
         )

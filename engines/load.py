@@ -51,7 +51,9 @@ def load_engine(checkpoint: str | Path, engine: str = "torch", load_in_4bit: boo
                 f"{checkpoint}: a model of the kind {model_type!r}, not a checkpoint of emonet; "
                 "`emonet train` writes one."
             )
-        model = MODELS[model_type].from_pretrained(checkpoint, **(four_bits() if load_in_4bit else {}))
+        model = MODELS[model_type].from_pretrained(
+            checkpoint, verify=True, **(four_bits() if load_in_4bit else {})
+        )
         return model, model.processor
 
 

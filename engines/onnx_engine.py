@@ -9,7 +9,7 @@ from ..configuration_emonet import EmoNetConfig
 from ..errors import EmoNetError
 from ..files.disk import file_in
 from ..files.guard import file_digest, read_json
-from ..modeling_emonet import EmoNetOutput
+from ..layers.outputs import EmoNetOutput
 from .onnx_export import MEMORY_GRAPH, MODEL_GRAPH, RECORD_FILE, config_digest
 
 

@@ -174,9 +174,8 @@ class _Logits(nn.Module):
         if base.speaker_embedding is not None and config.identity_position == "marker":
             embeds = embeds + base.marker_embeds(inputs["turn_ids"], inputs["speaker_ids"], index)
         mask, turns = inputs["attention_mask"], inputs["turn_ids"]
-        vectors = pool_last_turn(
-            run_encoder(base.encoder, config, embeds, mask, turns), mask, turns, config.pooling
-        )
+        hidden = run_encoder(base.encoder, config, embeds, mask, turns).last_hidden_state
+        vectors = pool_last_turn(hidden, mask, turns, config.pooling)
         return vectors[index.clamp(min=0)] * (index >= 0).unsqueeze(-1).to(vectors.dtype)
 
     def _behaviour(self, states: torch.Tensor, inputs: dict[str, torch.Tensor]) -> torch.Tensor:

@@ -26,7 +26,6 @@ NEEDED = (
     WEIGHTS,
     "tokenizer.json",
     "speakers.json",
-    "modeling_emonet.py",
     "pipeline_emonet.py",
 )
 # The files of a repository. Predictions are not published: they quote the corpus, whose

@@ -395,11 +395,11 @@ def encode_new_turns(sessions: Sequence[EmoNetSession]) -> list[torch.Tensor]:
     allowed = turn_block_mask(mask, turn_ids, config, past=cache.tokens)
     if cached:
         with attending_to(cache, encoder):
-            hidden = run_masked(encoder, config, embeds, mask, allowed, positions)
+            hidden = run_masked(encoder, config, embeds, mask, allowed, positions).last_hidden_state
         for row, (session, step) in enumerate(zip(sessions, steps, strict=True)):
             session.layers = cache.layers(row, len(step.ids))
     else:
-        hidden = run_masked(encoder, config, embeds, mask, allowed, positions)
+        hidden = run_masked(encoder, config, embeds, mask, allowed, positions).last_hidden_state
     turns = max(len(session.window) for session in sessions)
     read_turns = _padded([step.read_turns for step in steps], -1, device)
     vectors = pool_turns(hidden, read_turns, turns, config.pooling)

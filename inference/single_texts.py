@@ -14,6 +14,7 @@ from ..dialogue.reading import UNKNOWN
 from ..errors import EmoNetError
 
 _DIALOGUE = "for a dialogue call model.predict(dialogue), or model(**model.processor([dialogue]))"
+_OPTIONS = ("num_items_in_batch", "output_attentions", "output_hidden_states")
 
 
 def single_turns(
@@ -78,19 +79,18 @@ def classify_texts(model: Any, labels: torch.Tensor | None, inputs: dict[str, An
     Args:
         model: An EmoNet with a processor, with or without its classifier.
         labels: (N,), or None.
-        inputs: The tokenizer's tensors.
+        inputs: The tokenizer's tensors, and options of `forward`.
 
     Returns:
         Its output without the dimension of turns: logits (N, C), turn_states (N, H). In
         evaluation the logits are divided by the calibration temperature: pipelines take
         their softmax, which then is the score of `predict`.
     """
-    given = dict(inputs)
-    # Of `Trainer`; the model without its classifier has no loss.
-    count = {"num_items_in_batch": given.pop("num_items_in_batch", None)} if labels is not None else {}
-    given.pop("num_items_in_batch", None)
-    batch = single_turns(model.processor, **given)
-    outputs = model(**batch, labels=None if labels is None else labels.reshape(-1, 1), **count)
+    options = {name: inputs[name] for name in _OPTIONS if inputs.get(name) is not None}
+    tensors = {name: tensor for name, tensor in inputs.items() if name not in _OPTIONS}
+    batch = single_turns(model.processor, **tensors)
+    labels = None if labels is None else labels.reshape(-1, 1)
+    outputs = model(**batch, **options, labels=labels, return_dict=True)
     for name in ("logits", "turn_states", "member_logits", "auxiliary_losses"):
         if outputs.get(name) is not None:
             setattr(outputs, name, outputs[name].squeeze(1))

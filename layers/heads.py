@@ -53,13 +53,13 @@ class HeadEnsemble(nn.Module):
         """Initialise the buffer, unless a checkpoint has filled it."""
         nn.init.zeros_(self.class_bias)
 
-    def member_logits(self, states: torch.Tensor) -> torch.Tensor:
-        """(..., H) → (..., M, C)."""
-        return torch.stack([member(states) for member in self.members], dim=-2)
-
-    def forward(self, states: torch.Tensor) -> torch.Tensor:
-        """(..., H) → (..., C), as `averaged` gives them."""
-        return self.averaged(self.member_logits(states))
+    def forward(
+        self, states: torch.Tensor, return_members: bool = False
+    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        """(..., H) → (..., C), as `averaged` gives them, and (..., M, C) if asked for."""
+        members = torch.stack([member(states) for member in self.members], dim=-2)
+        averaged = self.averaged(members)
+        return (averaged, members) if return_members else averaged
 
     def averaged(self, logits: torch.Tensor) -> torch.Tensor:
         """(..., M, C) → (..., C): the log of the mean probability plus `class_bias`."""

@@ -39,6 +39,30 @@ def weighted_cross_entropy(
     return loss, weights[labels[labels != -100]].sum()
 
 
+def weighted_loss(
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    class_weights: Sequence[float] | None,
+    auxiliary_losses: torch.Tensor | None = None,
+    num_items: torch.Tensor | int | None = None,
+) -> torch.Tensor:
+    """The loss of one batch: the quotient of the sums of `weighted_cross_entropy`.
+
+    Args:
+        logits: As there.
+        labels: As there.
+        class_weights: As there.
+        auxiliary_losses: Those of `weighted_auxiliary`.
+        num_items: What to divide by in place of the weights: the labels of a whole step.
+    """
+    loss, weight = weighted_cross_entropy(logits, labels, class_weights)
+    if auxiliary_losses is not None:
+        loss = loss + weighted_auxiliary(auxiliary_losses, labels, class_weights)
+    if num_items is not None:
+        return loss / num_items
+    return loss / weight.clamp(min=torch.finfo(torch.float32).tiny)
+
+
 def weighted_auxiliary(
     losses: torch.Tensor, labels: torch.Tensor, class_weights: Sequence[float] | None
 ) -> torch.Tensor:

@@ -6,6 +6,7 @@ Source: Lee & Lee 2022, CoMPM (NAACL), section 3.3.
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -69,6 +70,12 @@ class SpeakerMemory(nn.Module):
         """k_t (B, T, H): each turn's history, pooled and projected; zero without any."""
         batch, turns, _ = memory_index.shape
         lengths = (memory_index >= 0).sum(-1).reshape(-1)
+        if torch.compiler.is_exporting():  # a graph reads all turns, whatever their history
+            # A row of zeros to index where no turn of the batch has a history.
+            memory = F.pad(memory, (0, 0, 0, 1))
+            rows = memory_index.reshape(batch * turns, -1).clamp(min=0)
+            read = self.read(memory[rows], lengths.clamp(min=1), states.reshape(batch * turns, -1))
+            return (read * (lengths > 0).unsqueeze(-1).to(read.dtype)).view(batch, turns, -1)
         with_history = torch.nonzero(lengths, as_tuple=True)[0]
         size = self.gru.input_size if self.projection is not None else self.gru.hidden_size
         # Only turns with a history run through the GRU; the others keep a zero vector.
@@ -118,3 +125,14 @@ class SpeakerMemory(nn.Module):
             scores = (outputs @ self.query(states)[:, :, None]).squeeze(-1) / outputs.shape[-1] ** 0.5
         weights = scores.masked_fill(age < 0, -torch.inf).softmax(-1)
         return (weights[:, None] @ outputs).squeeze(1)
+
+
+def reset_gru(gru: nn.GRU | nn.GRUCell) -> None:
+    """Initialise a GRU: transformers leaves weights that a file lacks undefined."""
+    for name, parameter in gru.named_parameters(recurse=False):
+        if "bias" in name:
+            nn.init.zeros_(parameter)
+        elif "weight_hh" in name:
+            nn.init.orthogonal_(parameter)
+        else:
+            nn.init.xavier_uniform_(parameter)

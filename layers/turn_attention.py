@@ -1,9 +1,11 @@
 """Mask attention between a dialogue's tokens and pool tokens into turn vectors."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from transformers.modeling_outputs import BaseModelOutput
 
 from ..configuration_emonet import OFFSET_POSITION_TYPES, EmoNetConfig
 
@@ -14,7 +16,8 @@ def run_encoder(
     embeds: torch.Tensor,
     attention_mask: torch.Tensor,
     turn_ids: torch.Tensor,
-) -> torch.Tensor:
+    **options: Any,
+) -> BaseModelOutput:
     """Run the backbone once over a batch, each turn seeing the turns it may.
 
     Args:
@@ -23,19 +26,20 @@ def run_encoder(
         embeds: Token embeddings (S, L, H).
         attention_mask: (S, L).
         turn_ids: (S, L), the turn of each token, -1 for none.
+        options: `output_hidden_states` and `output_attentions`.
 
     Returns:
-        The last hidden states (S, L, H).
+        The backbone's output, with `last_hidden_state` (S, L, H).
     """
     windowed = config.context_window is not None
     if config.context_mode == "per_turn" or not (
         windowed or (config.causal and not config.is_decoder_backbone)
     ):
-        hidden: torch.Tensor = encoder(inputs_embeds=embeds, attention_mask=attention_mask).last_hidden_state
-        return hidden
+        output: BaseModelOutput = encoder(inputs_embeds=embeds, attention_mask=attention_mask, **options)
+        return output
     allowed = turn_block_mask(attention_mask, turn_ids, config)
     positions = _restarted_positions(turn_ids, config) if config.context_window == 0 else None
-    return run_masked(encoder, config, embeds, attention_mask, allowed, positions)
+    return run_masked(encoder, config, embeds, attention_mask, allowed, positions, **options)
 
 
 def run_masked(
@@ -45,7 +49,8 @@ def run_masked(
     attention_mask: torch.Tensor,
     allowed: torch.Tensor,
     position_ids: torch.Tensor | None = None,
-) -> torch.Tensor:
+    **options: Any,
+) -> BaseModelOutput:
     """Run the backbone once over embeddings (S, L, H) with a mask of tokens by tokens.
 
     Args:
@@ -55,23 +60,24 @@ def run_masked(
         attention_mask: (S, L).
         allowed: (S, L, K) bool, the keys that each query token attends to.
         position_ids: (S, L), by default the backbone's own.
+        options: `output_hidden_states` and `output_attentions`.
 
     Returns:
-        The last hidden states (S, L, H).
+        The backbone's output, with `last_hidden_state` (S, L, H).
     """
-    hidden: torch.Tensor
+    output: BaseModelOutput
     family = config.text_config.model_type
     if family.startswith("deberta"):  # its embeddings take no block mask, its layers do
         states = encoder.embeddings(inputs_embeds=embeds, mask=attention_mask, position_ids=position_ids)
-        hidden = encoder.encoder(states, allowed.long()).last_hidden_state
-        return hidden
+        output = encoder.encoder(states, allowed.long(), **options)
+        return output
     inputs: dict[str, Any] = {"inputs_embeds": embeds, **_as_backbone_mask(allowed, family, embeds.dtype)}
     if position_ids is not None:
         inputs["position_ids"] = position_ids
     if config.is_decoder_backbone:
         inputs["use_cache"] = False
-    hidden = encoder(**inputs).last_hidden_state
-    return hidden
+    output = encoder(**inputs, **options)
+    return output
 
 
 def turn_block_mask(
@@ -126,6 +132,28 @@ def offset_positions(positions: torch.Tensor, config: EmoNetConfig) -> torch.Ten
     return positions
 
 
+def encode_packed(
+    encoder: Any,
+    config: EmoNetConfig,
+    embeds: torch.Tensor,
+    attention_mask: torch.Tensor,
+    turn_ids: torch.Tensor,
+    read_mask: torch.Tensor | None,
+    turns: int,
+    **options: Any,
+) -> tuple[torch.Tensor, Mapping[str, Any]]:
+    """Encode packed dialogues (B, L, H) into the vectors of their turns (B, T, H).
+
+    Returns:
+        The vectors, and with `options` the backbone's output.
+    """
+    output = run_encoder(encoder, config, embeds, attention_mask, turn_ids, **options)
+    if read_mask is not None:
+        turn_ids = turn_ids.masked_fill(read_mask == 0, -1)
+    vectors = pool_turns(output.last_hidden_state, turn_ids, turns, config.pooling)
+    return vectors, output if options else {}
+
+
 def encode_sequences(
     encoder: Any,
     config: EmoNetConfig,
@@ -133,23 +161,107 @@ def encode_sequences(
     attention_mask: torch.Tensor,
     turn_ids: torch.Tensor,
     rows_per_pass: int = 8,
-) -> torch.Tensor:
+    **options: Any,
+) -> tuple[torch.Tensor, Mapping[str, Any]]:
     """Encode per_turn sequences (S, L, H) into the vector of each last turn (S, H).
 
-    Sequences run from one turn to the whole past, so they are encoded in batches of
-    similar length, without the padding. The vector is the first token, the last, or the
-    mean over the tokens of the last turn.
+    Sequences run from one turn to the whole past. The vector is the first token, the
+    last, or the mean over the tokens of the last turn.
+
+    Returns:
+        The vectors, and with `options` the backbone's output.
     """
+    if options:
+        output = run_encoder(encoder, config, embeds, attention_mask, turn_ids, **options)
+        return pool_last_turn(output.last_hidden_state, attention_mask, turn_ids, config.pooling), output
+
+    def encode(embeds: torch.Tensor, mask: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
+        hidden = run_encoder(encoder, config, embeds, mask, turns).last_hidden_state
+        return pool_last_turn(hidden, mask, turns, config.pooling)
+
     lengths = attention_mask.sum(1)
+    return encode_by_length(encode, (embeds, attention_mask, turn_ids), lengths, rows_per_pass), {}
+
+
+def rows_of_turns(vectors: torch.Tensor, sequence_index: torch.Tensor) -> torch.Tensor:
+    """Give each turn (B, T) the vector of its sequence (S, H), or zeros: (B, T, H)."""
+    # -1 marks a missing turn: row 0 is read in its place and zeroed.
+    found = (sequence_index >= 0).unsqueeze(-1).to(vectors.dtype)
+    return vectors[sequence_index.clamp(min=0)] * found
+
+
+def encode_by_length(
+    encode: Callable[..., torch.Tensor],
+    inputs: tuple[torch.Tensor, ...],
+    lengths: torch.Tensor,
+    rows_per_pass: int,
+) -> torch.Tensor:
+    """Encode rows in batches of similar length, which need less padding.
+
+    Args:
+        encode: Encodes rows of `inputs`, (N, L) each, into (N, H).
+        inputs: (S, L) each.
+        lengths: (S,), in tokens.
+        rows_per_pass: The size of a batch.
+
+    Returns:
+        (S, H).
+    """
+    if torch.compiler.is_exporting():  # one pass: a graph may not depend on the lengths
+        return encode(*inputs)
     order = lengths.argsort()
     vectors = []
-    for start in range(0, len(order), rows_per_pass):
-        rows = order[start : start + rows_per_pass]
-        length = int(lengths[rows].max())
-        mask, turns = attention_mask[rows, :length], turn_ids[rows, :length]
-        hidden = run_encoder(encoder, config, embeds[rows, :length], mask, turns)
-        vectors.append(pool_last_turn(hidden, mask, turns, config.pooling))
+    for rows in order.split(rows_per_pass):
+        longest = max(1, int(lengths[rows].max()))
+        vectors.append(encode(*(tensor[rows, :longest] for tensor in inputs)))
     return torch.cat(vectors)[order.argsort()]
+
+
+def utterance_turn_ids(
+    input_ids: torch.Tensor, attention_mask: torch.Tensor, config: EmoNetConfig
+) -> torch.Tensor:
+    """The turn ids (U, M) of utterances alone: 0 for their tokens.
+
+    -1 is for padding and a decoder's bos token.
+    """
+    turn_ids = torch.where(attention_mask.bool(), 0, -1)
+    bos_token_id = config.text_config.bos_token_id
+    if config.is_decoder_backbone and bos_token_id is not None:
+        turn_ids[:, 0].masked_fill_(input_ids[:, 0] == bos_token_id, -1)
+    return turn_ids
+
+
+def drop_speakers(speaker_ids: torch.Tensor, rate: float) -> torch.Tensor:
+    """Replace known speakers (B, T) by the unknown one with a probability."""
+    if rate <= 0:
+        return speaker_ids
+    dropped = torch.rand(speaker_ids.shape, device=speaker_ids.device) < rate
+    return torch.where(dropped & (speaker_ids > 0), 0, speaker_ids)
+
+
+def marker_speakers(
+    turn_ids: torch.Tensor, speaker_ids: torch.Tensor, sequence_index: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Find the first tokens of the turns and each token's speaker.
+
+    Args:
+        turn_ids: (S, L).
+        speaker_ids: (B, T).
+        sequence_index: (B, T) in per_turn mode.
+
+    Returns:
+        (S, L) bool, true at a turn's first token, and (S, L) speaker ids.
+    """
+    if sequence_index is not None:
+        # Sequences are numbered across dialogues in per_turn mode: give each one the
+        # speakers (T) of its dialogue. Missing turns write into a row that is cut off.
+        sequences = turn_ids.shape[0]
+        rows = sequence_index.masked_fill(sequence_index < 0, sequences).flatten()
+        dialogues = torch.arange(len(speaker_ids), device=rows.device).repeat_interleave(speaker_ids.shape[1])
+        speaker_ids = speaker_ids[rows.new_zeros(sequences + 1).scatter(0, rows, dialogues)[:-1]]
+    previous = F.pad(turn_ids, (1, 0), value=-1)[:, :-1]
+    starts = (turn_ids >= 0) & (turn_ids != previous)
+    return starts, speaker_ids.gather(1, turn_ids.clamp(min=0))
 
 
 def pool_last_turn(

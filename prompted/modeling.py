@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 from transformers import AutoModelForCausalLM
+from transformers.utils.generic import can_return_tuple
 
 from ..checkpoint.base import EmoNetCheckpoint, resolve_backbone
 from ..checkpoint.integrity import check_backbone, config_of
@@ -15,8 +16,8 @@ from ..dialogue.names import SpeakerKinds, Speakers
 from ..dialogue.spellings import SpeakerNames, with_one_name_each
 from ..errors import EmoNetError
 from ..inference.predict import Report
-from ..layers.loss import weighted_cross_entropy
-from ..modeling_emonet import EmoNetOutput
+from ..layers.loss import weighted_loss
+from ..layers.outputs import EmoNetOutput, states_asked_for
 from .configuration import PromptedEmoNetConfig, PromptSettings
 from .label_tree import LabelTree
 from .processing import PromptedProcessor
@@ -149,19 +150,32 @@ class PromptedEmoNet(EmoNetCheckpoint):  # type: ignore[no-untyped-call]  # tran
     def set_input_embeddings(self, value: nn.Module) -> None:
         self.language_model.set_input_embeddings(value)
 
+    def get_output_embeddings(self) -> nn.Module | None:
+        embeddings: nn.Module | None = self.language_model.get_output_embeddings()
+        return embeddings
+
+    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
+        self.language_model.set_output_embeddings(new_embeddings)
+
+    @can_return_tuple
     def forward(
         self,
         input_ids: torch.Tensor,
-        attention_mask: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
-        **kwargs: Any,
+        output_hidden_states: bool | Sequence[int] | None = None,
+        output_attentions: bool | None = None,
     ) -> EmoNetOutput:
         """Score the labels of a batch of prompts in one pass, for training.
 
         Args:
             input_ids: Prompts (B, L), padded on the right.
-            attention_mask: 1 for tokens, 0 for padding (B, L).
+            attention_mask: 1 for tokens, 0 for padding (B, L); by default all are tokens.
             labels: Label ids (B, 1); -100 is ignored in the loss.
+            output_hidden_states: Whether to return the language model's hidden states.
+                Their rows are all prompts with the first branch of the labels, then all
+                with the second …
+            output_attentions: Whether to return its attention weights, in the same rows.
 
         Returns:
             `logits` (B, 1, C), the log-probabilities of the labels, and the `loss`.
@@ -177,6 +191,8 @@ class PromptedEmoNet(EmoNetCheckpoint):  # type: ignore[no-untyped-call]  # tran
             )
         # One row for each prompt and branch of the labels: the prompt and the tokens that
         # lead to the branch, whose last state scores the tokens that may follow.
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
         rows, lengths = [], attention_mask.sum(1)
         extra = max(len(prefix) for prefix, _ in self.tree.branches)
         for prefix, _ in self.tree.branches:
@@ -187,14 +203,17 @@ class PromptedEmoNet(EmoNetCheckpoint):  # type: ignore[no-untyped-call]  # tran
         ends = torch.cat([lengths + len(prefix) - 1 for prefix, _ in self.tree.branches])
         # The padding needs no mask: it stands after the last token that is read, where a
         # causal model does not look.
-        hidden = self.adapted(input_ids=torch.cat(rows), use_cache=False).last_hidden_state
-        vocabulary = self.language_model.get_output_embeddings()(hidden[torch.arange(len(ends)), ends])
+        options = states_asked_for(self.config, output_hidden_states, output_attentions)
+        states = self.adapted(input_ids=torch.cat(rows), use_cache=False, **options)
+        read = states.last_hidden_state[torch.arange(len(ends)), ends]
+        vocabulary = self.language_model.get_output_embeddings()(read)
         logits = self.tree.log_probabilities(vocabulary.split(len(input_ids))).unsqueeze(1)
         loss = None
         if labels is not None:
-            total, weight = weighted_cross_entropy(logits, labels, self.config.class_weights)
-            loss = total / weight.clamp(min=torch.finfo(torch.float32).tiny)
-        return EmoNetOutput(loss=loss, logits=logits)
+            loss = weighted_loss(logits, labels, self.config.class_weights)
+        return EmoNetOutput(
+            loss=loss, logits=logits, hidden_states=states.hidden_states, attentions=states.attentions
+        )
 
     def predict(self, dialogue: Any, **options: Any) -> Any:
         """Label every turn of a dialogue: see [`EmoNetPipeline.__call__`]."""

@@ -257,8 +257,9 @@ def marker_speakers(
         # speakers (T) of its dialogue. Missing turns write into a row that is cut off.
         sequences = turn_ids.shape[0]
         rows = sequence_index.masked_fill(sequence_index < 0, sequences).flatten()
-        dialogues = torch.arange(len(speaker_ids), device=rows.device).repeat_interleave(speaker_ids.shape[1])
-        speaker_ids = speaker_ids[rows.new_zeros(sequences + 1).scatter(0, rows, dialogues)[:-1]]
+        dialogues = torch.arange(sequence_index.shape[0], device=rows.device).unsqueeze(1)
+        owners = rows.new_zeros(sequences + 1).scatter(0, rows, dialogues.expand_as(sequence_index).flatten())
+        speaker_ids = speaker_ids[owners[:-1]]
     previous = F.pad(turn_ids, (1, 0), value=-1)[:, :-1]
     starts = (turn_ids >= 0) & (turn_ids != previous)
     return starts, speaker_ids.gather(1, turn_ids.clamp(min=0))

@@ -144,6 +144,7 @@ def check_complete(folder: Path) -> None:
     weights = ADAPTER_WEIGHTS if (folder / ADAPTER_FILE).is_file() else WEIGHTS
     needed = [weights if name == WEIGHTS else name for name in NEEDED]
     config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
+    needed += sorted({f"{name.partition('.')[0]}.py" for name in config.get("auto_map", {}).values()})
     if config.get("prompts", {}).get("biography"):
         needed.append(BIOGRAPHIES_FILE)
     missing = [name for name in needed if not (folder / name).is_file()]

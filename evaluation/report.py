@@ -65,6 +65,8 @@ def metrics_table(metrics: dict[str, Any], first: str = "weighted_f1") -> str:
     if "ece" in metrics:
         lines.append(f"{'expected calibration error':27s} {100 * metrics['ece']:6.2f}")
     lines.append(f"{'turns':27s} {metrics['n']:6d}   {metrics.get('dataset_version', '')}")
+    if unlabelled := metrics.get("unlabelled_turns"):
+        lines.append(f"{'turns without a label':27s} {unlabelled:6d}   not scored")
     lines.append(f"\n{'':27s}     F1  precision  recall  turns")
     for name, row in metrics["per_class"].items():
         figures = f"{100 * row['f1']:6.2f}     {100 * row['precision']:6.2f}  {100 * row['recall']:6.2f}"

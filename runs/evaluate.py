@@ -31,7 +31,8 @@ def evaluate_run(checkpoint: str | Path, dataset: str, **options: Any) -> dict[s
 
     Returns:
         `emotion_metrics` with `ece`, `dataset_version`, `split`, `trained_on`, `causal`,
-        and for a prompted model the number of `tokens` read.
+        `unlabelled_turns` where there are any, and for a prompted model the number of
+        `tokens` read.
 
     Raises:
         EmoNetError: If the checkpoint does not load or has learnt from no label, or the
@@ -61,6 +62,8 @@ def evaluate_run(checkpoint: str | Path, dataset: str, **options: Any) -> dict[s
     metrics, rows = score_dialogues(processor, scored.dialogues, scored.labels, scored.logits)
     metrics |= {"dataset_version": conversations.dataset_version, "split": evaluation.split, **scored.facts}
     metrics |= {"trained_on": config.dataset_version, "causal": config.causal}
+    if unlabelled := sum(row["emotion"] is None for row in rows):
+        metrics["unlabelled_turns"] = unlabelled
     if output is not None:
         output.write(rows)
     return metrics

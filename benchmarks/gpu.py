@@ -28,8 +28,18 @@ from .published_loop import PublishedLoop
 from .workload import dialogues_of, encoded, tokens_of, write_workload
 
 RESULT_FILE = "gpu.json"
-_LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
-_TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+_LARGE: dict[str, Any] = {
+    "hidden_size": 1024,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "intermediate_size": 4096,
+}
+_TINY: dict[str, Any] = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+}
 
 
 @dataclass(frozen=True)
@@ -177,7 +187,7 @@ def product_rate(device: torch.device, size: int) -> float:
     return 2 * size**3 / sorted(times[1:])[4]
 
 
-def _random_backbone(folder: Path, encoder: str, shape: dict[str, int]) -> str:
+def _random_backbone(folder: Path, encoder: str, shape: dict[str, Any]) -> str:
     """Write an encoder of a shape; its weights matter for no figure."""
     tokenizer = AutoTokenizer.from_pretrained(resolve_backbone(encoder))
     config = RobertaConfig(
@@ -204,7 +214,7 @@ def _timed_steps(
         before = time.perf_counter()
         with torch.autocast(device.type, torch.bfloat16):
             loss = loss_of(batch)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
         _synchronize(device)

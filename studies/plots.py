@@ -116,24 +116,25 @@ def plot_learning_curves(
     path: Path,
     epochs: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]],
     reference: str,
-    key: str,
+    metric: str,
     title: str,
-    scale: float = 1,
 ) -> None:
-    """Plot validation figures by epoch, one panel for each row.
+    """Plot a metric and the loss on validation by epoch, one panel for each row.
 
-    Seeds are thin lines, their mean is thick, the reference's mean is dashed.
+    Of the metric, seeds are thin lines, their mean is thick, the reference's mean is
+    dashed. Of the loss, on an axis at the right, the mean is dotted.
 
     Args:
         path: The PNG.
         epochs: Row → for each seed the `epochs` of its run.json.
         reference: The name of the reference row.
-        key: The figure to plot.
-        title: The title of the vertical axis.
-        scale: A factor for the figure.
+        metric: The metric, a fraction.
+        title: Its title, for the vertical axis.
     """
-    curves = {name: [_curve(seed, key, scale) for seed in seeds] for name, seeds in epochs.items()}
-    figure, panels = _grid(len(curves), 2.7, 2.0, sharex=True, sharey=True)
+    curves = {name: [_curve(seed, metric, 100) for seed in seeds] for name, seeds in epochs.items()}
+    losses = {name: _mean_curve([_curve(seed, "loss") for seed in seeds]) for name, seeds in epochs.items()}
+    bounds = [value for _, values in losses.values() for value in values]
+    figure, panels = _grid(len(curves), 2.9, 2.0, sharex=True, sharey=True)
     for axes, (name, seeds) in zip(panels, curves.items(), strict=False):
         for points in seeds:
             axes.plot(*points, color=SKY, linewidth=0.8)
@@ -142,8 +143,13 @@ def plot_learning_curves(
         axes.plot(*_mean_curve(seeds), color=BLUE, linewidth=2)
         axes.set_title(_wrapped(name), fontsize=9.5)
         axes.grid(color="#EEEEEE")
+        if bounds:
+            right = axes.twinx()
+            right.plot(*losses[name], color=GREY, linewidth=1.3, linestyle=":")
+            right.set_ylim(min(bounds) - 0.05, max(bounds) + 0.05)
+            right.tick_params(labelsize=7, colors=GREY)
     figure.supxlabel("epoch", fontsize=10)
-    figure.supylabel(title, fontsize=10)
+    figure.supylabel(f"{title} (%), dotted: loss", fontsize=10)
     save_picture(figure, path, _DPI)
 
 
@@ -194,7 +200,9 @@ def _grid(panels: int, width: float, height: float, **options: Any) -> tuple[Any
     return figure, grid[:panels]
 
 
-def _curve(epochs: Sequence[Mapping[str, Any]], key: str, scale: float) -> tuple[list[float], list[float]]:
+def _curve(
+    epochs: Sequence[Mapping[str, Any]], key: str, scale: float = 1
+) -> tuple[list[float], list[float]]:
     points = [(row["epoch"], scale * row[key]) for row in epochs if key in row]
     return [point[0] for point in points], [point[1] for point in points]
 

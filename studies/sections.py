@@ -66,26 +66,17 @@ def curves_section(table: DatasetTable, reference: str, folder: Path, prefix: st
     title = METRIC_TITLES[table.metric]
     epochs = {row.name: [cell.run["epochs"] for cell in row.cells.values()] for row in table.rows.values()}
     plot_learning_curves(
-        folder / f"{prefix}-curves.png",
-        epochs,
-        reference,
-        table.metric,
-        f"{title} on validation (%)",
-        100,
+        folder / f"{prefix}-curves.png", epochs, reference, table.metric, f"{title} on validation"
     )
-    plot_learning_curves(folder / f"{prefix}-losses.png", epochs, reference, "loss", "loss on validation")
     about = "every seed thin, their mean thick" + (
-        f"; dashed is “{reference}”." if reference in table.rows else "."
+        f"; dashed is “{reference}”" if reference in table.rows else ""
     )
     return [
         Heading(3, "Learning curves"),
         Picture(
             f"{folder.name}/{prefix}-curves.png",
-            f"{title[:1].upper()}{title[1:]} on validation by epoch, {about}",
-        ),
-        Picture(
-            f"{folder.name}/{prefix}-losses.png",
-            f"Loss on validation by epoch, {about} Weighted losses have another scale.",
+            f"{title[:1].upper()}{title[1:]} on validation by epoch, {about}. Dotted, at the right: the loss "
+            "on validation; weighted losses have another scale.",
         ),
     ]
 

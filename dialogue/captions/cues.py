@@ -27,6 +27,7 @@ _SBV_TIMES = re.compile(rf"\s*{_CLOCK},\s*{_CLOCK}\s*")
 _TWO_STAMPS = re.compile(r"(?:\d{1,2}:\d{1,2}:\d{1,2}[.,]\d.*){2}")
 _PART_OF_TIMES = re.compile(r"\s*\d{1,2}:\d{2}[\d:,.]*\s*-{0,2}\s*")
 _NO_CUES = re.compile(r"(?:WEBVTT|NOTE|STYLE|REGION)(?:\s.*)?")
+_WEBEX = re.compile(r'\d+ "([^"<>]{1,80})" \(\d*\)')  # the identifier of a cue, with its speaker
 _OVERRIDE = re.compile(r"\{[^{}]*\}")
 _DRAWING = re.compile(r"\\p[1-9]")
 _NAMED_LINE = re.compile(r"(?:[-–—*•]\s*)?[^\W\d_][^:]{0,40}:\s.*")
@@ -163,6 +164,8 @@ def _checked(lines: list[str], name: str, pattern: re.Pattern[str], form: str) -
                 "minutes and seconds go to 59, hours to 99."
             )
         texts = [lines[at].strip() for at in range(index + 1, end) if at not in comments]
+        if texts and index and (webex := _WEBEX.fullmatch(lines[index - 1].strip())):
+            texts[0] = f"<v {webex[1]}>{texts[0]}"
         if end == len(lines):
             _check_end(texts, name, index + 2)
         yield index + 1, start, stop, [line for line in texts if line]

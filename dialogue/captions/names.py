@@ -3,6 +3,9 @@
 import re
 from collections import Counter
 
+from ..remarks import begins_sentence, is_remark
+from ..scripts.names import is_label, is_note
+
 _DASH = re.compile(r"^\s*(?:[-‐‑–—](?!-)|>{2,3}|&gt;&gt;)\s*(?=\S)")
 _REMARK = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 # A colon inside a clock (12:30), a ratio or an address ends no name.
@@ -12,34 +15,6 @@ _BRACKET_COLON = re.compile(r"\s*(?:\[([^\[\]]{1,40})\]|\(([^()]{1,40})\))\s*[:�
 _ADDRESS = re.compile(
     r"www\.|\.(?:com|org|net|info|io|tv|edu|gov|eu|uk|de|fr|es|it)$", re.IGNORECASE
 )  # of a web site
-_DIARIZER = re.compile(r"(?:speaker|spk|spkr|participant|sprecher)[ _-]?\w{1,3}", re.IGNORECASE)
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-# Words that stand before a colon in a sentence, never in a name.
-_NO_NAME = _words(
-    """is are was were am be been has have had i you we it this that these those here there said says
-    saying will would can could not look listen wait note notes warning attention remember
-    question answer ok okay well so yes no now today then hint tip ps p.s. example result breaking
-    translation translated subtitles subtitle caption captions synced sync corrected"""
-)
-# Words of remarks on sounds and voices.
-_REMARKS = _words(
-    """music song laughs laughing laughter chuckles chuckling applause cheers cheering sighs sighing gasps
-    gasping crying cries sobs sobbing sniffles coughs coughing clears groans groaning grunts grunting moans
-    moaning screams screaming shouts shouting yells yelling whispers whispering mumbles mumbling murmurs
-    mutters singing sings humming hums whistles whistling panting breathing breathes inaudible indistinct
-    unintelligible crosstalk silence silent pause pauses beat foreign speaking speaks language scoffs
-    snores snoring shushes growls barks barking rings ringing slams slamming opens closes honks honking
-    beeps beeping buzzes buzzing clicks clicking knocks knocking gunshot gunshots explosion thunder rumbling
-    footsteps sirens siren wailing playing plays continues stops blows chirping chatter chattering clapping
-    noise static echo sarcastically angrily softly quietly loudly nervously excitedly voiceover narrating
-    off-screen offscreen o.s. v.o. on-screen theme intro outro lachen gelächter musik applaus seufzt rires
-    musique applaudissements risas música aplausos risate musica applausi"""
-)
 
 
 def without_dash(line: str) -> tuple[bool, str]:
@@ -51,12 +26,7 @@ def without_dash(line: str) -> tuple[bool, str]:
 def is_name_line(line: str) -> bool:
     """Whether a line may be a name and nothing else: `Anna Bell`."""
     words = line.split()
-    return _is_title(words) and line[-1].isalnum() and not _has(_NO_NAME | _REMARKS, line)
-
-
-def is_remark(text: str) -> bool:
-    """Whether words in brackets say what is heard, not who speaks: `[door slams]`."""
-    return _has(_REMARKS | _NO_NAME, text)
+    return _is_title(words) and line[-1].isalnum() and not is_remark(line)
 
 
 def is_sound(text: str) -> bool:
@@ -69,8 +39,8 @@ class Speakers:
     """Decide which words before a text are a name, from all cues of a file.
 
     Upper-case words before a colon are a name (`MONICA: …`), and so are labels of
-    diarizers. Where most cues begin with a capitalised name, the repeated ones count
-    (`Monica: …`; `Listen: …` is none), and all where nearly every cue does. Names in
+    diarizers. Where most cues begin with a capitalised name, these names count
+    (`Monica: …`), but for words that stand there in sentences (`Listen: …`). Names in
     brackets count with a colon behind them, or where most cues have a name.
     """
 
@@ -80,7 +50,7 @@ class Speakers:
         spoken = capitalised = named = 0
         for lines in cues:
             for index, line in enumerate(lines):
-                line = without_dash(line)[1]
+                begins, line = without_dash(line)
                 if is_sound(line):
                     continue
                 words = _words_before_colon(line)
@@ -88,7 +58,7 @@ class Speakers:
                 title = _is_title(words)
                 if title:
                     found[candidate] += 1
-                if index == 0:
+                if index == 0 or begins:
                     bracket = _bracketed(line, _BRACKET)
                     spoken += 1
                     capitalised += title
@@ -96,9 +66,8 @@ class Speakers:
                     if bracket:
                         brackets[bracket] += 1
         often = 2 * capitalised > spoken
-        always = 10 * capitalised >= 9 * spoken
         repeated = {name for name, times in found.items() if often and times > 1}
-        single = {name for name in found if always and not _has(_NO_NAME, name)}
+        single = {name for name in found if often and not begins_sentence(name) and not is_note(name)}
         self._names = frozenset(repeated | single) | known
         self._brackets = frozenset(brackets if 2 * named > spoken else ()) | known
 
@@ -113,7 +82,7 @@ class Speakers:
         if (
             not speaker
             or _ADDRESS.search(speaker)
-            or not (speaker in self._names or _DIARIZER.fullmatch(speaker) or _is_upper_name(words))
+            or not (speaker in self._names or is_label(speaker) or _is_upper_name(words))
         ):
             return None
         colon = _COLON.match(text)
@@ -121,7 +90,7 @@ class Speakers:
         return speaker, " ".join([*_REMARK.findall(colon[1]), text[colon.end() :].strip()]).strip()
 
     def _is_known(self, name: str) -> bool:
-        return name in self._brackets or name in self._names or bool(_DIARIZER.fullmatch(name))
+        return name in self._brackets or name in self._names or is_label(name)
 
 
 def _words_before_colon(text: str) -> list[str]:
@@ -143,7 +112,7 @@ def _is_title(words: list[str]) -> bool:
 
 def _is_upper_name(words: list[str]) -> bool:
     name = " ".join(words)
-    return name == name.upper() and name != name.lower() and not _has(_NO_NAME, name)
+    return name == name.upper() and name != name.lower() and not begins_sentence(name)
 
 
 def _bracketed(text: str, pattern: re.Pattern[str]) -> str | None:
@@ -152,14 +121,6 @@ def _bracketed(text: str, pattern: re.Pattern[str]) -> str | None:
     if not match:
         return None
     name = " ".join((match[1] or match[2]).split())
-    if _DIARIZER.fullmatch(name):
+    if is_label(name):
         return name
-    return (
-        name
-        if _is_title(name.split()) and any(map(str.isalpha, name)) and not _has(_REMARKS | _NO_NAME, name)
-        else None
-    )
-
-
-def _has(words: frozenset[str], name: str) -> bool:
-    return any(word.strip(",.!?") in words for word in name.lower().split())
+    return name if _is_title(name.split()) and any(map(str.isalpha, name)) and not is_remark(name) else None

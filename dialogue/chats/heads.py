@@ -13,7 +13,7 @@ Head = tuple[str | None, str]
 
 _WORD = r"[^\s\d,:;\[\]()<>/–—|-]{1,12}"
 _DATE = (
-    r"(?:\d{1,4}[./-]\s?\d{1,2}[./-]\s?\d{1,4}\.?"
+    r"(?:\d{1,4}[./-]\s?\d{1,2}[./-]\s?\d{1,4}\.?(?:\sг\.)?"
     r"|\d{2,4}\s?[年년]\s?\d{1,2}\s?[月월]\s?\d{1,2}\s?[日일]"
     rf"|(?:{_WORD},?\s)?\d{{1,2}}\.?[\s-](?:de\s)?{_WORD}\.?,?[\s-](?:de\s)?\d{{2,4}}(?:\sг\.)?"
     rf"|(?:{_WORD},?\s)?{_WORD}\s\d{{1,2}}(?:st|nd|rd|th)?,?\s\d{{4}})"
@@ -23,7 +23,7 @@ _OTHER_SCRIPT = (
     r"[^\x00-\u024f\u2000-\u206f][^\x00-\x2d\x2f-\u024f\u2000-\u206f]{0,11}"  # 下午, अपराह्न, в, μ.μ.
 )
 _HALF = (
-    r"(?:\s?(?:[ap]\.?\s?m\b\.?|uhr|hs?|hrs|ip\.?|ap\.?|[ef]m|sa|ch|öö|ös|[mp]d|[vn]m\.?|nachm\.|vorm\."
+    r"(?:\s?(?:[ap]\.?\s?m\b\.?|uhr|hs?|hrs|ip\.?|ap\.?|[ef]m|sa|ch|öö|ös|[mp]d|[vn]m\.?|ptg|pg|nachm\.|vorm\."
     rf"|odp\.|dop\.|[πμ]\.?μ\.?|{_OTHER_SCRIPT}))?"
 )
 _BEFORE = (
@@ -164,7 +164,7 @@ DISCORD_COPY = ChatForm(
 SLACK = ChatForm(
     "Slack text",
     _named_head(
-        r"(?P<sender>\S(?:.{0,58}?[^\s:])?)(?: APP)?"
+        r"(?P<sender>\S(?:.{0,58}?[^\s:])?)(?: ?:[\w+-]+:){0,3}(?: APP)?"
         rf"(?:\s{{2,}}{_CLOCK}\s?[AP]M| \[{_CLOCK}(?:\s?[AP]M)?\])"
     ),
     above=True,
@@ -178,7 +178,7 @@ SLACK = ChatForm(
 )
 TEAMS = ChatForm(
     "Teams chat",
-    _named_head(rf"\[{_DAY}?{_TIME}\] (?P<sender>\S[^:<>]{{0,59}})"),
+    _named_head(rf"\[(?:{_DAY}|\d{{1,2}}[./]\d{{1,2}}\.?,?\s)?{_TIME}\] (?P<sender>\S[^:<>]{{0,59}})"),
     above=True,
     weak=True,
 )

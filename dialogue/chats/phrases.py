@@ -11,7 +11,7 @@ MARKS = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069\u061c\ufeff]")  # di
 
 def _any(*patterns: str, flags: re.RegexFlag = re.IGNORECASE) -> re.Pattern[str]:
     """Compile alternatives; a blank stands for any run of blanks."""
-    return re.compile("|".join(patterns).replace(" ", r"\s+"), flags)
+    return re.compile("|".join(patterns).replace(" ?", r"\s*").replace(" ", r"\s+"), flags)
 
 
 _OMITTED = _any(
@@ -169,7 +169,7 @@ def spoken(lines: list[str], form: str) -> tuple[str, str | None]:
         if _NOTICE.fullmatch(text) or (marked and _MARKED_NOTICE.fullmatch(text)):
             return "", WITHOUT_SENDER
         of_kakao = form.startswith("Kakao") and _KAKAO.fullmatch(text)
-        if _is_placeholder(text) or _BRACKETED.fullmatch(text) or of_kakao:
+        if text == "null" or _is_placeholder(text) or _BRACKETED.fullmatch(text) or of_kakao:
             return "", WITHOUT_WORDS
     words = [line for line in kept if not _ATTACHED.fullmatch(line)]
     if not words:

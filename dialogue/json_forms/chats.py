@@ -20,6 +20,7 @@ _OWN = frozenset(("speaker", "dialogue_id", "turn", "emotion"))
 _TEXT_PARTS = ("text", "input_text", "output_text", "refusal")
 _TAG = re.compile(r"<[^<>]*>")
 _BLOCK = re.compile(r"(?i)</(p|div|li|tr|h\d)>|<br\s*/?>")
+_REACTED = re.compile(r"Reacted \S{1,12} to your message\s*|Liked a message\s*")
 _SLACK_LINK = re.compile(r"<(?:(?:https?|mailto):[^<>|]*\|)?([^<>]*)>")
 
 # A message is its speaker and text, or what it is instead, such as `system message`.
@@ -48,6 +49,11 @@ def take_chat(document: Object, turns: JsonTurns) -> bool:
             continue
         if take_messages(items, turns, key, field):
             return True
+    skype = document.get("conversations")
+    if isinstance(skype, list) and skype and all(isinstance(item, Mapping) for item in skype):
+        listed = [item for item in skype if isinstance(item.get("MessageList"), list)]
+        if len(listed) == len(skype):
+            return all([_skype_chat(item, document, turns) for item in listed])
     chats = document.get("chats")
     if isinstance(chats, Mapping) and isinstance(chats.get("list"), list):  # all chats of an account
         found = [take_chat(chat, turns) for chat in turns.objects(chats["list"], "chats.list")]
@@ -187,7 +193,10 @@ def _teams(item: Object) -> Message:
 
 
 def _facebook(item: Object) -> Message:
-    return _as_utf8(item["sender_name"]), _as_utf8(item.get("content")) or None
+    text = _as_utf8(item.get("content")) or None
+    if isinstance(text, str) and _REACTED.fullmatch(text):
+        return "reaction"
+    return _as_utf8(item["sender_name"]), text
 
 
 def _as_utf8(text: Any) -> Any:
@@ -260,6 +269,22 @@ _MESSENGERS = (
         _claude,
     ),
 )
+
+
+def _skype_chat(chat: Object, document: Object, turns: JsonTurns) -> bool:
+    """Read a chat of Skype's export, whose newest message stands first."""
+    turns.begin("Skype JSON", chat.get("id"))
+    names = {chat.get("id"): chat.get("displayName"), document.get("userId"): None}
+    messages = turns.objects(chat["MessageList"], "MessageList")
+    time = "originalarrivaltime"
+    for index, item in enumerate(oldest_first(messages, lambda item: item.get(time), turns), 1):
+        text, sender = item.get("content"), item.get("from")
+        if item.get("messagetype") not in ("Text", "RichText") or not isinstance(text, str):
+            turns.leave_out("system message")
+            continue
+        speaker = item.get("displayName") or names.get(sender) or str(sender or "").partition(":")[2]
+        _add((speaker, html.unescape(_TAG.sub("", text)) or None), turns, f"message {index}")
+    return True
 
 
 def _chatgpt(document: Object, turns: JsonTurns) -> bool:

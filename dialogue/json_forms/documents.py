@@ -12,7 +12,7 @@ from ..reading import Conversation, Reading
 from ..tables.columns import fields_of
 from ..tables.rows import Turn, collect_dialogues, parse_turn, unknown_speakers_note
 from .chats import is_message, take_chat, take_messages
-from .transcripts import take_transcript
+from .transcripts import names_of_speakers, take_transcript
 from .turns import JsonTurns, Object, has
 
 # How JSON begins; a script may begin with a bracket too, as `[00:01:02] Anna: We won!`.
@@ -328,13 +328,17 @@ def _unknown(rows: Sequence[tuple[int, Object]], turns: JsonTurns, unit: str) ->
         return reading
     for number, item in rows:
         found = list(_lists_of_turns(item))
-        if len(found) > 1 and len(found) == len(item):  # dialogues by their ids
+        by_id = len(found) > 1 and len(found) == len(item) and not {"chosen", "rejected"} & set(item)
+        if by_id:
             for key, items in found:
                 turns.begin("JSON", key)
                 _take_guessed(items, turns)
         elif len(found) == 1:
             turns.begin("JSON", next((item[key] for key in _IDS if key in item), None))
             _take_guessed(found[0][1], turns)
+            names = names_of_speakers(_parent_of(item, found[0][0]))
+            for turn in turns.conversations[-1].turns:
+                turn["speaker"] = names.get(turn["speaker"], turn["speaker"])
         elif found:
             raise DataFormatError(
                 f"{turns.name}: both {found[0][0]} and {found[1][0]} may be the conversation; "
@@ -379,9 +383,23 @@ def _field(items: list[Object], names: tuple[str, ...], enough: Any) -> str | No
         fields = {**{re.sub(r"[\W_]", "", key).casefold(): key for key in item}, **fields}
     for name in names:
         key = fields.get(name)
-        if key is not None and enough(key in item for item in items):
+        if key is None or not enough(key in item for item in items):
+            continue
+        if not any(_is_list_of_objects(item.get(key)) for item in items):
             return key
     return None
+
+
+def _parent_of(document: Object, path: str) -> Object:
+    """The object that holds the list at a path of [`_lists_of_turns`]."""
+    for key in path.split(".")[:-1]:
+        document = document[key] if isinstance(document.get(key), Mapping) else {}
+    return document
+
+
+def _is_list_of_objects(value: Any) -> bool:
+    """Whether a value is a list of turns itself, as the `transcript` of Sonix is."""
+    return isinstance(value, list) and bool(value) and isinstance(value[0], Mapping)
 
 
 def _lists_of_turns(document: Object, path: str = "", depth: int = 0) -> Iterator[tuple[str, list[Any]]]:

@@ -16,9 +16,21 @@ def take_transcript(document: Object, turns: JsonTurns) -> bool:
     """
     if not any(take(document, turns) for take in _FORMS):
         return False
+    names = names_of_speakers(document)
     for turn in turns.conversations[-1].turns:
         turn["text"] = turn["text"].strip()  # recognisers begin a segment with a blank
+        turn["speaker"] = names.get(turn["speaker"], turn["speaker"])
     return True
+
+
+def names_of_speakers(document: Object) -> dict[str, str]:
+    """The names by label that a document lists under `speakers`; empty without any."""
+    known = document.get("speakers")
+    if not _all_have(known, "name"):
+        return {}
+    labels = [_first(item, ("id", "spkid", "speaker_id", "label", "speaker")) for item in known]
+    named = zip(labels, (item["name"] for item in known), strict=True)
+    return {str(label): name for label, name in named if label is not None and isinstance(name, str) and name}
 
 
 def _take_segments(segments: Any, turns: JsonTurns, name: str = "segment") -> None:
@@ -38,7 +50,7 @@ def _take_segments(segments: Any, turns: JsonTurns, name: str = "segment") -> No
         elif isinstance(segment.get("text"), str) and not segment["text"].strip():
             turns.leave_out(name, "without text")
         else:
-            turns.add(segment.get("speaker"), segment.get("text"), location, start, end)
+            turns.add(segment.get("speaker"), segment.get("text", segment.get("body")), location, start, end)
 
 
 def _whisper(document: Object, turns: JsonTurns) -> bool:
@@ -161,11 +173,14 @@ def _alternative(alternative: Object, fallback: Any, turns: JsonTurns) -> list[P
 def _aws(document: Object, turns: JsonTurns) -> bool:
     """Read Amazon Transcribe's JSON: audio segments, or items with speaker labels."""
     calls = document.get("Transcript")
-    if _all_have(calls, "ParticipantRole", "Content"):
+    if _all_have(calls, "Content") and all(
+        {"ParticipantRole", "ParticipantId"} & set(item) for item in calls
+    ):
         turns.begin("Amazon Transcribe Call Analytics JSON")
         for index, item in enumerate(calls, 1):
             start, end = (seconds(item.get(f"{side}OffsetMillis"), _MILLI) for side in ("Begin", "End"))
-            turns.add(item["ParticipantRole"], item["Content"], f"Transcript {index}", start, end)
+            speaker = _first(item, ("ParticipantRole", "ParticipantId"))
+            turns.add(speaker, item["Content"], f"Transcript {index}", start, end)
         return True
     results = document.get("results")
     if not isinstance(results, Mapping) or not {"transcripts", "items", "audio_segments"} & set(results):
@@ -331,17 +346,12 @@ def _rev(document: Object, turns: JsonTurns) -> bool:
     if not _all_have(document.get("monologues"), "elements"):
         return False
     turns.begin("Rev AI JSON")
-    known = document.get("speakers")
-    names = {str(item["id"]): item.get("name") for item in known} if _all_have(known, "id") else {}
     for index, monologue in enumerate(document["monologues"], 1):
         elements = turns.objects(monologue["elements"], f"monologue {index}, elements")
         text = "".join(str(element.get("value", "")) for element in elements)
         start = next((seconds(element["ts"]) for element in elements if "ts" in element), None)
         ends = [seconds(element["end_ts"]) for element in elements if "end_ts" in element]
-        speaker = monologue.get("speaker")
-        turns.add(
-            names.get(str(speaker)) or speaker, text, f"monologue {index}", start, ends[-1] if ends else None
-        )
+        turns.add(monologue.get("speaker"), text, f"monologue {index}", start, ends[-1] if ends else None)
     return True
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from ...errors import DataFormatError
 from ...files.text import short
-from ..captions.names import is_remark
 from ..reading import UNKNOWN
+from ..remarks import is_remark
 from .heads import (
     ABOVE,
     ADDRESSED,
@@ -64,13 +64,11 @@ def find_heads(lines: list[Line], name: str) -> Plan:
     Raises:
         DataFormatError: naming a line that may be read in two ways.
     """
-    for form in (
-        _names_above,
-        _names_in_brackets,
-        _names_before_colons,
-        _names_before_separators,
-        _without_names,
-    ):
+    forms = (
+        *(_names_above, _names_in_brackets, _times_without_names, _names_before_separators),
+        *(_names_before_colons, _without_names),
+    )
+    for form in forms:
         if plan := form(lines, name):
             return plan
     first = next((line for line in lines if line.kind is Kind.TEXT), lines[0])
@@ -148,8 +146,12 @@ def _candidates(lines: list[Line]) -> dict[int, Head]:
         else:
             del found[index]
     counts = Counter(head.key for head in found.values())
-    for index in [index for index, head in found.items() if head.above]:
-        if not _has_text_below(lines, index, found[index], counts):
+    above = [index for index, head in found.items() if head.above]
+    plainly = {index for index in above if _has_text_below(lines, index, found[index])}
+    dresses = {found[index].dress for index in plainly}
+    for index in above:  # `Great: yes.` is text below a name whose like have texts below
+        likely = found[index].dress in dresses and _has_text_below(lines, index, found[index], counts)
+        if index not in plainly and not likely:
             del found[index]
     _add_names_between_stamps(lines, found)
     _take_stamps_behind_colons(lines, found)
@@ -170,8 +172,11 @@ def _candidates(lines: list[Line]) -> dict[int, Head]:
     return found
 
 
-def _has_text_below(lines: list[Line], index: int, head: Head, counts: Counter[str]) -> bool:
-    """Whether a name without a colon has what makes it a head: a stamp, or its text."""
+def _has_text_below(lines: list[Line], index: int, head: Head, counts: Counter[str] | None = None) -> bool:
+    """Whether a name without a colon has what makes it a head: a stamp, or its text.
+
+    With the counts of names, a text may begin with a word and a colon too.
+    """
     if STAMP_BEHIND in head.dress:
         return len(lines) > 1  # `John 3:16` alone is no name
     if index + 1 == len(lines):
@@ -181,8 +186,9 @@ def _has_text_below(lines: list[Line], index: int, head: Head, counts: Counter[s
     spaced = below.after_blank and not (
         set_apart or (STAMPED in head.dress and head.likeness >= Likeness.NAME)
     )
-    like_turn = below.head is not None and (below.head.dress or counts[below.head.key] > 1)
-    is_text = below.head is None or (HEADING in head.dress and not like_turn)
+    is_text = below.head is None or (
+        counts is not None and not below.head.dress and counts[below.head.key] == 1
+    )
     return below.kind in (Kind.TEXT, Kind.DIRECTION) and is_text and not below.stamped and not spaced
 
 
@@ -407,9 +413,31 @@ def _names_before_separators(lines: list[Line], name: str) -> Plan | None:
             or not (capitals or len(keys) < len(heads) or pattern in (_QUOTED, _COLUMNS))
         ):
             continue
-        if len(heads) == len(spoken) or (capitals and len(keys) < len(heads)):
+        with_colon = sum(_has_name(lines[index]) for index in spoken)  # of which some are texts
+        if 2 * with_colon > len(spoken):
+            continue
+        if len(heads) == len(spoken) or (capitals and len(keys) < len(heads) and not with_colon):
             return Plan(form, heads)
     return None
+
+
+def _has_name(line: Line) -> bool:
+    return line.head is not None and not line.head.above and line.head.likeness >= Likeness.NAME
+
+
+def _times_without_names(lines: list[Line], name: str) -> Plan | None:
+    """Texts with a time each, of which few begin with a word and a colon."""
+    spoken = [index for index, line in enumerate(lines) if line.kind is Kind.TEXT]
+    named = [index for index in spoken if _has_name(lines[index])]
+    heads = [head for index in named if (head := lines[index].head) is not None]
+    is_timed = all(
+        lines[index].stamped or (index and lines[index - 1].kind is Kind.STAMP) for index in spoken
+    )
+    if not named or not is_timed or spoken[0] in named or 2 * len(named) > len(spoken):
+        return None
+    certain = any(head.likeness is Likeness.LABEL or ADDRESSED in head.dress for head in heads)
+    once = len({head.key for head in heads}) == len(heads)
+    return _without_names(lines, name) if once and not certain else None
 
 
 def _without_stamp_cells(text: str) -> str:

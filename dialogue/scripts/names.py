@@ -25,7 +25,7 @@ _LABEL = re.compile(
     r"|parlante|relatore|spreker|talare|puhuja|mówca|mluvčí|konuşmacı|участник|спикер|говорящий|говорящая"
     r"|说话人|说话者|發言者|发言人|講者|話者|発言者|화자|participant|teilnehmer(?:in)?|participante"
     r"|interviewer(?:in)?|interviewee|respondent|moderator(?:in)?|person|voice|caller|agent|guest|unknown"
-    r"|unidentified speaker|unknown speaker)(?:[\s_#.-]*\d{1,3}|[\s_#.-]+(?-i:[A-Z]))"
+    r"|unidentified speaker|unknown speaker)(?:[\s_#.:-]*\d{1,3}|[\s_#.-]+(?-i:[A-Z]))"
     r"|user|assistant|(?-i:Unknown|UNKNOWN)|unknown speaker"
     r"|问|答|問|제|문|답",
     re.IGNORECASE,

@@ -39,7 +39,9 @@ _INNER = rf"{_BLANK}{{0,3}}(?:{_STAMP}|{_SECONDS}(?:{_TO}{_SECONDS})?){_EDITED}{
 _OF_AUDIO = r"#\d{1,2}:\d{2}:\d{2}(?:[-.,]\d{1,3})?#"  # as MAXQDA and f4 write it
 _IN_BRACKETS = rf"(?:[\[(<{{（【]{_INNER}[\])>}}）】]|{_OF_AUDIO})"
 _ANY = rf"(?:{_IN_BRACKETS}|{_STAMP})"
-_TWO_SECONDS = r"\d{1,6}\.\d{1,6}[ \t]+\d{1,6}\.\d{1,6}[ \t]+(?=\S)"  # start and end, as diarizers write
+_TWO_SECONDS = (
+    r"\d{1,6}\.\d{1,6}(?:[ \t]+|[-–])\d{1,6}\.\d{1,6}[ \t]+(?=\S)"  # start and end, as diarizers write
+)
 _LEADING = rf"\s*@?{_ANY}(?:\s*[|,•·]|\s+[-–—](?=\s)|:(?=\s))?\s*|{_TWO_SECONDS}"
 _LEADING_IN_BRACKETS = rf"\s*{_IN_BRACKETS}\s*"
 _TRAILING = rf"(?:\s*[|,@•·]|\s+[-–—](?=\s)|\s+at(?=\s))?\s*(?:{_ANY}|\*{_ANY}\*|_{_ANY}_)\s*$"

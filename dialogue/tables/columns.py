@@ -31,6 +31,7 @@ _GROUPS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("speaker",),
         ("role",),
         ("speaker_name", "speakers", "sender", "author", "participant", "character", "sprecher", "locuteur"),
+        ("sender_name", "author_name", "from_name", "character_name", "nickname"),
         ("name", "from", "user", "username", "display_name", "person", "who", "speaker_label", "speaker_id"),
         ("speaker_idx", "speaker_index", "speaker_no", "speaker_number"),
     ),

@@ -319,6 +319,8 @@ def read(text: str, name: str) -> Reading | None:
     Raises:
         DataFormatError: naming the line and column.
     """
+    if (rows := _markdown_rows(text)) is not None:
+        return reading_of(Table(Path(name), rows, ".csv"))
     if not name.lower().endswith(_CSV) and not _is_csv(text):
         return None
     return reading_of(Table(Path(name), text, ".csv"))
@@ -350,6 +352,21 @@ def reading_of(table: Table) -> Reading:
         for key, turns in dialogues.items()
     ]
     return Reading("table", conversations, table.notes)
+
+
+def _markdown_rows(text: str) -> list[dict[str, str]] | None:
+    """The rows of a text that is one Markdown table of turns; None for any other text."""
+    lines = [line.strip() for line in text.replace("\ufeff", "").splitlines() if line.strip()]
+    if len(lines) < 3 or not re.fullmatch(r"\|?(?:\s*:?-+:?\s*\|)+(?:\s*:?-+:?\s*)?", lines[1]):
+        return None
+    cells = [
+        [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line.strip("|"))]
+        for line in lines
+    ]
+    header, _, *rows = cells
+    if not {"speaker", "text"} <= set(_fields(header)) or any(len(row) != len(header) for row in rows):
+        return None
+    return [dict(zip(header, row, strict=True)) for row in rows]
 
 
 def _is_csv(text: str) -> bool:

@@ -210,6 +210,7 @@ def _add_names_between_stamps(lines: list[Line], found: dict[int, Head]) -> None
     below: dict[int, Head] = {}
     counts = Counter(head.key for head in found.values())
     likely = {key for key, count in counts.items() if count > 1}
+    like_turns = False  # whether texts below a stamp may as well be turns
     for index in stamps:
         for other, heads in ((index - 1, above), (index + 1, below)):
             follows = max(index, other) + 1
@@ -217,13 +218,15 @@ def _add_names_between_stamps(lines: list[Line], found: dict[int, Head]) -> None
                 continue
             head = cue(lines[other].text) if lines[other].kind is Kind.TEXT and other not in found else None
             text = lines[follows]
-            like_turn = text.head is not None and (text.head.above or text.head.key in likely)
-            if head and text.kind is Kind.TEXT and not text.after_blank and not like_turn:
+            if text.head is not None and (text.head.above or text.head.dress):
+                continue
+            if head and text.kind is Kind.TEXT and not text.after_blank:
                 heads[other] = replace(head, dress=STAMP_BEHIND + ABOVE)
+                like_turns |= text.head is not None and text.head.key in likely
     for heads in (above, below):
         names = [head.key for head in heads.values()]
         if (len(heads) == len(stamps) > 1 and len(set(names)) < len(names)) or (
-            heads and len(heads) == len(stamps) and heads is above and not below
+            heads and len(heads) == len(stamps) and heads is above and not below and not like_turns
         ):
             found.update(heads)
             for index in heads:  # `Great: yes.` below them is text

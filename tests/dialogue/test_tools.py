@@ -1,9 +1,12 @@
 """Conversations as recorders, chats, interviews and tables have them."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from emonet.dialogue.reader import read_bytes, read_text
 from emonet.errors import DataFormatError
@@ -68,3 +71,44 @@ def test_a_guest_may_speak_once() -> None:
     text = "Anna: One.\nBen: Two.\n{}: Three.\nAnna: Four.\nBen: Five.\nAnna: Six."
     for guest in ("Cleo", "Mrs. Green", "The Old Man", "Waiter", "SPEAKER_00"):
         assert read_text(text.format(guest)).speakers[guest] == 1
+
+
+_WRITERS: dict[str, Callable[[int, str, str], str]] = {
+    "CHAT": lambda at, name, text: f"*{name[:3].upper()}:\t{text}\n%mor:\tn|x\n",
+    "MAXQDA": lambda at, name, text: f"{name}: {text} #00:00:{at:02}-0#\n\n",
+    "diarizer": lambda at, name, text: f"{at}.00 {at}.50 {name}: {text}\n",
+    "ELAN": lambda at, name, text: f"{name}\t\t00:00:{at:02}.000\t00:00:{at:02}.500\t{text}\n",
+    "Otter": lambda at, name, text: f"{name}  0:{at:02}\n{text}\n\n",
+    "Trint": lambda at, name, text: f"[00:00:{at:02}.10] {name}\n{text}\n\n",
+    "name above a date": lambda at, name, text: f"{name}\n2023/5/12 14:{at:02}\n{text}\n\n",
+    "headings": lambda at, name, text: f"### {name}\n{text}\n",
+    "colons above": lambda at, name, text: f"{name}:\n{text}\n\n",
+    "whisper": lambda at, name, text: f"[00:{at:02}.000 --> 00:{at:02}.500] {text}\n",
+    "captions": lambda at, name, text: f"{at}\n00:00:{at:02},000 --> 00:00:{at:02},500\n{name}: {text}\n\n",
+}
+_TEXTS = st.sampled_from(
+    ["Great: yes.", "Rule One: run.", "and then", "At 12:30: go.", "Marie Curie: a life."]
+)
+
+
+_TURNS = st.lists(
+    st.tuples(st.sampled_from(["Anna", "Ben"]), _TEXTS), max_size=5, unique_by=lambda turn: turn[1]
+)
+
+
+@given(st.sampled_from(sorted(_WRITERS)), _TURNS)
+def test_texts_that_begin_like_a_turn_are_read_back_or_refused(
+    form: str, turns: list[tuple[str, str]]
+) -> None:
+    turns = [("Anna", "We won!"), *turns, ("Ben", "Good.")]
+    text = "".join(_WRITERS[form](at, *turn) for at, turn in enumerate(turns, 1))
+    try:
+        found = read_text(f"@Begin\n{text}@End\n" if form == "CHAT" else text).conversations
+    except DataFormatError:
+        return
+    names = {"CHAT": {"Anna": "ANN", "Ben": "BEN"}}.get(form, {"Anna": "Anna", "Ben": "Ben"})
+    if form == "whisper":
+        names = dict.fromkeys(names, "#UNKNOWN#")
+    assert [(turn["speaker"], turn["text"]) for one in found for turn in one.turns] == [
+        (names[name], said) for name, said in turns
+    ]

@@ -96,8 +96,7 @@ def _windows(
     names = SpeakerNames(processor.speakers, speakers)
     if config.speaker_memory == "corpus":
         for name, texts in recent_history(before, config.memory_window).items():
-            earlier = (_Utterance(clean_text(text)) for text in texts)
-            history[name] = deque(earlier, maxlen=config.memory_window)
+            history[name] = deque(map(_Utterance, map(clean_text, texts)), maxlen=config.memory_window)
     for turns in dialogues:
         if alone:
             names, history = SpeakerNames(processor.speakers, speakers), {}

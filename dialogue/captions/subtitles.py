@@ -48,7 +48,7 @@ def read(text: str, name: str) -> Reading | None:
             f"{name}: WEBVTT stands within a cue; put the two files into files of their own."
         )
     notes += _without_rolling_lines(cues)
-    _take_names_above(cues)
+    _take_names_above(cues, name)
     turns = _turns(cues)
     sounds = sum(is_sound(turn["text"]) for turn in turns)
     if sounds:
@@ -113,10 +113,19 @@ def _pieces(lines: list[str], speakers: Speakers) -> list[str]:
     return [" ".join(piece) for piece in pieces] or [""]
 
 
-def _take_names_above(cues: list[Cue]) -> None:
-    """Take first lines for names where every cue has one and they return, as in Teams."""
+def _take_names_above(cues: list[Cue], name: str) -> None:
+    """Take first lines for names where every cue has one and they return, as in Teams.
+
+    Raises:
+        DataFormatError: for first lines that look like names, none of which returns.
+    """
     names = [cue.lines[0].strip() for cue in cues if len(cue.lines) > 1 and not cue.actor]
-    if len(names) == len(cues) > len(set(names)) and all(map(is_name_line, names)):
+    if len(names) == len(cues) > 1 and all(map(is_name_line, names)):
+        if len(set(names)) == len(names):
+            raise DataFormatError(
+                f"{name}, cue 1: {names[0][:60]!r} above its text may be a speaker, or the first line of the "
+                f"text, as in all cues; write `{names[0][:60]}: …`, or join the lines of each cue."
+            )
         for cue in cues:
             cue.actor = " ".join(cue.lines.pop(0).split())
 

@@ -49,6 +49,10 @@ _UNCLEAR = {
         "0:00.0 - 0:05.3\tHello.\tAnn\n0:05.3 - 0:09.1\tHi.\tBob",
         "several columns",
     ),
+    "names above captions": (
+        "0:00:00.000 --> 00:00:02.000\nAnna Bell\nWe won!\n\n00:00:02.000 --> 00:00:04.000\nBen Cole\nGreat.",
+        "cue 1: 'Anna Bell' above its text may be a speaker, or",
+    ),
     "a web page": ("<html><body><p>Anna: We won!</p></body></html>", "HTML or XML"),
     "XML": ('<dialogue><turn speaker="Anna">We won!</turn></dialogue>', "HTML or XML"),
     "a list of Python": ("[('Anna', 'We won!'), ('Ben', 'Great.')]", "as Python prints it"),

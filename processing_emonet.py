@@ -66,7 +66,9 @@ class EmoNetProcessor(DialogueProcessor):
         return cls(backbone_tokenizer(backbone, **kwargs), config, speakers, concepts)
 
     @classmethod
-    def from_pretrained(cls, checkpoint: str | os.PathLike[str], **kwargs: Any) -> "EmoNetProcessor":
+    def from_pretrained(  # type: ignore[override]
+        cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any
+    ) -> "EmoNetProcessor":
         """Load the processor saved with a checkpoint or alone (a folder or a Hub id).
 
         Raises:
@@ -74,7 +76,8 @@ class EmoNetProcessor(DialogueProcessor):
             ValueError: where the tokenizer, `speakers.json` or `concepts.json` is
                 missing, with the fix.
         """
-        checkpoint, options, config, tokenizer, speakers = cls.parts_of(checkpoint, kwargs)
+        parts = cls.parts_of(pretrained_model_name_or_path, kwargs)
+        checkpoint, options, config, tokenizer, speakers = parts
         if not config.num_concepts:
             return cls(tokenizer, config, speakers)
         table = getattr(context_module_class(config.context_module), "concept_table", None)

@@ -92,7 +92,8 @@ class EmoNetTrainer(AdapterCheckpoints, SearchingTrainer, PushingTrainer):
             self.prepare(model)
         super().__init__(model=model, args=args, **kwargs)
         if model is None and "compute_metrics" not in kwargs and self.eval_dataset is not None:
-            self.compute_metrics = trainer_metrics(self.model.config.label_names)
+            new_model: Any = self.model
+            self.compute_metrics = trainer_metrics(new_model.config.label_names)
         self.add_callback(CardCallback())
         if kwargs.get("eval_dataset") is not None and args.saves_nothing:
             metric = args.metric_for_best_model or "weighted_f1"

@@ -35,7 +35,7 @@ _CONVERSIONS: dict[str | None, Callable[[torch.Tensor], Any]] = {
 }
 
 
-class DialogueProcessor(ProcessorMixin):  # type: ignore[misc]
+class DialogueProcessor(ProcessorMixin):
     """A processor of dialogues, with the configuration and the speakers of its model.
 
     Beside a model, `config.json` is the one configuration. A folder that holds a
@@ -55,7 +55,7 @@ class DialogueProcessor(ProcessorMixin):  # type: ignore[misc]
     _is_beside_model = False  # in the repository that a push goes to
 
     def __init__(self, tokenizer: Any, speakers: Mapping[str, int] | None = None):
-        super().__init__(tokenizer)
+        super().__init__(tokenizer)  # type: ignore[no-untyped-call]
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
         self.speakers = dict(speakers or {})
@@ -97,7 +97,7 @@ class DialogueProcessor(ProcessorMixin):  # type: ignore[misc]
         for note in notes:
             logger.warning(f"Input {note}.")
         turns_of = self.names().turns
-        batch = self.batch([turns_of(turns) for turns in found])
+        batch = self.batch([[*turns_of(turns)] for turns in found])
         if (batch["labels"] == NO_LABEL).all():
             del batch["labels"]
         convert = _CONVERSIONS[kind]
@@ -130,7 +130,7 @@ class DialogueProcessor(ProcessorMixin):  # type: ignore[misc]
         The code of emonet's classes is always saved.
         """
         if source_of(cls) is None:
-            super().register_for_auto_class(auto_class)
+            super().register_for_auto_class(auto_class)  # type: ignore[no-untyped-call]
 
     @classmethod
     def parts_of(

@@ -89,14 +89,17 @@ class PromptedProcessor(DialogueProcessor):
         return cls(backbone_tokenizer(backbone, **kwargs), config, speakers)
 
     @classmethod
-    def from_pretrained(cls, checkpoint: str | os.PathLike[str], **kwargs: Any) -> "PromptedProcessor":
+    def from_pretrained(  # type: ignore[override]
+        cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any
+    ) -> "PromptedProcessor":
         """Load the processor saved with a checkpoint or alone (a folder or a Hub id).
 
         Raises:
             ValueError: If the tokenizer, speakers or biographies are missing.
             EmoNetError: If the demonstrations are missing, or an argument is unknown.
         """
-        checkpoint, options, config, tokenizer, speakers = cls.parts_of(checkpoint, kwargs)
+        parts = cls.parts_of(pretrained_model_name_or_path, kwargs)
+        checkpoint, options, config, tokenizer, speakers = parts
         settings = config.prompt_settings
         document = _biographies_of(checkpoint, **options) if settings.biography else {"biographies": {}}
         bank = DemonstrationBank.load(checkpoint, **options) if settings.demonstrations else None

@@ -34,7 +34,7 @@ class SearchingTrainer(Trainer):
     _best: _Finished | None = None
     _best_trial: Any = None  # what `model_init` gets after a search
 
-    def hyperparameter_search(  # type: ignore[override]  # other defaults
+    def hyperparameter_search(
         self,
         hp_space: Space | None = None,
         compute_objective: Callable[[dict[str, float]], float] | None = None,

@@ -11,7 +11,7 @@ from unittest import TestCase, mock
 import torch
 from tiny import DIALOGUE, LABEL_MAPS, OTHER, SPEAKERS, make_tokenizer, text_config
 from tiny_prompted import LETTERS
-from transformers_suite import load_suite
+from transformers_suite import load_suite, skip_reason
 
 from emonet.configuration_emonet import EmoNetConfig
 from emonet.modeling_emonet import EmoNetForSequenceClassification, EmoNetModel
@@ -87,6 +87,8 @@ class Suite(modeling.ModelTesterMixin):  # type: ignore[misc]
     make_tester: ClassVar[Any]
 
     def setUp(self) -> None:
+        if reason := skip_reason(type(self).__name__, self._testMethodName):
+            self.skipTest(f"EmoNet: {reason}")
         self.model_tester = self.make_tester()
         for model_class in self.all_model_classes:
             patched = mock.patch.object(model_class, "_processor", self.model_tester.processor)

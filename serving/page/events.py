@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
+from gradio.events import api
 
 from ...dialogue.reader import read_bytes
 from ...dialogue.reading import Reading
@@ -79,7 +80,7 @@ class Page:
         page.new_chat.click(
             self._begin_chat, None, [page.session, chat.analysis, chat.section, chat.status], **options
         )
-        gr.api(self.predict, api_name="predict", api_description=_ENDPOINT, concurrency_limit=None)
+        api(self.predict, api_name="predict", api_description=_ENDPOINT, concurrency_limit=None)
         *_, endpoint = self.blocks.fns.values()
         endpoint.inputs[0].label, endpoint.outputs[0].label = "script", "turns"
         self.blocks.unload(self.visitors.leave)

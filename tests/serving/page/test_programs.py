@@ -50,7 +50,7 @@ def connect(url: str, **options: Any) -> Client:
 def test_predict_answers_as_the_page_does(address: tuple[str, dict[str, Any]]) -> None:
     url, login = address
     client = connect(url, **login)
-    [(name, endpoint)] = client.view_api(return_format="dict")["named_endpoints"].items()  # type: ignore
+    [(name, endpoint)] = client.view_api(return_format="dict")["named_endpoints"].items()
     assert name == "/predict" and "every turn" in endpoint["description"]
     assert [one["parameter_name"] for one in endpoint["parameters"]] == ["script"]
     rows = client.predict(SCRIPT, api_name="/predict")

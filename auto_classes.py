@@ -155,7 +155,8 @@ def _push_whole(push: Any, trainer: Any, arguments: tuple[Any, ...], options: di
     from emonet.hub.push import copy_published
 
     if _trains_emonet(trainer) and trainer.is_world_process_zero():
-        copy_published(*arguments, trainer.args.output_dir, **options)
+        (checkpoint,) = (*arguments, *options.values())
+        copy_published(checkpoint, trainer.args.output_dir)
     push(*arguments, **options)
 
 

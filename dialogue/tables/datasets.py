@@ -175,10 +175,9 @@ class DatasetRows:
         """Yield a row for each turn, or for each dialogue."""
         for number, row in enumerate(rows_of(self.dataset)):
             location = f"{self.location}, row {number}"
-            has_id = self.id_column is not None and not isinstance(row[self.id_column], list)
-            dialogue = (
-                dialogue_key(row, {"dialogue_id": self.id_column}) if has_id else f"{self.split}-{number}"
-            )
+            dialogue: str | None = f"{self.split}-{number}"
+            if self.id_column is not None and not isinstance(row[self.id_column], list):
+                dialogue = dialogue_key(row, {"dialogue_id": self.id_column})
             if self.is_nested or self.has_lists:
                 turns = _unzipped(row["turns"] if self.is_nested else self._lists(row, location))
                 yield {"dialogue_id": dialogue, "turns": [self._turn(turn, location) for turn in turns]}
@@ -214,8 +213,9 @@ class DatasetRows:
         if is_missing(value):
             return None
         if isinstance(value, Integral) and self.labels:
-            if -1 <= value < len(self.labels):
-                return None if value == -1 else self.labels[int(value)]
+            index = int(value)
+            if -1 <= index < len(self.labels):
+                return None if index == -1 else self.labels[index]
             raise DataFormatError(
                 f"{location}, emotion: {value} is not the number of a label (0 to {len(self.labels) - 1})."
             )

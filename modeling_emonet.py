@@ -134,7 +134,7 @@ class EmoNetPreTrainedModel(EmoNetCheckpoint):  # type: ignore[no-untyped-call]
         self.base_model.encoder.set_input_embeddings(value)
 
     def _resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Module:
-        embeddings: nn.Module = super()._resize_token_embeddings(*args, **kwargs)  # type: ignore[no-untyped-call]
+        embeddings: Any = super()._resize_token_embeddings(*args, **kwargs)  # type: ignore[no-untyped-call]
         if (memory_encoder := self.base_model.memory_encoder) is not None:
             known = memory_encoder.get_input_embeddings().num_embeddings
             rows = memory_encoder._resize_token_embeddings(*args, **kwargs).weight  # type: ignore[no-untyped-call]
@@ -191,7 +191,7 @@ class EmoNetModel(EmoNetPreTrainedModel):  # type: ignore[no-untyped-call]
             self.memory_encoder.eval()  # type: ignore[no-untyped-call]
         return self
 
-    @can_return_tuple
+    @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
         self,
         input_ids: torch.Tensor | None = None,
@@ -291,10 +291,8 @@ class EmoNetModel(EmoNetPreTrainedModel):  # type: ignore[no-untyped-call]
         assert self.context is not None
         if local_speaker_ids is None:
             if self.context.uses_speakers:
-                raise ValueError(
-                    f"context_module={self.config.context_module!r} needs local_speaker_ids "
-                    "(the processor makes them)."
-                )
+                system = self.config.context_module
+                raise ValueError(f"{system!r} needs local_speaker_ids (the processor makes them).")
             local_speaker_ids = speaker_ids
         knowledge = {"concepts": concepts} if self.context.uses_concepts else {}
         contextual: torch.Tensor = self.context(states, local_speaker_ids, speaker_ids >= 0, **knowledge)
@@ -307,9 +305,9 @@ class EmoNetModel(EmoNetPreTrainedModel):  # type: ignore[no-untyped-call]
 
         The embeddings are added with `identity_position="turn"` only.
         """
-        # Cached vectors are float32, whatever the model's dtype; a replica of
-        # `torch.nn.DataParallel` has no parameters to read `self.dtype` from.
-        states: torch.Tensor = turn_embeds.to(self.get_input_embeddings().weight.dtype)
+        # Cached vectors are float32; a replica of DataParallel can't tell its `dtype`.
+        embeddings: Any = self.get_input_embeddings()
+        states: torch.Tensor = turn_embeds.to(embeddings.weight.dtype)
         if self.standardizer is not None:
             states = self.standardizer(states)
         if self.speaker_embedding is None or self.config.identity_position != "turn":
@@ -317,23 +315,16 @@ class EmoNetModel(EmoNetPreTrainedModel):  # type: ignore[no-untyped-call]
         ids = speaker_ids if self.config.speaker_identity == "global" else local_speaker_ids
         if ids is None:
             raise ValueError("speaker_identity='local' at identity_position='turn' needs local_speaker_ids.")
-        identity: torch.Tensor = self.speaker_embedding(
-            ids.clamp(0, self.speaker_embedding.num_embeddings - 1)
-        )
+        last = self.speaker_embedding.num_embeddings - 1
+        identity: torch.Tensor = self.speaker_embedding(ids.clamp(0, last))
         return states + identity
 
     def with_memory(
         self, states: torch.Tensor, memory_embeds: torch.Tensor, memory_index: torch.Tensor
     ) -> torch.Tensor:
-        """Fuse the speakers' memory into turn states.
+        """Fuse memory rows (U, H) into turn states (B, T, H).
 
-        Args:
-            states: (B, T, H).
-            memory_embeds: (U, H) memory rows.
-            memory_index: (B, T, K) the rows of each turn's speaker, -1 for none.
-
-        Returns:
-            (B, T, H).
+        `memory_index` (B, T, K) has the rows of each turn's speaker, -1 for none.
         """
         assert self.memory is not None
         memory_embeds = memory_embeds.to(states.dtype)
@@ -426,7 +417,7 @@ class EmoNetForSequenceClassification(EmoNetPreTrainedModel):  # type: ignore[no
         """The model without its classifier."""
         return self.emonet
 
-    @can_return_tuple
+    @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
         self,
         input_ids: torch.Tensor | None = None,
@@ -474,7 +465,7 @@ class EmoNetForSequenceClassification(EmoNetPreTrainedModel):  # type: ignore[no
         return EmoNetOutput(**{**outputs, "loss": loss, "logits": logits, "member_logits": members})
 
     # Names every tensor: the Trainer drops dataset columns that are not in the signature.
-    forward.__signature__ = inspect.signature(EmoNetModel.forward)  # type: ignore[attr-defined]
+    forward.__signature__ = inspect.signature(EmoNetModel.forward)
 
     def prepare(self, dataset: Any, columns: Mapping[str, str] | None = None, **options: Any) -> Any:
         """Encode a dataset for `transformers.Trainer`, and set this model up for it.
@@ -483,8 +474,7 @@ class EmoNetForSequenceClassification(EmoNetPreTrainedModel):  # type: ignore[no
             dataset: A `DatasetDict`, a `Dataset` or a `pandas.DataFrame` with a row for
                 each turn: `dialogue_id`, `speaker`, `text` and `emotion`.
             columns: Their columns, where they have other names: `{"text": "utterance"}`.
-            options: Those of [`emonet.fine_tuning.prepare.prepare`], as
-                `class_weighting`, `new_speakers`, `speaker_memory`.
+            options: Those of [`emonet.fine_tuning.prepare.prepare`].
 
         Returns:
             The encoded splits by name, or that of a single dataset, with `collator` and

@@ -17,7 +17,7 @@ def run_encoder(
     attention_mask: torch.Tensor,
     turn_ids: torch.Tensor,
     **options: Any,
-) -> BaseModelOutput:
+) -> Any:
     """Run the backbone once over a batch, each turn seeing the turns it may.
 
     Args:
@@ -50,7 +50,7 @@ def run_masked(
     allowed: torch.Tensor,
     position_ids: torch.Tensor | None = None,
     **options: Any,
-) -> BaseModelOutput:
+) -> Any:
     """Run the backbone once over embeddings (S, L, H) with a mask of tokens by tokens.
 
     Args:
@@ -211,7 +211,7 @@ def encode_by_length(
         return encode(*inputs)
     order = lengths.argsort()
     vectors = []
-    for rows in order.split(rows_per_pass):
+    for rows in order.split(rows_per_pass):  # type: ignore[no-untyped-call]
         longest = max(1, int(lengths[rows].max()))
         vectors.append(encode(*(tensor[rows, :longest] for tensor in inputs)))
     return torch.cat(vectors)[order.argsort()]

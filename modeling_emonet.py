@@ -133,7 +133,7 @@ class EmoNetPreTrainedModel(EmoNetCheckpoint):  # type: ignore[no-untyped-call]
     def set_input_embeddings(self, value: nn.Module) -> None:
         self.base_model.encoder.set_input_embeddings(value)
 
-    def _resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Module:
+    def _resize_token_embeddings(self, *args: Any, **kwargs: Any) -> Any:
         embeddings: Any = super()._resize_token_embeddings(*args, **kwargs)  # type: ignore[no-untyped-call]
         if (memory_encoder := self.base_model.memory_encoder) is not None:
             known = memory_encoder.get_input_embeddings().num_embeddings

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from torch.utils.data import Dataset
-from transformers import Pipeline
+from transformers import Pipeline, PreTrainedModel
 from transformers.utils import logging
 
 from .dialogue.json_forms.documents import read_json_value
@@ -39,7 +39,7 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
     _load_video_processor = False
     _load_feature_extractor = False
 
-    def __init__(self, model: Any, processor: EmoNetProcessor | None = None, **kwargs: Any):
+    def __init__(self, model: PreTrainedModel, processor: EmoNetProcessor | None = None, **kwargs: Any):
         self._given = processor
         device_map = getattr(model, "hf_device_map", None)
         if device_map and kwargs.get("device") in (None, model.device):

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
@@ -269,7 +270,7 @@ def _timed() -> Iterator[dict[str, float]]:
 
 
 @contextmanager
-def _tokens_read(model: Any) -> Iterator[dict[str, int]]:
+def _tokens_read(model: EmoNetForSequenceClassification) -> Iterator[dict[str, int]]:
     """Count the tokens that the encoders read, without padding."""
     counts = {"read": 0}
     forward, encode = model.forward, model.emonet.encode_utterances
@@ -283,6 +284,8 @@ def _tokens_read(model: Any) -> Iterator[dict[str, int]]:
         vectors: torch.Tensor = encode(input_ids, attention_mask)
         return vectors
 
-    model.forward, model.emonet.encode_utterances = counted_forward, counted_encode
-    yield counts
-    model.forward, model.emonet.encode_utterances = forward, encode
+    with (
+        patch.object(model, "forward", counted_forward),
+        patch.object(model.emonet, "encode_utterances", counted_encode),
+    ):
+        yield counts

@@ -199,7 +199,7 @@ def _random_backbone(folder: Path, encoder: str, shape: dict[str, Any]) -> str:
 
 
 def _timed_steps(
-    model: Any,
+    model: torch.nn.Module,
     loss_of: Callable[[Any], torch.Tensor],
     batches: list[Any],
     seconds: float,

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from shutil import copyfile
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from transformers import AutoModel, PretrainedConfig, PreTrainedModel
@@ -24,6 +24,16 @@ logger = logging.get_logger(__name__)
 _LABELS = ("num_labels", "id2label", "label2id")
 
 
+class SavedProcessor(Protocol):
+    """What a checkpoint needs of its processor."""
+
+    config: Any
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> Any:
+        """Save the tokenizer and the speakers."""
+        ...
+
+
 class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
     """A model with its processor, whose folder works for users without emonet installed.
 
@@ -38,7 +48,7 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
     processor_class: Any = None
     accepts_loss_kwargs = False
     has_new_labels = False  # since it was loaded
-    _processor: Any = None
+    _processor: SavedProcessor | None = None
     _base: Base | None = None  # the published weights of a frozen backbone
 
     @classmethod

@@ -8,6 +8,7 @@ import torch
 
 from ..errors import EmoNetError
 from ..fine_tuning.encoding import EncodedSplits
+from ..modeling_emonet import EmoNetForSequenceClassification
 from ..processing_emonet import EmoNetProcessor
 from .loading import Conversations, load_conversations
 
@@ -33,7 +34,9 @@ class EncodedCorpus(EncodedSplits):
         texts = conversations.utterance_texts() if has_memory else ()
         super().__init__(dict(conversations.items()), texts, processor)
 
-    def cache_features(self, model: Any, cache_dir: Path | None = None, progress: bool = True) -> None:
+    def cache_features(
+        self, model: EmoNetForSequenceClassification, cache_dir: Path | None = None, progress: bool = True
+    ) -> None:
         """Replace the tokens that a frozen encoder reads with its cached vectors.
 
         A frozen backbone computes the turn vectors, a frozen memory encoder the memory
@@ -42,7 +45,7 @@ class EncodedCorpus(EncodedSplits):
         from .features import cached_memory_features
 
         config, base = model.config, model.emonet
-        model.eval()
+        model.eval()  # type: ignore[no-untyped-call]
         if config.speaker_memory != "none" and config.memory_encoder == "frozen":
             self.collator.memory = cached_memory_features(
                 base, self.processor, self.texts, cache_dir, progress
@@ -50,7 +53,9 @@ class EncodedCorpus(EncodedSplits):
         if config.freeze_backbone and not _has_trained_input(config):
             self.attach_turn_features(model, cache_dir, progress)
 
-    def attach_turn_features(self, model: Any, cache_dir: Path | None = None, progress: bool = True) -> None:
+    def attach_turn_features(
+        self, model: EmoNetForSequenceClassification, cache_dir: Path | None = None, progress: bool = True
+    ) -> None:
         """Add the cached turn vectors of the current backbone to every window.
 
         The model then reads these vectors instead of the tokens.
@@ -66,7 +71,7 @@ class EncodedCorpus(EncodedSplits):
                 "backbone, so the backbone's turn vectors change at every step and cannot be cached. "
                 "Use identity_position='turn' or speaker_identity='name'."
             )
-        model.eval()
+        model.eval()  # type: ignore[no-untyped-call]
         windows = [example for split in self.splits.values() for example in split.examples]
         features = cached_turn_features(model.emonet, self.processor, windows, cache_dir, progress)
         for window, vectors in zip(windows, features, strict=True):
@@ -78,7 +83,7 @@ class EncodedCorpus(EncodedSplits):
             for example in split.examples:
                 example.pop("turn_embeds", None)
 
-    def fit_standardizers(self, model: Any) -> None:
+    def fit_standardizers(self, model: EmoNetForSequenceClassification) -> None:
         """Fit the model's standardizers to the training split.
 
         Needs the vectors of `cache_features`.

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from ..dialogue.names import Speakers
+from ..inference.predict import EmotionModel, TurnProcessor
 from ..inference.stream import predict_stream
 from .prediction_input import PredictionInput, SourceRow
 
@@ -14,8 +15,8 @@ _MMAP_THRESHOLD = -3  # of `mallopt`
 
 
 def predicted_rows(
-    model: Any,
-    processor: Any,
+    model: EmotionModel,
+    processor: TurnProcessor,
     source: PredictionInput,
     prefix: str = "",
     batch_size: int = 16,

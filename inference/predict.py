@@ -1,7 +1,7 @@
 """Predict whole dialogues: length-sorted batches, one result for every turn."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -204,7 +204,7 @@ def _memory_in_use(
 
 def predict_dialogues(
     model: EmotionModel,
-    processor: EmoNetProcessor,
+    processor: TurnProcessor,
     dialogues: Sequence[Sequence[Mapping[str, Any]]],
     histories: Sequence[Mapping[str, Sequence[str]]] | None = None,
     batch_size: int = 16,
@@ -236,6 +236,7 @@ def predict_dialogues(
             dialogues, histories, processor, progress, report, speakers
         )
         return rows
+    encoder = cast(EmoNetProcessor, processor)  # of any other model
     dialogues, histories, kinds = with_one_name_each(dialogues, histories, processor.speakers, speakers)
     window = processor.config.memory_window
     corpus_scope = processor.config.speaker_memory == "corpus"
@@ -246,13 +247,13 @@ def predict_dialogues(
         if corpus_scope and histories is not None:
             earlier = _append_history(histories[index], turns, window, texts)
         memory_index = dialogue_memory_index(turns, window, len(texts), earlier if corpus_scope else None)
-        windows.append(processor.encode(turns, memory_index))
+        windows.append(encoder.encode(turns, memory_index))
         for name in [name for name in earlier if kinds.is_role(name)]:
             del earlier[name]  # `The Waiter` of the next dialogue is another person
         texts.extend(turn_text(turn, turn_index) for turn_index, turn in enumerate(turns))
     warn_of_unknown_characters(processor.tokenizer, texts)
-    memory = processor.encode_memory(texts) if processor.config.speaker_memory != "none" else None
-    logits = predict_logits(model, processor, windows, memory, batch_size, progress, report)
+    memory = encoder.encode_memory(texts) if processor.config.speaker_memory != "none" else None
+    logits = predict_logits(model, encoder, windows, memory, batch_size, progress, report)
     return [processor.labels_of(turn_logits) for turn_logits in logits]
 
 

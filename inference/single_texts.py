@@ -6,19 +6,36 @@ that its scores are those of `model.predict(text)`.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from ..dialogue.reading import UNKNOWN
 from ..errors import EmoNetError
+from ..processing_emonet import EmoNetProcessor
 
 _DIALOGUE = "for a dialogue call model.predict(dialogue), or model(**model.processor([dialogue]))"
 _OPTIONS = ("num_items_in_batch", "output_attentions", "output_hidden_states")
 
 
+class TextModel(Protocol):
+    """What is needed of an EmoNet, whose file imports this one."""
+
+    config: Any
+    training: bool
+
+    @property
+    def processor(self) -> EmoNetProcessor:
+        """The processor that the model was saved with."""
+        ...
+
+    def __call__(self, **batch: Any) -> Any:
+        """Return an output with `turn_states` (N, 1, H), `logits` (N, 1, C) or both."""
+        ...
+
+
 def single_turns(
-    processor: Any,
+    processor: EmoNetProcessor,
     input_ids: torch.Tensor | None = None,
     attention_mask: torch.Tensor | None = None,
     token_type_ids: torch.Tensor | None = None,
@@ -73,7 +90,7 @@ def _text(tokenizer: Any, ids: Sequence[int], index: int, known_single: bool) ->
     return text
 
 
-def classify_texts(model: Any, labels: torch.Tensor | None, inputs: dict[str, Any]) -> Any:
+def classify_texts(model: TextModel, labels: torch.Tensor | None, inputs: dict[str, Any]) -> Any:
     """Call a model with rows of a plain tokenizer; see `single_turns`.
 
     Args:

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from ..dialogue.open_dialogue import OpenDialogue
 from ..dialogue.spellings import SpeakerNames
 from ..dialogue.turns import clean_text, recent_history, turn_text
 from ..processing_emonet import EmoNetProcessor
-from .predict import EmotionModel, memory_vectors, predict_logits
+from .predict import EmotionModel, TurnProcessor, memory_vectors, predict_logits
 
 LOOK_AHEAD = 2048  # turns that are sorted by length together
 FIRST_LOOK = 16  # the first rows come early; the look-ahead doubles from here
@@ -24,7 +24,7 @@ Turns = Iterable[Mapping[str, Any]]
 
 def predict_stream(
     model: EmotionModel,
-    processor: Any,
+    processor: TurnProcessor,
     dialogues: Iterable[Turns],
     batch_size: int = 16,
     look_ahead: int = LOOK_AHEAD,
@@ -63,16 +63,17 @@ def predict_stream(
         for result in model.stream_dialogues(dialogues, processor, alone, speakers):
             yield [result]
         return
+    encoder = cast(EmoNetProcessor, processor)  # of any other model
     windows: list[dict[str, Any]] = []
     turns, enough = 0, min(first_look, look_ahead)
-    for window in _windows(processor, dialogues, alone, speakers, history or {}):
+    for window in _windows(encoder, dialogues, alone, speakers, history or {}):
         windows.append(window)
         turns += len(window["speaker_ids"]) - window["read_from"]
         if turns >= enough:
-            yield _results(model, processor, windows, batch_size)
+            yield _results(model, encoder, windows, batch_size)
             windows, turns, enough = [], 0, min(2 * enough, look_ahead)
     if windows:
-        yield _results(model, processor, windows, batch_size)
+        yield _results(model, encoder, windows, batch_size)
 
 
 class _Utterance:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 from tqdm.auto import tqdm
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils.generic import can_return_tuple
 
 from ..checkpoint.base import EmoNetCheckpoint, resolve_backbone
@@ -53,7 +53,7 @@ class PromptedEmoNet(EmoNetCheckpoint):  # type: ignore[no-untyped-call]  # tran
 
     def __init__(self, config: PromptedEmoNetConfig):
         super().__init__(config)
-        self.language_model: Any = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
+        self.language_model: PreTrainedModel = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
             config.text_config, trust_remote_code=False
         )
         self.post_init()  # type: ignore[no-untyped-call]
@@ -206,7 +206,7 @@ class PromptedEmoNet(EmoNetCheckpoint):  # type: ignore[no-untyped-call]  # tran
         options = states_asked_for(self.config, output_hidden_states, output_attentions)
         states = self.adapted(input_ids=torch.cat(rows), use_cache=False, **options)
         read = states.last_hidden_state[torch.arange(len(ends)), ends]
-        vocabulary = self.language_model.get_output_embeddings()(read)
+        vocabulary = self.language_model.get_output_embeddings()(read)  # type: ignore[no-untyped-call]
         logits = self.tree.log_probabilities(vocabulary.split(len(input_ids))).unsqueeze(1)
         loss = None
         if labels is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from torch import nn
+from transformers import PreTrainedModel
 
 from ..dialogue.names import AUTO, SpeakerKinds, Speakers, clean_name
 from ..dialogue.reader import as_history
@@ -35,7 +36,7 @@ class PromptedModel(Protocol):
     """What labelling needs of a [`PromptedEmoNet`], whose file imports this one."""
 
     config: PromptedEmoNetConfig
-    language_model: Any
+    language_model: PreTrainedModel
 
     @property
     def processor(self) -> PromptedProcessor:

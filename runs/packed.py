@@ -1,7 +1,7 @@
 """Runs of packed models, which label all turns of a dialogue in one pass."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from ..backbones.embedded import backbone_name, resolve_backbone
 from ..checkpoint.integrity import config_of
@@ -111,7 +111,8 @@ class PackedFamily:
     ) -> ScoredSplit:
         corpus = EncodedCorpus(conversations.restricted_to((options.split,)), processor)
         if options.engine == "torch":  # an exported graph reads tokens, not features
-            corpus.cache_features(model, options.cache_dir, options.progress)
+            classifier = cast(EmoNetForSequenceClassification, model)
+            corpus.cache_features(classifier, options.cache_dir, options.progress)
         model, split = computing_in(model, options.dtype), corpus[options.split]
         memory, progress = corpus.collator.memory, options.progress
         logits = predict_logits(model, processor, split.windows, memory, progress=progress)

@@ -64,7 +64,7 @@ def record_of(run: PreparedRun, **seconds: float) -> dict[str, Any]:
         train_loss=mean_loss(state.log_history),
         seconds=seconds,
         training_turns=run.training_turns,
-        speakers=speaker_kinds((), run.options.speakers).record,
+        speakers=speaker_kinds((), run.options.speakers or "auto").record,
         **({"dataset_id": dataset_id} if dataset_id else {}),
         **run.facts,
     )

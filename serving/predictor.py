@@ -11,7 +11,7 @@ import torch
 from ..dialogue.names import SpeakerKinds, Speakers
 from ..dialogue.spellings import with_one_name_each
 from ..engines.load import load_engine
-from ..inference.predict import Report, predict_dialogues
+from ..inference.predict import EmotionModel, Report, TurnProcessor, predict_dialogues
 from ..inference.session import EmoNetSession
 from ..prompted.modeling import PromptedEmoNet
 from ..prompted.session import PromptedSession
@@ -37,8 +37,9 @@ class Predictor:
         labels: The emotions, in the order of the logits.
     """
 
-    def __init__(self, model: Any, processor: Any, name: str):
-        self.model, self.processor, self.name = model.eval(), processor, name
+    def __init__(self, model: EmotionModel, processor: TurnProcessor, name: str):
+        self.model, self.name = model.eval(), name
+        self.processor: Any = processor  # of the model's kind
         self.config = processor.config
         self.labels: list[str] = self.config.label_names
         self._use = threading.Lock()

@@ -12,10 +12,11 @@ from ..context.base import SYSTEMS
 from ..data.loading import CORPORA
 from ..errors import EmoNetError
 from ..files.guard import parse_json
+from ..fine_tuning.class_weights import CLASS_WEIGHTINGS
 from ..prompted.configuration import PromptSettings
 from ..runs.prompted.presets import PROMPTED_PRESETS, PROMPTED_TRAINING
 from ..studies import DEFINITIONS
-from ..training.arguments import CLASS_WEIGHTINGS, LOGIT_ADJUSTMENTS, EmoNetTrainingArguments
+from ..training.arguments import LOGIT_ADJUSTMENTS, EmoNetTrainingArguments
 from ..training.presets import PRESETS
 from .strict_reader import check_keys, check_values, read_as
 

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from ...adapters.four_bit import four_bits, on_whole_weights
 from ...adapters.lora import LoraSettings, add_adapters
 from ...data import Conversations
@@ -156,7 +158,8 @@ def prepare_prompted(
         add_adapters(model, LoraSettings.of(arguments))
         # The head's rows are the embeddings of the label words; only the transformer
         # below it is trained.
-        model.language_model.get_output_embeddings().requires_grad_(False)
+        head: nn.Module = model.language_model.get_output_embeddings()  # type: ignore[no-untyped-call]
+        head.requires_grad_(False)
     first_stage = learn_first_stage(model, turns.dialogues, tasks, arguments, options.progress)
     trainer = PromptedTrainer(
         impact_weight=tasks.impact_weight,

@@ -28,7 +28,8 @@ class AnswerModel(nn.Module):
 
     def __init__(self, model: PromptedEmoNet):
         super().__init__()
-        self.transformer, self.head = model.adapted, model.language_model.get_output_embeddings()
+        self.transformer = model.adapted
+        self.head = model.language_model.get_output_embeddings()  # type: ignore[no-untyped-call]
 
     def forward(self, input_ids: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
         """Mean cross entropy of the answer tokens.

@@ -57,11 +57,11 @@ class Analysis:
         """Return all speakers, in order of appearance."""
         return list(dict.fromkeys(turn["speaker"] for turn in self.turns))
 
-    def kinds(self, processor: Any) -> SpeakerKinds:
+    def kinds(self, processor: TurnProcessor) -> SpeakerKinds:
         """Return which speakers the model takes for persons, and which for roles."""
         return speaker_kinds(self.speakers(), known=processor.speakers)
 
-    def names(self, processor: Any) -> dict[str, str]:
+    def names(self, processor: TurnProcessor) -> dict[str, str]:
         """Return each speaker's name as the model reads it."""
         names = SpeakerNames(processor.speakers, self.kinds(processor), warn=False)
         return {speaker: names.of(speaker) for speaker in self.speakers()}

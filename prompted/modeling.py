@@ -151,11 +151,11 @@ class PromptedEmoNet(EmoNetCheckpoint):  # type: ignore[no-untyped-call]  # tran
         self.language_model.set_input_embeddings(value)
 
     def get_output_embeddings(self) -> nn.Module | None:
-        embeddings: nn.Module | None = self.language_model.get_output_embeddings()
+        embeddings: nn.Module | None = self.language_model.get_output_embeddings()  # type: ignore[no-untyped-call]
         return embeddings
 
     def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
-        self.language_model.set_output_embeddings(new_embeddings)
+        self.language_model.set_output_embeddings(new_embeddings)  # type: ignore[no-untyped-call]
 
     @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(

@@ -149,7 +149,7 @@ def plot_learning_curves(
             right.set_ylim(min(bounds) - 0.05, max(bounds) + 0.05)
             right.tick_params(labelsize=7, colors=GREY)
     figure.supxlabel("epoch", fontsize=10)
-    figure.supylabel(f"{title} (%), dotted: loss", fontsize=10)
+    figure.supylabel(f"{title} (%)", fontsize=10)
     save_picture(figure, path, _DPI)
 
 

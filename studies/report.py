@@ -7,11 +7,12 @@ from typing import Any
 from ..checkpoint.run_record import write_json
 from ..constants import PACKAGE_VERSION
 from ..evaluation.compare import METRIC_TITLES, p_text
+from ..evaluation.pictures import stack_pictures
 from ..evaluation.significance import RESAMPLES, Comparison
 from .cells import cell_paths
 from .document import Block, Heading, Picture, Table, Text, as_markdown
 from .plots import plot_forest
-from .sections import calibration_section, curves_section, emotions_section, groups_section, percent
+from .sections import calibration_section, curves_picture, emotion_pictures, groups_section, percent
 from .study import STUDY_FILE, Study, slug
 from .systems import system_facts, systems_section
 from .table import DatasetTable, RowResult, as_json, dataset_table
@@ -120,10 +121,22 @@ def _dataset_blocks(study: Study, table: DatasetTable, root: Path) -> list[Block
             Table(header, lines, text_columns=2),
         ]
     blocks += systems_section(study, table)
-    blocks += emotions_section(table, study.reference, plots, prefix)
-    blocks += groups_section(table, study.reference)
-    blocks += calibration_section(table, study.reference, plots, prefix)
-    return blocks + curves_section(table, study.reference, plots, prefix)
+    sections: list[Block] = [
+        *emotion_pictures(table, study.reference, plots, prefix),
+        *groups_section(table, study.reference),
+        *calibration_section(table, study.reference, plots, prefix),
+        curves_picture(table, study.reference, plots, prefix),
+    ]
+    pictures = [block for block in sections if isinstance(block, Picture)]
+    file = f"{PLOTS}/{prefix}-figures.png"
+    stack_pictures([root / picture.file for picture in pictures], root / file)
+    captions = " ".join(f"({number}) {picture.caption}" for number, picture in enumerate(pictures, 1))
+    return [
+        *blocks,
+        *(block for block in sections if not isinstance(block, Picture)),
+        Heading(3, "Figures"),
+        Picture(file, f"From top to bottom: {captions}"),
+    ]
 
 
 def _header(title: str) -> list[str]:

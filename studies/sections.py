@@ -34,7 +34,7 @@ def percent(values: Sequence[float], digits: int = 2) -> str:
     return f"{100 * mean:.{digits}f}" + ("" if sd is None else f" ± {100 * sd:.{digits}f}")
 
 
-def emotions_section(table: DatasetTable, reference: str, folder: Path, prefix: str) -> list[Block]:
+def emotion_pictures(table: DatasetTable, reference: str, folder: Path, prefix: str) -> list[Picture]:
     """F1 by emotion and confusion matrices."""
     f1 = {
         row.name: np.array(
@@ -52,7 +52,6 @@ def emotions_section(table: DatasetTable, reference: str, folder: Path, prefix: 
     turns = ", ".join(f"{label} {support[label]['support']}" for label in table.labels)
     line = f"; the line is “{reference}”" if reference in table.rows else ""
     return [
-        Heading(3, "Emotions"),
         Picture(f"{folder.name}/{prefix}-emotions.png", f"F1 by emotion{line}. Annotated turns: {turns}."),
         Picture(
             f"{folder.name}/{prefix}-confusion.png",
@@ -61,24 +60,19 @@ def emotions_section(table: DatasetTable, reference: str, folder: Path, prefix: 
     ]
 
 
-def curves_section(table: DatasetTable, reference: str, folder: Path, prefix: str) -> list[Block]:
+def curves_picture(table: DatasetTable, reference: str, folder: Path, prefix: str) -> Picture:
     """Learning curves on validation."""
     title = METRIC_TITLES[table.metric]
     epochs = {row.name: [cell.run["epochs"] for cell in row.cells.values()] for row in table.rows.values()}
-    plot_learning_curves(
-        folder / f"{prefix}-curves.png", epochs, reference, table.metric, f"{title} on validation"
-    )
+    plot_learning_curves(folder / f"{prefix}-curves.png", epochs, reference, table.metric, title)
     about = "every seed thin, their mean thick" + (
         f"; dashed is “{reference}”" if reference in table.rows else ""
     )
-    return [
-        Heading(3, "Learning curves"),
-        Picture(
-            f"{folder.name}/{prefix}-curves.png",
-            f"{title[:1].upper()}{title[1:]} on validation by epoch, {about}. Dotted, at the right: the loss "
-            "on validation; weighted losses have another scale.",
-        ),
-    ]
+    return Picture(
+        f"{folder.name}/{prefix}-curves.png",
+        f"{title[:1].upper()}{title[1:]} on validation by epoch, {about}. Dotted, at the right: the loss on "
+        "validation; weighted losses have another scale.",
+    )
 
 
 def groups_section(table: DatasetTable, reference: str) -> list[Block]:

@@ -97,7 +97,8 @@ def measured_emissions(folder: Path) -> dict[str, Any]:
         "emissions": float(f"{grams:.4g}"),
         "source": f"codecarbon {last.get('codecarbon_version') or ''}".strip(),
         "training_type": "fine-tuning",
-        "geographical_location": last.get("country_name"),
+        # Without a location, codecarbon assumes Canada and leaves the longitude empty.
+        "geographical_location": last.get("country_name") if last.get("longitude") else None,
         "hardware_used": last.get("gpu_model") or last.get("cpu_model"),
     }
     return {"co2_eq_emissions": {name: value for name, value in facts.items() if value}}

@@ -9,6 +9,8 @@ import pytest
 from run_folder import percent, tables
 from tiny_training import encoded, trainer_for
 
+from emonet.checkpoint.run_record import measured_emissions
+
 
 def trained(tokenizer: Any, folder: Path, **arguments: Any) -> Any:
     trainer = trainer_for(encoded(tokenizer), folder, eval_strategy="epoch", num_train_epochs=3, **arguments)
@@ -80,3 +82,16 @@ def test_the_bold_row_is_the_one_that_is_saved(
     )
     bold = [number for number, row in enumerate(rows[2:]) if row[0].startswith("**")]
     assert bold == [losses.index(min(losses)) if kept == "lowest loss" else 2]
+
+
+@pytest.mark.parametrize(("longitude", "location"), [("", None), ("-71.2", "Canada")])
+def test_emissions_have_the_location_that_was_found(
+    tmp_path: Path, longitude: str, location: str | None
+) -> None:
+    assert measured_emissions(tmp_path) == {}
+    (tmp_path / "emissions.csv").write_text(
+        f"emissions,codecarbon_version,country_name,longitude\n0.00125,3.3.2,Canada,{longitude}\n"
+    )
+    measured = measured_emissions(tmp_path)["co2_eq_emissions"]
+    assert measured["emissions"] == 1.25 and measured["source"] == "codecarbon 3.3.2"
+    assert measured.get("geographical_location") == location

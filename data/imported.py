@@ -53,7 +53,9 @@ def hub_id_of(source: Any) -> str | None:
 def is_dataset_folder(folder: Path) -> bool:
     """Whether `datasets` reads a folder: Parquet files, or what `save_to_disk` wrote."""
     patterns = ("*.parquet", "*/*.parquet")  # at the top, or a folder for each configuration
-    return _is_saved(folder) or any(next(folder.glob(pattern), None) for pattern in patterns)
+    files = (file for pattern in patterns for file in folder.glob(pattern))
+    names = (name for file in files for name in (file.stem.partition("-")[0], file.parent.name))
+    return _is_saved(folder) or any(name in SPLIT_NAMES for name in names)
 
 
 def _is_saved(folder: Path) -> bool:

@@ -53,7 +53,9 @@ def tokenizer_path(name: str) -> str:
     Other names stay as they are.
     """
     path = Path(built_in_path(name))
-    return resolve_backbone(MODELS[path.name].backbone) if is_built_in(path) else name
+    if not is_built_in(path) or any(path.glob("tokenizer*")):
+        return name
+    return resolve_backbone(MODELS[path.name].backbone)
 
 
 def is_built_in(checkpoint: str | Path) -> bool:

@@ -49,7 +49,7 @@ def test_train_evaluate_and_compare(
     card = (run / "README.md").read_text()
     assert f"**{title[0].upper()}{title[1:]} {100 * figures[key]:.2f} %** on the test set" in card
     assert f"fitted to {title} on training dialogues" in card
-    owners = {"iemocap": "Busso", "iemocap-4": "Busso", "dailydialog": "Li et al."}
+    owners = {"iemocap": "Busso", "iemocap-4": "Busso", "dailydialog": "Yanran"}
     assert owners[name] in card and "Licence of the corpus" in card
     comparison = tmp_path / "comparison.json"
     assert main(["compare", str(run), str(run), "--json", str(comparison)]) == 0

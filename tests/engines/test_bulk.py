@@ -228,10 +228,6 @@ GOOD = '{"dialogue_id": "x", "speaker": "Ann", "text": "hello"}\n'
             r"in.jsonl, row 2, dialogue_id: is empty",
         ),
         (
-            GOOD + '{"dialogue_id": "x", "speaker": null, "text": "a"}\n',
-            r"in.jsonl, row 2, speaker: None is not a name",
-        ),
-        (
             GOOD + GOOD.replace('"x"', '"y"') + GOOD,
             r"row 3: dialogue 'x' begins again after another one. Add --interleaved",
         ),

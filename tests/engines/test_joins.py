@@ -231,10 +231,6 @@ def test_nested_dialogues_come_back_with_all_of_their_fields(
             '{"dialogue_id": 7, "speaker": "Ann", "text": "b"}\n',
             "'7' may be the earlier '7.0'",
         ),
-        *(
-            ("in.csv", f"dialogue_id,speaker,text\n7,Ann,a\n7,{name},b\n", f"speaker: '{name}' is not a name")
-            for name in ("nan", "NaN", "None", "", "NULL", "<NA>")
-        ),
         (
             "in.jsonl",
             '{"dialogue_id": "7", "speaker": "Ann", "text": "a"}\n'
@@ -257,6 +253,19 @@ def test_unclear_keys_are_refused_alike(
     words = ["predict", "--model", str(predict.checkpoint), str(source), "--output", str(output)]
     assert main([*words, *engine]) == 2
     assert reason in capsys.readouterr().err
+
+
+def test_cells_without_a_speaker_are_the_unknown_one(predict: Predict) -> None:
+    found = {}
+    for name in ("#UNKNOWN#", "nan", "None", "", "NULL", "<NA>"):
+        source = predict.folder / "in.csv"
+        source.write_text(f"dialogue_id,speaker,text\n7,Ann,no\n7,{name},great\n7,{name},no\n")
+        for engine, (output, *options) in enumerate(([OUTPUTS[0]], [f"parts{len(found)}", *BULK])):
+            rows = rows_in(predict(source, output, *options))
+            assert [row["speaker"] for row in rows] == ["Ann", name, name]
+            found[name, engine] = [list(row["scores"].values()) for row in rows]
+    for scores in found.values():
+        assert scores == [pytest.approx(row, abs=1e-4) for row in found["#UNKNOWN#", 0]]
 
 
 def test_the_numbers_7_and_7_point_0_are_one_dialogue(predict: Predict) -> None:

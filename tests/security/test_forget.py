@@ -344,7 +344,7 @@ def test_damaged_weights_get_no_new_digests(run: Path) -> None:
     with pytest.raises(EmoNetError, match="damaged"):
         forget_in_checkpoint(run, NAME)
     with pytest.raises(EmoNetError, match="damaged"):
-        EmoNetForSequenceClassification.from_pretrained(run)
+        EmoNetForSequenceClassification.from_pretrained(run, verify=True)
 
 
 def test_links_and_folders_that_are_no_checkpoint_are_refused(run: Path, tmp_path: Path) -> None:

@@ -81,22 +81,19 @@ def test_a_turn_that_no_prompt_holds_has_no_influence(decoder: Path) -> None:
 
 def test_the_page_chats_explains_and_shows_biographies(decoder: Path) -> None:
     page = Page(predictor_of(decoder), Limits())
-    components = page.components
+    components, results = page.components, page.components.chat_results
     session, analysis = None, None
     for turn in TURNS:
         shown = list(page._say(turn["speaker"], turn["text"], session, analysis, VISITOR))[-1]
-        session, analysis = shown[components.session], shown[components.analysis]
+        session, analysis = shown[components.session], shown[results.analysis]
     [whole] = page.predictor.predict([TURNS])
     assert [row["label"] for row in analysis.dialogues[0][1]] == [row["label"] for row in whole]
     assert (
-        "great &lt;news&gt;" in shown[components.profiles]
-        and "which emotion the model named" in shown[components.profiles]
+        "great &lt;news&gt;" in shown[results.profiles]
+        and "which emotion the model named" in shown[results.profiles]
     )
-    first, *_, end = page._ask(analysis, 0, gr.EventData(None, {"index": 4}), VISITOR)
-    assert (
-        first[components.asked]["value"] == 4
-        and end[components.explanation].count('class="emo-influence') == 5
-    )
+    first, *_, end = results._ask(analysis, 0, gr.EventData(None, {"index": 4}), VISITOR)
+    assert first[results.asked]["value"] == 4 and end[results.explanation].count('class="emo-influence') == 5
 
 
 def test_a_report_counts_the_turns(decoder: Path) -> None:

@@ -10,6 +10,7 @@ from transformers.utils import logging
 from ..checkpoint.adapters import DIGESTS_FILE
 from ..dialogue.reading import UNKNOWN
 from ..files.guard import file_digest, read_json
+from ..prompted.configuration import EXTRACTIVE
 
 logger = logging.get_logger(__name__)
 
@@ -26,7 +27,7 @@ def write_example(folder: Path, model: Any = None) -> None:
 
     The digest of the folder's digests ties the file to the weights. Without a prediction,
     that of an earlier save is deleted. In a distributed training one process can't
-    predict alone.
+    predict alone, and saving fetches no other models.
 
     Args:
         folder: The folder that the model was just saved to.
@@ -34,7 +35,7 @@ def write_example(folder: Path, model: Any = None) -> None:
     """
     path, digests = folder / EXAMPLE_FILE, folder / DIGESTS_FILE
     distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-    if model is None or distributed or not digests.is_file():
+    if model is None or distributed or _needs_other_models(model.config) or not digests.is_file():
         if not read_example(folder):
             path.unlink(missing_ok=True)
         return
@@ -66,6 +67,14 @@ def read_example(folder: Path) -> dict[str, Any]:
     example = read_json(path)
     known = isinstance(example, dict) and example.get("digests") == file_digest(digests)
     return example if known else {}
+
+
+def _needs_other_models(config: Any) -> bool:
+    """Whether a prediction may fetch a writer of biographies or a sentence encoder."""
+    settings = getattr(config, "prompt_settings", None)
+    return settings is not None and bool(
+        settings.demonstrations or (settings.biography and settings.biography_writer != EXTRACTIVE)
+    )
 
 
 def _row(turn: dict[str, Any]) -> dict[str, Any]:

@@ -231,6 +231,7 @@ def test_the_dataset_comes_back_as_it_was_built(world: World, loaded: dict[str, 
             assert splits[split]["rows"] == json.loads(json.dumps(rows.to_list()))
 
 
+@pytest.mark.slow
 def test_all_of_it_works_offline_after_the_first_time(world: World, loaded: dict[str, Any]) -> None:
     requests = len(world.hub.log)
     environment = {**world.hub.environment, "HF_HUB_OFFLINE": "1"}

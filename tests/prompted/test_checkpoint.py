@@ -108,6 +108,7 @@ def test_rows_have_the_format_of_a_packed_model(model: PromptedEmoNet, tokenizer
     ]
 
 
+@pytest.mark.slow
 def test_all_loaders_give_the_same_rows(model: PromptedEmoNet, tmp_path: Path) -> None:
     adapt(model)
     expected = near(model.predict(PLAIN))

@@ -90,6 +90,7 @@ def test_only_a_deleted_cell_is_run_again(study: dict[str, Any], results: Path) 
     ) == scores
 
 
+@pytest.mark.slow
 def test_fresh_cells_are_run_anew_by_pattern(study: dict[str, Any], results: Path) -> None:
     before = times(results)
     run_study(study, results, "--fresh", "sample/emonet")
@@ -270,6 +271,7 @@ def test_rows_that_do_not_fit_the_backbone_are_refused(study: dict[str, Any], tm
     assert not list((tmp_path / "results").rglob("run.json"))
 
 
+@pytest.mark.slow
 def test_a_failed_cell_does_not_stop_the_others(study: dict[str, Any], results: Path) -> None:
     broken = {"training": {"learning_rate_mapping": {"no_such_weight": 0.1}}}
     other = {**study, "rows": {**study["rows"], "broken": broken}, "seeds": [1]}

@@ -75,7 +75,7 @@ def rates_and_seeds(trial: Any) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("save", ["no", "epoch"])
+@pytest.mark.parametrize("save", [pytest.param("no", marks=pytest.mark.slow), "epoch"])
 def test_the_best_trial_is_kept(tokenizer: Any, tmp_path: Path, save: str) -> None:
     trainer = searching(tokenizer, tmp_path / "run", save_strategy=save)
     given = [(GOOD, 3), (BAD, 3), (GOOD, 7)]
@@ -96,6 +96,7 @@ def test_the_best_trial_is_kept(tokenizer: Any, tmp_path: Path, save: str) -> No
     assert all(torch.equal(tensor, weights[name]) for name, tensor in trainer.model.state_dict().items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own_config", [True, False])
 def test_every_trial_has_its_own_class_weights(tokenizer: Any, tmp_path: Path, own_config: bool) -> None:
     trainer = searching(tokenizer, tmp_path, own_config=own_config, max_steps=1)
@@ -115,6 +116,7 @@ def test_every_trial_has_its_own_class_weights(tokenizer: Any, tmp_path: Path, o
     assert model.processor.config is model.config
 
 
+@pytest.mark.slow
 def test_frozen_heads_are_compared_with_their_bias(tokenizer: Any, tmp_path: Path) -> None:
     trainer = searching(tokenizer, tmp_path, "emonet-fast", head_members=2, logit_adjustment="validation")
     study = trials({"learning_rate": GOOD, "seed": 1}, {"learning_rate": BAD, "seed": 1})

@@ -99,7 +99,16 @@ def test_bioserc_sees_what_follows_where_causal_is_false_and_nobody_else_does(
     assert '"not i"' in prompts[0] and "About Ann: Ann is" in prompts[0]
 
 
-@pytest.mark.parametrize(("preset", "causal"), [*((name, True) for name in FIELD), ("bioserc", False)])
+@pytest.mark.parametrize(
+    ("preset", "causal"),
+    [
+        *(
+            pytest.param(name, True, marks=() if name == "laerc-s" else pytest.mark.slow)  # the rest is alike
+            for name in FIELD
+        ),
+        ("bioserc", False),
+    ],
+)
 def test_it_trains_end_to_end_and_is_whole_again_from_its_folder(
     preset: str, causal: bool, decoder: Path, chat_model: Path, tmp_path: Path
 ) -> None:

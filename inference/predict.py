@@ -17,7 +17,8 @@ from .unknown_characters import warn_of_unknown_characters
 TOKENS_PER_PASS = 4096  # of a frozen encoder, padding included
 
 # Called after each pass with the stage (`memory` or `turns`), the number of items done
-# and their total. An exception that it raises ends the prediction.
+# and their total; a server also calls it within passes. An exception that it raises ends
+# the prediction.
 Report = Callable[[str, int, int], None]
 
 

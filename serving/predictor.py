@@ -1,12 +1,13 @@
 """Share one model among threads: one pass at a time, the longest waiting first."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from ..dialogue.names import SpeakerKinds, Speakers
 from ..dialogue.spellings import with_one_name_each
@@ -22,6 +23,12 @@ Session = EmoNetSession | PromptedSession
 
 class Stopped(Exception):
     """Raised by a report to end a prediction that nobody waits for."""
+
+
+class _PassOfThread(threading.local):
+    """What a thread calls while its pass is under way; None for nothing."""
+
+    check: Callable[[], None] | None = None
 
 
 class Predictor:
@@ -44,6 +51,9 @@ class Predictor:
         self.labels: list[str] = self.config.label_names
         self._use = threading.Lock()
         self._next = threading.Lock()
+        self._pass = _PassOfThread()
+        if isinstance(model, nn.Module):
+            self._check_within_passes(model)
 
     @classmethod
     def load(cls, checkpoint: str | Path) -> "Predictor":
@@ -64,12 +74,12 @@ class Predictor:
         """Label dialogues; see `predict_dialogues`.
 
         Other threads get the model between two passes, so a long script blocks nobody.
+        `report` is called within passes too, and may end them by `Stopped`.
 
         Returns:
             Each turn with `label`, `score` and `scores` (highest first).
         """
-        with self.alone():
-            between_passes = self._between_passes(report)
+        with self._passes(report) as between_passes:
             results = predict_dialogues(
                 self.model, self.processor, dialogues, histories, report=between_passes, speakers=speakers
             )
@@ -103,13 +113,12 @@ class Predictor:
         Args:
             dialogues: Labelled dialogues in order of time; the turn is in the last one.
             index: The turn to explain.
-            report: Called after each pass of the model.
+            report: Called as in `predict`.
             speakers: Who is a person, see `speaker_kinds`.
         """
         renamed, _, kinds = with_one_name_each(dialogues, None, self.processor.speakers, speakers)
         turns = renamed[-1]
-        with self.alone():
-            between_passes = self._between_passes(report)
+        with self._passes(report) as between_passes:
             if self.prompted:
                 trajectory = trajectory_before(renamed, index, kinds)
                 return prompted_occlusion(
@@ -147,16 +156,48 @@ class Predictor:
         with self._next:
             self._use.acquire()
 
-    def _between_passes(self, report: Report | None) -> Report:
-        """Hand the model to others, then call `report`, which may raise `Stopped`."""
+    @contextmanager
+    def _passes(self, report: Report | None) -> Iterator[Report]:
+        """Have the model to itself during passes, and hand it to others between them.
+
+        Yields:
+            What to call between two passes. It calls `report`, which may raise `Stopped`.
+        """
+        progress = ("preparing", 0, 1)
+
+        def tell() -> None:
+            if report is not None:
+                report(*progress)
 
         def hand_over(what: str, done: int, whole: int) -> None:
+            nonlocal progress
+            progress = (what, done, whole)
             self._use.release()
             self._wait()
-            if report is not None:
-                report(what, done, whole)
+            tell()
 
-        return hand_over
+        with self.alone():
+            tell()  # nobody may wait any more: others had the model for long
+            self._pass.check = tell
+            try:
+                yield hand_over
+            finally:
+                self._pass.check = None
+
+    def _check_within_passes(self, model: nn.Module) -> None:
+        """Let each part of the model check whether somebody waits for the pass.
+
+        A pass over a long window takes a minute on a CPU.
+        """
+        of_thread = self._pass
+
+        def check(*_: Any) -> None:
+            if of_thread.check is not None:
+                of_thread.check()
+
+        for module in model.modules():
+            if next(module.children(), None) is None:
+                module.register_forward_pre_hook(check)
 
 
 def highest_first(result: Mapping[str, Any], top: int | None = None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tiny import DIALOGUE, OTHER
 from tiny_serving import tiny_predictor
+from torch import nn
 
 from emonet.serving.batching import TURNS_PER_BATCH, Batcher
 from emonet.serving.predictor import Stopped
@@ -66,9 +67,8 @@ def test_a_report_counts_every_turn_and_can_stop() -> None:
     predictor = tiny_predictor()
     seen: list[tuple[str, int, int]] = []
     predictor.predict([TURNS] * 40, report=lambda *progress: seen.append(progress))
-    assert seen[-1] == ("turns", 240, 240) and [done for what, done, _ in seen if what == "turns"] == sorted(
-        {done for what, done, _ in seen if what == "turns"}
-    )
+    turns = [done for what, done, _ in seen if what == "turns"]
+    assert seen[-1] == ("turns", 240, 240) and turns == sorted(turns)
 
     def stop(*progress: Any) -> None:
         raise Stopped
@@ -76,6 +76,31 @@ def test_a_report_counts_every_turn_and_can_stop() -> None:
     with pytest.raises(Stopped):
         predictor.predict([TURNS], report=stop)
     assert predictor.predict([SHORT]), "the model is free again"
+
+
+@pytest.mark.parametrize("preset", ["emonet-thesis", "emonet-fast"])
+def test_a_pass_that_nobody_waits_for_ends_half_way(preset: str) -> None:
+    """A pass over a long window takes a minute: a stop must not wait for its end."""
+    predictor = tiny_predictor(preset, "llama" if preset == "emonet-fast" else "bert")
+    labelled = predictor.predict([TURNS])
+    layers = next(part for part in predictor.model.modules() if isinstance(part, nn.ModuleList))
+    begun, ended = threading.Event(), []
+    layers[0].register_forward_pre_hook(lambda *_: begun.set())
+    layers[-1].register_forward_hook(lambda *_: ended.append("layers"))
+
+    def stop(*progress: Any) -> None:
+        if begun.is_set():
+            raise Stopped
+
+    for work in (
+        lambda: predictor.predict([TURNS], report=stop),
+        lambda: predictor.explain(labelled, 4, report=stop),
+    ):
+        begun.clear()
+        with pytest.raises(Stopped):
+            work()
+        assert begun.is_set() and not ended
+    assert predictor.predict([TURNS]) == labelled, "nobody else is stopped"
 
 
 def test_a_request_is_answered_in_a_batch_as_alone() -> None:

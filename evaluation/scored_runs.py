@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import EmoNetError
 from ..files.guard import parse_json
+from ..pretrained.models import MODELS
 from .packed_cells import PackedStudy, packed_study
 from .predictions import label_names, read_predictions, turn_key
 
@@ -203,6 +204,11 @@ def _files(part: str, split: str) -> list[Path]:
     if path.is_dir():
         return _in_run(path, split) or _below(path, split)
     if not glob.has_magic(part):
+        if part in MODELS:
+            raise EmoNetError(
+                f"{part}: a built-in model has no predictions yet. Write them, and compare the file: emonet "
+                f"evaluate --model {part} --dataset emorynlp --predictions {part}.jsonl"
+            )
         raise EmoNetError(f"{part}: no such file or folder.")
     matches = sorted(glob.glob(part))
     if not matches:

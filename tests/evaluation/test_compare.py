@@ -206,6 +206,7 @@ def test_missing_runs_are_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for argument, message in (
         (str(tmp_path / "no"), "no such file or folder"),
+        ("emorynlp-small", "a built-in model has no predictions yet"),
         (str(tmp_path / "no*"), "nothing matches"),
         (
             str(tmp_path / "empty"),

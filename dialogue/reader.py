@@ -14,7 +14,7 @@ from .json_forms.documents import read as read_json_form
 from .json_forms.documents import read_json_value
 from .names import Speakers, clean_name, speaker_kinds
 from .reading import Conversation, Reading
-from .scripts.clan import read as read_clan
+from .scripts.marked import read as read_marked
 from .scripts.plain_text import read as read_plain_text
 from .second_form import refuse_second_form
 from .tables.frames import is_frame, is_frame_of_turns, read_frame, rows_of
@@ -30,7 +30,7 @@ _TURN_FIELDS = {"speaker", "role", "text", "content"}
 _MARK = re.compile("(?:^|(?<=[\r\n]))\ufeff+")  # where files were joined, a line may begin with one
 
 # Each reads the texts of its form and returns None for others; plain text takes the rest.
-_FORMS = (read_table, read_captions, read_clan, read_chat, read_json_form, read_plain_text)
+_FORMS = (read_table, read_captions, read_marked, read_chat, read_json_form, read_plain_text)
 
 
 def read_source(source: str) -> Reading:

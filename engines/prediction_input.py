@@ -167,7 +167,8 @@ class TableInput:
 
     def __init__(self, table: Table, interleaved: bool = False, check: CheckRow | None = None):
         self.table, self.name, self.interleaved = table, table.name, interleaved
-        missing = [field for field in _NEEDED if field not in table.fields]
+        needed = _NEEDED if table.has_speakers else ("text",)
+        missing = [field for field in needed if field not in table.fields]
         if missing and table.columns:
             raise DataFormatError(
                 f"{self.name}: no column for {' and '.join(missing)}; its columns are "

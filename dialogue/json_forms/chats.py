@@ -43,6 +43,8 @@ def take_chat(document: Object, turns: JsonTurns) -> bool:
     key = document.get("id", document.get("conversation_id", document.get("uuid")))
     if isinstance(document.get("mapping"), Mapping):
         return _chatgpt(document, turns)
+    if {"episodes", "scenes", "scene_id"} & set(document):
+        return _emorynlp(document, turns)
     for field in ("messages", "conversations", "conversation", "chat_messages", "contents", "value"):
         items = document.get(field)
         if not isinstance(items, list) or not items:
@@ -316,4 +318,29 @@ def _chatgpt(document: Object, turns: JsonTurns) -> bool:
             _add((role, _content(content) or None), turns, f"message {index}")
     for _ in range(others):
         turns.leave_out("message", "of other branches")
+    return True
+
+
+def _emorynlp(document: Object, turns: JsonTurns) -> bool:
+    """Read EmoryNLP's JSON: the scenes of a season, an episode, or one scene."""
+    for field in ("episodes", "scenes"):
+        parts = document.get(field)
+        if isinstance(parts, list) and parts and all(isinstance(part, Mapping) for part in parts):
+            return all([_emorynlp(part, turns) for part in parts])
+    utterances = document.get("utterances")
+    if "scene_id" not in document or not isinstance(utterances, list):
+        return False
+    turns.begin("EmoryNLP JSON", document["scene_id"])
+    for index, item in enumerate(turns.objects(utterances, f"scene {document['scene_id']}, utterance"), 1):
+        location = f"scene {document['scene_id']}, utterance {index}"
+        speakers, text = item.get("speakers"), item.get("transcript")
+        if not isinstance(speakers, list):
+            raise turns.wrong(location, "speakers", speakers, "a list of names")
+        if text in (None, ""):  # a stage direction
+            turns.leave_out("utterance", "without text")
+        else:
+            note = "turns of several people stand under the first"
+            if len(speakers) > 1 and note not in turns.notes:
+                turns.notes.append(note)
+            turns.add(speakers[0] if speakers else None, text, location)
     return True

@@ -216,7 +216,9 @@ def _add_names_between_stamps(lines: list[Line], found: dict[int, Head]) -> None
             follows = max(index, other) + 1
             if not 0 <= other < len(lines) or follows >= len(lines) or lines[max(index, other)].after_blank:
                 continue
-            head = cue(lines[other].text) if lines[other].kind is Kind.TEXT and other not in found else None
+            name = lines[other]
+            may_name = name.kind is Kind.TEXT and other not in found and not name.text.isdigit()
+            head = cue(name.text, Likeness.NICK) if may_name else None
             text = lines[follows]
             if text.head is not None and (text.head.above or text.head.dress):
                 continue
@@ -225,6 +227,8 @@ def _add_names_between_stamps(lines: list[Line], found: dict[int, Head]) -> None
                 like_turns |= text.head is not None and text.head.key in likely
     for heads in (above, below):
         names = [head.key for head in heads.values()]
+        if not _may_be_nicks(heads.values()):
+            continue
         if (len(heads) == len(stamps) > 1 and len(set(names)) < len(names)) or (
             heads and len(heads) == len(stamps) and heads is above and not below and not like_turns
         ):
@@ -232,6 +236,13 @@ def _add_names_between_stamps(lines: list[Line], found: dict[int, Head]) -> None
             for index in heads:  # `Great: yes.` below them is text
                 found.pop(index + 1 + (heads is above), None)
             return
+
+
+def _may_be_nicks(heads: Iterable[Head]) -> bool:
+    """Whether names in lower case among them return: `yes` alone is no name."""
+    counts = Counter(head.key for head in heads)
+    nicks = [head for head in heads if head.likeness is Likeness.NICK]
+    return not nicks or (len(counts) > 1 and len(counts) < counts.total())
 
 
 def _first_head(candidates: dict[int, Head]) -> int | None:
@@ -410,11 +421,10 @@ def _names_before_separators(lines: list[Line], name: str) -> Plan | None:
                 heads[index] = Head(match[1].strip(), "", text, "", kind)
         keys = Counter(head.key for head in heads.values())
         capitals = all(head.name == head.name.upper() != head.name.lower() for head in heads.values())
-        if (
-            len(heads) < 2
-            or spoken[0] not in heads
-            or not (capitals or len(keys) < len(heads) or pattern in (_QUOTED, _COLUMNS))
-        ):
+        certain = capitals or len(keys) < len(heads) or pattern in (_QUOTED, _COLUMNS)
+        if not certain and pattern is _DASHED and len(heads) == len(spoken):
+            certain = all(map(_says_a_sentence, heads.values()))
+        if len(heads) < 2 or spoken[0] not in heads or not certain:
             continue
         with_colon = sum(_has_name(lines[index]) for index in spoken)  # of which some are texts
         if 2 * with_colon > len(spoken):
@@ -422,6 +432,11 @@ def _names_before_separators(lines: list[Line], name: str) -> Plan | None:
         if len(heads) == len(spoken) or (capitals and len(keys) < len(heads) and not with_colon):
             return Plan(form, heads)
     return None
+
+
+def _says_a_sentence(head: Head) -> bool:
+    """Whether one word stands before a whole sentence, as `Anna - We won!`."""
+    return " " not in head.name and head.text[0].isupper() and head.text[-1] in ".!?…"
 
 
 def _has_name(line: Line) -> bool:

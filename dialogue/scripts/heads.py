@@ -206,10 +206,10 @@ def _without_colon(rest: str, dress: str) -> Head | None:
     return head if head and head.likeness >= Likeness.NICK else None
 
 
-def cue(line: str) -> Head | None:
+def cue(line: str, at_least: Likeness = Likeness.NAME) -> Head | None:
     """Parse a name alone on its line, without a stamp: `ANNA`, `BEN (V.O.)`, `Anna`."""
     head = _head(line, "", ABOVE) if len(line) <= LONGEST_NAME else None
-    return head if head and head.likeness >= Likeness.NAME and line[-1] not in ".,-–—" else None
+    return head if head and head.likeness >= at_least and line[-1] not in ".,-–—" else None
 
 
 def plain(head: Head) -> Head:

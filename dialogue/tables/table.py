@@ -12,6 +12,8 @@ from ...files.csv_rows import SEPARATORS, CsvRows, Lines
 from ...files.encodings import find_encoding
 from ...files.text import c1_note, clean, json_rows, short
 from ..reading import UNKNOWN, Conversation, Reading
+from ..scripts.heads import parse_head, undress
+from ..scripts.names import Likeness
 from ..scripts.stamps import without_leading_stamp
 from .columns import (
     FIELDS,
@@ -25,7 +27,7 @@ from .columns import (
     renamed,
     turn_number,
 )
-from .rows import collect_dialogues, speakers_in, unknown_speakers_note
+from .rows import collect_dialogues, renamed_rows, speakers_in, unknown_speakers_note
 
 _CSV, _JSON = (".csv", ".tsv", ".tab"), (".jsonl", ".ndjson")
 _PARQUET, _EXCEL = (".parquet", ".pq"), (".xlsx", ".xlsm")
@@ -103,6 +105,7 @@ class Table:
         columns: The columns as they stand in the file; of JSON lines, those of the first.
         fields: The column of each field (`dialogue_id`, `turn`, `speaker`, `text`,
             `emotion`) that the file has.
+        has_speakers: Whether the rows say who speaks.
         unit: What the number of a row counts: `line` or `row`.
         notes: What was decided, such as the encoding; complete after the rows were read.
     """
@@ -160,6 +163,8 @@ class Table:
                 without_speaker += is_no_speaker(row[column])
                 if isinstance(row[column], str):
                     self._refuse_other_form(row[column], names, f"{self.name}, {self.unit} {line}, {column}")
+            elif not self.has_speakers and (text := row.get(self.fields.get("text", ""))):
+                self._refuse_label(text, f"{self.name}, {self.unit} {line}")
             yield line, row
         notes = [unknown_speakers_note(without_speaker)] if without_speaker else []
         self.notes += [note for note in [*self._rows.notes, *notes] if note not in self.notes]
@@ -175,6 +180,16 @@ class Table:
                 "Put the chat into a file of its own, or write the name alone into the cell."
             )
         names.add(speaker)
+
+    @staticmethod
+    def _refuse_label(text: Any, location: str) -> None:
+        """Refuse a text that begins with a diarizer's label, without a speaker column."""
+        head = parse_head(*undress(text)) if isinstance(text, str) else None
+        if head is not None and head.likeness is Likeness.LABEL and not head.above:
+            raise DataFormatError(
+                f"{location}: {short(text)} may be what {head.name} says, or a text that begins so; write "
+                "the speakers into a column of their own, `speaker`."
+            )
 
     def turn(self, line: int, row: Mapping[str, Any]) -> dict[str, str]:
         """Take a row's `speaker` and `text`, checked and cleaned.
@@ -274,6 +289,10 @@ class Table:
 
     def _set_fields(self, needed: Sequence[str]) -> None:
         self.columns = list(self._rows.columns)
+        if _are_segments(self.columns) and "speaker" not in self._mapping:
+            self._mapping = {**self._mapping, "speaker": None}
+            self.notes.append(f"segments of a recogniser without speakers, said by {UNKNOWN}")
+        self.has_speakers = self._mapping.get("speaker", "") is not None
         is_json = isinstance(self._rows, JsonLineRows | JsonDocumentRows)
         needed = [field for field in needed if self._mapping.get(field, "") is not None]
         is_nested = "turns" in self.columns  # the columns of its turns are checked with them
@@ -306,6 +325,11 @@ def _check_fields(
     if missing:
         found = ", ".join(columns) or "none"
         raise DataFormatError(f"{location}: no column {', '.join(missing)}; the columns are {found}.")
+
+
+def _are_segments(columns: Iterable[str]) -> bool:
+    """Whether these are the columns of Whisper's `.tsv`, which has no speakers."""
+    return sorted(column.strip(' "\ufeff').casefold() for column in columns) == ["end", "start", "text"]
 
 
 def is_column(name: str) -> bool:
@@ -344,7 +368,10 @@ def read_bytes(raw: bytes, name: str) -> Reading | None:
 
 def reading_of(table: Table) -> Reading:
     """Collect the rows of a table into conversations."""
-    dialogues, changes = collect_dialogues(table.rows(), table.name, table.unit, only="0")
+    rows: Iterable[tuple[int, Mapping[str, Any]]] = table.rows()
+    if not table.has_speakers:
+        rows = renamed_rows(rows, {"speaker": None}, table.name)
+    dialogues, changes = collect_dialogues(rows, table.name, table.unit, only="0")
     if changes["c1"]:
         table.notes.append(c1_note(changes["c1"]))
     conversations = [
@@ -377,8 +404,8 @@ def _is_csv(text: str) -> bool:
     if line.lstrip().startswith("|"):  # a table in Markdown
         return False
     return any(
-        {"speaker", "text"} <= set(_fields(cell.strip(' "\ufeff') for cell in line.split(separator)))
-        for separator in SEPARATORS
+        _are_segments(cells) or {"speaker", "text"} <= set(_fields(cell.strip(' "\ufeff') for cell in cells))
+        for cells in (line.split(separator) for separator in SEPARATORS)
     )
 
 

@@ -55,6 +55,24 @@ _UNCLEAR = {
     ),
     "a web page": ("<html><body><p>Anna: We won!</p></body></html>", "HTML or XML"),
     "XML": ('<dialogue><turn speaker="Anna">We won!</turn></dialogue>', "HTML or XML"),
+    "a label within a recogniser's segment": (
+        "start\tend\ttext\n0\t9\t[SPEAKER_00]: We won!\n",
+        "line 2: .*may be what SPEAKER_00 says, or",
+    ),
+    "a system prompt behind turns": (
+        "<|im_start|>user\nWe won!<|im_end|>\n<|im_start|>system\nBe kind.<|im_end|>\n",
+        "line 3: a system message behind turns: either it begins another dialogue, or",
+    ),
+    "text behind a message": (
+        "<|im_start|>user\nWe won!<|im_end|>\nGreat: yes.\n<|im_start|>assistant\nYes.<|im_end|>",
+        "line 1: text stands behind the end of the user message",
+    ),
+    "an utterance without its mark": (
+        "We won ! __eou__ Great . __eou__\nAnna : yes",
+        "line 2: .*does not end in __eou__",
+    ),
+    "times between single words": ("yes\n0:03\nWe won!\nno\n0:05\nGreat.", "line 1: 'yes' names no speaker"),
+    "a list with dashes": ("Tea - two bags\nMilk - one litre", "line 1: 'Tea - two bags'"),
     "a list of Python": ("[('Anna', 'We won!'), ('Ben', 'Great.')]", "as Python prints it"),
 }
 
@@ -69,6 +87,22 @@ def test_what_is_unclear_is_refused(case: str) -> None:
 def test_a_name_in_brackets_speaks_where_it_would_be_unclear() -> None:
     text = "Anna: I saw it.\nBen: Which?\n[Star Wars]: A New Hope.\nAnna: Yes.\nBen: No.\nAnna: Ok."
     assert read_text(text).speakers["Star Wars"] == 1
+
+
+def test_corpora_in_their_own_layout_are_a_dialogue_for_each_scene_or_line() -> None:
+    utterance = {"speakers": ["Joey Tribbiani", "Ross Geller"], "transcript": "Go!", "emotion": "Mad"}
+    silent = {"speakers": [], "transcript": "", "transcript_with_note": "(They leave.)"}
+    scenes = [{"scene_id": f"s01_e01_c0{n}", "utterances": [utterance, silent]} for n in (1, 2)]
+    found = read_text(json.dumps({"season_id": "s01", "episodes": [{"scenes": scenes}]}), "emorynlp.json")
+    assert [one.dialogue_id for one in found.conversations] == ["s01_e01_c01", "s01_e01_c02"]
+    assert found.speakers == {"Joey Tribbiani": 2}
+    assert found.notes == [
+        "turns of several people stand under the first",
+        "2 utterances without text left out",
+    ]
+    found = read_text("We won ! __eou__ Great . __eou__\nSo ? __eou__ No . __eou__\n", "dialogues_text.txt")
+    assert [len(one.turns) for one in found.conversations] == [2, 2]
+    assert found.speakers == {"Speaker 1": 2, "Speaker 2": 2}
 
 
 def test_a_guest_may_speak_once() -> None:

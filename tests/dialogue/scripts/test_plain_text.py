@@ -323,7 +323,7 @@ def test_dialogues(text: str, sizes: list[int]) -> None:
         ("Anna: a\nBen: b\n\nand so on\nAnna: c\n\nBen: d", 4, "it begins a dialogue"),
         ("Anna: a\nBen: b\n# Scene 2\nthe kitchen\nAnna: c", 4, "names no speaker"),
         ("1: We won!\n2: Great.", 1, "every line is a turn"),
-        ("Anna - We won!\nBen - Great.", 1, "every line is a turn"),
+        ("Tea - two bags\nMilk - one litre", 1, "every line is a turn"),
         ("ANNA\nWe won!\n\nBEN\nGreat.\n\nSo they say.", 7, "belongs to the turn before, or nobody"),
         ("0:01\n0:02", 1, "names no speaker"),
     ],

@@ -124,7 +124,7 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
         finish: dict[str, Any],
         single: bool = False,
     ) -> Iterator[list[dict[str, Any]]]:
-        source, told = enumerate(dialogues), set[str]()
+        source, known = enumerate(dialogues), set[str]()
         while batch := list(islice(source, 1 if single else size)):
             examples = []
             for index, dialogue in batch:
@@ -134,7 +134,7 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
                     examples.append(self.preprocess(dialogue, **prepare))
                 except (TypeError, ValueError) as error:
                     raise error if single else type(error)(f"Dialogue {index}: {error}") from error
-                _tell(examples[-1]["notes"], told)
+                _warn_once(examples[-1]["notes"], known)
             with self.device_placement():
                 outputs = self._forward(examples, size)
             for output in outputs:
@@ -258,9 +258,9 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
         return rows
 
 
-def _tell(notes: list[str], told: set[str]) -> None:
+def _warn_once(notes: list[str], known: set[str]) -> None:
     """Warn of what was left out or decided, once for each kind in a call."""
     kind = re.sub(r"[\ds]", "", "; ".join(notes))  # whatever the counts, and their plurals
-    if notes and kind not in told:
-        told.add(kind)
+    if notes and kind not in known:
+        known.add(kind)
         logger.warning(f"Input {'; '.join(notes)}.")

@@ -240,8 +240,8 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
         if device.type != "meta":
             return device
         hooks = (getattr(module, "_hf_hook", None) for module in self.modules())
-        places = (getattr(hook, "execution_device", None) for hook in hooks)
-        return torch.device(next((place for place in places if place is not None), device))
+        devices = (getattr(hook, "execution_device", None) for hook in hooks)
+        return torch.device(next((found for found in devices if found is not None), device))
 
     @property
     def processor(self) -> Any:

@@ -29,7 +29,7 @@ class SpeakerNames:
 
     Attributes:
         kinds: Which of them are persons.
-        told: The warnings so far, in order.
+        warnings: The warnings so far, in order.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class SpeakerNames:
         self.kinds: SpeakerKinds = speaker_kinds([*names, *history], speakers, self._known)
         self._history = KnownNames(name for name in history if self.known_as(name) is None)
         self._warn = warn
-        self.told: dict[str, None] = {}
+        self.warnings: dict[str, None] = {}
         self._names: dict[str, str] = {}  # as given → the one name
         self._spelled: dict[str, str] = {}  # the one name → as first given
         self._met: dict[str, str] = {}  # in one case → the one name
@@ -112,9 +112,9 @@ class SpeakerNames:
         return found
 
     def _tell(self, message: str) -> None:
-        if self._warn and message not in self.told:  # roles are spelled anew in every dialogue
+        if self._warn and message not in self.warnings:  # roles are spelled anew in every dialogue
             logger.warning(message)
-        self.told[message] = None
+        self.warnings[message] = None
 
 
 def with_one_name_each(

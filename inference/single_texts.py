@@ -80,7 +80,7 @@ def _text(tokenizer: Any, ids: Sequence[int], index: int, known_single: bool) ->
     """Decode a row without the special tokens around its text."""
     names = ("cls_token_id", "bos_token_id", "sep_token_id", "eos_token_id")
     around = {getattr(tokenizer, name) for name in names} - {None}
-    inner = [place for place, token in enumerate(ids) if token not in {*around, tokenizer.pad_token_id}]
+    inner = [position for position, token in enumerate(ids) if token not in {*around, tokenizer.pad_token_id}]
     content = list(ids[inner[0] : inner[-1] + 1]) if inner else []
     if not known_single and around & set(content):
         raise EmoNetError(

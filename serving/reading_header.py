@@ -36,7 +36,7 @@ def reading_header(
     for conversation in reading.conversations:
         names.turns(conversation.turns)
     decided = kinds.note().replace("--speakers ", "parameters.speakers ")
-    notes = [*reading.notes, *filter(None, [decided]), *names.told]
+    notes = [*reading.notes, *filter(None, [decided]), *names.warnings]
     text = ""
     for most in (20, 8, 3, 0):
         value = {

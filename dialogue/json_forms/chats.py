@@ -330,6 +330,8 @@ def _emorynlp(document: Object, turns: JsonTurns) -> bool:
     utterances = document.get("utterances")
     if "scene_id" not in document or not isinstance(utterances, list):
         return False
+    if not any(isinstance(item, Mapping) and "speakers" in item for item in utterances):
+        return False
     turns.begin("EmoryNLP JSON", document["scene_id"])
     for index, item in enumerate(turns.objects(utterances, f"scene {document['scene_id']}, utterance"), 1):
         location = f"scene {document['scene_id']}, utterance {index}"

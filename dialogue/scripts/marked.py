@@ -18,6 +18,7 @@ _OPENING = re.compile(
 )
 _CLOSING = re.compile(r"<\|(?:im_end|eot_id|end|end_of_text|endoftext)\|>|<end_of_turn>|</s>")
 _BEGINNING = re.compile(r"(?:\s*(?:<\|begin_of_text\|>|<bos>|<s>))*\s*")
+_BEGINS = re.compile(r"<\|begin_of_text\|>|<bos>")  # Llama 2 writes <s> before every question
 _SYSTEM = re.compile(r"\s*<<SYS>>.*?<</SYS>>\s*", re.DOTALL)
 _ROLES = {"INST": "user", "/INST": "assistant"}
 _NOT_SPOKEN = frozenset(("system", "developer", "tool", "ipython"))
@@ -78,7 +79,7 @@ def _template(text: str, name: str) -> Reading | None:
     if start is None or not _OPENING.match(text, start.end()):
         return None
     openings = list(_OPENING.finditer(text))
-    turns: list[dict[str, str]] = []
+    dialogues: list[list[dict[str, str]]] = [[]]
     counts: Counter[str] = Counter()
     for index, opening in enumerate(openings):
         role = str(opening[opening.lastgroup or 0])
@@ -94,7 +95,7 @@ def _template(text: str, name: str) -> Reading | None:
         if role == "user" and (instruction := _SYSTEM.match(content)):
             counts["system message"] += 1
             content = content[instruction.end() :]
-        if role in ("system", "developer") and turns:
+        if role in ("system", "developer") and dialogues[-1]:
             raise DataFormatError(
                 f"{name}, line {line}: a {role} message behind turns: either it begins another dialogue, or "
                 "it belongs to this one; put each dialogue into a file of its own, or delete the message."
@@ -102,17 +103,20 @@ def _template(text: str, name: str) -> Reading | None:
         if role in _NOT_SPOKEN:
             counts[f"{role} message"] += 1
         elif content.strip():
-            turns.append({"speaker": role, "text": content.strip()})
+            dialogues[-1].append({"speaker": role, "text": content.strip()})
         else:  # the prompt for an answer
             counts["empty message"] += 1
-    return Reading("prompt of a chat model", [Conversation("0", [*map(dict, turns)])], _left_out(counts))
+        if any(map(_BEGINS.search, behind)) and dialogues[-1]:
+            dialogues.append([])
+    conversations = [Conversation(str(n), [*map(dict, turns)]) for n, turns in enumerate(dialogues)]
+    return Reading("prompt of a chat model", conversations, _left_out(counts))
 
 
 def _dailydialog(text: str, name: str) -> Reading | None:
     """Read DailyDialog's text: a dialogue a line, whose two speakers alternate."""
-    if _UTTERANCE_END not in text:
+    if not text.lstrip("\ufeff \r\n").partition("\n")[0].rstrip().endswith(_UTTERANCE_END):
         return None
-    conversations = []
+    conversations: list[Conversation] = []
     for number, line in enumerate(_LINE_END.split(text.replace("\ufeff", "")), 1):
         *utterances, rest = line.split(_UTTERANCE_END)
         if not line.strip():

@@ -94,7 +94,7 @@ def _copied(path: Path, index: int, folder: Path, interleaved: bool, several: bo
         if isinstance(source, TableInput):
             fields |= source.table.fields
         found = finder.found()
-        own = {"dialogue_id": pa.string(), "turn": pa.int64()}
+        own = {"dialogue_id": pa.string(), "turn": pa.int64(), "speaker": pa.string()}
         schema = pa.schema(
             [
                 found.field(name) if name in found.names else pa.field(name, own[name])

@@ -40,7 +40,8 @@ class SourceRow:
     Attributes:
         index: Its row, from 0 over the whole input.
         cells: All that the input has of it, by column. An input without a dialogue id or
-            turn number gets `dialogue_id` or `turn` (from 0 in its dialogue).
+            turn number gets `dialogue_id` or `turn` (from 0 in its dialogue), one without
+            speakers `speaker`.
         turn: Its `speaker` and `text`, as the model takes them.
     """
 
@@ -179,7 +180,7 @@ class TableInput:
             name
             for name, column in (("dialogue_id", self._id), ("turn", self._number))
             if column is None and name not in table.columns
-        ]
+        ] + ["speaker"] * (not table.has_speakers)
         self._state = _state(table.path)
         self._ends: dict[bytes, int] = {}  # the last row of each dialogue
         self._unsorted: set[bytes] = set()
@@ -276,7 +277,7 @@ class TableInput:
     def _with_keys(self, row: SourceRow, index: int) -> SourceRow:
         if not self._added:
             return row
-        keys = {"dialogue_id": "0", "turn": index}
+        keys = {"dialogue_id": "0", "turn": index, "speaker": row.turn["speaker"]}
         return SourceRow(row.index, {**{name: keys[name] for name in self._added}, **row.cells}, row.turn)
 
 

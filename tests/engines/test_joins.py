@@ -268,6 +268,17 @@ def test_cells_without_a_speaker_are_the_unknown_one(predict: Predict) -> None:
         assert scores == [pytest.approx(row, abs=1e-4) for row in found["#UNKNOWN#", 0]]
 
 
+def test_segments_without_speakers_come_back_under_the_unknown_one(predict: Predict) -> None:
+    source = predict.folder / "whisper.tsv"
+    source.write_text("start\tend\ttext\n0\t900\tWe won!\n900\t1800\tGreat: yes.\n")
+    for output, *options in ([OUTPUTS[0]], ["segments", *BULK]):
+        rows = rows_in(predict(source, output, *options))
+        assert [(row["speaker"], row["start"], row["text"]) for row in rows] == [
+            ("#UNKNOWN#", "0", "We won!"),
+            ("#UNKNOWN#", "900", "Great: yes."),
+        ]
+
+
 def test_the_numbers_7_and_7_point_0_are_one_dialogue(predict: Predict) -> None:
     rows = [{"dialogue_id": key, "speaker": "Nan", "text": "no"} for key in (7, 7.0, 8)]
     source = write_jsonl(predict.folder / "in.jsonl", rows)

@@ -163,6 +163,7 @@ def test_the_error_names_the_checkpoint(tmp_path: Path) -> None:
         load_engine(folder)
 
 
+@pytest.mark.slow
 def test_without_the_package_a_configuration_is_as_strict(tokenizer: Any, tmp_path: Path) -> None:
     model, model.processor = build(tokenizer, "emonet-thesis")
     model.save_pretrained(tmp_path / "run")

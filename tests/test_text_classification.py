@@ -142,6 +142,7 @@ def test_the_page_s_snippet(tokenizer: Any, tmp_path: Path, form: str) -> None:
     assert answer[0]["label"] == best[0] and answer[0]["scores"] == pytest.approx(expected[0], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_snippet_without_the_package(tokenizer: Any, tmp_path: Path) -> None:
     folder = saved(tokenizer, tmp_path / "run")
     code = f"""

@@ -54,6 +54,7 @@ def test_it_loads_by_the_code_of_its_own_version(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_prompted_one_loads_by_the_code_of_its_own_version(decoder: Path, tmp_path: Path) -> None:
     model = prompted(decoder, PromptSettings(window=3, trajectory=2), speakers={"Ann": 1})
     turns = [{"speaker": "Ann", "text": "great we won"}, {"speaker": "Bob", "text": "no"}]

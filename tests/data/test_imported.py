@@ -98,7 +98,7 @@ def test_splits_have_the_usual_names() -> None:
     assert {name: len(split) for name, split in corpus.items()} == {"train": 1, "validation": 1}
 
 
-@pytest.mark.parametrize("corpus", ["sample", "emorynlp"])
+@pytest.mark.parametrize("corpus", ["sample", pytest.param("emorynlp", marks=pytest.mark.slow)])
 def test_what_push_dataset_wrote_comes_back(
     tmp_path: Path, corpus: str, request: pytest.FixtureRequest
 ) -> None:

@@ -173,6 +173,7 @@ def scores(rows: list[dict[str, Any]]) -> list[Any]:
 # A training, its pushes and their readers
 
 
+@pytest.mark.slow
 def test_every_push_of_the_trainer_is_a_whole_repository(world: World) -> None:
     messages = [commit.message for commit in world.hub.repository(MODEL).history()]
     assert messages[:4] == [

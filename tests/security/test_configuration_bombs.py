@@ -161,6 +161,7 @@ report(results)
 """
 
 
+@pytest.mark.slow
 def test_a_bomb_is_refused_without_emonet(checkpoint: Path, tmp_path: Path) -> None:
     names = ("intact", "members", "a few members more", "layers", "vocabulary", "labels")
     for name in names:

@@ -5,12 +5,14 @@ event only in an application that `launch()` started (6.31: `Blocks.has_launched
 mounted application has no switch for it), and URLs not at all. The page needs no files:
 uploads and downloads travel as the content of events. Programs send events too:
 `gradio_client` reads the configuration and the description of `/predict`, and joins the
-queue as the page does.
+queue as the page does. Its `Job.cancel()` is answered here: Gradio's route would end all
+calls of a session together.
 """
 
 import json
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -22,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..limits import Limits
 
 JOIN = "/gradio_api/queue/join"
+CANCEL = "/gradio_api/cancel"
 INFO = "/gradio_api/info"
 _FILE = r"(?:[\w-][\w.-]*/)*[\w-][\w.-]*"  # no segment begins with a dot
 _READ = re.compile(
@@ -42,10 +45,11 @@ class GradioGuard:
         app: Gradio's application.
         blocks: The page.
         limits: Bounds on events, by `body`.
+        cancel: Cancels a call of a program, by its session and its event.
     """
 
-    def __init__(self, app: ASGIApp, blocks: gr.Blocks, limits: Limits):
-        self.app, self.blocks, self.limits = app, blocks, limits
+    def __init__(self, app: ASGIApp, blocks: gr.Blocks, limits: Limits, cancel: Callable[[str, str], None]):
+        self.app, self.blocks, self.limits, self.cancel = app, blocks, limits, cancel
         blocks.has_launched = True  # switches on Gradio's own check of paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,8 +59,8 @@ class GradioGuard:
                 await send({"type": "websocket.close"})
             return
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        if scope["method"] == "POST" and path == JOIN:
-            await self._join(scope, receive, send)
+        if scope["method"] == "POST" and path in (JOIN, CANCEL):
+            await self._take(path, scope, receive, send)
         elif scope["method"] == "GET" and path == INFO:
             # Gradio's own answer names the host of whoever asked first, to everybody.
             await JSONResponse(self.blocks.get_api_info())(scope, receive, send)
@@ -67,7 +71,7 @@ class GradioGuard:
         else:
             await JSONResponse({"detail": "Not Found"}, 404)(scope, receive, send)
 
-    async def _join(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _take(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
         # Browsers send where a request comes from: refuse those of other sites' pages.
         if headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
@@ -85,6 +89,10 @@ class GradioGuard:
                 await JSONResponse({"detail": self.limits.too_large}, 413)(scope, receive, send)
                 return
         try:
+            if path == CANCEL:
+                self.cancel(*check_cancel(bytes(body)))
+                await JSONResponse({"success": True})(scope, receive, send)
+                return
             event = json.dumps(check_event(bytes(body), self.blocks)).encode()
         except ValueError as error:
             await JSONResponse({"detail": str(error)}, 400)(scope, receive, send)
@@ -117,10 +125,7 @@ def check_event(body: bytes, blocks: gr.Blocks) -> dict[str, Any]:
     Raises:
         ValueError: If it is anything else; the message holds none of its values.
     """
-    try:
-        event = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise ValueError("The event is not JSON.") from error
+    event = _json(body)
     if not isinstance(event, dict) or not _FIELDS.issuperset(event):
         raise ValueError(f"An event is an object with {', '.join(sorted(_FIELDS))}, and no more.")
     session, function = event.get("session_hash"), event.get("fn_index")
@@ -147,6 +152,33 @@ def check_event(body: bytes, blocks: gr.Blocks) -> dict[str, Any]:
                 f"data.{index}: not what a {type(block).__name__} holds; text, numbers and null alone."
             )
     return event
+
+
+def check_cancel(body: bytes) -> tuple[str, str]:
+    """Parse what `gradio_client` sends to cancel a call.
+
+    Args:
+        body: The body of a request.
+
+    Returns:
+        The session and the event.
+
+    Raises:
+        ValueError: If it is anything else.
+    """
+    sent = _json(body)
+    names = [sent.get(name) for name in ("session_hash", "event_id")] if isinstance(sent, dict) else [None]
+    if not all(isinstance(name, str) and _SESSION.fullmatch(name) for name in names):
+        raise ValueError("session_hash and event_id: up to 64 letters, digits and hyphens.")
+    session, event = names
+    return session, event
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise ValueError("The event is not JSON.") from error
 
 
 def _is_plain(value: Any) -> bool:

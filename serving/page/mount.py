@@ -36,10 +36,10 @@ def mount_page(
         font=["system-ui", "sans-serif"],
         font_mono=["ui-monospace", "monospace"],
     )
-    blocks = Page(predictor, limits, access is not None and access.open, card).blocks
+    page = Page(predictor, limits, access is not None and access.open, card)
     app = gr.mount_gradio_app(
         app,
-        blocks,
+        page.blocks,
         path="/",
         theme=theme,
         css=files(__package__).joinpath("style.css").read_text("utf-8"),
@@ -53,5 +53,5 @@ def mount_page(
     )
     mount = app.routes[-1]
     assert isinstance(mount, Mount), "Gradio mounts its application last"
-    mount.app = GradioGuard(mount.app, blocks, limits)
+    mount.app = GradioGuard(mount.app, page.blocks, limits, page.visitors.cancel_call)
     return app

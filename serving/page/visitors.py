@@ -4,11 +4,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from itertools import count
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import gradio as gr
 from gradio.blocks import Block
+from gradio.context import LocalContext
 
 from ...errors import DataFormatError, EmoNetError
 from ...inference.predict import Report
@@ -46,7 +47,6 @@ class Visitors:
     def __init__(self, seconds: float):
         self.seconds = seconds
         self._running: dict[str, _Running] = {}
-        self._calls = count()
 
     def run(
         self,
@@ -109,7 +109,7 @@ class Visitors:
         """
         if reason := self._full():
             raise gr.Error(reason, print_exception=False)
-        key = f"{request.session_hash} {next(self._calls)}"
+        key = f"{request.session_hash} {LocalContext.event_id.get(None) or uuid4()}"
         job = Job(work, self.seconds)
         self._running[key] = running = _Running(job)
         try:
@@ -124,6 +124,11 @@ class Visitors:
     def cancel(self, request: gr.Request) -> None:
         """Stop the visitor's job on the page."""
         if running := self._running.get(str(request.session_hash)):
+            running.job.stop()
+
+    def cancel_call(self, session: str, event: str) -> None:
+        """Stop one call of a program."""
+        if running := self._running.get(f"{session} {event}"):
             running.job.stop()
 
     def leave(self, request: gr.Request) -> None:

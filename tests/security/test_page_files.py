@@ -33,6 +33,7 @@ OPEN_ROUTES = {
     ("GET", "/gradio_api/heartbeat/{session_hash}"),
     ("GET", "/gradio_api/queue/data"),
     ("POST", "/gradio_api/queue/join"),
+    ("POST", "/gradio_api/cancel"),
 }
 
 

@@ -10,8 +10,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
+import httpx
 import pytest
 from gradio.blocks import Block
+from gradio.context import LocalContext
 from tiny_serving import LINES, SCRIPT, tiny_predictor
 
 from emonet.serving.limits import Limits
@@ -19,6 +21,7 @@ from emonet.serving.page import results as results_page
 from emonet.serving.page import visitors
 from emonet.serving.page.events import Page
 from emonet.serving.page.examples import EXAMPLES
+from emonet.serving.page.gradio_guard import GradioGuard
 from emonet.serving.page.model_card import ModelCard
 from emonet.serving.page.results import Results
 
@@ -295,6 +298,36 @@ def test_a_program_s_calls_run_side_by_side_and_end_with_it(
 
     *ended, answer = asyncio.run(calls())
     assert [str(error) for error in ended] == ["'Cancelled.'"] * 2 and answer[0]["text"] == "hi"
+
+
+def test_a_program_cancels_one_of_its_calls(page: Page) -> None:
+    async def gradio(*_: Any) -> None:
+        raise AssertionError("Gradio's own route ends all calls of the session")
+
+    async def call(event_id: str) -> Any:
+        LocalContext.event_id.set(event_id)
+        return await page.predict("Ann: hi", VISITOR)
+
+    async def calls() -> list[Any]:
+        guard = GradioGuard(gradio, page.blocks, Limits(), page.visitors.cancel_call)
+        client = httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://page")
+        with page.predictor.alone():
+            running = [asyncio.create_task(call(event_id)) for event_id in ("one", "two")]
+            await asyncio.sleep(0.1)
+            for sent, status in (
+                ({"session_hash": "visitor", "fn_index": 0, "event_id": "two"}, 200),
+                ({"session_hash": "another", "fn_index": 0, "event_id": "one"}, 200),
+                ({"session_hash": "visitor", "event_id": None}, 400),
+                (["visitor", "one"], 400),
+            ):
+                answer = await client.post("/gradio_api/cancel", json=sent)
+                assert answer.status_code == status, sent
+            await asyncio.sleep(0.1)
+            assert [task.done() for task in running] == [False, True]
+        return await asyncio.gather(*running, return_exceptions=True)
+
+    answered, cancelled = asyncio.run(calls())
+    assert answered[0]["text"] == "hi" and str(cancelled) == "'Cancelled.'"
 
 
 def test_parts_are_chosen_by_their_index(page: Page) -> None:

@@ -2,7 +2,9 @@
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from ..cli import (
     backbone,
@@ -57,6 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     away (`| head`), the command ends silently with the status of SIGPIPE.
     """
     can_write_anything()
+    if argv is None:  # the process is the command's own
+        warnings.showwarning = _print_warning
     try:
         return _run(argv)
     finally:
@@ -76,6 +80,14 @@ def _run(argv: Sequence[str] | None) -> int:
     except (ValueError, OSError) as error:
         return CLOSED_PIPE if isinstance(error, BrokenPipeError) and is_closed() else _refuse(error)
     return 0
+
+
+def _print_warning(message: Warning | str, category: type[Warning], *where: Any, **options: Any) -> None:
+    """Print a warning for users without the line of code that it comes from."""
+    if issubclass(category, UserWarning):
+        print(f"emonet: {message}", file=sys.stderr)
+    else:
+        print(warnings.formatwarning(message, category, *where[:2]), file=sys.stderr, end="")
 
 
 def _refuse(error: Exception) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from ..dialogue.names import Speakers
 from ..inference.predict import EmotionModel, TurnProcessor
 from ..inference.stream import predict_stream
+from ..inference.unknown_characters import UnknownCharacters
 from .prediction_input import PredictionInput, SourceRow
 
 _MMAP_THRESHOLD = -3  # of `mallopt`
@@ -36,7 +37,8 @@ def predicted_rows(
     waiting: deque[SourceRow] = deque()  # rows without a result
     early: dict[int, dict[str, Any]] = {}  # rows that come after one without a result
     row = 0
-    dialogues = (_read(rows, waiting) for rows in source.dialogues())
+    characters = UnknownCharacters(processor.tokenizer)
+    dialogues = (_read(rows, waiting, characters) for rows in source.dialogues())
     for results in predict_stream(model, processor, dialogues, batch_size, speakers=speakers):
         for result in results:
             read = waiting.popleft()
@@ -48,6 +50,7 @@ def predicted_rows(
         _keep_memory_flat()
         if ready:
             yield ready
+    characters.warn()
 
 
 def _keep_memory_flat() -> None:
@@ -69,8 +72,11 @@ def labelled_row(
     return {f"{prefix}row": index, **cells, **{f"{prefix}{name}": value for name, value in result.items()}}
 
 
-def _read(rows: Iterator[SourceRow], waiting: deque[SourceRow]) -> Iterator[Mapping[str, Any]]:
+def _read(
+    rows: Iterator[SourceRow], waiting: deque[SourceRow], characters: UnknownCharacters
+) -> Iterator[Mapping[str, Any]]:
     """Yield the turns of rows, which then wait for their results."""
     for row in rows:
         waiting.append(row)
+        characters.add(row.turn["text"])
         yield row.turn

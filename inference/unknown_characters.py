@@ -5,45 +5,65 @@ from collections.abc import Iterable
 from typing import Any
 
 _MOST = 0.01  # share of the characters
+_AT_ONCE = 256  # texts that are encoded together
 
 
-def unknown_share(tokenizer: Any, texts: Iterable[str]) -> float:
-    """The share of the characters that a tokenizer turns into its unknown token.
+class UnknownCharacters:
+    """Count the characters that a tokenizer turns into its unknown token.
 
     Texts in ASCII are counted but not encoded, because every vocabulary has them. Blanks
     do not count.
 
     Args:
-        tokenizer: A tokenizer of transformers; without an unknown token the share is 0.
-        texts: Cleaned texts.
+        tokenizer: A tokenizer of transformers; without an unknown token nothing is lost.
     """
-    unknown = getattr(tokenizer, "unk_token_id", None)
-    if unknown is None or not getattr(tokenizer, "is_fast", False):
-        return 0.0
-    total, others = 0, []
-    for text in texts:
-        total += len(text) - text.count(" ")
-        if not text.isascii():
-            others.append(text)
-    if not others:
-        return 0.0
-    encoded = tokenizer(others, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    lost: int = sum(
-        end - start
-        for ids, offsets in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
-        for token, (start, end) in zip(ids, offsets, strict=True)
-        if token == unknown
-    )
-    return lost / max(total, 1)
+
+    def __init__(self, tokenizer: Any):
+        self.tokenizer = tokenizer
+        unknown = getattr(tokenizer, "unk_token_id", None)
+        self._unknown = unknown if getattr(tokenizer, "is_fast", False) else None
+        self._total, self._lost, self._others = 0, 0, list[str]()
+
+    def add(self, text: str) -> str:
+        """Count a cleaned text, and return it."""
+        if self._unknown is not None:
+            self._total += len(text) - text.count(" ")
+            if not text.isascii():
+                self._others.append(text)
+                if len(self._others) == _AT_ONCE:
+                    self._encode()
+        return text
+
+    def share(self) -> float:
+        """The share of the characters so far."""
+        self._encode()
+        return self._lost / max(self._total, 1)
+
+    def warn(self) -> None:
+        """Warn once if more than 1 % of the characters are lost."""
+        share = self.share()
+        if share > _MOST:
+            warnings.warn(
+                f"The backbone's vocabulary lacks {share:.0%} of the characters of these texts (emoji or "
+                f"another script), which become {self.tokenizer.unk_token}: the model does not see them. The "
+                "backbone smollm2 reads them (train with --backbone smollm2).",
+                stacklevel=3,
+            )
+
+    def _encode(self) -> None:
+        if not self._others:
+            return
+        options = {"add_special_tokens": False, "return_offsets_mapping": True, "verbose": False}
+        encoded = self.tokenizer(self._others, **options)
+        self._others = []
+        for ids, offsets in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
+            found = zip(ids, offsets, strict=True)
+            self._lost += sum(end - start for token, (start, end) in found if token == self._unknown)
 
 
 def warn_of_unknown_characters(tokenizer: Any, texts: Iterable[str]) -> None:
     """Warn once if a tokenizer cannot read more than 1 % of the characters of texts."""
-    share = unknown_share(tokenizer, texts)
-    if share > _MOST:
-        warnings.warn(
-            f"The backbone's vocabulary lacks {share:.0%} of the characters of these texts (emoji or another "
-            f"script), which become {tokenizer.unk_token}: the model does not see them. The backbone smollm2 "
-            "reads them (train with --backbone smollm2).",
-            stacklevel=3,
-        )
+    characters = UnknownCharacters(tokenizer)
+    for text in texts:
+        characters.add(text)
+    characters.warn()

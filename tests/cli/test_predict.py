@@ -264,3 +264,14 @@ def test_csv_with_a_prefix_is_read_as_it_was_written(checkpoint: Path, tmp_path:
     assert main(["predict", source, *model, str(tmp_path / first), "--prefix", "my_"]) == 0
     assert main(["predict", str(tmp_path / first), *model, str(tmp_path / second)]) == 0
     assert rows_of((tmp_path / second).read_text())[0]["text"] == "=x"
+
+
+def test_characters_that_the_model_cannot_read_are_said_once(checkpoint: Path, tmp_path: Path) -> None:
+    source = tmp_path / "in.csv"
+    source.write_text("dialogue_id,speaker,text\n" + "1,Ann,我们赢了\n" * 20, "utf-8")
+    with pytest.warns(UserWarning, match=r"lacks \d+% of the characters") as caught:
+        assert (
+            main(["predict", "--model", str(checkpoint), str(source), "--output", str(tmp_path / "o.csv")])
+            == 0
+        )
+    assert len([warning for warning in caught if "lacks" in str(warning.message)]) == 1

@@ -6,7 +6,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from emonet.inference.unknown_characters import unknown_share, warn_of_unknown_characters
+from emonet.inference.unknown_characters import UnknownCharacters, warn_of_unknown_characters
 
 
 def tokenizer(unknown: str | None = "[UNK]") -> PreTrainedTokenizerFast:
@@ -15,10 +15,17 @@ def tokenizer(unknown: str | None = "[UNK]") -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=inner, unk_token=unknown)
 
 
+def unknown_share(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> float:
+    characters = UnknownCharacters(tokenizer)
+    assert [characters.add(text) for text in texts] == texts
+    return characters.share()
+
+
 def test_the_share_counts_characters() -> None:
     assert unknown_share(tokenizer(), ["hello caf\u00e9"]) == 0
     assert unknown_share(tokenizer(), ["hello \u043f\u0440\u0438\u0432\u0435\u0442"]) == 6 / 11
     assert unknown_share(tokenizer(), ["hello caf\u00e9 \U0001f600", "hello" * 5]) == pytest.approx(1 / 35)
+    assert unknown_share(tokenizer(), ["hello \u043f\u0440\u0438\u0432\u0435\u0442"] * 1000) == 6 / 11
     assert unknown_share(tokenizer(None), ["\u043f\u0440"]) == 0 == unknown_share(tokenizer(), [])
 
 

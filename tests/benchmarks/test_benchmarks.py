@@ -13,6 +13,7 @@ from emonet.benchmarks.cases import CASES
 from emonet.benchmarks.language_cases import LANGUAGE_CASES
 from emonet.benchmarks.published_loop import PublishedLoop
 from emonet.benchmarks.run import run_benchmarks
+from emonet.benchmarks.step_weights import spread_of_steps
 from emonet.benchmarks.table import RATIOS, ratios_of
 from emonet.benchmarks.workload import dialogues_of, write_workload
 from emonet.checkpoint.compm import convert_state_dict
@@ -146,3 +147,10 @@ def test_one_case_in_a_process_of_its_own_leaves_its_files(tmp_path: Path, backb
 def test_an_unknown_case_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EmoNetError, match="Unknown case 'train_fast'; the cases are train_emonet, "):
         run_benchmarks(tmp_path, only=["train_fast"])
+
+
+def test_the_spread_of_steps_is_that_of_their_weights() -> None:
+    assert spread_of_steps([[0, 1]] * 4, [1.5, 0.5], 2) == pytest.approx(0)
+    # Two of four dialogues: both heavy or both light in one of three draws each way.
+    found = spread_of_steps([[0], [0], [1], [1]], [1.5, 0.5], 2)
+    assert found == pytest.approx((2 / 6 * 0.5**2) ** 0.5, rel=0.05)

@@ -167,11 +167,11 @@ def check_cancel(body: bytes) -> tuple[str, str]:
         ValueError: If it is anything else.
     """
     sent = _json(body)
-    names = [sent.get(name) for name in ("session_hash", "event_id")] if isinstance(sent, dict) else [None]
-    if not all(isinstance(name, str) and _SESSION.fullmatch(name) for name in names):
+    given = [sent.get(name) for name in ("session_hash", "event_id")] if isinstance(sent, dict) else []
+    names = [name for name in given if isinstance(name, str) and _SESSION.fullmatch(name)]
+    if len(names) != 2:
         raise ValueError("session_hash and event_id: up to 64 letters, digits and hyphens.")
-    session, event = names
-    return session, event
+    return names[0], names[1]
 
 
 def _json(body: bytes) -> Any:

@@ -152,5 +152,5 @@ def test_an_unknown_case_is_refused(tmp_path: Path) -> None:
 def test_the_spread_of_steps_is_that_of_their_weights() -> None:
     assert spread_of_steps([[0, 1]] * 4, [1.5, 0.5], 2) == pytest.approx(0)
     # Two of four dialogues: both heavy or both light in one of three draws each way.
-    found = spread_of_steps([[0], [0], [1], [1]], [1.5, 0.5], 2)
+    found = spread_of_steps([[0], [0], [1], [1]], [3.0, 1.0], 2)
     assert found == pytest.approx((2 / 6 * 0.5**2) ** 0.5, rel=0.05)

@@ -17,7 +17,7 @@ import torch
 from ..constants import NO_LABEL
 from ..errors import EmoNetError
 from ..evaluation.metrics import neutral_ids
-from ..evaluation.significance import dialogue_counts, metric_of_counts
+from ..evaluation.significance import metric_of_counts
 from ..fine_tuning.encoding import EmoNetCollator, EncodedSplit
 from ..inference.predict import batches_by_length, predict_logits
 from ..layers.heads import HeadEnsemble
@@ -136,24 +136,41 @@ def fit_class_bias(
 
 def _best_bias(logits: FloatArray, gold: npt.NDArray[Any], metric: str, neutral: Sequence[int]) -> FloatArray:
     """Search the bias (C,) on a grid, class by class, until a sweep gains nothing."""
-
-    def value(bias: FloatArray) -> float:
-        counts = dialogue_counts(gold, (logits + bias).argmax(-1), np.zeros(len(gold)), len(bias))
-        return float(metric_of_counts(counts[0], metric, neutral))
-
     bias = np.zeros(logits.shape[1])
-    best = value(bias)
+    best = float(metric_of_counts(_counts_by_step(logits, gold, bias, 0, bias[:1])[0], metric, neutral))
     for _ in range(_SWEEPS):
         before = best
         for label in range(len(bias)):
-            for step in _STEPS:
-                candidate = bias.copy()
-                candidate[label] = step
-                if (score := value(candidate)) > best:
-                    bias, best = candidate, score
+            scores = metric_of_counts(_counts_by_step(logits, gold, bias, label, _STEPS), metric, neutral)
+            if scores.max() > best:
+                best, bias[label] = float(scores.max()), _STEPS[scores.argmax()]
         if best == before:
             break
     return bias
+
+
+def _counts_by_step(
+    logits: FloatArray, gold: npt.NDArray[Any], bias: FloatArray, label: int, steps: FloatArray
+) -> npt.NDArray[Any]:
+    """Confusion counts (K, C, C) for each of K rising values of one class's bias.
+
+    A turn changes its class once, where the value is high enough, so that all values
+    need one pass over the turns.
+    """
+    classes = logits.shape[1]
+    others = logits + bias
+    others[:, label] = -np.inf
+    rival = others.argmax(-1)
+    score = others[np.arange(len(others)), rival][:, None]
+    raised = logits[:, label, None] + steps
+    wins = (raised > score) | ((raised == score) & (label < rival)[:, None])  # ties as in `argmax`
+    first = len(steps) - wins.sum(-1)  # the first value with which the class wins
+    cells = (first * classes + gold) * classes + rival
+    lost = np.bincount(cells, minlength=(len(steps) + 1) * classes**2).reshape(-1, classes, classes)
+    moved = lost[:-1].cumsum(0)
+    counts: npt.NDArray[Any] = lost.sum(0) - moved
+    counts[:, :, label] += moved.sum(-1)
+    return counts
 
 
 def adjust_logits(

@@ -189,3 +189,20 @@ def test_wrong_adjustments_are_refused(tokenizer: Any, tmp_path: Path) -> None:
         EmoNetError, match="logit_adjustment='oof' is not one of none, out_of_fold, validation"
     ):
         EmoNetTrainingArguments(output_dir=str(tmp_path), logit_adjustment="oof")
+
+
+def test_the_bias_is_the_best_of_every_step_tried_alone() -> None:
+    random = np.random.default_rng(3)
+    gold = random.choice(3, size=60, p=[0.5, 0.3, 0.2])
+    scores = np.round(random.normal(size=(60, 3)) + np.eye(3)[gold], 1)  # rounded: with ties
+    drawn = np.random.default_rng(0).integers(60, size=60)  # the first resample
+    bias, best = np.zeros(3), -1.0
+    for _ in range(4):
+        for label in range(3):
+            for step in [bias[label], *np.linspace(-1, 1, 21)]:
+                tried = np.where(np.arange(3) == label, step, bias)
+                score = f1_score(gold[drawn], (scores[drawn] + tried).argmax(-1), average="weighted")
+                if score > best + 1e-12:
+                    best, bias = score, tried
+    found = fit_class_bias(scores, gold, np.arange(60), resamples=1)
+    assert found == pytest.approx(bias - bias.mean(), abs=1e-12) and bias.any()

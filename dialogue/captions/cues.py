@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from xml.etree import ElementTree
 
 from ...errors import DataFormatError, EmoNetError
 
@@ -35,6 +36,8 @@ _SECTION = re.compile(r"\s*\[([^\[\]]+)\]\s*")
 _EVENT = re.compile(r"\s*(Dialogue|Comment):\s*(.*)")
 _EVENT_FIELDS = ["layer", "start", "end", "style", "name", "marginl", "marginr", "marginv", "effect", "text"]
 _TTML_CUE = re.compile(r"<(?:\w+:)?p\b[^<>]*\bbegin=")
+_SECONDS = re.compile(r'((?:begin|end|dur)=)"(\d+(?:\.\d+)?)"')  # as Apple Podcasts writes them
+_METADATA = "{http://www.w3.org/ns/ttml#metadata}"
 _LONGEST_LINE = 2000  # characters of a cue in a format with one cue a line
 _TITLES = {
     "srt": "SubRip subtitles",
@@ -286,6 +289,7 @@ def _pysubs2() -> Any:
 def _other_formats(text: str, name: str, form: str) -> tuple[list[Cue], list[str]]:
     """Read the formats that pysubs2 knows beside SubRip."""
     lines = split_lines(text)
+    agents: list[str] = []
     has_rate = form != "microdvd" or bool(re.match(r"\s*\{1\}\{1\}\s*[\d.]+\s*$", lines[0]))
     if form in _LINE_CUES:
         content, expected = _line_cues(lines, name, form), sum(bool(line.strip()) for line in lines)
@@ -293,7 +297,9 @@ def _other_formats(text: str, name: str, form: str) -> tuple[list[Cue], list[str
     elif form == "ttml":
         if re.search(r"<!(?:DOCTYPE|ENTITY)", text):
             raise DataFormatError(f"{name}: XML with a DOCTYPE is not read; delete the DOCTYPE.")
-        content, expected = text.replace("\ufeff", "").strip(), len(_TTML_CUE.findall(text))
+        content = _SECONDS.sub(r'\1"\2s"', text.replace("\ufeff", "").strip())
+        expected = len(_TTML_CUE.findall(text))
+        agents = _agents(content)
     else:
         found = list(_events(lines, name))
         content, expected = "\n".join(["[Events]", *found]), len(found)
@@ -319,7 +325,28 @@ def _other_formats(text: str, name: str, form: str) -> tuple[list[Cue], list[str
             f"{name}: {expected} cues, but {len(events)} can be read; save the file again with a "
             "subtitle editor."
         )
+    for event, agent in zip(events, agents if len(agents) == len(events) else (), strict=False):
+        event.name = agent
     return _spoken(list(events), has_rate, form in ("ass", "ssa"))
+
+
+def _agents(content: str) -> list[str]:
+    """The speaker of each cue of TTML (`ttm:agent`), by the name in its head."""
+    try:
+        root = ElementTree.fromstring(content)
+    except (ElementTree.ParseError, ValueError, RecursionError):
+        return []  # pysubs2 says what is wrong
+    names = {}
+    for agent in root.iter(f"{_METADATA}agent"):
+        name = agent.findtext(f"{_METADATA}name")
+        names[agent.get("{http://www.w3.org/XML/1998/namespace}id")] = name
+    found = []
+    for part in root.iter():
+        if part.tag.endswith("}div"):
+            of_part = part.get(f"{_METADATA}agent", "")
+            cues = (cue for cue in part if cue.tag.endswith("}p"))
+            found += [cue.get(f"{_METADATA}agent", of_part) for cue in cues]
+    return [names.get(agent) or agent for agent in found]
 
 
 def _spoken(events: list[Any], has_rate: bool, by_time: bool) -> tuple[list[Cue], list[str]]:

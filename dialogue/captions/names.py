@@ -4,14 +4,16 @@ import re
 from collections import Counter
 
 from ..remarks import begins_sentence, is_remark
-from ..scripts.names import is_label, is_note
+from ..scripts.names import Likeness, is_label, likeness
 
 _DASH = re.compile(r"^\s*(?:[-‐‑–—](?!-)|>{2,3}|&gt;&gt;)\s*(?=\S)")
-_REMARK = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
+_REMARK = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|（[^（）]*）|【[^【】]*】")
 # A colon inside a clock (12:30), a ratio or an address ends no name.
 _COLON = re.compile(r"\s*([^\s:：][^:：]{0,39}?)\s*(?:：|(?<!\d):(?!//)|(?<=\d):(?!//|\d))")
-_BRACKET = re.compile(r"\s*(?:\[([^\[\]]{1,40})\]|\(([^()]{1,40})\))\s*[:：]?\s*(?=\S)")
-_BRACKET_COLON = re.compile(r"\s*(?:\[([^\[\]]{1,40})\]|\(([^()]{1,40})\))\s*[:：]\s*")
+_IN_BRACKETS = r"\s*(?:[\[【［]([^\[\]【】［］]{1,40})[\]】］]|[(（]([^()（）]{1,40})[)）])\s*"
+_BRACKET = re.compile(rf"{_IN_BRACKETS}[:：]?\s*(?=\S)")
+_BRACKET_COLON = re.compile(rf"{_IN_BRACKETS}[:：]\s*")
+_BRACKET_ALONE = re.compile(_IN_BRACKETS)
 _ADDRESS = re.compile(
     r"www\.|\.(?:com|org|net|info|io|tv|edu|gov|eu|uk|de|fr|es|it)$", re.IGNORECASE
 )  # of a web site
@@ -29,6 +31,11 @@ def is_name_line(line: str) -> bool:
     return _is_title(words) and line[-1].isalnum() and not is_remark(line)
 
 
+def is_name_in_brackets(line: str) -> bool:
+    """Whether a line is a name in brackets and nothing else: `[Anna]`, `(SPEAKER_00)`."""
+    return _BRACKET_ALONE.fullmatch(line) is not None and _bracketed(line, _BRACKET_ALONE) is not None
+
+
 def is_sound(text: str) -> bool:
     """Whether a text holds remarks or music only: `[door slams]`, `♪ la la ♪`."""
     spoken = _REMARK.sub("", text).strip(" -–—.")
@@ -40,14 +47,21 @@ class Speakers:
 
     Upper-case words before a colon are a name (`MONICA: …`), and so are labels of
     diarizers. Where most cues begin with a capitalised name, these names count
-    (`Monica: …`), but for words that stand there in sentences (`Listen: …`). Names in
-    brackets count with a colon behind them, or where most cues have a name.
+    (`Monica: …`), but for words that stand there in sentences (`Listen: …`). So do names
+    of which several return, as where only the first cue of a turn has one, and words in
+    lower case before all cues. Names in brackets count with a colon behind them, or where
+    most cues have a name.
+
+    Attributes:
+        doubtful: The capitalised words before a colon that are taken for text.
     """
 
     def __init__(self, cues: list[list[str]], known: frozenset[str] = frozenset()):
         found: Counter[str] = Counter()
         brackets: Counter[str] = Counter()
+        nicks: Counter[str] = Counter()
         spoken = capitalised = named = 0
+        starts_with_name = False
         for lines in cues:
             for index, line in enumerate(lines):
                 begins, line = without_dash(line)
@@ -60,16 +74,22 @@ class Speakers:
                     found[candidate] += 1
                 if index == 0 or begins:
                     bracket = _bracketed(line, _BRACKET)
+                    starts_with_name |= title and not spoken
                     spoken += 1
                     capitalised += title
+                    nicks.update(words if len(words) == 1 and likeness(candidate) >= Likeness.NICK else ())
                     named += title or bracket is not None
                     if bracket:
                         brackets[bracket] += 1
-        often = 2 * capitalised > spoken
-        repeated = {name for name, times in found.items() if often and times > 1}
-        single = {name for name in found if often and not begins_sentence(name) and not is_note(name)}
-        self._names = frozenset(repeated | single) | known
+        often = 2 * capitalised + starts_with_name > spoken
+        likely = {name for name in found if not begins_sentence(name) and likeness(name) >= Likeness.NICK}
+        repeated = {name for name, times in found.items() if times > 1}
+        names = repeated | likely if often else repeated & likely if len(repeated & likely) > 1 else set()
+        if 1 < nicks.total() == spoken and len(nicks) > 1:
+            names |= set(nicks)
+        self._names = frozenset(names) | known
         self._brackets = frozenset(brackets if 2 * named > spoken else ()) | known
+        self.doubtful = sorted(likely - self._names)
 
     def split(self, text: str) -> tuple[str, str] | None:
         """Split a text into speaker and utterance; None without a name."""
@@ -112,7 +132,8 @@ def _is_title(words: list[str]) -> bool:
 
 def _is_upper_name(words: list[str]) -> bool:
     name = " ".join(words)
-    return name == name.upper() and name != name.lower() and not begins_sentence(name)
+    is_upper = name == name.upper() and name != name.lower()
+    return is_upper and not begins_sentence(name) and likeness(name) is not Likeness.NONE
 
 
 def _bracketed(text: str, pattern: re.Pattern[str]) -> str | None:

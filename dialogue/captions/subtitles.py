@@ -10,7 +10,7 @@ from typing import Any
 from ...errors import DataFormatError
 from ..reading import UNKNOWN, Conversation, Reading
 from .cues import Cue, form_of, read_cues
-from .names import Speakers, is_name_line, is_sound, without_dash
+from .names import Speakers, is_name_in_brackets, is_name_line, is_sound, without_dash
 
 _VOICE = re.compile(r"<v(?:\.[^\s<>]*)?(\s[^<>]*)?>|</v\s*>", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:[a-zA-Z]{2,8}|#\d{1,7}|#x[\da-fA-F]{1,6});")
@@ -49,14 +49,17 @@ def read(text: str, name: str) -> Reading | None:
         )
     notes += _without_rolling_lines(cues)
     _take_names_above(cues, name)
-    turns = _turns(cues)
+    turns, speakers = _turns(cues)
+    if speakers.doubtful:
+        words = ", ".join(map(repr, speakers.doubtful[:3])) + " …" * (len(speakers.doubtful) > 3)
+        notes.append(f"{words} before a colon taken for text (write `[name]: …` for a speaker)")
     sounds = sum(is_sound(turn["text"]) for turn in turns)
     if sounds:
         notes.append(f"{sounds} turn{'s' * (sounds > 1)} of sounds or music only")
     return Reading(title, [Conversation("0", turns)], notes)
 
 
-def _turns(cues: list[Cue]) -> list[dict[str, Any]]:
+def _turns(cues: list[Cue]) -> tuple[list[dict[str, Any]], Speakers]:
     parted = [_voices(cue) for cue in cues]
     known = frozenset(speaker for parts in parted for speaker, _ in parts if speaker)
     speakers = Speakers([lines for parts in parted for speaker, lines in parts if not speaker], known)
@@ -70,7 +73,7 @@ def _turns(cues: list[Cue]) -> list[dict[str, Any]]:
                 pieces = _pieces(lines, speakers)
                 found = [speakers.split(piece) or (UNKNOWN, piece) for piece in pieces]
             turns += [{"speaker": speaker, "text": utterance, **times} for speaker, utterance in found]
-    return turns
+    return turns, speakers
 
 
 def _voices(cue: Cue) -> list[tuple[str, list[str]]]:
@@ -81,6 +84,9 @@ def _voices(cue: Cue) -> list[tuple[str, list[str]]]:
     for tag in [*_VOICE.finditer(text), None]:
         plain = _unescaped(_STAMP.sub("", _TAGS.sub("", text[position : tag.start() if tag else len(text)])))
         lines = [line for part in plain.split("\n") if (line := _BOLD.sub(r"\1", " ".join(part.split())))]
+        for index in range(len(lines) - 2, -1, -1):  # `[Anna]` above its text
+            if is_name_in_brackets(lines[index]) and not is_name_in_brackets(lines[index + 1]):
+                lines[index : index + 2] = [f"{lines[index]} {lines[index + 1]}"]
         if lines:
             parts.append((voice, lines))
         if tag:

@@ -59,6 +59,7 @@ class ChatForm:
         between: Lines that are no message: titles, days, the end.
         block: The line before attachments and reactions, up to the next message.
         notice: Messages that the messenger wrote itself.
+        reaction: Lines below a message that others added.
     """
 
     title: str
@@ -68,6 +69,7 @@ class ChatForm:
     between: re.Pattern[str] = field(default=re.compile(r"(?!)"))
     block: re.Pattern[str] = field(default=re.compile(r"(?!)"))
     notice: re.Pattern[str] = field(default=re.compile(r"(?!)"))
+    reaction: re.Pattern[str] = field(default=re.compile(r"(?!)"))
 
 
 def _rest_head(pattern: re.Pattern[str]) -> Callable[[str], Head | None]:
@@ -127,6 +129,8 @@ _SLACK_NOTICE = re.compile(
     r" (?:topic|purpose|description).*|renamed the channel .*|archived the channel\.?|added an integration .*"
 )
 
+_SIGNAL = re.compile(r"\[\d{4}-\d{2}-\d{2} \d{2}:\d{2}(?::\d{2})?\] (?P<rest>.*)")
+SIGNAL = ChatForm("Signal export", _rest_head(_SIGNAL))
 WHATSAPP = tuple(ChatForm("WhatsApp export", _rest_head(pattern)) for pattern in (_ANDROID, _IPHONE, _COPIED))
 KAKAO = ChatForm(
     "KakaoTalk export",
@@ -169,6 +173,7 @@ SLACK = ChatForm(
     ),
     above=True,
     weak=True,
+    reaction=re.compile(r":[\w+-]+:(?::skin-tone-\d:)? ?\d{1,4}"),
     between=re.compile(
         rf"\[?{_CLOCK}(?:\s?[AP]M)?\]?|-{{3,}}.*-{{3,}}|new messages|\d+ repl(?:y|ies)|last reply .* ago"
         r"|view thread|(?:mon|tues|wednes|thurs|fri|satur|sun)day, \w+ \d{1,2}(?:st|nd|rd|th)",
@@ -181,6 +186,7 @@ TEAMS = ChatForm(
     _named_head(rf"\[(?:{_DAY}|\d{{1,2}}[./]\d{{1,2}}\.?,?\s)?{_TIME}\] (?P<sender>\S[^:<>]{{0,59}})"),
     above=True,
     weak=True,
+    reaction=re.compile(r"(?:like|heart|laugh|surprised|sad|angry) \d{1,4}"),
 )
 GOOGLE_CHAT = ChatForm(
     "Google Chat text",
@@ -211,6 +217,7 @@ FORMS = (
     DISCORD_EXPORT,
     DISCORD_COPY,
     KAKAO,
+    SIGNAL,
     *WHATSAPP,
     QQ,
     TEAMS,

@@ -14,7 +14,9 @@ _NICK = r"[@+%~&! ]?[^\s<>|:@+%~&!][^\s<>|]{0,39}"
 _NAME = r"[@+%~&! ]?[^\s<>|:@+%~&!][^<>|\t]{0,59}"  # of other messengers, with blanks
 _SERVER = r"\[[^\[\]]{1,40}/[A-Z]{4,5}\](?: \[[^\[\]]{1,40}\])?: "  # as Minecraft's log begins
 _SPEECH = re.compile(rf"(?P<stamp>{_STAMP})?(?:{_SERVER})?<(?P<nick>{_NAME})>(?:\s(?P<text>.*))?")
-_PIPED = re.compile(rf"(?P<stamp>{_STAMP})(?P<nick>{_NICK}|\*|-->|<--|--|=!=) ?(?:\||│)(?:\s(?P<text>.*))?")
+_PIPED = re.compile(
+    rf"(?P<stamp>{_STAMP})(?![AP]M\b)(?P<nick>{_NICK}|\*|-->|<--|--|=!=) ?(?:\||│)(?:\s(?P<text>.*))?"
+)
 _TABBED = re.compile(r"(?P<stamp>\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2})\t(?P<nick>[^\t]{0,40})\t(?P<text>.*)")
 _ACTION = re.compile(rf"{_STAMP}?\*\s+(?P<nick>[@+%~&!]?[^\s*]{{1,40}})\s(?P<text>.*)")
 _NOTICE = re.compile(

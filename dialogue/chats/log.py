@@ -51,7 +51,7 @@ class ChatLog:
             if reason:
                 left_out[reason] += 1
             if text:
-                turns.append({"speaker": _plain_name(message.sender, senders), "text": text})
+                turns.append({"speaker": self._plain_name(message.sender, senders), "text": text})
             elif not reason:
                 left_out[WITHOUT_WORDS] += 1
         counted = [
@@ -64,15 +64,14 @@ class ChatLog:
             )
         return Reading(self.title, [Conversation("0", turns)], counted + self.notes)
 
+    def _plain_name(self, sender: str, senders: set[str | None]) -> str:
+        """Clean a name; WhatsApp's `~ Anna` is Anna, unless a contact is called so."""
+        name = " ".join(MARKS.sub("", sender).split())
+        without = name.removeprefix("~").strip()
+        return name if not without or without in senders or "WhatsApp" not in self.title else without
+
 
 def _plural(what: str) -> str:
     """`lines without a sender`, `deleted messages`."""
     noun, without, rest = what.partition(" without ")
     return f"{noun}s{without}{rest}"
-
-
-def _plain_name(sender: str, senders: set[str | None]) -> str:
-    """Clean a name; `~ Anna` (not among the contacts) is Anna, unless both are there."""
-    name = " ".join(MARKS.sub("", sender).split())
-    without = name.removeprefix("~").strip()
-    return name if not without or without in senders else without

@@ -5,13 +5,14 @@ import re
 from ...errors import DataFormatError
 from ..captions.cues import split_lines
 from ..reading import Reading
-from .heads import FORMS, WHATSAPP, ChatForm, Head, joined_heads
+from .heads import DISCORD_COPY, FORMS, SIGNAL, WHATSAPP, ChatForm, Head, joined_heads
 from .irc import is_stamped, read_irc
 from .line import is_line_message, read_line
 from .log import FIRST_LINES, ChatLog, Message
-from .phrases import ATTACHMENT, MARKS
+from .phrases import ATTACHMENT, MARKS, QUOTATION, REACTION
 
 _HAS_CLOCK = re.compile(r"\d(?:[:.]|\s?h\s?)\d\d|님|chatroom")
+_DASHED = re.compile(r"[^-–—:]{1,40} [-–—] \S")
 _DIGIT = re.compile(r"\d")
 _CUT = re.compile(r"[^\d]*0.*\W.*")  # a digit and a separator
 _NAMED = re.compile(r"([^:]{1,80}):\s|<([^<>]{1,80})>\s")
@@ -62,6 +63,8 @@ def _form_of(lines: list[str]) -> ChatForm | None:
             below = sum(head is not None and after is None for head, after in pairs)
             if heads[0] is None or 2 * below < named or (form.weak and named < 2):
                 continue
+        elif form in WHATSAPP and all(head and _DASHED.match(head[0] or head[1]) for head in heads):
+            continue  # `12/05/23, 14:45 - Anna - We won!`
         elif (named == 0 and None in heads) or (heads[0] is None and named < 2 and 2 * named < len(used)):
             continue
         best, most = form, score
@@ -83,6 +86,8 @@ def _messages(lines: list[str], form: ChatForm, name: str) -> ChatLog:
             log.left_out[ATTACHMENT] += 1
         elif in_block:
             continue
+        elif log.messages and form.reaction.fullmatch(line.strip()):
+            log.left_out[REACTION] += 1
         elif not log.messages:
             raise DataFormatError(
                 f"{name}, line {number}: {line.strip()[:60]!r} stands before the first message of this "
@@ -91,6 +96,8 @@ def _messages(lines: list[str], form: ChatForm, name: str) -> ChatLog:
         else:
             _refuse_other_form(line, form, name, number)
             log.messages[-1].lines.append(line)
+    if form is DISCORD_COPY:
+        _leave_out_quotations(log)
     _refuse_cut(lines, form, name)
     _refuse_script(log, lines, name)
     for message in log.messages:
@@ -98,6 +105,19 @@ def _messages(lines: list[str], form: ChatForm, name: str) -> ChatLog:
         if len(words) < _LONGEST_BETWEEN and form.notice.fullmatch(words):
             message.sender = None
     return log
+
+
+def _leave_out_quotations(log: ChatLog) -> None:
+    """Leave out `@Anna` and what she said, which Discord writes above a reply."""
+    said: dict[str, list[str]] = {}
+    for message in log.messages:
+        name, quoted = (line.strip() for line in message.lines[-2:]) if len(message.lines) > 2 else ("", "")
+        texts = said.setdefault((message.sender or "").casefold(), [])
+        texts.append(" ".join(filter(None, map(str.strip, message.lines))))
+        earlier = said.get(name[1:].casefold(), []) if name.startswith("@") else []
+        if any(text.startswith(quoted) for text in earlier):
+            del message.lines[-2:]
+            log.left_out[QUOTATION] += 1
 
 
 def _head(line: str, form: ChatForm) -> Head | None:
@@ -117,7 +137,8 @@ def _refuse_other_form(line: str, form: ChatForm, name: str, number: int) -> Non
             f"{name}, line {number}: {line.strip()[:60]!r} is no line of a {form.title}: it may begin "
             "something else, or belong to the message above. Put the two into files of their own."
         )
-    for other in (*WHATSAPP, *(other for other in FORMS if other not in WHATSAPP and not other.weak)):
+    stamped = (SIGNAL, *WHATSAPP)
+    for other in (*stamped, *(other for other in FORMS if other not in stamped and not other.weak)):
         if other is not form and (head := _head(line, other)) is not None and head[0] is not None:
             raise DataFormatError(
                 f"{name}, line {number}: {line.strip()[:60]!r} looks like a message of another "

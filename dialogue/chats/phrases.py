@@ -38,11 +38,19 @@ _OMITTED = _any(
     r"(?:图片|图像|圖片|圖像|影像|照片|视频|視訊|影片|音频|音訊|语音|贴图|貼圖|gif|文件|文档|文檔|檔案|媒体)"
     r"已?被?(?:忽略|省略|略去)",
     r"(?:忽略|省略)(?:图片|圖片|影像|视频|影片|音频|音訊|贴图|貼圖|文件|文档|檔案|媒体|多媒體檔案|多媒体文件)",
+    r"已(?:略過|忽略|省略)(?:圖片|影像|影片|視訊|音訊|貼圖|文件|檔案|GIF)",
+    r"(?:gambar|foto|video|audio|stiker|gif|dokumen|media|kartu kontak) (?:tidak disertakan|dihilangkan)",
+    r"(?:grafika|obraz|zdjęcie|film|wideo|audio|naklejka|gif|dokument|multimedia) pominięt[oea]",
+    r"pominięto (?:grafikę|obraz|zdjęcie|film|wideo|audio|naklejkę|gif|dokument|multimedia)",
+    r"(?:bild|video|ljud|klistermärke|gif|dokument|media) (?:har )?utelämna(?:ts|d|t)",
     r"(?:사진|이미지|동영상|오디오|스티커|gif|문서|미디어)(?:을|를|이|가)? ?(?:생략됨|생략|제외됨|누락됨)",
 )
 _ANGLE_OMITTED = re.compile(r"<[^<>]*(?:\s|[^\x00-\u024f])[^<>]*>")  # <Media omitted>, <省略多媒體檔案>
 # IMG-1.jpg (file attached), <attached: 1-PHOTO.jpg>, in any language.
 _ATTACHED = re.compile(r"\S[^()<>]{0,200}\.\w{2,5} \([^()]{3,40}\)|<[^<>:]{3,30}:\s?[^<>]+\.\w{2,5}>")
+# As signal-export writes reactions below a message, and media and stickers in it.
+_REACTIONS = re.compile(r"\(- \S.{0,300} -\)")
+_MEDIA = re.compile(r"!?\[[^\[\]]*\]\(\.{1,2}/(?:media|exported_stickers)/[^()]*\)|^\(\( .{1,40} \)\)$")
 _FILE = re.compile(r"[^<>]{1,200}\.\w{2,5} • .{0,60}")
 _PLACE = re.compile(r"[^\W\d_]{3,20}:\shttps://maps\.google\.com/\S+")
 _DELETED = _any(
@@ -75,6 +83,23 @@ _DELETED = _any(
     "(?:此|这条|該)(?:消息|訊息)已(?:被)?(?:删除|刪除|撤回)",
     "[您你]已?(?:删除|刪除|撤回)(?:了)?(?:此|这条|一条)?(?:消息|訊息)",
     "삭제된 메시지입니다",
+    "ta wiadomość została usunięta",
+    "(?:usunąłeś|usunęłaś|usunięto) tę wiadomość",
+    "pesan ini (?:telah )?dihapus",
+    "anda (?:telah )?menghapus pesan ini",
+    "detta meddelande (?:raderades|har raderats|togs bort)",
+    "du (?:raderade|tog bort) detta meddelande",
+    "(?:denne meddelelse|denne besked(?:en)?|denne meldingen) (?:er blevet|blev|ble) slettet",
+    "tämä viesti poistettiin",
+    "tato zpráva byla smazána",
+    "ezt az üzenetet törölték",
+    "acest mesaj a fost șters",
+    "це повідомлення видалено",
+    "הודעה זו נמחקה",
+    "αυτό το μήνυμα διαγράφηκε",
+    "tin nhắn này đã bị xóa",
+    "ข้อความนี้ถูกลบ(?:แล้ว)?",
+    "این پیام حذف شد",
     "이 메시지는 삭제되었습니다",
 )
 _EDITED = re.compile(
@@ -90,6 +115,7 @@ _NOTICE = _any(
     r" şifreli|एंड-टू-एंड एन्क्रिप्ट|مشفرة تمام|エンドツーエンド|端到端加密|端對端加密|종단간 암호화).*",
     r"(?:missed|silenced) (?:group )?(?:voice|video) call.*",
     r"(?:voice|video) call[,.].*",
+    r"(?:incoming|outgoing) (?:voice|video) call(?: \([^()]*\))?",
     r"(?:verpasster|entgangener) (?:sprach|video)anruf.*",
     r"(?:appel (?:vocal|vidéo)|(?:llamada|chamada) (?:de )?(?:voz|vídeo|video)) (?:manqué|perdida).*",
     r"(?:chiamata|videochiamata) (?:vocale )?persa.*",
@@ -136,6 +162,8 @@ _LONGEST_NOTICE = 400  # characters
 WITHOUT_SENDER = "line without a sender"
 WITHOUT_WORDS = "message without words"
 DELETED = "deleted message"
+REACTION = "reaction"
+QUOTATION = "quotation above a reply"
 EDIT_MARK = "edit mark"
 ATTACHMENT = "attachment"
 
@@ -164,17 +192,21 @@ def spoken(lines: list[str], form: str) -> tuple[str, str | None]:
     kept = [line for raw in lines if (line := " ".join(MARKS.sub("", raw).split()))]
     text = " ".join(kept)
     if len(text) <= _LONGEST_NOTICE:
-        if _DELETED.fullmatch(text.rstrip(".。 ")):
+        if _DELETED.fullmatch(text.rstrip(".。 ").removeprefix("(").removesuffix(")")):
             return "", DELETED
         if _NOTICE.fullmatch(text) or (marked and _MARKED_NOTICE.fullmatch(text)):
             return "", WITHOUT_SENDER
         of_kakao = form.startswith("Kakao") and _KAKAO.fullmatch(text)
         if text == "null" or _is_placeholder(text) or _BRACKETED.fullmatch(text) or of_kakao:
             return "", WITHOUT_WORDS
-    words = [line for line in kept if not _ATTACHED.fullmatch(line)]
+    quoted = 0 if lines[0].strip() else _quoted_lines(kept)
+    said = [line for line in kept[quoted:] if not _REACTIONS.fullmatch(line)]
+    left_out = REACTION if len(said) < len(kept) - quoted else QUOTATION if quoted else None
+    plain = (_MEDIA.sub("", line).strip() for line in said)
+    words = [line for line in plain if line and not _ATTACHED.fullmatch(line)]
     if not words:
         return "", WITHOUT_WORDS
-    left_out = ATTACHMENT if len(words) < len(kept) else None
+    left_out = left_out if words == said else ATTACHMENT
     before, mark, generated = lines[-1].rpartition("\u200e")  # a caption, then `image omitted`
     if mark and before.strip("\u200e ") and _is_placeholder(generated) and words:
         words[-1], left_out = MARKS.sub("", before).strip(), ATTACHMENT
@@ -184,6 +216,11 @@ def spoken(lines: list[str], form: str) -> tuple[str, str | None]:
     if edited := _EDITED.search(text, max(0, len(text) - 80)):
         text, left_out = text[: edited.start()], EDIT_MARK
     return text, left_out
+
+
+def _quoted_lines(lines: list[str]) -> int:
+    """How many lines below a name alone quote another message, as Markdown does."""
+    return next((at for at, line in enumerate(lines) if not line.startswith(">")), len(lines))
 
 
 def _is_placeholder(text: str) -> bool:

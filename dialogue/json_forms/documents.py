@@ -403,9 +403,10 @@ def _is_list_of_objects(value: Any) -> bool:
 
 
 def _lists_of_turns(document: Object, path: str = "", depth: int = 0) -> Iterator[tuple[str, list[Any]]]:
+    """Yield path and items of each list of turns that is not below another turn."""
     for key, value in document.items():
         here = f"{path}.{key}" if path else str(key)
-        if isinstance(value, list) and _guess(value) is not None:
+        if isinstance(value, list) and (guess := _guess(value)) is not None and guess != _guess([document]):
             yield here, value
         elif isinstance(value, Mapping) and depth < _DEEPEST:
             yield from _lists_of_turns(value, here, depth + 1)

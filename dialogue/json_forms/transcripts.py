@@ -6,6 +6,10 @@ from typing import Any, TypeGuard
 from .turns import JsonTurns, Object, Piece, has, join_words, merge_words, seconds
 
 _TICK, _MILLI = 1e-7, 1e-3
+_SPEAKERS = (
+    *("speaker", "speaker_name", "speakerName", "speaker_label", "speakerLabel"),
+    *("speaker_id", "speakerId"),
+)
 
 
 def take_transcript(document: Object, turns: JsonTurns) -> bool:
@@ -26,10 +30,10 @@ def take_transcript(document: Object, turns: JsonTurns) -> bool:
 def names_of_speakers(document: Object) -> dict[str, str]:
     """The names by label that a document lists under `speakers`; empty without any."""
     known = document.get("speakers")
-    if not _all_have(known, "name"):
+    if not isinstance(known, list) or not all(isinstance(item, Mapping) for item in known):
         return {}
     labels = [_first(item, ("id", "spkid", "speaker_id", "label", "speaker")) for item in known]
-    named = zip(labels, (item["name"] for item in known), strict=True)
+    named = zip(labels, (_first(item, ("name", "speaker_name")) for item in known), strict=True)
     return {str(label): name for label, name in named if label is not None and isinstance(name, str) and name}
 
 
@@ -43,14 +47,15 @@ def _take_segments(segments: Any, turns: JsonTurns, name: str = "segment") -> No
         start, end = _times(segment)
         words = segment.get("words") if isinstance(segment.get("words"), list) else []
         spoken = [word for word in words or [] if isinstance(word, Mapping)]
-        if segment.get("speaker") is None and any(word.get("speaker") is not None for word in spoken):
+        speaker = _first(segment, _SPEAKERS)
+        if speaker is None and any(word.get("speaker") is not None for word in spoken):
             _add(turns, merge_words(_words(spoken, "speaker")), location)
         elif "text" not in segment and spoken:
-            turns.add(segment.get("speaker"), join_words(_words(spoken, "speaker")), location, start, end)
+            turns.add(speaker, join_words(_words(spoken, "speaker")), location, start, end)
         elif isinstance(segment.get("text"), str) and not segment["text"].strip():
             turns.leave_out(name, "without text")
         else:
-            turns.add(segment.get("speaker"), segment.get("text", segment.get("body")), location, start, end)
+            turns.add(speaker, segment.get("text", segment.get("body")), location, start, end)
 
 
 def _whisper(document: Object, turns: JsonTurns) -> bool:
@@ -78,7 +83,7 @@ def _whisper_form(document: Object, segments: list[Any]) -> str:
     first = segments[0] if isinstance(segments[0], Mapping) else {}
     if "task" in document or "usage" in document or "type" in first:
         return "OpenAI transcription JSON"
-    diarized = any(isinstance(segment, Mapping) and "speaker" in segment for segment in segments)
+    diarized = any(isinstance(segment, Mapping) and {*_SPEAKERS} & {*segment} for segment in segments)
     return "whisperX JSON" if diarized or "word_segments" in document or "words" in first else "Whisper JSON"
 
 
@@ -109,7 +114,7 @@ def _assembly(document: Object, turns: JsonTurns) -> bool:
         turns.begin("AssemblyAI JSON" if milliseconds else "Gladia JSON")
         for index, utterance in enumerate(utterances, 1):
             unit = _unit(utterance) if milliseconds else 1.0
-            speaker = utterance.get("speaker", utterance.get("channel"))
+            speaker = _first(utterance, (*_SPEAKERS, "channel"))
             _add(turns, [_piece(utterance, speaker, utterance["text"], unit)], f"utterance {index}")
         return True
     words = document.get("words")

@@ -1,14 +1,11 @@
 """Find the lines that begin a turn, in the forms in which people write conversations."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from ...errors import DataFormatError
-from ...files.text import short
 from ..reading import UNKNOWN
-from ..remarks import is_remark
+from ..stamps import is_stamp
 from .heads import (
     ABOVE,
     ADDRESSED,
@@ -22,36 +19,24 @@ from .heads import (
     STAMP_BEHIND,
     STAMPED,
     Head,
+    Plan,
     cue,
     plain,
+    question_or_answer,
+    undress,
 )
-from .lines import Kind, Line, is_screenplay
-from .names import Likeness, is_chat_role, likeness
+from .lines import Kind, Line, is_screenplay, unclear
+from .names import Likeness, is_chat_role
 from .one_off import refuse_doubtful_names
-from .stamps import is_stamp
+from .separators import (
+    names_before_separators,
+    names_in_brackets,
+    sentences,
+    times_without_names,
+    without_names,
+)
 
-_DASHED = re.compile(r"(.{1,80}?)(?:[ \u00a0]+[-–—]{1,2}[ \u00a0]+)(?=\S)")
-_PLAY = re.compile(r"([^\W\d_a-zà-ÿ][^.a-zà-ÿ]{0,60})\.\s+(?=\S)")
 MEETING_CHAT = "meeting chat"
-_IN_BRACKETS = re.compile(r"\[([^\[\]]{1,60})\] +(?=\S)")
-_COLUMNS = re.compile(r"([^|\t]{1,80}?)(?: *\| +|\t+)(?=\S)")
-_QUOTED = re.compile(r"([^\s「」『』（）:：。、]{1,20})(?=「.*」$|『.*』$)")  # 太郎「おはよう」
-_HEAD = 200  # characters in which a dash may separate a name
-
-
-@dataclass
-class Plan:
-    """Which lines are heads.
-
-    Attributes:
-        form: What the text is called.
-        heads: The head of each line that begins a turn, by index of the line.
-        action: Indices of lines that nobody speaks.
-    """
-
-    form: str
-    heads: dict[int, Head]
-    action: set[int] = field(default_factory=set)
 
 
 def find_heads(lines: list[Line], name: str) -> Plan:
@@ -65,8 +50,8 @@ def find_heads(lines: list[Line], name: str) -> Plan:
         DataFormatError: naming a line that may be read in two ways.
     """
     forms = (
-        *(_names_above, _names_in_brackets, _times_without_names, _names_before_separators),
-        *(_names_before_colons, _without_names),
+        *(_names_above, names_in_brackets, names_before_separators, times_without_names),
+        *(_names_before_colons, without_names, sentences),
     )
     for form in forms:
         if plan := form(lines, name):
@@ -79,12 +64,6 @@ def find_heads(lines: list[Line], name: str) -> Plan:
         "every line is a turn",
         "all lines are one turn",
         f"write `Name: text` (`{UNKNOWN}: text` for an unknown speaker), or put a single turn on one line",
-    )
-
-
-def unclear(name: str, line: Line, what: str, one: str, other: str, remedy: str) -> DataFormatError:
-    return DataFormatError(
-        f"{name}, line {line.number}: {short(line.text)} {what}: either {one}, or {other}; {remedy}."
     )
 
 
@@ -140,6 +119,12 @@ def _candidates(lines: list[Line]) -> dict[int, Head]:
     found = {index: line.head for index, line in enumerate(lines) if line.head is not None}
     dotted = {index: head for index, head in found.items() if head.dress.endswith(DOTTED)}
     pair = len({head.name for head in dotted.values()}) == 2
+    if pair:  # then `A. Home: alone.` is an answer too
+        dotted |= {
+            index: head
+            for index, line in enumerate(lines)
+            if line.kind is Kind.TEXT and (head := question_or_answer(*undress(line.text)))
+        }
     for index, head in dotted.items():  # `Q.` and `A.` stand for `Q:` and `A:`
         if pair:
             found[index] = replace(head, dress=head.dress.removesuffix(DOTTED))
@@ -378,119 +363,3 @@ def _paragraphs(lines: list[Line], heads: dict[int, Head]) -> set[int]:
             index += 1
             spoken.add(index)
     return spoken
-
-
-# -- other separators, and no names at all
-
-
-def _names_in_brackets(lines: list[Line], name: str) -> Plan | None:
-    """`[Anna] text` on every line, with names that return."""
-    spoken = [index for index, line in enumerate(lines) if line.kind is Kind.TEXT]
-    heads = {}
-    for index in spoken:
-        match = _IN_BRACKETS.match(lines[index].rest)
-        if not match or likeness(match[1]) < Likeness.NAME or is_remark(match[1]):
-            return None
-        text = lines[index].rest[match.end() :].strip()
-        heads[index] = Head(match[1].strip(), "", text, BRACKETED, Likeness.NAME)
-    keys = {head.key for head in heads.values()}
-    named = all(line.head is not None and line.head.likeness >= Likeness.NAME for line in lines)
-    return Plan("names in brackets", heads) if 1 < len(keys) < len(heads) and not named else None
-
-
-def _names_before_separators(lines: list[Line], name: str) -> Plan | None:
-    """`ANNA - text`, `Anna — text`, `Anna | text`, `ANNA. text` and `太郎「…」`."""
-    spoken = [index for index, line in enumerate(lines) if line.kind is Kind.TEXT]
-    for form, pattern in (
-        ("`Name - text` lines", _DASHED),
-        ("play", _PLAY),
-        ("columns of names and texts", _COLUMNS),
-        ("names before quotations", _QUOTED),
-    ):
-        heads = {}
-        for index in spoken:
-            line = lines[index].rest
-            match = pattern.match(line, 0, _HEAD)
-            kind = likeness(match[1].strip()) if match else Likeness.NONE
-            if match and pattern is _COLUMNS and match[1].rstrip().endswith("."):
-                kind = Likeness.NONE  # the text stands first
-            if match and kind >= Likeness.NAME and len(match[1].split()) <= 4:
-                text = line[match.end() :].strip()
-                text = text[1:-1] if pattern is _QUOTED else text
-                text = _without_stamp_cells(text) if pattern is _COLUMNS else text
-                heads[index] = Head(match[1].strip(), "", text, "", kind)
-        keys = Counter(head.key for head in heads.values())
-        capitals = all(head.name == head.name.upper() != head.name.lower() for head in heads.values())
-        certain = capitals or len(keys) < len(heads) or pattern in (_QUOTED, _COLUMNS)
-        if not certain and pattern is _DASHED and len(heads) == len(spoken):
-            certain = all(map(_says_a_sentence, heads.values()))
-        if len(heads) < 2 or spoken[0] not in heads or not certain:
-            continue
-        with_colon = sum(_has_name(lines[index]) for index in spoken)  # of which some are texts
-        if 2 * with_colon > len(spoken):
-            continue
-        if len(heads) == len(spoken) or (capitals and len(keys) < len(heads) and not with_colon):
-            return Plan(form, heads)
-    return None
-
-
-def _says_a_sentence(head: Head) -> bool:
-    """Whether one word stands before a whole sentence, as `Anna - We won!`."""
-    return " " not in head.name and head.text[0].isupper() and head.text[-1] in ".!?…"
-
-
-def _has_name(line: Line) -> bool:
-    return line.head is not None and not line.head.above and line.head.likeness >= Likeness.NAME
-
-
-def _times_without_names(lines: list[Line], name: str) -> Plan | None:
-    """Texts with a time each, of which few begin with a word and a colon."""
-    spoken = [index for index, line in enumerate(lines) if line.kind is Kind.TEXT]
-    named = [index for index in spoken if _has_name(lines[index])]
-    heads = [head for index in named if (head := lines[index].head) is not None]
-    is_timed = all(
-        lines[index].stamped or (index and lines[index - 1].kind is Kind.STAMP) for index in spoken
-    )
-    if not named or not is_timed or spoken[0] in named or 2 * len(named) > len(spoken):
-        return None
-    certain = any(head.likeness is Likeness.LABEL or ADDRESSED in head.dress for head in heads)
-    once = len({head.key for head in heads}) == len(heads)
-    return _without_names(lines, name) if once and not certain else None
-
-
-def _without_stamp_cells(text: str) -> str:
-    """Leave out the cells with times that ELAN writes between name and text."""
-    cells = re.split(r" *\| +|\t+", text)
-    while len(cells) > 1 and (is_stamp(cells[0]) or re.fullmatch(r"\d+(?:[.,]\d+)?", cells[0])):
-        del cells[0]
-    return " ".join(cells)
-
-
-def _without_names(lines: list[Line], name: str) -> Plan | None:
-    """One line, or lines that stamps or `>>` part: turns of an unknown speaker."""
-    spoken = [index for index, line in enumerate(lines) if line.kind in (Kind.TEXT, Kind.DIRECTION)]
-    nobody = Head(UNKNOWN, "", "", "", Likeness.LABEL)
-    if len(lines) == 1 and lines[0].kind is not Kind.STAMP:
-        return Plan("one turn without a name", {0: replace(nobody, text=lines[0].text)})
-    heads = {}
-    for index in spoken:
-        line = lines[index]
-        if line.kind is Kind.TEXT and (line.stamped or line.text.startswith(">>")):
-            heads[index] = replace(nobody, text=line.rest)
-        elif line.kind is Kind.TEXT and index and lines[index - 1].kind is Kind.STAMP:
-            heads[index] = replace(nobody, text=line.text)
-    text = [index for index in spoken if lines[index].kind is Kind.TEXT]
-    if not heads or text[0] not in heads:
-        return None
-    if all("\t" in head.text for head in heads.values()):
-        raise unclear(
-            name,
-            lines[text[0]],
-            "has several columns behind its time",
-            "the first is the text",
-            "the last is the text",
-            "write the names of the columns above them, such as speaker and text",
-        )
-    for index, head in heads.items():
-        heads[index] = replace(head, text=head.text.removesuffix("[SPEAKER_TURN]").strip())
-    return Plan("text with time stamps and without names", heads)

@@ -1,10 +1,11 @@
 """Parse the head of a line: bullets, stamps and emphasis around a name and a colon."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from ..remarks import is_remark
+from ..stamps import around_stamp, is_stamp, without_leading_stamp, without_trailing_stamp
 from .names import LONGEST_NAME, Likeness, is_label, likeness
-from .stamps import around_stamp, is_stamp, without_leading_stamp, without_trailing_stamp
 
 # How heads are dressed, a letter each; heads of one transcript wear the same.
 QUOTED, LISTED, STAMPED, EMPHASISED, HEADING = ">", "-", "s", "*", "#"
@@ -17,19 +18,22 @@ _HEAD = 300  # characters of a line in which its head is looked for
 _COLON = re.compile("[:：﹕︰꞉∶]")
 _MATRIX = re.compile(r"@[\w.=/-]{1,60}:[\w-]{1,60}\.[\w.-]{1,60}:")
 _NO_NAME = re.compile(r"\w::\w|\b[A-Za-z]:/\S|(?:^|\s):[-'’]{0,2}[()\[\]DPpOo/|*3]+(?=[\s.,!?]|$)")
-_FIRST = frozenset("JFMASOND")  # of months: other letters begin no stamp
+_FIRST = frozenset("JFMASONDTWL上下凌早中晚午오")  # of months and days: other letters begin no stamp
 _QUOTE = re.compile(r"(?:>{1,3}|»)\s*")
-_BULLET = re.compile(r"[-–—•·▪‣◦●○*+]\s+|[–—•·▪‣◦●○](?=\w)|-(?=[^\W\d_])")
-_NUMBER = re.compile(r"(?:\d{1,4}[.)]|\(\d{1,4}\)|\[\d{1,4}\]|#\d{1,4}:?)\s+")
+_BULLET = re.compile(r"(?:[-–—•·▪‣◦●○*+☐☑✓✔→➜➤►▶]|[=-]>|\[[ xX]\])\s+|[–—•·▪‣◦●○→➜➤►▶](?=\w)|-(?=[^\W\d_])")
+_NUMBER = re.compile(r"(?:\d{1,4}[.)]|\(\d{1,4}\)|\[\d{1,4}\]|#\d{1,4}:?|L\d{2,4}:?)\s+")
 _HASHES = re.compile(r"#{1,6}\s+")
 _EMPHASIS = re.compile(r"(\*{1,3}|_{2,3}|_)(?=[^\s*_])")
 _NAME_IN_BRACKETS = re.compile(r"[\[<{【(（]\s*([^\[\](){}<>【】（）]{1,80}?)\s*[\]>}】)）]\s*")
 _FROM = re.compile(
-    r"(?:from|von|de|da|van)\s+(.{1,80}?)(?:\s+(?:to|an|à|a|para|aan)\s+.{1,80}?)?(?:\s*\([^()]{1,40}\))?",
+    r"(?:(?:from|von|de|da|van)\s+(.{1,80}?)(?:\s+(?:to|an|à|a|para|aan)\s+.{1,80}?)?"
+    r"|(?:从|從|由|来自|來自|開始)\s*(.{1,80}?)\s*(?:到|给|給|至|发送至|發送至|宛先)\s*.{1,80}?)"
+    r"(?:\s*\([^()]{1,40}\))?",
     re.IGNORECASE,
 )
 _TO_EVERYONE = re.compile(
-    r"(?:from\s+)?(.{1,80}?)\s+to\s+(?:everyone|all panelists|hosts? and panelists|all|you|me|waiting room)"
+    r"(?:from\s+)?(.{1,80}?)(?:\s+to\s+(?:everyone|all panelists|hosts? and panelists|all|you|me"
+    r"|waiting room)|\s*(?:对|對|到|发送至|發送至)\s*(?:所有人|每个人|每個人)\s*[说說]?)"
     r"(?:\s*\([^()]{1,40}\))?",
     re.IGNORECASE,
 )
@@ -38,6 +42,7 @@ _LABELLED = re.compile(r"(?:[A-Z]{1,2} )?((?:SPEAKER|speaker|spk|SPK)_\d{1,3})\s
 _OF_CORPUS = re.compile(  # IEMOCAP's `Ses01F_impro01_M000`, Switchboard's `A.12`
     r"(?P<session>Ses\d{2})[FM]_\w{4,20}_(?P<sex>[FM])[A-Z]{0,2}\d{3}|(?P<side>[AB])\.\d{1,4}"
 )
+_COLUMNS = re.compile(r"\t+| {2,}")
 _BRACKET = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|（[^（）]*）")
 
 
@@ -73,6 +78,21 @@ class Head:
     def certain(self) -> bool:
         """Whether more than a colon sets the name apart."""
         return not _CERTAIN.isdisjoint(self.dress)
+
+
+@dataclass
+class Plan:
+    """Which lines are heads.
+
+    Attributes:
+        form: What the text is called.
+        heads: The head of each line that begins a turn, by index of the line.
+        action: Indices of lines that nobody speaks.
+    """
+
+    form: str
+    heads: dict[int, Head]
+    action: set[int] = field(default_factory=set)
 
 
 def undress(line: str) -> tuple[str, str]:
@@ -128,7 +148,7 @@ def parse_head(dress: str, rest: str) -> Head | None:
 
 def _head(name: str, text: str, dress: str, at_least: Likeness = Likeness.NONE) -> Head | None:
     """Split the brackets off a name; None for what is too long or empty."""
-    name = name.strip(" \t\u00a0*_").rstrip(" -–—|,")
+    name = name.strip(" \t\u00a0*_").rstrip(" -–—|,^")
     bracket = " ".join(_BRACKET.findall(name))
     bare = " ".join(_BRACKET.sub(" ", name).split())
     if not bare or len(name) > LONGEST_NAME:
@@ -145,7 +165,7 @@ def _before_colon(rest: str, dress: str) -> Head | None:
         at = match.start()
         if _MATRIX.match(start) and start.find(":") == at:
             continue  # the colon within @anna:example.org
-        if start[at - 1 : at].isdigit() and start[at + 1 : at + 2].isdigit():
+        if match[0] == ":" and start[at - 1 : at].isdigit() and start[at + 1 : at + 2].isdigit():
             continue  # a clock
         if start.startswith(("//", "\\"), at + 1) or _NO_NAME.match(start, max(0, at - 1)):
             return None  # a URL, a path, a name in code or a smiley
@@ -159,10 +179,13 @@ def _named(before: str, text: str, dress: str) -> Head | None:
         before, dress = name, dress + STAMP_BEHIND
     elif around_stamp(before):  # the colon is in the text: `Anna [0:03] Great: yes.`
         return None
+    if "\t" in before.strip():
+        return None  # the colon is in another column
     at_least = Likeness.NONE
     before = " ".join(before.split())
+    stamp, *columns = _COLUMNS.split(text, maxsplit=1)
     if match := _FROM.fullmatch(before) or _TO_EVERYONE.fullmatch(before):
-        before, dress, at_least = match[1], dress + ADDRESSED, Likeness.NAME
+        before, dress, at_least = match[match.lastindex or 1], dress + ADDRESSED, Likeness.NAME
         text = "" if is_stamp(text) else text
     elif not text and (match := _SAID.fullmatch(before)):  # copied from a chat with a model
         before, at_least = match[1], Likeness.NAME
@@ -170,15 +193,22 @@ def _named(before: str, text: str, dress: str) -> Head | None:
         text, dress = "", dress + STAMP_AFTER_COLON
     elif (rest := without_leading_stamp(text, brackets_only=True)) is not None:
         text, dress = rest, dress + STAMP_AFTER_COLON
+    elif columns and is_stamp(stamp):
+        text, dress = columns[0], dress + STAMP_AFTER_COLON
     return _head(before, text, dress if text else dress + COLON_ABOVE, at_least)
 
 
 def _bracketed(rest: str, dress: str) -> Head | None:
-    """Parse `[SPEAKER_00]: text`, `[Anna] 0:03` or `[SPEAKER_00] text`."""
+    """Parse `[SPEAKER_00]: text`, `[Anna] 0:03`, `[Anna 0:03] text`, `[spk_0] text`."""
     match = _NAME_IN_BRACKETS.match(rest)
     if not match:
         return None
     dress, behind = dress + BRACKETED, rest[match.end() :]
+    if (name := without_trailing_stamp(match[1]) or without_leading_stamp(match[1])) and not is_remark(name):
+        text = behind[1:] if _COLON.match(behind) else behind
+        dress += STAMP_BEHIND + ("" if text.strip() else ABOVE)
+        head = _head(name, text.strip(), dress)
+        return head if head and head.likeness >= Likeness.NAME else None
     if (later := without_leading_stamp(behind)) is not None:
         behind, dress = later, dress + STAMP_BEHIND
         if not behind:
@@ -190,8 +220,8 @@ def _bracketed(rest: str, dress: str) -> Head | None:
 
 
 def _without_colon(rest: str, dress: str) -> Head | None:
-    if match := _QUESTION_OR_ANSWER.match(rest):
-        return Head(match[1], "", rest[match.end() :].strip(), dress + DOTTED, Likeness.LABEL)
+    if head := question_or_answer(dress, rest):
+        return head
     if len(rest) <= _HEAD and (name := without_trailing_stamp(rest)) is not None:
         addressed = _TO_EVERYONE.fullmatch(" ".join(name.split()))
         return _head(addressed[1] if addressed else name, "", dress + STAMP_BEHIND + ABOVE)
@@ -204,6 +234,14 @@ def _without_colon(rest: str, dress: str) -> Head | None:
         return None
     head = _head(rest, "", dress + ABOVE)
     return head if head and head.likeness >= Likeness.NICK else None
+
+
+def question_or_answer(dress: str, rest: str) -> Head | None:
+    """Parse `Q. Where?`, which is a turn where the text has answers `A.` too."""
+    match = _QUESTION_OR_ANSWER.match(rest)
+    if not match:
+        return None
+    return Head(match[1], "", rest[match.end() :].strip(), dress + DOTTED, Likeness.LABEL)
 
 
 def cue(line: str, at_least: Likeness = Likeness.NAME) -> Head | None:

@@ -4,9 +4,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 
+from ...errors import DataFormatError
+from ...files.text import short
+from ..stamps import is_stamp
 from .heads import Head, parse_head, undress
-from .stamps import is_stamp
 
 # A byte order mark within a line is the seam of two files of which one ended without a
 # line break.
@@ -23,7 +26,8 @@ _SECTION = re.compile(
 _FURNITURE = re.compile(
     r"transcribed (?:by|with)\b.{0,120}|page \d+(?: of \d+)?"
     r"|(?:recording|transcription) (?:started|stopped)\.?"
-    r"|\S.{0,60} (?:started|stopped) (?:transcription|recording)"
+    r"|\S.{0,60} (?:started|stopped) (?:transcription|recording)|transcription ended(?: after)? \d[\d:]*"
+    r"|this editable transcript was computer generated\b.{0,200}"
     r"|meeting (?:started|ended)(?: after)? \d[\d:/. -]*(?: [A-Z]{2,5}\b)?\W*"
     r"|conversation with .{1,80} at .{0,40}\d.{0,80}"
     r"|\(?continued\)?:?|commercial break|(?:opening|closing|end) credits|credits|teaser"
@@ -33,6 +37,8 @@ _FURNITURE = re.compile(
     r"|(?:(?:direct|cross|redirect|recross)[ -])?examination(?: by .{1,60})?",
     re.IGNORECASE,
 )
+# A time as screen readers say it, which YouTube writes below the time.
+_READ_OUT = re.compile(r"(?:\d+ hours?,? )?(?:\d+ minutes?,? )?\d+ (?:minutes?|seconds?)")
 _QUOTED = re.compile(r'"[^"]+"|“[^“”]+”|„[^„“]+“')  # a whole line
 _SCREENPLAY = re.compile(r"(?:(?:INT|EXT|EST)[. /]|FADE (?:IN|OUT)|CUT TO|DISSOLVE TO)")
 _DIRECTIONS = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -96,7 +102,11 @@ def script_lines(text: str) -> list[Line]:
         found = found[1:-1]
     if len(found) > 1 and all(_QUOTED.fullmatch(line) for _, line, _, _ in found):
         found = [(number, line[1:-1].strip(), above, indented) for number, line, above, indented in found]
-    return [_line(*line) for line in _without_numbers(found)]
+    lines = [_line(*line) for line in _without_numbers(found)]
+    for above, line in pairwise(lines):
+        if above.kind is Kind.STAMP and _READ_OUT.fullmatch(line.text):
+            line.kind, line.head = Kind.STAMP, None
+    return lines
 
 
 def _line(number: int, text: str, after_blank: bool, indented: bool) -> Line:
@@ -172,3 +182,10 @@ def _without_numbers(lines: list[_Raw]) -> Iterator[_Raw]:
         if rest:
             yield number, rest, blank or after_blank, indented
         blank = not rest
+
+
+def unclear(name: str, line: Line, what: str, one: str, other: str, remedy: str) -> DataFormatError:
+    """Make the refusal of a line, with its two readings."""
+    return DataFormatError(
+        f"{name}, line {line.number}: {short(line.text)} {what}: either {one}, or {other}; {remedy}."
+    )

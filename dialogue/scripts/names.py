@@ -102,7 +102,7 @@ _PARTICLES = frozenset(
         r"\S+",
         """
         of the and & de da do dos das du des di del della la le les van von der den het ter ten zu zur
-        bin ibn bint al el ul ur y e und et och og i
+        bin ibn bint al el ul ur y e und et och og i from at
         """,
     )
 )
@@ -140,6 +140,11 @@ def likeness(name: str) -> Likeness:
     if words[0][0].isupper() and is_role(_ARTICLE.sub("", bare)):
         return Likeness.NAME
     return Likeness.NICK if len(words) == 1 else Likeness.PHRASE
+
+
+def begins_sentence(word: str) -> bool:
+    """Whether a word in one case begins sentences rather than names: `it`, `well`."""
+    return word in _SENTENCE_STARTS or word in _PRONOUNS or word in _NOTES
 
 
 def is_label(name: str) -> bool:

@@ -8,16 +8,18 @@ from itertools import pairwise
 
 from ...errors import DataFormatError
 from ..reading import UNKNOWN, Conversation, Reading
+from ..stamps import without_audio_stamp, without_trailing_stamp
 from .forms import MEETING_CHAT, Plan, find_heads, unclear
 from .heads import STAMPED, Head
 from .lines import Kind, Line, script_lines
 from .names import is_note
-from .stamps import without_audio_stamp, without_trailing_stamp
+from .separators import SENTENCES
 
 # How something is said or seen, beside a name; other brackets may be part of the name.
 _REMARK = re.compile(
-    r"[(\[（](?:.*(?:ing|ly|ed|end)\b.*|(?:to|on|in|at|off|from|over|under|aside|beat|pause|laughs?|sighs?|cries"
-    r"|whispers?|shouts?|smiles?|nods?|lacht|seufzt|flüstert|ruft|leise|laut|rit|笑)\b.*)[)\]）]",
+    r"[(\[（](?:.*(?:ing|ly|ed|end)\b.*|(?:to|on|in|at|off|from|over|under|aside|beat|pause|laughs?|sighs?"
+    r"|cries|via|voice[- ]?over|whispers?|shouts?|smiles?|nods?|lacht|seufzt|flüstert|ruft|leise|laut|rit|笑)"
+    r"\b.*)[)\]）]",
     re.IGNORECASE,
 )
 _TRANSCRIPT = re.compile("transcript|transcription|trans[ck]ript|transkription|transcripción", re.IGNORECASE)
@@ -25,6 +27,7 @@ _MARKUP = re.compile(
     r"\s*(?:<!DOCTYPE\b|<\?xml\b|<html\b|<(\w+)[^<>]*>.*</\1>\s*$)", re.IGNORECASE | re.DOTALL
 )
 _PYTHON = re.compile(r"\s*[\[(]\s*[\[(]\s*['\"].*[\])]\s*$", re.DOTALL)
+_SCC = re.compile(r"\s*Scenarist_SCC V")
 _REACTION = re.compile(r'Reacted to ".*" with \S{1,40}|Removed an? \S{1,40} reaction from ".*"')
 _REPLY = re.compile(r'Replying to ".*"')
 _PRODUCTION = re.compile(r"[(\[](?:CONT['’]?D\.?|CONTINUED|CONTINUING|V\.?O\.?|O\.?S\.?|O\.?C\.?)[)\]]", re.I)
@@ -57,9 +60,10 @@ def read(text: str, name: str) -> Reading:
 
 
 def _refuse_documents(text: str, name: str) -> None:
-    """Refuse web pages, XML and Python's lists, which are no lines of a conversation."""
+    """Refuse web pages, XML and others whose lines are none of a conversation."""
     for pattern, what, remedy in (
         (_MARKUP, "HTML or XML", "copy its text into a plain text file"),
+        (_SCC, "a file of coded captions (SCC)", "convert it to SubRip (.srt)"),
         (_PYTHON, "a list as Python prints it", "write it with `json.dump`, or one `Name: text` a line"),
     ):
         if pattern.match(text):
@@ -272,7 +276,8 @@ def _reading(found: _Assembler) -> Reading:
         Conversation(str(index), [{"speaker": turn.speaker, "text": " ".join(turn.texts)} for turn in part])
         for index, part in enumerate(part for section in sections for part in section)
     ]
-    notes = ["blank lines are double spacing"] if spaced and not parted else []
+    notes = [f"no names: each line is a turn of {UNKNOWN}"] if found.plan.form == SENTENCES else []
+    notes += ["blank lines are double spacing"] if spaced and not parted else []
     counts = ((found.counts[reason], words) for reason, words in _NOTES.items())
     notes += [f"{count} {words[count > 1]}" for count, words in counts if count]
     return Reading(found.plan.form, conversations, notes)

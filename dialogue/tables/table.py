@@ -14,7 +14,7 @@ from ...files.text import c1_note, clean, json_rows, short
 from ..reading import UNKNOWN, Conversation, Reading
 from ..scripts.heads import parse_head, undress
 from ..scripts.names import Likeness
-from ..scripts.stamps import without_leading_stamp
+from ..stamps import without_leading_stamp
 from .columns import (
     FIELDS,
     SPEAKER,
@@ -32,6 +32,7 @@ from .rows import collect_dialogues, renamed_rows, speakers_in, unknown_speakers
 _CSV, _JSON = (".csv", ".tsv", ".tab"), (".jsonl", ".ndjson")
 _PARQUET, _EXCEL = (".parquet", ".pq"), (".xlsx", ".xlsm")
 ENDINGS = (*_CSV, *_JSON, *_PARQUET, *_EXCEL)
+_EMPHASIS = re.compile(r"(\*{1,3}|__?)([^*_]+)\1")  # a whole cell
 _OTHER_FILES = {  # by their first bytes
     b"\xd0\xcf\x11\xe0": "an Office file of the old format (.xls, .doc); save it as .xlsx or plain text",
     b"%PDF": "a PDF; save it as plain text",
@@ -386,14 +387,18 @@ def _markdown_rows(text: str) -> list[dict[str, str]] | None:
     lines = [line.strip() for line in text.replace("\ufeff", "").splitlines() if line.strip()]
     if len(lines) < 3 or not re.fullmatch(r"\|?(?:\s*:?-+:?\s*\|)+(?:\s*:?-+:?\s*)?", lines[1]):
         return None
-    cells = [
-        [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line.strip("|"))]
-        for line in lines
-    ]
+    cells = [[_markdown_cell(cell) for cell in re.split(r"(?<!\\)\|", line.strip("|"))] for line in lines]
     header, _, *rows = cells
     if not {"speaker", "text"} <= set(_fields(header)) or any(len(row) != len(header) for row in rows):
         return None
     return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def _markdown_cell(cell: str) -> str:
+    """The text of a cell, without the emphasis around a whole one."""
+    cell = cell.strip().replace("\\|", "|")
+    emphasised = _EMPHASIS.fullmatch(cell)
+    return emphasised[2] if emphasised else cell
 
 
 def _is_csv(text: str) -> bool:

@@ -72,6 +72,20 @@ _UNCLEAR = {
         "line 2: .*does not end in __eou__",
     ),
     "times between single words": ("yes\n0:03\nWe won!\nno\n0:05\nGreat.", "line 1: 'yes' names no speaker"),
+    "sentences in wrapped lines": (
+        "We won. It was a long day and\nwe all went home. Then we\nslept.",
+        "every line is a turn",
+    ),
+    "sentences below names without colons": (
+        "Anna We won!\nBen Great.\nAnna Yes.\nBen So.",
+        "line 1: 'Anna We won!' names no speaker",
+    ),
+    "sentences below names in tags": ("<b>Anna:</b> We won!\n<b>Ben:</b> Great.", "names no speaker"),
+    "answers in a tree": (
+        '{"prompt": {"text": "We won!", "role": "a", "replies": [{"text": "Great.", "role": "b"}]}}',
+        "no list of turns",
+    ),
+    "coded captions": ("Scenarist_SCC V1.0\n\n00:00:01:00\t9420 9420", "coded captions"),
     "a list with dashes": ("Tea - two bags\nMilk - one litre", "line 1: 'Tea - two bags'"),
     "a list of Python": ("[('Anna', 'We won!'), ('Ben', 'Great.')]", "as Python prints it"),
 }

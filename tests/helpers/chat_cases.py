@@ -516,6 +516,35 @@ OTHERS = [
         [WON, GREAT],
     ),
     Case(
+        "signal",
+        "Signal export",
+        "[2023-05-12 14:45:01] Anna: We won!  \n(- Me: 👍, Cleo: ❤ -)\n"
+        "[2023-05-12 14:46:01] Me: \n\n> We won!\n> Really: so.\n\nGreat.  ![a.jpg](./media/a.jpg)  \n"
+        "[2023-05-12 14:47:01] Anna: (This message was deleted)\n"
+        "[2023-05-12 14:48:01] Anna: Missed voice call\n",
+        [WON, ("Me", "Great.")],
+        [
+            "1 reaction left out",
+            "1 attachment left out",
+            "1 deleted message left out",
+            "1 line without a sender left out",
+        ],
+    ),
+    Case(
+        "discord-reply",
+        "Discord text",
+        "Anna — Today at 2:45 PM\nWe won!\n@Anna\nWe won!\nBen — Today at 2:46 PM\nGreat.\n",
+        [WON, GREAT],
+        ["1 quotation above a reply left out"],
+    ),
+    Case(
+        "teams-reactions",
+        "Teams chat",
+        "[5/12 2:45 PM] Anna\nWe won!\n\nlike 1\n\n[5/12 2:46 PM] Ben\nGreat.\n",
+        [WON, GREAT],
+        ["1 reaction left out"],
+    ),
+    Case(
         "irc-without-clock",
         "IRC log",
         "<Anna> We won!\n<Ben> Great.\n* Anna waves\n",

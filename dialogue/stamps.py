@@ -1,39 +1,51 @@
-"""Recognise time stamps at either end of a piece of text."""
+"""Recognise time stamps, and the dates and clocks of which they and chats are made."""
 
 import re
 from functools import cache
 
 _BLANK = r"[ \t\u00a0\u2009\u202f]"
+DATE = r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}"  # in numbers
+CJK_DAY = r"\d{1,2}\s?[月월]\s?\d{1,2}\s?[日일]"
+CJK_DATE = rf"\d{{2,4}}\s?[年년]\s?{CJK_DAY}"
+CJK_HALF = r"(?:上午|下午|凌晨|早上|中午|晚上|午前|午後|오전|오후)"
+DAYS = (  # without the names of weekdays
+    r"today|yesterday|heute|gestern|aujourd[’']hui|hier|hoy|ayer|hoje|ontem|oggi|ieri|vandaag|gisteren"
+    r"|сегодня|вчера|bugün|dün|今日|昨日|今天|昨天|오늘|어제"
+)
+AT = r"at|um|à|a las|às|alle|om|в"
 _CLOCK = (
-    rf"\d{{1,3}}:\d{{2}}(?::\d{{2}})?(?:[.,:;]\d{{1,6}})?(?:{_BLANK}?(?:[AaPp]\.?{_BLANK}?[Mm]|Uhr)\b\.?)?"
+    rf"(?:{CJK_HALF}\s?)?\d{{1,3}}:\d{{2}}(?::\d{{2}})?(?:[.,:;]\d{{1,6}})?"
+    rf"(?:{_BLANK}?(?:[AaPp]\.?{_BLANK}?[Mm]|Uhr)\b\.?)?"
     rf"|\d{{1,2}}{_BLANK}?[AaPp]\.?[Mm]\b\.?"
 )
 _SPAN = (
     rf"\d{{1,3}}{_BLANK}?h{_BLANK}?\d{{1,2}}(?:{_BLANK}?m(?:in)?)?(?:{_BLANK}?\d{{1,2}}{_BLANK}?s)?"
     rf"|\d{{1,3}}{_BLANK}?m(?:in)?{_BLANK}?\d{{1,2}}{_BLANK}?s"
+    r"|(?:\d{1,2} hours?,? )?\d{1,2} minutes?,? \d{1,2} seconds?"  # as Teams reads it out
+    r"|(?:\d{1,2}(?:小?时|時間))?\d{1,3}分\d{1,2}秒"
 )
-_MONTH = r"(?:Jan|Feb|Mar|Apr|May|Mai|Jun|Jul|Aug|Sep|Okt|Oct|Nov|Dec|Dez)[a-zä]{0,6}\.?"
+_MONTH = (
+    r"(?i:jan|feb|fev|fév|mar|mär|mrt|apr|abr|avr|may|mai|mei|mag|maj|jun|juin|giu|jul|juil|lug|aug|ago|août"
+    r"|sep|set|okt|oct|out|ott|nov|dec|dez|dic|déc|ene|gen)[a-zä]{0,7}\.?"
+)
+_WEEKDAY = r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]{0,6},? )?"  # only before a date
 _DATE = (
-    r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}"
-    rf"|{_MONTH} \d{{1,2}},? \d{{4}}|\d{{1,2}}\.? {_MONTH} \d{{4}}"
+    rf"{_WEEKDAY}(?:{DATE}|{_MONTH} \d{{1,2}},? \d{{4}}|\d{{1,2}}\.? (?:de )?{_MONTH} (?:de )?\d{{4}})"
+    rf"|{CJK_DATE}|{CJK_DAY}"
 )
-# Weekdays count only with `at`: Anna Friday is a person.
-_DAY = (
-    r"(?i:today|yesterday|heute|gestern|aujourd[’']hui|hier|hoy|ayer|hoje|ontem|oggi|ieri|vandaag|gisteren"
-    r"|сегодня|вчера)(?i:,| at| um| à| a las| às| alle| om| в)?"
-    r"|(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day at"
-)
+# Weekdays alone count only with `at`: Anna Friday is a person.
+_DAY = rf"(?i:{DAYS})(?i:,|{_BLANK}(?:{AT}))?|(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day at"
 _ZONE = rf"(?:{_BLANK}?(?:Z|UTC|GMT|[+-]\d{{2}}:?\d{{2}}))?\b"
 _TIME = rf"(?:{_CLOCK}|{_SPAN})"
 _DAY_AND_TIME = (
     rf"(?:{_DATE})(?:(?:T|,?{_BLANK}{{1,3}}(?:at{_BLANK})?|_){_TIME}{_ZONE})?"
-    rf"|\d{{1,2}}[/.]\d{{1,2}}\.?,?{_BLANK}{_TIME}"
+    rf"|\d{{1,2}}[/.]\d{{1,2}}\.?,?{_BLANK}{_TIME}|{_WEEKDAY}{_MONTH} \d{{1,2}} {_TIME} \d{{4}}"
 )
 _MOMENT = rf"(?:{_DAY_AND_TIME}|(?:{_DAY}){_BLANK}{_TIME}|{_TIME}(?:{_BLANK}(?:{_DATE}))?)"
 _TO = rf"{_BLANK}{{0,3}}(?:-->|->|→|[-–—~]){_BLANK}{{0,3}}"
 _STAMP = rf"(?<![\w:.,]){_MOMENT}(?:{_TO}{_MOMENT})?(?!\w)"
-# Seconds alone are a stamp in brackets only, and only with a fraction or a unit.
-_SECONDS = r"\d{1,6}(?:[.,]\d{1,3}s?|s)"
+# In brackets only: seconds with a fraction or a unit, those since 1970, and 00'03".
+_SECONDS = r"(?:\d{1,6}(?:[.,]\d{1,3}s?|s)|\d{10}(?:\.\d{1,6})?|\d{13}|\d{1,3}['′’]\d{2}[\"″”])"
 _EDITED = rf"(?: \| (?:Edited|Removed) {_MOMENT})?"  # as Skype writes it
 _INNER = rf"{_BLANK}{{0,3}}(?:{_STAMP}|{_SECONDS}(?:{_TO}{_SECONDS})?){_EDITED}{_BLANK}{{0,3}}"
 _OF_AUDIO = r"#\d{1,2}:\d{2}:\d{2}(?:[-.,]\d{1,3})?#"  # as MAXQDA and f4 write it

@@ -57,7 +57,7 @@ def _compare(arguments: argparse.Namespace) -> None:
     metric = arguments.metric or primary_metric(version)
     result = compare_runs(first, second, metric, arguments.resamples)
     if arguments.dataset:
-        result = with_texts(result, _texts(arguments.dataset, arguments.data_dir, arguments.split))
+        result = with_texts(result, _texts(arguments.dataset, arguments.data_dir))
     print(comparison_text(result, (arguments.first, arguments.second), arguments.limit))
     if arguments.changes:
         write_predictions(arguments.changes, map(dataclasses.asdict, result.changes))
@@ -69,11 +69,13 @@ def _compare(arguments: argparse.Namespace) -> None:
         )
 
 
-def _texts(dataset: str, data_dir: str | None, split: str) -> dict[tuple[str, int], str]:
+def _texts(dataset: str, data_dir: str | None) -> dict[tuple[str, int], str]:
+    """Texts by dialogue and turn, of all splits: folds of episodes test all."""
     from ..data import load_conversations
 
-    rows: Any = load_conversations(dataset, data_dir, view="utterances", history_scope="none")[split]
+    corpus = load_conversations(dataset, data_dir, view="utterances", history_scope="none")
     return {
         (row["dialogue_id"], row["turn"]): row["text"]
+        for rows in corpus.values()
         for row in rows.select_columns(["dialogue_id", "turn", "text"])
     }

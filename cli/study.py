@@ -29,6 +29,17 @@ def _add_arguments(command: argparse.ArgumentParser, old_name: str) -> None:
     command.add_argument(
         "--output-dir", required=True, type=Path, help="results folder; finished cells in it are kept"
     )
+    command.add_argument(
+        "--protocol",
+        choices=("public", "episodes"),
+        help="what is scored: the public test set, or also every turn by folds of whole episodes (default: "
+        "as the study says, else public)",
+    )
+    command.add_argument(
+        "--folds",
+        type=integer(2),
+        help="number of folds of --protocol episodes (default: as the study says, else 5)",
+    )
     command.add_argument("--jobs", type=integer(1), default=1, help="number of processes (default: 1)")
     cell = "a cell, or several by a pattern: emorynlp/context/seed-1, emorynlp/context, */seed-1"
     command.add_argument(
@@ -51,7 +62,7 @@ def _study(arguments: argparse.Namespace) -> None:
             f"emonet {arguments.old_name} is now emonet study STUDY; the old name will be removed.",
             file=sys.stderr,
         )
-    study = read_study(arguments.study)
+    study = read_study(arguments.study).by_protocol(arguments.protocol, arguments.folds)
     failures: dict[str, str] = {}
     if not arguments.report_only:
         from ..studies.runner import run_study
@@ -68,11 +79,12 @@ def _study(arguments: argparse.Namespace) -> None:
         raise EmoNetError(
             f"Every cell failed; the first, {next(iter(failures))}: {next(iter(failures.values()))}"
         )
+    from ..studies.cells import cell_paths
     from ..studies.packing import packing_hint
     from ..studies.report import write_study_report
 
-    tables = write_study_report(study, arguments.output_dir)
-    finished = sum(len(row.cells) for table in tables for row in table.rows.values())
+    write_study_report(study, arguments.output_dir)
+    finished = len({cell.path for cell in study.cells()} & set(cell_paths(arguments.output_dir)))
     if hint := packing_hint(arguments.output_dir):
         print(hint, file=sys.stderr)
     print(f"{arguments.output_dir / 'report.md'}: {finished} of {len(study.cells())} cells")

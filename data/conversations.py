@@ -17,6 +17,7 @@ from ..dialogue.tables.rows import Dialogue
 from ..errors import DataFormatError
 from ..files.text import c1_note
 from ..speakers.registry import SpeakerRegistry
+from .folds import Fold, in_fold
 from .schema import SPLITS, view_features
 
 _SPLIT_NAMES = {
@@ -41,6 +42,8 @@ class ConversationConfig(datasets.BuilderConfig):  # type: ignore[misc]
         verify_counts: Refuse files whose counts differ from the published ones.
         speakers: Which speakers are persons: `auto`, `persons`, `roles`, or a list of
             names; see [`speaker_kinds`].
+        fold: Index and number of folds of whole episodes, which replace the splits; see
+            [`in_fold`].
         source_digest: Digest of source files, labels and code, set by the builder so that
             a change invalidates the cache.
     """
@@ -50,6 +53,7 @@ class ConversationConfig(datasets.BuilderConfig):  # type: ignore[misc]
     history_scope: str = "corpus"
     verify_counts: bool = True
     speakers: str | list[str] = "auto"
+    fold: tuple[int, int] | None = None
     source_digest: str = ""
 
 
@@ -81,6 +85,7 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):  # type: ignore[misc]
     homepage: str = ""
     licence: str = ""
     reading: str = ""  # how else your own files are read, as a part of the cache's key
+    episode_parts: int = 0  # the first parts of a dialogue's order that name its episode
     interleaved: bool = False  # whether rows of a dialogue may stand between those of others
 
     def __init__(self, *args: Any, **kwargs: Any):
@@ -135,7 +140,7 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):  # type: ignore[misc]
         )
 
     def _info(self) -> datasets.DatasetInfo:
-        features = view_features(self.config.view, self.labels)
+        features = view_features(self.config.view, self.labels, self.config.fold is not None)
         return datasets.DatasetInfo(
             description=self.description, features=features, homepage=self.homepage, license=self.licence
         )
@@ -152,7 +157,7 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):  # type: ignore[misc]
         if count := self.decoded_c1(paths):  # kept with the built rows
             self.info.description += f" {C1_DECODED}: {count} characters U+0080 to U+009F."
             warnings.warn(f"{self.corpus}: {c1_note(count)}.", stacklevel=2)
-        present = [split for split in SPLITS if split in paths]
+        present = [split for split in SPLITS if split in paths or self.config.fold]
         return [
             datasets.SplitGenerator(
                 name=_SPLIT_NAMES[split],
@@ -199,17 +204,23 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):  # type: ignore[misc]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield (split, row) of the configured view."""
         dialogues = cls.dialogues(paths, config.verify_counts)
+        episodes: Sequence[str] = ()
+        if config.fold:  # before histories and ids are made, which then keep to its splits
+            episodes = cls.episodes(paths, dialogues)
+            dialogues = in_fold(dialogues, episodes, Fold(*config.fold))
         kinds = cls.speaker_kinds(dialogues, config.speakers)
         # Names of published corpora are spelled alike.
         named = dialogues if cls.sizes else named_alike(dialogues, kinds)
         registry = SpeakerRegistry.from_dialogues(named, kinds)
         histories = speaker_histories(named, config.history_window, config.history_scope, kinds)
         texts = [turn.text for dialogue in dialogues for turn in dialogue.turns]
-        for dialogue, turns in zip(dialogues, turn_rows(dialogues, histories, cls.labels), strict=True):
+        every_turn = turn_rows(dialogues, histories, cls.labels)
+        for index, (dialogue, turns) in enumerate(zip(dialogues, every_turn, strict=True)):
             for turn in turns:
                 turn["speaker_id"] = registry.id_of(turn["speaker"])
             if config.view == "dialogues":
-                yield dialogue.split, {"dialogue_id": dialogue.dialogue_id, "turns": turns}
+                episode = {"episode": episodes[index]} if episodes else {}
+                yield dialogue.split, {"dialogue_id": dialogue.dialogue_id, **episode, "turns": turns}
                 continue
             for turn_index, turn_row in enumerate(turns):
                 yield (
@@ -221,6 +232,20 @@ class ConversationBuilder(datasets.GeneratorBasedBuilder):  # type: ignore[misc]
                         "speaker_history": [texts[i] for i in turn_row["speaker_history_index"]],
                     },
                 )
+
+    @classmethod
+    def episodes(cls, paths: Mapping[str, Path], dialogues: Sequence[Dialogue]) -> list[str]:
+        """Name the episode, session or group of each dialogue, which folds keep together.
+
+        Raises:
+            DataFormatError: for a corpus that does not tell.
+        """
+        if not cls.episode_parts:
+            raise DataFormatError(
+                f"{cls.corpus} does not tell which dialogues belong to one episode, so it has no folds of "
+                "whole episodes."
+            )
+        return ["-".join(map(str, dialogue.order[: cls.episode_parts])) for dialogue in dialogues]
 
     @classmethod
     def speaker_kinds(cls, dialogues: Sequence[Dialogue], speakers: Speakers = "auto") -> SpeakerKinds:

@@ -18,6 +18,7 @@ class EmoryNLP(ConversationBuilder):
 
     corpus = "emorynlp-full"
     labels = EMORYNLP_LABELS
+    episode_parts = 2  # season, episode
     files: ClassVar = {
         "train": "emotion-detection-trn.json",
         "validation": "emotion-detection-dev.json",

@@ -23,6 +23,7 @@ class EmoryNLPAligned(ConversationBuilder):
 
     corpus = "emorynlp-aligned"
     labels = EMORYNLP_LABELS
+    episode_parts = 2  # season, episode
     files: ClassVar = {
         "train": "emorynlp_train_final.csv",
         "validation": "emorynlp_dev_final.csv",

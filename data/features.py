@@ -1,4 +1,4 @@
-"""Compute a frozen backbone's vectors once per corpus and memory-map them."""
+"""Compute a frozen backbone's vectors once per dialogue and memory-map them."""
 
 import hashlib
 import json
@@ -15,11 +15,14 @@ import torch
 from tqdm.auto import tqdm
 
 from ..checkpoint.adapters import weights_digest
+from ..checkpoint.run_record import write_json
 from ..files.cache import cache_root
 from ..files.disk import room_on_disk
 from ..inference.predict import TOKENS_PER_PASS, batches_by_length, memory_vectors
 from ..modeling_emonet import EmoNetForSequenceClassification, EmoNetModel
 from ..processing_emonet import EmoNetProcessor
+
+_ROOM = "run the same command again, or set EMONET_CACHE to another folder"
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -37,22 +40,53 @@ def cached_turn_features(
     """Turn vectors (T, H) of each window from the frozen backbone.
 
     They are read from the cache if they are in it, and else computed and stored there.
+    The cache goes by the tokens of a window, so that other splits of a corpus find the
+    vectors of the same dialogues.
     """
+    key = _key(model, [model.encoder], _TURN_FIELDS, ())
+    digests = [_digest((window["input_ids"], window["turn_ids"])) for window in windows]
+    stored = _stored_turns(key, model.config.hidden_size, cache_dir)
+    missing = {name: window for name, window in zip(digests, windows, strict=True) if name not in stored}
+    if missing:
+        parts = list(missing.values())
+        sizes = [len(window["speaker_ids"]) for window in parts]
+        starts = np.cumsum([0, *sizes])
 
-    def compute(out: FloatArray) -> None:
-        starts = np.cumsum([0] + [len(window["speaker_ids"]) for window in windows])
-        for indices in _passes(windows, progress, "turn features"):
-            batch = processor.collate([{**windows[index], "memory_index": []} for index in indices])
-            names = ("input_ids", "attention_mask", "turn_ids", "speaker_ids", "sequence_index", "read_mask")
-            vectors = model.encode_turns(**{name: batch[name] for name in names if name in batch})
-            for row, index in enumerate(indices):
-                turns = len(windows[index]["speaker_ids"])
-                out[starts[index] : starts[index] + turns] = vectors[row, :turns].float().cpu().numpy()
+        def compute(out: FloatArray) -> None:
+            for indices in _passes(parts, progress, "turn features"):
+                batch = processor.collate([{**parts[index], "memory_index": []} for index in indices])
+                names = (
+                    "input_ids",
+                    "attention_mask",
+                    "turn_ids",
+                    "speaker_ids",
+                    "sequence_index",
+                    "read_mask",
+                )
+                vectors = model.encode_turns(**{name: batch[name] for name in names if name in batch})
+                for row, index in enumerate(indices):
+                    end = starts[index] + sizes[index]
+                    out[starts[index] : end] = vectors[row, : sizes[index]].float().cpu().numpy()
 
-    key = _key(model, [model.encoder], _TURN_FIELDS, ((w["input_ids"], w["turn_ids"]) for w in windows))
-    sizes = [len(window["speaker_ids"]) for window in windows]
-    table = _cached(key, (sum(sizes), model.config.hidden_size), compute, cache_dir)
-    return np.split(table, np.cumsum(sizes)[:-1])
+        name = f"{key}/{_digest(list(missing))}"
+        shape = (int(starts[-1]), model.config.hidden_size)
+        table = _cached(name, shape, compute, cache_dir)
+        with room_on_disk(_folder(cache_dir), _ROOM):
+            write_json(_folder(cache_dir) / f"{name}.json", dict(zip(missing, sizes, strict=True)))
+        stored |= zip(missing, np.split(table, starts[1:-1]), strict=True)
+    return [stored[name] for name in digests]
+
+
+def _stored_turns(key: str, width: int, cache_dir: Path | None) -> dict[str, FloatArray]:
+    """Map the digest of each cached window to its vectors, without damaged tables."""
+    stored: dict[str, FloatArray] = {}
+    for index in sorted((_folder(cache_dir) / key).glob("*.json")):
+        with suppress(ValueError, EOFError, OSError, AttributeError, TypeError):
+            sizes: dict[str, int] = json.loads(index.read_bytes())
+            table = np.load(index.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
+            if table.shape == (sum(sizes.values()), width):
+                stored |= zip(sizes, np.split(table, np.cumsum([*sizes.values()])[:-1]), strict=True)
+    return stored
 
 
 def cached_memory_features(
@@ -126,6 +160,14 @@ def _key(
     return digest.hexdigest()[:32]
 
 
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
+
+
+def _folder(cache_dir: Path | None) -> Path:
+    return (cache_dir or cache_root()) / "features"
+
+
 def _cached(
     key: str, shape: tuple[int, int], compute: Callable[[FloatArray], None], cache_dir: Path | None
 ) -> FloatArray:
@@ -134,14 +176,14 @@ def _cached(
     It is computed into a temporary file and moved when complete, so an interrupted run
     leaves no partial table.
     """
-    folder = (cache_dir or cache_root()) / "features"
-    path = folder / f"{key}.npy"
+    path = _folder(cache_dir) / f"{key}.npy"
+    folder = path.parent
     if path.is_file():
         with suppress(ValueError, EOFError):  # compute a damaged table again
             table: FloatArray = np.load(path, mmap_mode="r", allow_pickle=False)
             if table.shape == shape:
                 return table
-    with room_on_disk(folder, "run the same command again, or set EMONET_CACHE to another folder"):
+    with room_on_disk(folder, _ROOM):
         folder.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(suffix=".npy", dir=folder)
         os.close(handle)

@@ -55,6 +55,7 @@ class IEMOCAP(ConversationBuilder):
 
     corpus = "iemocap"
     labels = IEMOCAP_LABELS
+    episode_parts = 1  # the session: each has two speakers of its own
     release = "IEMOCAP_full_release"
     layout = (
         "Session1 to Session5, each with dialog/transcriptions/Ses*.txt and dialog/EmoEvaluation/Ses*.txt"

@@ -25,6 +25,7 @@ from .conversations import C1_DECODED, ConversationBuilder, digest_of
 from .dailydialog import DailyDialog
 from .emorynlp import EmoryNLP
 from .emorynlp_aligned import EmoryNLPAligned
+from .folds import Fold
 from .iemocap import IEMOCAP, IEMOCAP4
 from .imported import import_dataset, is_dataset_folder, is_hub_id, load_any
 from .meld import MELD
@@ -95,6 +96,7 @@ def load_conversations(
     interleaved: bool = False,
     speakers: Speakers = "auto",
     columns: Columns | None = None,
+    fold: Fold | None = None,
 ) -> Conversations:
     """Load a corpus, ready to encode.
 
@@ -124,6 +126,9 @@ def load_conversations(
         columns: Field (`dialogue_id`, `turn`, `speaker`, `text`, `emotion`) → column of
             your own data. Others are found by usual names. `{"speaker": None}` makes all
             speakers unknown.
+        fold: Replace the splits by those of a fold of whole episodes, see [`in_fold`];
+            your own data names them in a column `group`. Ids and histories then are made
+            by the rules for the fold's splits.
 
     Raises:
         DataFormatError: for an unknown name, and for missing or wrong files.
@@ -164,6 +169,7 @@ def load_conversations(
         history_scope=history_scope,
         verify_counts=verify_counts,
         speakers=given.record,
+        fold=(fold.index, fold.count) if fold else None,
     )
     with _quiet():
         try:
@@ -183,6 +189,8 @@ def load_conversations(
     result = _conversations(dict(built.items()))
     if C1_DECODED in (instance.info.description or ""):
         version += "+cp1252"
+    if fold:
+        version += fold.version
     result.labels, result.dataset_version = list(builder.labels), version
     result.files = {} if name in CORPORA else dict(paths)
     result.speakers, result._texts = _speakers_and_texts(result, view)

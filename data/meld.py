@@ -32,6 +32,7 @@ class MELD(ConversationBuilder):
 
     corpus = "meld"
     labels = MELD_LABELS
+    episode_parts = 2  # season, episode
     files: ClassVar = {
         "train": "train_sent_emo.csv",
         "validation": "dev_sent_emo.csv",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..dialogue.tables.columns import Columns, fields_of
+from ..dialogue.tables.columns import Columns, dialogue_key, fields_of, id_of
 from ..dialogue.tables.labels import spelled_as
 from ..dialogue.tables.rows import (
     Dialogue,
@@ -18,6 +18,7 @@ from ..dialogue.tables.rows import (
 )
 from ..dialogue.tables.table import Table
 from ..errors import DataFormatError
+from ..files.text import clean, short
 from .conversations import ConversationBuilder
 from .schema import SPLITS
 
@@ -55,6 +56,42 @@ def read_conversation_file(
     return [
         Dialogue(key, split, (rank, index), turns) for index, (key, turns) in enumerate(collected.items())
     ]
+
+
+def groups_in(path: Path, columns: Columns | None = None) -> dict[str, str]:
+    """Read the `group` of each dialogue in a file of [`read_conversation_file`].
+
+    Dialogues of one group (an episode, a session, a customer) are in one fold. The column
+    stands in every row, or in the line of a whole dialogue.
+
+    Args:
+        path: The file.
+        columns: See [`read_conversation_file`].
+
+    Raises:
+        DataFormatError: for a row without a group, and a dialogue with two.
+    """
+    table = Table(path, needed=("dialogue_id", "speaker", "text"), columns=columns)
+    groups: dict[str, str] = {}
+    for number, row in renamed_rows(table.rows(), columns, path.name) if columns else table.rows():
+        location = f"{path.name}, {table.unit} {number}"
+        key = clean(dialogue_key(row, fields_of(row, location)) or "").strip()
+        if "group" not in row:
+            raise DataFormatError(
+                f"{location}: no 'group'; its fields are {', '.join(map(str, row))}. Folds of whole episodes "
+                "need a column 'group' that names the episode, session or case of every dialogue."
+            )
+        group = id_of(row["group"])
+        if group is None:
+            raise DataFormatError(
+                f"{location}, group: {short(row['group'])} is not a name or number; give each dialogue one."
+            )
+        if groups.setdefault(key, group) != group:
+            raise DataFormatError(
+                f"{location}: dialogue {key!r} is in group {groups[key]!r} and in {group!r}; a dialogue "
+                "belongs to one."
+            )
+    return groups
 
 
 def file_fields(path: Path) -> list[str]:
@@ -132,6 +169,15 @@ def own_builder(
                 for turn in dialogue.turns:
                     turn.emotion = turn.emotion and spelled_as(labels, turn.emotion)
             return dialogues
+
+        @classmethod
+        def episodes(cls, paths: Mapping[str, Path], dialogues: Sequence[Dialogue]) -> list[str]:
+            if name == "sample":  # ids like s01e09_c01
+                return [dialogue.dialogue_id.partition("_")[0] for dialogue in dialogues]
+            groups = {
+                key: group for path in paths.values() for key, group in groups_in(path, columns).items()
+            }
+            return [groups[dialogue.dialogue_id] for dialogue in dialogues]
 
     OwnConversations.labels, OwnConversations.interleaved = labels, interleaved
     OwnConversations.reading = repr((sorted((columns or {}).items()), sorted((order or {}).items())))

@@ -30,12 +30,16 @@ def turn_features(labels: list[str]) -> dict[str, Any]:
     }
 
 
-def view_features(view: str, labels: list[str]) -> datasets.Features:
-    """Features of a view: one row a turn (`utterances`) or a dialogue (`dialogues`)."""
+def view_features(view: str, labels: list[str], episodes: bool = False) -> datasets.Features:
+    """Features of a view: one row a turn (`utterances`) or a dialogue (`dialogues`).
+
+    With `episodes`, a dialogue also names its episode.
+    """
     if view == "dialogues":
         turns = turn_features(labels)
         nested = datasets.List(turns) if hasattr(datasets, "List") else [turns]
-        return datasets.Features({"dialogue_id": datasets.Value("string"), "turns": nested})
+        episode = {"episode": datasets.Value("string")} if episodes else {}
+        return datasets.Features({"dialogue_id": datasets.Value("string"), **episode, "turns": nested})
     return datasets.Features(
         {
             "dialogue_id": datasets.Value("string"),

@@ -3,7 +3,7 @@
 import glob
 import itertools
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import EmoNetError
 from ..files.guard import parse_json
 from ..pretrained.models import MODELS
-from .packed_cells import PackedStudy, packed_study
+from .packed_cells import PackedStudy, fold_of, packed_study
 from .predictions import label_names, read_predictions, turn_key
 
 # The files of a split: its predictions, and its figures with the corpus version.
@@ -21,6 +21,7 @@ FILES = {
     "validation": ("predictions.jsonl", "metrics.json"),
 }
 STUDY_FILE = "study.json"
+EPISODES = "episodes"  # behind a row: its turns of all folds
 _SEED = re.compile(r"seed[-_ ]?(\d+)")
 
 
@@ -39,7 +40,8 @@ def find_runs(argument: str, split: str = "test") -> list[ScoredRun]:
 
     Args:
         argument: A prediction file, a run folder, a folder of run folders, a glob, or
-            several of them with commas.
+            several of them with commas. A row of a study gives its runs on the public
+            test set; `ROW/episodes` gives the turns of all folds, a run for each seed.
         split: `test` or `validation`.
 
     Raises:
@@ -53,7 +55,9 @@ def find_runs(argument: str, split: str = "test") -> list[ScoredRun]:
     found = [
         run
         for part in parts
-        for run in _packed_runs(part, split) or [_scored_run(file, split) for file in _files(part, split)]
+        for run in _fold_runs(part, split)
+        or _packed_runs(part, split)
+        or [_scored_run(file, split) for file in _files(part, split)]
     ]
     runs = sorted(
         {run.path: run for run in found}.values(), key=lambda run: (run.seed is None, run.seed or 0)
@@ -162,6 +166,55 @@ def _listed(items: Collection[Any], most: int = 4) -> str:
     return ", ".join(map(str, listed)) + (f" … ({len(items)} in all)" if len(items) > most else "")
 
 
+def _fold_runs(part: str, split: str) -> list[ScoredRun]:
+    """The runs of `ROW/episodes`: each seed's predictions in all folds together."""
+    row = Path(part).parent
+    if Path(part).name != EPISODES or Path(part).exists() or len(row.parts) < 2:
+        return []
+    if split != "test":
+        raise EmoNetError(f"{part}: folds keep the predictions of their test episodes only, not of {split}.")
+    root = row.parent.parent
+    packed = packed_study(root)
+    stored = [root / path for path in packed.paths] if packed else []
+    cells = [path for path in [*stored, *row.glob("seed-*")] if path.parent == row and fold_of(path.name)]
+    by_seed: dict[int, dict[Path, ScoredRun]] = {}
+    for path in cells:
+        # A folder is newer than its packed form.
+        run = (
+            _scored_run(_in_run(path, split)[0], split)
+            if path.is_dir()
+            else _packed_run(root, packed, path.relative_to(root).as_posix(), split)
+            if packed
+            else None
+        )
+        if run is not None:
+            by_seed.setdefault(run.seed or 0, {})[path] = run
+    if not by_seed:
+        raise EmoNetError(
+            f"{part}: the row has no cell of episode folds; `emonet study … --protocol {EPISODES}` makes "
+            "them."
+        )
+    return [_pooled(row / EPISODES / FILES[split][0], seed, runs) for seed, runs in by_seed.items()]
+
+
+def _pooled(path: Path, seed: int, runs: Mapping[Path, ScoredRun]) -> ScoredRun:
+    """Join the runs of a seed's folds."""
+    folds = {_fold(cell) for cell in runs}
+    counts = {count for _, count in folds}
+    if len(counts) > 1 or len(folds) < min(counts):
+        raise EmoNetError(
+            f"{path.parent}: seed {seed} has {len(folds)} of {' and '.join(map(str, sorted(counts)))} folds; "
+            "finish the study first."
+        )
+    rows = [row for cell in sorted(runs, key=_fold) for row in runs[cell].rows]
+    version = next(iter(runs.values())).dataset_version
+    return ScoredRun(path.with_name(f"seed-{seed}-{path.name}"), rows, seed, version)
+
+
+def _fold(cell: Path) -> tuple[int, int]:
+    return fold_of(cell.name) or (0, 0)
+
+
 def _packed_runs(part: str, split: str) -> list[ScoredRun]:
     """The packed cells that an argument names as if they were folders.
 
@@ -176,7 +229,7 @@ def _packed_runs(part: str, split: str) -> list[ScoredRun]:
             matches = [
                 cell
                 for cell in packed.paths
-                if fnmatchcase(cell, pattern) or fnmatchcase(cell, f"{pattern}/*")
+                if fnmatchcase(cell, pattern) or (fnmatchcase(cell, f"{pattern}/*") and not fold_of(cell))
             ]
             if not matches:
                 raise EmoNetError(
@@ -222,7 +275,8 @@ def _in_run(folder: Path, split: str) -> list[Path]:
 
 
 def _below(folder: Path, split: str) -> list[Path]:
-    found = [file for child in sorted(folder.iterdir()) if child.is_dir() for file in _in_run(child, split)]
+    children = [path for path in sorted(folder.iterdir()) if path.is_dir() and not fold_of(path.name)]
+    found = [file for child in children for file in _in_run(child, split)]
     if not found:
         name = FILES[split][0]
         raise EmoNetError(

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ..data import Conversations, load_conversations
+from ..data.folds import Fold
 from ..dialogue.names import Speakers
 from ..dialogue.tables.columns import Columns
 from ..training.arguments import EmoNetTrainingArguments
@@ -25,6 +26,7 @@ class DataOptions:
         interleaved: Whether the rows of a dialogue in your own files may stand between
             those of others.
         columns: The columns of your own data, by field.
+        fold: The fold of whole episodes whose splits replace those of the corpus.
     """
 
     dataset: str
@@ -32,6 +34,7 @@ class DataOptions:
     speakers: Speakers | None = "auto"
     interleaved: bool = False
     columns: Columns | None = None
+    fold: Fold | None = None
 
     def load(self, **options: Any) -> Conversations:
         """Load the corpus, with further options of [`load_conversations`]."""
@@ -41,6 +44,7 @@ class DataOptions:
             speakers="auto" if self.speakers is None else self.speakers,
             interleaved=self.interleaved,
             columns=self.columns,
+            fold=self.fold,
             **options,
         )
 

@@ -10,17 +10,18 @@ from typing import Any
 from ..backbones.embedded import backbone_name
 from ..constants import PACKAGE_VERSION
 from ..errors import EmoNetError
-from ..evaluation.packed_cells import PackedCell, PackedStudy, packed_study
+from ..evaluation.packed_cells import PackedCell, PackedStudy, fold_of, packed_study, splits_of
 from ..evaluation.predictions import read_predictions
 from ..evaluation.scored_runs import FILES
 from ..files.guard import read_json
 from ..runs.prompted.presets import PROMPTED_PRESETS, preset_settings
 from ..training.presets import preset_config, preset_training
-from .study import Cell
+from .study import Cell, Study
 
 RUN, VALIDATION, TEST = "run.json", "metrics.json", "test_metrics.json"
 PREDICTIONS = {split: f"{names[0]}.gz" for split, names in FILES.items()}
 CELL_FILES = (RUN, VALIDATION, TEST, *PREDICTIONS.values())
+FOLD_FILES = (RUN, VALIDATION, TEST, PREDICTIONS["test"])
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,9 @@ class FinishedCell:
     def as_packed(self) -> PackedCell:
         """The whole cell in the form that is packed."""
         documents = {"run": self.run, "validation": self.validation, "test": self.test}
-        rows = {split: self.predictions(split) for split in PREDICTIONS}
-        return PackedCell("/".join(self.folder.parts[-3:]), documents, self.speakers(), rows)
+        path = "/".join(self.folder.parts[-3:])
+        rows = {split: self.predictions(split) for split in splits_of(path)}
+        return PackedCell(path, documents, self.speakers(), rows)
 
 
 def cell_folders(root: Path) -> list[str]:
@@ -81,7 +83,7 @@ def stored_cell(root: Path, path: str, folders: bool = True) -> FinishedCell | N
 
     Args:
         root: The results folder.
-        path: The cell, as `dataset/row/seed-N`.
+        path: The cell, as `dataset/row/seed-N` or `dataset/row/seed-N-fold-I-of-K`.
         folders: Whether to look for folders; if False, read packed cells only.
 
     Raises:
@@ -89,7 +91,8 @@ def stored_cell(root: Path, path: str, folders: bool = True) -> FinishedCell | N
     """
     folder = root / path
     if folders and folder.exists():
-        missing = [name for name in CELL_FILES if not (folder / name).is_file()]
+        names = CELL_FILES if fold_of(path) is None else FOLD_FILES
+        missing = [name for name in names if not (folder / name).is_file()]
         if missing:
             raise EmoNetError(
                 f"The cell {path} is incomplete: {', '.join(missing)} missing. {_remedy(root, path)}"
@@ -109,8 +112,10 @@ def _remedy(root: Path, path: str) -> str:
 
 def settings_of(cell: Cell) -> dict[str, Any]:
     """The settings of a cell in the study file."""
+    fold = {} if cell.fold is None else {"fold": [cell.fold.index, cell.fold.count]}
     return {
         "dataset": cell.dataset,
+        **fold,
         "backbone": backbone_name(cell.backbone),
         "seed": cell.seed,
         "preset": cell.row.preset,
@@ -165,6 +170,23 @@ def read_cell(root: Path, cell: Cell, recipe: Mapping[str, Any] | None = None) -
             f"{_remedy(root, cell.path)}"
         )
     return stored
+
+
+def check_folds(root: Path, study: Study) -> None:
+    """Refuse a results folder with cells of other folds than the study's.
+
+    Raises:
+        EmoNetError: naming one of the cells.
+    """
+    for path in cell_paths(root):
+        fold = fold_of(path)
+        if fold is None or fold[1] == study.folds:
+            continue
+        asked = f"--protocol episodes --folds {study.folds}" if study.folds else "--protocol public"
+        raise EmoNetError(
+            f"{root} holds the cell {path} of {fold[1]} episode folds, which {asked} would not score. Give "
+            f"--protocol episodes --folds {fold[1]}, or another --output-dir."
+        )
 
 
 def matching(cells: Sequence[Cell], patterns: Sequence[str]) -> list[Cell]:

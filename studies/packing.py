@@ -64,8 +64,8 @@ def unpack_study(root: Path) -> int:
         partial.mkdir(parents=True)
         for name, document in ((RUN, "run"), (VALIDATION, "validation"), (TEST, "test")):
             write_json(partial / name, cell.documents[document])
-        for split, name in PREDICTIONS.items():
-            write_without_text(partial / name, cell.rows[split])
+        for split, rows in cell.rows.items():
+            write_without_text(partial / PREDICTIONS[split], rows)
         if cell.speakers is not None:
             write_json(folder.parents[1] / "speakers.json", cell.speakers)
         partial.rename(folder)

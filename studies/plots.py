@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,24 +18,35 @@ _DPI = 100
 _COLUMNS = 4
 
 
-def plot_forest(path: Path, table: DatasetTable, reference: str) -> None:
-    """Plot each row's difference from the reference with its interval.
+class Differences(NamedTuple):
+    """A table whose differences a forest plot shows, with a name and a colour for it."""
+
+    name: str
+    table: DatasetTable
+    colour: str
+
+
+def plot_forest(path: Path, drawn: Sequence[Differences], reference: str, title: str) -> None:
+    """Plot each row's difference from the reference with its interval, of each table.
 
     A marker is filled if p is below 0.05 after Holm's correction.
     """
+    names = dict.fromkeys(row.name for part in drawn for row in part.table.rows.values() if row.against)
     found = [
-        (row.name, row.against, row.p_holm)
-        for row in table.rows.values()
+        (list(names).index(row.name) + position / len(drawn) * 0.8, row.against, row.p_holm, part.colour)
+        for position, part in enumerate(drawn)
+        for row in part.table.rows.values()
         if row.against and row.p_holm is not None
     ]
     figure, axes = _figure(10.5, 1.3 + 0.32 * len(found))
     axes.axvline(0, color=GREY, linewidth=1)
-    for index, (_, comparison, p) in enumerate(found):
+    for index, comparison, p, colour in found:
         middle, low, high = (
             100 * value for value in (comparison.difference, comparison.low, comparison.high)
         )
-        axes.plot([low, high], [index, index], color=BLUE, linewidth=1.8, solid_capstyle="butt")
-        axes.plot(middle, index, "o", color=BLUE, markerfacecolor=BLUE if p < 0.05 else "white", markersize=7)
+        axes.plot([low, high], [index, index], color=colour, linewidth=1.8, solid_capstyle="butt")
+        fill = colour if p < 0.05 else "white"
+        axes.plot(middle, index, "o", color=colour, markerfacecolor=fill, markersize=7)
         text = f"{middle:+6.2f} [{low:+6.2f}, {high:+6.2f}]  p {p_text(p)}"
         axes.annotate(
             text,
@@ -45,14 +56,18 @@ def plot_forest(path: Path, table: DatasetTable, reference: str) -> None:
             fontsize=9,
             family="monospace",
         )
-    axes.set_yticks(range(len(found)), [name for name, _, _ in found])
-    axes.set_ylim(len(found) - 0.4, -0.6)
+    middles = [index + 0.4 * (len(drawn) - 1) / len(drawn) for index in range(len(names))]
+    axes.set_yticks(middles, list(names))
+    axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(axis="x", color="#E5E5E5")
     axes.set_axisbelow(True)
     axes.set(
-        xlabel=f"{METRIC_TITLES[table.metric]} minus that of “{reference}” (points)",
-        title=f"{table.version}, test: difference, 95 % interval, p (Holm)",
+        xlabel=f"{METRIC_TITLES[drawn[0].table.metric]} minus that of “{reference}” (points)",
+        title=title,
     )
+    if len(drawn) > 1:
+        handles = [axes.plot([], [], "o-", color=part.colour, label=part.name)[0] for part in drawn]
+        axes.legend(handles=handles, loc="best", fontsize=9)
     save_picture(figure, path, _DPI)
 
 

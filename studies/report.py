@@ -8,14 +8,15 @@ from ..checkpoint.run_record import write_json
 from ..constants import PACKAGE_VERSION
 from ..evaluation.compare import METRIC_TITLES, p_text
 from ..evaluation.pictures import stack_pictures
-from ..evaluation.significance import RESAMPLES, Comparison
-from .cells import cell_paths
+from ..evaluation.significance import RESAMPLES
+from .cells import cell_paths, check_folds
 from .document import Block, Heading, Picture, Table, Text, as_markdown
-from .plots import plot_forest
+from .fold_report import FoldTables, fold_blocks, folds_as_json
+from .plots import BLUE, Differences, plot_forest
 from .sections import calibration_section, curves_picture, emotion_pictures, groups_section, percent
 from .study import STUDY_FILE, Study, slug
 from .systems import system_facts, systems_section
-from .table import DatasetTable, RowResult, as_json, dataset_table
+from .table import DatasetTable, RowResult, as_json, dataset_table, fold_tables, with_interval
 
 PLOTS = "plots"
 
@@ -40,14 +41,20 @@ def write_study_report(
             [`dataset_table`].
     """
     root = Path(output_dir)
+    check_folds(root, study)
     (root / PLOTS).mkdir(parents=True, exist_ok=True)
     stored = set(cell_paths(root))
     started = {cell.dataset for cell in study.cells() if cell.path in stored}
-    tables = [
-        dataset_table(study, dataset, root, resamples)
+    public = {cell.dataset for cell in study.cells() if cell.path in stored and cell.fold is None}
+    tables = {
+        dataset: dataset_table(study, dataset, root, resamples)
         for dataset in study.datasets
-        if dataset in started or not started
-    ]
+        if dataset in public or not started
+    }
+    folds: dict[str, FoldTables] = {}
+    for dataset in started if study.folds else ():
+        if found := fold_tables(study, dataset, root, resamples):
+            folds[dataset] = found
     blocks: list[Block] = [
         Heading(1, study.name),
         *([Text(study.note)] if study.note else []),
@@ -55,8 +62,21 @@ def write_study_report(
     ]
     if absent := [dataset for dataset in study.datasets if dataset not in started]:
         blocks.append(Text(f"**Missing:** no finished cell of {', '.join(absent)}."))
-    for table in tables:
-        blocks += _dataset_blocks(study, table, root)
+    for dataset in study.datasets:
+        table, by_folds = tables.get(dataset), folds.get(dataset)
+        version = table.version if table else by_folds[0].version if by_folds else None
+        if version is not None:
+            blocks.append(Heading(2, version))
+        if study.folds and not by_folds:
+            blocks.append(Text(f"**Missing:** no seed of a row has all {study.folds} episode folds yet."))
+        if by_folds:
+            file = root / PLOTS / f"{slug(dataset)}-folds.png"
+            blocks += fold_blocks(study.folds, by_folds, table, study.reference, file)
+        if by_folds and not table:
+            blocks.append(Text("No finished cell on a public test set."))
+        if table:
+            blocks += [Heading(3, "The public test set")] if study.folds else []
+            blocks += _dataset_blocks(study, table, root)
     blocks += _rows_blocks(study)
     # Note and reference may have changed since the cells were run.
     write_json(root / STUDY_FILE, study.source)
@@ -67,9 +87,11 @@ def write_study_report(
         "backbone": study.backbone,
         "reference": study.reference,
     }
-    content = {**document, "datasets": [_as_json(study, table) for table in tables]}
+    content = {**document, "datasets": [_as_json(study, table) for table in tables.values()]}
+    if study.folds:
+        content["episode_folds"] = [folds_as_json(study.folds, found) for found in folds.values()]
     (root / "table.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    return tables
+    return [*tables.values(), *(by_episode for by_episode, _ in folds.values())]
 
 
 def _as_json(study: Study, table: DatasetTable) -> dict[str, Any]:
@@ -93,12 +115,14 @@ def _method(study: Study, resamples: int) -> Text:
 
 def _dataset_blocks(study: Study, table: DatasetTable, root: Path) -> list[Block]:
     prefix, plots = slug(table.dataset), root / PLOTS
-    blocks: list[Block] = [Heading(2, table.version), Text(_facts(study, table)), *_missing(study, table)]
+    blocks: list[Block] = [Text(_facts(study, table)), *_missing(study, table)]
     title = METRIC_TITLES[table.metric]
     lines_of_rows = [_table_row(row, study.reference, table.metric) for row in table.rows.values()]
     blocks.append(Table(_header(title), lines_of_rows))
     if any(row.against for row in table.rows.values()):
-        plot_forest(plots / f"{prefix}-forest.png", table, study.reference)
+        about = f"{table.version}, test: difference, 95 % interval, p (Holm)"
+        drawn = [Differences("test", table, BLUE)]
+        plot_forest(plots / f"{prefix}-forest.png", drawn, study.reference, about)
         caption = (
             f"Differences from “{study.reference}” in points of {title}; filled where p (Holm) is below 0.05."
         )
@@ -108,7 +132,7 @@ def _dataset_blocks(study: Study, table: DatasetTable, root: Path) -> list[Block
             [
                 pair.first,
                 pair.second,
-                _difference(pair.difference),
+                with_interval(pair.difference),
                 *map(_p, (pair.difference.p_permutation, pair.p_holm)),
             ]
             for pair in table.pairs
@@ -150,7 +174,7 @@ def _table_row(row: RowResult, reference: str, metric: str) -> list[str]:
     if row.against is None or row.p_holm is None:
         compared = ["reference" if row.name == reference else "–", "–", "–"]
     else:
-        compared = [_difference(row.against), _p(row.against.p_permutation), _p(row.p_holm)]
+        compared = [with_interval(row.against), _p(row.against.p_permutation), _p(row.p_holm)]
     figures = [percent(row.figures[name]) for name in ("macro_f1", "accuracy", "validation")]
     return [
         row.name,
@@ -208,10 +232,6 @@ def _rows_blocks(study: Study) -> list[Block]:
 
 def _settings(fields: dict[str, object]) -> str:
     return " ".join(f"`{name}={value}`" for name, value in fields.items()) or "–"
-
-
-def _difference(result: Comparison) -> str:
-    return f"{100 * result.difference:+.2f} [{100 * result.low:+.2f}, {100 * result.high:+.2f}]"
 
 
 def _p(p: float) -> str:

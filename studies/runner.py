@@ -30,16 +30,19 @@ from ..checkpoint.integrity import config_of
 from ..checkpoint.run_record import write_json
 from ..configuration_emonet import EmoNetConfig, is_decoder_type
 from ..data import Conversations, load_conversations
+from ..data.folds import Fold
 from ..data.loading import primary_metric
+from ..data.schema import SPLITS
 from ..errors import EmoNetError
 from ..evaluation.compare import METRIC_TITLES
+from ..evaluation.packed_cells import splits_of
 from ..evaluation.predictions import STUDY_KEYS, read_predictions, write_without_text
 from ..prompted.configuration import PromptedEmoNetConfig
 from ..runs.evaluate import evaluate_run
 from ..runs.prompted.presets import PROMPTED_PRESETS, PROMPTED_TRAINING
 from ..runs.train import train_run
 from ..training.arguments import EmoNetTrainingArguments
-from .cells import PREDICTIONS, RUN, TEST, VALIDATION, matching, read_cell, recipe_of
+from .cells import PREDICTIONS, RUN, TEST, VALIDATION, check_folds, matching, read_cell, recipe_of
 from .packing import drop_cells, pack_study
 from .study import STUDY_FILE, Cell, Study, slug
 
@@ -81,7 +84,10 @@ def run_study(
     cells = matching(study.cells(), only) if only else study.cells()
     renewed = matching(cells, fresh) if fresh else []
     with _locked(root) as scratch:
+        check_folds(root, study)
         corpora = {cell.dataset: _corpus(cell) for cell in cells}
+        cells = [cell for cell in cells if cell.fold or _has_splits(cell, corpora[cell.dataset], study)]
+        episodes = {cell.dataset: _episodes(cell) for cell in cells if cell.fold}
         recipes = _recipes(study, cells, corpora)
         drop_cells(root, [cell.path for cell in renewed])
         for cell in renewed:
@@ -92,7 +98,11 @@ def run_study(
             folder = root / slug(dataset)
             folder.mkdir(exist_ok=True)
             corpus.speakers.save(folder)
-        tasks = [(cell, recipes[cell.path], root / cell.path, scratch) for cell in cells if cell not in done]
+        tasks = [
+            (cell, recipes[cell.path], root / cell.path, scratch, episodes.get(cell.dataset, {}))
+            for cell in cells
+            if cell not in done
+        ]
         failures: dict[str, str] = {}
         with tqdm(total=len(cells), initial=len(done), desc="cells", disable=not progress) as bar:
             for path, outcome, failed in _outcomes(tasks, jobs):
@@ -105,11 +115,20 @@ def run_study(
     return failures
 
 
-def run_cell(cell: Cell, recipe: Mapping[str, Any], target: Path, scratch: Path) -> str:
+def run_cell(
+    cell: Cell, recipe: Mapping[str, Any], target: Path, scratch: Path, episodes: Mapping[str, str]
+) -> str:
     """Train and score one cell and return its figures as text.
 
     The folder `target` appears complete or not at all: everything is written inside
     `scratch`, on the same file system, and the weights are deleted there.
+
+    Args:
+        cell: The cell.
+        recipe: What it is made with, for `run.json`.
+        target: The cell's folder.
+        scratch: An empty folder.
+        episodes: Dialogue → episode; of a fold's cell, those that it tests are kept.
     """
     with tempfile.TemporaryDirectory(dir=scratch) as temporary:
         run, ready = Path(temporary, "run"), Path(temporary, "cell")
@@ -118,6 +137,7 @@ def run_cell(cell: Cell, recipe: Mapping[str, Any], target: Path, scratch: Path)
                 cell.dataset,
                 run,
                 data_dir=cell.data_dir,
+                fold=cell.fold,
                 preset=cell.row.preset,
                 backbone=cell.backbone,
                 seed=cell.seed,
@@ -128,16 +148,23 @@ def run_cell(cell: Cell, recipe: Mapping[str, Any], target: Path, scratch: Path)
             )
             predictions = run / PREDICTIONS["test"].removesuffix(".gz")
             metrics = evaluate_run(
-                run, cell.dataset, data_dir=cell.data_dir, predictions=predictions, progress=False
+                run,
+                cell.dataset,
+                data_dir=cell.data_dir,
+                fold=cell.fold,
+                predictions=predictions,
+                progress=False,
             )
         ready.mkdir()
         write_json(ready / RUN, {**record, "cell": recipe})
-        write_json(ready / TEST, metrics)
         shutil.copy(run / VALIDATION, ready / VALIDATION)
-        for name in PREDICTIONS.values():
-            rows = read_predictions(run / name.removesuffix(".gz"))
-            # The user's own columns, which may be texts, stay out of a study.
-            write_without_text(ready / name, ({key: row[key] for key in STUDY_KEYS} for row in rows))
+        for split in splits_of(cell.path):
+            rows = read_predictions(run / PREDICTIONS[split].removesuffix(".gz"))
+            write_without_text(ready / PREDICTIONS[split], (_kept(cell, row) for row in rows))
+            if cell.fold:
+                tested = dict.fromkeys(row["dialogue_id"] for row in rows)
+                metrics["episodes"] = {dialogue: episodes[dialogue] for dialogue in tested}
+        write_json(ready / TEST, metrics)
         target.parent.mkdir(parents=True, exist_ok=True)
         ready.rename(target)
     seconds = sum(record["seconds"].values())
@@ -145,8 +172,21 @@ def run_cell(cell: Cell, recipe: Mapping[str, Any], target: Path, scratch: Path)
     return f"{METRIC_TITLES[metric]} {100 * metrics[metric]:.2f} on test, {seconds:.0f} s"
 
 
+def _kept(cell: Cell, row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a study keeps of a predicted turn.
+
+    The user's own columns, which may be texts, stay out. Folds score every turn of the
+    corpus, so of their probabilities they keep two decimals or nothing.
+    """
+    kept = {key: row[key] for key in STUDY_KEYS}
+    if cell.fold:
+        scores = {label: round(score, 2) for label, score in row["scores"].items()}
+        kept["scores"] = scores if cell.keeps_scores else None
+    return kept
+
+
 def _outcomes(
-    tasks: Sequence[tuple[Cell, Mapping[str, Any], Path, Path]], jobs: int
+    tasks: Sequence[tuple[Cell, Mapping[str, Any], Path, Path, Mapping[str, str]]], jobs: int
 ) -> Iterator[tuple[str, str, bool]]:
     """(cell, figures or error, whether it failed) of each task, as they finish."""
     if jobs == 1:
@@ -176,9 +216,11 @@ def _outcomes(
             raise
 
 
-def _outcome(cell: Cell, recipe: Mapping[str, Any], target: Path, scratch: Path) -> tuple[str, str, bool]:
+def _outcome(
+    cell: Cell, recipe: Mapping[str, Any], target: Path, scratch: Path, episodes: Mapping[str, str]
+) -> tuple[str, str, bool]:
     try:
-        return cell.path, run_cell(cell, recipe, target, scratch), False
+        return cell.path, run_cell(cell, recipe, target, scratch, episodes), False
     except EmoNetError as error:
         return cell.path, str(error), True
     except Exception:
@@ -205,7 +247,10 @@ def _recipes(
     """Path → recipe of each cell, with each row checked against the backbone."""
     text_config = config_of(resolve_backbone(study.backbone))
     kind = is_decoder_type(text_config.model_type), text_config.num_hidden_layers
-    recipes = {cell.path: recipe_of(cell, corpora[cell.dataset].dataset_version, *kind) for cell in cells}
+    recipes = {}
+    for cell in cells:
+        version = corpora[cell.dataset].dataset_version + (cell.fold.version if cell.fold else "")
+        recipes[cell.path] = recipe_of(cell, version, *kind)
     for cell in {cell.row.name: cell for cell in cells}.values():
         fields, training = (recipes[cell.path][part] for part in ("config", "training"))
         try:
@@ -221,14 +266,27 @@ def _recipes(
 
 
 def _corpus(cell: Cell) -> Conversations:
-    """Load a cell's dataset, which must have all three splits."""
-    corpus = load_conversations(cell.dataset, cell.data_dir, history_scope="none")
-    for split in ("train", "validation", "test"):
+    return load_conversations(cell.dataset, cell.data_dir, history_scope="none")
+
+
+def _has_splits(cell: Cell, corpus: Conversations, study: Study) -> bool:
+    """Whether a dataset has a public test set; only folds of episodes do without."""
+    for split in SPLITS:
         if split not in corpus:
+            if study.folds:
+                return False
             raise EmoNetError(
                 f"{cell.dataset!r} has no {split} split, which a study needs; it has {', '.join(corpus)}."
             )
-    return corpus
+    return True
+
+
+def _episodes(cell: Cell) -> dict[str, str]:
+    """Map each dialogue of a cell's dataset to its episode."""
+    assert cell.fold is not None
+    fold = Fold(0, cell.fold.count)  # any fold has all dialogues
+    corpus = load_conversations(cell.dataset, cell.data_dir, history_scope="none", fold=fold)
+    return {row["dialogue_id"]: row["episode"] for split in corpus.values() for row in split}
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..configuration_emonet import EmoNetConfig, limited
 from ..context.base import SYSTEMS
+from ..data.folds import Fold
 from ..data.loading import CORPORA
 from ..errors import EmoNetError
 from ..files.guard import parse_json
@@ -21,6 +22,9 @@ from ..training.presets import PRESETS
 from .strict_reader import check_keys, check_values, read_as
 
 STUDY_FILE = "study.json"
+# How a corpus is split: as its owners released it, or so and by folds of whole episodes.
+PROTOCOLS = ("public", "episodes")
+FOLDS = 5
 # Fields that the corpus, the backbone or the cell sets, or that do not change the model.
 _RESERVED_CONFIG = (
     "text_config",
@@ -86,6 +90,9 @@ class StudyFile:
     note: str = ""
     defaults: dict[str, Any] = field(default_factory=dict)
     pairs: list[list[str]] = field(default_factory=list)
+    protocol: str = limited("public", f"one of {', '.join(PROTOCOLS)}", PROTOCOLS.__contains__)
+    folds: int = limited(FOLDS, "at least 2", lambda folds: folds >= 2)
+    scores: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -122,18 +129,26 @@ class StudyRow:
 
 @dataclass(frozen=True)
 class Cell:
-    """One training and its scores: a row with a seed on a dataset."""
+    """One training and its scores: a row with a seed on a dataset.
+
+    Attributes:
+        fold: The fold that it is tested on; None for the public test set.
+        keeps_scores: Whether a fold's predictions keep their probabilities.
+    """
 
     dataset: str
     data_dir: str | None
     backbone: str
     row: StudyRow
     seed: int
+    fold: Fold | None = None
+    keeps_scores: bool = True
 
     @property
     def path(self) -> str:
         """The cell's folder inside the results, and its name in messages."""
-        return f"{slug(self.dataset)}/{slug(self.row.name)}/seed-{self.seed}"
+        fold = f"-fold-{self.fold.index}-of-{self.fold.count}" if self.fold else ""
+        return f"{slug(self.dataset)}/{slug(self.row.name)}/seed-{self.seed}{fold}"
 
 
 @dataclass(frozen=True)
@@ -145,6 +160,10 @@ class Study:
             for `$EMONET_DATA`.
         reference: The row that the others are compared with.
         pairs: Further comparisons, (row, row).
+        folds: The number of folds of whole episodes that are scored beside the public
+            test set; 0 for none.
+        scores: The rows whose probabilities the folds keep; of others they keep the
+            predicted labels.
         source: The content of the file.
     """
 
@@ -156,16 +175,28 @@ class Study:
     reference: str
     rows: dict[str, StudyRow]
     pairs: list[tuple[str, str]]
+    folds: int
+    scores: list[str]
     source: dict[str, Any]
 
     def cells(self) -> list[Cell]:
         """All cells, seed by seed: an interrupted study has full tables of some seeds."""
+        folds = [None, *(Fold(index, self.folds) for index in range(self.folds))]
         return [
-            Cell(dataset, data_dir, self.backbone, row, seed)
+            Cell(dataset, data_dir, self.backbone, row, seed, fold, row.name in self.scores)
             for seed in self.seeds
             for dataset, data_dir in self.datasets.items()
             for row in self.rows.values()
+            for fold in folds
         ]
+
+    def by_protocol(self, protocol: str | None, folds: int | None) -> "Study":
+        """The study with another protocol or number of folds than its file declares."""
+        changes = {"protocol": protocol, "folds": folds}
+        given = {name: value for name, value in changes.items() if value is not None}
+        if folds and {**self.source, **given}.get("protocol") != "episodes":
+            raise EmoNetError("--folds is for --protocol episodes; the public test set has none.")
+        return _study({**self.source, **given}) if given else self
 
 
 def read_study(path: str | Path) -> Study:
@@ -220,6 +251,7 @@ def _study(source: Any) -> Study:
     _check_row_names([file.reference], "reference", rows)
     _check_pairs(file.pairs)
     _check_row_names([name for pair in file.pairs for name in pair], "pairs", rows)
+    _check_row_names(file.scores, "scores", rows)
     datasets = _datasets(file.datasets)
     _check_slugs(datasets, "datasets")
     return Study(
@@ -231,6 +263,8 @@ def _study(source: Any) -> Study:
         reference=file.reference,
         rows=rows,
         pairs=[(first, second) for first, second in file.pairs],
+        folds=file.folds if file.protocol == "episodes" else 0,
+        scores=file.scores,
         source=source,
     )
 

@@ -1,5 +1,6 @@
 """Compute a study's table: means, intervals, differences and p values."""
 
+import itertools
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ import numpy as np
 from ..data.loading import primary_metric
 from ..errors import EmoNetError
 from ..evaluation.metrics import neutral_ids
-from ..evaluation.predictions import counts_of, label_names
+from ..evaluation.predictions import annotated, counts_of, label_names
 from ..evaluation.scored_runs import ScoredRun, check_same_test_set
 from ..evaluation.significance import (
     METRICS,
@@ -24,6 +25,7 @@ from ..evaluation.significance import (
     metric_of_counts,
 )
 from .cells import FinishedCell, read_cell
+from .pooling import pooled
 from .study import Study
 
 
@@ -42,10 +44,10 @@ class RowResult:
     Attributes:
         cells: Finished cells by seed.
         missing: Seeds of the study without a finished cell.
-        counts: (S, D, C, C) confusion counts on test: seeds, dialogues, classes.
+        counts: (S, D, C, C) confusion counts on test: seeds, units, classes.
         figures: weighted_f1, macro_f1, accuracy and the dataset's metric on test, and
             `validation` (the dataset's metric); one fraction for each seed.
-        interval: Bootstrap interval of the dataset's metric over dialogues.
+        interval: Bootstrap interval of the dataset's metric over the table's units.
         against: This row minus the reference, over the seeds that both have.
         p_holm: The permutation p of `against`, corrected over the dataset's rows.
     """
@@ -78,6 +80,7 @@ class DatasetTable:
     """The results of a dataset, with rows in the order of the study.
 
     Attributes:
+        unit: What is resampled, `dialogues` or `episodes`.
         metric: The metric that is compared, see [`primary_metric`].
         rows: Rows with a finished cell, by name.
         absent: Names of the rows without a finished cell.
@@ -85,6 +88,7 @@ class DatasetTable:
 
     dataset: str
     version: str
+    unit: str
     metric: str
     labels: list[str]
     rows: dict[str, RowResult]
@@ -98,7 +102,7 @@ class DatasetTable:
 
 
 def dataset_table(study: Study, dataset: str, root: Path, resamples: int = RESAMPLES) -> DatasetTable:
-    """Compute the table of a dataset from the finished cells in the folder `root`.
+    """Compute the public test set's table from the finished cells in the folder `root`.
 
     Raises:
         EmoNetError: if there is no cell, a cell does not match the study, or cells are of
@@ -106,7 +110,7 @@ def dataset_table(study: Study, dataset: str, root: Path, resamples: int = RESAM
     """
     by_row: dict[str, dict[int, FinishedCell]] = {name: {} for name in study.rows}
     for cell in study.cells():
-        if cell.dataset == dataset and (finished := read_cell(root, cell)):
+        if cell.dataset == dataset and cell.fold is None and (finished := read_cell(root, cell)):
             by_row[cell.row.name][cell.seed] = finished
     cells = [cell for row in by_row.values() for cell in row.values()]
     if not cells:
@@ -114,12 +118,66 @@ def dataset_table(study: Study, dataset: str, root: Path, resamples: int = RESAM
     _check_versions(cells)
     labels = label_names(cells[0].predictions())
     counts = {name: _counts(row, labels, cells[0]) for name, row in by_row.items() if row}
-    version = cells[0].test["dataset_version"]
+    return _table(study, dataset, by_row, labels, counts, "dialogues", resamples)
+
+
+def fold_tables(
+    study: Study, dataset: str, root: Path, resamples: int = RESAMPLES
+) -> tuple[DatasetTable, DatasetTable] | None:
+    """Compute a dataset's tables over all turns, each scored in its own fold.
+
+    A seed counts where all its folds are finished.
+
+    Returns:
+        A table that resamples episodes, and one that resamples dialogues; None without a
+        finished seed.
+
+    Raises:
+        EmoNetError: as [`dataset_table`] does.
+    """
+    by_row: dict[str, dict[int, FinishedCell]] = {name: {} for name in study.rows}
+    for name, seed in itertools.product(study.rows, study.seeds):
+        folds = [
+            read_cell(root, cell)
+            for cell in study.cells()
+            if (cell.dataset, cell.row.name, cell.seed) == (dataset, name, seed) and cell.fold
+        ]
+        if finished := [cell for cell in folds if cell]:
+            _check_versions(finished)
+        if len(finished) == study.folds:
+            by_row[name][seed] = pooled(finished)
+    cells = [cell for row in by_row.values() for cell in row.values()]
+    if not cells:
+        return None
+    _check_versions(cells)
+    labels = list(cells[0].test["per_class"])
+    counts = {name: _counts(row, labels, cells[0]) for name, row in by_row.items() if row}
+    dialogues = sorted({str(row["dialogue_id"]) for row in annotated(cells[0].predictions())})
+    episodes = [cells[0].test["episodes"][dialogue] for dialogue in dialogues]
+    of_episodes = {name: _summed(matrices, episodes) for name, matrices in counts.items()}
+    by_episode, by_dialogue = (
+        _table(study, dataset, by_row, labels, matrices, unit, resamples)
+        for unit, matrices in (("episodes", of_episodes), ("dialogues", counts))
+    )
+    return by_episode, by_dialogue
+
+
+def _table(
+    study: Study,
+    dataset: str,
+    by_row: Mapping[str, dict[int, FinishedCell]],
+    labels: list[str],
+    counts: Mapping[str, np.ndarray],
+    unit: str,
+    resamples: int,
+) -> DatasetTable:
+    version = next(cell for row in by_row.values() for cell in row.values()).test["dataset_version"]
     measure = _Measure(primary_metric(version), neutral_ids(labels), resamples)
     results = {name: _row(study, name, by_row[name], counts[name], measure) for name in counts}
     return DatasetTable(
         dataset=dataset,
         version=version,
+        unit=unit,
         metric=measure.metric,
         labels=labels,
         rows=_with_reference(study.reference, results, measure),
@@ -131,6 +189,11 @@ def dataset_table(study: Study, dataset: str, root: Path, resamples: int = RESAM
 def mean_sd(values: Sequence[float]) -> tuple[float, float | None]:
     """Mean and standard deviation over seeds; the latter is None for one seed."""
     return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else None
+
+
+def with_interval(result: Comparison) -> str:
+    """A difference with its interval, in points."""
+    return f"{100 * result.difference:+.2f} [{100 * result.low:+.2f}, {100 * result.high:+.2f}]"
 
 
 def as_json(table: DatasetTable) -> dict[str, Any]:
@@ -196,6 +259,14 @@ def _counts(row: Mapping[int, FinishedCell], labels: Sequence[str], first: Finis
         check_same_test_set(expected, ScoredRun(cell.folder, rows))
         counts.append(counts_of(rows, labels))
     return np.stack(counts)
+
+
+def _summed(counts: np.ndarray, episodes: Sequence[str]) -> np.ndarray:
+    """Sum the counts (S, D, C, C) of dialogues by their episodes: (S, E, C, C)."""
+    names, owner = np.unique(episodes, return_inverse=True)
+    summed = np.zeros((counts.shape[0], len(names), *counts.shape[2:]), counts.dtype)
+    np.add.at(summed, (slice(None), owner), counts)
+    return summed
 
 
 def _row(

@@ -5,21 +5,26 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 
-def same_speaker(speakers: torch.Tensor) -> torch.Tensor:
+def same_speaker(speakers: torch.Tensor, first: int = 0) -> torch.Tensor:
     """(B, T) ids → (B, T, T) bool: whether turns i (row) and j (column) share a speaker.
 
-    A turn shares its speaker with itself.
+    A turn shares its speaker with itself. The rows start with turn `first`.
     """
-    return speakers.unsqueeze(2) == speakers.unsqueeze(1)
+    return speakers[:, first:].unsqueeze(2) == speakers.unsqueeze(1)
 
 
-def distances(turns: int, device: torch.device) -> torch.Tensor:
-    """(T, T) j - i of turn i (row) and turn j (column): negative where j is earlier."""
+def distances(turns: int, device: torch.device, first: int = 0) -> torch.Tensor:
+    """(T, T) j - i of turn i (row) and turn j (column): negative where j is earlier.
+
+    The rows start with turn `first`.
+    """
     indices = torch.arange(turns, device=device)
-    return indices.unsqueeze(0) - indices.unsqueeze(1)
+    return indices.unsqueeze(0) - indices[first:].unsqueeze(1)
 
 
-def window_mask(turn_mask: torch.Tensor, past: int | None, future: int | None) -> torch.Tensor:
+def window_mask(
+    turn_mask: torch.Tensor, past: int | None, future: int | None, first: int = 0
+) -> torch.Tensor:
     """(B, T, T) bool: whether turn i (row) may attend to turn j (column).
 
     Args:
@@ -27,9 +32,10 @@ def window_mask(turn_mask: torch.Tensor, past: int | None, future: int | None) -
         past: How many turns back the window reaches; None for all.
         future: How many turns ahead it reaches; None for all, -1 to leave out the turn
             itself.
+        first: The turn of the first row.
     """
-    distance = distances(turn_mask.shape[1], turn_mask.device)  # j - i
-    allowed = turn_mask.unsqueeze(2) & turn_mask.unsqueeze(1)
+    distance = distances(turn_mask.shape[1], turn_mask.device, first)  # j - i
+    allowed = turn_mask[:, first:].unsqueeze(2) & turn_mask.unsqueeze(1)
     if past is not None:
         allowed = allowed & (distance >= -past)
     if future is not None:
@@ -83,14 +89,24 @@ class MaskedAttention(nn.Module):
             keys: Turn vectors attended to.
             allowed: (B, T, T), or (B, heads, T, T) for a mask of each head.
         """
-        query, key, value = (
-            self._split(self.query(queries)),
-            self._split(self.key(keys)),
-            self._split(self.value(keys)),
-        )
+        return self.attend(queries, *self.keys_and_values(keys), allowed)
+
+    def keys_and_values(self, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Turn vectors (B, T, H) → their keys and values (B, heads, T, S)."""
+        return self._split(self.key(states)), self._split(self.value(states))
+
+    def attend(
+        self, queries: torch.Tensor, key: torch.Tensor, value: torch.Tensor, allowed: torch.Tensor
+    ) -> torch.Tensor:
+        """As `forward`, with keys and values (B, heads, N, S) of N ≥ T turns.
+
+        The queries are the last of them.
+        """
+        query, turns = self._split(self.query(queries)), key.shape[2]
         scores = query @ key.transpose(-1, -2) / self.head_size**0.5
         if self.bias is not None:
-            distance = distances(queries.shape[1], queries.device).clamp(-self.reach, self.reach)
+            distance = distances(turns, queries.device, turns - queries.shape[1])
+            distance = distance.clamp(-self.reach, self.reach)
             scores = scores + self.bias(distance + self.reach).permute(2, 0, 1)
         allowed = allowed if allowed.dim() == 4 else allowed.unsqueeze(1)
         mixed = self.dropout(masked_softmax(scores, allowed)) @ value
@@ -119,6 +135,27 @@ class AttentionBlock(nn.Module):
     ) -> torch.Tensor:
         """Attend within (B, T, H) states, or from them to `keys` (B, T, H)."""
         attended = self.attention(states, states if keys is None else keys, allowed)
+        return self._with_attended(states, attended)
+
+    def resume(
+        self, states: torch.Tensor, allowed: torch.Tensor, past: tuple[torch.Tensor, torch.Tensor]
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+        """Attend from new states (B, T, H) to them and to earlier turns.
+
+        Args:
+            states: The turn vectors.
+            allowed: (B, T, N) or (B, heads, T, N), for earlier and new turns.
+            past: The earlier turns' keys and values.
+
+        Returns:
+            The new turns' states (B, T, H), and keys and values of all turns.
+        """
+        new = self.attention.keys_and_values(states)
+        key, value = (torch.cat(pair, dim=2) for pair in zip(past, new, strict=True))
+        attended = self.attention.attend(states, key, value, allowed)
+        return self._with_attended(states, attended), (key, value)
+
+    def _with_attended(self, states: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
         states = self.attention_norm(states + self.dropout(attended))
         output: torch.Tensor = self.output_norm(states + self.dropout(self.feed_forward(states)))
         return output

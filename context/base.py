@@ -5,7 +5,7 @@ one file with a `ContextModule` and its line in `SYSTEMS`; see docs/adding_a_sys
 """
 
 from importlib import import_module
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import torch
 from torch import nn
@@ -23,6 +23,11 @@ SYSTEMS = {
     "spcl": "spcl",
     "tucore-gcn": "tucore_gcn",
 }
+# How many turns back a module reaches where its paper sets no limit: it bounds the state
+# of a session. Windows of a backbone with 512 positions have fewer turns.
+LONGEST_PAST = 512
+# What a module keeps of earlier turns, by name: (B, N, …) for N turns.
+ContextState: TypeAlias = dict[str, torch.Tensor]
 # The classes imported so far.
 CONTEXT_MODULES: dict[str, type["ContextModule"]] = {}
 
@@ -62,6 +67,8 @@ class ContextModule(ContextPart):
         graph: The mask or graph that it builds, in words.
         sees_future: Whether a later turn may change an earlier one; such a module needs
             `causal=False` in the configuration.
+        reach: How many turns back an output depends on; None for all. `resume` keeps as
+            many turns.
         uses_speakers: Whether it reads `speakers`.
         uses_concepts: Whether `forward` takes `concepts` (`TurnConcepts`, or None without
             knowledge).
@@ -75,6 +82,7 @@ class ContextModule(ContextPart):
     paper: ClassVar[str] = ""
     graph: ClassVar[str] = ""
     sees_future: ClassVar[bool] = False
+    reach: ClassVar[int | None] = None
     uses_speakers: ClassVar[bool] = True
     uses_concepts: ClassVar[bool] = False
     concept_table: ClassVar[Any] = None
@@ -102,13 +110,14 @@ class ContextModule(ContextPart):
         raise NotImplementedError
 
     def resume(
-        self, turn_states: torch.Tensor, speakers: torch.Tensor, state: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+        self, turn_states: torch.Tensor, speakers: torch.Tensor, state: ContextState | None = None
+    ) -> tuple[torch.Tensor, ContextState]:
         """Continue after the turns that left `state` with new turns (B, T, H).
 
-        The state is all earlier turn vectors with the speaker as a last column, and the
-        module runs over them again: the cost grows with the dialogue, but for tens of
-        turns it is small beside the backbone's. A recurrent module overrides this.
+        The state is the last `reach` turn vectors with their speakers, and the module
+        runs over them again. Without `reach` that is the whole dialogue, or the window
+        of a packed one: the cost grows with it. A module that can do with less overrides
+        this.
 
         Args:
             turn_states: The new turns (B, T, H).
@@ -118,11 +127,21 @@ class ContextModule(ContextPart):
         Returns:
             The new turns' states (B, T, H) and the new state.
         """
-        turns = torch.cat([turn_states, speakers.unsqueeze(-1).to(turn_states.dtype)], dim=-1)
-        turns = turns if state is None else torch.cat([state, turns], dim=1)
-        all_speakers = turns[..., -1].long()
-        states = self(turns[..., :-1], all_speakers, torch.ones_like(all_speakers, dtype=torch.bool))
-        return states[:, -turn_states.shape[1] :], turns
+        turns = following(state, turns=turn_states, speakers=speakers)
+        states = self(turns["turns"], turns["speakers"], torch.ones_like(turns["speakers"], dtype=torch.bool))
+        return states[:, -turn_states.shape[1] :], last_turns(turns, self.reach)
+
+
+def following(state: ContextState | None, **new: torch.Tensor) -> ContextState:
+    """Put new turns after those of a state."""
+    if state is None:
+        return new
+    return {name: torch.cat([state[name], turns], dim=1) for name, turns in new.items()}
+
+
+def last_turns(state: ContextState, count: int | None) -> ContextState:
+    """Keep the last `count` turns of a state; None for all."""
+    return {name: turns if count is None else turns[:, -count:] for name, turns in state.items()}
 
 
 class GRUContext(ContextModule):
@@ -130,6 +149,7 @@ class GRUContext(ContextModule):
 
     name = "gru"
     graph = "a chain of turns"
+    reach = 1  # the last state holds all before
     uses_speakers = False
     exports = True
 
@@ -145,10 +165,11 @@ class GRUContext(ContextModule):
         return self.resume(turn_states, speakers)[0]
 
     def resume(
-        self, turn_states: torch.Tensor, speakers: torch.Tensor, state: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        states, last = self.gru(self.dropout(turn_states), state)
-        return turn_states + states, last
+        self, turn_states: torch.Tensor, speakers: torch.Tensor, state: ContextState | None = None
+    ) -> tuple[torch.Tensor, ContextState]:
+        before = None if state is None else state["last"].transpose(0, 1).contiguous()
+        states, last = self.gru(self.dropout(turn_states), before)
+        return turn_states + states, {"last": last.transpose(0, 1)}
 
 
 def import_system(name: str) -> None:

@@ -36,6 +36,7 @@ class KETContext(ContextModule):
     name = "ket"
     paper = "Zhong et al. 2019, KET (EMNLP-IJCNLP)"
     graph = "the last six turns, and by them six more; concepts of a turn's words by relatedness and affect"
+    reach = 2 * PAST
     uses_speakers = False
     uses_concepts = True
     concept_table = ConceptTable

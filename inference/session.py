@@ -13,18 +13,17 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from ..context.base import ContextState
 from ..dialogue.names import Speakers
 from ..dialogue.reader import as_history
 from ..dialogue.spellings import SpeakerNames
 from ..dialogue.turns import clean_text, raw_text, recent_history, turn_speaker
 from ..errors import EmoNetError
 from ..files.guard import refuse_outside_links
-from ..layers.kv_cache import KeyValueCache, Layers, attending_to, can_cache
-from ..layers.padding import pad_rows
-from ..layers.turn_attention import offset_positions, pool_turns, run_masked, turn_block_mask
+from ..layers.kv_cache import Layers, SequenceCache
 from ..processing_emonet import EmoNetProcessor
+from .session_passes import MemoryState, advance_memories, encode_new_turns, remember, with_memories
 from .session_state import (
-    VERSION,
     checked_tensor,
     expect,
     read_state,
@@ -37,7 +36,7 @@ from .session_state import (
 if TYPE_CHECKING:
     from ..modeling_emonet import EmoNetForSequenceClassification
 
-STATE_FILE, TENSOR_FILE = "session.json", "session.safetensors"
+VERSION, STATE_FILE, TENSOR_FILE = 2, "session.json", "session.safetensors"
 _SAMPLE_SPEAKER = "someone"
 
 
@@ -61,12 +60,26 @@ class WindowTurn:
 class EmoNetSession:
     """One dialogue in progress: `add` a turn and get its emotion from the turns so far.
 
-    The results equal those of the batch pass over the whole dialogue. Memory is bounded:
-    the context is the backbone's window, which restarts with its latest turns (up to half
-    of it) when it is full, and each speaker's memory holds the last `memory_window`
-    utterances. `dropped_turns` counts the turns that have left the window. Of a history,
-    only that window is kept, and it is encoded when its speaker first speaks. Threads
-    that share a session wait for each other.
+    The results equal those of the batch pass over the whole dialogue. A turn costs its
+    own tokens however long the dialogue is, with two exceptions: a context of one
+    sequence a turn (`context_mode="per_turn"`) is read again for every turn, and so is a
+    speaker's memory from its `memory_window`-th utterance on.
+
+    Memory is bounded. The window has at most L = `config.sequence_limit` tokens; when it
+    is full, it restarts with its latest turns, up to half of it. `dropped_turns` counts
+    the turns that have left it. In numbers of the model's type:
+
+    - Keys and values: 2 · L · layers · key-value heads · head width, with L rounded up to
+      a power of two. MiniLM in float32: 9 MB. With `context_window=0` none, but H for
+      each turn of the window.
+    - The context module: H for `gru`; at most `reach` turns of the layers' states
+      (`dag-erc`) or keys and values (`dialogxl`); H for each turn of the window if
+      the module sets no `reach`.
+    - The speaker memory: for each speaker who has spoken, `memory_window` · H and the
+      state of its GRU. Of a history, only that window is kept, and it is encoded when
+      its speaker first speaks.
+
+    Threads that share a session wait for each other.
 
     Args:
         model: The model, a causal one.
@@ -112,10 +125,12 @@ class EmoNetSession:
         self.turns = 0
         self.window: list[WindowTurn] = []
         self.encoded = 0  # how many of the window's turns the backbone has encoded
-        self.layers: Layers = []  # keys and values of their tokens
-        self.context_state: torch.Tensor | None = None
+        self.cache = SequenceCache()  # keys and values of their tokens
+        self.read_outs: list[torch.Tensor] = []  # (H) each, where a turn sees itself only
+        self.context_state: ContextState | None = None
         self.local_ids: dict[str, int] = {}
         self.memory: dict[str, deque[torch.Tensor]] = {}
+        self.memory_states: dict[str, MemoryState] = {}
         known = self.processor.speakers
         earlier = as_history(history, speakers, known) if self.config.speaker_memory == "corpus" else {}
         self.names = SpeakerNames(known, speakers, history=earlier)
@@ -141,8 +156,10 @@ class EmoNetSession:
             tensors: dict[str, torch.Tensor] = {}
             for index, (key, value) in enumerate(self.layers):
                 tensors |= {f"layer.{index}.k": key, f"layer.{index}.v": value}
-            if self.context_state is not None:
-                tensors["context"] = self.context_state
+            if self.read_outs:
+                tensors["read_outs"] = torch.stack(self.read_outs)
+            for name, part in (self.context_state or {}).items():
+                tensors[f"context.{name}"] = part
             memory = {name: rows for name, rows in self.memory.items() if rows}
             for index, rows in enumerate(memory.values()):
                 tensors[f"memory.{index}"] = torch.stack(list(rows))
@@ -175,7 +192,8 @@ class EmoNetSession:
         """
         sample = cls(model, processor)
         keys = ("turns", "window", "local_ids", "memory", "layers")
-        state = read_state(Path(folder, STATE_FILE), _fingerprint(model), keys, optional=("said", "speakers"))
+        file = Path(folder, STATE_FILE)
+        state = read_state(file, VERSION, _fingerprint(model), keys, optional=("said", "speakers"))
         history = strings_by_name(state.get("said", {}), "said")
         session = cls(model, processor, history, speakers_given(state.get("speakers", "auto")))
         session._restore_turns(state)
@@ -219,20 +237,20 @@ class EmoNetSession:
         tokens += len(self.processor.sink) if self.window else 0
         count = len(sample.layers) if tokens else 0
         expect(state["layers"] == count, f"layers is {state['layers']!r:.40} instead of {count}")
+        layers: Layers = []
         for index, pair in enumerate(sample.layers[:count]):
             key, value = (
                 checked_tensor(tensors, f"layer.{index}.{kind}", like, dim1=range(tokens, tokens + 1))
                 for kind, like in zip("kv", pair, strict=True)
             )
-            self.layers.append((key, value))
+            layers.append((key, value))
+        self.cache = SequenceCache(layers)
+        if sample.read_outs and self.window:
+            lengths = range(self.encoded, self.encoded + 1)
+            rows = checked_tensor(tensors, "read_outs", torch.stack(sample.read_outs), dim0=lengths)
+            self.read_outs = list(rows)
         if sample.context_state is not None and self.window:
-            lengths = range(1, self.turns + 1)
-            context = checked_tensor(tensors, "context", sample.context_state, dim1=lengths)
-            if context.shape[-1] == self.config.hidden_size + 1:  # the last column holds speakers
-                speakers = context[..., -1]
-                known = (speakers == speakers.long()) & (speakers >= 0) & (speakers < len(self.local_ids))
-                expect(bool(known.all()), "'context' has speakers that are not in the dialogue")
-            self.context_state = context
+            self.context_state = self._restored_context(tensors, sample.context_state)
         names = state["memory"]
         valid = isinstance(names, list) and all(isinstance(name, str) for name in names)
         expect(valid, "memory is not a list of names")
@@ -242,7 +260,26 @@ class EmoNetSession:
             rows = torch.stack(list(sample.memory[_SAMPLE_SPEAKER]))
             lengths = range(1, self.config.memory_window + 1)
             self.memory_of(name).extend(checked_tensor(tensors, f"memory.{index}", rows, dim0=lengths))
+            advance_memories([(self, name)])
         expect(not tensors, f"{TENSOR_FILE} has an unknown {next(iter(tensors), '')!r:.80}")
+
+    def _restored_context(self, tensors: dict[str, torch.Tensor], sample: ContextState) -> ContextState:
+        module, state = self.model.emonet.context, {}
+        lengths = range(1, min(self.turns, (module and module.reach) or self.turns) + 1)
+        for name, like in sample.items():
+            state[name] = checked_tensor(tensors, f"context.{name}", like, dim1=lengths)
+            turns = state[name].shape[1]
+            lengths = range(turns, turns + 1)  # every part holds the same turns
+        speakers = state.get("speakers")
+        if speakers is not None:
+            known = (speakers >= 0) & (speakers < len(self.local_ids))
+            expect(bool(known.all()), "'context' has speakers that are not in the dialogue")
+        return state
+
+    @property
+    def layers(self) -> Layers:
+        """The keys and values (heads, tokens, width) of each of the backbone's layers."""
+        return self.cache.layers
 
     def memory_of(self, name: str) -> deque[torch.Tensor]:
         """The encoded utterances (H) of a speaker, oldest first."""
@@ -260,10 +297,11 @@ class EmoNetSession:
             else self.processor.sequence_turns(pieces, piece)
         )
         if kept < len(self.window):
-            del self.window[: len(self.window) - kept]
+            dropped = len(self.window) - kept
+            del self.window[:dropped], self.read_outs[:dropped]
             self.encoded = kept
             if packed:  # a new window is encoded anew from its first turn
-                self.encoded, self.layers, self.context_state = 0, [], None
+                self.encoded, self.cache, self.context_state = 0, SequenceCache(), None
         identity = self.processor.speakers.get(self.names.known_as(name) or "", 0)
         read = self.processor.read_masks([piece], [name], [local])[0]
         self.window.append(
@@ -350,145 +388,11 @@ def _logits(sessions: Sequence[EmoNetSession], names: Sequence[str], texts: Sequ
             for session, name in zip(sessions, names, strict=True)
             for text in session.history.pop(name, ())
         ]
-        _remember(history)
-        states = model.emonet.with_memory(states, *_memory_rows(sessions, names, states))
-        _remember(list(zip(sessions, names, texts, strict=True)))
+        remember(history)
+        states = with_memories(sessions, names, states)
+        remember(list(zip(sessions, names, texts, strict=True)))
     logits: torch.Tensor = model.classifier(states)[:, 0]
     return logits
-
-
-def encode_new_turns(sessions: Sequence[EmoNetSession]) -> list[torch.Tensor]:
-    """Encode the new turns of each session's window in one pass of the backbone.
-
-    A backbone whose attention accepts earlier keys and values encodes only the new turns;
-    others encode the window again.
-
-    Returns:
-        The read-outs (n, H) of each session's new turns.
-    """
-    model, config = sessions[0].model, sessions[0].config
-    if config.context_mode == "per_turn":
-        return [_encode_sequence(session) for session in sessions]
-    encoder, device = model.emonet.encoder, model.device
-    alone = config.context_window == 0  # a turn sees itself only and needs no earlier token
-    cached = can_cache(encoder) and not alone
-    steps = [_Step(session, session.encoded if cached or alone else 0, alone) for session in sessions]
-    if not any(step.ids for step in steps):  # a decoder's turn may have no token
-        return [
-            torch.zeros(len(session.window) - session.encoded, config.hidden_size, device=device)
-            for session in sessions
-        ]
-
-    # Every row is [padded past | padded new tokens]: the masks cover both, the embeddings
-    # the new tokens only. Turns are counted from the start of the session's window.
-    cache = KeyValueCache([session.layers if cached else [] for session in sessions])
-    new_turns = _padded([step.turns for step in steps], -1, device)
-    turn_ids = torch.cat([_padded([step.past_turns for step in steps], -1, device), new_turns], dim=1)
-    past_mask = _padded([[1] * len(step.past_turns) for step in steps], 0, device)
-    mask = torch.cat([past_mask, _padded([[1] * len(step.ids) for step in steps], 0, device)], dim=1)
-
-    embeds = encoder.get_input_embeddings()(_padded([step.ids for step in steps], 0, device))
-    if model.emonet.speaker_embedding is not None and config.identity_position == "marker":
-        speakers = _padded([[turn.speaker_id for turn in session.window] for session in sessions], -1, device)
-        embeds = embeds + model.emonet.marker_embeds(new_turns, speakers, None)
-    positions = offset_positions(_padded([step.positions for step in steps], 0, device), config)
-    allowed = turn_block_mask(mask, turn_ids, config, past=cache.tokens)
-    if cached:
-        with attending_to(cache, encoder):
-            hidden = run_masked(encoder, config, embeds, mask, allowed, positions).last_hidden_state
-        for row, (session, step) in enumerate(zip(sessions, steps, strict=True)):
-            session.layers = cache.layers(row, len(step.ids))
-    else:
-        hidden = run_masked(encoder, config, embeds, mask, allowed, positions).last_hidden_state
-    turns = max(len(session.window) for session in sessions)
-    read_turns = _padded([step.read_turns for step in steps], -1, device)
-    vectors = pool_turns(hidden, read_turns, turns, config.pooling)
-    return [vectors[row, session.encoded : len(session.window)] for row, session in enumerate(sessions)]
-
-
-class _Step:
-    """What one session has to encode: the turns of its window from `first` on.
-
-    Attributes:
-        ids: Tokens (N).
-        turns: The turn of each token, -1 for none.
-        positions: The position of each token.
-        read_turns: As `turns`, but -1 where a token is not read out.
-        past_turns: The turns of the encoded tokens that are attended to.
-    """
-
-    def __init__(self, session: EmoNetSession, first: int, alone: bool):
-        sink = [] if alone else session.processor.sink
-        new = session.window[first:]
-        self.ids = [token for turn in new for token in turn.piece]
-        self.turns = [index for index, turn in enumerate(new, first) for _ in turn.piece]
-        flags = [flag for turn in new for flag in turn.read]
-        self.read_turns = [turn if flag else -1 for turn, flag in zip(self.turns, flags, strict=True)]
-        before = [-1] * len(sink) + [
-            index for index, turn in enumerate(session.window[:first]) for _ in turn.piece
-        ]
-        if first == 0:  # the sink is part of the window's first pass
-            self.ids = sink + self.ids
-            self.turns, self.read_turns = before + self.turns, before + self.read_turns
-        self.past_turns = [] if alone or first == 0 else before
-        if alone:  # positions restart with each turn
-            self.positions = [position for turn in new for position in range(len(turn.piece))]
-        else:
-            self.positions = list(range(len(self.past_turns), len(self.past_turns) + len(self.ids)))
-
-
-def _encode_sequence(session: EmoNetSession) -> torch.Tensor:
-    """per_turn mode: encode the new turn with its past; its read-out is (1, H)."""
-    device, turns = session.model.device, len(session.window)
-    ids, owners = session.processor.turn_sequence([turn.piece for turn in session.window])
-    index = torch.full((1, turns), -1, device=device)
-    index[0, -1] = 0
-    tokens = torch.tensor([ids or [session.processor.tokenizer.pad_token_id]], device=device)
-    vectors = session.model.emonet.encode_turns(
-        tokens,
-        torch.ones_like(tokens),
-        torch.tensor([owners or [-1]], device=device),
-        torch.tensor([[turn.speaker_id for turn in session.window]], device=device),
-        index,
-    )
-    read_out: torch.Tensor = vectors[0, -1:]
-    return read_out
-
-
-def _padded(rows: Sequence[Sequence[int]], value: int, device: torch.device) -> torch.Tensor:
-    return pad_rows(rows, max(map(len, rows)), value).to(device)
-
-
-def _memory_rows(
-    sessions: Sequence[EmoNetSession], names: Sequence[str], states: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Put the speakers' memories into one table.
-
-    Returns:
-        The table (U, H) and each session's rows in it (B, 1, K), -1 for none.
-    """
-    histories = [list(session.memory_of(name)) for session, name in zip(sessions, names, strict=True)]
-    rows = [row for history in histories for row in history]
-    index = torch.full((len(sessions), 1, max(map(len, histories)) or 1), -1, device=states.device)
-    start = 0
-    for row, history in enumerate(histories):
-        index[row, 0, : len(history)] = torch.arange(start, start + len(history))
-        start += len(history)
-    return (torch.stack(rows) if rows else states.new_zeros(0, states.shape[-1])), index
-
-
-def _remember(utterances: Sequence[tuple[EmoNetSession, str, str]]) -> None:
-    """Encode utterances (session, speaker, text) and append them to the memories."""
-    if not utterances:
-        return
-    model, processor = utterances[0][0].model, utterances[0][0].processor
-    tokens = processor.encode_memory([text for _, _, text in utterances])
-    length = max(*map(len, tokens), 1)
-    ids = pad_rows(tokens, length, processor.tokenizer.pad_token_id).to(model.device)
-    mask = pad_rows([[1] * len(row) for row in tokens], length, 0).to(model.device)
-    vectors = model.emonet.encode_memory(ids, mask)
-    for (session, name, _), vector in zip(utterances, vectors, strict=True):
-        session.memory_of(name).append(vector)
 
 
 def _fingerprint(model: "EmoNetForSequenceClassification") -> str:

@@ -13,14 +13,15 @@ from ..dialogue.names import Speakers, speaker_kinds
 from ..errors import EmoNetError
 from ..files.guard import read_json
 
-VERSION = 1
 
-
-def read_state(file: Path, model: str, keys: Iterable[str], optional: Iterable[str] = ()) -> dict[str, Any]:
+def read_state(
+    file: Path, version: int, model: str, keys: Iterable[str], optional: Iterable[str] = ()
+) -> dict[str, Any]:
     """Read the fields of a session's JSON file.
 
     Args:
         file: The file.
+        version: The version of the format.
         model: The fingerprint of the model that the session is restored on.
         keys: The required fields, besides `version` and `model`.
         optional: The other fields that it may have.
@@ -38,7 +39,7 @@ def read_state(file: Path, model: str, keys: Iterable[str], optional: Iterable[s
     required = {"version", "model", *keys}
     if missing := sorted(required - set(state)):
         raise EmoNetError(f"{file.parent}: no saved session ({file.name} has no {missing[0]!r}).")
-    expect(state["version"] == VERSION, f"version {state['version']!r:.40}, but this emonet reads {VERSION}")
+    expect(state["version"] == version, f"version {state['version']!r:.40}, but this emonet reads {version}")
     unknown = sorted(set(state) - required - set(optional))
     expect(not unknown, f"unknown field {unknown[:1]!r:.80}")
     if state["model"] != model:

@@ -18,17 +18,66 @@ _active = threading.local()
 _lock = threading.RLock()
 
 
+class SequenceCache:
+    """Keys and values of a sequence's tokens, in buffers with room for more.
+
+    Appending copies the new tokens only. A buffer doubles when it is full: a layer holds
+    at most twice what its tokens need, or 64 tokens.
+    """
+
+    def __init__(self, layers: Layers | None = None):
+        self._buffers: Layers = list(layers or [])
+        self.tokens = self._buffers[0][0].shape[1] if self._buffers else 0
+
+    @property
+    def layers(self) -> Layers:
+        """The keys and values (heads, tokens, width) of each layer."""
+        return [(key[:, : self.tokens], value[:, : self.tokens]) for key, value in self._buffers]
+
+    def write(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Write a layer's new keys and values (heads, N, width) behind its tokens.
+
+        They count as tokens after `extend` only: what a pass that failed has written is
+        overwritten.
+
+        Returns:
+            Keys and values (heads, tokens + N, width), old and new.
+        """
+        end = self.tokens + key.shape[1]
+        if layer == len(self._buffers):
+            self._buffers.append((key.new_empty(0), value.new_empty(0)))
+        old = self._buffers[layer]
+        if old[0].dim() == 1 or old[0].shape[1] < end:
+            old = self._buffers[layer] = (self._grown(old[0], key, end), self._grown(old[1], value, end))
+        for buffer, new in zip(old, (key, value), strict=True):
+            buffer[:, self.tokens : end] = new
+        return old[0][:, :end], old[1][:, :end]
+
+    def extend(self, tokens: int) -> None:
+        """Count the tokens that a pass has written in all layers."""
+        self.tokens += tokens
+
+    def _grown(self, buffer: torch.Tensor, new: torch.Tensor, end: int) -> torch.Tensor:
+        # A power of two, so that a restored sequence has the same layout in memory and
+        # rounds alike.
+        grown = new.new_empty(new.shape[0], 1 << max(6, (end - 1).bit_length()), new.shape[2])
+        if self.tokens:
+            grown[:, : self.tokens] = buffer[:, : self.tokens]
+        return grown
+
+
 class KeyValueCache:
     """The earlier keys and values of a batch of sequences, and those of the next pass.
 
     Args:
-        past: For each sequence, its layers; an empty list for a new sequence.
+        past: The cache of each sequence, which the pass extends.
+        tokens: How many tokens each sequence gets.
     """
 
-    def __init__(self, past: list[Layers]):
-        self.past = past
-        self.added: list[tuple[torch.Tensor, torch.Tensor]] = []
-        self.tokens = max((layers[0][0].shape[1] for layers in past if layers), default=0)
+    def __init__(self, past: list[SequenceCache], tokens: list[int]):
+        self.past, self.new = past, tokens
+        self.tokens = max(sequence.tokens for sequence in past)
+        self._layer = 0
 
     def extend(self, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Put the padded past in front of the next layer's new keys and values.
@@ -37,30 +86,28 @@ class KeyValueCache:
             key: New keys (S, heads, N, width).
             value: New values of the same shape.
         """
-        layer = len(self.added)
-        self.added.append((key, value))
+        layer, self._layer = self._layer, self._layer + 1
+        written = [
+            sequence.write(layer, key[row, :, :tokens], value[row, :, :tokens])
+            for row, (sequence, tokens) in enumerate(zip(self.past, self.new, strict=True))
+        ]
+        if len(written) == 1:
+            return written[0][0].unsqueeze(0), written[0][1].unsqueeze(0)
         if not self.tokens:
             return key, value
-        return self._prepend_past(key, layer, 0), self._prepend_past(value, layer, 1)
+        return self._prepend_past(key, 0, written), self._prepend_past(value, 1, written)
 
-    def _prepend_past(self, new: torch.Tensor, layer: int, kind: int) -> torch.Tensor:
+    def _prepend_past(self, new: torch.Tensor, kind: int, written: Layers) -> torch.Tensor:
         """Kind 0 is the keys, 1 the values."""
         past = new.new_zeros(new.shape[0], new.shape[1], self.tokens, new.shape[3])
-        for row, layers in enumerate(self.past):
-            if layers:
-                tensor = layers[layer][kind]
-                past[row, :, : tensor.shape[1]] = tensor
+        for row, sequence in enumerate(self.past):
+            past[row, :, : sequence.tokens] = written[row][kind][:, : sequence.tokens]
         return torch.cat([past, new], dim=2)
 
-    def layers(self, row: int, tokens: int) -> Layers:
-        """Return a sequence's layers after a pass with `tokens` new tokens."""
-        new = [(key[row, :, :tokens], value[row, :, :tokens]) for key, value in self.added]
-        if not self.past[row]:
-            return [(key.clone(), value.clone()) for key, value in new]
-        return [
-            (torch.cat([old_key, key], dim=1), torch.cat([old_value, value], dim=1))
-            for (old_key, old_value), (key, value) in zip(self.past[row], new, strict=True)
-        ]
+    def finish(self) -> None:
+        """Keep what the pass has written."""
+        for sequence, tokens in zip(self.past, self.new, strict=True):
+            sequence.extend(tokens)
 
 
 def can_cache(encoder: Any) -> bool:

@@ -99,7 +99,27 @@ class SpeakerMemory(nn.Module):
         Returns:
             (N, H).
         """
-        pooled = self._pooled(self._gru_states(history, lengths), lengths, states)
+        return self.summary(self._gru_states(history, lengths), lengths, states)
+
+    def advance(
+        self, utterances: torch.Tensor, hidden: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Run the GRU over the next utterance of N histories.
+
+        Args:
+            utterances: (N, H).
+            hidden: Its state (layers, N, S) after the earlier ones; None at the start.
+
+        Returns:
+            Its outputs (N, S), and its state.
+        """
+        outputs, hidden = self.gru(utterances.unsqueeze(1), hidden)
+        assert hidden is not None
+        return outputs[:, 0], hidden
+
+    def summary(self, outputs: torch.Tensor, lengths: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+        """Pool and project the GRU's outputs (N, K, S) over histories; see `read`."""
+        pooled = self._pooled(outputs, lengths, states)
         if self.projection is None:
             return pooled
         projected: torch.Tensor = self.projection(pooled)

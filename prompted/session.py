@@ -17,7 +17,6 @@ from ..dialogue.turns import raw_text, recent_history, turn_speaker
 from ..errors import EmoNetError
 from ..files.guard import refuse_outside_links
 from ..inference.session_state import (
-    VERSION,
     expect,
     read_state,
     speakers_given,
@@ -29,7 +28,7 @@ from .prefix_reader import PrefixReader
 from .processing import PromptedProcessor
 from .prompts import LabelledTurn
 
-STATE_FILE = "prompted_session.json"
+VERSION, STATE_FILE = 1, "prompted_session.json"
 
 
 class PromptedModel(Protocol):
@@ -202,7 +201,8 @@ class PromptedSession:
                 content is not what `save` writes.
         """
         keys = ("turns", "window", "felt", "said")
-        state = read_state(Path(folder, STATE_FILE), _fingerprint(model), keys, optional=("speakers",))
+        file = Path(folder, STATE_FILE)
+        state = read_state(file, VERSION, _fingerprint(model), keys, optional=("speakers",))
         history = strings_by_name(state["said"], "said")
         session = cls(model, processor, history, speakers_given(state.get("speakers", "auto")))
         labeller, window = session.labeller, state["window"]

@@ -1,5 +1,6 @@
 """Each context module equals a plain computation, and its flags are true."""
 
+import sys
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -134,6 +135,21 @@ def test_causal_modules_resume(name: str) -> None:
         new, state = module.resume(vectors[None, first:end], torch.tensor([speakers[first:end]]), state)
         states.append(new[0])
     assert torch.allclose(torch.cat(states), run(module, vectors, speakers), atol=1e-6)
+    assert module.reach is None or all(part.shape[1] <= module.reach for part in state.values())
+
+
+@pytest.mark.parametrize("name", ["dag-erc", "dialogxl"])
+@torch.no_grad()
+def test_no_turn_reaches_back_further_than_the_longest_past(name: str, monkeypatch: Any) -> None:
+    module = build(name)
+    monkeypatch.setattr(sys.modules[type(module).__module__], "LONGEST_PAST", 5)
+    speakers = [0, *[1] * 9, 2, 0]  # the last two have no earlier turn within reach
+    vectors = turns(speakers)
+    whole = run(module, vectors, speakers)
+    monkeypatch.undo()
+    unlimited = run(module, vectors, speakers)
+    assert torch.allclose(whole[:6], unlimited[:6], atol=1e-9)
+    assert not torch.allclose(whole[10], unlimited[10], atol=1e-6)
 
 
 @pytest.mark.parametrize("name", EVERY)

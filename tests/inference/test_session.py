@@ -7,6 +7,7 @@ import pytest
 import torch
 from tiny import DIALOGUE, FAMILIES, LABELS, OTHER, build
 
+from emonet.context import dag_erc, dialogxl
 from emonet.errors import EmoNetError
 from emonet.inference.predict import predict_dialogues
 from emonet.inference.session import EmoNetSession, add_turns
@@ -64,6 +65,39 @@ def test_long_dialogues_use_bounded_memory(tokenizer: Any, family: str, preset: 
     assert session.dropped_turns > 0 and sum(len(turn.piece) for turn in session.window) <= 200
     assert all(key.shape[1] <= 100 for key, _ in session.layers)
     assert all(len(rows) <= model.config.memory_window for rows in session.memory.values())
+
+
+@pytest.mark.parametrize("turns", [45, pytest.param(320, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("mode", ["per_turn", "packed"])
+@pytest.mark.parametrize("module", ["dag-erc", "dialogxl", "gru", "ket"])
+def test_long_dialogues_bound_the_state_of_a_module(
+    tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, mode: str, turns: int
+) -> None:
+    for file, system in ((dag_erc, dag_erc.DAGERCContext), (dialogxl, dialogxl.DialogXLContext)):
+        monkeypatch.setattr(file, "LONGEST_PAST", 9)
+        monkeypatch.setattr(system, "reach", 9)
+    fields = {"context_module": module, "context_mode": mode, "max_sequence_tokens": 200}
+    memory = {"speaker_memory": "dialogue", "memory_window": 7}
+    model, processor = build(tokenizer, "emonet-fast", **fields, **memory)
+    dialogue = [LONG[index % len(LONG)] for index in range(turns)]
+    expected = scores(predict_dialogues(model, processor, [dialogue])[0])
+    session, rows = EmoNetSession(model, processor), []
+    for index, turn in enumerate(dialogue):
+        if index == turns // 2:
+            session.save(tmp_path)
+            session = EmoNetSession.restore(tmp_path, model, processor)
+        rows.append(session.add(**turn))
+        assert {part.shape[1] for part in session.context_state.values()} <= {*range(1, 13)}
+    assert torch.allclose(scores(rows), expected, atol=1e-4), (scores(rows) - expected).abs().max()
+    assert len(session.read_outs) == (len(session.window) if mode == "packed" else 0)
+
+
+@pytest.mark.parametrize("pooling", ["last", "decay", "attention"])
+def test_memories_equal_the_batch_before_and_after_they_are_full(tokenizer: Any, pooling: str) -> None:
+    fields = {"memory_window": 4, "memory_pooling": pooling, "memory_layers": 2}
+    model, processor = build(tokenizer, "dialogue-memory", **fields)
+    session = assert_equal_to_the_batch(model, processor, TURNS * 2)
+    assert "Ann" not in session.memory_states and "Zed" in session.memory_states
 
 
 @pytest.mark.parametrize("family", ["bert", "llama", "deberta-v2"])

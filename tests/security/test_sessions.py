@@ -149,7 +149,7 @@ def changed(folder: Path, name: str, change: Change) -> None:
 
 
 STATES: dict[str, Change] = {
-    "version": lambda s: s.update(version=2),
+    "version": lambda s: s.update(version=1),
     "unknown field": lambda s: s.update(more=1),
     "turns of text": lambda s: s.update(turns="6"),
     "turns true": lambda s: s.update(turns=True),
@@ -185,7 +185,8 @@ TENSORS: dict[str, Change] = {
     "too few tokens": lambda t: t.update({"layer.1.k": t["layer.1.k"][:, :-1].contiguous()}),
     "another type": lambda t: t.update({"memory.1": t["memory.1"].half()}),
     "a long memory": lambda t: t.update({"memory.0": torch.zeros(5000, t["memory.0"].shape[1])}),
-    "another context": lambda t: t.update(context=torch.zeros(1, 1, 5)),
+    "another context": lambda t: t.update({"context.last": torch.zeros(1, 1, 5)}),
+    "a context of more turns": lambda t: t.update({"context.last": t["context.last"].repeat(1, 2, 1)}),
     "missing": lambda t: t.pop("layer.2.k"),
     "unknown": lambda t: t.update(more=torch.zeros(1)),
 }
@@ -199,6 +200,28 @@ def test_forged_tensors_are_refused(packed: Any, tmp_path: Path, name: str) -> N
     save_file(tensors, folder / "session.safetensors")
     with pytest.raises(EmoNetError):
         EmoNetSession.restore(folder, *packed)
+
+
+GRAPHS: dict[str, Change] = {
+    "fewer read-outs": lambda t: t.update(read_outs=t["read_outs"][1:].contiguous()),
+    "a speaker who is not there": lambda t: t["context.speakers"][0, 0].fill_(77),
+    "states of other turns": lambda t: t.update(
+        {"context.states.1": t["context.states.1"][:, 1:].contiguous()}
+    ),
+    "fractions of speakers": lambda t: t.update({"context.speakers": t["context.speakers"].float()}),
+}
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_a_forged_graph_is_refused(tokenizer: Any, tmp_path: Path, name: str) -> None:
+    graph = build(tokenizer, "dag-erc")
+    folder = saved(EmoNetSession(*graph), tmp_path)
+    EmoNetSession.restore(folder, *graph)
+    tensors = load_file(folder / "session.safetensors")
+    GRAPHS[name](tensors)
+    save_file(tensors, folder / "session.safetensors")
+    with pytest.raises(EmoNetError):
+        EmoNetSession.restore(folder, *graph)
 
 
 PROMPTED_STATES: dict[str, Change] = {

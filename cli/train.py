@@ -156,6 +156,12 @@ def _add_flags(train: argparse.ArgumentParser) -> None:
         action="store_true",
         help="compute products in bfloat16 (GPUs, and CPUs with AVX-512 BF16 or AMX)",
     )
+    training.add_argument(
+        "--trainer",
+        action="store_true",
+        help="take the Trainer's steps for the heads of a frozen backbone too: the same result within the "
+        "noise of a seed, more slowly",
+    )
     lm = train.add_argument_group("language models")
     _add(lm, _LANGUAGE_MODELS)
     lm.add_argument(
@@ -189,6 +195,7 @@ def _train(arguments: argparse.Namespace) -> None:
         knowledge=(arguments.concepts, arguments.affect),
         resume=arguments.resume,
         merge_backbone=arguments.merge_backbone,
+        use_trainer=arguments.trainer,
         store=arguments.store,
         load_in_4bit=arguments.load_in_4bit,
         progress=sys.stderr.isatty(),

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -57,6 +58,10 @@ class PreparedRun(ABC):
     training_turns: int
     settings: dict[str, Any]
     facts: dict[str, Any]
+
+    def train(self, checkpoint: Path | None) -> None:
+        """Train the model, from `checkpoint` on if there is one."""
+        self.trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
     def adjust(self) -> dict[str, Any]:
         """Fit what follows training, and return facts for `run.json`."""

@@ -75,6 +75,8 @@ class TrainOptions(DataOptions):
         store: Speaker store with the biographies of a prompted preset.
         load_in_4bit: Load the frozen weights of a prompted preset in 4 bits during
             training; the saved model has full precision.
+        use_trainer: Train the heads of a frozen backbone step by step in the Trainer too,
+            not in one program (`training/heads.py`).
         merge_backbone: Save a frozen backbone too, which is otherwise fetched on loading.
     """
 
@@ -92,6 +94,7 @@ class TrainOptions(DataOptions):
     store: str | Path | None = None
     load_in_4bit: bool = False
     merge_backbone: bool = False
+    use_trainer: bool = False
 
     @property
     def checkpoints(self) -> Path:

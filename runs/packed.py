@@ -1,6 +1,7 @@
 """Runs of packed models, which label all turns of a dialogue in one pass."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 from ..backbones.embedded import backbone_name, resolve_backbone
@@ -20,6 +21,7 @@ from ..modeling_emonet import EmoNetForSequenceClassification
 from ..processing_emonet import EmoNetProcessor
 from ..prompted.configuration import PromptSettings
 from ..train_trainer import EmoNetTrainer
+from ..training.heads import needs_trainer, restart_heads, train_heads
 from ..training.logit_adjustment import prepare_adjustment
 from ..training.presets import preset_config, preset_training
 from .continued import continue_training, is_trained
@@ -39,6 +41,13 @@ class PackedRun(PreparedRun):
 
     model: EmoNetForSequenceClassification
     corpus: EncodedCorpus
+
+    def train(self, checkpoint: Path | None) -> None:
+        if self.options.use_trainer or needs_trainer(self.trainer, resume=checkpoint is not None):
+            super().train(checkpoint)
+            return
+        train_heads(self.trainer)
+        self.facts["trained_by"] = "heads"
 
     def adjust(self) -> dict[str, Any]:
         bias = self.trainer.class_bias
@@ -151,6 +160,8 @@ def build_model(
         num_concepts=0 if concepts is None else len(concepts.concepts),
         **fields,
     )
+    if model.config.freeze_backbone:
+        restart_heads(model, options.seed)
     processor = EmoNetProcessor.from_backbone(backbone, model.config, registry.ids(), concepts)
     return model, processor, conversations, {**fields, "backbone": backbone_name(path)}
 

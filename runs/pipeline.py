@@ -48,8 +48,7 @@ def run_training(
 
 def fit(run: PreparedRun) -> None:
     """Train, or resume training, then fit what follows it (`run.adjust`)."""
-    checkpoint = last_whole_checkpoint(run.options.checkpoints) if run.options.resume else None
-    run.trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    run.train(last_whole_checkpoint(run.options.checkpoints) if run.options.resume else None)
     run.facts |= run.adjust()
 
 

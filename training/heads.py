@@ -1,0 +1,247 @@
+"""Train the heads of a frozen backbone on cached vectors, without the Trainer's steps.
+
+The backbone's vectors never change, so that a step needs neither tokens nor the backbone:
+it reads rows of a matrix, and computes all members of the classifier in one batched
+product. Loss, optimizer, schedule, batches, clipping, evaluation and callbacks are the
+Trainer's.
+
+Shapes: N turns of a batch, M members, H the width of a turn vector, C emotions.
+"""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from transformers import EvalPrediction, TrainerState, set_seed
+from transformers.trainer_callback import ExportableState
+from transformers.trainer_utils import speed_metrics
+
+from ..constants import NO_LABEL
+from ..fine_tuning.encoding import EncodedSplit
+from ..inference.predict import batches_by_length
+from ..modeling_emonet import EmoNetForSequenceClassification
+from .head_stack import HeadStack, Masks
+from .search import SearchingTrainer
+from .turn_reader import TurnBatch, TurnReader
+
+_TINY = torch.finfo(torch.float32).tiny
+
+
+def needs_trainer(trainer: SearchingTrainer, resume: bool = False) -> str | None:
+    """Say why a training needs the Trainer's own steps; None if [`train_heads`] does it.
+
+    Args:
+        trainer: A prepared [`EmoNetTrainer`].
+        resume: Whether the training goes on from a checkpoint.
+    """
+    model, args = trainer.model, trainer.args
+    if not isinstance(model, EmoNetForSequenceClassification) or not model.config.freeze_backbone:
+        return "the backbone is trained"
+    splits = trainer.train_dataset, trainer.eval_dataset
+    if not all(isinstance(split, EncodedSplit) and "turn_embeds" in split[0] for split in splits):
+        return "no cached vectors"
+    has_memory = model.config.speaker_memory != "none"
+    collator: Any = trainer.data_collator
+    if has_memory and not isinstance(getattr(collator, "memory", None), np.ndarray):
+        return "the memory's encoder is trained"
+    if any(parameter.requires_grad for parameter in model.emonet.encoder.parameters()):
+        return "the backbone has adapters"
+    strategies = [
+        str(getattr(value, "value", value)) for value in (args.eval_strategy, args.logging_strategy)
+    ]
+    if resume or not getattr(args, "saves_nothing", False) or strategies != ["epoch", "epoch"]:
+        return "checkpoints, or evaluations within an epoch"
+    if args.max_steps > 0 or args.gradient_accumulation_steps > 1 or args.eval_on_start:
+        return "another order of steps"
+    if args.world_size > 1 or args.n_gpu > 1 or args.bf16 or args.fp16 or args.torch_compile:
+        return "several devices, mixed precision or a compiled model"
+    if trainer.optimizer is not None or trainer.model_init is not None or trainer.compute_metrics is None:
+        return "parts of one's own"
+    return None
+
+
+def restart_heads(model: EmoNetForSequenceClassification, seed: int) -> None:
+    """Initialise everything but the backbone anew, as a function of the seed alone."""
+    set_seed(seed)
+    base = model.emonet
+    for module in (base.speaker_embedding, base.context, base.memory, model.classifier):
+        if module is not None:
+            module.apply(model._init_weights)
+
+
+def train_heads(trainer: SearchingTrainer, dtype: torch.dtype = torch.float32) -> None:
+    """Train as `trainer.train()` does; afterwards `trainer` has the same state and log.
+
+    Every random number is a function of the seed, so that a result does not depend on
+    what the process trained before.
+
+    Args:
+        trainer: An [`EmoNetTrainer`] that [`needs_trainer`] says nothing against.
+        dtype: The precision of the classifier's products in training.
+    """
+    args = trainer.args
+    set_seed(args.seed)
+    batches: Any = trainer.get_train_dataloader().batch_sampler
+    steps, started = len(batches), time.time()
+    last_step = math.ceil(args.num_train_epochs * steps)
+    _start(trainer, last_step)
+    training = _Training(trainer, dtype)
+    total = 0.0
+    try:
+        _call(trainer, "on_train_begin")
+        for epoch in range(math.ceil(args.num_train_epochs)):
+            _call(trainer, "on_epoch_begin")
+            loss, taken = training.epoch(batches, last_step - trainer.state.global_step)
+            trainer.state.global_step += taken
+            trainer.state.epoch = epoch + taken / steps
+            total += loss
+            _call(trainer, "on_step_end")
+            _call(trainer, "on_epoch_end")
+            trainer.log({"loss": loss / taken, **training.figures})
+            training.evaluate()
+            if trainer.control.should_training_stop or trainer.state.global_step >= last_step:
+                break
+        taken = trainer.state.global_step
+        figures = speed_metrics("train", started, num_samples=taken * args.train_batch_size, num_steps=taken)
+        trainer.log({**figures, "total_flos": 0.0, "train_loss": total / taken})
+        _call(trainer, "on_train_end")
+    finally:
+        training.stack.release()
+    trainer.finish()
+
+
+class _Training:
+    """The steps and the evaluation of a training.
+
+    Attributes:
+        figures: What the log tells of the last step beside its loss.
+    """
+
+    def __init__(self, trainer: SearchingTrainer, dtype: torch.dtype):
+        model, collator = trainer.model, trainer.data_collator
+        assert isinstance(model, EmoNetForSequenceClassification)
+        self.trainer, self.model = trainer, model
+        self.train_reader = TurnReader(model, trainer.train_dataset, collator)
+        self.eval_reader = TurnReader(model, trainer.eval_dataset, collator)
+        self.stack = HeadStack(model.classifier, dtype)
+        self.masks = Masks(trainer.args.seed)
+        for group in trainer.optimizer.param_groups:
+            group["params"] = self.stack.merged(group["params"])
+        self.parameters = [
+            parameter for group in trainer.optimizer.param_groups for parameter in group["params"]
+        ]
+        # Gradients of the classifier are written, not added; see `HeadStack`.
+        self.others = [parameter for parameter in model.emonet.parameters() if parameter.requires_grad]
+        weights = model.config.class_weights or [1.0] * model.config.num_labels
+        self.weights = torch.tensor(weights, device=model.device)
+        self.figures: dict[str, float] = {}
+
+    def epoch(self, batches: Sequence[Sequence[int]], most: int) -> tuple[float, int]:
+        """Take a step for each batch of windows, `most` at the most.
+
+        Returns:
+            The sum of the steps' losses, and their number.
+        """
+        self.model.train()
+        loss, taken = torch.zeros((), device=self.model.device), 0
+        norm, rate = torch.zeros(()), 0.0
+        for taken, windows in enumerate(batches, 1):
+            loss += self._gradients(self.train_reader(windows))
+            norm = self._clip()
+            self.trainer.optimizer.step()
+            rate = self.trainer.lr_scheduler.get_last_lr()[0]
+            self.trainer.lr_scheduler.step()
+            if taken == most:
+                break
+        self.figures = {"grad_norm": float(norm), "learning_rate": rate}
+        return float(loss), taken
+
+    def evaluate(self) -> None:
+        """Score the validation split, log its figures and tell the callbacks."""
+        started, trainer, examples = time.time(), self.trainer, self.eval_reader.examples
+        self.model.eval()  # type: ignore[no-untyped-call]
+        logits, labels, losses = [], [], []
+        with torch.inference_mode():
+            for windows in batches_by_length(examples, 256, 2**16):
+                batch = self.eval_reader(windows)
+                members = self.stack(batch.states)
+                losses.append(self._losses(members, batch))
+                logits.append(self.stack.averaged(members))
+                labels.append(batch.labels)
+        gold = torch.cat(labels)
+        weight = self.weights[gold[gold != NO_LABEL]].sum().clamp(min=_TINY)
+        scored = EvalPrediction(
+            predictions=torch.cat(logits)[None].float().cpu().numpy(), label_ids=gold[None].cpu().numpy()
+        )
+        assert trainer.compute_metrics is not None
+        found: Mapping[str, float] = trainer.compute_metrics(scored)
+        metrics = {f"eval_{name}": value for name, value in found.items()}
+        metrics["eval_loss"] = float(sum(losses) / weight)
+        size = trainer.args.per_device_eval_batch_size
+        metrics |= speed_metrics("eval", started, len(examples), math.ceil(len(examples) / size))
+        trainer.log(metrics)
+        handler = trainer.callback_handler
+        trainer.control = handler.on_evaluate(trainer.args, trainer.state, trainer.control, metrics)
+
+    def _gradients(self, batch: TurnBatch) -> torch.Tensor:
+        """Compute the gradients of a step; return its loss."""
+        for parameter in self.others:
+            parameter.grad = None
+        loss = self._losses(self.stack(batch.states, self.masks), batch)
+        if batch.auxiliary is not None:
+            loss = loss + batch.auxiliary
+        weight = self.weights[batch.labels[batch.labels != NO_LABEL]].sum()
+        loss = loss / weight.clamp(min=_TINY)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
+
+    def _losses(self, logits: torch.Tensor, batch: TurnBatch) -> torch.Tensor:
+        """Sum the weighted cross entropies of logits (M, N, C); the mean over members."""
+        members = len(logits)
+        targets = batch.labels.expand(members, -1)
+        if batch.folds is not None:  # all members but one learn from each turn
+            own = batch.folds == torch.arange(members, device=targets.device)[:, None]
+            targets, members = targets.masked_fill(own, NO_LABEL), members - 1
+        total = F.cross_entropy(
+            logits.float().flatten(0, 1),
+            targets.reshape(-1),
+            self.weights,
+            ignore_index=NO_LABEL,
+            reduction="sum",
+            label_smoothing=self.trainer.args.label_smoothing_factor,
+        )
+        return total / members
+
+    def _clip(self) -> torch.Tensor:
+        """Clip the gradients to the norm of the arguments; return the norm before."""
+        gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        norm: torch.Tensor = torch.nn.utils.get_total_norm(gradients)
+        most = self.trainer.args.max_grad_norm
+        if most > 0 and norm > most:
+            torch._foreach_mul_(gradients, most / (float(norm) + 1e-6))
+        return norm
+
+
+def _start(trainer: SearchingTrainer, last_step: int) -> None:
+    """Set up state, optimizer and scheduler as the Trainer does."""
+    args = trainer.args
+    callbacks = [*trainer.callback_handler.callbacks, trainer.control]
+    trainer.state = TrainerState(
+        stateful_callbacks=[callback for callback in callbacks if isinstance(callback, ExportableState)]
+    )
+    state = trainer.state
+    state.max_steps, state.num_train_epochs = last_step, math.ceil(args.num_train_epochs)
+    state.train_batch_size, state.epoch = args.train_batch_size, 0
+    state.is_local_process_zero = trainer.is_local_process_zero()
+    state.is_world_process_zero = trainer.is_world_process_zero()
+    trainer.create_optimizer_and_scheduler(last_step)
+    handler = trainer.callback_handler
+    handler.optimizer, handler.lr_scheduler = trainer.optimizer, trainer.lr_scheduler
+
+
+def _call(trainer: SearchingTrainer, event: str) -> None:
+    trainer.control = getattr(trainer.callback_handler, event)(trainer.args, trainer.state, trainer.control)

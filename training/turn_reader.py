@@ -1,0 +1,120 @@
+"""Read batches of cached turn vectors, as flat rows without padding where it is possible.
+
+Shapes: N turns, H the width of a turn vector, K history indices.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from ..constants import NO_LABEL
+from ..fine_tuning.encoding import EmoNetCollator, EncodedSplit
+from ..layers.loss import weighted_auxiliary
+from ..layers.padding import pad_rows
+from ..modeling_emonet import EmoNetForSequenceClassification
+
+
+class TurnBatch(NamedTuple):
+    """The turns of some windows, before the classifier.
+
+    Attributes:
+        states: (N, H) turn vectors with identity, context and memory.
+        labels: (N,), -100 for none.
+        folds: (N,), the member that must not learn from a turn; None without folds.
+        auxiliary: The context module's own loss, a sum as in `weighted_auxiliary`.
+    """
+
+    states: torch.Tensor
+    labels: torch.Tensor
+    folds: torch.Tensor | None
+    auxiliary: torch.Tensor | None
+
+
+class TurnReader:
+    """Compute the turn vectors of a split's windows from the backbone's cached vectors.
+
+    Without a context module a turn needs no other turn of its dialogue: the turns of all
+    windows are one matrix. A context module reads padded dialogues.
+
+    Args:
+        model: A model with a frozen backbone.
+        split: Windows with `turn_embeds`.
+        collator: Pads them; it holds the memory's vectors.
+    """
+
+    def __init__(self, model: EmoNetForSequenceClassification, split: EncodedSplit, collator: EmoNetCollator):
+        self.model, self.collator = model, collator
+        self.examples = examples = split.examples
+        self.is_flat = model.emonet.context is None
+        if not self.is_flat:
+            return
+        device = model.device
+        sizes = [len(example["speaker_ids"]) for example in examples]
+        self.ends = np.cumsum(sizes)
+        vectors = np.concatenate([np.asarray(example["turn_embeds"]) for example in examples])
+        self.vectors = torch.from_numpy(vectors).to(device)
+        # Nothing but the standardizer stands between the vectors and the classifier.
+        self.is_fixed = model.emonet.speaker_embedding is None and model.emonet.memory is None
+        if self.is_fixed and model.emonet.standardizer is not None:
+            self.vectors = model.emonet.standardizer(self.vectors)
+        names = ("speaker_ids", "local_speaker_ids", "labels")
+        self.columns = {
+            name: torch.tensor([value for example in examples for value in example[name]], device=device)
+            for name in names
+        }
+        if "fold" in examples[0]:
+            folds = np.repeat([example["fold"] for example in examples], sizes)
+            self.columns["folds"] = torch.from_numpy(folds).to(device)
+        self.memory_index: torch.Tensor | None = None
+        if model.config.speaker_memory != "none":
+            rows = [row for example in examples for row in example["memory_index"]]
+            self.memory_index = pad_rows(rows, max(1, *map(len, rows)), -1)
+
+    def __call__(self, windows: Sequence[int]) -> TurnBatch:
+        """Compute the batch of the windows of these indices."""
+        return self._flat(windows) if self.is_flat else self._padded(windows)
+
+    def _flat(self, windows: Sequence[int]) -> TurnBatch:
+        rows = torch.from_numpy(
+            np.concatenate(
+                [np.arange(self.ends[index - 1] if index else 0, self.ends[index]) for index in windows]
+            )
+        )
+        columns = {name: values[rows] for name, values in self.columns.items()}
+        labels, folds = columns.pop("labels"), columns.pop("folds", None)
+        if self.is_fixed:
+            return TurnBatch(self.vectors[rows], labels, folds, None)
+        inputs = {name: values[None] for name, values in columns.items()}
+        if self.memory_index is not None:
+            inputs |= self._memory(self.memory_index[rows])
+        states = self.model.emonet(turn_embeds=self.vectors[rows][None], **inputs).turn_states[0]
+        return TurnBatch(states, labels, folds, None)
+
+    def _memory(self, index: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The rows of the memory table that (N, K) indices use, once each."""
+        index = index[:, : max(1, int((index >= 0).sum(1).max()))]
+        used, places = torch.unique(index, return_inverse=True)
+        if len(used) and used[0] < 0:  # -1, where a history is shorter, comes first
+            used, places = used[1:], places - 1
+        vectors = torch.from_numpy(np.asarray(self.collator.memory)[used.numpy()])
+        device = self.model.device
+        return {"memory_index": places[None].to(device), "memory_embeds": vectors.to(device)}
+
+    def _padded(self, windows: Sequence[int]) -> TurnBatch:
+        model = self.model
+        padded = self.collator([self.examples[index] for index in windows])
+        batch = {name: values.to(model.device) for name, values in padded.items()}
+        labels, folds = batch.pop("labels"), batch.pop("folds", None)
+        context = model.emonet.context
+        if context is not None and context.has_auxiliary_loss and model.training:
+            batch["labels"] = labels
+        output = model.emonet(**batch)
+        auxiliary = output.auxiliary_losses
+        if auxiliary is not None:
+            auxiliary = weighted_auxiliary(auxiliary, labels, model.config.class_weights)
+        kept = labels != NO_LABEL
+        if folds is not None:
+            folds = folds[:, None].expand_as(labels)[kept]
+        return TurnBatch(output.turn_states[kept], labels[kept], folds, auxiliary)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from ..errors import EmoNetError
-from ..fine_tuning.encoding import EncodedSplits
+from ..fine_tuning.encoding import EncodedSplit, EncodedSplits
 from ..modeling_emonet import EmoNetForSequenceClassification
 from ..processing_emonet import EmoNetProcessor
 from .loading import Conversations, load_conversations
@@ -88,15 +88,21 @@ class EncodedCorpus(EncodedSplits):
 
         Needs the vectors of `cache_features`.
         """
-        base = model.emonet
-        if base.standardizer is None:
-            return
-        train = self.splits["train"].examples
-        base.standardizer.fit(torch.from_numpy(np.concatenate([example["turn_embeds"] for example in train])))
-        if base.memory_standardizer is not None:
-            used = {index for example in train for row in example["memory_index"] for index in row}
-            if used:
-                base.memory_standardizer.fit(torch.from_numpy(np.asarray(self.collator.memory)[sorted(used)]))
+        fit_standardizers(model, self.splits["train"])
+
+
+def fit_standardizers(model: EmoNetForSequenceClassification, train: EncodedSplit) -> None:
+    """Fit the model's standardizers, if it has any, to training windows with vectors."""
+    base = model.emonet
+    if base.standardizer is None:
+        return
+    vectors = np.concatenate([example["turn_embeds"] for example in train.examples])
+    base.standardizer.fit(torch.from_numpy(vectors))
+    if base.memory_standardizer is not None:
+        used = {index for example in train.examples for row in example["memory_index"] for index in row}
+        if used:
+            memory = np.asarray(train.collator.memory)[sorted(used)]
+            base.memory_standardizer.fit(torch.from_numpy(memory))
 
 
 def _has_trained_input(config: Any) -> bool:

@@ -1,6 +1,7 @@
 """Encode conversations into examples and collate examples into batches."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,18 @@ class EncodedSplit(Dataset[dict[str, Any]]):
             ]
             self.windows.append(processor.encode(turns, [turn["speaker_history_index"] for turn in turns]))
         self.examples = [window for windows in self.windows for window in windows]
+
+    def subset(self, dialogues: Iterable[int]) -> "EncodedSplit":
+        """Select dialogues by their indices, for example the others of a fold.
+
+        The windows are copies that share their tokens and vectors.
+        """
+        chosen = list(dialogues)
+        part = copy(self)
+        part.rows = [self.rows[index] for index in chosen]
+        part.windows = [[dict(window) for window in self.windows[index]] for index in chosen]
+        part.examples = [window for windows in part.windows for window in windows]
+        return part
 
     def __len__(self) -> int:
         return len(self.examples)

@@ -3,13 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from tiny import DIALOGUE, OTHER, build
 
 from emonet.fine_tuning.encoding import EmoNetCollator, EncodedSplit
 from emonet.train_trainer import EmoNetTrainer, EmoNetTrainingArguments
+from emonet.training.heads import restart_heads
+from emonet.training.logit_adjustment import assign_folds
 
 WEIGHTS = [1.0, 3.0, 0.5, 2.0, 4.0, 1.5, 2.5]
+FROZEN = {"freeze_backbone": True, "speaker_dropout": 0.0, "context_dropout": 0.0, "head_members": 3}
 
 
 def encoded(
@@ -41,6 +45,22 @@ def encoded(
         rows.append({"dialogue_id": str(dialogue_index), "turns": turns})
     split = EncodedSplit(rows, processor)
     return model, processor, split, EmoNetCollator(processor, processor.encode_memory(texts))
+
+
+def frozen(tokenizer: Any, preset: str = "emonet", folds: bool = True, **changes: Any) -> Any:
+    """`encoded` with three heads, and random vectors in place of a frozen backbone's."""
+    torch.manual_seed(0)
+    parts = encoded(tokenizer, preset, **{**FROZEN, **changes})
+    model, _, split, collator = parts
+    random, size = np.random.default_rng(0), model.config.hidden_size
+    for window in split.examples:
+        window["turn_embeds"] = random.normal(size=(len(window["speaker_ids"]), size)).astype(np.float32)
+    if model.emonet.memory is not None:
+        collator.memory = random.normal(size=(len(collator.memory), size)).astype(np.float32)
+    if folds and model.config.head_members > 1:
+        assign_folds(split, model.config.head_members)
+    restart_heads(model, 1)
+    return parts
 
 
 def trainer_for(parts: Any, folder: Path, **arguments: Any) -> EmoNetTrainer:

@@ -3,16 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from tiny_training import encoded, trainer_for
+from tiny_training import frozen, trainer_for
 
-from emonet.training.heads import needs_trainer, restart_heads, train_heads
-from emonet.training.logit_adjustment import assign_folds
+from emonet.training.heads import needs_trainer, train_heads
 
-# No dropout: two programs draw different masks.
-FROZEN = {"freeze_backbone": True, "speaker_dropout": 0.0, "context_dropout": 0.0, "head_members": 3}
 PLAIN = {"context_module": "none", "speaker_identity": "none", "identity_position": "marker"}
 SYSTEMS: dict[str, tuple[str, dict[str, Any]]] = {
     "heads": ("emonet", PLAIN),
@@ -21,22 +17,6 @@ SYSTEMS: dict[str, tuple[str, dict[str, Any]]] = {
     "a context module": ("emonet", {}),
     "a context module with its own loss": ("hitrans", {}),
 }
-
-
-def frozen(tokenizer: Any, preset: str = "emonet", folds: bool = True, **changes: Any) -> Any:
-    """`encoded`, with random vectors in place of the backbone's."""
-    torch.manual_seed(0)
-    parts = encoded(tokenizer, preset, **{**FROZEN, **changes})
-    model, _, split, collator = parts
-    random, size = np.random.default_rng(0), model.config.hidden_size
-    for window in split.examples:
-        window["turn_embeds"] = random.normal(size=(len(window["speaker_ids"]), size)).astype(np.float32)
-    if model.emonet.memory is not None:
-        collator.memory = random.normal(size=(len(collator.memory), size)).astype(np.float32)
-    if folds and model.config.head_members > 1:
-        assign_folds(split, model.config.head_members)
-    restart_heads(model, 1)
-    return parts
 
 
 def trained(parts: Any, folder: Path, in_one_program: bool, **arguments: Any) -> Any:

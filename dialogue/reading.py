@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from .names import same_case
+
 UNKNOWN = "#UNKNOWN#"  # the speaker of a turn that names none
 
 
@@ -38,12 +40,16 @@ class Reading:
 
     @property
     def speakers(self) -> Counter[str]:
-        """The number of turns by speaker, in order of appearance."""
-        return Counter(turn["speaker"] for found in self.conversations for turn in found.turns)
+        """The number of turns by speaker, in order of appearance.
+
+        Names that differ by case alone are one person, under the first spelling.
+        """
+        return _by_person(Counter(turn["speaker"] for found in self.conversations for turn in found.turns))
 
     def summary(self) -> str:
         """Say on one line what was read: `script: 3 turns, 2 speakers: Ann 2, Bob 1`."""
-        return summarize(self.form, self.speakers, len(self.conversations), self.notes)
+        names = Counter(turn["speaker"] for found in self.conversations for turn in found.turns)
+        return summarize(self.form, names, len(self.conversations), self.notes)
 
 
 def summarize(form: str, speakers: Counter[str], dialogues: int, notes: Iterable[str] = ()) -> str:
@@ -51,7 +57,7 @@ def summarize(form: str, speakers: Counter[str], dialogues: int, notes: Iterable
 
     Args:
         form: The form.
-        speakers: The number of turns by speaker.
+        speakers: The number of turns by name; names that differ by case are one person.
         dialogues: The number of dialogues.
         notes: What was left out or decided.
     """
@@ -59,7 +65,21 @@ def summarize(form: str, speakers: Counter[str], dialogues: int, notes: Iterable
     facts = [f"{turns} turn{'s' * (turns != 1)}"]
     if dialogues > 1:
         facts.append(f"{dialogues} dialogues")
-    named = ", ".join(f"{name} {count}" for name, count in speakers.most_common(5))
-    more = f" and {len(speakers) - 5} more" if len(speakers) > 5 else ""
-    facts.append(f"{len(speakers)} speaker{'s' * (len(speakers) != 1)}: {named}{more}")
+    persons = _by_person(speakers)
+    named = ", ".join(f"{name} {count}" for name, count in persons.most_common(5))
+    more = f" and {len(persons) - 5} more" if len(persons) > 5 else ""
+    facts.append(f"{len(persons)} speaker{'s' * (len(persons) != 1)}: {named}{more}")
+    first = {same_case(name): name for name in reversed(speakers)}
+    notes = [
+        *notes,
+        *(f"{name} counted as {first[same_case(name)]}" for name in speakers if name not in persons),
+    ]
     return "; ".join([f"{form}: {', '.join(facts)}", *notes])
+
+
+def _by_person(names: Counter[str]) -> Counter[str]:
+    persons: Counter[str] = Counter()
+    first: dict[str, str] = {}
+    for name, count in names.items():
+        persons[first.setdefault(same_case(name), name)] += count
+    return persons

@@ -343,6 +343,7 @@ def test_unclear_text_is_refused_with_two_readings(text: str, line: int, reading
         ("Call of May\n\nAnna: a\nBen: b", "1 line before the first speaker left out"),
         ("Anna: a\nBen: b\n---\nAnna: c", "1 heading left out"),
         ("INT. KITCHEN\n\nShe turns.\n\nANNA\nHi", "1 line of action left out"),
+        ("Anna: a\nANNA: b\nBen: c", "3 turns, 2 speakers: Anna 2, Ben 1; ANNA counted as Anna$"),
         ("We won.\nIt is great.\n", "text without names: 2 turns, .* each line is a turn of #UNKNOWN#"),
     ],
 )

@@ -1,5 +1,7 @@
 """Tell words about what is heard, and words that begin a sentence, from names."""
 
+import re
+
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
@@ -26,6 +28,32 @@ _REMARKS = _words(
     off-screen offscreen o.s. v.o. on-screen theme intro outro lachen gelächter musik applaus seufzt rires
     musique applaudissements risas música aplausos risate musica applausi"""
 )
+
+
+# How something is said or seen, beside a name; other brackets may be part of the name.
+_MANNER = re.compile(
+    r"[(\[（](?:.*(?:ing|ly|ed|end)\b.*|(?:to|on|in|at|off|from|over|under|aside|beat|pause|laughs?|sighs?"
+    r"|cries|via|voice[- ]?over|whispers?|shouts?|smiles?|nods?|happy|joy(?:ful)?|sad(?:ness)?|angry|anger"
+    r"|neutral|fear|scared|surprised?|disgust|mad|calm|lacht|seufzt|flüstert|ruft|leise|laut|rit|笑)\b.*)[)\]）]"
+    r"|(?-i:\[[a-zß-ÿ ]+\])",
+    re.IGNORECASE,
+)
+_PRONOUN = r"(?:she|her|hers|he|him|his|they|them|theirs|ze|zir|xe|any|sie|er|ihr|elle|il|iel|ella|él)"
+_ASIDE = re.compile(
+    r"[(\[](?:CONT['’]?D\.?|CONTINUED|CONTINUING|V\.?O\.?|O\.?S\.?|O\.?C\.?"
+    rf"|{_PRONOUN}(?: ?/ ?{_PRONOUN}){{1,2}})[)\]]",
+    re.IGNORECASE,
+)
+
+
+def is_manner(bracket: str) -> bool:
+    """Whether brackets beside a name say how something is said: `(laughing)`, `[joy]`."""
+    return _MANNER.fullmatch(bracket) is not None
+
+
+def without_asides(brackets: str) -> str:
+    """Cut brackets that are neither name nor text: `(CONT'D)`, `(V.O.)`, `(she/her)`."""
+    return _ASIDE.sub("", brackets).strip()
 
 
 def is_remark(text: str) -> bool:

@@ -56,7 +56,7 @@ _TWO_SECONDS = (
 )
 _LEADING = rf"\s*@?{_ANY}(?:\s*[|,•·]|\s+[-–—](?=\s)|:(?=\s))?\s*|{_TWO_SECONDS}"
 _LEADING_IN_BRACKETS = rf"\s*{_IN_BRACKETS}\s*"
-_TRAILING = rf"(?:\s*[|,@•·]|\s+[-–—](?=\s)|\s+at(?=\s))?\s*(?:{_ANY}|\*{_ANY}\*|_{_ANY}_)\s*$"
+_TRAILING = rf"(?:\s*[|,@•·]|\s+[-–—](?=\s)|\s+(?:at|on|am|le)(?=\s))?\s*(?:{_ANY}|\*{_ANY}\*|_{_ANY}_)\s*$"
 _TRAILING_IN_BRACKETS = rf"\s*{_IN_BRACKETS}\s*$"
 _BETWEEN = rf"(?:(?:\t|[ \t]{{2,}}){_STAMP}){{1,4}}(?:\t|[ \t]{{2,}})"
 _OF_AUDIO_AT_END = rf"\s*{_OF_AUDIO}\s*$"

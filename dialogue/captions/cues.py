@@ -23,7 +23,8 @@ except ImportError:
     webvtt = None  # type: ignore[assignment]
 
 _CLOCK = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})(?:[,.:](\d{1,3}))?"
-_TIMES = re.compile(rf"\s*{_CLOCK}\s*-->\s*{_CLOCK}(?:\s.*)?")
+_SETTING = r"\s+(?:align|line|position|region|size|vertical|[XY][12]):\S+"
+_TIMES = re.compile(rf"\s*{_CLOCK}\s*-->\s*{_CLOCK}(?:{_SETTING})*\s*", re.IGNORECASE)
 _SBV_TIMES = re.compile(rf"\s*{_CLOCK},\s*{_CLOCK}\s*")
 _TWO_STAMPS = re.compile(r"(?:\d{1,2}:\d{1,2}:\d{1,2}[.,]\d.*){2}")
 _PART_OF_TIMES = re.compile(r"\s*\d{1,2}:\d{2}[\d:,.]*\s*-{0,2}\s*")

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 
-from ..remarks import begins_sentence, is_remark
+from ..remarks import begins_sentence, is_manner, is_remark, without_asides
 from ..scripts.names import Likeness, is_label, likeness
 
 _DASH = re.compile(r"^\s*(?:[-‐‑–—](?!-)|>{2,3}|&gt;&gt;)\s*(?=\S)")
@@ -107,7 +107,13 @@ class Speakers:
             return None
         colon = _COLON.match(text)
         assert colon is not None
-        return speaker, " ".join([*_REMARK.findall(colon[1]), text[colon.end() :].strip()]).strip()
+        said = [text[colon.end() :].strip()]
+        for bracket in reversed(_REMARK.findall(without_asides(colon[1]))):
+            if is_manner(bracket) or is_remark(bracket.strip("()[]（）【】")):
+                said.insert(0, bracket)
+            else:  # `Ben (Guest)`
+                speaker = f"{speaker} {bracket}"
+        return speaker, " ".join(said).strip()
 
     def _is_known(self, name: str) -> bool:
         return name in self._brackets or name in self._names or is_label(name)

@@ -36,6 +36,9 @@ def read_line(lines: list[str], name: str) -> ChatLog | None:
         if len(body) > 1 and (has_title or _DAY.fullmatch(body[0][1].strip())):
             _refuse_blanks(body, name)
         return None
+    senders = [found["sender"] for _, line in body if (found := _MESSAGE.fullmatch(line.strip()))]
+    if not has_title and all(sender.endswith((":", "：")) for sender in senders):
+        return None  # a script with a time before each name
     first = next(line.strip() for _, line in body if not _is_between(line))
     if not (has_title or _MESSAGE.fullmatch(first) or _NOTICE.fullmatch(first)):
         return None

@@ -15,6 +15,7 @@ from .heads import (
     EMPHASISED,
     HEADING,
     LISTED,
+    SAYS,
     STAMP_AFTER_COLON,
     STAMP_BEHIND,
     STAMPED,
@@ -27,7 +28,7 @@ from .heads import (
 )
 from .lines import Kind, Line, is_screenplay, unclear
 from .names import Likeness, is_chat_role
-from .one_off import refuse_doubtful_names
+from .one_off import refuse_counting_names, refuse_doubtful_names
 from .separators import (
     names_before_separators,
     names_in_brackets,
@@ -111,6 +112,7 @@ def _names_before_colons(lines: list[Line], name: str) -> Plan | None:
     plan = Plan(_form_name(heads.values()), heads)
     _check_others(lines, candidates, plan, name)
     refuse_doubtful_names(lines, heads, name)
+    refuse_counting_names(lines, heads, name)
     return plan
 
 
@@ -279,6 +281,7 @@ def _check_others(lines: list[Line], candidates: dict[int, Head], plan: Plan, na
         if (
             index in plan.heads
             or index < first
+            or SAYS in head.dress
             or (head.above and {STAMPED, STAMP_BEHIND}.isdisjoint(head.dress))
         ):
             continue

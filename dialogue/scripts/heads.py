@@ -9,11 +9,15 @@ from .names import LONGEST_NAME, Likeness, is_label, likeness
 
 # How heads are dressed, a letter each; heads of one transcript wear the same.
 QUOTED, LISTED, STAMPED, EMPHASISED, HEADING = ">", "-", "s", "*", "#"
-STAMP_BEHIND, STAMP_AFTER_COLON, BRACKETED, ADDRESSED, DOTTED = "t", "c", "[", "@", "."
+STAMP_BEHIND, STAMP_AFTER_COLON, BRACKETED, ADDRESSED, DOTTED, SAYS = "t", "c", "[", "@", ".", "v"
 ABOVE, COLON_ABOVE = "^", ":"  # the text stands on the lines below
 _CERTAIN = {STAMPED, STAMP_BEHIND, STAMP_AFTER_COLON, EMPHASISED, BRACKETED, ADDRESSED, QUOTED}
 
 _SAID = re.compile(r"(You|ChatGPT|Claude|Gemini|Copilot|DeepSeek|Grok) said", re.IGNORECASE)
+_SAYS = re.compile(
+    r"(\S.{0,60}?) (?:says|said|asks|asked|replies|replied|writes|wrote|sagte?|fragt|schreibt|dit|dice)"
+    r"(?: [(\[].{3,40}[)\]])?"
+)
 _HEAD = 300  # characters of a line in which its head is looked for
 _COLON = re.compile("[:：﹕︰꞉∶]")
 _MATRIX = re.compile(r"@[\w.=/-]{1,60}:[\w-]{1,60}\.[\w.-]{1,60}:")
@@ -42,6 +46,7 @@ _LABELLED = re.compile(r"(?:[A-Z]{1,2} )?((?:SPEAKER|speaker|spk|SPK)_\d{1,3})\s
 _OF_CORPUS = re.compile(  # IEMOCAP's `Ses01F_impro01_M000`, Switchboard's `A.12`
     r"(?P<session>Ses\d{2})[FM]_\w{4,20}_(?P<sex>[FM])[A-Z]{0,2}\d{3}|(?P<side>[AB])\.\d{1,4}"
 )
+_QUOTES = ("''", '""', "“”", "„“", "‘’", "«»")
 _COLUMNS = re.compile(r"\t+| {2,}")
 _BRACKET = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|（[^（）]*）")
 
@@ -149,6 +154,8 @@ def parse_head(dress: str, rest: str) -> Head | None:
 def _head(name: str, text: str, dress: str, at_least: Likeness = Likeness.NONE) -> Head | None:
     """Split the brackets off a name; None for what is too long or empty."""
     name = name.strip(" \t\u00a0*_").rstrip(" -–—|,^")
+    if len(name) > 2 and name[0] + name[-1] in _QUOTES:
+        name = name[1:-1].strip()
     bracket = " ".join(_BRACKET.findall(name))
     bare = " ".join(_BRACKET.sub(" ", name).split())
     if not bare or len(name) > LONGEST_NAME:
@@ -175,6 +182,8 @@ def _before_colon(rest: str, dress: str) -> Head | None:
 
 def _named(before: str, text: str, dress: str) -> Head | None:
     """Make a head of what stands before a colon and behind it."""
+    if match := _SAYS.fullmatch(before):
+        before, dress = match[1], dress + SAYS
     if (name := without_trailing_stamp(before)) is not None:
         before, dress = name, dress + STAMP_BEHIND
     elif around_stamp(before):  # the colon is in the text: `Anna [0:03] Great: yes.`

@@ -10,11 +10,13 @@ from ...errors import DataFormatError
 from ...files.text import short
 from ..stamps import is_stamp
 from .heads import Head, parse_head, undress
+from .names import Likeness
 
 # A byte order mark within a line is the seam of two files of which one ended without a
 # line break.
 _LINE_END = re.compile(r"\r*\n|\r|(?<=[^\n\r])\ufeff(?=[^\n\r:：]{1,80}[:：])")
-_NUMBERED = re.compile(r"(\d{1,5})(?:[:.)]?\s+|[:.)]?$)")
+_SEPARATOR = re.compile("[\u2028\u2029\x0b\x85]")  # which programs may write for a line end
+_NUMBERED = re.compile(r"(\d{1,5})(?:\s*\|\s*|[:.)]?\s+|[:.)]?$)")
 _SECTION = re.compile(
     r"#{1,6}\s+\S.*"
     r"|(?:scene|act|chapter|part|session|episode|dialogue|conversation|call(?!\s*\d{3})|szene|akt|kapitel|teil|gespräch"
@@ -93,7 +95,10 @@ def script_lines(text: str) -> list[Line]:
     """
     found: list[_Raw] = []
     blank = False
-    for number, raw in enumerate(_LINE_END.split(text), 1):
+    raw_lines = _LINE_END.split(text)
+    if len(raw_lines) == 1 and all(map(_is_turn, parts := _SEPARATOR.split(text))):
+        raw_lines = parts
+    for number, raw in enumerate(raw_lines, 1):
         line = raw.replace("\ufeff", "").strip(_BLANKS).strip()
         if line.strip("> "):  # not the blank line of a quotation
             found.append((number, line, blank, raw[0] in " \t"))
@@ -107,6 +112,12 @@ def script_lines(text: str) -> list[Line]:
         if above.kind is Kind.STAMP and _READ_OUT.fullmatch(line.text):
             line.kind, line.head = Kind.STAMP, None
     return lines
+
+
+def _is_turn(text: str) -> bool:
+    """Whether a text is blank or begins with a name and a colon."""
+    head = parse_head(*undress(text.strip()))
+    return not text.strip() or (head is not None and not head.above and head.likeness >= Likeness.NAME)
 
 
 def _line(number: int, text: str, after_blank: bool, indented: bool) -> Line:
@@ -174,7 +185,8 @@ def _without_numbers(lines: list[_Raw]) -> Iterator[_Raw]:
         numbers.append(match.end())
     rests = [line[end:].strip() for (_, line, _, _), end in zip(lines, numbers, strict=True)]
     # `1: We won!` may as well be what speaker 1 says.
-    if len(lines) < 2 or not any(parse_head(*undress(rest)) for rest in rests if rest):
+    in_columns = all("\t" in rest or " | " in rest for rest in rests)
+    if len(lines) < 2 or not (in_columns or any(parse_head(*undress(rest)) for rest in rests if rest)):
         yield from lines
         return
     blank = False

@@ -1,5 +1,6 @@
-"""Refuse a line that may be a further speaker's, or go on with the turn before."""
+"""Refuse names that may be none: those of one line, and those that count turns."""
 
+import re
 from collections import Counter
 from itertools import pairwise
 
@@ -11,6 +12,7 @@ from .lines import Line
 from .names import Likeness
 
 _ENDS = tuple(".!?…。！？)]\"”»'’*-–—")  # of a finished sentence
+_DIGITS = re.compile(r"\d{1,9}")
 _TITLES = ("mr", "mrs", "ms", "miss", "dr", "prof", "sir", "lady", "lord", "herr", "frau", "sra", "sr", "mme")
 
 
@@ -49,6 +51,27 @@ def refuse_doubtful_names(lines: list[Line], heads: dict[int, Head], name: str) 
             or _is_title([heads[at].key for at in order], position)
         ):
             raise _unclear(name, lines[index], head, "once", "the line belongs to the turn before")
+
+
+def refuse_counting_names(lines: list[Line], heads: dict[int, Head], name: str) -> None:
+    """Refuse `Anna [1]: …`, `Ben [2]: …`: whose number counts the turns, not the people.
+
+    Raises:
+        DataFormatError: naming the first line and its two readings.
+    """
+    names = [f"{head.name} {head.bracket}".strip() for _, head in sorted(heads.items())]
+    numbers = [_DIGITS.findall(found) for found in names]
+    if len(names) < 3 or any(len(found) != 1 for found in numbers) or all(map(is_role, names)):
+        return
+    counts = [int(found[0]) for found in numbers]
+    without = [_DIGITS.sub("", found).casefold() for found in names]
+    if len(set(without)) < len(without) and all(after == before + 1 for before, after in pairwise(counts)):
+        line = lines[min(heads)]
+        raise DataFormatError(
+            f"{name}, line {line.number}: {short(line.text)}: the numbers in the names count up from turn to "
+            f"turn: either {names[0]!r} speaks once, or the number is the turn's; write it before the name "
+            "(`1. Anna: …`), or leave it out."
+        )
 
 
 def _may_be_none(head: Head) -> bool:

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from ...errors import DataFormatError
 from ..reading import UNKNOWN, Conversation, Reading
+from ..remarks import is_manner, without_asides
 from ..stamps import without_audio_stamp, without_trailing_stamp
 from .forms import MEETING_CHAT, Plan, find_heads, unclear
 from .heads import STAMPED, Head
@@ -15,13 +16,6 @@ from .lines import Kind, Line, script_lines
 from .names import is_note
 from .separators import SENTENCES
 
-# How something is said or seen, beside a name; other brackets may be part of the name.
-_REMARK = re.compile(
-    r"[(\[（](?:.*(?:ing|ly|ed|end)\b.*|(?:to|on|in|at|off|from|over|under|aside|beat|pause|laughs?|sighs?"
-    r"|cries|via|voice[- ]?over|whispers?|shouts?|smiles?|nods?|lacht|seufzt|flüstert|ruft|leise|laut|rit|笑)"
-    r"\b.*)[)\]）]",
-    re.IGNORECASE,
-)
 _TRANSCRIPT = re.compile("transcript|transcription|trans[ck]ript|transkription|transcripción", re.IGNORECASE)
 _MARKUP = re.compile(
     r"\s*(?:<!DOCTYPE\b|<\?xml\b|<html\b|<(\w+)[^<>]*>.*</\1>\s*$)", re.IGNORECASE | re.DOTALL
@@ -30,7 +24,6 @@ _PYTHON = re.compile(r"\s*[\[(]\s*[\[(]\s*['\"].*[\])]\s*$", re.DOTALL)
 _SCC = re.compile(r"\s*Scenarist_SCC V")
 _REACTION = re.compile(r'Reacted to ".*" with \S{1,40}|Removed an? \S{1,40} reaction from ".*"')
 _REPLY = re.compile(r'Replying to ".*"')
-_PRODUCTION = re.compile(r"[(\[](?:CONT['’]?D\.?|CONTINUED|CONTINUING|V\.?O\.?|O\.?S\.?|O\.?C\.?)[)\]]", re.I)
 
 
 def read(text: str, name: str) -> Reading:
@@ -229,15 +222,15 @@ def _brackets_resolver(heads: Iterable[Head]) -> Callable[[Head], tuple[str, str
     """Make the function that says where the brackets beside a name belong.
 
     `Anna (laughing): We won!` is Anna's `(laughing) We won!`. `Ben (host)` is a name
-    where Ben never stands without it. `(CONT'D)` is neither.
+    where Ben never stands without it. `(CONT'D)` and `(she/her)` are neither.
     """
     without = {head.key for head in heads if not head.bracket}
 
     def resolve(head: Head) -> tuple[str, str]:
-        bracket = _PRODUCTION.sub("", head.bracket).strip()
+        bracket = without_asides(head.bracket)
         if not bracket:
             return head.name, head.text
-        if head.key in without or _REMARK.fullmatch(bracket):
+        if head.key in without or is_manner(bracket):
             return head.name, f"{bracket} {head.text}".strip()
         return f"{head.name} {bracket}", head.text
 

@@ -20,7 +20,7 @@ _COLUMNS = re.compile(r"([^|\t]{1,80}?)(?: *\| +|\t+)(?=\S)")
 _QUOTED = re.compile(r"([^\s「」『』（）:：。、]{1,20})(?=「.*」$|『.*』$)")  # 太郎「おはよう」
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？", "♪", "♫")
 _BEGINNING = re.compile(r"[\"'“‘„«「『¿¡]?\w")
-_EARLY_COLON = re.compile(r"[^:：]{1,60}[:：](?!\d)")
+_COLON = re.compile(r"[:：](?=\s|$)")
 _HEAD = 200  # characters in which a dash may separate a name
 
 
@@ -30,7 +30,7 @@ def names_in_brackets(lines: list[Line], name: str) -> Plan | None:
     heads = {}
     for index in spoken:
         match = _IN_BRACKETS.match(lines[index].rest)
-        speaker = (match[1] or match[2]).strip() if match else ""
+        speaker = (match[1] or match[2]).rpartition(": ")[2].strip() if match else ""
         if not match or likeness(speaker) < Likeness.NAME or is_remark(speaker):
             return None
         text = lines[index].rest[match.end() :].strip()
@@ -164,7 +164,7 @@ def sentences(lines: list[Line], name: str) -> Plan | None:
     plain = all(
         line.kind is Kind.TEXT and line.head is None and _BEGINNING.match(line.text) for line in lines
     )
-    colons = sum(_EARLY_COLON.match(line.text) is not None for line in lines)
+    colons = sum(_COLON.search(line.text[:120]) is not None or "\t" in line.text for line in lines)
     ended = sum(line.text.rstrip("\"'”’»）)」』").endswith(_SENTENCE_ENDS) for line in lines)
     first_words = Counter(line.text.split()[0].casefold().strip(",.") for line in lines)
     returning = sum(n for word, n in first_words.items() if n > 1 and not begins_sentence(word))

@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -344,7 +345,7 @@ def read(text: str, name: str) -> Reading | None:
     Raises:
         DataFormatError: naming the line and column.
     """
-    if (rows := _markdown_rows(text)) is not None:
+    if (rows := _markdown_rows(text) or _record_rows(text)) is not None:
         return reading_of(Table(Path(name), rows, ".csv"))
     if not name.lower().endswith(_CSV) and not _is_csv(text):
         return None
@@ -392,6 +393,29 @@ def _markdown_rows(text: str) -> list[dict[str, str]] | None:
     if not {"speaker", "text"} <= set(_fields(header)) or any(len(row) != len(header) for row in rows):
         return None
     return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def _record_rows(text: str) -> list[dict[str, str]] | None:
+    """The rows of a text with a field a line (`Speaker: Ann` above `Text: We won!`)."""
+    lines = [line.strip() for line in text.replace("\ufeff", "").splitlines() if line.strip()]
+    fields = [(key.strip(), value.strip()) for key, _, value in (line.partition(":") for line in lines)]
+    first = fields[0][0] if fields else ""
+    if not is_column(first):
+        return None
+    counts = Counter(key for key, _ in fields)
+    keys = {key for key, count in counts.items() if count == counts[first] and (count > 1 or is_column(key))}
+    if not {"speaker", "text"} <= set(_fields(keys)):
+        return None
+    rows: list[dict[str, str]] = []
+    last = first
+    for line, (key, value) in zip(lines, fields, strict=True):
+        if key == first:
+            rows.append({})
+        if key in keys and key not in rows[-1]:
+            rows[-1][key], last = value, key
+        else:  # goes on
+            rows[-1][last] += f" {line}"
+    return rows if all(set(row) == keys for row in rows) else None
 
 
 def _markdown_cell(cell: str) -> str:

@@ -81,6 +81,14 @@ _UNCLEAR = {
         "line 1: 'Anna We won!' names no speaker",
     ),
     "sentences below names in tags": ("<b>Anna:</b> We won!\n<b>Ben:</b> Great.", "names no speaker"),
+    "numbers of turns behind names": (
+        "Anna [1]: We won!\nBen [2]: Great.\nAnna [3]: Yes.",
+        r"line 1: .*either 'Anna \[1\]' speaks once, or",
+    ),
+    "a mail": (
+        "On Jan 1, 2024 at 10:00 AM Ann wrote: Hi.\nOn Jan 2, 2024 at 10:00 AM Bob wrote: Yes.",
+        "line 1",
+    ),
     "answers in a tree": (
         '{"prompt": {"text": "We won!", "role": "a", "replies": [{"text": "Great.", "role": "b"}]}}',
         "no list of turns",

@@ -32,4 +32,5 @@ CHOICES: dict[str, tuple[str, ...]] = {
 # Engines run a trained model; bulk engines predict files of any size into a folder.
 ENGINES = ("torch", "onnx")
 BULK_ENGINES = ("datasets", "ray")
-DTYPES = ("float32", "bfloat16")
+AUTO = "auto"  # the dtype that is fastest here
+DTYPES = (AUTO, "float32", "bfloat16", "float16")

@@ -70,6 +70,7 @@ def run_record(
         "dataset_version": config.dataset_version,
         "config": {key: value for key, value in fields.items() if value != default[key]},
         "training": changed_arguments(args),
+        "dtype": "bfloat16" if args.bf16 else "float16" if args.fp16 else "float32",
         "best_epoch": kept_epoch(args, state.log_history),
         "epochs": epoch_rows(state.log_history),
         "parameters": sum(p.numel() for p in model.parameters()),

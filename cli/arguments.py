@@ -5,6 +5,7 @@ from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TypeAlias
 
+from ..constants import AUTO, DTYPES
 from ..dialogue.names import RULES, speaker_kinds
 from ..dialogue.tables.columns import FIELDS
 from ..pretrained.models import DEFAULT, MODELS
@@ -73,6 +74,17 @@ def add_model_argument(command: argparse.ArgumentParser, more: str = "", require
         required=required,
         default=None if required else DEFAULT,
         help=f"run folder, Hub id or built-in model ({names}{default}){more}",
+    )
+
+
+def add_dtype_argument(parser: argparse.ArgumentParser, more: str = "") -> None:
+    """Add `--dtype`."""
+    parser.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default=AUTO,
+        help="what matrix products are computed in (default: auto, which is bfloat16 where this machine "
+        f"multiplies it faster, or $EMONET_DTYPE){more}",
     )
 
 

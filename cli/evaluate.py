@@ -5,8 +5,14 @@ import json
 import sys
 from pathlib import Path
 
-from ..constants import DTYPES, ENGINES
-from .arguments import Commands, add_corpus_arguments, add_model_argument, add_speakers_argument
+from ..constants import AUTO, ENGINES
+from .arguments import (
+    Commands,
+    add_corpus_arguments,
+    add_dtype_argument,
+    add_model_argument,
+    add_speakers_argument,
+)
 
 
 def add_commands(commands: Commands) -> None:
@@ -19,9 +25,7 @@ def add_commands(commands: Commands) -> None:
     evaluate.add_argument(
         "--engine", choices=ENGINES, default="torch", help="onnx: MODEL is a folder of `emonet export`"
     )
-    evaluate.add_argument(
-        "--dtype", choices=DTYPES, help="PyTorch's data type (default: that of the stored weights)"
-    )
+    add_dtype_argument(evaluate)
     evaluate.add_argument(
         "--load-in-4bit", action="store_true", help="load linear layers in 4 bits (needs bitsandbytes)"
     )
@@ -56,8 +60,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         load_in_4bit=arguments.load_in_4bit,
         progress=sys.stderr.isatty(),
     )
-    as_saved = arguments.engine == "torch" and arguments.dtype is None and not arguments.load_in_4bit
-    if Path(arguments.model).is_dir() and as_saved:
+    # A run's own figures stay those of its usual precision.
+    usual = arguments.dtype in (AUTO, "float32") and not arguments.load_in_4bit
+    if Path(arguments.model).is_dir() and arguments.engine == "torch" and usual:
         add_to_run(Path(arguments.model), metrics)
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)

@@ -4,9 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..constants import BULK_ENGINES, DTYPES, ENGINES
+from ..constants import BULK_ENGINES, ENGINES
 from ..errors import EmoNetError
-from .arguments import Commands, add_model_argument, add_speakers_argument, integer
+from .arguments import Commands, add_dtype_argument, add_model_argument, add_speakers_argument, integer
 from .progress import Progress
 
 INTERRUPTED = 128 + 2  # a shell's status of a program that SIGINT ended
@@ -47,9 +47,7 @@ def add_commands(commands: Commands) -> None:
         help="datasets, ray: convert files of any size to a folder of Parquet parts, on one machine or on a "
         "Ray cluster; the same command resumes after a kill",
     )
-    predict.add_argument(
-        "--dtype", choices=DTYPES, help="PyTorch's data type (default: that of the stored weights)"
-    )
+    add_dtype_argument(predict)
     predict.add_argument(
         "--load-in-4bit", action="store_true", help="load linear layers in 4 bits (needs bitsandbytes)"
     )
@@ -77,10 +75,6 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 def _predict_input(arguments: argparse.Namespace) -> None:
     if arguments.engine in BULK_ENGINES:
-        if arguments.dtype is not None:
-            raise EmoNetError(
-                "--dtype is for the torch engine; for bulk prediction, save the model in that type."
-            )
         if arguments.load_in_4bit:
             raise EmoNetError(f"--load-in-4bit is for the torch engine, not for {arguments.engine}.")
         _predict_files(arguments)
@@ -95,7 +89,8 @@ def _predict_input(arguments: argparse.Namespace) -> None:
     with open_input(arguments.input, arguments.interleaved, output.check) as source:
         print(source.summary(), file=sys.stderr)
         check_columns(source.columns, [f"{prefix}row", *output.columns(prefix, ())], prefix)
-        from ..engines.load import computing_in, load_engine
+        from ..engines.load import load_engine
+        from ..engines.precision import computing_in
         from ..engines.prediction_stream import predicted_rows
         from .standard_output import is_utf8
 
@@ -164,6 +159,7 @@ def _predict_files(arguments: argparse.Namespace) -> None:
             prefix=arguments.prefix,
             interleaved=arguments.interleaved,
             speakers=arguments.speakers,
+            dtype=arguments.dtype,
             tell=lambda note: print(note, file=sys.stderr),
             report=None if sys.stderr.isatty() else report,
         )

@@ -5,7 +5,7 @@ import os
 from dataclasses import fields
 
 from ..errors import EmoNetError
-from .arguments import Commands, add_model_argument, integer, network, number
+from .arguments import Commands, add_dtype_argument, add_model_argument, integer, network, number
 
 _DEMO = "pip install 'emonet[demo]'"
 
@@ -14,6 +14,7 @@ def add_commands(commands: Commands) -> None:
     """Add `serve`."""
     serve = commands.add_parser("serve", help="serve a demo page and a JSON API")
     add_model_argument(serve)
+    add_dtype_argument(serve)
     serve.add_argument("--host", default="127.0.0.1", help="0.0.0.0 to accept other machines")
     serve.add_argument("--port", default=7860, type=integer(0, 65535))
     serve.add_argument(
@@ -100,4 +101,5 @@ def _serve(arguments: argparse.Namespace) -> None:
         grace=GRACE if arguments.grace is None else arguments.grace,
         silence=arguments.max_silence or SILENCE,
         proxies=arguments.proxy or (),
+        dtype=arguments.dtype,
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import EmoNetError
 from ..studies import DEFINITIONS
-from .arguments import integer
+from .arguments import add_dtype_argument, integer
 
 
 def add_commands(commands: Any) -> None:
@@ -41,6 +41,7 @@ def _add_arguments(command: argparse.ArgumentParser, old_name: str) -> None:
         help="number of folds of --protocol episodes (default: as the study says, else 5)",
     )
     command.add_argument("--jobs", type=integer(1), default=1, help="number of processes (default: 1)")
+    add_dtype_argument(command, "; a study that was begun goes on in the dtype of its cells")
     cell = "a cell, or several by a pattern: emorynlp/context/seed-1, emorynlp/context, */seed-1"
     command.add_argument(
         "--only", action="append", default=[], metavar="CELL", help=f"run these cells only; {cell}"
@@ -73,6 +74,7 @@ def _study(arguments: argparse.Namespace) -> None:
             jobs=arguments.jobs,
             only=arguments.only,
             fresh=arguments.fresh,
+            dtype=arguments.dtype,
             progress=sys.stderr.isatty(),
         )
     if failures and len(failures) == len(study.cells()):

@@ -11,6 +11,7 @@ from .arguments import (
     SEED,
     Commands,
     add_corpus_arguments,
+    add_dtype_argument,
     add_knowledge_arguments,
     add_speakers_argument,
     integer,
@@ -127,6 +128,7 @@ def add_commands(commands: Commands) -> None:
         "fine-tuned: its classifier starts anew where the labels differ, and new persons get new ids",
     )
     train.add_argument("--seed", default=1, type=SEED)
+    add_dtype_argument(train, "; weights stay float32")
     train.add_argument("--output-dir", required=True, type=Path)
     train.add_argument(
         "--resume", action="store_true", help="continue from the last checkpoint in the output folder"
@@ -154,7 +156,7 @@ def _add_flags(train: argparse.ArgumentParser) -> None:
     training.add_argument(
         "--bf16",
         action="store_true",
-        help="compute products in bfloat16 (GPUs, and CPUs with AVX-512 BF16 or AMX)",
+        help="fine-tune under bfloat16 autocast, whatever --dtype says",
     )
     training.add_argument(
         "--trainer",
@@ -198,6 +200,7 @@ def _train(arguments: argparse.Namespace) -> None:
         use_trainer=arguments.trainer,
         store=arguments.store,
         load_in_4bit=arguments.load_in_4bit,
+        dtype=arguments.dtype,
         progress=sys.stderr.isatty(),
     )
     best = next(row for row in record["epochs"] if row["epoch"] == record["best_epoch"])

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..engines.auto_dtype import resolved_dtype
 from ..errors import EmoNetError
 from ..fine_tuning.encoding import EncodedSplit, EncodedSplits
 from ..modeling_emonet import EmoNetForSequenceClassification
@@ -35,30 +36,45 @@ class EncodedCorpus(EncodedSplits):
         super().__init__(dict(conversations.items()), texts, processor)
 
     def cache_features(
-        self, model: EmoNetForSequenceClassification, cache_dir: Path | None = None, progress: bool = True
+        self,
+        model: EmoNetForSequenceClassification,
+        cache_dir: Path | None = None,
+        progress: bool = True,
+        dtype: str = "float32",
     ) -> None:
         """Replace the tokens that a frozen encoder reads with its cached vectors.
 
         A frozen backbone computes the turn vectors, a frozen memory encoder the memory
         table. Inputs of trained encoders stay tokens.
+
+        Args:
+            model: The model.
+            cache_dir: By default in emonet's cache folder.
+            progress: Whether to show progress bars.
+            dtype: What the encoders compute in, one of `DTYPES`.
         """
         from .features import cached_memory_features
 
-        config, base = model.config, model.emonet
+        config, base, dtype = model.config, model.emonet, resolved_dtype(dtype, model.device)
         model.eval()  # type: ignore[no-untyped-call]
         if config.speaker_memory != "none" and config.memory_encoder == "frozen":
             self.collator.memory = cached_memory_features(
-                base, self.processor, self.texts, cache_dir, progress
+                base, self.processor, self.texts, cache_dir, progress, dtype
             )
         if config.freeze_backbone and not _has_trained_input(config):
-            self.attach_turn_features(model, cache_dir, progress)
+            self.attach_turn_features(model, cache_dir, progress, dtype)
 
     def attach_turn_features(
-        self, model: EmoNetForSequenceClassification, cache_dir: Path | None = None, progress: bool = True
+        self,
+        model: EmoNetForSequenceClassification,
+        cache_dir: Path | None = None,
+        progress: bool = True,
+        dtype: str = "float32",
     ) -> None:
         """Add the cached turn vectors of the current backbone to every window.
 
-        The model then reads these vectors instead of the tokens.
+        The model then reads these vectors instead of the tokens. Arguments are those of
+        `cache_features`.
 
         Raises:
             EmoNetError: if an identity embedding is trained below the backbone.
@@ -73,7 +89,8 @@ class EncodedCorpus(EncodedSplits):
             )
         model.eval()  # type: ignore[no-untyped-call]
         windows = [example for split in self.splits.values() for example in split.examples]
-        features = cached_turn_features(model.emonet, self.processor, windows, cache_dir, progress)
+        dtype = resolved_dtype(dtype, model.device)
+        features = cached_turn_features(model.emonet, self.processor, windows, cache_dir, progress, dtype)
         for window, vectors in zip(windows, features, strict=True):
             window["turn_embeds"] = vectors
 

@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 
 from ..checkpoint.adapters import weights_digest
 from ..checkpoint.run_record import write_json
+from ..engines.precision import encoder_in
 from ..files.cache import cache_root
 from ..files.disk import room_on_disk
 from ..inference.predict import TOKENS_PER_PASS, batches_by_length, memory_vectors
@@ -36,14 +37,15 @@ def cached_turn_features(
     windows: Sequence[Mapping[str, Any]],
     cache_dir: Path | None = None,
     progress: bool = True,
+    dtype: str = "float32",
 ) -> list[FloatArray]:
     """Turn vectors (T, H) of each window from the frozen backbone.
 
-    They are read from the cache if they are in it, and else computed and stored there.
-    The cache goes by the tokens of a window, so that other splits of a corpus find the
-    vectors of the same dialogues.
+    They are read from the cache if they are in it, and else computed in `dtype` (a
+    resolved one, see [`resolved_dtype`]) and stored there. The cache goes by the tokens
+    of a window, so that other splits of a corpus find the vectors of the same dialogues.
     """
-    key = _key(model, [model.encoder], _TURN_FIELDS, ())
+    key = _key(model, model.encoder, dtype, _TURN_FIELDS, ())
     digests = [_digest((window["input_ids"], window["turn_ids"])) for window in windows]
     stored = _stored_turns(key, model.config.hidden_size, cache_dir)
     missing = {name: window for name, window in zip(digests, windows, strict=True) if name not in stored}
@@ -70,7 +72,7 @@ def cached_turn_features(
 
         name = f"{key}/{_digest(list(missing))}"
         shape = (int(starts[-1]), model.config.hidden_size)
-        table = _cached(name, shape, compute, cache_dir)
+        table = _cached(name, shape, compute, model.encoder, dtype, cache_dir)
         with room_on_disk(_folder(cache_dir), _ROOM):
             write_json(_folder(cache_dir) / f"{name}.json", dict(zip(missing, sizes, strict=True)))
         stored |= zip(missing, np.split(table, starts[1:-1]), strict=True)
@@ -95,10 +97,11 @@ def cached_memory_features(
     texts: Sequence[str],
     cache_dir: Path | None = None,
     progress: bool = True,
+    dtype: str = "float32",
 ) -> FloatArray:
     """Vectors (N, H) of the utterances `texts` from the frozen memory encoder.
 
-    Equal texts are encoded once.
+    Equal texts are encoded once; `dtype` as in `cached_turn_features`.
     """
     distinct = list(dict.fromkeys(texts))
     tokens = processor.encode_memory(distinct)
@@ -108,8 +111,8 @@ def cached_memory_features(
             out[indices] = vectors
 
     encoder = model.encoder if model.memory_encoder is None else model.memory_encoder
-    key = _key(model, [encoder], ("pooling", "readout_layer"), tokens)
-    table = _cached(key, (len(distinct), model.config.hidden_size), compute, cache_dir)
+    key = _key(model, encoder, dtype, ("pooling", "readout_layer"), tokens)
+    table = _cached(key, (len(distinct), model.config.hidden_size), compute, encoder, dtype, cache_dir)
     if not texts:
         return table
     row_of = {text: row for row, text in enumerate(distinct)}
@@ -121,16 +124,18 @@ def set_concept_vectors(
     processor: EmoNetProcessor,
     cache_dir: Path | None = None,
     progress: bool = True,
+    dtype: str = "float32",
 ) -> None:
     """Encode the knowledge graph's concepts and set them in the context module.
 
     The backbone reads each concept as an utterance; its vector is standardized like those
-    of turns.
+    of turns. `dtype` is that of `cached_turn_features`.
     """
     assert processor.concepts is not None
     base: Any = model.emonet
     names = [concept.replace("_", " ") for concept in processor.concepts.concepts]
-    vectors = torch.from_numpy(np.array(cached_memory_features(base, processor, names, cache_dir, progress)))
+    features = cached_memory_features(base, processor, names, cache_dir, progress, dtype)
+    vectors = torch.from_numpy(np.array(features))
     if base.standardizer is not None:
         vectors = base.standardizer(vectors.to(model.device))
     base.context.set_concepts(vectors, torch.tensor(processor.concepts.affect))
@@ -145,12 +150,13 @@ def _passes(examples: Sequence[Mapping[str, Any]], progress: bool, title: str) -
 
 
 def _key(
-    model: EmoNetModel, encoders: Sequence[torch.nn.Module], fields: Sequence[str], tokens: Iterable[Any]
+    model: EmoNetModel, encoder: torch.nn.Module, dtype: str, fields: Sequence[str], tokens: Iterable[Any]
 ) -> str:
     """Digest of everything that the cached vectors depend on."""
     digest = hashlib.sha256(b"1")  # version of the cached file's layout
-    for encoder in encoders:
-        digest.update(weights_digest(encoder).encode())
+    digest.update(weights_digest(encoder).encode())
+    if dtype != "float32":  # the type of all vectors that were cached before there was a choice
+        digest.update(dtype.encode())
     settings = {name: getattr(model.config, name) for name in fields}
     if "causal" in settings and (model.config.context_window == 0 or model.config.is_decoder_backbone):
         settings["causal"] = True  # the backbone reads no later turn, whatever the setting
@@ -169,7 +175,12 @@ def _folder(cache_dir: Path | None) -> Path:
 
 
 def _cached(
-    key: str, shape: tuple[int, int], compute: Callable[[FloatArray], None], cache_dir: Path | None
+    key: str,
+    shape: tuple[int, int],
+    compute: Callable[[FloatArray], None],
+    encoder: torch.nn.Module,
+    dtype: str,
+    cache_dir: Path | None,
 ) -> FloatArray:
     """Memory-map the float32 table under `key`; compute it first if it is missing.
 
@@ -190,7 +201,8 @@ def _cached(
         try:
             table = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
             _reserve(temporary)
-            compute(table)
+            with encoder_in(dtype, encoder):
+                compute(table)
             table.flush()
             os.replace(temporary, path)
         finally:

@@ -16,11 +16,13 @@ from typing import Any
 import pyarrow as pa
 import torch
 
+from ..constants import AUTO
 from ..dialogue.names import Speakers, speaker_kinds
 from ..errors import EmoNetError
 from ..files.guard import read_json
 from ..inference.stream import LOOK_AHEAD, predict_stream
 from ..pretrained.models import built_in_path
+from .auto_dtype import resolved_dtype
 from .bulk_input import Chunk, Plan, input_files, plan_chunks, read_chunk, turns_of
 from .bulk_memory import STARTS, Starts, find_starts
 from .bulk_output import COPIES, MANIFEST, OutputFolder, facts_of
@@ -28,6 +30,7 @@ from .bulk_tables import copies_in
 from .load import load_engine
 from .onnx_export import RECORD_FILE
 from .parquet_rows import close_rows
+from .precision import computing_in, refuse_for_graph
 from .process_watch import ending_with_parent
 from .row_writers import check_columns
 
@@ -43,18 +46,25 @@ class ChunkWork:
     """
 
     def __init__(
-        self, checkpoint: str, output: OutputFolder, schema: pa.Schema, batch_size: int, starts: Starts
+        self,
+        checkpoint: str,
+        output: OutputFolder,
+        schema: pa.Schema,
+        batch_size: int,
+        starts: Starts,
+        dtype: str,
     ):
         self.checkpoint = checkpoint
         self.output = output
         self.schema = schema
         self.batch_size = batch_size
         self.starts = starts
+        self.dtype = dtype
 
     def __call__(self, chunk: Chunk) -> int:
         """Predict and write a chunk's part; return its number of rows."""
         rows = read_chunk(chunk, self.schema)
-        model, processor = _loaded(self.checkpoint, self.output.made_by)
+        model, processor = _loaded(self.checkpoint, self.output.made_by, self.dtype)
         start = self.starts.read(chunk)
         indices, dialogues = [], []
         for rows_of_dialogue, turns in turns_of(chunk, rows):
@@ -97,6 +107,7 @@ def predict_files(
     prefix: str = "",
     interleaved: bool = False,
     speakers: Speakers = "auto",
+    dtype: str = AUTO,
     report: Callable[[int, int], None] | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
@@ -129,6 +140,8 @@ def predict_files(
         interleaved: Whether the rows of several dialogues may be mixed within a file. A
             part then ends where no dialogue is open.
         speakers: Who is a person, see [`speaker_kinds`].
+        dtype: What the model computes in, see [`computing_in`]. What `auto` is here holds
+            for all workers, and is kept in `predictions.json`.
         report: Called every second with the number of rows in parts and of all rows.
         tell: Called with a sentence on what was decided about the speakers.
 
@@ -156,7 +169,16 @@ def predict_files(
     if output in (source.absolute(), *source.absolute().parents):
         raise EmoNetError(f"{output} holds the input; choose another --output.")
     rule = speaker_kinds((), speakers).record
-    options = {"turns_a_part": turns_a_part, "prefix": prefix, "interleaved": interleaved, "speakers": rule}
+    options: dict[str, Any] = {
+        "turns_a_part": turns_a_part,
+        "prefix": prefix,
+        "interleaved": interleaved,
+        "speakers": rule,
+    }
+    if _is_exported(checkpoint):
+        refuse_for_graph(dtype)
+    else:
+        options["dtype"] = dtype = resolved_dtype(dtype)
     facts = facts_of(checkpoint, source, files, options)
     made_by = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
     folder = OutputFolder(output, made_by, prefix)
@@ -172,7 +194,7 @@ def predict_files(
             if tell is not None and note:
                 tell(note)
             if missing:
-                work = ChunkWork(str(checkpoint.absolute()), folder, plan.schema, batch_size, starts)
+                work = ChunkWork(str(checkpoint.absolute()), folder, plan.schema, batch_size, starts, dtype)
                 with _reporting(folder, plan, report):
                     (runner or run_with_datasets)(work, missing, workers)
         finally:
@@ -239,6 +261,12 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _loaded(checkpoint: str, made_by: str) -> tuple[Any, Any]:
+def _loaded(checkpoint: str, made_by: str, dtype: str) -> tuple[Any, Any]:
     """Load the model once per process; `made_by` changes with its files."""
-    return load_engine(checkpoint, "onnx" if (Path(checkpoint) / RECORD_FILE).is_file() else "torch")
+    model, processor = load_engine(checkpoint, "onnx" if _is_exported(Path(checkpoint)) else "torch")
+    return computing_in(model, dtype), processor
+
+
+def _is_exported(checkpoint: Path) -> bool:
+    """Whether a folder is one of `export_onnx`."""
+    return (checkpoint / RECORD_FILE).is_file()

@@ -144,7 +144,7 @@ class OutputFolder:
         """
         path = self.folder / MANIFEST
         if path.is_file():
-            found = read_json(path)
+            found = {"dtype": "float32", **read_json(path)}  # the only one before it was kept
             differing = [name for name in facts if found.get(name) != facts[name]]
             if differing:
                 raise EmoNetError(

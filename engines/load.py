@@ -1,9 +1,7 @@
 """Load a checkpoint in the engine that runs it."""
 
 from pathlib import Path
-from typing import Any, TypeVar
-
-import torch
+from typing import Any
 
 from ..adapters.four_bit import four_bits
 from ..checkpoint.integrity import config_of
@@ -13,7 +11,6 @@ from ..pretrained.models import built_in_path, is_built_in
 from ..processing_emonet import EmoNetProcessor
 from ..prompted.modeling import PromptedEmoNet
 
-Model = TypeVar("Model")  # or an engine in its place
 MODELS: dict[str, Any] = {
     model.config_class.model_type: model for model in (EmoNetForSequenceClassification, PromptedEmoNet)
 }
@@ -55,18 +52,3 @@ def load_engine(checkpoint: str | Path, engine: str = "torch", load_in_4bit: boo
             checkpoint, verify=True, **(four_bits() if load_in_4bit else {})
         )
         return model, model.processor
-
-
-def computing_in(model: Model, dtype: str | None) -> Model:
-    """Cast the model to a dtype by name; None leaves it as it is.
-
-    Raises:
-        EmoNetError: for an exported graph, whose dtype was chosen on export.
-    """
-    if dtype is None:
-        return model
-    if not isinstance(model, torch.nn.Module):
-        raise EmoNetError(
-            "--dtype is for the torch engine: an ONNX graph computes as it was exported (float32, or --int8)."
-        )
-    return model.to(getattr(torch, dtype))

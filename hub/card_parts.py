@@ -215,8 +215,10 @@ def training(files: RunFiles) -> str:
     )
     sizes = [(name, f"{run[key]:,}") for key, name in _SIZES.items() if isinstance(run.get(key), int)]
     seconds = [(f"seconds, {name}", f"{value:g}") for name, value in (run.get("seconds") or {}).items()]
+    dtype = [("computed in", f"{run['dtype']}; weights in float32")] if run.get("dtype") else []
     versions = [(name, str(value)) for name, value in run.get("versions", {}).items()]
-    parts.append(_folded("Size, time and versions", _table(("", ""), [*sizes, *seconds, *versions])))
+    facts = [*sizes, *seconds, *dtype, *versions]
+    parts.append(_folded("Size, time and versions", _table(("", ""), facts)))
     return "\n\n".join(parts)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from ..checkpoint.run_record import RUN_FILE, write_json
 from ..dialogue.names import RULES, Speakers
 from ..engines.load import load_engine
+from ..engines.precision import dtype_for
 from ..errors import EmoNetError
 from ..evaluation.scoring import score_dialogues
 from ..files.guard import read_json
@@ -31,8 +32,8 @@ def evaluate_run(checkpoint: str | Path, dataset: str, **options: Any) -> dict[s
 
     Returns:
         `emotion_metrics` with `ece`, `dataset_version`, `split`, `trained_on`, `causal`,
-        `unlabelled_turns` where there are any, and for a prompted model the number of
-        `tokens` read.
+        `dtype` of the torch engine, `unlabelled_turns` where there are any, and for a
+        prompted model the number of `tokens` read.
 
     Raises:
         EmoNetError: If the checkpoint does not load or has learnt from no label, or the
@@ -43,6 +44,8 @@ def evaluate_run(checkpoint: str | Path, dataset: str, **options: Any) -> dict[s
     output = None if evaluation.predictions is None else PredictionsFile(evaluation)
     model, processor = load_engine(checkpoint, evaluation.engine, evaluation.load_in_4bit)
     config = model.config
+    if evaluation.engine == "torch":
+        evaluation = replace(evaluation, dtype=dtype_for(model, evaluation.dtype))
     family: Family[Any, Any] = PromptedFamily() if isinstance(model, PromptedEmoNet) else PackedFamily()
     _check_trained(Path(checkpoint))
     if evaluation.speakers is None:
@@ -62,6 +65,8 @@ def evaluate_run(checkpoint: str | Path, dataset: str, **options: Any) -> dict[s
     metrics, rows = score_dialogues(processor, scored.dialogues, scored.labels, scored.logits)
     metrics |= {"dataset_version": conversations.dataset_version, "split": evaluation.split, **scored.facts}
     metrics |= {"trained_on": config.dataset_version, "causal": config.causal}
+    if evaluation.engine == "torch":
+        metrics["dtype"] = evaluation.dtype
     if unlabelled := sum(row["emotion"] is None for row in rows):
         metrics["unlabelled_turns"] = unlabelled
     if output is not None:

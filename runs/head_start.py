@@ -29,7 +29,7 @@ def start_on_frozen(
             trains for `head_epochs`.
     """
     if model.config.standardize or arguments.head_epochs:
-        corpus.attach_turn_features(model, options.cache_dir, options.progress)
+        corpus.attach_turn_features(model, options.cache_dir, options.progress, options.dtype)
         corpus.fit_standardizers(model)
     if arguments.head_epochs:
         training = {

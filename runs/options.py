@@ -8,10 +8,12 @@ from typing import Any
 
 import torch
 
+from ..constants import AUTO
 from ..data import Conversations, load_conversations
 from ..data.folds import Fold
 from ..dialogue.names import Speakers
 from ..dialogue.tables.columns import Columns
+from ..engines.auto_dtype import resolved_dtype
 from ..training.arguments import EmoNetTrainingArguments
 
 
@@ -78,6 +80,9 @@ class TrainOptions(DataOptions):
         use_trainer: Train the heads of a frozen backbone step by step in the Trainer too,
             not in one program (`training/heads.py`).
         merge_backbone: Save a frozen backbone too, which is otherwise fetched on loading.
+        dtype: One of `DTYPES`. A frozen backbone reads the corpus in it. A trained one
+            learns under autocast if it is bfloat16, unless `training_overrides` has
+            `bf16` or `fp16`. Weights are float32.
     """
 
     output_dir: Path
@@ -95,17 +100,28 @@ class TrainOptions(DataOptions):
     load_in_4bit: bool = False
     merge_backbone: bool = False
     use_trainer: bool = False
+    dtype: str = AUTO
 
     @property
     def checkpoints(self) -> Path:
         """Folder of the Trainer's checkpoints."""
         return self.output_dir / "checkpoints"
 
-    def training_arguments(self, training: Mapping[str, Any]) -> EmoNetTrainingArguments:
+    def training_arguments(
+        self, training: Mapping[str, Any], trains_backbone: bool = False
+    ) -> EmoNetTrainingArguments:
         """Make the Trainer's arguments from `training` and these options.
 
         Where codecarbon is installed, it measures the training's emissions for the card.
+
+        Args:
+            training: Fields of the arguments.
+            trains_backbone: Whether a transformer learns; if `dtype` is bfloat16, it does
+                so under autocast. Heads alone are too small to gain from it.
         """
+        if trains_backbone and not {"bf16", "fp16"} & training.keys():
+            device = torch.accelerator.current_accelerator() or torch.device("cpu")
+            training = {**training, "bf16": resolved_dtype(self.dtype, device) == "bfloat16"}
         measured = find_spec("codecarbon") is not None and torch.version.hip is None
         return EmoNetTrainingArguments(
             output_dir=str(self.checkpoints),
@@ -123,8 +139,7 @@ class EvaluateOptions(DataOptions):
         split: The split to score.
         predictions: File to write one JSON line per turn to.
         engine: `torch`, or `onnx` for a folder of `export_onnx`.
-        dtype: PyTorch's data type (`float32`, `bfloat16`); cached features of frozen
-            encoders keep the type of training.
+        dtype: One of `DTYPES`; see [`computing_in`].
         store: Speaker store with the biographies of a prompted model.
         load_in_4bit: Load linear layers in 4 bits; needs bitsandbytes.
         cache_dir: Folder for features of frozen encoders, by default in emonet's cache
@@ -136,7 +151,7 @@ class EvaluateOptions(DataOptions):
     split: str = "test"
     predictions: Path | None = None
     engine: str = "torch"
-    dtype: str | None = None
+    dtype: str = AUTO
     store: str | Path | None = None
     load_in_4bit: bool = False
     cache_dir: Path | None = None

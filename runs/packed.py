@@ -11,7 +11,8 @@ from ..context.base import context_module_class
 from ..data import Conversations
 from ..data.collator import EncodedCorpus
 from ..data.features import set_concept_vectors
-from ..engines.load import computing_in
+from ..engines.auto_dtype import resolved_dtype
+from ..engines.precision import computing_in, trains_encoder
 from ..errors import EmoNetError, loading
 from ..fine_tuning.class_weights import class_weights
 from ..inference.predict import EmotionModel, predict_logits
@@ -73,21 +74,25 @@ class PackedFamily:
         labels = corpus["train"].labels()
         scheme = training.get("class_weighting", "none")
         model.config.class_weights = class_weights(labels, len(conversations.labels), scheme)
-        corpus.cache_features(model, options.cache_dir, options.progress)
+        dtype = resolved_dtype(options.dtype, model.device)
+        corpus.cache_features(model, options.cache_dir, options.progress, dtype)
         facts: dict[str, Any] = {
             "labelled_turns": conversations.restricted_to(("train", "validation")).labelled_turns()
         }
         if processor.concepts is not None:
-            set_concept_vectors(model, processor, options.cache_dir, options.progress)
+            set_concept_vectors(model, processor, options.cache_dir, options.progress, dtype)
             facts["knowledge"] = processor.concepts.sources
         if not training.get("lora_rank"):
             corpus.fit_standardizers(model)
-        arguments = options.training_arguments(training)
+        trains_backbone = bool(training.get("lora_rank")) or trains_encoder(model)
+        arguments = options.training_arguments(training, trains_backbone)
+        if not trains_backbone:
+            facts["dtype"] = dtype
         prepare_adjustment(arguments.logit_adjustment, corpus["train"], model.config.head_members)
         if arguments.lora_rank:
             start_on_frozen(model, corpus, options, arguments)
             # Again, because the head's training set up accelerate for another precision.
-            arguments = options.training_arguments(training)
+            arguments = options.training_arguments(training, trains_backbone)
         trainer = EmoNetTrainer(
             model=model,
             args=arguments,
@@ -121,7 +126,7 @@ class PackedFamily:
         corpus = EncodedCorpus(conversations.restricted_to((options.split,)), processor)
         if options.engine == "torch":  # an exported graph reads tokens, not features
             classifier = cast(EmoNetForSequenceClassification, model)
-            corpus.cache_features(classifier, options.cache_dir, options.progress)
+            corpus.cache_features(classifier, options.cache_dir, options.progress, options.dtype)
         model, split = computing_in(model, options.dtype), corpus[options.split]
         memory, progress = corpus.collator.memory, options.progress
         logits = predict_logits(model, processor, split.windows, memory, progress=progress)

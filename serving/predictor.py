@@ -9,9 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..constants import AUTO
 from ..dialogue.names import SpeakerKinds, Speakers
 from ..dialogue.spellings import with_one_name_each
 from ..engines.load import load_engine
+from ..engines.precision import computing_in
 from ..inference.predict import EmotionModel, Report, TurnProcessor, predict_dialogues
 from ..inference.session import EmoNetSession
 from ..prompted.modeling import PromptedEmoNet
@@ -56,11 +58,17 @@ class Predictor:
             self._check_within_passes(model)
 
     @classmethod
-    def load(cls, checkpoint: str | Path) -> "Predictor":
-        """Load a run folder, an adapter folder or a Hub id, on a GPU if there is one."""
+    def load(cls, checkpoint: str | Path, dtype: str = AUTO) -> "Predictor":
+        """Load a run folder, an adapter folder or a Hub id, on a GPU if there is one.
+
+        Args:
+            checkpoint: As in [`load_engine`].
+            dtype: What it computes in, see [`computing_in`].
+        """
         model, processor = load_engine(checkpoint)
         if torch.cuda.is_available():
             model = model.cuda()
+        model = computing_in(model, dtype)
         path = Path(checkpoint)
         return cls(model, processor, path.resolve().name if path.is_dir() else str(checkpoint))
 

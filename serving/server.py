@@ -13,6 +13,7 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
+from ..constants import AUTO
 from ..errors import EmoNetError
 from .access import Access
 from .front import Front, Network
@@ -27,7 +28,13 @@ GRACE = 60.0
 SILENCE = 30.0
 
 
-def create_app(model: str | Path, limits: Limits, page: bool = True, access: Access | None = None) -> ASGIApp:
+def create_app(
+    model: str | Path,
+    limits: Limits,
+    page: bool = True,
+    access: Access | None = None,
+    dtype: str = AUTO,
+) -> ASGIApp:
     """Create the ASGI application, with its limits, login and headers.
 
     The page is under `/`, the endpoint under `/v1/`, its schema under `/openapi.json` and
@@ -38,12 +45,13 @@ def create_app(model: str | Path, limits: Limits, page: bool = True, access: Acc
         limits: What a request may cost.
         page: Whether there is a page.
         access: Who may use it; everyone by default.
+        dtype: What the model computes in, see [`computing_in`].
     """
     from .api import create_api
     from .predictor import Predictor
 
     access = access or Access()
-    predictor = Predictor.load(model)
+    predictor = Predictor.load(model, dtype)
     app = create_api(predictor, limits)
     if page:
         from .page.model_card import ModelCard
@@ -65,6 +73,7 @@ def serve(
     grace: float = GRACE,
     silence: float = SILENCE,
     proxies: Sequence[Network] = (),
+    dtype: str = AUTO,
 ) -> None:
     """Serve a checkpoint until the process is told to stop (SIGTERM, Ctrl+C).
 
@@ -83,6 +92,7 @@ def serve(
         grace: Seconds for the requests under way at a stop; then they get 503.
         silence: Seconds without an answer after which a worker is killed and replaced.
         proxies: Networks whose `X-Forwarded-For` says whose share a request counts to.
+        dtype: What the model computes in, see [`computing_in`].
 
     Raises:
         EmoNetError: If the port is taken, the checkpoint can't be served, or a worker
@@ -99,7 +109,8 @@ def serve(
     # part of them.
     worker_limits = replace(limits, requests=limits.requests * workers)
     applications = [
-        partial(create_app, model, worker_limits, page and index == 0, access) for index in range(workers)
+        partial(create_app, model, worker_limits, page and index == 0, access, dtype)
+        for index in range(workers)
     ]
     serve_applications(
         applications, host, port, limits, page, grace=grace, silence=silence, proxies=proxies, access=access

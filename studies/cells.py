@@ -1,14 +1,15 @@
 """Find the finished cells of a study and check that they match it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from ..backbones.embedded import backbone_name
-from ..constants import PACKAGE_VERSION
+from ..constants import AUTO, PACKAGE_VERSION
+from ..engines.auto_dtype import resolved_dtype
 from ..errors import EmoNetError
 from ..evaluation.packed_cells import PackedCell, PackedStudy, fold_of, packed_study, splits_of
 from ..evaluation.predictions import read_predictions
@@ -41,6 +42,11 @@ class FinishedCell:
     validation: dict[str, Any]
     test: dict[str, Any]
     packed: PackedStudy | None = None
+
+    @property
+    def dtype(self) -> str:
+        """What it was computed in: float32 before there was a choice."""
+        return str(self.run.get("cell", {}).get("dtype", "float32"))
 
     def predictions(self, split: str = "test") -> list[dict[str, Any]]:
         """The split's prediction rows, without text."""
@@ -124,11 +130,13 @@ def settings_of(cell: Cell) -> dict[str, Any]:
     }
 
 
-def recipe_of(cell: Cell, dataset_version: str, is_decoder: bool, num_layers: int) -> dict[str, Any]:
+def recipe_of(
+    cell: Cell, dataset_version: str, is_decoder: bool, num_layers: int, dtype: str = "float32"
+) -> dict[str, Any]:
     """Everything that determines a cell's result.
 
-    That is its settings, completed by the preset's, and the versions of corpus and
-    package.
+    That is its settings, completed by the preset's, the versions of corpus and package,
+    and the resolved dtype.
     """
     preset = cell.row.preset
     if preset in PROMPTED_PRESETS:
@@ -142,6 +150,7 @@ def recipe_of(cell: Cell, dataset_version: str, is_decoder: bool, num_layers: in
         "training": {**training, **cell.row.training},
         "dataset_version": dataset_version,
         "emonet": PACKAGE_VERSION,
+        "dtype": dtype,
     }
     return _as_json(recipe)
 
@@ -163,7 +172,8 @@ def read_cell(root: Path, cell: Cell, recipe: Mapping[str, Any] | None = None) -
     if stored is None:
         return None
     expected = _as_json(settings_of(cell) if recipe is None else recipe)
-    differences = _differences(expected, stored.run.get("cell", {}), exact=recipe is not None)
+    found = {"dtype": stored.dtype, **stored.run.get("cell", {})}
+    differences = _differences(expected, found, exact=recipe is not None)
     if differences:
         raise EmoNetError(
             f"The cell {cell.path} does not match the study: {'; '.join(differences)}. "
@@ -187,6 +197,29 @@ def check_folds(root: Path, study: Study) -> None:
             f"{root} holds the cell {path} of {fold[1]} episode folds, which {asked} would not score. Give "
             f"--protocol episodes --folds {fold[1]}, or another --output-dir."
         )
+
+
+def study_dtype(root: Path, paths: Iterable[str], dtype: str) -> str:
+    """The dtype of a study's next cells: with `auto` that of its finished cells.
+
+    Args:
+        root: The results folder.
+        paths: The cells that stay as they are, finished or not.
+        dtype: One of `DTYPES`.
+
+    Raises:
+        EmoNetError: where finished cells are of another dtype than the one that is given.
+    """
+    finished = next((cell for path in paths if (cell := stored_cell(root, path))), None)
+    if finished is None:
+        return resolved_dtype(dtype)
+    found = finished.dtype
+    if dtype not in (AUTO, found):
+        raise EmoNetError(
+            f"{root}: finished cells were computed in {found}, not in {dtype}, and one table can't hold "
+            "both. Leave --dtype out, run them again with --fresh '*', or choose another --output-dir."
+        )
+    return found
 
 
 def matching(cells: Sequence[Cell], patterns: Sequence[str]) -> list[Cell]:

@@ -29,6 +29,7 @@ from ..backbones.embedded import resolve_backbone
 from ..checkpoint.integrity import config_of
 from ..checkpoint.run_record import write_json
 from ..configuration_emonet import EmoNetConfig, is_decoder_type
+from ..constants import AUTO
 from ..data import Conversations, load_conversations
 from ..data.folds import Fold
 from ..data.loading import primary_metric
@@ -42,7 +43,17 @@ from ..runs.evaluate import evaluate_run
 from ..runs.prompted.presets import PROMPTED_PRESETS, PROMPTED_TRAINING
 from ..runs.train import train_run
 from ..training.arguments import EmoNetTrainingArguments
-from .cells import PREDICTIONS, RUN, TEST, VALIDATION, check_folds, matching, read_cell, recipe_of
+from .cells import (
+    PREDICTIONS,
+    RUN,
+    TEST,
+    VALIDATION,
+    check_folds,
+    matching,
+    read_cell,
+    recipe_of,
+    study_dtype,
+)
 from .packing import drop_cells, pack_study
 from .study import STUDY_FILE, Cell, Study, slug
 
@@ -56,6 +67,7 @@ def run_study(
     jobs: int = 1,
     fresh: Sequence[str] = (),
     only: Sequence[str] = (),
+    dtype: str = AUTO,
     progress: bool = True,
 ) -> dict[str, str]:
     """Run the cells that are not finished yet, as [`read_cell`] finds them.
@@ -70,6 +82,8 @@ def run_study(
         jobs: Number of processes; they share the cores.
         fresh: Patterns of cells to delete and run again (`emorynlp/context`, `*/seed-3`).
         only: Patterns of cells to run; the others are left alone.
+        dtype: What is computed in, one of `DTYPES`. With `auto`, that of the finished
+            cells, and in a new study the one that is fastest here.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -88,7 +102,8 @@ def run_study(
         corpora = {cell.dataset: _corpus(cell) for cell in cells}
         cells = [cell for cell in cells if cell.fold or _has_splits(cell, corpora[cell.dataset], study)]
         episodes = {cell.dataset: _episodes(cell) for cell in cells if cell.fold}
-        recipes = _recipes(study, cells, corpora)
+        kept = [cell.path for cell in study.cells() if cell not in renewed]
+        recipes = _recipes(study, cells, corpora, study_dtype(root, kept, dtype))
         drop_cells(root, [cell.path for cell in renewed])
         for cell in renewed:
             _remove(root / cell.path, scratch)
@@ -143,6 +158,7 @@ def run_cell(
                 seed=cell.seed,
                 config_overrides=cell.row.config,
                 training_overrides=cell.row.training,
+                dtype=recipe["dtype"],
                 progress=False,
                 calibrate=False,  # the report shows scores with and without
             )
@@ -153,6 +169,7 @@ def run_cell(
                 data_dir=cell.data_dir,
                 fold=cell.fold,
                 predictions=predictions,
+                dtype=recipe["dtype"],
                 progress=False,
             )
         ready.mkdir()
@@ -242,7 +259,7 @@ def _end_with_parent() -> None:
 
 
 def _recipes(
-    study: Study, cells: Iterable[Cell], corpora: Mapping[str, Conversations]
+    study: Study, cells: Iterable[Cell], corpora: Mapping[str, Conversations], dtype: str
 ) -> dict[str, dict[str, Any]]:
     """Path → recipe of each cell, with each row checked against the backbone."""
     text_config = config_of(resolve_backbone(study.backbone))
@@ -250,7 +267,7 @@ def _recipes(
     recipes = {}
     for cell in cells:
         version = corpora[cell.dataset].dataset_version + (cell.fold.version if cell.fold else "")
-        recipes[cell.path] = recipe_of(cell, version, *kind)
+        recipes[cell.path] = recipe_of(cell, version, *kind, dtype)
     for cell in {cell.row.name: cell for cell in cells}.values():
         fields, training = (recipes[cell.path][part] for part in ("config", "training"))
         try:

@@ -28,6 +28,13 @@ from .cells import FinishedCell, read_cell
 from .pooling import pooled
 from .study import Study
 
+# Entries of a cell that must be equal in a table, and what different ones are called.
+_SAME_FOR_ALL = {
+    "dataset_version": "versions of the dataset",
+    "emonet": "versions of emonet",
+    "dtype": "dtypes",
+}
+
 
 class _Measure(NamedTuple):
     """What is computed of a dataset's counts, and from how many resamples."""
@@ -239,14 +246,13 @@ def _comparison_json(result: Comparison, p_holm: float | None) -> dict[str, Any]
 
 
 def _check_versions(cells: Sequence[FinishedCell]) -> None:
-    """All cells of a dataset must be of one version of it and of emonet."""
-    for key, product in (("dataset_version", "the dataset"), ("emonet", "emonet")):
-        by_version = {cell.run["cell"][key]: cell for cell in cells}
+    """All cells of a dataset must be of one version of it and of emonet, in one dtype."""
+    for key, what in _SAME_FOR_ALL.items():
+        by_version = {{"dtype": cell.dtype, **cell.run["cell"]}[key]: cell for cell in cells}
         if len(by_version) > 1:
             found = "; ".join(f"{version} in {cell.folder}" for version, cell in by_version.items())
             raise EmoNetError(
-                f"Cells of different versions of {product} cannot be in one table: {found}. "
-                "Run the others again (--fresh)."
+                f"Cells of different {what} cannot be in one table: {found}. Run the others again (--fresh)."
             )
 
 

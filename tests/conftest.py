@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("EMONET_DTYPE", "float32")  # the same figures on every machine
 workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 if workers > 1:  # they share the cores, and so do the processes they start
     threads = max(1, torch.get_num_threads() // workers)

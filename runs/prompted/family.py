@@ -10,7 +10,7 @@ from torch import nn
 from ...adapters.four_bit import four_bits, on_whole_weights
 from ...adapters.lora import LoraSettings, add_adapters
 from ...data import Conversations
-from ...engines.load import computing_in
+from ...engines.precision import computing_in
 from ...errors import EmoNetError
 from ...fine_tuning.class_weights import class_weights
 from ...prompted.configuration import PromptSettings
@@ -131,7 +131,7 @@ def prepare_prompted(
     labelled = check_trainable(conversations, options.dataset)
     training = choosing_epochs({**_DEFAULTS, **training}, conversations)
     own_share, tasks = training.pop("own_share"), TaskSettings.taken_from(training)
-    arguments = options.training_arguments(training)
+    arguments = options.training_arguments(training, trains_backbone=True)
     _check_arguments(arguments, options)
     model = PromptedEmoNet.from_backbone(
         options.backbone,

@@ -87,8 +87,10 @@ def test_evaluate_writes_the_fixed_figures(run: Path, tmp_path: Path, capsys: An
 
 def test_evaluating_in_bfloat16_leaves_the_runs_figures_alone(run: Path, tmp_path: Path) -> None:
     kept, figures = (run / "test_metrics.json").read_bytes(), tmp_path / "bf16.json"
+    assert json.loads(kept)["dtype"] == json.loads((run / "run.json").read_text())["dtype"] == "float32"
     options = ["--json", str(figures), "--dtype", "bfloat16"]
     assert main(["evaluate", "--model", str(run), "--dataset", "sample", *options]) == 0
+    assert json.loads(figures.read_text())["dtype"] == "bfloat16"
     assert json.loads(figures.read_text())["accuracy"] == pytest.approx(json.loads(kept)["accuracy"], abs=0.1)
     assert (run / "test_metrics.json").read_bytes() == kept
 
@@ -170,10 +172,6 @@ def test_wrong_scripts_are_named(name: str, raw: bytes, message: str) -> None:
         (["train", "--dataset", "nowhere", "--preset", "context", "--output-dir", "x"], "neither a corpus"),
         (["predict", "--model", "RUN", "nofile.txt"], "no such file"),
         (["evaluate", "--model", "RUN", "--dataset", "sample", "--split", "tests"], "no split 'tests'"),
-        (
-            ["predict", "--model", "RUN", "x.jsonl", "--engine", "datasets", "--dtype", "bfloat16"],
-            "--dtype is for the torch engine",
-        ),
         (["backbone", "install", "bert"], "name an embedded backbone"),
     ],
 )
@@ -192,6 +190,7 @@ def test_presets_and_env_print(capsys: Any) -> None:
     assert main(["presets"]) == 0 and main(["env"]) == 0
     out = capsys.readouterr().out
     assert all(name in out for name in ("emonet-fast", "compm", "transformers", "causal"))
+    assert "float32 (--dtype auto)" in out
 
 
 def test_evaluating_another_corpus_goes_by_names(run: Path, tmp_path: Path, capsys: Any) -> None:

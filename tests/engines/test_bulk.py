@@ -69,7 +69,7 @@ class Stops(ChunkWork):
 
 
 def stopping(work: ChunkWork, chunks: Sequence[Chunk], workers: int) -> None:
-    stops = Stops(work.checkpoint, work.output, work.schema, work.batch_size, work.starts)
+    stops = Stops(work.checkpoint, work.output, work.schema, work.batch_size, work.starts, work.dtype)
     for chunk in chunks:
         stops(chunk)
 
@@ -181,6 +181,8 @@ def test_a_folder_of_other_predictions_is_refused(source: Path, checkpoint: Path
         EmoNetError, match=r"other predictions \(turns_a_part differ\). Choose another --output, or delete"
     ):
         predict_files(checkpoint, source, out, turns_a_part=15)
+    with pytest.raises(EmoNetError, match=r"other predictions \(dtype differ\)"):
+        predict_files(checkpoint, source, out, dtype="bfloat16")
     write_jsonl(source / "b.jsonl", rows_of(3, start=20))
     with pytest.raises(EmoNetError, match=r"other predictions \(input differ\)"):
         predict_files(checkpoint, source, out)
@@ -188,6 +190,21 @@ def test_a_folder_of_other_predictions_is_refused(source: Path, checkpoint: Path
     with pytest.raises(EmoNetError, match=r"parts without predictions.json"):
         predict_files(checkpoint, source, out)
     assert predicted(out) == before
+
+
+def test_the_dtype_is_kept_and_old_folders_are_of_float32(
+    source: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    exact, rounded = tmp_path / "exact", tmp_path / "rounded"
+    assert predict_files(checkpoint, source, exact)["dtype"] == "float32"  # of the tests' environment
+    assert predict_files(checkpoint, source, rounded, dtype="bfloat16")["dtype"] == "bfloat16"
+    scores = [[row["score"] for row in predicted(folder)] for folder in (exact, rounded)]
+    assert scores[0] != scores[1] and scores[0] == pytest.approx(scores[1], abs=0.1)
+    manifest = json.loads((exact / "predictions.json").read_text())
+    del manifest["dtype"]
+    (exact / "predictions.json").write_text(json.dumps(manifest))
+    predict_files(checkpoint, source, exact, dtype="float32")
+    assert [row["score"] for row in predicted(exact)] == scores[0]
 
 
 def test_another_model_is_refused(source: Path, checkpoint: Path, tmp_path: Path, tokenizer: Any) -> None:

@@ -162,4 +162,5 @@ def test_the_commands_export_score_and_predict(
         )
         capsys.readouterr()
         printed.append(([row["label"] for row in rows], json.loads((tmp_path / "figures.json").read_text())))
+    assert printed[0][1].pop("dtype") == "float32"
     assert printed[0] == printed[1] and len(printed[0][0]) == 2

@@ -20,6 +20,7 @@ from emonet.data import DailyDialog
 from emonet.engines.load import load_engine
 from emonet.errors import EmoNetError
 from emonet.runs.evaluate import evaluate_run
+from emonet.runs.options import TrainOptions
 from emonet.runs.train import train_run
 from emonet.train_trainer import EmoNetTrainer
 
@@ -91,6 +92,55 @@ def test_both_families_leave_the_same_files_and_record(folder: Path, decoder: Pa
     assert records[1] - records[0] == {"own_share", "load_in_4bit", "tasks", "first_stage"}
     assert files[0] - files[1] == set() and files[1] - files[0] == {"biographies.json"}
     assert {"adapter", "metrics.json", "predictions.jsonl", "README.md", "model.safetensors"} <= files[0]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "given", "bf16"),
+    [
+        ("bfloat16", {}, True),
+        ("float32", {}, False),
+        ("auto", {}, False),  # float32 in the environment of the tests
+        ("bfloat16", {"bf16": False}, False),
+        ("float32", {"bf16": True}, True),
+    ],
+)
+def test_a_trained_backbone_learns_under_autocast_unless_the_training_says(
+    dtype: str, given: dict[str, bool], bf16: bool, tmp_path: Path
+) -> None:
+    options = TrainOptions(dataset="sample", output_dir=tmp_path, dtype=dtype)
+    assert options.training_arguments(given, trains_backbone=True).bf16 is bf16
+    assert options.training_arguments(given).bf16 is given.get("bf16", False)  # heads alone
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_record_has_the_dtype_and_weights_are_float32(
+    family: str, folder: Path, decoder: Path, tmp_path: Path
+) -> None:
+    training = {**FAMILIES[family]["training_overrides"], "num_train_epochs": 1, "save_strategy": "no"}
+    losses = []
+    for dtype in ("bfloat16", "float32"):
+        record = train(family, folder, decoder, tmp_path / dtype, dtype=dtype, training_overrides=training)
+        assert record["dtype"] == dtype
+        weights = load_file(tmp_path / dtype / "model.safetensors")
+        assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
+        losses.append(record["train_loss"])
+    assert losses[0] != losses[1] and losses[0] == pytest.approx(losses[1], abs=0.1)
+
+
+@pytest.mark.slow
+def test_frozen_vectors_are_computed_in_the_dtype(folder: Path, decoder: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {
+        "preset": "emonet-fast",
+        "training_overrides": {"num_train_epochs": 1},
+        "cache_dir": tmp_path / "cache",
+    }
+    losses = []
+    for dtype in ("bfloat16", "float32"):
+        record = train("packed", folder, decoder, tmp_path / dtype, dtype=dtype, **options)
+        assert record["dtype"] == dtype and "bf16" not in record["training"]
+        losses.append(record["train_loss"])
+    assert losses[0] != losses[1]
 
 
 @pytest.mark.parametrize("family", FAMILIES)

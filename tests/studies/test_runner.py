@@ -211,6 +211,7 @@ def test_a_killed_run_continues(study: dict[str, Any], finished: Path, tmp_path:
         ("dataset_version", "sample-0", "dataset_version is 'sample-0' instead of 'sample-"),
         ("backbone", "bert", "backbone is 'bert' instead of 'tiny-bert"),
         ("config", {}, "config.freeze_backbone is 'not set' instead of True"),
+        ("dtype", "bfloat16", "dtype is 'bfloat16' instead of 'float32'"),
     ],
 )
 def test_cells_of_another_recipe_are_refused(
@@ -253,11 +254,37 @@ def test_an_incomplete_cell_is_refused(study: dict[str, Any], results: Path) -> 
         run_study(study, results)
 
 
-@pytest.mark.parametrize(("key", "product"), [("dataset_version", "the dataset"), ("emonet", "emonet")])
+def test_a_study_goes_on_in_the_dtype_of_its_cells(
+    study: dict[str, Any], results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for cell in CELLS:  # of a time before there was a choice
+        edit(results / cell / "run.json", lambda run: run["cell"].pop("dtype"))
+    monkeypatch.setenv("EMONET_DTYPE", "bfloat16")
+    before = times(results)
+    run_study(study, results)
+    assert times(results) == before
+    with pytest.raises(EmoNetError, match=r"computed in float32, not in bfloat16.*Leave --dtype out"):
+        run_study(study, results, "--dtype", "bfloat16")
+    assert times(results) == before
+
+
+@pytest.mark.slow
+def test_cells_of_another_dtype_are_recorded(study: dict[str, Any], cached: None, tmp_path: Path) -> None:
+    run_study(study, tmp_path / "results", "--dtype", "bfloat16")
+    for path in CELLS:
+        cell = stored_cell(tmp_path / "results", path)
+        assert cell is not None
+        assert cell.run["cell"]["dtype"] == cell.run["dtype"] == cell.test["dtype"] == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("key", "product"),
+    [("dataset_version", "versions of the dataset"), ("emonet", "versions of emonet"), ("dtype", "dtypes")],
+)
 def test_a_report_does_not_mix_versions(study: dict[str, Any], results: Path, key: str, product: str) -> None:
     edit(results / CELLS[3] / "run.json", lambda run: run["cell"].update({key: "another"}))
     with pytest.raises(
-        EmoNetError, match=f"different versions of {product} cannot be in one table.*another in .*{CELLS[3]}"
+        EmoNetError, match=f"different {product} cannot be in one table.*another in .*{CELLS[3]}"
     ):
         run_study(study, results, "--report-only")
 

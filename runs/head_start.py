@@ -2,9 +2,11 @@
 
 from ..adapters.lora import LoraSettings, add_adapters
 from ..data.collator import EncodedCorpus
+from ..engines.auto_dtype import resolved_dtype
 from ..modeling_emonet import EmoNetForSequenceClassification
 from ..train_trainer import EmoNetTrainer
 from ..training.arguments import EmoNetTrainingArguments
+from ..training.heads import needs_trainer, train_heads
 from ..training.presets import preset_training
 from .options import TrainOptions
 
@@ -38,13 +40,17 @@ def start_on_frozen(
             "num_train_epochs": arguments.head_epochs,
         }
         model.emonet.encoder.requires_grad_(False)
-        EmoNetTrainer(
+        trainer = EmoNetTrainer(
             model=model,
             args=options.training_arguments(training),
             train_dataset=corpus["train"],
             eval_dataset=corpus["validation"],
             data_collator=corpus.collator,
             processing_class=corpus.processor,
-        ).train()
+        )
+        if options.use_trainer or needs_trainer(trainer):
+            trainer.train()
+        else:
+            train_heads(trainer, resolved_dtype(options.dtype, model.device))
     corpus.drop_turn_features()
     add_adapters(model, LoraSettings.of(arguments))

@@ -47,8 +47,7 @@ class PackedRun(PreparedRun):
         if self.options.use_trainer or needs_trainer(self.trainer, resume=checkpoint is not None):
             super().train(checkpoint)
             return
-        train_heads(self.trainer)
-        self.facts["trained_by"] = "heads"
+        train_heads(self.trainer, resolved_dtype(self.options.dtype, self.model.device))
 
     def adjust(self) -> dict[str, Any]:
         bias = self.trainer.class_bias

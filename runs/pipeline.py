@@ -65,6 +65,7 @@ def record_of(run: PreparedRun, **seconds: float) -> dict[str, Any]:
         training_turns=run.training_turns,
         speakers=speaker_kinds((), run.options.speakers or "auto").record,
         **({"dataset_id": dataset_id} if dataset_id else {}),
+        **({"trained_by": run.trainer.trained_by} if run.trainer.trained_by else {}),
         **run.facts,
     )
 

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..constants import AUTO
 from ..data.collator import fit_standardizers
+from ..engines.auto_dtype import resolved_dtype
 from ..fine_tuning.class_weights import class_weights
 from ..fine_tuning.encoding import EncodedSplit
 from ..hub.card_callback import CardCallback
@@ -21,6 +23,8 @@ def train_seeds(
     training: Mapping[str, Any],
     seeds: Iterable[int],
     output_dir: str | Path = "emonet-run",
+    use_trainer: bool = False,
+    dtype: str = AUTO,
 ) -> Iterator[EmoNetTrainer]:
     """Train a frozen model's heads from each seed on windows with cached vectors.
 
@@ -36,6 +40,8 @@ def train_seeds(
         training: Fields of `EmoNetTrainingArguments`, such as a preset's `training`.
         seeds: The seeds.
         output_dir: The Trainer's folder, which callbacks may write to.
+        use_trainer: As in [`TrainOptions`].
+        dtype: One of `DTYPES`; see [`train_heads`].
 
     Yields:
         The trainer of each seed, in order. All share `model`, so use it before the next:
@@ -68,8 +74,8 @@ def train_seeds(
             processing_class=model.processor,
         )
         trainer.remove_callback(CardCallback)
-        if needs_trainer(trainer):
+        if use_trainer or needs_trainer(trainer):
             trainer.train()
         else:
-            train_heads(trainer)
+            train_heads(trainer, resolved_dtype(dtype, model.device))
         yield trainer

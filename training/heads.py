@@ -39,7 +39,9 @@ def needs_trainer(trainer: SearchingTrainer, resume: bool = False) -> str | None
         resume: Whether the training goes on from a checkpoint.
     """
     model, args = trainer.model, trainer.args
-    if not isinstance(model, EmoNetForSequenceClassification) or not model.config.freeze_backbone:
+    if not isinstance(model, EmoNetForSequenceClassification):
+        return "no packed model"
+    if any(parameter.requires_grad for parameter in model.emonet.encoder.parameters()):
         return "the backbone is trained"
     splits = trainer.train_dataset, trainer.eval_dataset
     if not all(isinstance(split, EncodedSplit) and "turn_embeds" in split[0] for split in splits):
@@ -48,8 +50,6 @@ def needs_trainer(trainer: SearchingTrainer, resume: bool = False) -> str | None
     collator: Any = trainer.data_collator
     if has_memory and not isinstance(getattr(collator, "memory", None), np.ndarray):
         return "the memory's encoder is trained"
-    if any(parameter.requires_grad for parameter in model.emonet.encoder.parameters()):
-        return "the backbone has adapters"
     strategies = [
         str(getattr(value, "value", value)) for value in (args.eval_strategy, args.logging_strategy)
     ]
@@ -73,7 +73,7 @@ def restart_heads(model: EmoNetForSequenceClassification, seed: int) -> None:
             module.apply(model._init_weights)
 
 
-def train_heads(trainer: SearchingTrainer, dtype: torch.dtype = torch.float32) -> None:
+def train_heads(trainer: SearchingTrainer, dtype: str = "float32") -> None:
     """Train as `trainer.train()` does; afterwards `trainer` has the same state and log.
 
     Every random number is a function of the seed, so that a result does not depend on
@@ -81,7 +81,8 @@ def train_heads(trainer: SearchingTrainer, dtype: torch.dtype = torch.float32) -
 
     Args:
         trainer: An [`EmoNetTrainer`] that [`needs_trainer`] says nothing against.
-        dtype: The precision of the classifier's products in training.
+        dtype: One of `DTYPES`, resolved. In bfloat16, the classifier's products in
+            training are computed in it; all else is float32.
     """
     args = trainer.args
     set_seed(args.seed)
@@ -111,6 +112,7 @@ def train_heads(trainer: SearchingTrainer, dtype: torch.dtype = torch.float32) -
         _call(trainer, "on_train_end")
     finally:
         training.stack.release()
+    trainer.trained_by = "heads"
     trainer.finish()
 
 
@@ -121,13 +123,13 @@ class _Training:
         figures: What the log tells of the last step beside its loss.
     """
 
-    def __init__(self, trainer: SearchingTrainer, dtype: torch.dtype):
+    def __init__(self, trainer: SearchingTrainer, dtype: str):
         model, collator = trainer.model, trainer.data_collator
         assert isinstance(model, EmoNetForSequenceClassification)
         self.trainer, self.model = trainer, model
         self.train_reader = TurnReader(model, trainer.train_dataset, collator)
         self.eval_reader = TurnReader(model, trainer.eval_dataset, collator)
-        self.stack = HeadStack(model.classifier, dtype)
+        self.stack = HeadStack(model.classifier, torch.bfloat16 if dtype == "bfloat16" else torch.float32)
         self.masks = Masks(trainer.args.seed)
         for group in trainer.optimizer.param_groups:
             group["params"] = self.stack.merged(group["params"])

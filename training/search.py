@@ -29,6 +29,7 @@ class SearchingTrainer(Trainer):
     otherwise; and drops the models.
     """
 
+    trained_by: str | None = None  # what took the steps in the Trainer's place
     _space: Space | None = None  # during a search
     _direction = "maximize"
     _best: _Finished | None = None

@@ -241,3 +241,32 @@ def test_a_frozen_backbone_is_saved_when_asked_for(
     else:
         with pytest.raises(EmoNetError, match="tiny-org/tiny-backbone"):
             load_engine(run)
+
+
+def test_frozen_heads_train_in_one_program_unless_told(folder: Path, decoder: Path, tmp_path: Path) -> None:
+    records, files = [], []
+    for use_trainer in (False, True):
+        output = tmp_path / str(use_trainer)
+        options = {
+            "preset": "emonet",
+            "config_overrides": {"head_hidden_size": 8},
+            "use_trainer": use_trainer,
+        }
+        training = {"num_train_epochs": 2, "learning_rate": 1e-2}
+        record = train_run(
+            str(folder),
+            output,
+            backbone=str(decoder),
+            progress=False,
+            cache_dir=tmp_path / "cache",
+            training_overrides=training,
+            **options,
+        )
+        assert json.loads((output / "run.json").read_text()) == record
+        records.append(record)
+        files.append({path.name for path in output.iterdir()})
+    heads, trainer = records
+    assert heads["trained_by"] == "heads" and "trained_by" not in trainer
+    assert files[0] == files[1] and set(heads) - set(trainer) == {"trained_by"}
+    assert [set(row) for row in heads["epochs"]] == [set(row) for row in trainer["epochs"]]
+    assert heads["train_loss"] == pytest.approx(trainer["train_loss"], rel=0.1)

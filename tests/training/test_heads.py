@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tiny_training import frozen, trainer_for
 
+from emonet.training.head_stack import HeadStack, Masks
 from emonet.training.heads import needs_trainer, train_heads
 
 PLAIN = {"context_module": "none", "speaker_identity": "none", "identity_position": "marker"}
@@ -19,7 +21,8 @@ SYSTEMS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def trained(parts: Any, folder: Path, in_one_program: bool, **arguments: Any) -> Any:
+def trained(parts: Any, folder: Path, in_one_program: bool | None, **arguments: Any) -> Any:
+    """A trainer that has trained either way, or is ready to (None)."""
     settings = {
         "eval_strategy": "epoch",
         "num_train_epochs": 2,
@@ -34,9 +37,9 @@ def trained(parts: Any, folder: Path, in_one_program: bool, **arguments: Any) ->
         "report_to": "none",
     }
     trainer = trainer_for(parts, folder, **{**settings, **arguments})
-    if not in_one_program:
+    if in_one_program is False:
         trainer.train()
-    else:
+    elif in_one_program:
         assert needs_trainer(trainer) is None
         train_heads(trainer)
     return trainer
@@ -61,3 +64,85 @@ def test_every_step_is_the_trainers(tokenizer: Any, tmp_path: Path, system: str)
         for name in row:
             if not name.endswith(("runtime", "per_second", "total_flos")):
                 assert other[name] == pytest.approx(row[name], abs=1e-4), name
+
+
+def test_products_in_bfloat16_learn_the_same(tokenizer: Any, tmp_path: Path) -> None:
+    models = []
+    for dtype in ("float32", "bfloat16"):
+        trainer = trained(frozen(tokenizer, **PLAIN), tmp_path / dtype, None)
+        train_heads(trainer, dtype)
+        models.append(dict(trainer.model.named_parameters()))
+    names = [name for name, parameter in models[0].items() if parameter.requires_grad]
+    assert all(models[1][name].dtype == torch.float32 for name in names)
+    differences = torch.cat([(models[0][name] - models[1][name]).flatten() for name in names])
+    assert 0 < differences.abs().mean() < 1e-3
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
+def test_masks_drop_their_rate_and_keep_the_mean(rate: float) -> None:
+    masks = Masks(0)
+    values = torch.full((300, 400), 3.0)
+    first, second = masks(values, rate, 2)
+    assert float((first == 0).float().mean()) == pytest.approx(rate, abs=0.01)
+    assert float(first.mean()) == pytest.approx(3, rel=0.05) and len(first.unique()) == 2
+    both = float(((first == 0) & (second == 0)).float().mean())
+    assert both == pytest.approx(rate**2, abs=0.01), "each copy has a mask of its own"
+    assert not torch.equal(masks(values, rate), masks(values, rate))
+
+
+def test_masks_of_no_or_full_dropout() -> None:
+    values = torch.randn(4, 5)
+    assert torch.equal(Masks(0)(values, 0.0), values) and not Masks(0)(values, 1.0).any()
+
+
+def test_a_stack_gives_its_members_back(tokenizer: Any) -> None:
+    model = frozen(tokenizer)[0]
+    before = {name: value.clone() for name, value in model.classifier.state_dict().items()}
+    stack = HeadStack(model.classifier)
+    states = torch.randn(5, model.config.hidden_size)
+    with torch.no_grad():
+        logits = stack(states)
+        assert torch.allclose(stack.averaged(logits), model.classifier(states), atol=1e-6)
+        stack.layers[1].weight[2] += 1  # type: ignore[union-attr]
+        assert torch.allclose(model.classifier.members[2][1].weight, before["members.2.1.weight"] + 1)
+        stack.release()
+        stack.layers[1].weight[2] += 1  # type: ignore[union-attr]
+    assert torch.allclose(model.classifier.members[2][1].weight, before["members.2.1.weight"] + 1)
+    storages = {parameter.untyped_storage().data_ptr() for parameter in model.classifier.parameters()}
+    assert len(storages) == len(list(model.classifier.parameters())), "saved tensors share no memory"
+
+
+REASONS: dict[str, tuple[dict[str, Any], str]] = {
+    "save_strategy": ({"save_strategy": "epoch"}, "checkpoints"),
+    "eval_strategy": ({"eval_strategy": "steps", "eval_steps": 2}, "within an epoch"),
+    "max_steps": ({"max_steps": 2}, "order of steps"),
+    "accumulation": ({"gradient_accumulation_steps": 2}, "order of steps"),
+}
+
+
+@pytest.mark.parametrize("case", REASONS)
+def test_other_trainings_take_the_trainers_steps(tokenizer: Any, tmp_path: Path, case: str) -> None:
+    arguments, reason = REASONS[case]
+    assert reason in str(needs_trainer(trained(frozen(tokenizer), tmp_path, None, **arguments)))
+
+
+def test_tokens_or_a_trained_backbone_need_the_trainer(tokenizer: Any, tmp_path: Path) -> None:
+    parts = frozen(tokenizer)
+    trainer = trained(parts, tmp_path, None)
+    assert needs_trainer(trainer) is None and "checkpoints" in str(needs_trainer(trainer, resume=True))
+    parts[0].emonet.encoder.requires_grad_(True)
+    assert needs_trainer(trainer) == "the backbone is trained"
+    parts[0].emonet.encoder.requires_grad_(False)
+    for window in parts[2].examples:
+        del window["turn_embeds"]
+    assert needs_trainer(trainer) == "no cached vectors"
+
+
+def test_training_stops_early_and_keeps_the_best_epoch(tokenizer: Any, tmp_path: Path) -> None:
+    parts = frozen(tokenizer, head_dropout=0.5)
+    trainer = trained(parts, tmp_path, None, num_train_epochs=40, early_stopping_patience=2)
+    train_heads(trainer)
+    scores = [row["eval_weighted_f1"] for row in trainer.state.log_history if "eval_loss" in row]
+    best = int(np.argmax(scores))
+    assert len(scores) == best + 3 < 40 and trainer.state.global_step == len(scores) * 6
+    assert trainer.evaluate()["eval_weighted_f1"] == pytest.approx(scores[best])

@@ -13,6 +13,7 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 Layers = list[tuple[torch.Tensor, torch.Tensor]]  # keys and values (heads, tokens, width) of each layer
 
 _NAME = "emonet_cached"
+_UNGROUPED = torch.nn.Identity()  # a module whose heads share no keys
 _active = threading.local()
 # Switching the attention changes the encoder's configuration, which threads share.
 _lock = threading.RLock()
@@ -141,7 +142,18 @@ def _cached_attention(
     **kwargs: Any,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     key, value = _active.cache.extend(key, value)
-    return sdpa_attention_forward(module, query, key, value, mask, **kwargs)
+    batch, heads, tokens, width = query.shape
+    groups = heads // key.shape[1]
+    if groups == 1:
+        return sdpa_attention_forward(module, query, key, value, mask, **kwargs)
+    # The heads that share a key become further tokens of one head: repeating the keys, as
+    # transformers does, would copy the whole past for every turn.
+    assert mask is not None
+    query = query.reshape(batch, key.shape[1], groups * tokens, width)
+    mask = mask.repeat(1, 1, groups, 1)
+    output, _ = sdpa_attention_forward(_UNGROUPED, query, key, value, mask, **kwargs)
+    output = output.unflatten(1, (groups, tokens)).permute(0, 2, 3, 1, 4)
+    return output.reshape(batch, tokens, heads, width), None
 
 
 AttentionInterface.register(_NAME, _cached_attention)

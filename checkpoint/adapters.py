@@ -67,6 +67,7 @@ class AdaptableModel(Protocol):
     """What adapters need of a model: both forms of EmoNet have it."""
 
     config: Any
+    _base: Base | None  # whose digest was computed when the backbone was loaded
 
     @property
     def processor(self) -> Any:
@@ -208,7 +209,8 @@ class Adapter:
         Raises:
             EmoNetError: for such a backbone, or adapters of another model.
         """
-        if weights_digest(model.adapted) != self.facts["base_digest"]:
+        digest = weights_digest(model.adapted) if model._base is None else model._base.digest
+        if digest != self.facts["base_digest"]:
             fault = (
                 f"{source}: its heads and adapters belong to other weights of {self.facts['backbone']!r} "
                 f"than {backbone or 'the ones found here'}"

@@ -3,12 +3,14 @@
 import os
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from shutil import copyfile
 from typing import Any, ClassVar, Protocol
 
 import torch
 from transformers import AutoModel, PretrainedConfig, PreTrainedModel
+from transformers.initialization import no_init_weights
 from transformers.utils import logging
 
 from ..errors import EmoNetError
@@ -187,8 +189,11 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
             raise EmoNetError(
                 f"{checkpoint}: {learnt_on}, which can't be loaded here ({reason}); {adapter.remedy}"
             ) from error
+        ignore_sizes = kwargs.get("ignore_mismatched_sizes", False)
         try:
-            model = cls.on_backbone(backbone, config, **load)
+            # Every weight is read from a file, except those that start anew.
+            with nullcontext() if ignore_sizes else no_init_weights():
+                model = cls.on_backbone(backbone, config, **load)
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise EmoNetError(
@@ -199,7 +204,7 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
             model,
             checkpoint,
             backbone_path,
-            ignore_sizes=kwargs.get("ignore_mismatched_sizes", False),
+            ignore_sizes=ignore_sizes,
             verify=verify is not False,
         )
         if words := package.introduction(checkpoint):

@@ -7,6 +7,7 @@ from pathlib import Path
 from ..constants import BULK_ENGINES, ENGINES
 from ..errors import EmoNetError
 from .arguments import Commands, add_dtype_argument, add_model_argument, add_speakers_argument, integer
+from .loading import without_collector
 from .progress import Progress
 
 INTERRUPTED = 128 + 2  # a shell's status of a program that SIGINT ended
@@ -89,12 +90,13 @@ def _predict_input(arguments: argparse.Namespace) -> None:
     with open_input(arguments.input, arguments.interleaved, output.check) as source:
         print(source.summary(), file=sys.stderr)
         check_columns(source.columns, [f"{prefix}row", *output.columns(prefix, ())], prefix)
-        from ..engines.load import load_engine
-        from ..engines.precision import computing_in
-        from ..engines.prediction_stream import predicted_rows
-        from .standard_output import is_utf8
+        with without_collector():
+            from ..engines.load import load_engine
+            from ..engines.precision import computing_in
+            from ..engines.prediction_stream import predicted_rows
+            from .standard_output import is_utf8
 
-        model, processor = load_engine(arguments.model, arguments.engine, arguments.load_in_4bit)
+            model, processor = load_engine(arguments.model, arguments.engine, arguments.load_in_4bit)
         labels = processor.config.label_names
         check_columns(source.columns, output.columns(prefix, labels), prefix)
         kinds = speaker_kinds(source.speakers, arguments.speakers, processor.speakers)

@@ -249,8 +249,8 @@ def predict_dialogues(
             earlier = _append_history(histories[index], turns, window, texts)
         memory_index = dialogue_memory_index(turns, window, len(texts), earlier if corpus_scope else None)
         windows.append(encoder.encode(turns, memory_index))
-        for name in [name for name in earlier if kinds.is_role(name)]:
-            del earlier[name]  # `The Waiter` of the next dialogue is another person
+        for name in filter(kinds.is_role, dict.fromkeys(speaker_names(turns))):
+            earlier.pop(name, None)  # `The Waiter` of the next dialogue is another person
         texts.extend(turn_text(turn, turn_index) for turn_index, turn in enumerate(turns))
     warn_of_unknown_characters(processor.tokenizer, texts)
     memory = encoder.encode_memory(texts) if processor.config.speaker_memory != "none" else None

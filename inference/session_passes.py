@@ -117,7 +117,7 @@ def _encode(steps: Sequence[_Step], cached: bool) -> list[torch.Tensor]:
 def _encode_sequence(session: "EmoNetSession") -> torch.Tensor:
     """per_turn mode: encode the new turn with its past; its read-out is (1, H)."""
     device, turns = session.model.device, len(session.window)
-    ids, owners = session.processor.turn_sequence([turn.piece for turn in session.window])
+    ids, owners = session.processor.turn_sequence([turn.piece for turn in session.window], turns - 1)
     index = torch.full((1, turns), -1, device=device)
     index[0, -1] = 0
     tokens = torch.tensor([ids or [session.processor.tokenizer.pad_token_id]], device=device)

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from itertools import islice
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ from ..dialogue.open_dialogue import OpenDialogue
 from ..dialogue.spellings import SpeakerNames
 from ..dialogue.turns import clean_text, recent_history, turn_text
 from ..processing_emonet import EmoNetProcessor
+from .ahead import one_ahead
 from .predict import EmotionModel, TurnProcessor, memory_vectors, predict_logits
 
 LOOK_AHEAD = 2048  # turns that are sorted by length together
@@ -35,8 +37,9 @@ def predict_stream(
 ) -> Iterator[list[dict[str, Any]]]:
     """Predict `label`, `score` and `scores` of every turn, in order, as soon as computed.
 
-    The results are those of `predict_dialogues` on all dialogues. In memory are the
-    windows of the look-ahead and, with `speaker_memory="corpus"`, the last
+    The results are those of `predict_dialogues` on all dialogues. While the model
+    computes, a thread reads and tokenizes the next turns. In memory are the windows of
+    up to three times the look-ahead and, with `speaker_memory="corpus"`, the last
     `memory_window` utterances of every person. A dialogue may be of any length: its
     windows are predicted as they fill. Only a context module over sequences of single
     turns (`context_mode="per_turn"`) and prompts need all turns of a dialogue first.
@@ -44,8 +47,8 @@ def predict_stream(
     Args:
         model: The model, or an engine in its place.
         processor: The model's processor.
-        dialogues: Iterables of `{"speaker", "text"}`; each is read to its end before the
-            next one.
+        dialogues: Iterables of `{"speaker", "text"}`, read in the thread; each is read to
+            its end before the next one.
         batch_size: Windows of one pass.
         look_ahead: How many turns to read before they are predicted.
         alone: Whether no dialogue is part of a later one's history.
@@ -64,24 +67,46 @@ def predict_stream(
             yield [result]
         return
     encoder = cast(EmoNetProcessor, processor)  # of any other model
-    windows: list[dict[str, Any]] = []
-    turns, enough = 0, min(first_look, look_ahead)
-    for window in _windows(encoder, dialogues, alone, speakers, history or {}):
-        windows.append(window)
-        turns += len(window["speaker_ids"]) - window["read_from"]
-        if turns >= enough:
-            yield _results(model, encoder, windows, batch_size)
-            windows, turns, enough = [], 0, min(2 * enough, look_ahead)
-    if windows:
-        yield _results(model, encoder, windows, batch_size)
+    windows = _windows(encoder, dialogues, alone, speakers, history or {})
+    with closing(one_ahead(_look_aheads(encoder, windows, first_look, look_ahead))) as prepared:
+        for block in prepared:
+            yield _results(model, encoder, block, batch_size)
 
 
 class _Utterance:
-    """What a speaker said, for the memory; its vector is encoded when first read."""
+    """What a speaker said, for the memory: tokenized and encoded when first read."""
 
     def __init__(self, text: str):
         self.text = text
+        self.tokens: list[int] | None = None
         self.vector: np.ndarray | None = None
+
+
+def _look_aheads(
+    processor: EmoNetProcessor, windows: Iterable[dict[str, Any]], first_look: int, look_ahead: int
+) -> Iterator[list[dict[str, Any]]]:
+    """Collect the windows of ever more turns, up to `look_ahead`."""
+    block: list[dict[str, Any]] = []
+    turns, enough = 0, min(first_look, look_ahead)
+    for window in windows:
+        block.append(window)
+        turns += len(window["speaker_ids"]) - window["read_from"]
+        if turns >= enough:
+            yield _with_tokens(processor, block)
+            block, turns, enough = [], 0, min(2 * enough, look_ahead)
+    if block:
+        yield _with_tokens(processor, block)
+
+
+def _with_tokens(processor: EmoNetProcessor, windows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Tokenize the utterances that the turns of `windows` remember, each once."""
+    remembered = {
+        utterance: None for window in windows for row in window["memory_index"] for utterance in row
+    }
+    new = [utterance for utterance in remembered if utterance.tokens is None]
+    for utterance, tokens in zip(new, processor.encode_memory([item.text for item in new]), strict=True):
+        utterance.tokens = tokens
+    return windows
 
 
 def _windows(
@@ -103,8 +128,10 @@ def _windows(
             names, history = SpeakerNames(processor.speakers, speakers), {}
         names.start_dialogue()
         dialogue = OpenDialogue()
+        speaking: dict[str, None] = {}
         for block, last in _blocks(turns):
             named = names.next_turns(block)
+            speaking.update((turn["speaker"], None) for turn in named)
             memory = []
             if config.speaker_memory != "none":
                 for index, turn in enumerate(named, dialogue.turns):
@@ -112,9 +139,9 @@ def _windows(
                     memory.append(list(earlier))
                     earlier.append(_Utterance(turn_text(turn, index)))
             yield from processor.encode_next(dialogue, named, memory, last)
-        kept = history if config.speaker_memory == "corpus" else {}
-        # `The Waiter` of the next dialogue is another person.
-        history = {name: earlier for name, earlier in kept.items() if not names.kinds.is_role(name)}
+        for name in speaking:  # `The Waiter` of the next dialogue is another person
+            if config.speaker_memory != "corpus" or names.kinds.is_role(name):
+                history.pop(name, None)
 
 
 def _blocks(turns: Turns) -> Iterator[tuple[list[Mapping[str, Any]], bool]]:
@@ -149,7 +176,7 @@ def _memory_table(
             for earlier in window["memory_index"]
         ]
     new = [utterance for utterance in rows if utterance.vector is None]
-    tokens = processor.encode_memory([utterance.text for utterance in new])
+    tokens = [utterance.tokens or [] for utterance in new]
     encoder: Any = getattr(model, "emonet", model)  # an engine encodes utterances itself
     for indices, vectors in memory_vectors(encoder, processor, tokens):
         for index, vector in zip(indices, vectors, strict=True):

@@ -15,7 +15,6 @@ from .checkpoint.processor import DialogueProcessor
 from .configuration_emonet import EmoNetConfig
 from .constants import NO_LABEL
 from .context.base import context_module_class, import_system
-from .dialogue.names import known_names
 from .dialogue.open_dialogue import OpenDialogue
 from .dialogue.turns import clean_text, dialogue_memory_index, given_speaker_id, speaker_names, turn_text
 from .layers.padding import pad_memory, pad_rows, pad_tokens, pad_vectors
@@ -404,22 +403,21 @@ class EmoNetProcessor(DialogueProcessor):
             end = min(begin + size, len(pieces))
             sequences, turn_ids = [], []
             for turn in range(begin, end):
-                ids, owners = self.turn_sequence(pieces[: turn + 1])
+                ids, owners = self.turn_sequence(pieces, turn)
                 sequences.append(ids)
                 turn_ids.append([owner if owner < 0 else owner - begin for owner in owners])
             window = {"first_turn": begin, "end_turn": end, "read_from": 0}
             windows.append({**window, "input_ids": sequences, "turn_ids": turn_ids})
         return windows
 
-    def turn_sequence(self, pieces: Sequence[list[int]]) -> tuple[list[int], list[int]]:
-        """Join the last turn and its past to a sequence of the latest tokens that fit.
+    def turn_sequence(self, pieces: Sequence[list[int]], last: int) -> tuple[list[int], list[int]]:
+        """Join the turn `last` and its past to a sequence of the latest tokens that fit.
 
         CoMPM: the last 511 after [CLS]. Returns the tokens and each one's turn, -1 for
         none.
         """
         start = self.sink if self.config.is_decoder_backbone else self._edges()[0]
         room = self.config.sequence_limit - len(start)
-        last = len(pieces) - 1
         earliest = 0 if self.config.context_window is None else max(0, last - self.config.context_window)
         ids: list[int] = []
         owners: list[int] = []
@@ -440,7 +438,7 @@ class EmoNetProcessor(DialogueProcessor):
 
     def speaker_id_of(self, name: str) -> int:
         """Return the global id of a name in any unambiguous spelling, 0 if unknown."""
-        return self.speakers.get(known_names(tuple(self.speakers)).find(name) or "", 0)
+        return self.speakers.get(self.known.find(name) or "", 0)
 
     def _speaker_id(self, turn: Mapping[str, Any], name: str, index: int) -> int:
         given = given_speaker_id(turn, index)

@@ -13,6 +13,7 @@ from transformers import BatchFeature, ProcessorMixin
 from transformers.utils import logging
 
 from ..constants import NO_LABEL
+from ..dialogue.names import KnownNames
 from ..dialogue.reader import read_dialogues
 from ..dialogue.spellings import SpeakerNames
 from ..dialogue.turns import turn_label
@@ -53,6 +54,7 @@ class DialogueProcessor(ProcessorMixin):
     config: Any
     tokenizer: Any
     _is_beside_model = False  # in the repository that a push goes to
+    _indexed: tuple[Any, int, KnownNames] = (None, 0, KnownNames())  # `speakers`, how many, their index
 
     def __init__(self, tokenizer: Any, speakers: Mapping[str, int] | None = None):
         super().__init__(tokenizer)  # type: ignore[no-untyped-call]
@@ -107,9 +109,18 @@ class DialogueProcessor(ProcessorMixin):
         """Encode lists of turns into a padded batch with `labels`."""
         raise NotImplementedError
 
+    @property
+    def known(self) -> KnownNames:
+        """The index of `speakers`, made anew when a person was added or removed."""
+        speakers, count, index = self._indexed
+        if speakers is not self.speakers or count != len(self.speakers):
+            index = KnownNames(self.speakers)
+            self._indexed = self.speakers, len(self.speakers), index
+        return index
+
     def names(self) -> SpeakerNames:
         """Return the names of a new input, which find the known persons."""
-        return SpeakerNames(self.speakers, warn=False)
+        return SpeakerNames(self.known, warn=False)
 
     def labels_of(self, logits: Any) -> list[dict[str, Any]]:
         """Convert logits (T, C) to calibrated `label`, `score` and `scores` by turn."""

@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -241,7 +241,7 @@ class TableInput:
 
     def _mixed(self) -> Iterator[tuple[bytes, Iterator[SourceRow]]]:
         """Collect each dialogue; it is ready when it and those before it have ended."""
-        begun: dict[bytes, list[SourceRow]] = {}
+        begun: OrderedDict[bytes, list[SourceRow]] = OrderedDict()  # a dict finds its first key slowly
         for key, row in self._rows():
             begun.setdefault(key, []).append(row)
             while begun and self._ends.get(first := next(iter(begun))) == begun[first][-1].index:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ..dialogue.names import AUTO, SpeakerKinds, known_names
+from ..dialogue.names import AUTO, KnownNames, SpeakerKinds
 from ..dialogue.tables.rows import Dialogue
 from ..errors import DataFormatError
 from ..files.guard import read_json
@@ -25,6 +25,7 @@ class SpeakerRegistry:
 
     def __init__(self, names: Iterable[str] = ()):
         self._ids: dict[str, int] = {}
+        self._known: KnownNames | None = None  # their index, until another one is added
         for name in names:
             self.add(name)
 
@@ -36,11 +37,14 @@ class SpeakerRegistry:
 
     def add(self, name: str) -> int:
         """Return the id of `name`; an unknown name gets a new one."""
+        self._known = None
         return self._ids.setdefault(name, len(self._ids) + 1)
 
     def id_of(self, name: str) -> int:
         """Return the id of `name` in any unambiguous spelling, 0 if it is unknown."""
-        return self._ids.get(known_names(tuple(self._ids)).find(name) or "", 0)
+        if self._known is None:
+            self._known = KnownNames(self._ids)
+        return self._ids.get(self._known.find(name) or "", 0)
 
     def name_of(self, speaker_id: int) -> str | None:
         """Return the name of an id; None for 0, the unknown speaker.

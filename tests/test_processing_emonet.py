@@ -113,6 +113,15 @@ def test_the_marker_can_be_left_unread(tokenizer: Any, family: str) -> None:
     }
 
 
+def test_speakers_that_are_added_or_replaced_are_found(tokenizer: Any) -> None:
+    _, processor = build(tokenizer, "emonet-thesis")
+    assert [processor.speaker_id_of(name) for name in ("ANN", "zed")] == [1, 0]
+    processor.speakers["Zed"] = 2
+    assert processor.speaker_id_of("zed") == 2
+    processor.speakers = {"Zoe": 1, "Bob": 2, "Ann": 3}
+    assert [processor.speaker_id_of(name) for name in ("ann", "zed", "zoe")] == [3, 0, 1]
+
+
 def test_unknown_speakers_have_id_zero_but_own_local_ids(tokenizer: Any) -> None:
     _, processor = build(tokenizer, "emonet-thesis")
     window = processor.encode([{"speaker": name, "text": "no"} for name in ("Zed", "Ann", "Yan", "Bob")])[0]

@@ -29,6 +29,12 @@ def test_ids_follow_first_appearance_in_train() -> None:
             registry.name_of(wrong)
 
 
+def test_a_person_that_is_added_later_is_found() -> None:
+    registry = SpeakerRegistry(["Bob"])
+    assert registry.id_of("ann") == 0
+    assert registry.add("Ann") == registry.id_of("ANN") == 2
+
+
 @pytest.mark.parametrize("target", ["", "my speakers.json"])
 def test_save_and_load(tmp_path: Path, target: str) -> None:
     registry = SpeakerRegistry(["Ines Calderón", "李", "Bob"])

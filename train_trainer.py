@@ -66,6 +66,7 @@ class EmoNetTrainer(AdapterCheckpoints, SearchingTrainer, PushingTrainer):
     args: EmoNetTrainingArguments
     _set_weights: list[float] | None = None  # the class weights that this trainer set
     _given_weights: list[float] | None = None
+    _fitted_bias: Any = None  # (C,), of the last training
     required_keys: tuple[str, ...] = ("speaker_ids", "local_speaker_ids", "labels", "memory_index")
     loss_is_scaled_for_ga = True  # the loss is divided by the weight of the whole optimizer step
 
@@ -136,18 +137,23 @@ class EmoNetTrainer(AdapterCheckpoints, SearchingTrainer, PushingTrainer):
         split: Any = self.train_dataset if adjustment == "out_of_fold" else self.eval_dataset
         collator: Any = self.data_collator
         metric = primary_metric(model.config.dataset_version)
-        adjust_logits(model, split, collator, adjustment, metric)
+        self._fitted_bias = adjust_logits(model, split, collator, adjustment, metric)
 
     @property
     def class_bias(self) -> list[float] | None:
-        """The fitted bias of each class; None without `logit_adjustment`."""
+        """The fitted bias of each class; None without `logit_adjustment`.
+
+        After a search with a single head it is None too: the head has it in its own bias.
+        """
         if self.args.logit_adjustment == "none":
             return None
         model: Any = self.accelerator.unwrap_model(self.model)
-        return [round(float(value), 4) for value in model.classifier.class_bias]
+        bias = getattr(model.classifier, "class_bias", self._fitted_bias)
+        return None if bias is None else [round(float(value), 4) for value in bias]
 
     def hyperparameter_search(self, *args: Any, **kwargs: Any) -> Any:
         best = super().hyperparameter_search(*args, **kwargs)
+        self._fitted_bias = None  # the last trial's
         if self.model is not None:  # record the best trial, not the last
             for callback in self.callback_handler.callbacks:
                 if isinstance(callback, CardCallback):

@@ -29,6 +29,7 @@ def _add_arguments(command: argparse.ArgumentParser, old_name: str) -> None:
     command.add_argument(
         "--output-dir", required=True, type=Path, help="results folder; finished cells in it are kept"
     )
+    command.add_argument("--backbone", help="run it on another backbone than the study's")
     command.add_argument(
         "--protocol",
         choices=("public", "episodes"),
@@ -64,6 +65,7 @@ def _study(arguments: argparse.Namespace) -> None:
             file=sys.stderr,
         )
     study = read_study(arguments.study).by_protocol(arguments.protocol, arguments.folds)
+    study = study.on_backbone(arguments.backbone)
     failures: dict[str, str] = {}
     if not arguments.report_only:
         from ..studies.runner import run_study

@@ -83,6 +83,23 @@ class Comparison:
     resamples: int
 
 
+@dataclass(frozen=True)
+class Contrast:
+    """A linear combination of several systems' metrics, the mean over seeds.
+
+    Attributes:
+        difference: The combination, a fraction.
+        low: Lower end of the paired bootstrap's percentile interval.
+        high: Upper end of the interval.
+        p: Two-sided p value of the paired bootstrap.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
 def dialogue_counts(
     gold: Sequence[int] | Array,
     predicted: Sequence[int] | Array,
@@ -243,6 +260,59 @@ def compare_counts(
         seeds=len(first),
         resamples=resamples,
     )
+
+
+def contrasts_of_counts(
+    systems: Sequence[Array],
+    weights: Array,
+    metric: str = "weighted_f1",
+    *,
+    neutral: Sequence[int] = (),
+    resamples: int = RESAMPLES,
+    level: float = 0.95,
+    seed: int = 0,
+) -> list[Contrast]:
+    """Test linear combinations of systems' metrics on the same dialogues.
+
+    The effect of a factor in a factorial experiment is such a combination. All systems
+    are scored on the same bootstrap samples of the dialogues, as in [`compare_counts`].
+
+    Args:
+        systems: Confusion counts (S, D, C, C) of each system; S may differ.
+        weights: The combinations (K, systems).
+        metric: As in [`metric_of_counts`].
+        neutral: As in [`metric_of_counts`].
+        resamples: The number of bootstrap samples.
+        level: Coverage of the percentile intervals.
+        seed: Seed of the sampling.
+
+    Raises:
+        EmoNetError: if the systems were not scored on the same turns.
+    """
+    counts = [_by_seed(system) for system in systems]
+    gold = counts[0][0].sum(-1)
+    if any(run.shape[:2] != gold.shape or (run.sum(-1) != gold).any() for system in counts for run in system):
+        raise EmoNetError("The systems were not scored on the same turns; give runs on the same split.")
+    draws = _bootstrap_draws(len(gold), resamples, seed)
+
+    def scores(of_draws: Array) -> Array:
+        """(K, R): the combinations of the systems' metrics on samples (R, D)."""
+        values = [
+            _mean_over_seeds(lambda run: metric_of_counts(_weighted(of_draws, run), metric, neutral), system)
+            for system in counts
+        ]
+        combined: Array = np.asarray(weights, float) @ np.stack(values)
+        return combined
+
+    observed = scores(np.ones((1, len(gold))))[:, 0]
+    return [
+        Contrast(
+            float(value),
+            *_interval(resampled, level),
+            _p_value(np.abs(resampled - value) >= abs(value) - _TIE),
+        )
+        for value, resampled in zip(observed, scores(draws), strict=True)
+    ]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

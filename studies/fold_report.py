@@ -5,7 +5,7 @@ from typing import Any
 
 from ..evaluation.compare import METRIC_TITLES, p_text
 from .document import Block, Heading, Picture, Table, Text
-from .plots import BLUE, ORANGE, Differences, plot_forest
+from .plots import BLUE, ORANGE, from_reference, plot_forest
 from .sections import percent
 from .table import DatasetTable, RowResult, as_json, with_interval
 
@@ -13,7 +13,7 @@ FoldTables = tuple[DatasetTable, DatasetTable]  # over episodes, over dialogues
 
 
 def fold_blocks(
-    folds: int, tables: FoldTables, public: DatasetTable | None, reference: str, file: Path
+    folds: int, tables: FoldTables, public: DatasetTable | None, reference: str, file: Path | None
 ) -> list[Block]:
     """The rows by episode folds, with those of the public test set.
 
@@ -22,7 +22,7 @@ def fold_blocks(
         tables: The tables over episodes and over dialogues.
         public: The public test set's table.
         reference: The row that the others are compared with.
-        file: The forest plot's PNG, which is written.
+        file: The forest plot's PNG, which is written; None for no plot.
     """
     episodes, dialogues = tables
     title = METRIC_TITLES[episodes.metric]
@@ -56,11 +56,12 @@ def fold_blocks(
         *([Text(f"**Missing:** no seed of {absent} has all its folds.")] if absent else []),
         Table([*header, *beside], lines),
     ]
-    if any(row.against for row in episodes.rows.values()):
-        drawn = [Differences("episode folds", episodes, BLUE)]
+    if file is not None and any(row.against for row in episodes.rows.values()):
+        drawn = [from_reference("episode folds", episodes, BLUE)]
         if public:
-            drawn.append(Differences("public test set", public, ORANGE))
-        plot_forest(file, drawn, reference, f"{episodes.version}: difference, 95 % interval, p (Holm)")
+            drawn.append(from_reference("public test set", public, ORANGE))
+        axis = f"{title} minus that of “{reference}” (points)"
+        plot_forest(file, drawn, axis, f"{episodes.version}: difference, 95 % interval, p (Holm)")
         caption = f"Differences from “{reference}” in points of {title}; filled where p (Holm) is below 0.05."
         blocks.append(Picture(f"{file.parent.name}/{file.name}", caption))
     if episodes.pairs:

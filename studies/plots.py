@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..evaluation.calibration import Calibration
-from ..evaluation.compare import METRIC_TITLES, p_text
+from ..evaluation.compare import p_text
 from ..evaluation.pictures import save_picture
+from ..evaluation.significance import Comparison, Contrast
 from .table import DatasetTable
 
 # Colour-blind people can tell these colours apart (Okabe & Ito 2008).
@@ -19,30 +20,45 @@ _COLUMNS = 4
 
 
 class Differences(NamedTuple):
-    """A table whose differences a forest plot shows, with a name and a colour for it."""
+    """Differences with their corrected p by name, and a name and a colour for all."""
 
     name: str
-    table: DatasetTable
+    found: Mapping[str, tuple[Comparison | Contrast, float]]
     colour: str
 
 
-def plot_forest(path: Path, drawn: Sequence[Differences], reference: str, title: str) -> None:
-    """Plot each row's difference from the reference with its interval, of each table.
+def from_reference(name: str, table: DatasetTable, colour: str) -> Differences:
+    """The differences of a table's rows from its reference."""
+    found = {
+        row.name: (row.against, row.p_holm)
+        for row in table.rows.values()
+        if row.against is not None and row.p_holm is not None
+    }
+    return Differences(name, found, colour)
+
+
+def plot_forest(path: Path, drawn: Sequence[Differences], about: str, title: str) -> None:
+    """Plot differences with their intervals.
 
     A marker is filled if p is below 0.05 after Holm's correction.
+
+    Args:
+        path: The PNG.
+        drawn: One or several groups, side by side.
+        about: What the horizontal axis shows.
+        title: The title.
     """
-    names = dict.fromkeys(row.name for part in drawn for row in part.table.rows.values() if row.against)
+    names = list(dict.fromkeys(name for group in drawn for name in group.found))
     found = [
-        (list(names).index(row.name) + position / len(drawn) * 0.8, row.against, row.p_holm, part.colour)
-        for position, part in enumerate(drawn)
-        for row in part.table.rows.values()
-        if row.against and row.p_holm is not None
+        (names.index(name) + position / len(drawn) * 0.8, difference, p, group.colour)
+        for position, group in enumerate(drawn)
+        for name, (difference, p) in group.found.items()
     ]
     figure, axes = _figure(10.5, 1.3 + 0.32 * len(found))
     axes.axvline(0, color=GREY, linewidth=1)
-    for index, comparison, p, colour in found:
+    for index, difference, p, colour in found:
         middle, low, high = (
-            100 * value for value in (comparison.difference, comparison.low, comparison.high)
+            100 * value for value in (difference.difference, difference.low, difference.high)
         )
         axes.plot([low, high], [index, index], color=colour, linewidth=1.8, solid_capstyle="butt")
         fill = colour if p < 0.05 else "white"
@@ -57,16 +73,13 @@ def plot_forest(path: Path, drawn: Sequence[Differences], reference: str, title:
             family="monospace",
         )
     middles = [index + 0.4 * (len(drawn) - 1) / len(drawn) for index in range(len(names))]
-    axes.set_yticks(middles, list(names))
+    axes.set_yticks(middles, names)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(axis="x", color="#E5E5E5")
     axes.set_axisbelow(True)
-    axes.set(
-        xlabel=f"{METRIC_TITLES[drawn[0].table.metric]} minus that of “{reference}” (points)",
-        title=title,
-    )
+    axes.set(xlabel=about, title=title)
     if len(drawn) > 1:
-        handles = [axes.plot([], [], "o-", color=part.colour, label=part.name)[0] for part in drawn]
+        handles = [axes.plot([], [], "o-", color=group.colour, label=group.name)[0] for group in drawn]
         axes.legend(handles=handles, loc="best", fontsize=9)
     save_picture(figure, path, _DPI)
 

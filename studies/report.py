@@ -11,8 +11,9 @@ from ..evaluation.pictures import stack_pictures
 from ..evaluation.significance import RESAMPLES
 from .cells import cell_paths, check_folds
 from .document import Block, Heading, Picture, Table, Text, as_markdown
+from .effects import effects_blocks
 from .fold_report import FoldTables, fold_blocks, folds_as_json
-from .plots import BLUE, Differences, plot_forest
+from .plots import BLUE, from_reference, plot_forest
 from .sections import calibration_section, curves_picture, emotion_pictures, groups_section, percent
 from .study import STUDY_FILE, Study, slug
 from .systems import system_facts, systems_section
@@ -42,7 +43,8 @@ def write_study_report(
     """
     root = Path(output_dir)
     check_folds(root, study)
-    (root / PLOTS).mkdir(parents=True, exist_ok=True)
+    plots = root / PLOTS
+    plots.mkdir(parents=True, exist_ok=True)
     stored = set(cell_paths(root))
     started = {cell.dataset for cell in study.cells() if cell.path in stored}
     public = {cell.dataset for cell in study.cells() if cell.path in stored and cell.fold is None}
@@ -52,7 +54,8 @@ def write_study_report(
         if dataset in public or not started
     }
     folds: dict[str, FoldTables] = {}
-    for dataset in started if study.folds else ():
+    effects: dict[str, Any] = {}
+    for dataset in study.datasets if study.folds else ():
         if found := fold_tables(study, dataset, root, resamples):
             folds[dataset] = found
     blocks: list[Block] = [
@@ -69,9 +72,15 @@ def write_study_report(
             blocks.append(Heading(2, version))
         if study.folds and not by_folds:
             blocks.append(Text(f"**Missing:** no seed of a row has all {study.folds} episode folds yet."))
+        if study.factors and (table or by_folds):
+            named = {"episode folds": by_folds and by_folds[0], "public test set": table}
+            scored = {name: one for name, one in named.items() if one is not None}
+            file = plots / f"{slug(dataset)}-effects.png"
+            written, effects[dataset] = effects_blocks(study, scored, resamples, file)
+            blocks += written
         if by_folds:
-            file = root / PLOTS / f"{slug(dataset)}-folds.png"
-            blocks += fold_blocks(study.folds, by_folds, table, study.reference, file)
+            forest = None if study.factors else plots / f"{slug(dataset)}-folds.png"
+            blocks += fold_blocks(study.folds, by_folds, table, study.reference, forest)
         if by_folds and not table:
             blocks.append(Text("No finished cell on a public test set."))
         if table:
@@ -88,6 +97,8 @@ def write_study_report(
         "reference": study.reference,
     }
     content = {**document, "datasets": [_as_json(study, table) for table in tables.values()]}
+    if study.factors:
+        content["effects"] = effects
     if study.folds:
         content["episode_folds"] = [folds_as_json(study.folds, found) for found in folds.values()]
     (root / "table.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
@@ -119,10 +130,11 @@ def _dataset_blocks(study: Study, table: DatasetTable, root: Path) -> list[Block
     title = METRIC_TITLES[table.metric]
     lines_of_rows = [_table_row(row, study.reference, table.metric) for row in table.rows.values()]
     blocks.append(Table(_header(title), lines_of_rows))
-    if any(row.against for row in table.rows.values()):
+    if not study.factors and any(row.against for row in table.rows.values()):
         about = f"{table.version}, test: difference, 95 % interval, p (Holm)"
-        drawn = [Differences("test", table, BLUE)]
-        plot_forest(plots / f"{prefix}-forest.png", drawn, study.reference, about)
+        drawn = [from_reference("test", table, BLUE)]
+        axis = f"{title} minus that of “{study.reference}” (points)"
+        plot_forest(plots / f"{prefix}-forest.png", drawn, axis, about)
         caption = (
             f"Differences from “{study.reference}” in points of {title}; filled where p (Holm) is below 0.05."
         )
@@ -144,6 +156,8 @@ def _dataset_blocks(study: Study, table: DatasetTable, root: Path) -> list[Block
             Text(about),
             Table(header, lines, text_columns=2),
         ]
+    if study.factors:  # of so many rows the effects say more than a figure of each
+        return blocks
     blocks += systems_section(study, table)
     sections: list[Block] = [
         *emotion_pictures(table, study.reference, plots, prefix),

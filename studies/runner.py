@@ -193,12 +193,13 @@ def _kept(cell: Cell, row: Mapping[str, Any]) -> dict[str, Any]:
     """What a study keeps of a predicted turn.
 
     The user's own columns, which may be texts, stay out. Folds score every turn of the
-    corpus, so of their probabilities they keep two decimals or nothing.
+    corpus, so their probabilities have two decimals.
     """
     kept = {key: row[key] for key in STUDY_KEYS}
-    if cell.fold:
-        scores = {label: round(score, 2) for label, score in row["scores"].items()}
-        kept["scores"] = scores if cell.keeps_scores else None
+    if not cell.keeps_scores:
+        kept["scores"] = None
+    elif cell.fold:
+        kept["scores"] = {label: round(score, 2) for label, score in row["scores"].items()}
     return kept
 
 

@@ -19,6 +19,7 @@ from ..runs.prompted.presets import PROMPTED_PRESETS, PROMPTED_TRAINING
 from ..studies import DEFINITIONS
 from ..training.arguments import LOGIT_ADJUSTMENTS, EmoNetTrainingArguments
 from ..training.presets import PRESETS
+from .factors import crossed, merged
 from .strict_reader import check_keys, check_values, read_as
 
 STUDY_FILE = "study.json"
@@ -86,7 +87,8 @@ class StudyFile:
     backbone: str = field(metadata=_NON_EMPTY)
     seeds: list[int] = field(metadata=_SEEDS)
     reference: str = field(metadata=_NON_EMPTY)
-    rows: dict[str, Any] = field(metadata=_NON_EMPTY)
+    rows: dict[str, Any] = field(default_factory=dict)
+    factors: dict[str, Any] = field(default_factory=dict)
     note: str = ""
     defaults: dict[str, Any] = field(default_factory=dict)
     pairs: list[list[str]] = field(default_factory=list)
@@ -133,7 +135,7 @@ class Cell:
 
     Attributes:
         fold: The fold that it is tested on; None for the public test set.
-        keeps_scores: Whether a fold's predictions keep their probabilities.
+        keeps_scores: Whether the predictions keep their probabilities.
     """
 
     dataset: str
@@ -159,11 +161,13 @@ class Study:
         datasets: Name (as `load_conversations` takes it) → folder with its files, or None
             for `$EMONET_DATA`.
         reference: The row that the others are compared with.
+        factors: Factor → its levels, the base first. Rows of all combinations, named by
+            their levels, come before the other rows.
         pairs: Further comparisons, (row, row).
         folds: The number of folds of whole episodes that are scored beside the public
             test set; 0 for none.
-        scores: The rows whose probabilities the folds keep; of others they keep the
-            predicted labels.
+        scores: The rows whose probabilities folds, and studies with factors, keep; of
+            others they keep the predicted labels.
         source: The content of the file.
     """
 
@@ -174,6 +178,7 @@ class Study:
     seeds: list[int]
     reference: str
     rows: dict[str, StudyRow]
+    factors: dict[str, list[str]]
     pairs: list[tuple[str, str]]
     folds: int
     scores: list[str]
@@ -183,12 +188,19 @@ class Study:
         """All cells, seed by seed: an interrupted study has full tables of some seeds."""
         folds = [None, *(Fold(index, self.folds) for index in range(self.folds))]
         return [
-            Cell(dataset, data_dir, self.backbone, row, seed, fold, row.name in self.scores)
+            Cell(dataset, data_dir, self.backbone, row, seed, fold, self._keeps_scores(row.name, fold))
             for seed in self.seeds
             for dataset, data_dir in self.datasets.items()
             for row in self.rows.values()
             for fold in folds
         ]
+
+    def _keeps_scores(self, row: str, fold: Fold | None) -> bool:
+        return row in self.scores or not (self.factors or fold)
+
+    def on_backbone(self, backbone: str | None) -> "Study":
+        """The study on another backbone than its file declares; None for its own."""
+        return _study({**self.source, "backbone": backbone}) if backbone else self
 
     def by_protocol(self, protocol: str | None, folds: int | None) -> "Study":
         """The study with another protocol or number of folds than its file declares."""
@@ -245,7 +257,15 @@ def _unique_keys(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 def _study(source: Any) -> Study:
     file = read_as(StudyFile, source, "the study")
     defaults = _row_settings(file.defaults, "defaults")
+    factors = {
+        factor: _levels(levels, f"factors, {factor!r}", defaults) for factor, levels in file.factors.items()
+    }
     rows = {name: _row(name, row, defaults) for name, row in file.rows.items()}
+    rows = _crossed_rows(factors, defaults) | rows
+    if len(rows) < len(crossed(factors)) + len(file.rows):
+        raise EmoNetError("rows: a row has the name of a combination of factors.")
+    if not rows:
+        raise EmoNetError("the study: rows or factors is missing.")
     _check_slugs([file.name], "name")
     _check_slugs(rows, "rows")
     _check_row_names([file.reference], "reference", rows)
@@ -262,11 +282,34 @@ def _study(source: Any) -> Study:
         seeds=file.seeds,
         reference=file.reference,
         rows=rows,
+        factors={factor: list(levels) for factor, levels in factors.items()},
         pairs=[(first, second) for first, second in file.pairs],
         folds=file.folds if file.protocol == "episodes" else 0,
         scores=file.scores,
         source=source,
     )
+
+
+def _levels(source: Any, location: str, defaults: RowSettings) -> dict[str, RowSettings]:
+    check_keys(source, location, source if isinstance(source, dict) else ())
+    return {
+        level: _row_settings(settings, f"{location}, {level!r}", defaults.preset)
+        for level, settings in source.items()
+    }
+
+
+def _crossed_rows(
+    factors: Mapping[str, dict[str, RowSettings]], defaults: RowSettings
+) -> dict[str, StudyRow]:
+    rows = {}
+    for name, levels in crossed(factors).items():
+        chosen = [factors[factor][level] for factor, level in levels.items()]
+        settings = {
+            part: merged([getattr(level, part) for level in chosen], name) for part in ("config", "training")
+        }
+        presets = merged([{"preset": level.preset} for level in chosen if level.preset], name)
+        rows[name] = _row(name, {**presets, **settings}, defaults)
+    return rows
 
 
 def _row(name: str, source: Any, defaults: RowSettings) -> StudyRow:
@@ -282,10 +325,11 @@ def _row(name: str, source: Any, defaults: RowSettings) -> StudyRow:
     return StudyRow(name, preset, config, training)
 
 
-def _row_settings(source: Any, location: str) -> RowSettings:
+def _row_settings(source: Any, location: str, default_preset: str | None = None) -> RowSettings:
     settings = read_as(RowSettings, source, location)
-    if settings.preset is not None:
-        _check_fields(settings.config, settings.training, settings.preset, location)
+    preset = settings.preset or default_preset
+    if preset is not None:
+        _check_fields(settings.config, settings.training, preset, location)
     return settings
 
 

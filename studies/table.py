@@ -18,6 +18,7 @@ from ..evaluation.significance import (
     METRICS,
     RESAMPLES,
     Comparison,
+    Contrast,
     Interval,
     bootstrap_interval,
     compare_counts,
@@ -123,7 +124,8 @@ def dataset_table(study: Study, dataset: str, root: Path, resamples: int = RESAM
     if not cells:
         raise EmoNetError(f"{root} holds no finished cell of {dataset!r}: run the study first.")
     _check_versions(cells)
-    labels = label_names(cells[0].predictions())
+    predictions = cells[0].predictions()
+    labels = label_names(predictions) if predictions[0]["scores"] else list(cells[0].test["per_class"])
     counts = {name: _counts(row, labels, cells[0]) for name, row in by_row.items() if row}
     return _table(study, dataset, by_row, labels, counts, "dialogues", resamples)
 
@@ -198,7 +200,7 @@ def mean_sd(values: Sequence[float]) -> tuple[float, float | None]:
     return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else None
 
 
-def with_interval(result: Comparison) -> str:
+def with_interval(result: Comparison | Contrast) -> str:
     """A difference with its interval, in points."""
     return f"{100 * result.difference:+.2f} [{100 * result.low:+.2f}, {100 * result.high:+.2f}]"
 

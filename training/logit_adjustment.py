@@ -35,18 +35,19 @@ def prepare_adjustment(adjustment: str, split: EncodedSplit, members: int) -> No
     Args:
         adjustment: One of `LOGIT_ADJUSTMENTS`.
         split: The training split.
-        members: The number of heads in the ensemble.
+        members: The number of heads.
 
     Raises:
-        EmoNetError: for a single head. The bias belongs to an ensemble, and folds need
-            several members.
+        EmoNetError: for `out_of_fold` with a single head: each fold needs its own.
     """
-    if adjustment != "none" and members < 2:
+    if adjustment != "out_of_fold":
+        return
+    if members < 2:
         raise EmoNetError(
-            f"logit_adjustment={adjustment!r} needs several heads; set head_members=5, for example."
+            "logit_adjustment='out_of_fold' needs several heads; set head_members=5, for example, or "
+            "logit_adjustment='validation'."
         )
-    if adjustment == "out_of_fold":
-        assign_folds(split, members)
+    assign_folds(split, members)
 
 
 def assign_folds(split: EncodedSplit, members: int) -> None:
@@ -179,22 +180,25 @@ def adjust_logits(
     collator: EmoNetCollator,
     adjustment: str,
     metric: str = "weighted_f1",
-) -> None:
-    """Fit the class bias after training, and set it in the model.
+) -> FloatArray:
+    """Fit the class bias after training, and add it to the model's logits.
 
     Args:
-        model: A model with a [`HeadEnsemble`].
+        model: A [`HeadEnsemble`] keeps it apart; a single head adds it to its own bias.
         split: The training split with folds for `out_of_fold`, else validation.
         collator: Pads the examples.
         adjustment: `out_of_fold` or `validation`.
         metric: The metric that the bias is fitted to.
+
+    Returns:
+        The bias (C,).
     """
     classifier = model.classifier
-    assert isinstance(classifier, HeadEnsemble)
+    if isinstance(classifier, HeadEnsemble):
+        classifier.class_bias.zero_()  # an earlier bias must not count
     if adjustment == "out_of_fold":
         logits = out_of_fold_logits(model, split, collator)
     else:
-        classifier.class_bias.zero_()  # an earlier bias must not count
         logits = np.concatenate(predict_logits(model, collator.processor, split.windows, collator.memory))
     turns = [
         sum(len(window["labels"]) - window["read_from"] for window in windows) for windows in split.windows
@@ -202,4 +206,9 @@ def adjust_logits(
     dialogues = np.repeat(np.arange(len(turns)), turns)
     neutral = neutral_ids(model.config.label_names)
     bias = fit_class_bias(logits, split.labels(), dialogues, metric=metric, neutral=neutral)
-    classifier.class_bias.copy_(torch.from_numpy(bias))
+    if isinstance(classifier, HeadEnsemble):
+        classifier.class_bias.copy_(torch.from_numpy(bias))
+    else:
+        with torch.no_grad():
+            classifier[-1].bias += torch.from_numpy(bias).to(classifier[-1].bias)
+    return bias

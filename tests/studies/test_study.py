@@ -56,6 +56,12 @@ def test_rows_merge_the_defaults(tmp_path: Path) -> None:
     assert study.rows["fine-tuned"].preset == "context" and study.datasets == {"sample": None, "meld": None}
 
 
+def test_a_study_runs_on_another_backbone(tmp_path: Path) -> None:
+    study = read_study(write(tmp_path, STUDY))
+    assert study.on_backbone(None) is study
+    assert {cell.backbone for cell in study.on_backbone("smollm2").cells()} == {"smollm2"}
+
+
 def test_cells_are_ordered_by_seed(tmp_path: Path) -> None:
     cells = read_study(write(tmp_path, STUDY)).cells()
     assert len(cells) == 2 * 2 * 3 and [cell.seed for cell in cells] == [1] * 6 + [2] * 6
@@ -101,7 +107,7 @@ def test_shipped_studies_are_known_by_name(file: Path) -> None:
         (changed(pairs=[["context", "none"]]), "pairs: no row 'none'; the rows are"),
         (changed(pairs=[["context"]]), "pairs: .* is not a pair"),
         (changed(pairs="context"), "the study, pairs='context' must be list.list.str.."),
-        (changed(rows={}), "the study, rows={} must be non-empty"),
+        (changed(rows={}), "the study: rows or factors is missing"),
         (changed(rows=["context"]), "the study, rows=.* must be dict"),
         (changed(rows__context=[]), "rows, 'context': .. is not an object"),
         (changed(pairs=[[["context"], "fine-tuned"]]), "the study, pairs=.* must be list.list.str.."),

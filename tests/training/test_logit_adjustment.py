@@ -165,10 +165,11 @@ def test_the_trainer_fits_the_bias_to_one_split_alone(
     assert trainer.class_bias == bias
 
 
-def test_the_bias_of_validation_undoes_a_tilt(tokenizer: Any) -> None:
-    model, processor, split, collator = encoded(tokenizer, "context", head_members=MEMBERS)
+@pytest.mark.parametrize("members", [1, MEMBERS])
+def test_the_bias_of_validation_undoes_a_tilt(tokenizer: Any, members: int) -> None:
+    model, processor, split, collator = encoded(tokenizer, "context", head_members=members)
     with torch.no_grad():
-        for member in model.classifier.members:
+        for member in model.classifier.members if members > 1 else [model.classifier]:
             member[-1].bias[0] += 0.8  # every turn gets the first label
 
     def score() -> float:
@@ -177,14 +178,13 @@ def test_the_bias_of_validation_undoes_a_tilt(tokenizer: Any) -> None:
         return f1_score(split.labels()[kept], found[kept], average="weighted")
 
     before = score()
-    adjust_logits(model, split, collator, "validation")
-    assert score() > before
+    bias = adjust_logits(model, split, collator, "validation")
+    assert score() > before and bias[0] < 0
 
 
 def test_wrong_adjustments_are_refused(tokenizer: Any, tmp_path: Path) -> None:
-    for adjustment in ("out_of_fold", "validation"):
-        with pytest.raises(EmoNetError, match=f"{adjustment}' needs several heads; set head_members=5"):
-            prepare_adjustment(adjustment, encoded(tokenizer)[2], 1)
+    with pytest.raises(EmoNetError, match="'out_of_fold' needs several heads; set head_members=5"):
+        prepare_adjustment("out_of_fold", encoded(tokenizer)[2], 1)
     with pytest.raises(
         EmoNetError, match="logit_adjustment='oof' is not one of none, out_of_fold, validation"
     ):

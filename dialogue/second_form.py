@@ -10,12 +10,28 @@ from .scripts.names import is_chat_role
 
 _MOST_LINES = 200  # of the end that are read once more
 _MOST_STARTS = 8  # lines at which it may begin
+# Forms that lines of a message may have by chance, such as a list: `Milk: two`.
+_WEAK = frozenset(
+    (
+        "script",
+        "`Name - text` lines",
+        "columns of names and texts",
+        "names above texts",
+        "names in brackets",
+        "play",
+        "text without names",
+        "text with time stamps and without names",
+        "one turn without a name",
+    )
+)
 
 
 def refuse_second_form(text: str, name: str, found: Reading, read: Callable[[str], Reading]) -> None:
-    """Refuse a text whose last turn holds a conversation: somebody speaks there twice.
+    """Refuse a text whose last turn holds a conversation.
 
-    What a language model writes is text, whatever it looks like.
+    There, somebody speaks twice, or two turns are in a form that lines of a text do not
+    have by chance, or by people of the text. What a language model writes is text,
+    whatever it looks like.
 
     Args:
         text: The text.
@@ -39,7 +55,9 @@ def refuse_second_form(text: str, name: str, found: Reading, read: Callable[[str
         except EmoNetError:
             continue
         turns = sum(other.speakers.values())
-        if 1 < len(other.speakers) < turns:
+        known = sum(count for speaker, count in other.speakers.items() if speaker in found.speakers)
+        certain = 1 < len(other.speakers) < turns or other.form not in _WEAK or known > 1
+        if turns > 1 and certain:
             raise DataFormatError(
                 f"{name}, line {start + 1}: {short(lines[start].strip())} may begin a {other.form}, or belong"
                 f" to the turn before, as the file is a {found.form}. Put the two into files of their own, "

@@ -7,7 +7,7 @@ _BLANK = r"[ \t\u00a0\u2009\u202f]"
 DATE = r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}"  # in numbers
 CJK_DAY = r"\d{1,2}\s?[月월]\s?\d{1,2}\s?[日일]"
 CJK_DATE = rf"\d{{2,4}}\s?[年년]\s?{CJK_DAY}"
-CJK_HALF = r"(?:上午|下午|凌晨|早上|中午|晚上|午前|午後|오전|오후)"
+CJK_HALF = r"(?:上午|下午|凌晨|清晨|早上|早晨|中午|晚上|深夜|半夜|午前|午後|오전|오후)"
 DAYS = (  # without the names of weekdays
     r"today|yesterday|heute|gestern|aujourd[’']hui|hier|hoy|ayer|hoje|ontem|oggi|ieri|vandaag|gisteren"
     r"|сегодня|вчера|bugün|dün|今日|昨日|今天|昨天|오늘|어제"

@@ -102,7 +102,7 @@ class CsvRows:
         Raises:
             DataFormatError: for a row with too few or too many cells, or an open quote.
         """
-        empty = 0
+        empty = headers = 0
         with self.open_text() as file:
             reader = self._reader(file)
             is_header = True
@@ -112,11 +112,15 @@ class CsvRows:
                     empty += bool(cells) and not is_header
                 elif is_header:
                     is_header = False
+                elif [cell.strip(" \t\ufeff") for cell in cells[: len(self.columns)]] == self.columns:
+                    headers += 1  # of a file below another one
                 else:
                     yield line, self._row(line, cells, reader[0].dialect.delimiter)
                 line = reader[1].line + 1
         if empty and not any("empty row" in note for note in self.notes):
             self.notes.append(f"{empty} empty row{'s' * (empty > 1)} left out")
+        if headers and not any("repeated header" in note for note in self.notes):
+            self.notes.append(f"{headers} repeated header{'s' * (headers > 1)} left out")
 
     def _row(self, line: int, cells: list[str], separator: str) -> dict[str, str]:
         columns = self.columns

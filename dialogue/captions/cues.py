@@ -28,9 +28,11 @@ _TIMES = re.compile(rf"\s*{_CLOCK}\s*-->\s*{_CLOCK}(?:{_SETTING})*\s*", re.IGNOR
 _SBV_TIMES = re.compile(rf"\s*{_CLOCK},\s*{_CLOCK}\s*")
 _TWO_STAMPS = re.compile(r"(?:\d{1,2}:\d{1,2}:\d{1,2}[.,]\d.*){2}")
 _PART_OF_TIMES = re.compile(r"\s*\d{1,2}:\d{2}[\d:,.]*\s*-{0,2}\s*")
+_CUT_TIMES = re.compile(r"\d{1,2}(?::[\d:,.]*)?\s*-{0,2}")  # on the last line, below a number
 _NO_CUES = re.compile(r"(?:WEBVTT|NOTE|STYLE|REGION)(?:\s.*)?")
 _WEBEX = re.compile(r'\d+ "([^"<>]{1,80})" \(\d*\)')  # the identifier of a cue, with its speaker
 _OVERRIDE = re.compile(r"\{[^{}]*\}")
+_TAG = re.compile(r"\{\\[^{}]*\}")  # in SubRip, where other braces are text
 _DRAWING = re.compile(r"\\p[1-9]")
 _NAMED_LINE = re.compile(r"(?:[-–—*•]\s*)?[^\W\d_][^:]{0,40}:\s.*")
 _SECTION = re.compile(r"\s*\[([^\[\]]+)\]\s*")
@@ -144,7 +146,9 @@ def _checked(lines: list[str], name: str, pattern: re.Pattern[str], form: str) -
             continue
         if match := pattern.fullmatch(line):
             times[index] = match
-        elif "-->" in line or (_PART_OF_TIMES.fullmatch(line) and _begins_cue(lines, index)):
+        elif "-->" in line or (
+            (_PART_OF_TIMES.fullmatch(line) and _begins_cue(lines, index)) or _is_cut(lines, index)
+        ):
             raise DataFormatError(
                 f"{name}, line {index + 1}: no times in {line.strip()[:60]!r}; "
                 "write 00:00:01,000 --> 00:00:02,500."
@@ -175,6 +179,17 @@ def _checked(lines: list[str], name: str, pattern: re.Pattern[str], form: str) -
         yield index + 1, start, stop, [line for line in texts if line]
 
 
+def _is_cut(lines: list[str], index: int) -> bool:
+    """Whether a last line may begin the times of a cue, whose number is above."""
+    is_last = index == len(lines) - 1 and index > 1
+    return (
+        is_last
+        and lines[index - 1].strip().isdigit()
+        and not lines[index - 2].strip()
+        and _CUT_TIMES.fullmatch(lines[index].strip()) is not None
+    )
+
+
 def _begins_cue(lines: list[str], index: int) -> bool:
     """Whether a line has a number above it, or is the last one below a blank line."""
     above = lines[index - 1].strip() if index else ""
@@ -182,13 +197,15 @@ def _begins_cue(lines: list[str], index: int) -> bool:
 
 
 def _check_end(texts: list[str], name: str, line_number: int) -> None:
-    """Refuse a script that follows the last cue."""
+    """Refuse a script, or several lines of something else, below the last cue."""
     blank = texts.index("") if "" in texts else len(texts)
     named = [at for at in range(blank, len(texts)) if _NAMED_LINE.fullmatch(texts[at])]
-    if len(named) > 1:
+    added = [at for at in range(blank, len(texts)) if texts[at]]
+    if len(named) > 1 or len(added) > 2:
+        first = (named if len(named) > 1 else added)[0]
         raise DataFormatError(
-            f"{name}, line {line_number + named[0]}: {texts[named[0]][:60]!r} may belong to the cue above, "
-            "or begin a script; delete the blank line above it, or put the script into a file of its own."
+            f"{name}, line {line_number + first}: {texts[first][:60]!r} may belong to the cue above, "
+            "or begin something else; delete the blank line above it, or put it into a file of its own."
         )
 
 
@@ -254,7 +271,10 @@ def _parse_srt(cues: list[_Checked], name: str) -> list[Cue]:
     content = "\n".join([*blocks, f"{len(blocks) + 1}\n"])
     events = _pysubs2().SSAFile.from_string(content, format_="srt", keep_html_tags=True)
     _check_count(len(events), cues, name)
-    return [Cue(event.start / 1000, event.end / 1000, _lines_of(event.text)) for event in events]
+    return [
+        Cue(event.start / 1000, event.end / 1000, _lines_of(_TAG.sub("", event.text), False))
+        for event in events
+    ]
 
 
 def _parse_vtt(cues: list[_Checked], name: str) -> list[Cue]:
@@ -414,8 +434,9 @@ def _events(lines: list[str], name: str) -> Iterator[str]:
             )
 
 
-def _lines_of(text: str) -> list[str]:
+def _lines_of(text: str, has_tags: bool = True) -> list[str]:
     """The lines of an event's text, without override tags."""
-    *closed, rest = text.split("}")
-    text = "".join(part.partition("{")[0] if "{" in part else f"{part}}}" for part in closed) + rest
+    if has_tags:
+        *closed, rest = text.split("}")
+        text = "".join(part.partition("{")[0] if "{" in part else f"{part}}}" for part in closed) + rest
     return [line for part in re.split(r"\\[Nn]", text.replace("\\h", " ")) if (line := part.strip())]

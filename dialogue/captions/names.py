@@ -60,7 +60,7 @@ class Speakers:
         found: Counter[str] = Counter()
         brackets: Counter[str] = Counter()
         nicks: Counter[str] = Counter()
-        spoken = capitalised = named = 0
+        spoken = named = 0
         starts_with_name = False
         for lines in cues:
             for index, line in enumerate(lines):
@@ -76,12 +76,11 @@ class Speakers:
                     bracket = _bracketed(line, _BRACKET)
                     starts_with_name |= title and not spoken
                     spoken += 1
-                    capitalised += title
                     nicks.update(words if len(words) == 1 and likeness(candidate) >= Likeness.NICK else ())
                     named += title or bracket is not None
                     if bracket:
                         brackets[bracket] += 1
-        often = 2 * capitalised + starts_with_name > spoken
+        often = 2 * named + starts_with_name > spoken
         likely = {name for name in found if not begins_sentence(name) and likeness(name) >= Likeness.NICK}
         repeated = {name for name, times in found.items() if times > 1}
         names = repeated | likely if often else repeated & likely if len(repeated & likely) > 1 else set()
@@ -132,8 +131,8 @@ def _words_before_colon(text: str) -> list[str]:
 
 
 def _is_title(words: list[str]) -> bool:
-    """Whether each of one to four words begins like a name; scripts without case do."""
-    return 0 < len(words) <= 4 and all(not word[0].islower() and word[0].isalnum() for word in words)
+    """Whether one to four words look like a name: `Anna Bell`, `Anna van Dam`, `小明`."""
+    return 0 < len(words) <= 4 and words[0][0].isalnum() and likeness(" ".join(words)) >= Likeness.NAME
 
 
 def _is_upper_name(words: list[str]) -> bool:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ..stamps import AT, CJK_DATE, CJK_HALF, DAYS
 from .phrases import MARKS, is_system_sender
 
 Head = tuple[str | None, str]
@@ -14,14 +15,15 @@ Head = tuple[str | None, str]
 _WORD = r"[^\s\d,:;\[\]()<>/–—|-]{1,12}"
 _DATE = (
     r"(?:\d{1,4}[./-]\s?\d{1,2}[./-]\s?\d{1,4}\.?(?:\sг\.)?"
-    r"|\d{2,4}\s?[年년]\s?\d{1,2}\s?[月월]\s?\d{1,2}\s?[日일]"
+    rf"|{CJK_DATE}"
     rf"|(?:{_WORD},?\s)?\d{{1,2}}\.?[\s-](?:de\s)?{_WORD}\.?,?[\s-](?:de\s)?\d{{2,4}}(?:\sг\.)?"
     rf"|(?:{_WORD},?\s)?{_WORD}\s\d{{1,2}}(?:st|nd|rd|th)?,?\s\d{{4}})"
 )
 _CLOCK = r"\d{1,2}(?:[:.]|\s?h\s?)\d{2}(?:[:.]\d{2})?"
-_OTHER_SCRIPT = (
-    r"[^\x00-\u024f\u2000-\u206f][^\x00-\x2d\x2f-\u024f\u2000-\u206f]{0,11}"  # 下午, अपराह्न, в, μ.μ.
-)
+# As before or after noon in scripts of which names are rarely written next to a time:
+# अपराह्न, μ.μ. But not in Cyrillic, Han, kana and hangul: there, known words only.
+_LETTER = r"\x00-\u024f\u0400-\u052f\u2000-\u206f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+_OTHER_SCRIPT = rf"(?:{CJK_HALF}|[воч]\.?|[^{_LETTER}][^{_LETTER}]{{0,11}}(?:\.[^{_LETTER}]{{1,3}}\.?)?)"
 _HALF = (
     r"(?:\s?(?:[ap]\.?\s?m\b\.?|uhr|hs?|hrs|ip\.?|ap\.?|[ef]m|sa|ch|öö|ös|[mp]d|[vn]m\.?|ptg|pg|nachm\.|vorm\."
     rf"|odp\.|dop\.|[πμ]\.?μ\.?|{_OTHER_SCRIPT}))?"
@@ -32,12 +34,8 @@ _BEFORE = (
 )
 _TIME = rf"{_BEFORE}{_BEFORE}{_CLOCK}{_HALF}"  # at 2:45 PM, um 14:45 Uhr, 下午2:45
 _STAMP = rf"{_DATE}[,،、T]?\s*{_TIME}"
-_DAY = (
-    r"(?:(?:last\s)?(?:today|yesterday|heute|gestern|aujourd[’']hui|hier|hoy|ayer|hoje|ontem|oggi|ieri|vandaag"
-    r"|gisteren|сегодня|вчера|bugün|dün|今日|昨日|今天|昨天|오늘|어제|mon\w*|tue\w*|wed\w*|thu\w*|fri\w*|sat\w*"
-    rf"|sun\w*),?\s?|{_DATE},?\s)"
-)
-_ANDROID = re.compile(rf"{_STAMP}(?:\s[-–—]\s|:\s)(?P<rest>.*)", re.IGNORECASE)
+_DAY = rf"(?:(?:last\s)?(?:{DAYS}|mon\w*|tue\w*|wed\w*|thu\w*|fri\w*|sat\w*|sun\w*),?\s?|{_DATE},?\s)"
+_ANDROID = re.compile(rf"{_STAMP}(?:\s[-–—]\s|(?<=[\dMm.]):\s)(?P<rest>.*)", re.IGNORECASE)
 _IPHONE = re.compile(rf"\[{_STAMP}\]\s?(?P<rest>.*)", re.IGNORECASE)
 _COPIED = re.compile(
     rf"\[(?:{_TIME},\s{_DATE}|\d{{1,2}}[./-]\d{{1,2}}\.?,\s{_TIME})\]\s(?P<rest>.*)", re.IGNORECASE
@@ -168,7 +166,7 @@ DISCORD_COPY = ChatForm(
 SLACK = ChatForm(
     "Slack text",
     _named_head(
-        r"(?P<sender>\S(?:.{0,58}?[^\s:])?)(?: ?:[\w+-]+:){0,3}(?: APP)?"
+        r"(?P<sender>[^\s:](?:[^:]{0,58}?[^\s:])?)(?: ?:[\w+-]+:){0,3}(?: APP)?"
         rf"(?:\s{{2,}}{_CLOCK}\s?[AP]M| \[{_CLOCK}(?:\s?[AP]M)?\])"
     ),
     above=True,
@@ -183,7 +181,10 @@ SLACK = ChatForm(
 )
 TEAMS = ChatForm(
     "Teams chat",
-    _named_head(rf"\[(?:{_DAY}|\d{{1,2}}[./]\d{{1,2}}\.?,?\s)?{_TIME}\] (?P<sender>\S[^:<>]{{0,59}})"),
+    _named_head(
+        rf"\[(?:{_DAY}|\d{{1,2}}[./]\d{{1,2}}\.?,?\s)?(?:(?:{AT}|{CJK_HALF})\s?)?{_CLOCK}(?:\s?[ap]\.?\s?m\.?|\suhr)?\]"
+        r" (?P<sender>\S[^:<>]{0,58}[^\s:<>.!?…])"
+    ),
     above=True,
     weak=True,
     reaction=re.compile(r"(?:like|heart|laugh|surprised|sad|angry) \d{1,4}"),

@@ -5,7 +5,7 @@ import re
 from ...errors import DataFormatError
 from ..captions.cues import split_lines
 from ..reading import Reading
-from .heads import DISCORD_COPY, FORMS, SIGNAL, WHATSAPP, ChatForm, Head, joined_heads
+from .heads import DISCORD_COPY, FORMS, SIGNAL, SLACK, WHATSAPP, ChatForm, Head, joined_heads
 from .irc import is_stamped, read_irc
 from .line import is_line_message, read_line
 from .log import FIRST_LINES, ChatLog, Message
@@ -79,7 +79,7 @@ def _messages(lines: list[str], form: ChatForm, name: str) -> ChatLog:
         if head is not None:
             in_block = False
             log.messages.append(Message(head[0], [head[1]]))
-        elif not line.strip() or _is_between(line, form):
+        elif not line.strip() or (_is_between(line, form) and not _is_first_line(log, form)):
             continue
         elif len(line) < _LONGEST_BETWEEN and form.block.fullmatch(line.strip()):
             in_block = True
@@ -95,6 +95,7 @@ def _messages(lines: list[str], form: ChatForm, name: str) -> ChatLog:
             )
         else:
             _refuse_other_form(line, form, name, number)
+            _refuse_text_of_nobody(log, line, name, number)
             log.messages[-1].lines.append(line)
     if form is DISCORD_COPY:
         _leave_out_quotations(log)
@@ -105,6 +106,22 @@ def _messages(lines: list[str], form: ChatForm, name: str) -> ChatLog:
         if len(words) < _LONGEST_BETWEEN and form.notice.fullmatch(words):
             message.sender = None
     return log
+
+
+def _refuse_text_of_nobody(log: ChatLog, line: str, name: str, number: int) -> None:
+    """Refuse a second text below a line without a sender, which is no notice then."""
+    above = [message for message in log.messages[:-1] if message.sender is None and len(message.lines) > 1]
+    if above and log.messages[-1].sender is None and len(log.messages[-1].lines) == 1:
+        raise DataFormatError(
+            f"{name}, line {number}: {line.strip()[:60]!r} stands below a line without a sender, "
+            f"{log.messages[-1].lines[0][:60]!r}: either somebody of that name speaks, or it belongs to a "
+            "notice. Write `Name: text` behind each time, or join the lines of a notice."
+        )
+
+
+def _is_first_line(log: ChatLog, form: ChatForm) -> bool:
+    """Whether a line of Slack is the first below a name: a time there was said."""
+    return form is SLACK and bool(log.messages) and log.messages[-1].lines == [""]
 
 
 def _leave_out_quotations(log: ChatLog) -> None:

@@ -9,6 +9,7 @@ from ..stamps import is_stamp
 from .heads import (
     ABOVE,
     ADDRESSED,
+    BARE,
     BRACKETED,
     COLON_ABOVE,
     DOTTED,
@@ -140,9 +141,17 @@ def _candidates(lines: list[Line]) -> dict[int, Head]:
         likely = found[index].dress in dresses and _has_text_below(lines, index, found[index], counts)
         if index not in plainly and not likely:
             del found[index]
+    for index in [index for index in above if index in found and index + 1 in found]:
+        below = found[index + 1]  # `Great: yes.` directly below is what is said
+        marked = not {STAMPED, STAMP_BEHIND, HEADING, EMPHASISED}.isdisjoint(found[index].dress)
+        if marked and not below.dress and counts[below.key] == 1 and not lines[index + 1].after_blank:
+            del found[index + 1]
     _add_names_between_stamps(lines, found)
     _take_stamps_behind_colons(lines, found)
+    _take_times_behind_brackets(lines, found)
     empty = [index for index, head in found.items() if head.dress.endswith(COLON_ABOVE)]
+    if _begin_paragraphs(lines, found, empty):
+        return {index: found[index] for index in empty}
     below = [index for index in empty if index + 1 < len(lines) and index + 1 not in found]
     # `Great: yes.` below a name is its text, where other names have texts below too.
     like_turns = [
@@ -176,6 +185,10 @@ def _has_text_below(lines: list[Line], index: int, head: Head, counts: Counter[s
     is_text = below.head is None or (
         counts is not None and not below.head.dress and counts[below.head.key] == 1
     )
+    if below.kind is Kind.STAMP:  # what is said, where no other line stands there
+        return (set_apart or STAMPED in head.dress) and (
+            index + 2 == len(lines) or lines[index + 2].after_blank
+        )
     return below.kind in (Kind.TEXT, Kind.DIRECTION) and is_text and not below.stamped and not spaced
 
 
@@ -188,6 +201,32 @@ def _take_stamps_behind_colons(lines: list[Line], found: dict[int, Head]) -> Non
         for index in spoken:
             head = found[index]
             found[index] = replace(head, text="", dress=head.dress + STAMP_AFTER_COLON + COLON_ABOVE)
+
+
+def _take_times_behind_brackets(lines: list[Line], found: dict[int, Head]) -> None:
+    """Take `[spk_0] 12:30` for a turn where others have their text behind the bracket."""
+    if not any(head.dress == BRACKETED + BARE for head in found.values()):
+        return
+    for index, head in found.items():
+        if head.dress == BRACKETED + STAMP_BEHIND + ABOVE and not _has_more_below(lines, index, found):
+            found[index] = replace(
+                head, text=lines[index].rest.split("]")[-1].strip(), dress=BRACKETED + BARE
+            )
+
+
+def _has_more_below(lines: list[Line], index: int, found: dict[int, Head]) -> bool:
+    return index + 1 < len(lines) and index + 1 not in found
+
+
+def _begin_paragraphs(lines: list[Line], found: dict[int, Head], empty: list[int]) -> bool:
+    """Whether a name and a colon stand alone on top of every paragraph."""
+    others = [index for index in found if index not in empty]
+    return (
+        len(empty) > 1
+        and all(index == 0 or lines[index].after_blank for index in empty)
+        and all(index - 1 in empty and not lines[index].after_blank for index in others)
+        and all(index in empty or not line.after_blank for index, line in enumerate(lines))
+    )
 
 
 def _add_names_between_stamps(lines: list[Line], found: dict[int, Head]) -> None:
@@ -275,6 +314,7 @@ def _check_others(lines: list[Line], candidates: dict[int, Head], plan: Plan, na
     if len(roles) > 1 and all(map(is_chat_role, roles)):
         return
     counts = Counter(head.key for head in candidates.values())
+    bare = any(BARE in head.dress for head in plan.heads.values())
     first = min(plan.heads)
     listed: set[int] = set()
     for index, head in candidates.items():
@@ -282,6 +322,7 @@ def _check_others(lines: list[Line], candidates: dict[int, Head], plan: Plan, na
             index in plan.heads
             or index < first
             or SAYS in head.dress
+            or (BARE in head.dress and not bare)
             or (head.above and {STAMPED, STAMP_BEHIND}.isdisjoint(head.dress))
         ):
             continue

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field, replace
 
 from ..remarks import is_remark
 from ..stamps import around_stamp, is_stamp, without_leading_stamp, without_trailing_stamp
-from .names import LONGEST_NAME, Likeness, is_label, likeness
+from .names import LONGEST_NAME, Likeness, begins_sentence, is_label, likeness
 
 # How heads are dressed, a letter each; heads of one transcript wear the same.
 QUOTED, LISTED, STAMPED, EMPHASISED, HEADING = ">", "-", "s", "*", "#"
-STAMP_BEHIND, STAMP_AFTER_COLON, BRACKETED, ADDRESSED, DOTTED, SAYS = "t", "c", "[", "@", ".", "v"
+STAMP_BEHIND, STAMP_AFTER_COLON, BRACKETED, ADDRESSED, DOTTED = "t", "c", "[", "@", "."
+SAYS, BARE = "v", "]"  # a verb behind the name; brackets without a colon
 ABOVE, COLON_ABOVE = "^", ":"  # the text stands on the lines below
 _CERTAIN = {STAMPED, STAMP_BEHIND, STAMP_AFTER_COLON, EMPHASISED, BRACKETED, ADDRESSED, QUOTED}
 
@@ -182,7 +183,8 @@ def _before_colon(rest: str, dress: str) -> Head | None:
 
 def _named(before: str, text: str, dress: str) -> Head | None:
     """Make a head of what stands before a colon and behind it."""
-    if match := _SAYS.fullmatch(before):
+    match = None if _SAID.fullmatch(before) else _SAYS.fullmatch(before)
+    if match and not begins_sentence(match[1].split()[0].casefold()):
         before, dress = match[1], dress + SAYS
     if (name := without_trailing_stamp(before)) is not None:
         before, dress = name, dress + STAMP_BEHIND
@@ -224,8 +226,11 @@ def _bracketed(rest: str, dress: str) -> Head | None:
             return _head(match[1], "", dress + ABOVE)
     if _COLON.match(behind):
         return _named(match[1], behind[1:].strip(), dress)
-    head = _head(match[1], behind.strip(), dress if behind else dress + ABOVE)
-    return head if head and head.likeness is Likeness.LABEL else None
+    name = match[1].rpartition(": ")[2]  # `[Speaker: Anna]`
+    head = _head(name, behind.strip(), dress + BARE if behind else dress + ABOVE)
+    if head is None or head.likeness < Likeness.NAME or is_remark(head.name):
+        return None
+    return head if head.likeness is Likeness.LABEL or (behind and match[0][0] in "[【") else None
 
 
 def _without_colon(rest: str, dress: str) -> Head | None:

@@ -15,6 +15,7 @@ from .names import Likeness
 # A byte order mark within a line is the seam of two files of which one ended without a
 # line break.
 _LINE_END = re.compile(r"\r*\n|\r|(?<=[^\n\r])\ufeff(?=[^\n\r:：]{1,80}[:：])")
+_RANGE = re.compile(r"\d\s*(?:-->|->|→|[-–—~])\s*\d+:")
 _SEPARATOR = re.compile("[\u2028\u2029\x0b\x85]")  # which programs may write for a line end
 _NUMBERED = re.compile(r"(\d{1,5})(?:\s*\|\s*|[:.)]?\s+|[:.)]?$)")
 _SECTION = re.compile(
@@ -108,6 +109,10 @@ def script_lines(text: str) -> list[Line]:
     if len(found) > 1 and all(_QUOTED.fullmatch(line) for _, line, _, _ in found):
         found = [(number, line[1:-1].strip(), above, indented) for number, line, above, indented in found]
     lines = [_line(*line) for line in _without_numbers(found)]
+    ranges = [_RANGE.search(line.text) is not None for line in lines if line.kind is Kind.STAMP]
+    for line in lines:  # a time alone among spans of time is what somebody says
+        if line.kind is Kind.STAMP and 2 * sum(ranges) > len(ranges) and not _RANGE.search(line.text):
+            line.kind, line.rest, line.stamped = Kind.TEXT, line.text, False
     for above, line in pairwise(lines):
         if above.kind is Kind.STAMP and _READ_OUT.fullmatch(line.text):
             line.kind, line.head = Kind.STAMP, None

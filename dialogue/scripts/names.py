@@ -7,6 +7,7 @@ from functools import lru_cache
 from ..names import is_role
 
 LONGEST_NAME = 80  # characters
+TITLES = ("mr", "mrs", "ms", "miss", "dr", "prof", "sir", "lady", "lord", "herr", "frau", "sra", "sr", "mme")
 
 
 class Likeness(IntEnum):
@@ -110,6 +111,7 @@ _LOWER_PREFIX = re.compile(
     r"(?:d|l|o|al|el|ad|an|as|ash|at|az|bin|ibn|de|le|la|'t)['’ʼ-](?=\w)", re.IGNORECASE
 )
 _NEVER = re.compile(r"[!?;…。！？；、，\"“”„«»=|\\\[\]{}<>\u0000-\u001f]|\.\.|://|\d:\d|[^\W\d_]{6,}\.\s")
+_DASH = re.compile(r"\s[-–—]\s")
 _ARTICLE = re.compile(r"(?:the|a|an|another|some)\s+", re.IGNORECASE)
 _BRACKETS = re.compile(r"\([^()]*\)|（[^（）]*）")
 MOST_WORDS = 6
@@ -134,6 +136,8 @@ def likeness(name: str) -> Likeness:
     if len(words) == 1 and first in _PRONOUNS:
         return Likeness.NAME if words[0][0].isupper() else Likeness.NICK
     if first in _SENTENCE_STARTS or len(words) > 2 * MOST_WORDS:
+        return Likeness.NONE
+    if _DASH.search(bare):  # `Ben - At 12:30`
         return Likeness.NONE
     if len(words) <= MOST_WORDS and all(map(_is_capitalised, words)):
         return Likeness.NICK if bare.isdigit() or bare[0] == "@" else Likeness.NAME

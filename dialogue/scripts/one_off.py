@@ -9,11 +9,10 @@ from ...files.text import short
 from ..names import is_role
 from .heads import STAMP_BEHIND, Head
 from .lines import Line
-from .names import Likeness
+from .names import TITLES, Likeness
 
 _ENDS = tuple(".!?…。！？)]\"”»'’*-–—")  # of a finished sentence
 _DIGITS = re.compile(r"\d{1,9}")
-_TITLES = ("mr", "mrs", "ms", "miss", "dr", "prof", "sir", "lady", "lord", "herr", "frau", "sra", "sr", "mme")
 
 
 def refuse_doubtful_names(lines: list[Line], heads: dict[int, Head], name: str) -> None:
@@ -77,7 +76,7 @@ def refuse_counting_names(lines: list[Line], heads: dict[int, Head], name: str) 
 def _may_be_none(head: Head) -> bool:
     """Whether nothing in a name says that it is a person's or a role's."""
     words = head.key.replace(".", " ").split()
-    return head.likeness < Likeness.LABEL and words[0] not in _TITLES and not is_role(head.name)
+    return head.likeness < Likeness.LABEL and words[0] not in TITLES and not is_role(head.name)
 
 
 def _is_announced(lines: list[Line], heads: dict[int, Head], index: int) -> bool:

@@ -10,18 +10,21 @@ from ...errors import DataFormatError
 from ..reading import UNKNOWN, Conversation, Reading
 from ..remarks import is_manner, without_asides
 from ..stamps import without_audio_stamp, without_trailing_stamp
-from .forms import MEETING_CHAT, Plan, find_heads, unclear
-from .heads import STAMPED, Head
-from .lines import Kind, Line, script_lines
+from ..tables.columns import fields_of, is_column
+from .forms import MEETING_CHAT, find_heads
+from .heads import ADDRESSED, STAMP_AFTER_COLON, STAMP_BEHIND, STAMPED, Head, Plan
+from .lines import Kind, Line, script_lines, unclear
 from .names import is_note
-from .separators import SENTENCES
+from .separators import SENTENCES, named_before_mark, parts_a_name
 
 _TRANSCRIPT = re.compile("transcript|transcription|trans[ck]ript|transkription|transcripción", re.IGNORECASE)
 _MARKUP = re.compile(
-    r"\s*(?:<!DOCTYPE\b|<\?xml\b|<html\b|<(\w+)[^<>]*>.*</\1>\s*$)", re.IGNORECASE | re.DOTALL
+    r"\A\s*(?:<!DOCTYPE\b|<\?xml\b|<html\b|<(\w+)[^<>]*>.*</\1>\s*$)", re.IGNORECASE | re.DOTALL
 )
-_PYTHON = re.compile(r"\s*[\[(]\s*[\[(]\s*['\"].*[\])]\s*$", re.DOTALL)
-_SCC = re.compile(r"\s*Scenarist_SCC V")
+_PYTHON = re.compile(r"\A\s*[\[(]\s*[\[(]\s*['\"].*[\])]\s*$", re.DOTALL)
+_PROMPT = re.compile(r"^(?:<\|(?:im_start|start_header_id|user|assistant|system)\|>|<start_of_turn>)", re.M)
+_SCC = re.compile(r"\A\s*Scenarist_SCC V")
+_NICK = re.compile(r"<[^<>]{1,40}> \S")
 _REACTION = re.compile(r'Reacted to ".*" with \S{1,40}|Removed an? \S{1,40} reaction from ".*"')
 _REPLY = re.compile(r'Replying to ".*"')
 
@@ -48,6 +51,7 @@ def read(text: str, name: str) -> Reading:
         return Reading("script", [])
     _refuse_captions(lines, name)
     plan = find_heads(lines, name)
+    _refuse_fields(lines, plan, name)
     _check_beginning(lines, plan, name)
     return _reading(_Assembler(lines, plan, name))
 
@@ -56,10 +60,11 @@ def _refuse_documents(text: str, name: str) -> None:
     """Refuse web pages, XML and others whose lines are none of a conversation."""
     for pattern, what, remedy in (
         (_MARKUP, "HTML or XML", "copy its text into a plain text file"),
+        (_PROMPT, "a script with a chat model's prompt", "put the prompt into a file of its own"),
         (_SCC, "a file of coded captions (SCC)", "convert it to SubRip (.srt)"),
         (_PYTHON, "a list as Python prints it", "write it with `json.dump`, or one `Name: text` a line"),
     ):
-        if pattern.match(text):
+        if pattern.search(text):
             raise DataFormatError(f"{name}: this is {what}; {remedy}.")
 
 
@@ -79,6 +84,20 @@ def _refuse_captions(lines: list[Line], name: str) -> None:
                 "it belongs to the turn before",
                 "put the subtitles into a file of their own, or delete the line",
             )
+
+
+def _refuse_fields(lines: list[Line], plan: Plan, name: str) -> None:
+    """Refuse `Speaker: Ann` above `Text: We won!` within a script: no people."""
+    named = {index: head.name for index, head in plan.heads.items() if is_column(head.name)}
+    if {"speaker", "text"} <= set(fields_of(dict.fromkeys(named.values()))):
+        raise unclear(
+            name,
+            lines[min(named)],
+            "begins with the name of a field",
+            "it names the speaker of the lines below",
+            "somebody of that name speaks",
+            "write `Name: text`, or put the fields of all turns into a file of their own",
+        )
 
 
 # -- turns and dialogues
@@ -106,6 +125,8 @@ class _Assembler:
         self.counts: Counter[str] = Counter()
         self.loose: Line | None = None
         self._parting = "heading"  # what stands between the last turn and this line
+        self._others: Counter[str] = Counter()  # names before dashes and in columns, in texts
+        self._known = {head.key for head in plan.heads.values()}
         self._head = next(iter(plan.heads.values()))
         resolve = _brackets_resolver(plan.heads.values())
         first = min(plan.heads)
@@ -119,6 +140,8 @@ class _Assembler:
             elif line.kind in (Kind.RULE, Kind.SECTION):
                 self.counts["heading"] += 1
                 self._parting = "heading"
+            elif line.kind is Kind.STAMP and self._is_text(index):
+                self.sections[-1][-1][-1].texts.append(line.text)
             elif line.kind is Kind.STAMP:  # not the end of a dialogue, with blank lines or without
                 self._parting = self._parting if self._parting == "heading" else "stamp"
             elif index < first or index in plan.action:
@@ -133,6 +156,17 @@ class _Assembler:
             self._leave_out_reactions()
         self._cut_stamps()
         self._settle_directions()
+
+    def _is_text(self, index: int) -> bool:
+        """Whether a time is all that is said, as no other line stands below a name."""
+        above = self.plan.heads.get(index - 1)
+        if above is None or above.text or "-->" in self.lines[index].text:
+            return False
+        head = self.lines[index - 1].head  # its own, without the time on this line
+        is_last = index + 1 == len(self.lines) or index + 1 in self.plan.heads
+        times = {STAMPED, STAMP_BEHIND, ADDRESSED}
+        has_time = head is not None and not head.text and not times.isdisjoint(head.dress)
+        return has_time or (is_last and STAMP_AFTER_COLON not in above.dress)
 
     def _add_turn(self, turn: _Turn) -> None:
         if self._parting == "heading":
@@ -152,6 +186,18 @@ class _Assembler:
                 "it belongs to the turn before",
                 "somebody else speaks",
                 f"write `{self._head.name}: …` or `{UNKNOWN}: …`, or put what nobody says in brackets",
+            )
+        if (other := named_before_mark(line.text)) is not None:
+            self._others[other] += 1
+        known = sum(n for other, n in self._others.items() if n > 1 or other in self._known)
+        if self._others.total() > 2 - bool(known):
+            raise unclear(
+                self.name,
+                line,
+                "and lines above look like names with their texts",
+                "they are turns",
+                "they belong to the turn before",
+                "write `Name: text`, or put them into a file of their own",
             )
         turn = self.sections[-1][-1][-1]
         if self._parting == "blank":
@@ -176,11 +222,11 @@ class _Assembler:
         """Cut stamps in brackets at the end of every turn."""
         turns = [turn for section in self.sections for part in section for turn in part]
         for turn in turns:
-            turn.texts[-1:] = [text for text in map(without_audio_stamp, turn.texts[-1:]) if text]
+            turn.texts = [text for text in map(without_audio_stamp, turn.texts) if text]
         cut = [without_trailing_stamp(turn.texts[-1], brackets_only=True) for turn in turns if turn.texts]
-        if len(cut) == len(turns) > 1 and None not in cut:
+        if len(cut) == len(turns) and 4 * (len(cut) - cut.count(None)) >= max(len(cut), 8):
             for turn, text in zip(turns, cut, strict=True):
-                turn.texts[-1:] = [text] if text else []
+                turn.texts[-1:] = [text] if text else [] if text == "" else turn.texts[-1:]
 
     def _settle_directions(self) -> None:
         """Leave stage directions out, except where they are all of a turn."""
@@ -201,11 +247,13 @@ def _check_beginning(lines: list[Line], plan: Plan, name: str) -> None:
         or lines[index].kind is Kind.STAMP
         or _TRANSCRIPT.fullmatch(lines[index - 1].text)
     ]
+    parted = sum(parts_a_name(line.text) for line in lines[:first])
     for index, line in enumerate(lines[:first]):
         if line.kind is not Kind.TEXT or index in plan.action:
             continue
         before_colon = re.split("[:：]", line.text[:100])[0]
         title = (line.text[-1] not in ".!?…,;。！？" and len(line.text) <= 100) or "otter.ai" in line.text
+        title = title and not _may_be_said(lines, index) and parted < 2
         if is_note(before_colon) or (title and gaps and gaps[-1] > index):
             continue
         raise unclear(
@@ -216,6 +264,14 @@ def _check_beginning(lines: list[Line], plan: Plan, name: str) -> None:
             "somebody speaks it",
             "begin a title with #, write a turn as `Name: text`",
         )
+
+
+def _may_be_said(lines: list[Line], index: int) -> bool:
+    """Whether a line has a time, or a name in brackets, as no title has."""
+    line = lines[index]
+    below_time = index > 0 and lines[index - 1].kind is Kind.STAMP and not line.after_blank
+    has_time = line.stamped and any(map(str.isalpha, line.rest))
+    return below_time or has_time or _NICK.match(line.text) is not None
 
 
 def _brackets_resolver(heads: Iterable[Head]) -> Callable[[Head], tuple[str, str]]:

@@ -10,7 +10,7 @@ from ..remarks import is_remark
 from ..stamps import is_stamp
 from .heads import ADDRESSED, BRACKETED, Head, Plan
 from .lines import Kind, Line, unclear
-from .names import Likeness, begins_sentence, likeness
+from .names import TITLES, Likeness, begins_sentence, likeness
 
 SENTENCES = "text without names"
 _DASHED = re.compile(r"(.{1,80}?)(?:[ \u00a0]+[-–—]{1,2}[ \u00a0]+)(?=\S)")
@@ -45,8 +45,8 @@ def names_before_separators(lines: list[Line], name: str) -> Plan | None:
     spoken = [index for index, line in enumerate(lines) if line.kind is Kind.TEXT]
     for form, pattern in (
         ("`Name - text` lines", _DASHED),
-        ("play", _PLAY),
         ("columns of names and texts", _COLUMNS),
+        ("play", _PLAY),
         ("names before quotations", _QUOTED),
     ):
         heads = {}
@@ -56,6 +56,8 @@ def names_before_separators(lines: list[Line], name: str) -> Plan | None:
             kind = likeness(match[1].strip()) if match else Likeness.NONE
             if match and pattern is _COLUMNS and match[1].rstrip().endswith("."):
                 kind = Likeness.NONE  # the text stands first
+            if match and pattern is _PLAY and match[1].casefold() in TITLES:
+                kind = Likeness.NONE  # `MR. SMITH`
             if match and kind >= Likeness.NAME and len(match[1].split()) <= 4:
                 text = line[match.end() :].strip()
                 text = text[1:-1] if pattern is _QUOTED else text
@@ -135,9 +137,25 @@ def without_names(lines: list[Line], name: str) -> Plan | None:
             "the last is the text",
             "write the names of the columns above them, such as speaker and text",
         )
+    named = [index for index in heads if index + 1 < len(lines) and _may_name(lines[index], lines[index + 1])]
+    if named and len(named) >= len(heads) - 1:  # the last may be cut off
+        raise unclear(
+            name,
+            lines[named[0]],
+            "stands between a time and a text, as a line does below every time",
+            f"{lines[named[0]].text} speaks",
+            "it is the first line of the text",
+            "write `Name: text`, or join the lines of each text",
+        )
     for index, head in heads.items():
         heads[index] = replace(head, text=head.text.removesuffix("[SPEAKER_TURN]").strip())
     return Plan("text with time stamps and without names", heads)
+
+
+def _may_name(line: Line, below: Line) -> bool:
+    """Whether a line alone may be the name of who says the line below."""
+    in_place = below.kind is Kind.TEXT and not below.stamped and not below.after_blank and not line.stamped
+    return in_place and likeness(line.text) >= Likeness.NAME and line.text[-1].isalnum()
 
 
 def _below_first_stamp(lines: list[Line]) -> list[int]:
@@ -154,6 +172,21 @@ def _below_first_stamp(lines: list[Line]) -> list[int]:
     return [index for index in text if index >= times[0]] if is_title else text
 
 
+def named_before_mark(text: str) -> str | None:
+    """The name that a line may begin with, in one case: `Anna | We won!`."""
+    for pattern in (_COLUMNS, _DASHED):
+        match = pattern.match(text, 0, _HEAD)
+        if match and likeness(match[1].strip()) >= Likeness.NAME:
+            return " ".join(match[1].casefold().split())
+    return None
+
+
+def parts_a_name(text: str) -> bool:
+    """Whether a line may begin with a name and a mark, as `Anna - We won!`."""
+    matches = (pattern.match(text, 0, _HEAD) for pattern in (_DASHED, _COLUMNS, _PLAY))
+    return any(match and likeness(match[1].strip()) >= Likeness.NAME for match in matches)
+
+
 def sentences(lines: list[Line], name: str) -> Plan | None:
     """Lines of which most are whole sentences, as in Whisper's `.txt`, without a name.
 
@@ -165,10 +198,11 @@ def sentences(lines: list[Line], name: str) -> Plan | None:
         line.kind is Kind.TEXT and line.head is None and _BEGINNING.match(line.text) for line in lines
     )
     colons = sum(_COLON.search(line.text[:120]) is not None or "\t" in line.text for line in lines)
+    parted = sum(parts_a_name(line.text) for line in lines)
     ended = sum(line.text.rstrip("\"'”’»）)」』").endswith(_SENTENCE_ENDS) for line in lines)
     first_words = Counter(line.text.split()[0].casefold().strip(",.") for line in lines)
     returning = sum(n for word, n in first_words.items() if n > 1 and not begins_sentence(word))
-    if len(lines) < 2 or len(spaced) > 1 or not plain or 5 * colons > len(lines):
+    if len(lines) < 2 or len(spaced) > 1 or not plain or 5 * (colons + parted) > len(lines):
         return None
     if 2 * ended < len(lines) or 2 * returning > len(lines):
         return None

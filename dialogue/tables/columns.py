@@ -84,6 +84,11 @@ def fields_of(columns: Iterable[Any], location: str = "") -> dict[str, str]:
     return dict(found)
 
 
+def is_column(name: str) -> bool:
+    """Whether a name is one that columns of turns have."""
+    return bool(fields_of([name]))
+
+
 def mapped_fields(columns: Iterable[Any], mapping: Columns | None, location: str) -> dict[str, str]:
     """Map each field to its column, as `fields_of` does but for the given ones.
 

@@ -23,6 +23,7 @@ from .columns import (
     Columns,
     dialogue_key,
     fields_of,
+    is_column,
     is_no_speaker,
     mapped_fields,
     renamed,
@@ -33,6 +34,7 @@ from .rows import collect_dialogues, renamed_rows, speakers_in, unknown_speakers
 _CSV, _JSON = (".csv", ".tsv", ".tab"), (".jsonl", ".ndjson")
 _PARQUET, _EXCEL = (".parquet", ".pq"), (".xlsx", ".xlsm")
 ENDINGS = (*_CSV, *_JSON, *_PARQUET, *_EXCEL)
+_OPEN = re.compile(r"\{\s*[\"'][^}]*$|\[\s*[\"'\d][^\]]*$")
 _EMPHASIS = re.compile(r"(\*{1,3}|__?)([^*_]+)\1")  # a whole cell
 _OTHER_FILES = {  # by their first bytes
     b"\xd0\xcf\x11\xe0": "an Office file of the old format (.xls, .doc); save it as .xlsx or plain text",
@@ -176,7 +178,8 @@ class Table:
         """Refuse a chat or script below a table, whose commas part it into cells."""
         before_colon, colon, _ = speaker.partition(": ")
         stamped = speaker[:1] in "[(0123456789" and without_leading_stamp(speaker) is not None
-        if stamped or (colon and before_colon in names):
+        is_open = _OPEN.match(speaker) is not None  # JSON, or a time, of which this is the start
+        if stamped or is_open or (colon and before_colon in names):
             raise DataFormatError(
                 f"{location}: {short(speaker)} may be a name, or begin a line of a chat or script. "
                 "Put the chat into a file of its own, or write the name alone into the cell."
@@ -334,18 +337,13 @@ def _are_segments(columns: Iterable[str]) -> bool:
     return sorted(column.strip(' "\ufeff').casefold() for column in columns) == ["end", "start", "text"]
 
 
-def is_column(name: str) -> bool:
-    """Whether a name is one that columns of turns have."""
-    return bool(fields_of([name]))
-
-
 def read(text: str, name: str) -> Reading | None:
     """Read CSV; None for a text in another form.
 
     Raises:
         DataFormatError: naming the line and column.
     """
-    if (rows := _markdown_rows(text) or _record_rows(text)) is not None:
+    if (rows := _markdown_rows(text) or _record_rows(text, name)) is not None:
         return reading_of(Table(Path(name), rows, ".csv"))
     if not name.lower().endswith(_CSV) and not _is_csv(text):
         return None
@@ -395,7 +393,7 @@ def _markdown_rows(text: str) -> list[dict[str, str]] | None:
     return [dict(zip(header, row, strict=True)) for row in rows]
 
 
-def _record_rows(text: str) -> list[dict[str, str]] | None:
+def _record_rows(text: str, name: str) -> list[dict[str, str]] | None:
     """The rows of a text with a field a line (`Speaker: Ann` above `Text: We won!`)."""
     lines = [line.strip() for line in text.replace("\ufeff", "").splitlines() if line.strip()]
     fields = [(key.strip(), value.strip()) for key, _, value in (line.partition(":") for line in lines)]
@@ -403,7 +401,7 @@ def _record_rows(text: str) -> list[dict[str, str]] | None:
     if not is_column(first):
         return None
     counts = Counter(key for key, _ in fields)
-    keys = {key for key, count in counts.items() if count == counts[first] and (count > 1 or is_column(key))}
+    keys = {key for key, count in counts.items() if is_column(key) or 1 < count >= counts[first] - 1}
     if not {"speaker", "text"} <= set(_fields(keys)):
         return None
     rows: list[dict[str, str]] = []
@@ -415,7 +413,13 @@ def _record_rows(text: str) -> list[dict[str, str]] | None:
             rows[-1][key], last = value, key
         else:  # goes on
             rows[-1][last] += f" {line}"
-    return rows if all(set(row) == keys for row in rows) else None
+    for number, row in enumerate(rows, 1):
+        if missing := sorted(keys - set(row)):
+            raise DataFormatError(
+                f"{name}, turn {number}: no line `{missing[0]}: …` as in the others; write the same fields "
+                "for every turn, each on a line of its own."
+            )
+    return rows
 
 
 def _markdown_cell(cell: str) -> str:

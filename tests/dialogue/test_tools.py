@@ -89,6 +89,43 @@ _UNCLEAR = {
         "On Jan 1, 2024 at 10:00 AM Ann wrote: Hi.\nOn Jan 2, 2024 at 10:00 AM Bob wrote: Yes.",
         "line 1",
     ),
+    "a line of fields is missing": (
+        "Speaker: Ann\nText: Hi.\n\nSpeaker: Bob\nT",
+        "turn 2: no line `Text: …`",
+    ),
+    "fields within a script": (
+        "Ann: Hi.\nBob: Yes.\nSpeaker: Cat\nText: No.\n",
+        "line 3: .*begins with the name of a field",
+    ),
+    "columns within a script": (
+        "Ann: Hi.\nBob: Yes.\nCat\tSo.\nBob\tNo.\n",
+        "line 4: .*look like names with their texts: either they are turns, or",
+    ),
+    "a prompt within a script": (
+        "Ann: Hi.\nBob: Yes.\n<|im_start|>user\nNo.<|im_end|>\n",
+        "a chat model's prompt",
+    ),
+    "a chat below a table": (
+        "speaker,text\nAnn,Hi.\n[12.05.23, 14:45:01] Bob: Yes.\n",
+        r"line 3, speaker: '\[12\.05\.23' may be a name, or",
+    ),
+    "turns of nobody in a chat": (
+        "[12.05.23, 14:45:01] Ann: Hi.\n[12-May-23 02:46 PM] Bob\nYes.\n[12-May-23 02:47 PM] Cat\nNo.\n",
+        "line 5: 'No.' stands below a line without a sender, 'Cat'",
+    ),
+    "lines below the last caption": (
+        "1\n00:00:01,000 --> 00:00:02,000\nHi.\n\nwe are\nbelow\nthe end\n",
+        "line 5: 'we are' may belong to the cue above, or",
+    ),
+    "a caption that was cut": (
+        "1\n00:00:01,000 --> 00:00:02,000\nHi.\n\n2\n00:0",
+        "line 6: no times in '00:0'",
+    ),
+    "a voice that was cut": ("WEBVTT\n\n00:01.000 --> 00:02.000\n<v An", "cue 1: '<v An' has no end"),
+    "messages above a chat": (
+        "<ann> We won!\n<bob> ok\n\nCat, 2:03 PM\nHi.\nCat, 2:04 PM\nSo.\n",
+        "line 1: '<ann> We won!' stands before",
+    ),
     "answers in a tree": (
         '{"prompt": {"text": "We won!", "role": "a", "replies": [{"text": "Great.", "role": "b"}]}}',
         "no list of turns",

@@ -20,6 +20,7 @@ from .second_form import refuse_second_form
 from .tables.frames import is_frame, is_frame_of_turns, read_frame, rows_of
 from .tables.table import read as read_table
 from .tables.table import read_bytes as read_binary_table
+from .tables.table import refuse_fields
 from .turns import is_dialogue, plain_turn
 
 _TURN_LIST = 'a list of {"speaker", "text"} or {"role", "content"} turns, or a string of `Name: text` lines'
@@ -77,6 +78,7 @@ def read_text(text: str, name: str = "text") -> Reading:
     if text.startswith("{\\rtf"):
         raise DataFormatError(f"{name}: a document of a word processor (RTF); save it as plain text.")
     reading = _read_form(text, name)
+    refuse_fields(reading, name)
     refuse_second_form(text, name, reading, lambda part: _read_form(part, "text"))
     return _checked(reading, name)
 

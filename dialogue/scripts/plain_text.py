@@ -10,7 +10,6 @@ from ...errors import DataFormatError
 from ..reading import UNKNOWN, Conversation, Reading
 from ..remarks import is_manner, without_asides
 from ..stamps import without_audio_stamp, without_trailing_stamp
-from ..tables.columns import fields_of, is_column
 from .forms import MEETING_CHAT, find_heads
 from .heads import ADDRESSED, STAMP_AFTER_COLON, STAMP_BEHIND, STAMPED, Head, Plan
 from .lines import Kind, Line, script_lines, unclear
@@ -51,7 +50,6 @@ def read(text: str, name: str) -> Reading:
         return Reading("script", [])
     _refuse_captions(lines, name)
     plan = find_heads(lines, name)
-    _refuse_fields(lines, plan, name)
     _check_beginning(lines, plan, name)
     return _reading(_Assembler(lines, plan, name))
 
@@ -84,20 +82,6 @@ def _refuse_captions(lines: list[Line], name: str) -> None:
                 "it belongs to the turn before",
                 "put the subtitles into a file of their own, or delete the line",
             )
-
-
-def _refuse_fields(lines: list[Line], plan: Plan, name: str) -> None:
-    """Refuse `Speaker: Ann` above `Text: We won!` within a script: no people."""
-    named = {index: head.name for index, head in plan.heads.items() if is_column(head.name)}
-    if {"speaker", "text"} <= set(fields_of(dict.fromkeys(named.values()))):
-        raise unclear(
-            name,
-            lines[min(named)],
-            "begins with the name of a field",
-            "it names the speaker of the lines below",
-            "somebody of that name speaks",
-            "write `Name: text`, or put the fields of all turns into a file of their own",
-        )
 
 
 # -- turns and dialogues

@@ -422,6 +422,20 @@ def _record_rows(text: str, name: str) -> list[dict[str, str]] | None:
     return rows
 
 
+def refuse_fields(reading: Reading, name: str) -> None:
+    """Refuse a script of which some lines are fields (`Speaker: Ann`), which no one says.
+
+    Raises:
+        DataFormatError: naming the fields.
+    """
+    named = [speaker for speaker in reading.speakers if is_column(speaker)]
+    if {"speaker", "text"} <= set(_fields(named)):
+        raise DataFormatError(
+            f"{name}: {' and '.join(map(repr, named[:2]))} before a colon may be the names of fields, or of "
+            "people; write `Name: text`, or put the fields of all turns into a file of their own."
+        )
+
+
 def _markdown_cell(cell: str) -> str:
     """The text of a cell, without the emphasis around a whole one."""
     cell = cell.strip().replace("\\|", "|")

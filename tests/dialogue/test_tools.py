@@ -95,7 +95,7 @@ _UNCLEAR = {
     ),
     "fields within a script": (
         "Ann: Hi.\nBob: Yes.\nSpeaker: Cat\nText: No.\n",
-        "line 3: .*begins with the name of a field",
+        "'Speaker' and 'Text' before a colon may be the names of fields, or",
     ),
     "columns within a script": (
         "Ann: Hi.\nBob: Yes.\nCat\tSo.\nBob\tNo.\n",

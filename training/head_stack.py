@@ -37,15 +37,15 @@ class Masks:
         if not 0 < rate < 1 or values.device.type != "cpu":
             return F.dropout(values.expand(shape), rate)
         size = math.prod(shape)
-        if rate == 0.5:
-            bytes_ = self.random.integers(0, 256, (size + 7) // 8, dtype=np.uint8)
-            kept, scale = np.unpackbits(bytes_, count=size), 2.0
-        else:
-            dropped = min(max(round(rate * 2**16), 1), 2**16 - 1)  # a rate to 1/131,072
-            bits = self.random.integers(0, 2**16, size, dtype=np.uint16)
-            kept, scale = (bits >= dropped).view(np.uint8), 2**16 / (2**16 - dropped)
         # PyTorch multiplies by bytes twice as fast as by booleans.
-        return values * scale * torch.from_numpy(kept).view(shape)
+        if rate == 0.5:
+            random = self.random.integers(0, 256, (size + 7) // 8, dtype=np.uint8)
+            doubled = np.unpackbits(random, count=size) << 1
+            return values * torch.from_numpy(doubled).view(shape)
+        dropped = min(max(round(rate * 2**16), 1), 2**16 - 1)  # a rate to 1/131,072
+        kept = self.random.integers(0, 2**16, size, dtype=np.uint16) >= dropped
+        scaled = values * (2**16 / (2**16 - dropped))
+        return scaled * torch.from_numpy(kept.view(np.uint8)).view(shape)
 
 
 class HeadStack:
@@ -114,9 +114,11 @@ class _StackedLinear:
     """Linear layers of one shape: (N, I) or (M, N, I) → (M, N, O)."""
 
     def __init__(self, layers: list[nn.Linear], dtype: torch.dtype):
-        self.layers, self.dtype = layers, dtype
+        self.layers = layers
         self.weight = _joined([layer.weight for layer in layers])
         self.bias = _joined([layer.bias for layer in layers])
+        # The weights as products read them; in another dtype a copy, renewed each step.
+        self.factor = self.weight.detach().to(dtype)
 
     def __call__(self, values: torch.Tensor) -> torch.Tensor:
         values = values.expand(len(self.layers), -1, -1)
@@ -145,23 +147,25 @@ class _Product(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, values: torch.Tensor, bias: torch.Tensor, layer: _StackedLinear) -> torch.Tensor:
-        values, weight = values.to(layer.dtype), layer.weight.to(layer.dtype)
-        ctx.save_for_backward(values, weight)
+        if layer.factor.dtype != layer.weight.dtype:
+            layer.factor.copy_(layer.weight)
+        values = values.to(layer.factor.dtype)
+        ctx.save_for_backward(values)
         ctx.layer = layer
-        return torch.baddbmm(bias.to(layer.dtype).unsqueeze(1), values, weight.transpose(1, 2))
+        bias = bias.to(values.dtype).unsqueeze(1)
+        return torch.baddbmm(bias, values, layer.factor.transpose(1, 2))
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, None, None]:
-        (gradient,) = gradients
-        values, weight = ctx.saved_tensors
+        (gradient,), (values,) = gradients, ctx.saved_tensors
         layer: _StackedLinear = ctx.layer
         assert layer.weight.grad is not None and layer.bias.grad is not None
-        if layer.dtype == layer.weight.dtype:
+        if gradient.dtype == layer.weight.dtype:
             torch.bmm(gradient.transpose(1, 2), values, out=layer.weight.grad)
         else:
             layer.weight.grad.copy_(torch.bmm(gradient.transpose(1, 2), values))
         torch.sum(gradient, 1, dtype=layer.bias.dtype, out=layer.bias.grad)
-        return torch.bmm(gradient, weight) if ctx.needs_input_grad[0] else None, None, None
+        return torch.bmm(gradient, layer.factor) if ctx.needs_input_grad[0] else None, None, None
 
 
 def _joined(parameters: list[nn.Parameter]) -> torch.Tensor:

@@ -127,9 +127,10 @@ class _Training:
         model, collator = trainer.model, trainer.data_collator
         assert isinstance(model, EmoNetForSequenceClassification)
         self.trainer, self.model = trainer, model
-        self.train_reader = TurnReader(model, trainer.train_dataset, collator)
+        products = torch.bfloat16 if dtype == "bfloat16" else torch.float32
+        self.train_reader = TurnReader(model, trainer.train_dataset, collator, products)
         self.eval_reader = TurnReader(model, trainer.eval_dataset, collator)
-        self.stack = HeadStack(model.classifier, torch.bfloat16 if dtype == "bfloat16" else torch.float32)
+        self.stack = HeadStack(model.classifier, products)
         self.masks = Masks(trainer.args.seed)
         for group in trainer.optimizer.param_groups:
             group["params"] = self.stack.merged(group["params"])
@@ -140,6 +141,9 @@ class _Training:
         self.others = [parameter for parameter in model.emonet.parameters() if parameter.requires_grad]
         weights = model.config.class_weights or [1.0] * model.config.num_labels
         self.weights = torch.tensor(weights, device=model.device)
+        # The weight of each window's labels: the divisor of a step is their sum.
+        labels = [np.asarray(example["labels"]) for example in self.train_reader.examples]
+        self.totals = np.array([np.asarray(weights)[row[row != NO_LABEL]].sum() for row in labels])
         self.figures: dict[str, float] = {}
 
     def epoch(self, batches: Sequence[Sequence[int]], most: int) -> tuple[float, int]:
@@ -152,7 +156,8 @@ class _Training:
         loss, taken = torch.zeros((), device=self.model.device), 0
         norm, rate = torch.zeros(()), 0.0
         for taken, windows in enumerate(batches, 1):
-            loss += self._gradients(self.train_reader(windows))
+            weight = max(float(self.totals[windows].sum()), _TINY)
+            loss += self._gradients(self.train_reader(windows), weight)
             norm = self._clip()
             self.trainer.optimizer.step()
             rate = self.trainer.lr_scheduler.get_last_lr()[0]
@@ -189,15 +194,14 @@ class _Training:
         handler = trainer.callback_handler
         trainer.control = handler.on_evaluate(trainer.args, trainer.state, trainer.control, metrics)
 
-    def _gradients(self, batch: TurnBatch) -> torch.Tensor:
-        """Compute the gradients of a step; return its loss."""
+    def _gradients(self, batch: TurnBatch, weight: float) -> torch.Tensor:
+        """Compute the gradients of a step; return its loss, divided by `weight`."""
         for parameter in self.others:
             parameter.grad = None
         loss = self._losses(self.stack(batch.states, self.masks), batch)
         if batch.auxiliary is not None:
             loss = loss + batch.auxiliary
-        weight = self.weights[batch.labels[batch.labels != NO_LABEL]].sum()
-        loss = loss / weight.clamp(min=_TINY)
+        loss = loss / weight
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 

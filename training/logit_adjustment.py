@@ -162,10 +162,11 @@ def _counts_by_step(
     others = logits + bias
     others[:, label] = -np.inf
     rival = others.argmax(-1)
-    score = others[np.arange(len(others)), rival][:, None]
-    raised = logits[:, label, None] + steps
-    wins = (raised > score) | ((raised == score) & (label < rival)[:, None])  # ties as in `argmax`
-    first = len(steps) - wins.sum(-1)  # the first value with which the class wins
+    score = others[np.arange(len(others)), rival]
+    # A tie goes to the class that comes first, as in `argmax`.
+    needed = np.where(label < rival, score, np.nextafter(score, np.inf))
+    wins = steps[:, None] + logits[:, label] >= needed
+    first = len(steps) - wins.sum(0)  # the first value with which the class wins
     cells = (first * classes + gold) * classes + rival
     lost = np.bincount(cells, minlength=(len(steps) + 1) * classes**2).reshape(-1, classes, classes)
     moved = lost[:-1].cumsum(0)

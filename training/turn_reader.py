@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import nn
 
 from ..constants import NO_LABEL
 from ..fine_tuning.encoding import EmoNetCollator, EncodedSplit
@@ -42,9 +43,16 @@ class TurnReader:
         model: A model with a frozen backbone.
         split: Windows with `turn_embeds`.
         collator: Pads them; it holds the memory's vectors.
+        dtype: Of the products of the classifier, and of vectors that go straight to it.
     """
 
-    def __init__(self, model: EmoNetForSequenceClassification, split: EncodedSplit, collator: EmoNetCollator):
+    def __init__(
+        self,
+        model: EmoNetForSequenceClassification,
+        split: EncodedSplit,
+        collator: EmoNetCollator,
+        dtype: torch.dtype = torch.float32,
+    ):
         self.model, self.collator = model, collator
         self.examples = examples = split.examples
         self.is_flat = model.emonet.context is None
@@ -57,8 +65,9 @@ class TurnReader:
         self.vectors = torch.from_numpy(vectors).to(device)
         # Nothing but the standardizer stands between the vectors and the classifier.
         self.is_fixed = model.emonet.speaker_embedding is None and model.emonet.memory is None
-        if self.is_fixed and model.emonet.standardizer is not None:
-            self.vectors = model.emonet.standardizer(self.vectors)
+        if self.is_fixed:
+            standardizer = model.emonet.standardizer or nn.Identity()
+            self.vectors = standardizer(self.vectors).to(dtype)
         names = ("speaker_ids", "local_speaker_ids", "labels")
         self.columns = {
             name: torch.tensor([value for example in examples for value in example[name]], device=device)

@@ -18,6 +18,9 @@ from unittest.mock import patch
 import torch
 
 from ..backbones.embedded import resolve_backbone
+from ..constants import AUTO
+from ..engines.auto_dtype import resolved_dtype
+from ..engines.precision import computing_in
 from ..modeling_emonet import EmoNetForSequenceClassification
 from ..train_trainer import EmoNetTrainer, EmoNetTrainingArguments
 from .published_loop import PublishedLoop
@@ -28,8 +31,13 @@ BATCH, ACCUMULATION = 1, 8
 
 
 def train_emonet(folder: Path, backbone: str) -> dict[str, Any]:
-    """Train the `emonet-thesis` preset with `EmoNetTrainer`, packed."""
+    """Train the `emonet-thesis` preset with `EmoNetTrainer`, packed, as by default."""
     return _train(folder, backbone)
+
+
+def train_emonet_float32(folder: Path, backbone: str) -> dict[str, Any]:
+    """Train it in float32, as `emonet train --dtype float32` does."""
+    return _train(folder, backbone, dtype="float32")
 
 
 def train_per_turn(folder: Path, backbone: str) -> dict[str, Any]:
@@ -69,12 +77,12 @@ def train_bare_backbone(folder: Path, backbone: str) -> dict[str, Any]:
 
 def evaluate_emonet(folder: Path, backbone: str) -> dict[str, Any]:
     """Evaluate as `emonet evaluate` does, with memory features from training's cache."""
-    return _evaluate(folder, backbone, torch.float32)
+    return _evaluate(folder, backbone, AUTO)
 
 
-def evaluate_emonet_bf16(folder: Path, backbone: str) -> dict[str, Any]:
-    """Evaluate in bfloat16, as `emonet evaluate --dtype bfloat16` does."""
-    return _evaluate(folder, backbone, torch.bfloat16)
+def evaluate_emonet_float32(folder: Path, backbone: str) -> dict[str, Any]:
+    """Evaluate in float32, as `emonet evaluate --dtype float32` does."""
+    return _evaluate(folder, backbone, "float32")
 
 
 def predict_text(folder: Path, backbone: str) -> dict[str, Any]:
@@ -206,11 +214,12 @@ CASES: dict[str, Callable[[Path, str], dict[str, Any]]] = {
     case.__name__: case
     for case in (
         train_emonet,
+        train_emonet_float32,
         train_per_turn,
         train_published,
         train_bare_backbone,
         evaluate_emonet,
-        evaluate_emonet_bf16,
+        evaluate_emonet_float32,
         evaluate_published,
         predict_text,
         stream,
@@ -221,26 +230,26 @@ CASES: dict[str, Callable[[Path, str], dict[str, Any]]] = {
 }
 
 
-def _train(folder: Path, backbone: str, **config: Any) -> dict[str, Any]:
-    trainer = _trainer(folder, backbone, **config)
+def _train(folder: Path, backbone: str, dtype: str = AUTO, **config: Any) -> dict[str, Any]:
+    trainer = _trainer(folder, backbone, dtype, **config)
     batches = list(trainer.get_train_dataloader())
     with _timed() as timer:
         trainer.train()
     return {**timer, "turns": _turns(batches), "tokens": tokens_of(batches)}
 
 
-def _evaluate(folder: Path, backbone: str, dtype: torch.dtype) -> dict[str, Any]:
+def _evaluate(folder: Path, backbone: str, dtype: str) -> dict[str, Any]:
     from ..inference.predict import predict_logits
 
     model, corpus = prepared(folder, backbone, "emonet-thesis")
     split = corpus["train"]
-    model.to(dtype)
+    computing_in(model, dtype)
     with _tokens_read(model) as tokens, _timed() as timer:
         predict_logits(model, corpus.processor, split.windows, corpus.collator.memory)
     return {**timer, "turns": len(split.labels()), "tokens": tokens["read"]}
 
 
-def _trainer(folder: Path, backbone: str, **config: Any) -> EmoNetTrainer:
+def _trainer(folder: Path, backbone: str, dtype: str = AUTO, **config: Any) -> EmoNetTrainer:
     model, corpus = prepared(folder, backbone, "emonet-thesis", **config)
     arguments = EmoNetTrainingArguments(
         output_dir=str(folder / "trainer"),
@@ -251,6 +260,7 @@ def _trainer(folder: Path, backbone: str, **config: Any) -> EmoNetTrainer:
         save_strategy="no",
         logging_strategy="no",
         report_to=[],
+        bf16=resolved_dtype(dtype) == "bfloat16",
         disable_tqdm=True,
     )
     return EmoNetTrainer(model, arguments, train_dataset=corpus["train"], data_collator=corpus.collator)

@@ -72,7 +72,9 @@ def record_of(run: PreparedRun, **seconds: float) -> dict[str, Any]:
 
 def write(run: PreparedRun, scored: ScoredSplit, record: dict[str, Any]) -> None:
     """Write the run folder: checkpoint, record, and the report on validation."""
-    output, model, args = run.options.output_dir, run.model, run.trainer.args
+    output, args = run.options.output_dir, run.trainer.args
+    # Without autocast, as it will be loaded: the card's example is predicted on saving.
+    model = run.trainer.accelerator.unwrap_model(run.model, keep_fp32_wrapper=False)
     if run.options.calibrate:
         model.config.calibration_temperature = temperature_of(scored.logits, scored.labels)
     with room_on_disk(output, "run the same command again with --resume"):

@@ -125,6 +125,11 @@ def test_a_record_has_the_dtype_and_weights_are_float32(
         weights = load_file(tmp_path / dtype / "model.safetensors")
         assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
         losses.append(record["train_loss"])
+        example = json.loads((tmp_path / dtype / "example.json").read_text())["dialogue"]
+        model = load_engine(tmp_path / dtype)[0]
+        rows = model.predict([{name: row[name] for name in ("speaker", "text")} for row in example])
+        shown = [row["score"] for row in example]  # four digits
+        assert [row["score"] for row in rows] == pytest.approx(shown, abs=5.1e-5)
     assert losses[0] != losses[1] and losses[0] == pytest.approx(losses[1], abs=0.1)
 
 

@@ -1,6 +1,7 @@
 """Score a checkpoint on a split of a corpus."""
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -63,15 +64,29 @@ def evaluate_run(checkpoint: str | Path, dataset: str, **options: Any) -> dict[s
     check_labelled(conversations, dataset, evaluation.split)
     scored = family.score(model, processor, conversations, evaluation)
     metrics, rows = score_dialogues(processor, scored.dialogues, scored.labels, scored.logits)
-    metrics |= {"dataset_version": conversations.dataset_version, "split": evaluation.split, **scored.facts}
-    metrics |= {"trained_on": config.dataset_version, "causal": config.causal}
+    metrics |= scored.facts | evaluation_facts(config, conversations.dataset_version, evaluation.split, rows)
     if evaluation.engine == "torch":
         metrics["dtype"] = evaluation.dtype
-    if unlabelled := sum(row["emotion"] is None for row in rows):
-        metrics["unlabelled_turns"] = unlabelled
     if output is not None:
         output.write(rows)
     return metrics
+
+
+def evaluation_facts(
+    config: Any, dataset_version: str, split: str, rows: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """What the metrics of an evaluation say beside its figures.
+
+    Args:
+        config: The model's configuration.
+        dataset_version: The corpus that was scored.
+        split: The split that was scored.
+        rows: Its predictions.
+    """
+    facts = {"dataset_version": dataset_version, "split": split}
+    facts |= {"trained_on": config.dataset_version, "causal": config.causal}
+    unlabelled = sum(row["emotion"] is None for row in rows)
+    return facts | ({"unlabelled_turns": unlabelled} if unlabelled else {})
 
 
 def _check_trained(folder: Path) -> None:

@@ -15,6 +15,7 @@ from ..engines.auto_dtype import resolved_dtype
 from ..engines.precision import computing_in, trains_encoder
 from ..errors import EmoNetError, loading
 from ..fine_tuning.class_weights import class_weights
+from ..fine_tuning.encoding import EncodedSplit
 from ..inference.predict import EmotionModel, predict_logits
 from ..knowledge.concepts import ConceptTable
 from ..knowledge.table import build_concepts
@@ -53,10 +54,11 @@ class PackedRun(PreparedRun):
         bias = self.trainer.class_bias
         return {} if bias is None else {"class_bias": bias}
 
-    def score(self) -> ScoredSplit:
+    def score(self, split: EncodedSplit | None = None) -> ScoredSplit:
+        """Score a split, by default validation, with the model as it will be saved."""
         self.model = self.trainer.accelerator.unwrap_model(self.trainer.model)
-        split, processor = self.corpus["validation"], self.corpus.processor
-        logits = predict_logits(self.model, processor, split.windows, self.corpus.collator.memory)
+        split = split or self.corpus["validation"]
+        logits = predict_logits(self.model, self.corpus.processor, split.windows, split.collator.memory)
         return ScoredSplit(split.rows, split.labels(), logits)
 
 

@@ -5,7 +5,6 @@ A kill at any time loses only the cells that are running.
 
 import contextlib
 import copy
-import io
 import multiprocessing
 import os
 import shutil
@@ -13,7 +12,6 @@ import signal
 import sys
 import tempfile
 import threading
-import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -23,7 +21,6 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
-from transformers.utils import logging
 
 from ..backbones.embedded import resolve_backbone
 from ..checkpoint.integrity import config_of
@@ -32,30 +29,15 @@ from ..configuration_emonet import EmoNetConfig, is_decoder_type
 from ..constants import AUTO
 from ..data import Conversations, load_conversations
 from ..data.folds import Fold
-from ..data.loading import primary_metric
 from ..data.schema import SPLITS
 from ..errors import EmoNetError
-from ..evaluation.compare import METRIC_TITLES
-from ..evaluation.packed_cells import splits_of
-from ..evaluation.predictions import STUDY_KEYS, read_predictions, write_without_text
 from ..prompted.configuration import PromptedEmoNetConfig
-from ..runs.evaluate import evaluate_run
 from ..runs.prompted.presets import PROMPTED_PRESETS, PROMPTED_TRAINING
-from ..runs.train import train_run
 from ..training.arguments import EmoNetTrainingArguments
-from .cells import (
-    PREDICTIONS,
-    RUN,
-    TEST,
-    VALIDATION,
-    check_folds,
-    matching,
-    read_cell,
-    recipe_of,
-    study_dtype,
-)
+from .cells import check_folds, matching, read_cell, recipe_of, study_dtype
 from .packing import drop_cells, pack_study
 from .study import STUDY_FILE, Cell, Study, slug
+from .training import Outcome, Task, grouped, run_tasks
 
 _RUNNING = ".running"  # folder in the results with the running cells and the lock
 
@@ -99,9 +81,11 @@ def run_study(
     renewed = matching(cells, fresh) if fresh else []
     with _locked(root) as scratch:
         check_folds(root, study)
-        corpora = {cell.dataset: _corpus(cell) for cell in cells}
+        datasets = {cell.dataset: cell for cell in cells}
+        corpora = {name: _corpus(cell) for name, cell in datasets.items()}
         cells = [cell for cell in cells if cell.fold or _has_splits(cell, corpora[cell.dataset], study)]
-        episodes = {cell.dataset: _episodes(cell) for cell in cells if cell.fold}
+        with_folds = {cell.dataset: cell for cell in cells if cell.fold}
+        episodes = {name: _episodes(cell) for name, cell in with_folds.items()}
         kept = [cell.path for cell in study.cells() if cell not in renewed]
         recipes = _recipes(study, cells, corpora, study_dtype(root, kept, dtype))
         drop_cells(root, [cell.path for cell in renewed])
@@ -114,13 +98,13 @@ def run_study(
             folder.mkdir(exist_ok=True)
             corpus.speakers.save(folder)
         tasks = [
-            (cell, recipes[cell.path], root / cell.path, scratch, episodes.get(cell.dataset, {}))
+            Task(cell, recipes[cell.path], root / cell.path, scratch, episodes.get(cell.dataset, {}))
             for cell in cells
             if cell not in done
         ]
         failures: dict[str, str] = {}
         with tqdm(total=len(cells), initial=len(done), desc="cells", disable=not progress) as bar:
-            for path, outcome, failed in _outcomes(tasks, jobs):
+            for path, outcome, failed in _outcomes(grouped(tasks), jobs):
                 tqdm.write(f"{path}: {outcome}", file=sys.stderr)
                 bar.update()
                 if failed:
@@ -130,99 +114,24 @@ def run_study(
     return failures
 
 
-def run_cell(
-    cell: Cell, recipe: Mapping[str, Any], target: Path, scratch: Path, episodes: Mapping[str, str]
-) -> str:
-    """Train and score one cell and return its figures as text.
-
-    The folder `target` appears complete or not at all: everything is written inside
-    `scratch`, on the same file system, and the weights are deleted there.
-
-    Args:
-        cell: The cell.
-        recipe: What it is made with, for `run.json`.
-        target: The cell's folder.
-        scratch: An empty folder.
-        episodes: Dialogue → episode; of a fold's cell, those that it tests are kept.
-    """
-    with tempfile.TemporaryDirectory(dir=scratch) as temporary:
-        run, ready = Path(temporary, "run"), Path(temporary, "cell")
-        with _quiet():
-            record = train_run(
-                cell.dataset,
-                run,
-                data_dir=cell.data_dir,
-                fold=cell.fold,
-                preset=cell.row.preset,
-                backbone=cell.backbone,
-                seed=cell.seed,
-                config_overrides=cell.row.config,
-                training_overrides=cell.row.training,
-                dtype=recipe["dtype"],
-                progress=False,
-                calibrate=False,  # the report shows scores with and without
-            )
-            predictions = run / PREDICTIONS["test"].removesuffix(".gz")
-            metrics = evaluate_run(
-                run,
-                cell.dataset,
-                data_dir=cell.data_dir,
-                fold=cell.fold,
-                predictions=predictions,
-                dtype=recipe["dtype"],
-                progress=False,
-            )
-        ready.mkdir()
-        write_json(ready / RUN, {**record, "cell": recipe})
-        shutil.copy(run / VALIDATION, ready / VALIDATION)
-        for split in splits_of(cell.path):
-            rows = read_predictions(run / PREDICTIONS[split].removesuffix(".gz"))
-            write_without_text(ready / PREDICTIONS[split], (_kept(cell, row) for row in rows))
-            if cell.fold:
-                tested = dict.fromkeys(row["dialogue_id"] for row in rows)
-                metrics["episodes"] = {dialogue: episodes[dialogue] for dialogue in tested}
-        write_json(ready / TEST, metrics)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        ready.rename(target)
-    seconds = sum(record["seconds"].values())
-    metric = primary_metric(metrics["dataset_version"])
-    return f"{METRIC_TITLES[metric]} {100 * metrics[metric]:.2f} on test, {seconds:.0f} s"
-
-
-def _kept(cell: Cell, row: Mapping[str, Any]) -> dict[str, Any]:
-    """What a study keeps of a predicted turn.
-
-    The user's own columns, which may be texts, stay out. Folds score every turn of the
-    corpus, so their probabilities have two decimals.
-    """
-    kept = {key: row[key] for key in STUDY_KEYS}
-    if not cell.keeps_scores:
-        kept["scores"] = None
-    elif cell.fold:
-        kept["scores"] = {label: round(score, 2) for label, score in row["scores"].items()}
-    return kept
-
-
-def _outcomes(
-    tasks: Sequence[tuple[Cell, Mapping[str, Any], Path, Path, Mapping[str, str]]], jobs: int
-) -> Iterator[tuple[str, str, bool]]:
-    """(cell, figures or error, whether it failed) of each task, as they finish."""
+def _outcomes(groups: Sequence[Sequence[Task]], jobs: int) -> Iterator[Outcome]:
+    """The outcome of each task, as they finish."""
     if jobs == 1:
-        for task in tasks:
-            yield _outcome(*task)
+        for group in groups:
+            yield from run_tasks(group)
         return
     threads = max(1, torch.get_num_threads() // jobs)
     others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(
-        min(jobs, len(tasks) or 1),
+        min(jobs, len(groups) or 1),
         multiprocessing.get_context("spawn"),
         initializer=_set_up_worker,
         initargs=(threads,),
     ) as pool:
-        futures: list[Future[tuple[str, str, bool]]] = [pool.submit(_outcome, *task) for task in tasks]
+        futures: list[Future[list[Outcome]]] = [pool.submit(_run_group, group) for group in groups]
         try:
             for future in as_completed(futures):
-                yield future.result()
+                yield from future.result()
         except BaseException as error:  # Ctrl-C too: do not wait for running cells
             for process in set(multiprocessing.active_children()) - others:
                 process.terminate()
@@ -234,15 +143,8 @@ def _outcomes(
             raise
 
 
-def _outcome(
-    cell: Cell, recipe: Mapping[str, Any], target: Path, scratch: Path, episodes: Mapping[str, str]
-) -> tuple[str, str, bool]:
-    try:
-        return cell.path, run_cell(cell, recipe, target, scratch, episodes), False
-    except EmoNetError as error:
-        return cell.path, str(error), True
-    except Exception:
-        return cell.path, traceback.format_exc(), True
+def _run_group(group: Sequence[Task]) -> list[Outcome]:
+    return list(run_tasks(group))
 
 
 def _set_up_worker(threads: int) -> None:
@@ -305,19 +207,6 @@ def _episodes(cell: Cell) -> dict[str, str]:
     fold = Fold(0, cell.fold.count)  # any fold has all dialogues
     corpus = load_conversations(cell.dataset, cell.data_dir, history_scope="none", fold=fold)
     return {row["dialogue_id"]: row["episode"] for split in corpus.values() for row in split}
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Hide the log that Trainer prints without a bar, and transformers' own bars."""
-    enabled = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        if enabled:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 @contextlib.contextmanager

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_trainings import FakeModels
 from tiny_study import run_study, tiny_study
 
+from emonet.studies import training
 from emonet.studies.packing import unpack_study
 
 
@@ -44,3 +46,12 @@ def results(finished: Path, cached: None, tmp_path: Path) -> Path:
     folder = Path(shutil.copytree(finished, tmp_path / "results"))
     unpack_study(folder)
     return folder
+
+
+@pytest.fixture
+def models(monkeypatch: pytest.MonkeyPatch, cached: None) -> Iterator[FakeModels]:
+    models = FakeModels()
+    monkeypatch.setattr(training, "train_run", models.train)
+    monkeypatch.setattr(training, "evaluate_run", models.evaluate)
+    monkeypatch.setattr(training.Task, "is_frozen", False)
+    yield models

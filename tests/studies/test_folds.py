@@ -3,95 +3,26 @@
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from fake_trainings import FakeModels
 from tiny_study import run_study
 
 from emonet.data import load_conversations
 from emonet.errors import EmoNetError
-from emonet.evaluation.metrics import emotion_metrics
 from emonet.evaluation.packed_cells import packed_study
 from emonet.evaluation.predictions import counts_of
 from emonet.evaluation.scored_runs import find_runs
-from emonet.studies import runner
+from emonet.studies import runner, training
+from emonet.studies.cells import stored_cell
 from emonet.studies.packing import pack_study, unpack_study
 from emonet.studies.study import read_study
 from emonet.studies.table import fold_tables
 
 FOLDS = ("--protocol", "episodes", "--folds", "3")
-
-
-_corpus = lru_cache(lambda dataset, fold: load_conversations(dataset, fold=fold))
-
-
-class FakeModels:
-    """Trainings that take no time: a model guesses, and better with each seed.
-
-    Attributes:
-        trained: The runs so far, as (fold, seed).
-        dies_at: The number of the training that is killed.
-    """
-
-    def __init__(self) -> None:
-        self.trained: list[tuple[Any, int]] = []
-        self.dies_at: int | None = None
-
-    def train(
-        self, dataset: str, run: Path, *, fold: Any, seed: int, preset: str, **_: Any
-    ) -> dict[str, Any]:
-        if len(self.trained) == self.dies_at:
-            raise KeyboardInterrupt
-        self.trained.append((fold, seed))
-        run.mkdir()
-        figures = self._score(dataset, fold, "validation", run / "predictions.jsonl", seed)
-        (run / "metrics.json").write_text(json.dumps(figures))
-        (run / "run.json").write_text(json.dumps({"seed": seed}))
-        epochs = [{"epoch": 1, "loss": 1.0, "weighted_f1": figures["weighted_f1"]}]
-        versions = {"torch": "2", "transformers": "5"}
-        return {"seed": seed, "epochs": epochs, "seconds": {"train": 1.0}, "versions": versions}
-
-    def evaluate(self, run: Path, dataset: str, *, fold: Any, predictions: Path, **_: Any) -> dict[str, Any]:
-        seed = json.loads((run / "run.json").read_text())["seed"]
-        return self._score(dataset, fold, "test", predictions, seed)
-
-    def _score(self, dataset: str, fold: Any, split: str, file: Path, seed: int) -> dict[str, Any]:
-        corpus = _corpus(dataset, fold)
-        rng = np.random.default_rng([seed, fold.index if fold else 9])
-        rows, ids = [], []
-        for dialogue in corpus[split]:
-            for index, turn in enumerate(dialogue["turns"]):
-                scores = rng.dirichlet(np.ones(len(corpus.labels)))
-                scores[turn["emotion"]] += 0.1 * seed
-                shares = np.round(scores / scores.sum(), 4).tolist()
-                ids.append((turn["emotion"], int(np.argmax(scores))))
-                rows.append(
-                    {
-                        "dialogue_id": dialogue["dialogue_id"],
-                        "turn": index,
-                        "speaker": turn["speaker"],
-                        "text": turn["text"],
-                        "emotion": corpus.labels[turn["emotion"]],
-                        "predicted": corpus.labels[ids[-1][1]],
-                        "scores": dict(zip(corpus.labels, shares, strict=True)),
-                    }
-                )
-        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        gold, guess = zip(*ids, strict=True)
-        facts = {"dataset_version": corpus.dataset_version, "split": split, "causal": True, "ece": 0.1}
-        return {**emotion_metrics(gold, guess, corpus.labels), **facts}
-
-
-@pytest.fixture
-def models(monkeypatch: pytest.MonkeyPatch, cached: None) -> Iterator[FakeModels]:
-    models = FakeModels()
-    monkeypatch.setattr(runner, "train_run", models.train)
-    monkeypatch.setattr(runner, "evaluate_run", models.evaluate)
-    yield models
 
 
 @pytest.fixture
@@ -261,6 +192,32 @@ def test_data_without_public_splits_has_folds_alone(
     assert packed is not None and len(packed.paths) == 6 and all("-fold-" in path for path in packed.paths)
     report = (folder / "report.md").read_text()
     assert "3 folds of 9 whole episodes" in report and "The public test set" not in report
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cached")
+def test_seeds_together_end_as_alone(
+    kept: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The seeds of a frozen row share corpus and vectors, and give the same figures."""
+    row = {"rows": {"EmoNet": kept["rows"]["EmoNet"]}, "reference": "EmoNet"}
+    study = {**kept, **row, "pairs": [], "scores": ["EmoNet"], "seeds": [1, 2]}
+    run_without_report(study, tmp_path / "together", tmp_path / "study.json", folds=2)
+    monkeypatch.setattr(training.Task, "is_frozen", False)
+    run_without_report(study, tmp_path / "alone", tmp_path / "study.json", folds=2)
+    for cell in ("seed-1", "seed-2", "seed-2-fold-1-of-2"):
+        first, second = (
+            stored_cell(tmp_path / name, f"sample/emonet/{cell}") for name in ("together", "alone")
+        )
+        assert first is not None and second is not None
+        assert first.validation.keys() == second.validation.keys() and first.test.keys() == second.test.keys()
+        assert first.run.keys() == second.run.keys() and first.run["cell"] == second.run["cell"]
+        for row, other in zip(first.predictions(), second.predictions(), strict=True):
+            assert row.keys() == other.keys()
+            if row["scores"]:
+                assert row["scores"] == pytest.approx(other["scores"], abs=2e-3)
+            else:
+                assert row == other
 
 
 @pytest.mark.slow

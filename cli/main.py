@@ -8,6 +8,7 @@ from typing import Any
 
 from ..cli import (
     backbone,
+    ceiling,
     compare,
     demo,
     environment,
@@ -38,6 +39,7 @@ _COMMANDS = (
     export,
     compare,
     study,
+    ceiling,
     results,
     push,
     forget,

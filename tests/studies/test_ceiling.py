@@ -1,0 +1,45 @@
+"""`emonet ceiling` on the folds of a study whose trainings are faked."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_trainings import FakeModels
+
+from emonet.cli.main import main
+from emonet.errors import EmoNetError
+from emonet.studies import runner
+from emonet.studies.ceiling import SOURCES, measure_ceiling
+from emonet.studies.study import read_study
+
+
+@pytest.fixture
+def folds(study: dict[str, Any], models: FakeModels, tmp_path: Path) -> Path:
+    file = tmp_path / "study.json"
+    file.write_text(
+        json.dumps({**study, "seeds": [2], "scores": ["context"], "protocol": "episodes", "folds": 2})
+    )
+    runner.run_study(read_study(file), tmp_path / "results", progress=False)
+    return tmp_path / "results"
+
+
+def test_the_command_writes_table_and_figure(folds: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = folds / "ceiling"
+    assert main(["ceiling", str(folds / "sample" / "context"), "--output-dir", str(output)]) == 0
+    text, table = (output / "ceiling.md").read_text(), json.loads((output / "ceiling.json").read_text())
+    assert text in capsys.readouterr().out and (output / "ceiling.png").is_file()
+    assert (table["n_turns"], table["n_episodes"], table["seeds"]) == (561, 11, [2])
+    assert [row["labels_of"] for row in table["rows"][::2]] == list(SOURCES)
+    base = table["without_labels"]["weighted_f1"]
+    for row in table["rows"]:
+        assert row["weighted_f1"] - base == pytest.approx(row["gain"])
+        assert row["gain_interval"][0] <= row["gain"] <= row["gain_interval"][1]
+        assert f"{100 * row['weighted_f1']:.2f} ({100 * row['gain']:+.2f}" in text
+
+
+def test_rows_without_folds_or_probabilities_are_refused(folds: Path) -> None:
+    with pytest.raises(EmoNetError, match=r"keep no probabilities. Name the row under 'scores'"):
+        measure_ceiling(folds / "sample" / "emonet")
+    with pytest.raises(EmoNetError, match="no seed of this row has all its episode folds"):
+        measure_ceiling(folds / "sample" / "contxt")

@@ -20,13 +20,13 @@ from ..constants import AUTO
 from ..dialogue.names import Speakers, speaker_kinds
 from ..errors import EmoNetError
 from ..files.guard import read_json
-from ..inference.stream import LOOK_AHEAD, predict_stream
+from ..inference.stream import predict_stream
 from ..pretrained.models import built_in_path
 from .auto_dtype import resolved_dtype
 from .bulk_input import Chunk, Plan, input_files, plan_chunks, read_chunk, turns_of
 from .bulk_memory import STARTS, Starts, find_starts
 from .bulk_output import COPIES, MANIFEST, OutputFolder, facts_of
-from .bulk_tables import copies_in
+from .bulk_tables import copies_in, is_direct
 from .load import load_engine
 from .onnx_export import RECORD_FILE
 from .parquet_rows import close_rows
@@ -36,6 +36,7 @@ from .row_writers import check_columns
 
 LESS_MEMORY = "Run again with a lower --batch-size, --turns-a-part or --workers; finished parts are kept."
 
+_FIRST_LOOK = 256  # turns: the rest of a part is tokenized meanwhile
 Runner = Callable[["ChunkWork", Sequence[Chunk], int], Any]
 
 
@@ -79,7 +80,7 @@ class ChunkWork:
                 self.batch_size,
                 speakers=self.starts.kinds,
                 history=start.history,
-                first_look=LOOK_AHEAD,
+                first_look=_FIRST_LOOK,
             )
             results = [result for block in blocks for result in block]
         except (MemoryError, RuntimeError) as error:
@@ -143,7 +144,7 @@ def predict_files(
         dtype: What the model computes in, see [`computing_in`]. What `auto` is here holds
             for all workers, and is kept in `predictions.json`.
         report: Called every second with the number of rows in parts and of all rows.
-        tell: Called with a sentence on what was decided about the speakers.
+        tell: Called with what was read, and with what was decided about the speakers.
 
     Returns:
         The content of `predictions.json`.
@@ -182,8 +183,11 @@ def predict_files(
     facts = facts_of(checkpoint, source, files, options)
     made_by = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
     folder = OutputFolder(output, made_by, prefix)
-    with folder.locked(), copies_in(folder.folder / COPIES, files, interleaved) as readable:
+    tell = tell or (lambda note: None)
+    with folder.locked(), copies_in(folder.folder / COPIES, files, interleaved, tell) as readable:
         plan: Plan = plan_chunks(readable, turns_a_part, interleaved)
+        if len(files) > 1 or is_direct(files[0]):
+            tell(plan.summary("table" if len(files) == 1 else f"{len(files)} files"))
         own = [f"{prefix}{name}" for name in ("row", "label", "score", "scores")]
         check_columns(plan.schema.names, own, prefix)
         folder.begin(facts)
@@ -191,7 +195,7 @@ def predict_files(
         starts_folder = folder.folder / COPIES / STARTS
         try:
             starts, note = find_starts(checkpoint, starts_folder, plan, missing, speakers)
-            if tell is not None and note:
+            if note:
                 tell(note)
             if missing:
                 work = ChunkWork(str(checkpoint.absolute()), folder, plan.schema, batch_size, starts, dtype)

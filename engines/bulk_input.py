@@ -5,18 +5,20 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from ..dialogue.reading import UNKNOWN, summarize
 from ..dialogue.tables.columns import dialogue_key, key_columns, other_spelling
-from ..dialogue.tables.rows import speakers_in
+from ..dialogue.tables.rows import speakers_in, unknown_speakers_note
 from ..errors import EmoNetError
 from ..files.guard import parse_json
 from .arrow_schema import NOT_FOR_ARROW, schema_of, unified
 from .bulk_tables import COLUMNS, ENDINGS, fields_of, fields_of_row
-from .parquet_rows import DAMAGED, ROWS_AT_ONCE, open_parquet, read_rows, unreadable
+from .parquet_rows import DAMAGED, ROWS_AT_ONCE, is_parquet, open_parquet, read_rows, unreadable
 from .prediction_input import first_row
 from .turn_numbers import TurnNumbers
 
@@ -58,16 +60,25 @@ class Plan:
         chunks: The chunks in order.
         schema: The schema of their rows.
         speakers: The number of turns by speaker.
+        dialogues: The number of dialogues.
     """
 
     chunks: list[Chunk]
     schema: pa.Schema
     speakers: "Counter[str]"
+    dialogues: int
 
     @property
     def rows(self) -> int:
         """The number of rows of all chunks."""
         return sum(chunk.last - chunk.first for chunk in self.chunks)
+
+    def summary(self, form: str) -> str:
+        """Say on one line what was read, see [`summarize`]."""
+        unknown = self.speakers[UNKNOWN]
+        return summarize(
+            form, self.speakers, self.dialogues, [unknown_speakers_note(unknown)] if unknown else []
+        )
 
 
 def input_files(source: str | Path) -> list[Path]:
@@ -115,11 +126,11 @@ def plan_chunks(files: Sequence[Path], turns: int, interleaved: bool = False) ->
         start += end
     if not chunks:
         raise EmoNetError(f"{files[0]}: there are no turns in the input; give a file with rows.")
-    return Plan(chunks, unified(schemas), speakers)
+    return Plan(chunks, unified(schemas), speakers, len(seen))
 
 
 def _fields(path: Path) -> dict[str, str]:
-    if _is_parquet(path):
+    if is_parquet(path):
         return fields_of(open_parquet(path).schema_arrow)
     return fields_of_row(first_row(path) or {})
 
@@ -147,21 +158,21 @@ def _cuts(
     current, is_open_until = b"", -1
     first, start, digest = 0, 0, hashlib.sha256()
     row = -1
-    for row, (dialogue, name, offset) in enumerate(_ids(path, schemas)):
+    for row, (dialogue, name, offset, location) in enumerate(_ids(path, schemas)):
         key = _key(dialogue)
         speakers[name] += 1
         if key != current:
             if key in seen or (key in begun and not interleaved):
                 raise EmoNetError(
-                    f"{path.name}, row {row + 1}: dialogue {dialogue!r} begins again after another one. Add "
+                    f"{location}: dialogue {dialogue!r} begins again after another one. Add "
                     "--interleaved if the rows of dialogues are mixed (within a file); else give each "
                     "dialogue an id of its own, and sort the rows."
                 )
             other = other_spelling(dialogue) if key not in begun else ""
             if other and (_key(other) in begun or _key(other) in seen):
                 raise EmoNetError(
-                    f"{path.name}, row {row + 1}: dialogue {dialogue!r} may be the earlier "
-                    f"{other!r}; write the number alike, or give one of them another id."
+                    f"{location}: dialogue {dialogue!r} may be the earlier {other!r}; write the number "
+                    "alike, or give one of them another id."
                 )
             begun.add(key)
             current = key
@@ -175,17 +186,13 @@ def _cuts(
     seen |= begun
 
 
-def _ids(path: Path, schemas: list[pa.Schema]) -> Iterator[tuple[str, str, int]]:
-    """Yield the dialogue, the speaker and the first byte (JSONL) of each row."""
-    return _parquet_ids(path, schemas) if _is_parquet(path) else _json_ids(path, schemas)
-
-
-def _is_parquet(path: Path) -> bool:
-    return path.suffix.lower() == ".parquet"
+def _ids(path: Path, schemas: list[pa.Schema]) -> Iterator[tuple[str, str, int, str]]:
+    """Yield dialogue, speaker, first byte (JSONL) and location of each row."""
+    return _parquet_ids(path, schemas) if is_parquet(path) else _json_ids(path, schemas)
 
 
 def _last_rows(path: Path) -> dict[bytes, int]:
-    return {_key(dialogue): row for row, (dialogue, _, _) in enumerate(_ids(path, []))}
+    return {_key(dialogue): row for row, (dialogue, *_) in enumerate(_ids(path, []))}
 
 
 def _key(dialogue: str) -> bytes:
@@ -200,8 +207,8 @@ def read_chunk(chunk: Chunk, schema: pa.Schema) -> pa.Table:
             row.
     """
     path = Path(chunk.path)
-    is_parquet = _is_parquet(path)
-    table = read_rows(path, chunk.first, chunk.last) if is_parquet else _read_json(path, chunk, schema)
+    is_table = is_parquet(path)
+    table = read_rows(path, chunk.first, chunk.last) if is_table else _read_json(path, chunk, schema)
     for field in ("speaker", "text"):
         name = chunk.column(field)
         for row, value in enumerate(_values(table, name, path), start=chunk.first):
@@ -211,8 +218,12 @@ def read_chunk(chunk: Chunk, schema: pa.Schema) -> pa.Table:
             elif not isinstance(value, str):
                 raise EmoNetError(f"{location}: expected text, found {value!r}.")
     if ids_digest(table, chunk) != chunk.ids:
-        raise EmoNetError(f"{path.name} was changed while it was read: run the command again.")
+        raise _changed(path)
     return _conformed(table, schema)
+
+
+def _changed(path: Path) -> EmoNetError:
+    return EmoNetError(f"{path.name} was changed while it was read: run the command again.")
 
 
 def turns_of(chunk: Chunk, rows: pa.Table) -> Iterator[tuple[list[int], list[dict[str, str]]]]:
@@ -288,11 +299,11 @@ def _dialogues_in(chunk: Chunk, table: pa.Table) -> list[str | None]:
     return [dialogue_key(row, dict(chunk.fields)) for row in cells]
 
 
-def _parquet_ids(path: Path, schemas: list[pa.Schema]) -> Iterator[tuple[str, str, int]]:
+def _parquet_ids(path: Path, schemas: list[pa.Schema]) -> Iterator[tuple[str, str, int, str]]:
     file = open_parquet(path)
     schemas.append(file.schema_arrow.remove_metadata())
     fields, names = fields_of(file.schema_arrow), file.schema_arrow.names
-    _check_columns(path, names, [fields[name] for name in COLUMNS])
+    _check_columns(path.name, names, [fields[name] for name in COLUMNS])
     columns = list(dict.fromkeys([*key_columns(names, fields["dialogue_id"]), fields["speaker"]]))
     row = 0
     for group in range(file.num_row_groups):
@@ -300,8 +311,14 @@ def _parquet_ids(path: Path, schemas: list[pa.Schema]) -> Iterator[tuple[str, st
         try:
             for batch in file.iter_batches(ROWS_AT_ONCE, row_groups=[group], columns=columns):
                 for cells in batch.select(columns).to_pylist():
-                    yield _dialogue_id(cells, fields, path, row), _speaker(cells, fields, path, row), 0
                     row += 1
+                    location = f"{path.name}, row {row}"
+                    yield (
+                        _dialogue_id(cells, fields, location),
+                        _speaker(cells, fields, location),
+                        0,
+                        location,
+                    )
         except DAMAGED as error:
             raise unreadable(path, group, row, error) from error
         if row != end:
@@ -313,58 +330,54 @@ def _parquet_ids(path: Path, schemas: list[pa.Schema]) -> Iterator[tuple[str, st
         )
 
 
-def _json_ids(path: Path, schemas: list[pa.Schema]) -> Iterator[tuple[str, str, int]]:
+def _json_ids(path: Path, schemas: list[pa.Schema]) -> Iterator[tuple[str, str, int, str]]:
     records: list[dict[str, Any]] = []
     fields = _fields(path)
-    for row, (offset, record) in enumerate(_json_rows(path)):
-        _check_columns(path, record, COLUMNS, row)
+    for offset, location, record in _json_rows(path):
+        _check_columns(location, record, COLUMNS)
         if "turn" in record and "turn" not in fields:
             raise EmoNetError(
-                f"{path.name}, line {row + 1}: has a turn number, and line 1 has none; number all turns, or "
-                "none."
+                f"{location}: has a turn number, and the first row has none; number all turns, or none."
             )
         records.append(record)
         if len(records) == ROWS_AT_ONCE:
-            schemas.append(schema_of(records, f"{path.name}, rows up to {row + 1}"))
+            schemas.append(schema_of(records, f"rows up to {location}"))
             records = []
-        yield _dialogue_id(record, fields, path, row), _speaker(record, fields, path, row), offset
+        yield _dialogue_id(record, fields, location), _speaker(record, fields, location), offset, location
     if records:
-        schemas.append(schema_of(records, f"{path.name}, rows up to {row + 1}"))
+        schemas.append(schema_of(records, f"rows up to {location}"))
 
 
-def _json_rows(path: Path, offset: int = 0, first: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Read rows from a byte on, each with the byte where it starts.
+def _json_rows(path: Path, offset: int = 0) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    """Read the rows after a byte, without blank lines.
 
-    Args:
-        path: The file.
-        offset: The byte.
-        first: The index of the row that starts there.
+    Yields:
+        The byte where a row starts, its location and the row.
     """
     with path.open("rb") as file:
         file.seek(offset)
-        for row, line in enumerate(file, start=first):
+        for number, line in enumerate(file, 1):
             start, offset = offset, offset + len(line)
             if start == 0:
                 line = line.removeprefix(codecs.BOM_UTF8)
+            if not line.strip():
+                continue
+            location = f"{path.name}, line {number}"
             try:
                 record = parse_json(line)
             except ValueError as error:
-                raise EmoNetError(
-                    f"{path.name}, line {row + 1}: not JSON ({error}). Correct or delete the line."
-                ) from error
+                raise EmoNetError(f"{location}: not JSON ({error}). Correct or delete the line.") from error
             if not isinstance(record, dict):
-                raise EmoNetError(
-                    f"{path.name}, line {row + 1}: expected an object with {', '.join(COLUMNS)}."
-                )
-            yield start, record
+                raise EmoNetError(f"{location}: expected an object with {', '.join(COLUMNS)}.")
+            yield start, location, record
 
 
 def _read_json(path: Path, chunk: Chunk, schema: pa.Schema) -> pa.Table:
-    rows = []
-    for row, (_, record) in enumerate(_json_rows(path, chunk.offset, chunk.first), start=chunk.first):
-        if row >= chunk.last:
-            break
-        rows.append(record)
+    found = islice(_json_rows(path, chunk.offset), chunk.last - chunk.first)
+    try:
+        rows = [record for _, _, record in found]
+    except EmoNetError as error:  # all were read before
+        raise _changed(path) from error
     try:
         return pa.Table.from_pylist(rows, schema=schema)
     except NOT_FOR_ARROW as error:
@@ -374,16 +387,15 @@ def _read_json(path: Path, chunk: Chunk, schema: pa.Schema) -> pa.Table:
         ) from error
 
 
-def _check_columns(path: Path, names: Any, columns: Sequence[str], row: int | None = None) -> None:
+def _check_columns(location: str, names: Any, columns: Sequence[str]) -> None:
     missing = [name for name in columns if name not in names]
     if missing:
-        where = path.name if row is None else f"{path.name}, line {row + 1}"
-        raise EmoNetError(f"{where}: lacks {', '.join(missing)}; every row needs {', '.join(columns)}.")
+        raise EmoNetError(f"{location}: lacks {', '.join(missing)}; every row needs {', '.join(columns)}.")
 
 
-def _dialogue_id(cells: Mapping[str, Any], fields: Mapping[str, str], path: Path, row: int) -> str:
+def _dialogue_id(cells: Mapping[str, Any], fields: Mapping[str, str], location: str) -> str:
     column = fields["dialogue_id"]
-    where, value = f"{path.name}, row {row + 1}, {column}", cells[column]
+    where, value = f"{location}, {column}", cells[column]
     if value is None or value == "":
         raise EmoNetError(f"{where}: is empty; give every turn the id of its dialogue.")
     try:
@@ -396,6 +408,6 @@ def _dialogue_id(cells: Mapping[str, Any], fields: Mapping[str, str], path: Path
     raise EmoNetError(f"{where}: {value!r:.80} is not an id; give every dialogue a name or number.")
 
 
-def _speaker(cells: Mapping[str, Any], fields: Mapping[str, str], path: Path, row: int) -> str:
+def _speaker(cells: Mapping[str, Any], fields: Mapping[str, str], location: str) -> str:
     column = fields["speaker"]
-    return speakers_in(cells[column], f"{path.name}, row {row + 1}, {column}")[0]
+    return speakers_in(cells[column], f"{location}, {column}")[0]

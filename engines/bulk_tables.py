@@ -1,10 +1,13 @@
-"""Copy tables and transcripts to Parquet files, which are read in chunks."""
+"""Copy tables and transcripts to Parquet files, which are read in chunks.
+
+A copy has the file's name, for messages.
+"""
 
 import itertools
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,13 +31,16 @@ _FIELDS = b"emonet.fields"
 
 
 @contextmanager
-def copies_in(folder: Path, files: Sequence[Path], interleaved: bool) -> Iterator[list[Path]]:
+def copies_in(
+    folder: Path, files: Sequence[Path], interleaved: bool, tell: Callable[[str], None]
+) -> Iterator[list[Path]]:
     """Replace files that bulk prediction does not read as they are by copies.
 
     Args:
         folder: Where to write the copies; it is deleted in the end.
         files: The input.
         interleaved: Whether the rows of several dialogues may be mixed.
+        tell: Called with what was read from a file that is copied.
 
     Yields:
         The files to read, in the same order.
@@ -44,7 +50,9 @@ def copies_in(folder: Path, files: Sequence[Path], interleaved: bool) -> Iterato
     """
     try:
         yield [
-            path if _is_direct(path) else _copied(path, index, folder, interleaved, len(files) > 1)
+            path
+            if is_direct(path)
+            else _copied(path, folder / f"{index:08d}", interleaved, len(files) > 1, tell)
             for index, path in enumerate(files)
         ]
     finally:
@@ -65,7 +73,8 @@ def fields_of_row(names: Iterable[str]) -> dict[str, str]:
     return {name: name for name in (*COLUMNS, "turn") if name in (*COLUMNS, *names)}
 
 
-def _is_direct(path: Path) -> bool:
+def is_direct(path: Path) -> bool:
+    """Whether the rows of a file are read in chunks as they are."""
     ending = path.suffix.lower()
     if ending == ".parquet":
         names = open_parquet(path).schema_arrow.names
@@ -84,8 +93,8 @@ def _is_plain(names: Sequence[str], path: Path) -> bool:
     return find_fields(names, path.name).get("turn", "turn") == "turn"
 
 
-def _copied(path: Path, index: int, folder: Path, interleaved: bool, several: bool) -> Path:
-    target = folder / f"{index:08d}-{path.name}.parquet"
+def _copied(path: Path, folder: Path, interleaved: bool, several: bool, tell: Callable[[str], None]) -> Path:
+    target = folder / path.name
     finder = SchemaFinder()
     with open_input(str(path), interleaved, finder.add) as source:
         # Ids that were not the file's own would come again in the next file.
@@ -104,10 +113,11 @@ def _copied(path: Path, index: int, folder: Path, interleaved: bool, several: bo
         kept = {field: column for field, column in fields.items() if field in (*COLUMNS, "turn")}
         schema = schema.with_metadata({_FIELDS: json.dumps(kept).encode()})
         folder.mkdir(parents=True, exist_ok=True)
-        unfinished = target.with_suffix(".writing")
+        unfinished = folder / ".writing"
         with pq.ParquetWriter(unfinished, schema) as writer:
             while block := list(itertools.islice(rows, ROWS_AT_ONCE)):
                 writer.write_table(pa.Table.from_pylist(block, schema=schema))
+        tell(f"{path.name} is a {source.summary()}" if several else source.summary())
     os.replace(unfinished, target)
     return target
 

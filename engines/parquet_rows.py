@@ -18,6 +18,7 @@ from ..errors import EmoNetError
 ROWS_AT_ONCE = 4096
 # Errors of reading a Parquet file with flipped bytes.
 DAMAGED = (pa.ArrowException, OSError, UnicodeDecodeError)
+_MAGIC = b"PAR1"
 _open = threading.local()
 
 
@@ -103,6 +104,14 @@ class _RowReader:
             if (end := self.starts[group + 1]) != row:  # its columns differ in length
                 raise unreadable(self.path, group, row, f"its metadata says that it ends with row {end}")
         raise EmoNetError(f"{self.path.name} was changed while it was read: run the command again.")
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a file is Parquet: by its ending, or by its content as a copy."""
+    if path.suffix.lower() == ".parquet":
+        return True
+    with path.open("rb") as file:
+        return file.read(len(_MAGIC)) == _MAGIC
 
 
 def open_parquet(path: Path) -> pq.ParquetFile:

@@ -220,6 +220,48 @@ def test_all_bulk_inputs_are_read(tmp_path: Path, tokenizer: Any) -> None:
     assert not (tmp_path / "out" / ".input").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "summary"),
+    [
+        (
+            "in.jsonl",
+            '\n{"dialogue_id": 1, "speaker": "Ann", "text": "hi"}\n\n  \n'
+            '{"dialogue_id": 2, "speaker": null, "text": "no"}\n',
+            "table: 2 turns, 2 dialogues, 2 speakers: Ann 1, #UNKNOWN# 1; "
+            "1 turn without a speaker, said by #UNKNOWN#",
+        ),
+        ("in.csv", "speaker;text;\nAnn;hi;\n;;\nANN;no;\n", "table: 2 turns, 1 speaker: Ann 2"),
+        ("in.txt", "Ann: hi\n[laughs]\nBob: no\n", "script: 2 turns, 2 speakers: Ann 1, Bob 1"),
+    ],
+)
+def test_bulk_tells_what_it_reads_as_the_default_does(
+    name: str, content: str, summary: str, checkpoint: Path, tmp_path: Path, capsys: Any
+) -> None:
+    write(tmp_path / name, content)
+    words = ["predict", "--model", str(checkpoint), str(tmp_path / name), "--output"]
+    assert main([*words, str(tmp_path / "out.jsonl")]) == 0
+    first, *_ = capsys.readouterr().err.splitlines()
+    assert first.startswith(summary)
+    assert main([*words, str(tmp_path / "out"), "--engine", "datasets", "--turns-a-part", "1"]) == 0
+    assert first in capsys.readouterr().err.splitlines()
+    rows = predicted(tmp_path / "out")
+    assert [row["text"] for row in rows] == [
+        row["text"] for row in rows_of((tmp_path / "out.jsonl").read_text())
+    ]
+
+
+def test_bulk_names_the_file_that_was_given(checkpoint: Path, tmp_path: Path, capsys: Any) -> None:
+    """Not the copy of it that is read in chunks."""
+    (tmp_path / "in").mkdir()
+    for name in ("a.csv", "b.csv"):
+        write(tmp_path / "in" / name, "dialogue_id,speaker,text\n7,Ann,hi\n")
+    words = [str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--engine", "datasets"]
+    assert main(["predict", "--model", str(checkpoint), *words]) == 2
+    error = capsys.readouterr().err.splitlines()
+    assert error[0] == "a.csv is a table: 1 turn, 1 speaker: Ann 1"
+    assert error[-1].startswith("emonet: b.csv, row 1: dialogue '7' begins again")
+
+
 CHAT = [("system", "be kind"), ("user", "hello"), ("assistant", "no")]
 KEYED = [
     {"dialogue_id": "d", "turn": 5, "speaker": 0, "text": "hello", "note": None},

@@ -239,14 +239,15 @@ GOOD = '{"dialogue_id": "x", "speaker": "Ann", "text": "hello"}\n'
     [
         (GOOD + "{oops\n", r"in.jsonl, line 2: not JSON"),
         (GOOD + "[]\n", r"in.jsonl, line 2: expected an object"),
+        (GOOD + " \n\n{oops\n", r"in.jsonl, line 4: not JSON"),
         (GOOD + '{"dialogue_id": "x", "speaker": "Ann"}\n', r"in.jsonl, line 2: lacks text"),
         (
             GOOD + '{"dialogue_id": null, "speaker": "Ann", "text": "a"}\n',
-            r"in.jsonl, row 2, dialogue_id: is empty",
+            r"in.jsonl, line 2, dialogue_id: is empty",
         ),
         (
             GOOD + GOOD.replace('"x"', '"y"') + GOOD,
-            r"row 3: dialogue 'x' begins again after another one. Add --interleaved",
+            r"in.jsonl, line 3: dialogue 'x' begins again after another one. Add --interleaved",
         ),
         (
             GOOD.replace('"x"', '"x", "turn": 2') * 2,

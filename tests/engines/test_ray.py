@@ -53,9 +53,7 @@ class Killed(ChunkWork):
 
 
 def killing(work: ChunkWork, chunks: Sequence[Chunk], workers: int) -> None:
-    run_with_ray(
-        Killed(work.checkpoint, work.output, work.schema, work.batch_size, work.starts), chunks, workers
-    )
+    run_with_ray(Killed(**vars(work)), chunks, workers)
 
 
 def in_turn(work: ChunkWork, chunks: Sequence[Chunk], workers: int) -> None:
@@ -82,9 +80,7 @@ class Dies(ChunkWork):
 
 
 def dying(work: ChunkWork, chunks: Sequence[Chunk], workers: int) -> None:
-    run_with_ray(
-        Dies(work.checkpoint, work.output, work.schema, work.batch_size, work.starts), chunks, workers
-    )
+    run_with_ray(Dies(**vars(work)), chunks, workers)
 
 
 def test_a_worker_that_always_dies_ends_in_advice(
@@ -104,9 +100,7 @@ class Refuses(ChunkWork):
 
 
 def refusing(work: ChunkWork, chunks: Sequence[Chunk], workers: int) -> None:
-    run_with_ray(
-        Refuses(work.checkpoint, work.output, work.schema, work.batch_size, work.starts), chunks, workers
-    )
+    run_with_ray(Refuses(**vars(work)), chunks, workers)
 
 
 def test_the_error_of_a_worker_is_told(cluster: None, checkpoint: Path, tmp_path: Path) -> None:

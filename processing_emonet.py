@@ -200,21 +200,22 @@ class EmoNetProcessor(DialogueProcessor):
         if packed:
             rows["read_masks"] = self.read_masks(rows["pieces"], names, local)
         dialogue.extend(rows)
-        windows = self._packed(dialogue) if packed else self._per_turn(dialogue)
-        full, rest = (windows, None) if last else (windows[:-1], windows[-1])
-        for window in full:
-            first, end = window["first_turn"], window.pop("end_turn")
+        spans = self._packed_spans(dialogue) if packed else self._per_turn_spans(dialogue)
+        rest = None if last else spans.pop()  # the next turn may still fit into it
+        windows = []
+        for first, read, end in spans:
+            window = self._packed(dialogue, first, end) if packed else self._per_turn(dialogue, first, end)
+            window |= {"first_turn": first + dialogue.first, "read_from": read - first}
             for key, values in dialogue.rows.items():
                 if key not in ("pieces", "read_masks"):
                     window[key] = values[first:end]
-            carried = window["read_from"]
-            window["labels"] = [NO_LABEL] * carried + window["labels"][carried:]
-            window["first_turn"] += dialogue.first
-        if rest is not None:  # the next turn may still fit into it
-            start = rest["first_turn"]
+            window["labels"] = [NO_LABEL] * (read - first) + window["labels"][read - first :]
+            windows.append(window)
+        if rest is not None:
+            start, read, _ = rest
             past = 0 if packed else self.sequence_turns(dialogue.rows["pieces"][:start], [])
-            dialogue.drop(start - past, rest["read_from"] + past)
-        return full
+            dialogue.drop(start - past, read - start + past)
+        return windows
 
     def encode_memory(self, texts: Sequence[str]) -> list[list[int]]:
         """Tokenize history utterances, each as a sequence of its own."""
@@ -366,49 +367,54 @@ class EmoNetProcessor(DialogueProcessor):
             carried += 1
         return carried
 
-    def _packed(self, dialogue: OpenDialogue) -> list[dict[str, Any]]:
-        """Pack whole turns into windows."""
-        pieces, read_masks, sink = dialogue.rows["pieces"], dialogue.rows["read_masks"], self.sink
-        # (first turn, first turn that is read out, end) of each window. A turn that does
-        # not fit ends the window; the next one repeats turns without reading them again.
-        windows: list[tuple[int, int, int]] = []
-        first, read_from = 0, dialogue.done
+    def _packed_spans(self, dialogue: OpenDialogue) -> list[tuple[int, int, int]]:
+        """Find (first turn, first turn that is read out, end) of each window.
+
+        A turn that does not fit ends the window; the next one repeats turns without
+        reading them again.
+        """
+        pieces, limit = dialogue.rows["pieces"], self.config.sequence_limit - len(self.sink)
+        spans: list[tuple[int, int, int]] = []
+        first, read, tokens = 0, dialogue.done, 0
         for index, piece in enumerate(pieces):
+            tokens += len(piece)
+            if tokens <= limit:
+                continue
             start = index - self.carried_turns(pieces[first:index], piece)
             if start > first:
-                windows.append((first, read_from, index))
-                first, read_from = start, index
-        windows.append((first, read_from, len(pieces)))
-        return [
-            {
-                "first_turn": first,
-                "end_turn": end,
-                "read_from": read - first,
-                "input_ids": sink + [token for piece in pieces[first:end] for token in piece],
-                "turn_ids": [-1] * len(sink)
-                + [turn for turn, piece in enumerate(pieces[first:end]) for _ in piece],
-                "read_mask": [0] * len(sink) + [read for mask in read_masks[first:end] for read in mask],
-            }
-            for first, read, end in windows
-        ]
+                spans.append((first, read, index))
+                first, read = start, index
+                tokens = sum(map(len, pieces[start : index + 1]))
+        return [*spans, (first, read, len(pieces))]
 
-    def _per_turn(self, dialogue: OpenDialogue) -> list[dict[str, Any]]:
+    def _packed(self, dialogue: OpenDialogue, first: int, end: int) -> dict[str, Any]:
+        """Pack whole turns into one sequence."""
+        pieces, read_masks, sink = dialogue.rows["pieces"], dialogue.rows["read_masks"], self.sink
+        return {
+            "input_ids": sink + [token for piece in pieces[first:end] for token in piece],
+            "turn_ids": [-1] * len(sink)
+            + [turn for turn, piece in enumerate(pieces[first:end]) for _ in piece],
+            "read_mask": [0] * len(sink) + [read for mask in read_masks[first:end] for read in mask],
+        }
+
+    def _per_turn_spans(self, dialogue: OpenDialogue) -> list[tuple[int, int, int]]:
+        """Find (first turn, first turn that is read out, end) of each window.
+
+        Sequences are independent: long dialogues are split, unless a context module runs
+        over all turns.
+        """
+        count, done = len(dialogue.rows["pieces"]), dialogue.done
+        size = 64 if self.config.context_module == "none" else count
+        return [(begin, begin, min(begin + size, count)) for begin in range(done, count, size)]
+
+    def _per_turn(self, dialogue: OpenDialogue, first: int, end: int) -> dict[str, Any]:
         """Write one sequence for each turn, see `turn_sequence`."""
-        pieces = dialogue.rows["pieces"]
-        # Sequences are independent: long dialogues are split, unless a context module
-        # runs over all turns.
-        size = 64 if self.config.context_module == "none" else len(pieces)
-        windows = []
-        for begin in range(dialogue.done, len(pieces), size):
-            end = min(begin + size, len(pieces))
-            sequences, turn_ids = [], []
-            for turn in range(begin, end):
-                ids, owners = self.turn_sequence(pieces, turn)
-                sequences.append(ids)
-                turn_ids.append([owner if owner < 0 else owner - begin for owner in owners])
-            window = {"first_turn": begin, "end_turn": end, "read_from": 0}
-            windows.append({**window, "input_ids": sequences, "turn_ids": turn_ids})
-        return windows
+        sequences, turn_ids = [], []
+        for turn in range(first, end):
+            ids, owners = self.turn_sequence(dialogue.rows["pieces"], turn)
+            sequences.append(ids)
+            turn_ids.append([owner if owner < 0 else owner - first for owner in owners])
+        return {"input_ids": sequences, "turn_ids": turn_ids}
 
     def turn_sequence(self, pieces: Sequence[list[int]], last: int) -> tuple[list[int], list[int]]:
         """Join the turn `last` and its past to a sequence of the latest tokens that fit.

@@ -259,10 +259,12 @@ def marker_speakers(
         rows = sequence_index.masked_fill(sequence_index < 0, sequences).flatten()
         dialogues = torch.arange(sequence_index.shape[0], device=rows.device).unsqueeze(1)
         owners = rows.new_zeros(sequences + 1).scatter(0, rows, dialogues.expand_as(sequence_index).flatten())
-        speaker_ids = speaker_ids[owners[:-1]]
+        speakers = speaker_ids[owners[:-1].unsqueeze(1), turn_ids.clamp(min=0)]  # never (S, T)
+    else:
+        speakers = speaker_ids.gather(1, turn_ids.clamp(min=0))
     previous = F.pad(turn_ids, (1, 0), value=-1)[:, :-1]
     starts = (turn_ids >= 0) & (turn_ids != previous)
-    return starts, speaker_ids.gather(1, turn_ids.clamp(min=0))
+    return starts, speakers
 
 
 def pool_last_turn(

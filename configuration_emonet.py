@@ -36,6 +36,7 @@ from .files.old_labels import with_new_labels
 UNTRUSTED_KEYS = ("trust_remote_code", "auto_map", "custom_pipelines")
 # Position ids of these families start after the padding id.
 OFFSET_POSITION_TYPES = ("roberta", "xlm-roberta", "camembert", "roberta-prelayernorm", "mpnet")
+_LONGEST_SEQUENCE = 1024  # tokens, unless `max_sequence_tokens` says otherwise
 
 Config = TypeVar("Config", bound="CheckpointConfig")
 
@@ -313,7 +314,9 @@ class EmoNetConfig(CheckpointConfig):  # type: ignore[no-untyped-call]
     head_dropout: float | int = probability(0.1)
 
     # --- Lengths
-    # Longest sequence in tokens; None: what the backbone allows.
+    # Longest sequence in tokens; None: what the backbone allows, at most 1,024. The
+    # longest dialogue of the known corpora has 703; reading a turn with thousands of
+    # tokens before it costs several times the turn.
     max_sequence_tokens: int | None = at_least(1, None)
     # Longest turn in tokens; a longer one is truncated with a warning.
     max_turn_tokens: int = at_least(1, 256)
@@ -350,13 +353,13 @@ class EmoNetConfig(CheckpointConfig):  # type: ignore[no-untyped-call]
 
     @property
     def sequence_limit(self) -> int:
-        """Most tokens per sequence: the backbone's positions or `max_sequence_tokens`."""
+        """Most tokens of a sequence: `max_sequence_tokens`, as far as positions allow."""
         positions: int = getattr(self.text_config, "max_position_embeddings", None) or 0
         if positions <= 0:  # relative positions without an end (XLNet)
             positions = 512
         if self.text_config.model_type in OFFSET_POSITION_TYPES:
             positions -= (self.text_config.pad_token_id or 0) + 1
-        return min(positions, self.max_sequence_tokens or positions)
+        return min(positions, self.max_sequence_tokens or _LONGEST_SEQUENCE)
 
     def validate_backbone(self) -> None:
         """Refuse what the family of the backbone does not support."""

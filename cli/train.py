@@ -46,6 +46,9 @@ _MODEL = {
     "context_dropout": _Flag("context_dropout", _SHARE, "dropout in the context module"),
     "memory_window": _Flag("memory_window", _COUNT, "maximum number of utterances in a speaker's memory"),
     "context_window": _Flag("context_window", integer(0), "number of earlier turns that a turn may see"),
+    "max_sequence_tokens": _Flag(
+        "max_sequence_tokens", _COUNT, "maximum number of tokens that a turn is read with (default: 1024)"
+    ),
     "readout_layer": _Flag("readout_layer", _COUNT, "backbone layer to read; higher layers are not run"),
     "head_members": _Flag("head_members", _COUNT, "number of classifiers to train side by side and average"),
     "head_dropout": _Flag("head_dropout", _SHARE, "dropout before and in the classifier"),

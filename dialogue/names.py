@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TypeAlias
 
 from ..errors import EmoNetError
@@ -92,6 +92,11 @@ class KnownNames:
         if found is None and len(spellings := self.spellings(name)) == 1:
             return spellings[0]
         return found
+
+    @cached_property
+    def family_names(self) -> frozenset[str]:
+        """The family names of those with full names, where they look like roles."""
+        return frozenset().union(*map(_family_name, self))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._stored.values())
@@ -226,7 +231,7 @@ def speaker_kinds(
         if not is_role(name) or is_crowd(name):
             continue
         if full_names is None:
-            full_names = {word for other in (*cleaned, *index) for word in _family_name(other)}
+            full_names = index.family_names.union(*map(_family_name, cleaned))
         if index.find(name) is not None or same_case(name) in full_names:
             decided.add(same_case(name))
     return SpeakerKinds(rule, frozenset(decided), cleaned, persons)

@@ -183,3 +183,21 @@ report([type(config).__module__, error, again.to_json_string() == config.to_json
     assert module.startswith("transformers_modules.")
     assert error == ["EmoNetError", "pooling='max' is not one of mean, first, last."]
     assert same and rows == 2
+
+
+@pytest.mark.parametrize(
+    "family, limit, expected",
+    [
+        ("bert", None, 512),
+        ("llama", None, 1024),
+        ("llama", 4096, 4096),
+        ("llama", 9000, 8192),
+        ("roberta", 600, 512),
+    ],
+)
+def test_a_sequence_is_as_long_as_positions_and_settings_allow(
+    family: str, limit: int | None, expected: int
+) -> None:
+    positions = {"max_position_embeddings": 8192} if family == "llama" else {}
+    config = EmoNetConfig(text_config=text_config(family, **positions), max_sequence_tokens=limit)
+    assert config.sequence_limit == expected

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emonet.data import load_conversations
+from emonet.dialogue import names
 from emonet.dialogue.names import (
     KnownNames,
     clean_name,
@@ -213,3 +214,13 @@ def test_a_named_person_must_be_there() -> None:
     refuse_unknown_persons(speaker_kinds(["Host", "Ann"], "HOST"))
     with pytest.raises(EmoNetError, match=r"no speaker 'Hots'; the speakers are Host, Ann\."):
         refuse_unknown_persons(speaker_kinds(["Host", "Ann"], "Hots"))
+
+
+def test_known_persons_are_read_once_for_all_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    family_name = names._family_name
+    monkeypatch.setattr(names, "_family_name", lambda name: read.append(name) or family_name(name))
+    known = KnownNames(["Neil Young", *(f"Person {number}" for number in range(50))])
+    for _ in range(3):
+        assert not speaker_kinds(["Young", "The Waiter"], known=known).is_role("Young")
+    assert read.count("Neil Young") == 1

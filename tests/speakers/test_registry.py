@@ -9,6 +9,11 @@ from emonet.errors import DataFormatError
 from emonet.speakers.registry import SpeakerRegistry
 
 
+def test_a_name_is_found_after_others_were_looked_up() -> None:
+    registry = SpeakerRegistry(["Ann"])
+    assert (registry.id_of("Bob"), registry.add("Bob"), registry.id_of("BOB")) == (0, 2, 2)
+
+
 def test_ids_follow_first_appearance_in_train() -> None:
     def dialogue(name: str, split: str, *speakers: str) -> Dialogue:
         return Dialogue(name, split, (name,), [Turn((speaker,), "x") for speaker in speakers])

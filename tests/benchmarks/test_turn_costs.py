@@ -1,0 +1,48 @@
+"""The measurement covers every causal preset and times what it says."""
+
+import json
+from typing import Any
+
+import pytest
+
+from emonet.benchmarks import turn_costs
+from emonet.context.base import all_context_modules
+from emonet.inference.session import EmoNetSession
+from emonet.training.presets import PRESETS
+
+
+def test_every_causal_preset_is_measured() -> None:
+    cases = turn_costs.session_cases()
+    measured = [PRESETS[case["preset"]].config for case in cases.values()]
+    for name, preset in PRESETS.items():
+        assert (preset.config in measured) != preset.sees_future, name
+    causal = {name for name, module in all_context_modules().items() if not module.sees_future}
+    assert {case.get("context_module") for case in cases.values()} >= causal
+
+
+def test_a_session_is_timed_to_its_last_turn() -> None:
+    model, processor = turn_costs.build("tiny", "dag-erc")
+    opened: list[EmoNetSession] = []
+
+    def open_session() -> Any:
+        opened.append(EmoNetSession(model, processor))
+        return opened[-1]
+
+    figures = turn_costs.measure_session(open_session, turns=130, speakers=2)
+    assert [session.turns for session in opened] == [130, *[7] * 20]
+    assert figures["ratio"] > 0 and figures["ms_at_turn_130"] <= figures["slowest_ms"]
+    assert figures["megabytes"] == turn_costs.size_of(opened[0]) / 1e6
+    assert turn_costs.size_of(opened[0]) > 4 * 64 * len(opened[0].window)  # the read-outs at least
+
+
+@pytest.mark.slow
+def test_each_size_of_a_case_is_measured(monkeypatch: Any, capsys: Any) -> None:
+    cases = {"history": {"0": {"history": 0}, "9": {"history": 9}}, "layers": {"1": {"layers": 1}}}
+    monkeypatch.setattr(turn_costs, "step_cases", lambda: cases)
+    turn_costs.main(["training"])
+    figures = json.loads(capsys.readouterr().out)
+    assert {what: [*sizes] for what, sizes in figures.items()} == {
+        "history": ["0", "9"],
+        "layers": ["1"],
+    }
+    assert all(figures["layers"]["1"][step] > 0 for step in ("encode", "train", "evaluate"))

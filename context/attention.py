@@ -166,7 +166,30 @@ def run_both_ways(rnn: nn.RNNBase, states: torch.Tensor, turn_mask: torch.Tensor
 
     The backward pass starts at each dialogue's own last turn.
     """
-    packed = pack_padded_sequence(
-        states, turn_mask.sum(1).clamp(min=1).cpu(), batch_first=True, enforce_sorted=False
-    )
+    lengths = turn_mask.sum(1).clamp(min=1)
+    if torch.compiler.is_exporting():  # a graph may not depend on the lengths
+        return _run_without_packing(rnn, states, lengths)
+    packed = pack_padded_sequence(states, lengths.cpu(), batch_first=True, enforce_sorted=False)
     return pad_packed_sequence(rnn(packed)[0], batch_first=True, total_length=states.shape[1])[0]
+
+
+def _run_without_packing(rnn: nn.RNNBase, states: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """Run each direction of a layer by itself, the backward one over reversed turns."""
+    index, ends = torch.arange(states.shape[1], device=states.device), lengths.unsqueeze(1)
+    is_turn = index < ends
+    from_end = torch.where(is_turn, ends - 1 - index, index).unsqueeze(-1)  # (B, T, 1)
+    start = states.new_zeros(1, states.shape[0], rnn.hidden_size)
+    for layer in range(rnn.num_layers):
+        outputs = []
+        for direction in ("", "_reverse"):
+            ordered = states.gather(1, from_end.expand_as(states)) if direction else states
+            parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            weights = [rnn.get_parameter(f"{part}_l{layer}{direction}") for part in parts]
+            options = (weights, True, 1, 0.0, False, False, True)  # biases, one layer, one way, batch first
+            if rnn.mode == "LSTM":
+                output = torch.lstm(ordered, [start, start], *options)[0]
+            else:
+                output = torch.gru(ordered, start, *options)[0]
+            outputs.append(output.gather(1, from_end.expand_as(output)) if direction else output)
+        states = torch.cat(outputs, dim=-1)
+    return states * is_turn.unsqueeze(-1)

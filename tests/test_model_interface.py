@@ -13,6 +13,7 @@ from emonet.errors import EmoNetError
 from emonet.layers.turn_attention import pool_turns
 from emonet.modeling_emonet import EmoNetForSequenceClassification
 from emonet.pipeline_emonet import EmoNetPipeline
+from emonet.training.presets import PRESETS
 
 MEMORIES = ("frozen", "shared", "trained")
 
@@ -131,7 +132,7 @@ def test_new_tokens_reach_the_memory(tokenizer: Any, memory: str, tmp_path: Path
         assert torch.equal(*rows)
 
 
-@pytest.mark.parametrize("preset", ["emonet-thesis", "compm", "emonet"])
+@pytest.mark.parametrize("preset", ["emonet-thesis", "compm", "emonet", "dialoguegcn", "tucore-gcn"])
 def test_the_pass_of_a_graph_is_the_model(
     tokenizer: Any, preset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,9 +145,9 @@ def test_the_pass_of_a_graph_is_the_model(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("preset", ["emonet-thesis", "compm", "emonet"])
+@pytest.mark.parametrize("preset", PRESETS)
 def test_exported_graphs_are_the_model(tokenizer: Any, preset: str) -> None:
-    model, processor = build(tokenizer, preset)
+    model, processor = build(tokenizer, preset, "llama" if preset == "emonet-lm" else "bert")
     model.processor = processor
     batch = batch_of(model, DIALOGUE, OTHER)
     graph = torch.export.export(model, (), batch, strict=False).module()

@@ -44,12 +44,15 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
             class that was saved.
         processor_class: The class of the processor that is saved beside the weights.
         has_new_labels: Whether it was loaded with other labels than the saved ones.
+        fine_tuned_from: What it was loaded from, if `prepare` set it up for a training
+            without emonet installed.
     """
 
     auto_map: ClassVar[dict[str, str]] = {}
     processor_class: Any = None
     accepts_loss_kwargs = False
     has_new_labels = False  # since it was loaded
+    fine_tuned_from: str | None = None
     _processor: SavedProcessor | None = None
     _base: Base | None = None  # the published weights of a frozen backbone
 

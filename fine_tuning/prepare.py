@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from transformers.utils import logging
 
+from ..checkpoint.files import package
 from ..constants import NO_LABEL
 from ..dialogue.history import named_alike, speaker_histories, turn_rows
 from ..dialogue.names import Speakers, speaker_kinds
@@ -20,6 +21,7 @@ from ..dialogue.tables.rows import Dialogue
 from ..errors import EmoNetError
 from ..files.old_labels import drop_saved
 from ..layers.heads import build_classifier
+from .carried_card import keep_cards
 from .class_weights import class_weights
 from .encoding import EncodedSplit, EncodedSplits
 
@@ -107,6 +109,9 @@ def prepare(
         _set_weights(config, encoded[TRAIN].labels(), class_weighting)
         config.dataset_version = _version(dataset, dialogues)
         notes += _training_notes(model, encoded)
+    if not package.is_installed and model.name_or_path:
+        model.fine_tuned_from = model.name_or_path
+        keep_cards()
     logger.warning("\n- ".join(["Fine-tuning:", *notes]))
     return next(iter(encoded.splits.values())) if is_frame(dataset) else encoded
 

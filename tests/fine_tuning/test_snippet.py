@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_hub import USER, FakeHub
 from tiny import build
 from without_emonet import run_without_emonet
 
@@ -13,6 +14,7 @@ from emonet.modeling_emonet import EmoNetForSequenceClassification
 
 FACTS = """
 import os
+trainer.push_to_hub()
 from transformers import AutoModelForSequenceClassification as Auto
 saved = Auto.from_pretrained("fine-tuned", trust_remote_code=True)
 report(dict(
@@ -56,7 +58,9 @@ def test_the_snippet_trains_without_emonet(tokenizer: Any, tmp_path: Path) -> No
     write_split(tmp_path, "train", 24)
     write_split(tmp_path, "validation", 4)
     code = fine_tune_snippet("run", frozen=False).replace("5e-5", "3e-3, logging_steps=3")
-    found = run_without_emonet(code + FACTS, tmp_path, HF_HUB_OFFLINE="1")
+    with FakeHub() as hub:
+        found = run_without_emonet(code + FACTS, tmp_path, **hub.environment)
+        pushed = hub.files(f"{USER}/fine-tuned")
     assert found["labels"] == ["down", "up"] and found["predicted"] == ["up", "down"]
     assert found["turns"] == {"train": 24 * 12, "validation": 4 * 12}
     assert found["windows"]["train"] > 24
@@ -64,5 +68,10 @@ def test_the_snippet_trains_without_emonet(tokenizer: Any, tmp_path: Path) -> No
     assert down > 1 > up
     assert found["losses"][-1] < 0.5 * found["losses"][0] and found["f1"][-1] > 0.9
     assert set(found["files"]) >= SAVED and set(found["checkpoint"]) >= SAVED
+    assert set(pushed) >= SAVED
+    card = pushed["README.md"].decode()
+    assert f'model="{USER}/fine-tuned"' in card and "- **Labels:** down, up" in card
+    assert f"| weighted F1 | {100 * found['f1'][-1]:.2f} |" in card
+    assert "## Limits and biases" in card and "generated_from_trainer" not in card
     again = EmoNetForSequenceClassification.from_pretrained(tmp_path / "fine-tuned")
     assert again.predict("great we won")[0]["label"] == "up"

@@ -39,6 +39,7 @@ from .separators import (
 )
 
 MEETING_CHAT = "meeting chat"
+_MARKED = {STAMPED, STAMP_BEHIND, HEADING, EMPHASISED, ADDRESSED}  # a name above its text
 
 
 def find_heads(lines: list[Line], name: str) -> Plan:
@@ -135,16 +136,25 @@ def _candidates(lines: list[Line]) -> dict[int, Head]:
             del found[index]
     counts = Counter(head.key for head in found.values())
     above = [index for index, head in found.items() if head.above]
+    alone = {index for index, head in found.items() if head.above or head.dress.endswith(COLON_ABOVE)}
+    elsewhere = Counter(  # names of lines that stand below no name
+        head.key for index, head in found.items() if index - 1 not in alone or lines[index].after_blank
+    )
+    headings = Counter(found[index].key for index in above if HEADING in found[index].dress)
     plainly = {index for index in above if _has_text_below(lines, index, found[index])}
     dresses = {found[index].dress for index in plainly}
     for index in above:  # `Great: yes.` is text below a name whose like have texts below
         likely = found[index].dress in dresses and _has_text_below(lines, index, found[index], counts)
+        below = found.get(index + 1)
+        dress = found[index].dress
+        returns = HEADING in dress and (dress in dresses or headings[found[index].key] > 1)
+        likely = likely or (returns and below is not None and not below.dress and not elsewhere[below.key])
         if index not in plainly and not likely:
             del found[index]
-    for index in [index for index in above if index in found and index + 1 in found]:
-        below = found[index + 1]  # `Great: yes.` directly below is what is said
-        marked = not {STAMPED, STAMP_BEHIND, HEADING, EMPHASISED}.isdisjoint(found[index].dress)
-        if marked and not below.dress and counts[below.key] == 1 and not lines[index + 1].after_blank:
+    for index in sorted(alone):  # `Great: yes.` directly below is what is said
+        head, below = found.get(index), found.get(index + 1)
+        marked = head is not None and not _MARKED.isdisjoint(head.dress)
+        if marked and below and not below.dress and not elsewhere[below.key]:
             del found[index + 1]
     _add_names_between_stamps(lines, found)
     _take_stamps_behind_colons(lines, found)

@@ -171,6 +171,15 @@ class _Assembler:
                 "somebody else speaks",
                 f"write `{self._head.name}: …` or `{UNKNOWN}: …`, or put what nobody says in brackets",
             )
+        if line.after_blank and " ".join(line.text.casefold().split()) in self._known:
+            raise unclear(
+                self.name,
+                line,
+                "is a name alone on a line, as no other turn begins",
+                "this person says the lines below",
+                "the name is said in the turn before",
+                "write `Name: text`",
+            )
         if (other := named_before_mark(line.text)) is not None:
             self._others[other] += 1
         known = sum(n for other, n in self._others.items() if n > 1 or other in self._known)
@@ -237,7 +246,8 @@ def _check_beginning(lines: list[Line], plan: Plan, name: str) -> None:
             continue
         before_colon = re.split("[:：]", line.text[:100])[0]
         title = (line.text[-1] not in ".!?…,;。！？" and len(line.text) <= 100) or "otter.ai" in line.text
-        title = title and not _may_be_said(lines, index) and parted < 2
+        known = any(" ".join(line.text.casefold().split()) == head.key for head in plan.heads.values())
+        title = title and not _may_be_said(lines, index) and parted < 2 and not known
         if is_note(before_colon) or (title and gaps and gaps[-1] > index):
             continue
         raise unclear(

@@ -19,6 +19,7 @@ _IN_BRACKETS = re.compile(r"\[([^\[\]]{1,60})\] +(?=\S)|【([^【】]{1,60})】\
 _COLUMNS = re.compile(r"([^|\t]{1,80}?)(?: *\| +|\t+)(?=\S)")
 _QUOTED = re.compile(r"([^\s「」『』（）:：。、]{1,20})(?=「.*」$|『.*』$)")  # 太郎「おはよう」
 _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？", "♪", "♫")
+_NICK = re.compile(r"<[^<>]{1,40}> \S")
 _BEGINNING = re.compile(r"[\"'“‘„«「『¿¡]?\w")
 _COLON = re.compile(r"[:：](?=\s|$)")
 _HEAD = 200  # characters in which a dash may separate a name
@@ -126,7 +127,8 @@ def without_names(lines: list[Line], name: str) -> Plan | None:
             heads[index] = replace(nobody, text=line.rest)
         elif index and lines[index - 1].kind is Kind.STAMP:
             heads[index] = replace(nobody, text=line.text)
-    if not heads or text[0] not in heads:
+    nicks = sum(_NICK.match(head.text) is not None for head in heads.values())
+    if not heads or text[0] not in heads or nicks > 1:
         return None
     if all("\t" in head.text for head in heads.values()):
         raise unclear(

@@ -428,7 +428,8 @@ def refuse_fields(reading: Reading, name: str) -> None:
     Raises:
         DataFormatError: naming the fields.
     """
-    named = [speaker for speaker in reading.speakers if is_column(speaker)]
+    is_script = reading.form.startswith(("script", "names above"))
+    named = [speaker for speaker in reading.speakers if is_script and is_column(speaker)]
     if {"speaker", "text"} <= set(_fields(named)):
         raise DataFormatError(
             f"{name}: {' and '.join(map(repr, named[:2]))} before a colon may be the names of fields, or of "

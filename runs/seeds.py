@@ -59,7 +59,7 @@ def train_seeds(
     """
     fit_standardizers(model, train)
     scheme = training.get("class_weighting", "none")
-    model.config.class_weights = class_weights(train.labels(), model.config.num_labels, scheme)
+    model.config.class_weights = class_weights(train.labels(), len(model.config.label_names), scheme)
     for window in train.examples:
         window.pop("fold", None)  # of another training on these windows
     for seed in seeds:

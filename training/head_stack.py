@@ -168,7 +168,7 @@ class _Product(torch.autograd.Function):
         return torch.bmm(gradient, layer.factor) if ctx.needs_input_grad[0] else None, None, None
 
 
-def _joined(parameters: list[nn.Parameter]) -> torch.Tensor:
+def _joined(parameters: Sequence[torch.Tensor]) -> torch.Tensor:
     """Stack parameters with their gradients, and make them views of the stack."""
     stack = torch.stack([parameter.detach() for parameter in parameters])
     gradient = torch.zeros_like(stack)

@@ -11,7 +11,7 @@ Shapes: N turns of a batch, M members, H the width of a turn vector, C emotions.
 import math
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -107,7 +107,7 @@ def train_heads(trainer: SearchingTrainer, dtype: str = "float32") -> None:
             if trainer.control.should_training_stop or trainer.state.global_step >= last_step:
                 break
         taken = trainer.state.global_step
-        figures = speed_metrics("train", started, num_samples=taken * args.train_batch_size, num_steps=taken)
+        figures = _speed("train", started, taken * args.train_batch_size, taken)
         trainer.log({**figures, "total_flos": 0.0, "train_loss": total / taken})
         _call(trainer, "on_train_end")
     finally:
@@ -124,22 +124,25 @@ class _Training:
     """
 
     def __init__(self, trainer: SearchingTrainer, dtype: str):
-        model, collator = trainer.model, trainer.data_collator
-        assert isinstance(model, EmoNetForSequenceClassification)
-        self.trainer, self.model = trainer, model
+        model: Any = trainer.model
+        train, validation, collator = (
+            cast(Any, part) for part in (trainer.train_dataset, trainer.eval_dataset, trainer.data_collator)
+        )
+        assert trainer.optimizer is not None and trainer.lr_scheduler is not None
+        self.trainer, self.optimizer, self.scheduler = trainer, trainer.optimizer, trainer.lr_scheduler
+        self.model: EmoNetForSequenceClassification = model
         products = torch.bfloat16 if dtype == "bfloat16" else torch.float32
-        self.train_reader = TurnReader(model, trainer.train_dataset, collator, products)
-        self.eval_reader = TurnReader(model, trainer.eval_dataset, collator)
+        self.train_reader = TurnReader(model, train, collator, products)
+        self.eval_reader = TurnReader(model, validation, collator)
         self.stack = HeadStack(model.classifier, products)
         self.masks = Masks(trainer.args.seed)
-        for group in trainer.optimizer.param_groups:
+        groups = self.optimizer.param_groups
+        for group in groups:
             group["params"] = self.stack.merged(group["params"])
-        self.parameters = [
-            parameter for group in trainer.optimizer.param_groups for parameter in group["params"]
-        ]
+        self.parameters = [parameter for group in groups for parameter in group["params"]]
         # Gradients of the classifier are written, not added; see `HeadStack`.
         self.others = [parameter for parameter in model.emonet.parameters() if parameter.requires_grad]
-        weights = model.config.class_weights or [1.0] * model.config.num_labels
+        weights = model.config.class_weights or [1.0] * len(model.config.label_names)
         self.weights = torch.tensor(weights, device=model.device)
         # The weight of each window's labels: the divisor of a step is their sum.
         labels = [np.asarray(example["labels"]) for example in self.train_reader.examples]
@@ -159,9 +162,9 @@ class _Training:
             weight = max(float(self.totals[windows].sum()), _TINY)
             loss += self._gradients(self.train_reader(windows), weight)
             norm = self._clip()
-            self.trainer.optimizer.step()
-            rate = self.trainer.lr_scheduler.get_last_lr()[0]
-            self.trainer.lr_scheduler.step()
+            self.optimizer.step()
+            rate = float(self.scheduler.get_last_lr()[0])
+            self.scheduler.step()
             if taken == most:
                 break
         self.figures = {"grad_norm": float(norm), "learning_rate": rate}
@@ -189,7 +192,7 @@ class _Training:
         metrics = {f"eval_{name}": value for name, value in found.items()}
         metrics["eval_loss"] = float(sum(losses) / weight)
         size = trainer.args.per_device_eval_batch_size
-        metrics |= speed_metrics("eval", started, len(examples), math.ceil(len(examples) / size))
+        metrics |= _speed("eval", started, len(examples), math.ceil(len(examples) / size))
         trainer.log(metrics)
         handler = trainer.callback_handler
         trainer.control = handler.on_evaluate(trainer.args, trainer.state, trainer.control, metrics)
@@ -236,9 +239,8 @@ def _start(trainer: SearchingTrainer, last_step: int) -> None:
     """Set up state, optimizer and scheduler as the Trainer does."""
     args = trainer.args
     callbacks = [*trainer.callback_handler.callbacks, trainer.control]
-    trainer.state = TrainerState(
-        stateful_callbacks=[callback for callback in callbacks if isinstance(callback, ExportableState)]
-    )
+    stateful: list[Any] = [callback for callback in callbacks if isinstance(callback, ExportableState)]
+    trainer.state = TrainerState(stateful_callbacks=stateful)
     state = trainer.state
     state.max_steps, state.num_train_epochs = last_step, math.ceil(args.num_train_epochs)
     state.train_batch_size, state.epoch = args.train_batch_size, 0
@@ -247,6 +249,11 @@ def _start(trainer: SearchingTrainer, last_step: int) -> None:
     trainer.create_optimizer_and_scheduler(last_step)
     handler = trainer.callback_handler
     handler.optimizer, handler.lr_scheduler = trainer.optimizer, trainer.lr_scheduler
+
+
+def _speed(split: str, started: float, samples: int, steps: int) -> dict[str, float]:
+    figures: dict[str, float] = speed_metrics(split, started, samples, steps)  # type: ignore[no-untyped-call]
+    return figures
 
 
 def _call(trainer: SearchingTrainer, event: str) -> None:

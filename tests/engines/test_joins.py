@@ -168,6 +168,29 @@ def test_mixed_dialogues_keep_the_order_of_their_rows(
     check(rows_in(predict(source, "parts", "--interleaved", *BULK)), rows, wanted)
 
 
+@settings(max_examples=6)
+@given(tables(), st.sampled_from(OUTPUTS), st.randoms(use_true_random=False))
+def test_mixed_rows_join_on_their_own_keys(
+    predict: Predict, rows: list[dict[str, str]], output: str, random: Any
+) -> None:
+    """In every format; each row is there twice, in two dialogues, with the same text."""
+    rows = [{**row, "dialogue_id": f"{copy}/{row['dialogue_id']}"} for row in rows for copy in "ab"]
+    random.shuffle(rows)
+    source = predict.folder / "mixed.csv"
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([list(rows[0]), *(row.values() for row in rows)])
+    source.write_text(text.getvalue(), "utf-8", newline="")
+    joined = []
+    for name, options in ((output, []), ("parts", BULK)):
+        found = rows_in(predict(source, name, "--interleaved", *options))
+        by_key = {(row["dialogue_id"], row["turn"]): row for row in found}
+        assert len(by_key) == len(found) == len(rows)
+        joined.append([by_key[row["dialogue_id"], row["turn"]] for row in rows])
+        assert joined[-1] == found
+        assert [{name: row[name] for name in rows[0]} for row in found] == rows
+    check(joined[1], rows, joined[0])
+
+
 def test_onnx_gives_the_same_rows(predict: Predict, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime", reason="the onnx extra is not installed")
     rows = [

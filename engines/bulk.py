@@ -18,9 +18,11 @@ import torch
 
 from ..constants import AUTO
 from ..dialogue.names import Speakers, speaker_kinds
+from ..dialogue.turns import clean_text
 from ..errors import EmoNetError
 from ..files.guard import read_json
 from ..inference.stream import predict_stream
+from ..inference.unknown_characters import UnknownCharacters
 from ..pretrained.models import built_in_path
 from .auto_dtype import resolved_dtype
 from .bulk_input import Chunk, Plan, input_files, plan_chunks, read_chunk, turns_of
@@ -67,9 +69,12 @@ class ChunkWork:
         rows = read_chunk(chunk, self.schema)
         model, processor = _loaded(self.checkpoint, self.output.made_by, self.dtype)
         start = self.starts.read(chunk)
+        characters = UnknownCharacters(processor.tokenizer)
         indices, dialogues = [], []
         for rows_of_dialogue, turns in turns_of(chunk, rows):
             indices.append(rows_of_dialogue)
+            for turn in turns:
+                characters.add(clean_text(turn["text"]))
             names = (start.names.get(turn["speaker"], turn["speaker"]) for turn in turns)
             dialogues.append([{**turn, "speaker": name} for turn, name in zip(turns, names, strict=True)])
         try:
@@ -92,7 +97,8 @@ class ChunkWork:
         order = [(row, turn) for group in indices for turn, row in enumerate(group)]
         for (row, turn), result in zip(order, results, strict=True):
             predictions[row] = {"turn": turn, **result}
-        self.output.write(chunk, rows, predictions, model.config.label_names)
+        counts = (*characters.counts(), str(processor.tokenizer.unk_token))
+        self.output.write(chunk, rows, predictions, model.config.label_names, counts)
         return int(rows.num_rows)
 
 
@@ -205,6 +211,8 @@ def predict_files(
             close_rows()
         now = facts_of(checkpoint, source, files, options)
         folder.finish(facts, plan, now)
+        if note := folder.unknown_characters(plan):
+            tell(note)
         manifest: dict[str, Any] = read_json(folder.folder / MANIFEST)
         return manifest
 

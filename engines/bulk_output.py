@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from ..constants import PACKAGE_VERSION
 from ..errors import EmoNetError
 from ..files.guard import file_digest, read_json
+from ..inference.unknown_characters import unknown_characters_note
 from .arrow_schema import prediction_fields
 from .bulk_input import Chunk, Plan, id_columns, ids_digest
 
@@ -25,6 +26,7 @@ LOCK = ".lock"  # readers of the folder skip names with a dot
 _PATIENCE = 5  # seconds; the workers of a killed run hold its lock for up to one
 _TEMPORARY = ".writing"
 _KEY = b"emonet"
+_CHARACTERS = b"emonet.characters"
 # Files of a run folder that describe the training; the model's predictions do not depend
 # on them.
 _RUN_FILES = (
@@ -89,7 +91,12 @@ class OutputFolder:
         return bool(metadata.num_rows == chunk.last - chunk.first and stamp == self._stamp(chunk))
 
     def write(
-        self, chunk: Chunk, rows: pa.Table, results: Sequence[dict[str, Any]], labels: Sequence[str]
+        self,
+        chunk: Chunk,
+        rows: pa.Table,
+        results: Sequence[dict[str, Any]],
+        labels: Sequence[str],
+        characters: tuple[int, int, str] = (0, 0, ""),
     ) -> None:
         """Write the chunk's rows with `row`, `label`, `score` and `scores` (by label).
 
@@ -98,6 +105,7 @@ class OutputFolder:
             rows: Its rows.
             results: The prediction of every row, and its `turn` in the dialogue.
             labels: The names of the classes.
+            characters: How many the vocabulary lacks, of how many, and what they become.
 
         Raises:
             EmoNetError: for a full disk, a column that Parquet can't hold, or another
@@ -117,16 +125,25 @@ class OutputFolder:
             values = [row[field.name.removeprefix(self.prefix)] for row in results]
             table = table.append_column(field.name, pa.array(values, field.type))
         path = self.part(chunk)
+        metadata = {_KEY: self._stamp(chunk), _CHARACTERS: json.dumps(characters).encode()}
 
         def write(file: BinaryIO) -> None:
             try:
-                pq.write_table(table.replace_schema_metadata({_KEY: self._stamp(chunk)}), file)
+                pq.write_table(table.replace_schema_metadata(metadata), file)
             except pa.ArrowException as error:  # for example an object without a field
                 raise EmoNetError(
                     f"{chunk.path}: a column can't be written as Parquet ({error}). Delete it."
                 ) from error
 
         _write_whole(path, write)
+
+    def unknown_characters(self, plan: Plan) -> str:
+        """Say how many characters of all parts the vocabulary lacks, if they are many."""
+        stored = [pq.read_schema(self.part(chunk)).metadata.get(_CHARACTERS) for chunk in plan.chunks]
+        counts = [json.loads(value) for value in stored if value]
+        tokens = [token for *_, token in counts if token]
+        lost, total = (sum(row[index] for row in counts) for index in (0, 1))
+        return unknown_characters_note(lost, total, next(iter(tokens), ""))
 
     @staticmethod
     def has_turns(chunk: Chunk, columns: Sequence[str]) -> bool:

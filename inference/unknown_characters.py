@@ -34,21 +34,15 @@ class UnknownCharacters:
                     self._encode()
         return text
 
-    def share(self) -> float:
-        """The share of the characters so far."""
+    def counts(self) -> tuple[int, int]:
+        """How many characters were lost so far, and of how many."""
         self._encode()
-        return self._lost / max(self._total, 1)
+        return self._lost, self._total
 
     def warn(self) -> None:
         """Warn once if more than 1 % of the characters are lost."""
-        share = self.share()
-        if share > _MOST:
-            warnings.warn(
-                f"The backbone's vocabulary lacks {share:.0%} of the characters of these texts (emoji or "
-                f"another script), which become {self.tokenizer.unk_token}: the model does not see them. The "
-                "backbone smollm2 reads them (train with --backbone smollm2).",
-                stacklevel=3,
-            )
+        if note := unknown_characters_note(*self.counts(), self.tokenizer.unk_token):
+            warnings.warn(note, stacklevel=3)
 
     def _encode(self) -> None:
         if not self._others:
@@ -59,6 +53,17 @@ class UnknownCharacters:
         for ids, offsets in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
             found = zip(ids, offsets, strict=True)
             self._lost += sum(end - start for token, (start, end) in found if token == self._unknown)
+
+
+def unknown_characters_note(lost: int, total: int, token: str) -> str:
+    """Say that a model does not see some characters; empty up to 1 % of them."""
+    if lost <= _MOST * total:
+        return ""
+    return (
+        f"The backbone's vocabulary lacks {lost / total:.0%} of the characters of these texts (emoji or "
+        f"another script), which become {token}: the model does not see them. The backbone smollm2 reads "
+        "them (train with --backbone smollm2)."
+    )
 
 
 def warn_of_unknown_characters(tokenizer: Any, texts: Iterable[str]) -> None:

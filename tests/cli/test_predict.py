@@ -317,3 +317,14 @@ def test_characters_that_the_model_cannot_read_are_said_once(checkpoint: Path, t
             == 0
         )
     assert len([warning for warning in caught if "lacks" in str(warning.message)]) == 1
+
+
+def test_bulk_says_it_once_for_all_parts(checkpoint: Path, tmp_path: Path, capsys: Any) -> None:
+    source = tmp_path / "in.csv"
+    rows = (f"{index},Ann,{'我们赢了' if index % 2 else 'we won'}\n" for index in range(8))
+    write(source, "dialogue_id,speaker,text\n" + "".join(rows))
+    words = [str(source), "--output", str(tmp_path / "out"), "--engine", "datasets", "--turns-a-part", "3"]
+    for _ in range(2):  # the second run finds all parts
+        assert main(["predict", "--model", str(checkpoint), *words]) == 0
+        error = capsys.readouterr().err
+        assert error.count("lacks 44% of the characters") == 1 and "which become [UNK]" in error

@@ -18,7 +18,8 @@ def tokenizer(unknown: str | None = "[UNK]") -> PreTrainedTokenizerFast:
 def unknown_share(tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> float:
     characters = UnknownCharacters(tokenizer)
     assert [characters.add(text) for text in texts] == texts
-    return characters.share()
+    lost, total = characters.counts()
+    return lost / max(total, 1)
 
 
 def test_the_share_counts_characters() -> None:

@@ -21,7 +21,7 @@ from gradio.components.api_component import Api
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..limits import Limits
+from ..limits import PREFIX, Limits
 
 JOIN = "/gradio_api/queue/join"
 CANCEL = "/gradio_api/cancel"
@@ -38,8 +38,31 @@ _FIELDS = {"data", "event_data", "fn_index", "session_hash", "trigger_id"}
 _EVENT_DATA = {"index", "name", "size", "content"}
 
 
+class WrongArgument(ValueError):
+    """A call of the endpoint with an argument that is no text.
+
+    Attributes:
+        problem: The form in which `gradio_client` shows a message to the caller.
+    """
+
+    def __init__(self, name: str, value: Any):
+        kind = {type(None): "null", dict: "an object", list: "a list", str: "text with broken Unicode"}
+        message = (
+            "give the dialogue as one valid text, such as 'Maya: I got the part!\\nTheo: Great!'; "
+            f"this is {kind.get(type(value), 'a number or a bool')}. "
+            f"POST {PREFIX}emotions takes lists of turns."
+        )
+        super().__init__(f"{name}: {message}")
+        self.problem = {
+            "__type__": "validate",
+            "is_valid": False,
+            "parameter_name": name,
+            "message": message,
+        }
+
+
 class GradioGuard:
-    """Answer 404 on closed routes, and 400 to events that the page does not send.
+    """Answer 404 on closed routes, and 400 or 422 to events that the page does not send.
 
     Args:
         app: Gradio's application.
@@ -94,6 +117,9 @@ class GradioGuard:
                 await JSONResponse({"success": True})(scope, receive, send)
                 return
             event = json.dumps(check_event(bytes(body), self.blocks)).encode()
+        except WrongArgument as error:
+            await JSONResponse({"detail": [error.problem]}, 422)(scope, receive, send)
+            return
         except ValueError as error:
             await JSONResponse({"detail": str(error)}, 400)(scope, receive, send)
             return
@@ -148,6 +174,8 @@ def check_event(body: bytes, blocks: gr.Blocks) -> dict[str, Any]:
         raise ValueError(f"data: a list of {len(inputs)} values.")
     for index, (block, value) in enumerate(zip(inputs, data, strict=True)):
         if not _fits(value, block):
+            if blocks.fns[function].api_visibility == "public":
+                raise WrongArgument(str(getattr(block, "label", index)), value)
             raise ValueError(
                 f"data.{index}: not what a {type(block).__name__} holds; text, numbers and null alone."
             )

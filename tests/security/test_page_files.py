@@ -145,7 +145,7 @@ def test_no_event_takes_a_file(attacked: Attacked) -> None:
                 if status == 200:
                     answer = str(list(visitor.messages()))
                 assert SECRET not in answer, f"event {event['id']} revealed {what}"
-                assert status == 400, f"event {event['id']} accepted {what}"
+                assert status in (400, 422), f"event {event['id']} accepted {what}"
     attacked.assert_unharmed()
 
 
@@ -253,7 +253,9 @@ def test_the_endpoint_takes_one_text_alone(attacked: Attacked, value: Any) -> No
     visitor = attacked.visitor()
     [predict] = [one for one in visitor.config()["dependencies"] if one["api_name"] == "predict"]
     body = {"fn_index": predict["id"], "session_hash": visitor.session}
-    for data in ([value], [], ["Ann: hi", "more"]):
+    status, answer = visitor.join({**body, "data": [value]})
+    assert status == 422 and "script" in answer and "give the dialogue as one valid text" in answer
+    for data in ([], ["Ann: hi", "more"]):
         assert visitor.join({**body, "data": data})[0] == 400
     assert visitor.join({**body, "data": [f"Ann: {attacked.folder}/secret.txt"]})[0] == 200
     assert SECRET not in str(list(visitor.messages()))

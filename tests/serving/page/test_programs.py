@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from gradio_client import Client
-from gradio_client.exceptions import AppError, AuthenticationError
+from gradio_client.exceptions import AppError, AuthenticationError, ValidationError
 from running_server import running_server, running_space
 from tiny_serving import LINES, SCRIPT, save_tiny_model
 
@@ -58,6 +58,8 @@ def test_predict_answers_as_the_page_does(address: tuple[str, dict[str, Any]]) -
     assert all(row["score"] == max(row["scores"].values()) for row in rows)
     with pytest.raises(AppError, match="line 1: 'hello' names no speaker"):
         client.predict("hello\nthere", api_name="/predict")
+    with pytest.raises(ValidationError, match=r"script: give the dialogue.*this is a list"):
+        client.predict(["Ann: hello"], api_name="/predict")
     jobs = [client.submit(script=f"Ann: hello {index}", api_name="/predict") for index in range(4)]
     assert [job.result(60)[0]["text"] for job in jobs] == [f"hello {index}" for index in range(4)]
     for private in client.config["dependencies"][:3]:

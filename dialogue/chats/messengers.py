@@ -17,6 +17,7 @@ _DIGIT = re.compile(r"\d")
 _CUT = re.compile(r"[^\d]*0.*\W.*")  # a digit and a separator
 _NAMED = re.compile(r"([^:]{1,80}):\s|<([^<>]{1,80})>\s")
 _TIMES = re.compile(r"\s*[\d:.,]+\s*-->\s*[\d:.,]+(?:\s.*)?")
+_MOST_QUOTED = 200  # last messages of a person of which one may be quoted
 _LONGEST_BETWEEN = 300  # characters of a line that may be a title or a notice
 
 
@@ -110,11 +111,13 @@ def _messages(lines: list[str], form: ChatForm, name: str) -> ChatLog:
 
 def _refuse_text_of_nobody(log: ChatLog, line: str, name: str, number: int) -> None:
     """Refuse a second text below a line without a sender, which is no notice then."""
-    above = [message for message in log.messages[:-1] if message.sender is None and len(message.lines) > 1]
-    if above and log.messages[-1].sender is None and len(log.messages[-1].lines) == 1:
+    notice = log.messages[-1]
+    if notice.sender is not None or len(notice.lines) > 1:
+        return
+    if any(message.sender is None and len(message.lines) > 1 for message in log.messages[:-1]):
         raise DataFormatError(
             f"{name}, line {number}: {line.strip()[:60]!r} stands below a line without a sender, "
-            f"{log.messages[-1].lines[0][:60]!r}: either somebody of that name speaks, or it belongs to a "
+            f"{notice.lines[0][:60]!r}: either somebody of that name speaks, or it belongs to a "
             "notice. Write `Name: text` behind each time, or join the lines of a notice."
         )
 
@@ -131,7 +134,7 @@ def _leave_out_quotations(log: ChatLog) -> None:
         name, quoted = (line.strip() for line in message.lines[-2:]) if len(message.lines) > 2 else ("", "")
         texts = said.setdefault((message.sender or "").casefold(), [])
         texts.append(" ".join(filter(None, map(str.strip, message.lines))))
-        earlier = said.get(name[1:].casefold(), []) if name.startswith("@") else []
+        earlier = said.get(name[1:].casefold(), [])[-_MOST_QUOTED:] if name.startswith("@") else []
         if any(text.startswith(quoted) for text in earlier):
             del message.lines[-2:]
             log.left_out[QUOTATION] += 1

@@ -145,16 +145,16 @@ def _candidates(lines: list[Line]) -> dict[int, Head]:
     dresses = {found[index].dress for index in plainly}
     for index in above:  # `Great: yes.` is text below a name whose like have texts below
         likely = found[index].dress in dresses and _has_text_below(lines, index, found[index], counts)
-        below = found.get(index + 1)
+        said = found.get(index + 1)
         dress = found[index].dress
         returns = HEADING in dress and (dress in dresses or headings[found[index].key] > 1)
-        likely = likely or (returns and below is not None and not below.dress and not elsewhere[below.key])
+        likely = likely or (returns and said is not None and not said.dress and not elsewhere[said.key])
         if index not in plainly and not likely:
             del found[index]
     for index in sorted(alone):  # `Great: yes.` directly below is what is said
-        head, below = found.get(index), found.get(index + 1)
+        head, text = found.get(index), found.get(index + 1)
         marked = head is not None and not _MARKED.isdisjoint(head.dress)
-        if marked and below and not below.dress and not elsewhere[below.key]:
+        if marked and text and not text.dress and not elsewhere[text.key]:
             del found[index + 1]
     _add_names_between_stamps(lines, found)
     _take_stamps_behind_colons(lines, found)
@@ -230,12 +230,13 @@ def _has_more_below(lines: list[Line], index: int, found: dict[int, Head]) -> bo
 
 def _begin_paragraphs(lines: list[Line], found: dict[int, Head], empty: list[int]) -> bool:
     """Whether a name and a colon stand alone on top of every paragraph."""
-    others = [index for index in found if index not in empty]
+    names = set(empty)
+    others = [index for index in found if index not in names]
     return (
-        len(empty) > 1
-        and all(index == 0 or lines[index].after_blank for index in empty)
-        and all(index - 1 in empty and not lines[index].after_blank for index in others)
-        and all(index in empty or not line.after_blank for index, line in enumerate(lines))
+        len(names) > 1
+        and all(index == 0 or lines[index].after_blank for index in names)
+        and all(index - 1 in names and not lines[index].after_blank for index in others)
+        and all(index in names or not line.after_blank for index, line in enumerate(lines))
     )
 
 

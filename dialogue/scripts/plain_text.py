@@ -240,14 +240,15 @@ def _check_beginning(lines: list[Line], plan: Plan, name: str) -> None:
         or lines[index].kind is Kind.STAMP
         or _TRANSCRIPT.fullmatch(lines[index - 1].text)
     ]
+    known = {head.key for head in plan.heads.values()}
     parted = sum(parts_a_name(line.text) for line in lines[:first])
     for index, line in enumerate(lines[:first]):
         if line.kind is not Kind.TEXT or index in plan.action:
             continue
         before_colon = re.split("[:：]", line.text[:100])[0]
         title = (line.text[-1] not in ".!?…,;。！？" and len(line.text) <= 100) or "otter.ai" in line.text
-        known = any(" ".join(line.text.casefold().split()) == head.key for head in plan.heads.values())
-        title = title and not _may_be_said(lines, index) and parted < 2 and not known
+        is_name = " ".join(line.text.casefold().split()) in known
+        title = title and not _may_be_said(lines, index) and parted < 2 and not is_name
         if is_note(before_colon) or (title and gaps and gaps[-1] > index):
             continue
         raise unclear(

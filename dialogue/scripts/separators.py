@@ -169,8 +169,9 @@ def _below_first_stamp(lines: list[Line]) -> list[int]:
     times = [index for index, line in enumerate(lines) if line.stamped or line.kind is Kind.STAMP]
     if not times:
         return []
-    between = [sum(start < index < end for index in text) for start, end in pairwise(times)]
-    is_title = lines[times[0]].after_blank or 1 in between or any(lines[index].stamped for index in text)
+    kinds = [line.kind is Kind.TEXT and not line.stamped for line in lines]
+    single = any(sum(kinds[start + 1 : end]) == 1 for start, end in pairwise(times))
+    is_title = lines[times[0]].after_blank or single or any(lines[index].stamped for index in text)
     return [index for index in text if index >= times[0]] if is_title else text
 
 

@@ -22,8 +22,12 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     measured: list[str] = []
 
     def pretend(gain: float) -> list[str]:
+        def measure(device: str, dtype: str) -> float:
+            measured.append(dtype)
+            return gain
+
         auto_dtype._fastest.cache_clear()  # as a new process
-        monkeypatch.setattr(auto_dtype, "measured_gain", lambda device, dtype: measured.append(dtype) or gain)
+        monkeypatch.setattr(auto_dtype, "measured_gain", measure)
         return measured
 
     yield pretend

@@ -40,7 +40,8 @@ def tiny_model(known: int = 0, **fields: Any) -> tuple[EmoNetForSequenceClassifi
     """Build an untrained model of one layer that knows `known` persons."""
     tokenizer = backbone_tokenizer("minilm")
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    text_config = CONFIG_MAPPING["bert"](**sizes, vocab_size=len(tokenizer), max_position_embeddings=64)
+    bert: Any = CONFIG_MAPPING["bert"]
+    text_config = bert(**sizes, vocab_size=len(tokenizer), max_position_embeddings=64)
     fields = {**preset_config("emonet-thesis", False, 1), "context_window": 0, **fields}
     config = EmoNetConfig(
         text_config=text_config, num_speakers=known + 1, id2label=dict(enumerate(_LABELS)), **fields
@@ -83,7 +84,7 @@ def mixed_dialogues(turns: int) -> Iterator[Row]:
 def write_rows(rows: Iterator[Row], path: Path) -> Path:
     """Write turns as CSV, with an emotion each."""
     header = ["dialogue_id", "turn", "speaker", "text", "emotion"]
-    cells = ([*row, _TEXT, _LABELS[index % 3]] for index, row in enumerate(rows))
+    cells: Iterator[list[str | int]] = ([*row, _TEXT, _LABELS[index % 3]] for index, row in enumerate(rows))
     path.write_text(csv_of(header, cells), "utf-8", newline="")
     return path
 

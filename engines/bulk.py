@@ -73,8 +73,8 @@ class ChunkWork:
         indices, dialogues = [], []
         for rows_of_dialogue, turns in turns_of(chunk, rows):
             indices.append(rows_of_dialogue)
-            for turn in turns:
-                characters.add(clean_text(turn["text"]))
+            for text in (turn["text"] for turn in turns):
+                characters.add(clean_text(text))
             names = (start.names.get(turn["speaker"], turn["speaker"]) for turn in turns)
             dialogues.append([{**turn, "speaker": name} for turn, name in zip(turns, names, strict=True)])
         try:

@@ -47,7 +47,7 @@ def test_the_look_ahead_is_bounded() -> None:
     assert next(used) == 1
     waits.wait(60)
     assert made == 3  # one in use, one ready, one in the making
-    used.close()  # type: ignore[attr-defined]
+    used.close()
     assert made == 3 and not threads()
 
 

@@ -36,7 +36,7 @@ def label_counts(gold: npt.NDArray[Any], groups: npt.NDArray[Any], classes: int,
     before = np.cumsum(one_hot[order], 0) - one_hot[order]
     starts = np.flatnonzero(np.diff(owner[order], prepend=-1))
     sizes = np.diff([*starts, len(order)])
-    earlier = np.empty_like(before)
+    earlier: FloatArray = np.empty_like(before)
     earlier[order] = before - np.repeat(before[starts], sizes, 0)
     return earlier
 

@@ -53,7 +53,7 @@ class DAGERCContext(ContextModule):
         """Continue with each layer's states of the earlier turns."""
         everyone = following(state and {"speakers": state["speakers"]}, speakers=speakers)["speakers"]
         names = [f"states.{index}" for index in range(LAYERS)]
-        past = [state and state[name] for name in names]
+        past = [None if state is None else state[name] for name in names]
         turn_mask = torch.ones_like(everyone, dtype=torch.bool)
         merged, levels = self._after(past, turn_states, everyone, turn_mask)
         kept = following(state, speakers=speakers, **dict(zip(names, levels, strict=True)))

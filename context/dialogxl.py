@@ -59,12 +59,13 @@ class DialogXLContext(ContextModule):
         allowed = head_masks(everyone, torch.ones_like(everyone, dtype=torch.bool), first)
         states, kept = turn_states, {"speakers": everyone}
         for index, layer in enumerate(self.layers):
+            assert isinstance(layer, AttentionBlock)
             names = (f"keys.{index}", f"values.{index}")
             if state is None:
-                past = tuple(part[:, :, :0] for part in layer.attention.keys_and_values(states))
+                key, value = (part[:, :, :0] for part in layer.attention.keys_and_values(states))
             else:
-                past = tuple(state[name].transpose(1, 2) for name in names)
-            states, both = layer.resume(states, allowed, past)
+                key, value = (state[name].transpose(1, 2) for name in names)
+            states, both = layer.resume(states, allowed, (key, value))
             kept |= {name: part.transpose(1, 2) for name, part in zip(names, both, strict=True)}
         return states, last_turns(kept, self.reach)
 

@@ -171,7 +171,8 @@ def with_memories(
         lengths = torch.tensor([len(output) for output in outputs], device=states.device)
         summary = memory.summary(pad_sequence(outputs, True), lengths, states[known, 0])
         behaviour[known, 0] = summary.to(behaviour.dtype)
-    return memory.merged(states, behaviour)
+    merged: torch.Tensor = memory.merged(states, behaviour)
+    return merged
 
 
 def _rows_of_full_memories(
@@ -242,9 +243,9 @@ def advance_memories(memories: Sequence[tuple["EmoNetSession", str]]) -> None:
     # Utterance by utterance, so that a restored session rounds as the saved one did.
     while pending := [(state, rows) for state, rows in pending if rows]:
         states = [state for state, _ in pending]
-        rows = _standardized(base, torch.stack([rows.pop(0) for _, rows in pending]))
-        hidden = torch.cat([_hidden_of(state, memory.gru, rows) for state in states], dim=1)
-        outputs, hidden = memory.advance(rows, hidden)
+        utterances = _standardized(base, torch.stack([rows.pop(0) for _, rows in pending]))
+        hidden = torch.cat([_hidden_of(state, memory.gru, utterances) for state in states], dim=1)
+        outputs, hidden = memory.advance(utterances, hidden)
         for index, state in enumerate(states):
             state.count += 1
             state.hidden = hidden[:, index : index + 1]

@@ -152,7 +152,7 @@ def _cached_attention(
     query = query.reshape(batch, key.shape[1], groups * tokens, width)
     mask = mask.repeat(1, 1, groups, 1)
     output, _ = sdpa_attention_forward(_UNGROUPED, query, key, value, mask, **kwargs)
-    output = output.unflatten(1, (groups, tokens)).permute(0, 2, 3, 1, 4)
+    output = torch.unflatten(output, 1, (groups, tokens)).permute(0, 2, 3, 1, 4)
     return output.reshape(batch, tokens, heads, width), None
 
 

@@ -17,7 +17,7 @@ from ..errors import EmoNetError
 from ..files.guard import refuse_outside_links
 from ..files.old_labels import drop_saved, label_names, tell_dropped
 from .adapters import DIGESTS_FILE, Adapter, Base, delete_learnt, fetched, weights_digest, write_learnt
-from .export import auto_name, exported_class, source_of, write_code
+from .export import SavedCode, auto_name, exported_class, source_of, write_code
 from .files import hub_options, package
 from .integrity import WeightsHeader, check_digests, write_digests
 
@@ -36,7 +36,7 @@ class SavedProcessor(Protocol):
         ...
 
 
-class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
+class EmoNetCheckpoint(SavedCode, PreTrainedModel):  # type: ignore[no-untyped-call]
     """A model with its processor, whose folder works for users without emonet installed.
 
     Attributes:
@@ -364,15 +364,6 @@ class EmoNetCheckpoint(PreTrainedModel):  # type: ignore[no-untyped-call]
         config: Any = self.config
         config.save_pretrained(folder)
         self._save_companions(folder)
-
-    @classmethod
-    def register_for_auto_class(cls, auto_class: str = "AutoModel") -> None:
-        """Have transformers save the code of your own subclass.
-
-        The code of emonet's classes is always saved.
-        """
-        if source_of(cls) is None:
-            super().register_for_auto_class(auto_class)  # type: ignore[no-untyped-call]
 
     @property
     def code_lookups(self) -> dict[Callable[..., Any], type]:

@@ -20,7 +20,7 @@ from ..dialogue.turns import turn_label
 from ..errors import EmoNetError
 from ..files.guard import read_json, refuse_outside_links
 from .adapters import fetched
-from .export import auto_name, exported_class, source_of, write_code
+from .export import SavedCode, auto_name, exported_class, source_of, write_code
 from .files import HUB_OPTIONS, hub_options, labelled, package, speakers_of, tokenizer_of, write_speakers
 
 logger = logging.get_logger(__name__)
@@ -36,7 +36,7 @@ _CONVERSIONS: dict[str | None, Callable[[torch.Tensor], Any]] = {
 }
 
 
-class DialogueProcessor(ProcessorMixin):
+class DialogueProcessor(SavedCode, ProcessorMixin):
     """A processor of dialogues, with the configuration and the speakers of its model.
 
     Beside a model, `config.json` is the one configuration. A folder that holds a
@@ -133,15 +133,6 @@ class DialogueProcessor(ProcessorMixin):
             return NO_LABEL
         label = turn_label(turn, self.config.label_names, index)
         return NO_LABEL if label is None else label
-
-    @classmethod
-    def register_for_auto_class(cls, auto_class: str = "AutoProcessor") -> None:
-        """Have transformers save the code of your own subclass.
-
-        The code of emonet's classes is always saved.
-        """
-        if source_of(cls) is None:
-            super().register_for_auto_class(auto_class)  # type: ignore[no-untyped-call]
 
     @classmethod
     def parts_of(

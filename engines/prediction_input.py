@@ -20,8 +20,7 @@ from ..dialogue.json_forms.documents import turn_rows
 from ..dialogue.reader import read_bytes, read_source
 from ..dialogue.reading import Reading, summarize
 from ..dialogue.tables.columns import Columns, mapped_fields, other_spelling
-from ..dialogue.tables.table import ENDINGS, Table
-from ..dialogue.tables.table import read as read_table
+from ..dialogue.tables.table import ENDINGS, Table, is_csv
 from ..errors import DataFormatError
 from ..files.text import decode_any, short
 from .turn_numbers import TurnNumbers
@@ -123,11 +122,7 @@ def table_of(path: Path, columns: Columns | None = None) -> Table | None:
         return None if rows is None else Table(path, rows)
     if ending not in ("", ".txt"):
         return None
-    try:
-        found = read_table(head[: head.rfind("\n") + 1] or head, path.name) is not None
-    except DataFormatError:
-        found = True  # the error comes again from the whole file
-    return Table(path, ending=".csv") if found else None
+    return Table(path, ending=".csv") if is_csv(head) else None
 
 
 def _is_turn(row: dict[str, Any], name: str, columns: Columns | None = None) -> bool:

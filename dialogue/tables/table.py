@@ -345,7 +345,7 @@ def read(text: str, name: str) -> Reading | None:
     """
     if (rows := _markdown_rows(text) or _record_rows(text, name)) is not None:
         return reading_of(Table(Path(name), rows, ".csv"))
-    if not name.lower().endswith(_CSV) and not _is_csv(text):
+    if not name.lower().endswith(_CSV) and not is_csv(text):
         return None
     return reading_of(Table(Path(name), text, ".csv"))
 
@@ -444,7 +444,7 @@ def _markdown_cell(cell: str) -> str:
     return emphasised[2] if emphasised else cell
 
 
-def _is_csv(text: str) -> bool:
+def is_csv(text: str) -> bool:
     """Whether the first line names CSV columns; a `Name: text` line has no such cells."""
     line = next((line for line in re.split("[\r\n]+", text[:10_000]) if line.strip("\ufeff ")), "")
     if re.fullmatch(r'\ufeff?"?sep=.+', line, re.IGNORECASE):

@@ -40,7 +40,9 @@ def fold_blocks(
     lines = [
         [
             row.name,
-            str(len(row.cells)) + (f" (without {', '.join(map(str, row.missing))})" if row.missing else ""),
+            f"{len(row.cells)} of {len(row.cells) + len(row.missing)}"
+            if row.missing
+            else str(len(row.cells)),
             percent(row.figures[episodes.metric]),
             _interval(row),
             _interval(dialogues.rows[name]),

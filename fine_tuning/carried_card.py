@@ -41,7 +41,8 @@ def keep_cards() -> None:
     """
     from transformers import Trainer
 
-    create, push = Trainer.create_model_card, Trainer._push_from_checkpoint
+    trainers: Any = Trainer
+    create, push = trainers.create_model_card, trainers._push_from_checkpoint
     if hasattr(create, "keeps_cards"):
         return
 
@@ -65,8 +66,8 @@ def keep_cards() -> None:
         push(trainer, checkpoint_folder)
 
     create_model_card.__dict__["keeps_cards"] = True
-    Trainer.create_model_card = create_model_card  # type: ignore[method-assign]
-    Trainer._push_from_checkpoint = push_from_checkpoint  # type: ignore[method-assign]
+    trainers.create_model_card = create_model_card
+    trainers._push_from_checkpoint = push_from_checkpoint
 
 
 def _card(trainer: Any) -> str | None:

@@ -41,11 +41,11 @@ class SavedCode:
     """A base before those of transformers, for classes whose code is always saved."""
 
     @classmethod
-    def register_for_auto_class(cls, *auto_class: str) -> None:
+    def register_for_auto_class(cls, *arguments: Any, **options: Any) -> None:
         """Have transformers save the code of your own subclass."""
         if source_of(cls) is None:
             parent: Any = super()
-            parent.register_for_auto_class(*auto_class)
+            parent.register_for_auto_class(*arguments, **options)
 
 
 def exported_class(cls: type) -> type:

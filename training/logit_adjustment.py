@@ -210,6 +210,6 @@ def adjust_logits(
     if isinstance(classifier, HeadEnsemble):
         classifier.class_bias.copy_(torch.from_numpy(bias))
     else:
-        with torch.no_grad():
-            classifier[-1].bias += torch.from_numpy(bias).to(classifier[-1].bias)
+        *_, last = classifier.parameters()  # the bias of the head's last layer
+        last.data += torch.from_numpy(bias).to(last)
     return bias

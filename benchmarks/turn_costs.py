@@ -12,6 +12,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from statistics import mean, median
 from typing import Any
 
@@ -72,6 +73,8 @@ def build(
         layers: Those of the tiny backbone.
         overrides: `EmoNetConfig` fields.
     """
+    text_config: Any
+    tokenizer: Any
     if backbone == "tiny":
         text_config, tokenizer = BertConfig(**_SIZES, num_hidden_layers=layers), _tokenizer()
     elif backbone == "tiny-decoder":
@@ -88,7 +91,8 @@ def build(
         label2id={label: index for index, label in enumerate(_LABELS)},
         **{**fields, **overrides},
     )
-    return EmoNetForSequenceClassification(config).eval(), EmoNetProcessor(tokenizer, config, speakers)
+    model: Any = EmoNetForSequenceClassification(config)
+    return model.eval(), EmoNetProcessor(tokenizer, config, speakers)
 
 
 def _tokenizer() -> PreTrainedTokenizerFast:
@@ -96,9 +100,11 @@ def _tokenizer() -> PreTrainedTokenizerFast:
     inner = Tokenizer(models.WordLevel({word: i for i, word in enumerate([*special, *_WORDS])}, "[UNK]"))
     inner.pre_tokenizer = pre_tokenizers.Whitespace()
     names = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
-    return PreTrainedTokenizerFast(
+    fast: Any = PreTrainedTokenizerFast
+    result: PreTrainedTokenizerFast = fast(
         tokenizer_object=inner, **{f"{name}_token": special[index] for name, index in names.items()}
     )
+    return result
 
 
 def measure_session(open_session: Callable[[], Any], turns: int, speakers: int) -> dict[str, float]:
@@ -165,7 +171,7 @@ def measure_sessions(
         if only and name not in only:
             continue
         model, processor = build(backbone, **case)
-        figures = measure_session(lambda m=model, p=processor: EmoNetSession(m, p), turns, speakers)
+        figures = measure_session(partial(EmoNetSession, model, processor), turns, speakers)
         yield {"case": name, **{key: round(value, 3) for key, value in figures.items()}}
 
 
@@ -216,7 +222,7 @@ def _measure_case(
 ) -> dict[str, float]:
     generator = random.Random(0)
     names = [f"Ann Meyer{index}" for index in range(speakers)]
-    dialogues = [
+    dialogues: list[list[dict[str, Any]]] = [
         [
             {
                 "speaker": generator.choice(names),

@@ -1,5 +1,7 @@
 """Masked attention over turns, and the masks that the systems share."""
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -185,7 +187,15 @@ def _run_without_packing(rnn: nn.RNNBase, states: torch.Tensor, lengths: torch.T
             ordered = states.gather(1, from_end.expand_as(states)) if direction else states
             parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
             weights = [rnn.get_parameter(f"{part}_l{layer}{direction}") for part in parts]
-            options = (weights, True, 1, 0.0, False, False, True)  # biases, one layer, one way, batch first
+            options: Any = (
+                weights,
+                True,
+                1,
+                0.0,
+                False,
+                False,
+                True,
+            )  # biases, one layer, one way, batch first
             if rnn.mode == "LSTM":
                 output = torch.lstm(ordered, [start, start], *options)[0]
             else:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 
@@ -101,7 +102,7 @@ def measured_gain(device: str, dtype: str, clock: Callable[[], float] = time.per
 
 def processor_name() -> str:
     """The name of the processor, with its units for matrix products."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # since PyTorch 2.11
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # since PyTorch 2.11
     name = capabilities.get("cpu_name") or platform.processor() or platform.machine()
     units = [unit for unit in ("amx_bf16", "avx512_bf16", "bf16", "sve_bf16") if capabilities.get(unit)]
     return " ".join([name, *units])

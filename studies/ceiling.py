@@ -34,7 +34,7 @@ from ..evaluation.significance import (
 )
 from ..training.logit_adjustment import fit_class_bias
 from .cells import FinishedCell, cell_paths, stored_cell
-from .document import Heading, Picture, Table, Text, as_markdown
+from .document import Block, Heading, Picture, Table, Text, as_markdown
 from .plots import BLUE, GREY, ORANGE
 from .pooling import pooled
 from .study import STUDY_FILE, read_study, slug
@@ -154,7 +154,7 @@ def write_ceiling(ceiling: Ceiling, output_dir: Path) -> Path:
     for source in SOURCES:
         found = [row for row in ceiling.rows if row.source == source]
         lines.append([source, *(f"{100 * row.score.value:.2f} ({with_interval(row.gain)})" for row in found)])
-    blocks = [
+    blocks: list[Block] = [
         Heading(1, "What the labels of others can tell, at most"),
         Text(
             f"`{ceiling.dataset_version}`, row “{ceiling.row}”, seeds {', '.join(map(str, ceiling.seeds))}: "

@@ -5,6 +5,7 @@ The first level of a factor is its base, which effects are measured from.
 """
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from ..errors import EmoNetError
 
-Levels = Mapping[str, Sequence[str]]  # factor → its levels
+Levels = Mapping[str, Sequence[str]]  # factor → its levels, the base first
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def weight_matrix(effects: Sequence[Effect], rows: Sequence[str]) -> npt.NDArray
 
 def _weights(levels: Levels, factors: Sequence[str], chosen: Sequence[str]) -> Iterator[tuple[str, float]]:
     rows = crossed(levels)
-    others = len(rows) / np.prod([len(levels[factor]) for factor in factors])
+    others = len(rows) / math.prod(len(levels[factor]) for factor in factors)
     for name, of_row in rows.items():
         weight = 1 / others
         for factor, level in zip(factors, chosen, strict=True):

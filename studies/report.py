@@ -90,13 +90,13 @@ def write_study_report(
     # Note and reference may have changed since the cells were run.
     write_json(root / STUDY_FILE, study.source)
     (root / "report.md").write_text(as_markdown(blocks), "utf-8")
-    document = {
+    document: dict[str, Any] = {
         "study": study.name,
         "emonet": PACKAGE_VERSION,
         "backbone": study.backbone,
         "reference": study.reference,
     }
-    content = {**document, "datasets": [_as_json(study, table) for table in tables.values()]}
+    content: dict[str, Any] = {**document, "datasets": [_as_json(study, table) for table in tables.values()]}
     if study.factors:
         content["effects"] = effects
     if study.folds:

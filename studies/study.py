@@ -19,7 +19,7 @@ from ..runs.prompted.presets import PROMPTED_PRESETS, PROMPTED_TRAINING
 from ..studies import DEFINITIONS
 from ..training.arguments import LOGIT_ADJUSTMENTS, EmoNetTrainingArguments
 from ..training.presets import PRESETS
-from .factors import crossed, merged
+from .factors import Levels, crossed, merged
 from .strict_reader import check_keys, check_values, read_as
 
 STUDY_FILE = "study.json"
@@ -257,13 +257,15 @@ def _unique_keys(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 def _study(source: Any) -> Study:
     file = read_as(StudyFile, source, "the study")
     defaults = _row_settings(file.defaults, "defaults")
-    factors = {
+    settings = {
         factor: _levels(levels, f"factors, {factor!r}", defaults) for factor, levels in file.factors.items()
     }
     rows = {name: _row(name, row, defaults) for name, row in file.rows.items()}
-    rows = _crossed_rows(factors, defaults) | rows
-    if len(rows) < len(crossed(factors)) + len(file.rows):
+    factors = {factor: list(levels) for factor, levels in settings.items()}
+    crossed_rows = _crossed_rows(factors, settings, defaults)
+    if crossed_rows.keys() & rows:
         raise EmoNetError("rows: a row has the name of a combination of factors.")
+    rows = crossed_rows | rows
     if not rows:
         raise EmoNetError("the study: rows or factors is missing.")
     _check_slugs([file.name], "name")
@@ -282,7 +284,7 @@ def _study(source: Any) -> Study:
         seeds=file.seeds,
         reference=file.reference,
         rows=rows,
-        factors={factor: list(levels) for factor, levels in factors.items()},
+        factors=factors,
         pairs=[(first, second) for first, second in file.pairs],
         folds=file.folds if file.protocol == "episodes" else 0,
         scores=file.scores,
@@ -299,16 +301,16 @@ def _levels(source: Any, location: str, defaults: RowSettings) -> dict[str, RowS
 
 
 def _crossed_rows(
-    factors: Mapping[str, dict[str, RowSettings]], defaults: RowSettings
+    factors: Levels, settings: Mapping[str, Mapping[str, RowSettings]], defaults: RowSettings
 ) -> dict[str, StudyRow]:
     rows = {}
     for name, levels in crossed(factors).items():
-        chosen = [factors[factor][level] for factor, level in levels.items()]
-        settings = {
+        chosen = [settings[factor][level] for factor, level in levels.items()]
+        fields = {
             part: merged([getattr(level, part) for level in chosen], name) for part in ("config", "training")
         }
         presets = merged([{"preset": level.preset} for level in chosen if level.preset], name)
-        rows[name] = _row(name, {**presets, **settings}, defaults)
+        rows[name] = _row(name, {**presets, **fields}, defaults)
     return rows
 
 

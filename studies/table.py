@@ -272,8 +272,7 @@ def _counts(row: Mapping[int, FinishedCell], labels: Sequence[str], first: Finis
 def _summed(counts: np.ndarray, episodes: Sequence[str]) -> np.ndarray:
     """Sum the counts (S, D, C, C) of dialogues by their episodes: (S, E, C, C)."""
     names, owner = np.unique(episodes, return_inverse=True)
-    summed = np.zeros((counts.shape[0], len(names), *counts.shape[2:]), counts.dtype)
-    np.add.at(summed, (slice(None), owner), counts)
+    summed: np.ndarray = np.stack([counts[:, owner == index].sum(1) for index in range(len(names))], axis=1)
     return summed
 
 

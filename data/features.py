@@ -55,24 +55,18 @@ def cached_turn_features(
         starts = np.cumsum([0, *sizes])
 
         def compute(out: FloatArray) -> None:
-            for indices in _passes(parts, progress, "turn features"):
-                batch = processor.collate([{**parts[index], "memory_index": []} for index in indices])
-                names = (
-                    "input_ids",
-                    "attention_mask",
-                    "turn_ids",
-                    "speaker_ids",
-                    "sequence_index",
-                    "read_mask",
-                )
-                vectors = model.encode_turns(**{name: batch[name] for name in names if name in batch})
-                for row, index in enumerate(indices):
-                    end = starts[index] + sizes[index]
-                    out[starts[index] : end] = vectors[row, : sizes[index]].float().cpu().numpy()
+            names = ("input_ids", "attention_mask", "turn_ids", "speaker_ids", "sequence_index", "read_mask")
+            with encoder_in(dtype, model.encoder):
+                for indices in _passes(parts, progress, "turn features"):
+                    batch = processor.collate([{**parts[index], "memory_index": []} for index in indices])
+                    vectors = model.encode_turns(**{name: batch[name] for name in names if name in batch})
+                    for row, index in enumerate(indices):
+                        end = starts[index] + sizes[index]
+                        out[starts[index] : end] = vectors[row, : sizes[index]].float().cpu().numpy()
 
         name = f"{key}/{_digest(list(missing))}"
         shape = (int(starts[-1]), model.config.hidden_size)
-        table = _cached(name, shape, compute, model.encoder, dtype, cache_dir)
+        table = _cached(name, shape, compute, cache_dir)
         with room_on_disk(_folder(cache_dir), _ROOM):
             write_json(_folder(cache_dir) / f"{name}.json", dict(zip(missing, sizes, strict=True)))
         stored |= zip(missing, np.split(table, starts[1:-1]), strict=True)
@@ -106,13 +100,15 @@ def cached_memory_features(
     distinct = list(dict.fromkeys(texts))
     tokens = processor.encode_memory(distinct)
 
-    def compute(out: FloatArray) -> None:
-        for indices, vectors in memory_vectors(model, processor, tokens, progress):
-            out[indices] = vectors
-
     encoder = model.encoder if model.memory_encoder is None else model.memory_encoder
+
+    def compute(out: FloatArray) -> None:
+        with encoder_in(dtype, encoder):
+            for indices, vectors in memory_vectors(model, processor, tokens, progress):
+                out[indices] = vectors
+
     key = _key(model, encoder, dtype, ("pooling", "readout_layer"), tokens)
-    table = _cached(key, (len(distinct), model.config.hidden_size), compute, encoder, dtype, cache_dir)
+    table = _cached(key, (len(distinct), model.config.hidden_size), compute, cache_dir)
     if not texts:
         return table
     row_of = {text: row for row, text in enumerate(distinct)}
@@ -175,12 +171,7 @@ def _folder(cache_dir: Path | None) -> Path:
 
 
 def _cached(
-    key: str,
-    shape: tuple[int, int],
-    compute: Callable[[FloatArray], None],
-    encoder: torch.nn.Module,
-    dtype: str,
-    cache_dir: Path | None,
+    key: str, shape: tuple[int, int], compute: Callable[[FloatArray], None], cache_dir: Path | None
 ) -> FloatArray:
     """Memory-map the float32 table under `key`; compute it first if it is missing.
 
@@ -201,8 +192,7 @@ def _cached(
         try:
             table = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
             _reserve(temporary)
-            with encoder_in(dtype, encoder):
-                compute(table)
+            compute(table)
             table.flush()
             os.replace(temporary, path)
         finally:

@@ -25,8 +25,9 @@ SPLITS = ("test", "validation")
 DOCUMENTS = {"run": "run", "validation": "metrics", "test": "test_metrics"}
 _JSON = {b"form": b"json"}
 _FOLD = re.compile(r"-fold-(\d+)-of-(\d+)$")
-# Prediction files give probabilities to four decimals, those of folds often to two.
-_SCALE, _COARSE = 10_000, 100
+# Prediction files give probabilities to four decimals; those of folds often have two.
+_SCALES = (100, 1_000, 10_000)
+_SCALE = _SCALES[-1]
 _ABSENT = object()
 # Predictions are most of a study: Brotli makes them 4 % smaller than zstd, for the same
 # reading time.
@@ -176,9 +177,9 @@ def predictions_table(cells: Sequence[PackedCell]) -> pa.Table:
     ten-thousandths: `p2`, `p3`, … belong to the labels in the order of `ranking` (the
     likeliest first, by the mean over cells); the first label's is 10,000 + `rounding`
     minus the others. `predicted` is null if it is the likeliest label (of equal ones, the
-    first in `ranking`). Where all probabilities have two decimals, they are in hundredths
-    (`scale`). Where rows have none, `labels` is empty, and `ranking` has the labels by
-    the number of cells that predict them.
+    first in `ranking`). Where all probabilities have two or three decimals, they are in
+    hundredths or thousandths (`scale`). Where rows have none, `labels` is empty, and
+    `ranking` has the labels by the number of cells that predict them.
     """
     groups: dict[str, list[tuple[PackedCell, str]]] = {}
     for cell in cells:
@@ -205,7 +206,7 @@ def _group_table(members: Sequence[tuple[PackedCell, str]]) -> pa.Table:
             f"{members[0][0].path}: probabilities of more than four decimals, "
             "which the packed form cannot store."
         )
-    scale = _COARSE if not (parts % (_SCALE // _COARSE)).any() else _SCALE
+    scale = next(scale for scale in _SCALES if not (parts % (_SCALE // scale)).any())
     parts //= _SCALE // scale
     ranking = np.argsort(-parts.mean(0), axis=1, kind="stable")  # (turns, labels)
     ranked = np.take_along_axis(parts, ranking[None], 2)  # (cells, turns, labels by rank)

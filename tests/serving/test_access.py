@@ -42,7 +42,7 @@ def client() -> Clients:
     def of(access: Access) -> TestClient:
         if access not in clients:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(Predictor, "load", lambda checkpoint: predictor)
+                patch.setattr(Predictor, "load", lambda checkpoint, dtype: predictor)
                 clients[access] = TestClient(server.create_app("tiny", Limits(), access=access))
         return clients[access]
 

@@ -219,7 +219,7 @@ def test_an_answer_tells_how_its_request_was_read() -> None:
     response = post(json={"inputs": chat})
     found = reading_of(response)
     assert (found["turns"], found["dialogues"]) == (3, 1)
-    assert found["form"].startswith("WhatsApp") and found["speakers"] == {"Zoë": 1, "SPEAKER_00": 1, "zoë": 1}
+    assert found["form"].startswith("WhatsApp") and found["speakers"] == {"Zoë": 2, "SPEAKER_00": 1}
     left_out, role, spelling = found["notes"]
     assert "left out" in left_out and "SPEAKER_00 is taken for a role" in role
     assert "parameters.speakers persons" in role and "--" not in role

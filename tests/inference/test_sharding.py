@@ -18,7 +18,7 @@ DOCUMENT = (Path(__file__).parents[2] / "docs" / "scaling.md").read_text("utf-8"
 SHARDED = """
 import json, os, sys
 from pathlib import Path
-sys.path.insert(0, {root!r})
+sys.path[:0] = [{helpers!r}, {here!r}]
 import torch.distributed as dist
 from test_sharding import loss_and_norm
 from tiny import make_tokenizer
@@ -65,7 +65,9 @@ def loss_and_norm(tokenizer: Any, rank: int = 0, processes: int = 1) -> tuple[fl
 @pytest.mark.slow
 def test_fsdp_equals_one_process(tokenizer: Any, tmp_path: Path) -> None:
     script = tmp_path / "run.py"
-    script.write_text(SHARDED.format(root=str(Path(__file__).parents[1] / "helpers"), folder=str(tmp_path)))
+    here = Path(__file__).parent
+    paths = {"helpers": str(here.parent / "helpers"), "here": str(here), "folder": str(tmp_path)}
+    script.write_text(SHARDED.format(**paths))
     command = [
         sys.executable,
         "-m",

@@ -90,20 +90,7 @@ def run_cell(task: Task) -> str:
     with tempfile.TemporaryDirectory(dir=task.scratch) as temporary:
         run = Path(temporary, "run")
         with _quiet():
-            record = train_run(
-                cell.dataset,
-                run,
-                data_dir=cell.data_dir,
-                fold=cell.fold,
-                preset=cell.row.preset,
-                backbone=cell.backbone,
-                seed=cell.seed,
-                config_overrides=cell.row.config,
-                training_overrides=cell.row.training,
-                dtype=task.recipe["dtype"],
-                progress=False,
-                calibrate=False,  # the report shows scores with and without
-            )
+            record = train_run(cell.dataset, run, **_options(task))
             predictions = run / PREDICTIONS["test"].removesuffix(".gz")
             metrics = evaluate_run(
                 run,
@@ -122,24 +109,28 @@ def run_cell(task: Task) -> str:
         return _write(task, Path(temporary), record, metrics, rows)
 
 
+def _options(task: Task) -> dict[str, Any]:
+    """How a cell is trained, as fields of [`TrainOptions`]."""
+    cell = task.cell
+    return {
+        "data_dir": cell.data_dir,
+        "fold": cell.fold,
+        "preset": cell.row.preset,
+        "backbone": cell.backbone,
+        "seed": cell.seed,
+        "config_overrides": cell.row.config,
+        "training_overrides": cell.row.training,
+        "dtype": task.recipe["dtype"],
+        "progress": False,
+        "calibrate": False,  # the report shows scores with and without
+    }
+
+
 def _run_frozen(tasks: Sequence[Task]) -> Iterator[Outcome]:
     """Run the seeds of a frozen row: corpus, backbone and vectors are read once."""
     cell, dtype = tasks[0].cell, tasks[0].recipe["dtype"]
     with tempfile.TemporaryDirectory(dir=tasks[0].scratch) as temporary:
-        options = TrainOptions(
-            dataset=cell.dataset,
-            output_dir=Path(temporary, "run"),
-            data_dir=cell.data_dir,
-            fold=cell.fold,
-            preset=cell.row.preset,
-            backbone=cell.backbone,
-            seed=cell.seed,
-            config_overrides=cell.row.config,
-            training_overrides=cell.row.training,
-            dtype=dtype,
-            progress=False,
-            calibrate=False,
-        )
+        options = TrainOptions(dataset=cell.dataset, output_dir=Path(temporary, "run"), **_options(tasks[0]))
         started = time.perf_counter()
         try:
             with _quiet():

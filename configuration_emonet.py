@@ -315,7 +315,7 @@ class EmoNetConfig(CheckpointConfig):  # type: ignore[no-untyped-call]
 
     # --- Lengths
     # Longest sequence in tokens; None: what the backbone allows, at most 1,024. The
-    # longest dialogue of the known corpora has 703; reading a turn with thousands of
+    # longest dialogue of EmoryNLP and MELD has 703; reading a turn with thousands of
     # tokens before it costs several times the turn.
     max_sequence_tokens: int | None = at_least(1, None)
     # Longest turn in tokens; a longer one is truncated with a warning.

@@ -94,6 +94,7 @@ class StudyFile:
     pairs: list[list[str]] = field(default_factory=list)
     protocol: str = limited("public", f"one of {', '.join(PROTOCOLS)}", PROTOCOLS.__contains__)
     folds: int = limited(FOLDS, "at least 2", lambda folds: folds >= 2)
+    fold_seeds: list[int] = field(default_factory=list)
     scores: list[str] = field(default_factory=list)
 
 
@@ -166,6 +167,7 @@ class Study:
         pairs: Further comparisons, (row, row).
         folds: The number of folds of whole episodes that are scored beside the public
             test set; 0 for none.
+        fold_seeds: The seeds that are scored by folds.
         scores: The rows whose probabilities folds, and studies with factors, keep; of
             others they keep the predicted labels.
         source: The content of the file.
@@ -181,6 +183,7 @@ class Study:
     factors: dict[str, list[str]]
     pairs: list[tuple[str, str]]
     folds: int
+    fold_seeds: list[int]
     scores: list[str]
     source: dict[str, Any]
 
@@ -192,7 +195,7 @@ class Study:
             for seed in self.seeds
             for dataset, data_dir in self.datasets.items()
             for row in self.rows.values()
-            for fold in folds
+            for fold in (folds if seed in self.fold_seeds else folds[:1])
         ]
 
     def _keeps_scores(self, row: str, fold: Fold | None) -> bool:
@@ -274,6 +277,8 @@ def _study(source: Any) -> Study:
     _check_pairs(file.pairs)
     _check_row_names([name for pair in file.pairs for name in pair], "pairs", rows)
     _check_row_names(file.scores, "scores", rows)
+    if extra := sorted(set(file.fold_seeds) - set(file.seeds)):
+        raise EmoNetError(f"fold_seeds: {extra[0]} is not among the seeds.")
     datasets = _datasets(file.datasets)
     _check_slugs(datasets, "datasets")
     return Study(
@@ -287,6 +292,7 @@ def _study(source: Any) -> Study:
         factors=factors,
         pairs=[(first, second) for first, second in file.pairs],
         folds=file.folds if file.protocol == "episodes" else 0,
+        fold_seeds=file.fold_seeds or file.seeds,
         scores=file.scores,
         source=source,
     )

@@ -127,7 +127,7 @@ def dataset_table(study: Study, dataset: str, root: Path, resamples: int = RESAM
     predictions = cells[0].predictions()
     labels = label_names(predictions) if predictions[0]["scores"] else list(cells[0].test["per_class"])
     counts = {name: _counts(row, labels, cells[0]) for name, row in by_row.items() if row}
-    return _table(study, dataset, by_row, labels, counts, "dialogues", resamples)
+    return _table(study, dataset, by_row, labels, counts, "dialogues", study.seeds, resamples)
 
 
 def fold_tables(
@@ -145,7 +145,7 @@ def fold_tables(
         EmoNetError: as [`dataset_table`] does.
     """
     by_row: dict[str, dict[int, FinishedCell]] = {name: {} for name in study.rows}
-    for name, seed in itertools.product(study.rows, study.seeds):
+    for name, seed in itertools.product(study.rows, study.fold_seeds):
         folds = [
             read_cell(root, cell)
             for cell in study.cells()
@@ -165,7 +165,7 @@ def fold_tables(
     episodes = [cells[0].test["episodes"][dialogue] for dialogue in dialogues]
     of_episodes = {name: _summed(matrices, episodes) for name, matrices in counts.items()}
     by_episode, by_dialogue = (
-        _table(study, dataset, by_row, labels, matrices, unit, resamples)
+        _table(study, dataset, by_row, labels, matrices, unit, study.fold_seeds, resamples)
         for unit, matrices in (("episodes", of_episodes), ("dialogues", counts))
     )
     return by_episode, by_dialogue
@@ -178,11 +178,12 @@ def _table(
     labels: list[str],
     counts: Mapping[str, np.ndarray],
     unit: str,
+    seeds: Sequence[int],
     resamples: int,
 ) -> DatasetTable:
     version = next(cell for row in by_row.values() for cell in row.values()).test["dataset_version"]
     measure = _Measure(primary_metric(version), neutral_ids(labels), resamples)
-    results = {name: _row(study, name, by_row[name], counts[name], measure) for name in counts}
+    results = {name: _row(seeds, name, by_row[name], counts[name], measure) for name in counts}
     return DatasetTable(
         dataset=dataset,
         version=version,
@@ -277,14 +278,18 @@ def _summed(counts: np.ndarray, episodes: Sequence[str]) -> np.ndarray:
 
 
 def _row(
-    study: Study, name: str, cells: dict[int, FinishedCell], counts: np.ndarray, measure: _Measure
+    seeds: Sequence[int],
+    name: str,
+    cells: dict[int, FinishedCell],
+    counts: np.ndarray,
+    measure: _Measure,
 ) -> RowResult:
     figures = {
         metric: [float(metric_of_counts(matrices.sum(0), metric, measure.neutral)) for matrices in counts]
         for metric in dict.fromkeys((*METRICS, measure.metric))
     }
     figures["validation"] = [cell.validation[measure.metric] for cell in cells.values()]
-    missing = [seed for seed in study.seeds if seed not in cells]
+    missing = [seed for seed in seeds if seed not in cells]
     interval = bootstrap_interval(counts, **measure._asdict())
     return RowResult(name, cells, missing, counts, figures, interval)
 

@@ -68,6 +68,13 @@ def test_cells_are_ordered_by_seed(tmp_path: Path) -> None:
     assert cells[4].path == "meld/k-5-weighted/seed-1"
 
 
+def test_folds_can_have_fewer_seeds(tmp_path: Path) -> None:
+    by_folds = changed(protocol="episodes", folds=3, fold_seeds=[2], datasets=[{"name": "meld"}])
+    cells = read_study(write(tmp_path, by_folds)).cells()
+    assert [(cell.seed, cell.fold is not None) for cell in cells[:3]] == [(1, False)] * 3
+    assert len(cells) == 3 + 3 * 4
+
+
 def test_slugs_are_folders() -> None:
     names = ("+ K = 5 (CoMPM)", "emorynlp-aligned", "../a b/.c", "Ünïcode!")
     assert [slug(name) for name in names] == ["k-5-compm", "emorynlp-aligned", "a-b-.c", "n-code"]
@@ -102,6 +109,7 @@ def test_shipped_studies_are_known_by_name(file: Path) -> None:
         (changed(seeds=[1, 1]), "the study, seeds=.1, 1. must be different whole numbers"),
         (changed(seeds=[-1]), "the study, seeds=.-1. must be different whole numbers from 0"),
         (changed(seeds=[]), "the study, seeds=.. must be .* at least one"),
+        (changed(fold_seeds=[2, 7]), "fold_seeds: 7 is not among the seeds"),
         (changed(seeds=[True]), "the study, seeds=.True. must be list.int."),
         (changed(reference="contxt"), "reference: no row 'contxt'; the rows are context, K = 5"),
         (changed(pairs=[["context", "none"]]), "pairs: no row 'none'; the rows are"),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..cli import (
+    annotations,
     backbone,
     ceiling,
     compare,
@@ -36,6 +37,7 @@ _COMMANDS = (
     train,
     evaluate,
     predict,
+    annotations,
     export,
     compare,
     study,

@@ -26,9 +26,9 @@ def add_commands(commands: Commands) -> None:
     predict.add_argument(
         "--output",
         default="-",
-        help="*.jsonl, *.csv, *.parquet or *.xlsx; - for JSON lines on stdout; a folder with a bulk engine. "
-        "Rows and columns are those of the input, with `row`, `label`, `score` and `scores` (in CSV and "
-        "XLSX `score_LABEL`)",
+        help="*.jsonl, *.csv, *.parquet, *.xlsx, or *.label-studio.json for tasks of Label Studio; - for "
+        "JSON lines on stdout; a folder with a bulk engine. Rows and columns are those of the input, with "
+        "`row`, `label`, `score` and `scores` (in CSV and XLSX `score_LABEL`)",
     )
     predict.add_argument(
         "--prefix",
@@ -82,7 +82,8 @@ def _predict_input(arguments: argparse.Namespace) -> None:
         return
     from ..dialogue.names import refuse_unknown_persons, speaker_kinds
     from ..engines.prediction_input import open_input
-    from ..engines.row_writers import OutputFormat, check_columns
+    from ..engines.row_writers import LABEL_STUDIO, OutputFormat, check_columns
+    from .annotations import write_interface
 
     prefix = arguments.prefix
     output = OutputFormat(arguments.output)
@@ -121,6 +122,8 @@ def _predict_input(arguments: argparse.Namespace) -> None:
             raise
         finally:
             progress.close()
+        if output.ending == LABEL_STUDIO and output.path is not None:
+            write_interface(output.path, labels)
 
 
 def _refuse_same_file(source: str, output: str) -> None:

@@ -1,4 +1,4 @@
-"""Write labelled rows as they come: JSON lines, CSV, Parquet or XLSX, by file name."""
+"""Write labelled rows: JSON lines, CSV, Parquet, XLSX or Label Studio, by file name."""
 
 import io
 import json
@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
+from ..annotation.label_studio import ENDING as LABEL_STUDIO
 from ..errors import EmoNetError
 from ..files.disk import room_on_disk
 from ..files.spreadsheet_cells import Cell, csv_lines
@@ -18,7 +19,7 @@ from ..files.text import short
 if TYPE_CHECKING:
     from .arrow_schema import SchemaFinder
 
-ENDINGS = (".jsonl", ".csv", ".parquet", ".xlsx")
+ENDINGS = (".jsonl", ".csv", ".parquet", LABEL_STUDIO, ".xlsx")
 # Limits of a sheet, from Microsoft's "Excel specifications and limits".
 _SHEET_ROWS, _CELL_CHARACTERS = 1_048_576, 32_767
 _EXACT = 10**15  # numbers with more digits are rounded; NaN and infinity are errors
@@ -56,7 +57,8 @@ class OutputFormat:
         self.ending = ".jsonl"
         self.is_stream = self.path is None or _is_special(self.path)
         if self.path is not None and not self.is_stream:
-            self.ending = self.path.suffix.lower()
+            is_tasks = output.lower().endswith(LABEL_STUDIO)
+            self.ending = LABEL_STUDIO if is_tasks else self.path.suffix.lower()
             if self.ending not in ENDINGS:
                 raise EmoNetError(
                     f"{output}: the ending {self.path.suffix!r} stands for no format; name the output "
@@ -132,6 +134,10 @@ class OutputFormat:
                     writer = CsvWriter(_text(raw), header, prefix)
                 elif self.ending == ".xlsx":
                     writer = ExcelWriter(raw, header, prefix)
+                elif self.ending == LABEL_STUDIO:
+                    from .label_studio_rows import LabelStudioWriter
+
+                    writer = LabelStudioWriter(raw, prefix)
                 else:
                     writer = ParquetWriter(raw, self.schema, prefix, columns, labels)
                 try:

@@ -305,7 +305,7 @@ def _label_studio(document: Object, turns: JsonTurns) -> bool:
     found = [items for items in data.values() if isinstance(items, list) and _guess(items) is not None]
     if len(found) != 1:
         return False
-    turns.begin("Label Studio JSON", document.get("id"))
+    turns.begin("Label Studio JSON", data.get("dialogue_id", document.get("id")))
     _take_guessed(found[0], turns)
     return True
 

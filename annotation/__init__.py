@@ -1,0 +1,1 @@
+"""Labels that people give to turns: their files, and Label Studio's."""

@@ -5,7 +5,7 @@ Shapes: N turns, M members, H the width of a turn vector, C emotions.
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -25,27 +25,24 @@ class Masks:
     def __init__(self, seed: int):
         self.random = np.random.Generator(np.random.SFC64(seed))
 
-    def __call__(self, values: torch.Tensor, rate: float, copies: int | None = None) -> torch.Tensor:
-        """Drop values (...) with probability `rate`; scale the others by 1/(1 - rate).
+    def __call__(self, shape: Sequence[int], rate: float, device: torch.device) -> torch.Tensor:
+        """Return factors (*shape): 0 with probability `rate`, else 1/(1 - rate).
 
         Args:
-            values: On any device.
+            shape: Of the values to drop.
             rate: From 0 to 1.
-            copies: Give so many copies (copies, ...), each with a mask of its own.
+            device: On a CPU, the factors of a rate of one half are bytes.
         """
-        shape = values.shape if copies is None else (copies, *values.shape)
-        if not 0 < rate < 1 or values.device.type != "cpu":
-            return F.dropout(values.expand(shape), rate)
+        if not 0 < rate < 1 or device.type != "cpu":
+            return F.dropout(torch.ones(tuple(shape), device=device), rate)
         size = math.prod(shape)
         # PyTorch multiplies by bytes twice as fast as by booleans.
         if rate == 0.5:
             random = self.random.integers(0, 256, (size + 7) // 8, dtype=np.uint8)
-            doubled = np.unpackbits(random, count=size) << 1
-            return values * torch.from_numpy(doubled).view(shape)
+            return torch.from_numpy(np.unpackbits(random, count=size) << 1).view(*shape)
         dropped = min(max(round(rate * 2**16), 1), 2**16 - 1)  # a rate to 1/131,072
         kept = self.random.integers(0, 2**16, size, dtype=np.uint16) >= dropped
-        scaled = values * (2**16 / (2**16 - dropped))
-        return scaled * torch.from_numpy(kept.view(np.uint8)).view(shape)
+        return torch.from_numpy(kept * np.float32(2**16 / (2**16 - dropped))).view(*shape)
 
 
 class HeadStack:
@@ -65,25 +62,42 @@ class HeadStack:
         self.members: list[Any] = list(
             classifier.members if isinstance(classifier, HeadEnsemble) else [classifier]
         )
-        self.layers = [
-            _StackedLinear([member[index] for member in self.members], dtype)
-            if isinstance(layer, nn.Linear)
-            else layer
-            for index, layer in enumerate(self.members[0])
-        ]
+        self.layers: list[_Layer] = []
+        for index, layer in enumerate(self.members[0]):
+            if isinstance(layer, nn.Linear):
+                self.layers.append(_StackedLinear([member[index] for member in self.members], dtype))
+            elif isinstance(layer, nn.Dropout):
+                self.layers.append(_Dropout(layer.p, len(self.members)))
+            else:
+                self.layers.append(_ReLU())
 
+    @torch.no_grad()
     def __call__(self, states: torch.Tensor, masks: Masks | None = None) -> torch.Tensor:
         """Compute the members' logits (M, N, C) of turn vectors (N, H).
 
-        With `masks` as in training: with dropout, and with gradients.
+        With `masks` as in training: with dropout, and with what `backward` needs.
         """
-        values, size = states, len(self.members)
+        values = states
         for layer in self.layers:
-            if not isinstance(layer, nn.Dropout):
-                values = layer(values)
-            elif masks is not None and layer.p:
-                values = masks(values, layer.p, size if values.dim() == 2 else None)
+            values = layer.forward(values, masks)
         return values
+
+    @torch.no_grad()
+    def backward(self, gradient: torch.Tensor, to_states: bool = False) -> torch.Tensor | None:
+        """Write the parameters' gradients, from that of the last call's logits (M, N, C).
+
+        They are written, not added: PyTorch's own backward of a batched product
+        transposes the gradient of the weights, which takes longer than the product.
+
+        Returns:
+            With `to_states`, the gradient (N, H) of the turn vectors.
+        """
+        lowest = next(index for index, layer in enumerate(self.layers) if isinstance(layer, _StackedLinear))
+        for index, layer in reversed(list(enumerate(self.layers))):
+            if index < lowest and not to_states:
+                break
+            gradient = layer.backward(gradient, to_states or index > lowest)
+        return gradient.sum(0, dtype=torch.float32) if to_states else None
 
     def averaged(self, logits: torch.Tensor) -> torch.Tensor:
         """(M, N, C) → (N, C), as the classifier averages its members."""
@@ -110,22 +124,68 @@ class HeadStack:
                 layer.release()
 
 
+class _Layer(Protocol):
+    def forward(self, values: torch.Tensor, masks: Masks | None) -> torch.Tensor: ...
+
+    def backward(self, gradient: torch.Tensor, to_values: bool) -> torch.Tensor: ...
+
+
+class _Dropout:
+    """Dropout; values (N, I) become (M, N, I), with a mask for each member."""
+
+    def __init__(self, rate: float, members: int):
+        self.rate, self.members = rate, members
+
+    def forward(self, values: torch.Tensor, masks: Masks | None) -> torch.Tensor:
+        self.factors: torch.Tensor | None = None
+        if masks is None or not self.rate:
+            return values
+        shape = values.shape if values.dim() == 3 else (self.members, *values.shape)
+        self.factors = masks(shape, self.rate, values.device)
+        return (values * self.factors).to(values.dtype)
+
+    def backward(self, gradient: torch.Tensor, to_values: bool) -> torch.Tensor:
+        return gradient if self.factors is None else (gradient * self.factors).to(gradient.dtype)
+
+
+class _ReLU:
+    def forward(self, values: torch.Tensor, masks: Masks | None) -> torch.Tensor:
+        self.result = values.clamp_(min=0)  # the product's own tensor
+        return self.result
+
+    def backward(self, gradient: torch.Tensor, to_values: bool) -> torch.Tensor:
+        result: torch.Tensor = torch.ops.aten.threshold_backward(gradient, self.result, 0)
+        return result
+
+
 class _StackedLinear:
     """Linear layers of one shape: (N, I) or (M, N, I) → (M, N, O)."""
 
     def __init__(self, layers: list[nn.Linear], dtype: torch.dtype):
-        self.layers = layers
+        self.layers, self.dtype = layers, dtype
         self.weight = _joined([layer.weight for layer in layers])
         self.bias = _joined([layer.bias for layer in layers])
         # The weights as products read them; in another dtype a copy, renewed each step.
         self.factor = self.weight.detach().to(dtype)
 
-    def __call__(self, values: torch.Tensor) -> torch.Tensor:
-        values = values.expand(len(self.layers), -1, -1)
-        if torch.is_grad_enabled():
-            result: torch.Tensor = _Product.apply(values, self.bias, self)  # type: ignore[no-untyped-call]
-            return result
-        return torch.baddbmm(self.bias.unsqueeze(1), values, self.weight.transpose(1, 2))
+    def forward(self, values: torch.Tensor, masks: Masks | None) -> torch.Tensor:
+        values, factor, bias = values.expand(len(self.layers), -1, -1), self.weight.detach(), self.bias
+        if masks is not None:
+            if self.dtype != factor.dtype:
+                factor = self.factor.copy_(factor)
+            self.values = values = values.to(self.dtype)
+            bias = bias.to(self.dtype)
+        return torch.baddbmm(bias.unsqueeze(1), values, factor.transpose(1, 2))
+
+    def backward(self, gradient: torch.Tensor, to_values: bool) -> torch.Tensor:
+        assert self.weight.grad is not None and self.bias.grad is not None
+        gradient = gradient.to(self.dtype)
+        if gradient.dtype == self.weight.dtype:
+            torch.bmm(gradient.transpose(1, 2), self.values, out=self.weight.grad)
+        else:
+            self.weight.grad.copy_(torch.bmm(gradient.transpose(1, 2), self.values))
+        torch.sum(gradient, 1, dtype=self.bias.dtype, out=self.bias.grad)
+        return torch.bmm(gradient, self.factor) if to_values else gradient
 
     def stacks(self) -> list[tuple[torch.Tensor, list[nn.Parameter]]]:
         """The stacked tensors, each with the members' views."""
@@ -136,36 +196,6 @@ class _StackedLinear:
         for _, views in self.stacks():
             for parameter in views:
                 parameter.data, parameter.grad = parameter.data.clone(), None
-
-
-class _Product(torch.autograd.Function):
-    """The product of a stacked layer; its gradients go straight into the stack's.
-
-    PyTorch's own backward of a batched product transposes the gradient of the weights,
-    which takes longer than the product.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, values: torch.Tensor, bias: torch.Tensor, layer: _StackedLinear) -> torch.Tensor:
-        if layer.factor.dtype != layer.weight.dtype:
-            layer.factor.copy_(layer.weight)
-        values = values.to(layer.factor.dtype)
-        ctx.save_for_backward(values)
-        ctx.layer = layer
-        bias = bias.to(values.dtype).unsqueeze(1)
-        return torch.baddbmm(bias, values, layer.factor.transpose(1, 2))
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, None, None]:
-        (gradient,), (values,) = gradients, ctx.saved_tensors
-        layer: _StackedLinear = ctx.layer
-        assert layer.weight.grad is not None and layer.bias.grad is not None
-        if gradient.dtype == layer.weight.dtype:
-            torch.bmm(gradient.transpose(1, 2), values, out=layer.weight.grad)
-        else:
-            layer.weight.grad.copy_(torch.bmm(gradient.transpose(1, 2), values))
-        torch.sum(gradient, 1, dtype=layer.bias.dtype, out=layer.bias.grad)
-        return torch.bmm(gradient, layer.factor) if ctx.needs_input_grad[0] else None, None, None
 
 
 def _joined(parameters: Sequence[torch.Tensor]) -> torch.Tensor:

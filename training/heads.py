@@ -144,6 +144,7 @@ class _Training:
         self.others = [parameter for parameter in model.emonet.parameters() if parameter.requires_grad]
         weights = model.config.class_weights or [1.0] * len(model.config.label_names)
         self.weights = torch.tensor(weights, device=model.device)
+        self.targets = _targets(self.weights, trainer.args.label_smoothing_factor)
         # The weight of each window's labels: the divisor of a step is their sum.
         labels = [np.asarray(example["labels"]) for example in self.train_reader.examples]
         self.totals = np.array([np.asarray(weights)[row[row != NO_LABEL]].sum() for row in labels])
@@ -179,7 +180,7 @@ class _Training:
             for windows in batches_by_length(examples, 256, 2**16):
                 batch = self.eval_reader(windows)
                 members = self.stack(batch.states)
-                losses.append(self._losses(members, batch))
+                losses.append(self._losses(members, batch)[0])
                 logits.append(self.stack.averaged(members))
                 labels.append(batch.labels)
         gold = torch.cat(labels)
@@ -201,38 +202,51 @@ class _Training:
         """Compute the gradients of a step; return its loss, divided by `weight`."""
         for parameter in self.others:
             parameter.grad = None
-        loss = self._losses(self.stack(batch.states, self.masks), batch)
-        if batch.auxiliary is not None:
-            loss = loss + batch.auxiliary
+        logits = self.stack(batch.states, self.masks)
+        loss, gradient = self._losses(logits, batch)
+        reaches = batch.states.requires_grad
+        of_states = self.stack.backward(gradient / weight, reaches)
         loss = loss / weight
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss.detach()
+        if batch.auxiliary is not None:
+            auxiliary = batch.auxiliary / weight
+            loss = loss + auxiliary.detach()
+            torch.autograd.backward([batch.states, auxiliary], [of_states, None])
+        elif reaches:
+            batch.states.backward(of_states)  # type: ignore[no-untyped-call]
+        return loss
 
-    def _losses(self, logits: torch.Tensor, batch: TurnBatch) -> torch.Tensor:
-        """Sum the weighted cross entropies of logits (M, N, C); the mean over members."""
+    @torch.no_grad()
+    def _losses(self, logits: torch.Tensor, batch: TurnBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Sum the weighted cross entropies of logits (M, N, C); the mean over members.
+
+        Returns:
+            The sum, and its gradient (M, N, C).
+        """
         members = len(logits)
-        targets = batch.labels.expand(members, -1)
+        labels = batch.labels.where(batch.labels != NO_LABEL, -1).expand(members, -1)
         if batch.folds is not None:  # all members but one learn from each turn
-            own = batch.folds == torch.arange(members, device=targets.device)[:, None]
-            targets, members = targets.masked_fill(own, NO_LABEL), members - 1
-        total = F.cross_entropy(
-            logits.float().flatten(0, 1),
-            targets.reshape(-1),
-            self.weights,
-            ignore_index=NO_LABEL,
-            reduction="sum",
-            label_smoothing=self.trainer.args.label_smoothing_factor,
-        )
-        return total / members
+            own = batch.folds == torch.arange(members, device=labels.device)[:, None]
+            labels, members = labels.masked_fill(own, -1), members - 1
+        targets = self.targets[labels]
+        scores = logits.float().log_softmax(-1)
+        loss = -torch.sum(targets * scores) / members
+        gradient = scores.exp_().mul_(targets.sum(-1, keepdim=True)).sub_(targets).div_(members)
+        return loss, gradient
 
     def _clip(self) -> torch.Tensor:
         """Clip the gradients to the norm of the arguments; return the norm before."""
         gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
-        norm: torch.Tensor = torch.nn.utils.get_total_norm(gradients)
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
         most = self.trainer.args.max_grad_norm
         if most > 0 and norm > most:
             torch._foreach_mul_(gradients, most / (float(norm) + 1e-6))
         return norm
+
+
+def _targets(weights: torch.Tensor, smoothing: float) -> torch.Tensor:
+    """Weighted, smoothed targets of all labels, and zeros in row -1: (C + 1, C)."""
+    targets = (1 - smoothing) * torch.diag(weights) + smoothing / len(weights) * weights
+    return F.pad(targets, (0, 0, 0, 1))
 
 
 def _start(trainer: SearchingTrainer, last_step: int) -> None:

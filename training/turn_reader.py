@@ -14,7 +14,9 @@ from ..constants import NO_LABEL
 from ..fine_tuning.encoding import EmoNetCollator, EncodedSplit
 from ..layers.loss import weighted_auxiliary
 from ..layers.padding import pad_rows
+from ..layers.turn_attention import drop_speakers
 from ..modeling_emonet import EmoNetForSequenceClassification
+from .histories import summarized
 
 
 class TurnBatch(NamedTuple):
@@ -95,21 +97,25 @@ class TurnReader:
         labels, folds = columns.pop("labels"), columns.pop("folds", None)
         if self.is_fixed:
             return TurnBatch(self.vectors[rows], labels, folds, None)
-        inputs = {name: values[None] for name, values in columns.items()}
-        if self.memory_index is not None:
-            inputs |= self._memory(self.memory_index[rows])
-        states = self.model.emonet(turn_embeds=self.vectors[rows][None], **inputs).turn_states[0]
+        base, config = self.model.emonet, self.model.config
+        ids = drop_speakers(columns["speaker_ids"], config.speaker_dropout if base.training else 0)
+        states = base.with_identity(self.vectors[rows], ids, columns["local_speaker_ids"])
+        if base.memory is not None:
+            assert self.memory_index is not None
+            vectors, index = self._memory(self.memory_index[rows])
+            if base.memory_standardizer is not None:
+                vectors = base.memory_standardizer(vectors)
+            states = base.memory.merged(states, summarized(base.memory, vectors, index, states))
         return TurnBatch(states, labels, folds, None)
 
-    def _memory(self, index: torch.Tensor) -> dict[str, torch.Tensor]:
-        """The rows of the memory table that (N, K) indices use, once each."""
+    def _memory(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The memory's rows that (N, K) indices use, once each, and their indices."""
         index = index[:, : max(1, int((index >= 0).sum(1).max()))]
         used, places = torch.unique(index, return_inverse=True)
         if len(used) and used[0] < 0:  # -1, where a history is shorter, comes first
             used, places = used[1:], places - 1
         vectors = torch.from_numpy(np.asarray(self.collator.memory)[used.numpy()])
-        device = self.model.device
-        return {"memory_index": places[None].to(device), "memory_embeds": vectors.to(device)}
+        return vectors.to(self.model.device), places.to(self.model.device)
 
     def _padded(self, windows: Sequence[int]) -> TurnBatch:
         model = self.model

@@ -80,19 +80,18 @@ def test_products_in_bfloat16_learn_the_same(tokenizer: Any, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
 def test_masks_drop_their_rate_and_keep_the_mean(rate: float) -> None:
-    masks = Masks(0)
-    values = torch.full((300, 400), 3.0)
-    first, second = masks(values, rate, 2)
+    masks, cpu = Masks(0), torch.device("cpu")
+    first, second = masks((2, 300, 400), rate, cpu)
     assert float((first == 0).float().mean()) == pytest.approx(rate, abs=0.01)
-    assert float(first.mean()) == pytest.approx(3, rel=0.05) and len(first.unique()) == 2
+    assert float(first.float().mean()) == pytest.approx(1, rel=0.05) and len(first.unique()) == 2
     both = float(((first == 0) & (second == 0)).float().mean())
     assert both == pytest.approx(rate**2, abs=0.01), "each copy has a mask of its own"
-    assert not torch.equal(masks(values, rate), masks(values, rate))
+    assert not torch.equal(masks((300, 400), rate, cpu), masks((300, 400), rate, cpu))
 
 
 def test_masks_of_no_or_full_dropout() -> None:
-    values = torch.randn(4, 5)
-    assert torch.equal(Masks(0)(values, 0.0), values) and not Masks(0)(values, 1.0).any()
+    cpu = torch.device("cpu")
+    assert (Masks(0)((4, 5), 0.0, cpu) == 1).all() and not Masks(0)((4, 5), 1.0, cpu).any()
 
 
 def test_a_stack_gives_its_members_back(tokenizer: Any) -> None:
@@ -110,6 +109,30 @@ def test_a_stack_gives_its_members_back(tokenizer: Any) -> None:
     assert torch.allclose(model.classifier.members[2][1].weight, before["members.2.1.weight"] + 1)
     storages = {parameter.untyped_storage().data_ptr() for parameter in model.classifier.parameters()}
     assert len(storages) == len(list(model.classifier.parameters())), "saved tensors share no memory"
+
+
+def test_gradients_of_a_stack_are_those_of_autograd(tokenizer: Any) -> None:
+    """With dropout: both passes drop the same."""
+    model = frozen(tokenizer)[0]
+    for layer in model.classifier.modules():
+        if isinstance(layer, torch.nn.Dropout):
+            layer.p = 0.5
+    stack, states = HeadStack(model.classifier), torch.randn(5, model.config.hidden_size, requires_grad=True)
+    logits = stack(states, Masks(3))
+    gradient = torch.randn_like(logits)
+    of_states, masks = stack.backward(gradient, to_states=True), Masks(3)
+    found = [parameter.grad.clone() for parameter in model.classifier.parameters()]
+    model.classifier.zero_grad()
+    cpu, members = torch.device("cpu"), model.classifier.members
+    dropped = states * masks((len(members), *states.shape), 0.5, cpu)
+    hidden = torch.stack([member[1](dropped[m]).relu() for m, member in enumerate(members)])
+    hidden = hidden * masks(hidden.shape, 0.5, cpu)
+    values = torch.stack([member[4](hidden[m]) for m, member in enumerate(members)])
+    assert torch.allclose(values, logits, atol=1e-6)
+    values.backward(gradient)
+    assert of_states is not None and torch.allclose(of_states, states.grad, atol=1e-5)
+    for parameter, expected in zip(model.classifier.parameters(), found, strict=True):
+        assert torch.allclose(parameter.grad, expected, atol=1e-5) and expected.any()
 
 
 REASONS: dict[str, tuple[dict[str, Any], str]] = {

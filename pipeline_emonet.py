@@ -2,8 +2,9 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sized
-from itertools import islice
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sized
+from contextlib import closing
+from itertools import chain
 from typing import Any
 
 from torch.utils.data import Dataset
@@ -15,12 +16,16 @@ from .dialogue.names import Speakers, speaker_kinds
 from .dialogue.reader import as_history, read_value, refuse_turn
 from .dialogue.tables.frames import is_frame, is_frame_of_turns, read_frame, rows_of
 from .dialogue.turns import is_dialogue
+from .inference.ahead import blocks_ahead
 from .inference.predict import predict_dialogues
+from .inference.stream import FIRST_LOOK, LOOK_AHEAD, encode_dialogues, predict_encoded
 from .processing_emonet import EmoNetProcessor
 
 logger = logging.get_logger(__name__)
 
 TASK = "emotion-in-conversation"
+_BATCH = 16  # windows of one pass
+_PATIENCE = 0.05  # seconds that an iterator's dialogue waits for others
 _Pipeline: Any = Pipeline  # its annotations do not allow dialogues as inputs
 
 
@@ -73,8 +78,12 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
                 A table with one row for each turn: a `pandas.DataFrame` or a `Dataset`.
                 Many: a list of dialogues or texts, or any iterable (a generator,
                 `KeyDataset`, a `Dataset` of dialogues), which is processed lazily.
-            batch_size: Dialogues of one pass; it does not change the scores.
-            num_workers: Ignored; part of the interface of pipelines.
+            batch_size: Dialogues of one pass, 16 by default; it changes the scores by
+                rounding at most.
+            num_workers: With 0, an iterable is read in the caller's thread, `batch_size`
+                dialogues at a time (1 by default), as objects of one thread need it (a
+                database's cursor). Otherwise a thread reads and tokenizes up to some
+                2,000 turns ahead, and what is there is predicted together.
             history: What the speakers said in earlier dialogues: `{name: [utterance,
                 ...]}`, or those dialogues, oldest first. Each dialogue of a call has this
                 history only. Only models with `speaker_memory="corpus"` read it. Without
@@ -103,42 +112,57 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
             raise ValueError(f"batch_size={batch_size!r} must be a whole number of dialogues, at least 1.")
         prepare, _, finish = self._sanitize_parameters(**kwargs)
         prepare, finish = {**self._preprocess_params, **prepare}, {**self._postprocess_params, **finish}
-        size = batch_size or self._batch_size or 1
+        size = batch_size or self._batch_size
         if is_dialogue(inputs) or is_frame_of_turns(inputs):
-            return next(self._stream([inputs], size, prepare, finish, single=True))
+            example = self.preprocess(inputs, **prepare)
+            _warn_once(example["notes"], set())
+            return self._rows([example], size or _BATCH, finish)[0]
+        is_list, patience = isinstance(inputs, (list, tuple)), None
         # A KeyDataset has indices and a length, but no iterator.
         if isinstance(inputs, Dataset) and isinstance(inputs, Sized) and not isinstance(inputs, Iterable):
             inputs = map(inputs.__getitem__, range(len(inputs)))
-        if not isinstance(inputs, Iterable) or isinstance(inputs, (bytes, bytearray)):
+        elif not isinstance(inputs, Iterable) or isinstance(inputs, (bytes, bytearray)):
             raise TypeError(f"Give a dialogue or an iterable of dialogues, not {type(inputs).__name__}.")
+        elif not isinstance(inputs, Sized):
+            patience = _PATIENCE  # its next dialogue may depend on these results
         if is_frame(inputs) and not hasattr(inputs, "column_names"):
             inputs = rows_of(inputs)  # a DataFrame itself iterates over its columns
-        results = self._stream(inputs, size, prepare, finish)
-        return list(results) if isinstance(inputs, (list, tuple)) else results
+        examples = self._examples(inputs, prepare)
+        workers = self._num_workers if num_workers is None else num_workers
+        # A prompted model labels one turn at a time: nothing can be prepared.
+        if workers == 0 or hasattr(self.model, "predict_dialogues"):
+            blocks = _blocks(examples, size or 1)
+        else:
+            first = LOOK_AHEAD if is_list else FIRST_LOOK
+            blocks = blocks_ahead(examples, _turns_of, LOOK_AHEAD, first, patience)
+        results = self._stream(blocks, size or _BATCH, finish)
+        return list(results) if is_list else results
+
+    def _examples(self, dialogues: Iterable[Any], prepare: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Preprocess dialogues; an error names the dialogue."""
+        known = set[str]()
+        for index, dialogue in enumerate(dialogues):
+            try:
+                refuse_turn(dialogue)
+                example = self.preprocess(dialogue, **prepare)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"Dialogue {index}: {error}") from error
+            _warn_once(example["notes"], known)
+            yield example
 
     def _stream(
-        self,
-        dialogues: Iterable[Any],
-        size: int,
-        prepare: dict[str, Any],
-        finish: dict[str, Any],
-        single: bool = False,
+        self, blocks: Generator[list[dict[str, Any]], None, None], size: int, finish: dict[str, Any]
     ) -> Iterator[list[dict[str, Any]]]:
-        source, known = enumerate(dialogues), set[str]()
-        while batch := list(islice(source, 1 if single else size)):
-            examples = []
-            for index, dialogue in batch:
-                try:
-                    if not single:
-                        refuse_turn(dialogue)
-                    examples.append(self.preprocess(dialogue, **prepare))
-                except (TypeError, ValueError) as error:
-                    raise error if single else type(error)(f"Dialogue {index}: {error}") from error
-                _warn_once(examples[-1]["notes"], known)
-            with self.device_placement():
-                outputs = self._forward(examples, size)
-            for output in outputs:
-                yield self.postprocess(output, **finish)
+        with closing(blocks):
+            for block in blocks:
+                yield from self._rows(block, size, finish)
+
+    def _rows(
+        self, examples: list[dict[str, Any]], size: int, finish: dict[str, Any]
+    ) -> list[list[dict[str, Any]]]:
+        with self.device_placement():
+            outputs = self._forward(examples, size)
+        return [self.postprocess(output, **finish) for output in outputs]
 
     def _sanitize_parameters(
         self,
@@ -178,8 +202,9 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
 
         Returns:
             `dialogues`: lists of turns. `rows`: the answer, before the results are added.
-            `indices`: the row of each turn. `history`. `speakers`: who is a person.
-            `notes`: what was left out or decided.
+            `indices`: the row of each turn. `notes`: what was left out or decided.
+            `history`. `encoded`: the dialogues for the model; for a prompted one
+            `speakers` instead, who is a person.
         """
         own = dialogue.get("history") if isinstance(dialogue, Mapping) else None
         earlier = dict(history or {})
@@ -192,57 +217,45 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
             )
         if is_frame(dialogue):
             frame = read_frame(dialogue, interleaved)
-            found = {"dialogues": frame.dialogues, "rows": frame.rows, "indices": frame.indices}
-            return {**found, "history": earlier, "speakers": speakers, "notes": frame.notes}
-        reading = read_json_value(dialogue) or read_value(dialogue)
-        several = len(reading.conversations) > 1
-        rows = [
-            {**({"dialogue_id": conversation.dialogue_id} if several else {}), **turn}
-            for conversation in reading.conversations
-            for turn in conversation.turns
-        ]
-        return {
-            "dialogues": [conversation.turns for conversation in reading.conversations],
-            "rows": rows,
-            "indices": list(range(len(rows))),
-            "history": earlier,
-            "speakers": speakers,
-            "notes": [f"read as {reading.form}", *reading.notes] if reading.notes else [],
-        }
+            dialogues, rows, indices, notes = frame.dialogues, frame.rows, frame.indices, frame.notes
+        else:
+            reading = read_json_value(dialogue) or read_value(dialogue)
+            several = len(reading.conversations) > 1
+            dialogues = [conversation.turns for conversation in reading.conversations]
+            rows = [
+                {**({"dialogue_id": conversation.dialogue_id} if several else {}), **turn}
+                for conversation in reading.conversations
+                for turn in conversation.turns
+            ]
+            indices = list(range(len(rows)))
+            notes = [f"read as {reading.form}", *reading.notes] if reading.notes else []
+        example = {"dialogues": dialogues, "rows": rows, "indices": indices, "notes": notes}
+        if hasattr(self.model, "predict_dialogues"):
+            return {**example, "history": earlier, "speakers": speakers}
+        encoded = encode_dialogues(self.processor, dialogues if rows else [], earlier or None, speakers)
+        return {**example, "history": earlier, "encoded": encoded}
 
-    def _forward(self, examples: list[dict[str, Any]], batch_size: int = 1) -> list[dict[str, Any]]:
+    def _forward(self, examples: list[dict[str, Any]], batch_size: int = _BATCH) -> list[dict[str, Any]]:
         """Predict preprocessed inputs; adds the `results` of its turns to each."""
-        alone = [example for example in examples if len(example["dialogues"]) == 1 and example["rows"]]
-        results = iter(
-            predict_dialogues(
-                self.model,
-                self.processor,
-                [example["dialogues"][0] for example in alone],
-                [example["history"] for example in alone],
-                batch_size=max(len(alone), 1),
-                speakers=examples[0]["speakers"],
-            )
+        if hasattr(self.model, "predict_dialogues"):
+            return [{**example, "results": self._prompted_results(example)} for example in examples]
+        predicted = predict_encoded(
+            self.model, self.processor, [example["encoded"] for example in examples], batch_size
         )
-        outputs = []
-        for example in examples:
-            dialogues, history = example["dialogues"], example["history"]
-            if not example["rows"]:
-                found: list[dict[str, Any]] = []
-            elif len(dialogues) == 1:
-                found = next(results)
-            else:
-                histories = [history] * len(dialogues) if history else None
-                predicted = predict_dialogues(
-                    self.model,
-                    self.processor,
-                    dialogues,
-                    histories,
-                    batch_size=batch_size,
-                    speakers=example["speakers"],
-                )
-                found = [result for results_of_turns in predicted for result in results_of_turns]
-            outputs.append({**example, "results": found})
-        return outputs
+        return [
+            {**example, "results": [*chain.from_iterable(dialogues)]}
+            for example, dialogues in zip(examples, predicted, strict=True)
+        ]
+
+    def _prompted_results(self, example: dict[str, Any]) -> list[dict[str, Any]]:
+        dialogues, history = example["dialogues"], example["history"]
+        if not example["rows"]:
+            return []
+        histories = [history] * len(dialogues) if history else None
+        found = predict_dialogues(
+            self.model, self.processor, dialogues, histories, speakers=example["speakers"]
+        )
+        return [*chain.from_iterable(found)]
 
     def postprocess(self, output: dict[str, Any], top_k: int | None = None) -> list[dict[str, Any]]:
         """Convert an output to rows with the `top_k` highest scores each."""
@@ -256,6 +269,27 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
                 "scores": dict(scores[:top_k]),
             }
         return rows
+
+
+def _blocks(examples: Iterator[dict[str, Any]], size: int) -> Generator[list[dict[str, Any]], None, None]:
+    """Yield examples in blocks; an error follows those before it."""
+    block: list[dict[str, Any]] = []
+    try:
+        for example in examples:
+            block.append(example)
+            if len(block) == size:
+                yield block
+                block = []
+    except Exception:
+        if block:
+            yield block
+        raise
+    if block:
+        yield block
+
+
+def _turns_of(example: dict[str, Any]) -> int:
+    return len(example["rows"])
 
 
 def _warn_once(notes: list[str], known: set[str]) -> None:

@@ -120,7 +120,7 @@ class SpeakerNames:
 def with_one_name_each(
     dialogues: Sequence[Turns],
     histories: Sequence[History] | None = None,
-    known: Iterable[str] = (),
+    known: Iterable[str] | KnownNames = (),
     speakers: Speakers | Sequence[SpeakerKinds] = "auto",
 ) -> tuple[list[list[dict[str, Any]]], list[dict[str, list[str]]] | None, SpeakerKinds]:
     """Prepare dialogues and histories for a model: every speaker has one name.
@@ -136,7 +136,7 @@ def with_one_name_each(
         Dialogues, histories, and which speakers are roles, for dialogues that follow one
         another.
     """
-    index = known_names(tuple(known))
+    index = known if isinstance(known, KnownNames) else known_names(tuple(known))
     if histories is None:
         every = dict.fromkeys(turn_speaker(turn, i) for turns in dialogues for i, turn in enumerate(turns))
         names = SpeakerNames(index, _one_decision(speakers, 0), every)

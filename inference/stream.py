@@ -3,25 +3,28 @@
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, cast
 
 import numpy as np
 import torch
 
-from ..dialogue.names import Speakers
+from ..dialogue.names import SpeakerKinds, Speakers
 from ..dialogue.open_dialogue import OpenDialogue
-from ..dialogue.spellings import SpeakerNames
+from ..dialogue.spellings import SpeakerNames, with_one_name_each
 from ..dialogue.turns import clean_text, recent_history, turn_text
 from ..processing_emonet import EmoNetProcessor
-from .ahead import one_ahead
-from .predict import EmotionModel, TurnProcessor, memory_vectors, predict_logits
+from .ahead import blocks_ahead
+from .predict import EmotionModel, Report, TurnProcessor, memory_vectors, predict_logits
+from .unknown_characters import warn_of_unknown_characters
 
 LOOK_AHEAD = 2048  # turns that are sorted by length together
 FIRST_LOOK = 16  # the first rows come early; the look-ahead doubles from here
 _TURNS_AT_ONCE = 512  # of a long dialogue
 
 Turns = Iterable[Mapping[str, Any]]
+Block = tuple[Sequence[Mapping[str, Any]], bool]  # turns, and whether the dialogue ends there
 
 
 def predict_stream(
@@ -67,10 +70,81 @@ def predict_stream(
             yield [result]
         return
     encoder = cast(EmoNetProcessor, processor)  # of any other model
-    windows = _windows(encoder, dialogues, alone, speakers, history or {})
-    with closing(one_ahead(_look_aheads(encoder, windows, first_look, look_ahead))) as prepared:
+    windows = _streamed_windows(encoder, dialogues, alone, speakers, history or {})
+    with closing(blocks_ahead(windows, _new_turns, look_ahead, first_look)) as prepared:
         for block in prepared:
             yield _results(model, encoder, block, batch_size)
+
+
+@dataclass
+class EncodedDialogues:
+    """Dialogues that are encoded, for `predict_encoded`.
+
+    Attributes:
+        turns: The number of turns of each dialogue.
+        windows: The windows of all of them, in order.
+    """
+
+    turns: list[int]
+    windows: list[dict[str, Any]]
+
+
+def encode_dialogues(
+    processor: EmoNetProcessor,
+    dialogues: Sequence[Sequence[Mapping[str, Any]]],
+    history: Mapping[str, Sequence[str]] | None = None,
+    speakers: Speakers = "auto",
+) -> EncodedDialogues:
+    """Encode dialogues without a model, so that a thread can do it ahead.
+
+    Args:
+        processor: The model's processor.
+        dialogues: Lists of `{"speaker", "text"}`. Without `history` they are each
+            other's, in order of time.
+        history: What the speakers of each dialogue said before it, by name, oldest first.
+        speakers: Who is a person, see [`speaker_kinds`].
+    """
+    turns = [(turn, index) for dialogue in dialogues for index, turn in enumerate(dialogue)]
+    texts = [turn_text(turn, index) for turn, index in turns]
+    texts += [clean_text(text) for utterances in (history or {}).values() for text in utterances]
+    warn_of_unknown_characters(processor.tokenizer, texts)
+    histories = None if history is None else [history] * len(dialogues)
+    named, earlier, kinds = with_one_name_each(dialogues, histories, processor.known, speakers)
+    if earlier is None:
+        windows = [*_windows(processor, map(_blocks, named), kinds)]
+    else:
+        windows = [
+            window
+            for turns, own in zip(named, earlier, strict=True)
+            for window in _windows(processor, [_blocks(turns)], kinds, own)
+        ]
+    return EncodedDialogues([len(turns) for turns in dialogues], windows)
+
+
+def predict_encoded(
+    model: EmotionModel,
+    processor: EmoNetProcessor,
+    encoded: Sequence[EncodedDialogues],
+    batch_size: int = 16,
+    report: Report | None = None,
+) -> list[list[list[dict[str, Any]]]]:
+    """Predict `label`, `score` and `scores` of encoded dialogues.
+
+    Their windows share passes, sorted by length.
+
+    Args:
+        model: The model, or an engine in its place.
+        processor: The model's processor.
+        encoded: What `encode_dialogues` returned, any number of times.
+        batch_size: Windows of one pass.
+        report: See [`Report`].
+
+    Returns:
+        For each of `encoded` and each of its dialogues, the results of its turns.
+    """
+    windows = [window for item in encoded for window in item.windows]
+    results = iter(_results(model, processor, windows, batch_size, report) if windows else ())
+    return [[list(islice(results, turns)) for turns in item.turns] for item in encoded]
 
 
 class _Utterance:
@@ -82,23 +156,65 @@ class _Utterance:
         self.vector: np.ndarray | None = None
 
 
-def _look_aheads(
-    processor: EmoNetProcessor, windows: Iterable[dict[str, Any]], first_look: int, look_ahead: int
-) -> Iterator[list[dict[str, Any]]]:
-    """Collect the windows of ever more turns, up to `look_ahead`."""
-    block: list[dict[str, Any]] = []
-    turns, enough = 0, min(first_look, look_ahead)
-    for window in windows:
-        block.append(window)
-        turns += len(window["speaker_ids"]) - window["read_from"]
-        if turns >= enough:
-            yield _with_tokens(processor, block)
-            block, turns, enough = [], 0, min(2 * enough, look_ahead)
-    if block:
-        yield _with_tokens(processor, block)
+def _new_turns(window: Mapping[str, Any]) -> int:
+    """How many turns a window labels."""
+    return len(window["speaker_ids"]) - int(window["read_from"])
 
 
-def _with_tokens(processor: EmoNetProcessor, windows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _streamed_windows(
+    processor: EmoNetProcessor,
+    dialogues: Iterable[Turns],
+    alone: bool,
+    speakers: Speakers,
+    history: Mapping[str, Sequence[str]],
+) -> Iterator[dict[str, Any]]:
+    """Encode dialogues whose speakers are named as they come."""
+    names = SpeakerNames(processor.known, speakers)
+    if not alone:
+        named = (_named(turns, names) for turns in dialogues)
+        yield from _windows(processor, named, names.kinds, history)
+        return
+    for turns in dialogues:
+        yield from _windows(processor, [_named(turns, names)], names.kinds)
+        names = SpeakerNames(processor.known, speakers)
+
+
+def _windows(
+    processor: EmoNetProcessor,
+    dialogues: Iterable[Iterable[Block]],
+    kinds: SpeakerKinds,
+    before: Mapping[str, Sequence[str]] | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Encode dialogues in order of time, of which each speaker has one name.
+
+    Yields:
+        Windows whose `memory_index` holds utterances, which have tokens, instead of rows.
+    """
+    config = processor.config
+    history: dict[str, deque[_Utterance]] = {}
+    if config.speaker_memory == "corpus":
+        for name, texts in recent_history(before, config.memory_window).items():
+            history[name] = deque(map(_Utterance, map(clean_text, texts)), maxlen=config.memory_window)
+    for blocks in dialogues:
+        dialogue = OpenDialogue()
+        speaking: dict[str, None] = {}
+        for block, last in blocks:
+            speaking.update((turn["speaker"], None) for turn in block)
+            memory = []
+            if config.speaker_memory != "none":
+                for index, turn in enumerate(block, dialogue.turns):
+                    earlier = history.setdefault(turn["speaker"], deque(maxlen=config.memory_window))
+                    memory.append(list(earlier))
+                    earlier.append(_Utterance(turn_text(turn, index)))
+            windows = processor.encode_next(dialogue, block, memory, last)
+            _tokenize_memory(processor, windows)
+            yield from windows
+        for name in speaking:  # `The Waiter` of the next dialogue is another person
+            if config.speaker_memory != "corpus" or kinds.is_role(name):
+                history.pop(name, None)
+
+
+def _tokenize_memory(processor: EmoNetProcessor, windows: Iterable[Mapping[str, Any]]) -> None:
     """Tokenize the utterances that the turns of `windows` remember, each once."""
     remembered = {
         utterance: None for window in windows for row in window["memory_index"] for utterance in row
@@ -106,45 +222,16 @@ def _with_tokens(processor: EmoNetProcessor, windows: list[dict[str, Any]]) -> l
     new = [utterance for utterance in remembered if utterance.tokens is None]
     for utterance, tokens in zip(new, processor.encode_memory([item.text for item in new]), strict=True):
         utterance.tokens = tokens
-    return windows
 
 
-def _windows(
-    processor: EmoNetProcessor,
-    dialogues: Iterable[Turns],
-    alone: bool,
-    speakers: Speakers,
-    before: Mapping[str, Sequence[str]],
-) -> Iterator[dict[str, Any]]:
-    """Encode dialogues; `memory_index` of a window holds utterances instead of rows."""
-    config = processor.config
-    history: dict[str, deque[_Utterance]] = {}
-    names = SpeakerNames(processor.speakers, speakers)
-    if config.speaker_memory == "corpus":
-        for name, texts in recent_history(before, config.memory_window).items():
-            history[name] = deque(map(_Utterance, map(clean_text, texts)), maxlen=config.memory_window)
-    for turns in dialogues:
-        if alone:
-            names, history = SpeakerNames(processor.speakers, speakers), {}
-        names.start_dialogue()
-        dialogue = OpenDialogue()
-        speaking: dict[str, None] = {}
-        for block, last in _blocks(turns):
-            named = names.next_turns(block)
-            speaking.update((turn["speaker"], None) for turn in named)
-            memory = []
-            if config.speaker_memory != "none":
-                for index, turn in enumerate(named, dialogue.turns):
-                    earlier = history.setdefault(turn["speaker"], deque(maxlen=config.memory_window))
-                    memory.append(list(earlier))
-                    earlier.append(_Utterance(turn_text(turn, index)))
-            yield from processor.encode_next(dialogue, named, memory, last)
-        for name in speaking:  # `The Waiter` of the next dialogue is another person
-            if config.speaker_memory != "corpus" or names.kinds.is_role(name):
-                history.pop(name, None)
+def _named(turns: Turns, names: SpeakerNames) -> Iterator[Block]:
+    """Cut a dialogue into blocks, in which every speaker has one name."""
+    names.start_dialogue()
+    for block, last in _blocks(turns):
+        yield names.next_turns(block), last
 
 
-def _blocks(turns: Turns) -> Iterator[tuple[list[Mapping[str, Any]], bool]]:
+def _blocks(turns: Turns) -> Iterator[Block]:
     """Cut a dialogue into blocks, and tell the last one."""
     rest = iter(turns)
     block = list(islice(rest, _TURNS_AT_ONCE))
@@ -155,33 +242,51 @@ def _blocks(turns: Turns) -> Iterator[tuple[list[Mapping[str, Any]], bool]]:
 
 
 def _results(
-    model: EmotionModel, processor: EmoNetProcessor, windows: list[dict[str, Any]], batch_size: int
+    model: EmotionModel,
+    processor: EmoNetProcessor,
+    windows: list[dict[str, Any]],
+    batch_size: int,
+    report: Report | None = None,
 ) -> list[dict[str, Any]]:
     memory = None
     if processor.config.speaker_memory != "none":
-        memory = _memory_table(model, processor, windows)
-    logits = predict_logits(model, processor, [[window] for window in windows], memory, batch_size)
+        windows, memory = _with_memory_table(model, processor, windows, report)
+    dialogues = [[window] for window in windows]
+    logits = predict_logits(model, processor, dialogues, memory, batch_size, report=report)
     return processor.labels_of(np.concatenate(logits))
 
 
 @torch.inference_mode()
-def _memory_table(
-    model: EmotionModel, processor: EmoNetProcessor, windows: list[dict[str, Any]]
-) -> np.ndarray:
-    """The vectors (N, H) of the utterances in `windows`, which then hold rows of it."""
+def _with_memory_table(
+    model: EmotionModel, processor: EmoNetProcessor, windows: list[dict[str, Any]], report: Report | None
+) -> tuple[list[dict[str, Any]], np.ndarray]:
+    """Encode the utterances that `windows` remember.
+
+    Returns:
+        The windows with rows of the table in place of utterances, and the table (N, H).
+    """
     rows: dict[_Utterance, int] = {}
-    for window in windows:
-        window["memory_index"] = [
-            [rows.setdefault(utterance, len(rows)) for utterance in earlier]
-            for earlier in window["memory_index"]
-        ]
+    windows = [
+        {
+            **window,
+            "memory_index": [
+                [rows.setdefault(utterance, len(rows)) for utterance in earlier]
+                for earlier in window["memory_index"]
+            ],
+        }
+        for window in windows
+    ]
     new = [utterance for utterance in rows if utterance.vector is None]
     tokens = [utterance.tokens or [] for utterance in new]
     encoder: Any = getattr(model, "emonet", model)  # an engine encodes utterances itself
+    done = 0
     for indices, vectors in memory_vectors(encoder, processor, tokens):
         for index, vector in zip(indices, vectors, strict=True):
             new[index].vector = vector.copy()  # a view would keep the whole batch
+        done += len(indices)
+        if report is not None:
+            report("memory", done, len(new))
     table = np.zeros((len(rows), model.config.hidden_size), dtype=np.float32)
     for utterance, row in rows.items():
         table[row] = utterance.vector
-    return table
+    return windows, table

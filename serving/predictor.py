@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ import torch
 from torch import nn
 
 from ..constants import AUTO
-from ..dialogue.names import SpeakerKinds, Speakers
+from ..dialogue.names import Speakers
 from ..dialogue.spellings import with_one_name_each
 from ..engines.load import load_engine
 from ..engines.precision import computing_in
 from ..inference.predict import EmotionModel, Report, TurnProcessor, predict_dialogues
 from ..inference.session import EmoNetSession
+from ..inference.stream import EncodedDialogues, encode_dialogues, predict_encoded
 from ..prompted.modeling import PromptedEmoNet
 from ..prompted.session import PromptedSession
 from .attribution import Attribution, Turns, occlusion, prompted_occlusion, texts_before, trajectory_before
@@ -25,6 +27,21 @@ Session = EmoNetSession | PromptedSession
 
 class Stopped(Exception):
     """Raised by a report to end a prediction that nobody waits for."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request that only needs the model, see `Predictor.prepare`."""
+
+    dialogues: Sequence[Turns]
+    history: Mapping[str, Sequence[str]] | None
+    speakers: Speakers
+    encoded: EncodedDialogues | None  # none for a prompted model
+
+    @property
+    def turns(self) -> int:
+        """Its turns, history included."""
+        return sum(map(len, self.dialogues)) + sum(map(len, (self.history or {}).values()))
 
 
 class _PassOfThread(threading.local):
@@ -72,29 +89,81 @@ class Predictor:
         path = Path(checkpoint)
         return cls(model, processor, path.resolve().name if path.is_dir() else str(checkpoint))
 
-    def predict(
+    def prepare(
         self,
         dialogues: Sequence[Turns],
-        histories: Sequence[Mapping[str, Sequence[str]]] | None = None,
-        report: Report | None = None,
-        speakers: Speakers | Sequence[SpeakerKinds] = "auto",
-    ) -> list[list[dict[str, Any]]]:
-        """Label dialogues; see `predict_dialogues`.
+        history: Mapping[str, Sequence[str]] | None = None,
+        speakers: Speakers = "auto",
+    ) -> Prepared:
+        """Encode a request, while other threads have the model.
+
+        Args:
+            dialogues: The dialogues. Without `history` they are each other's, in order.
+            history: The utterances that the speakers of each said before.
+            speakers: Who is a person, see `speaker_kinds`.
+        """
+        encoded = None if self.prompted else encode_dialogues(self.processor, dialogues, history, speakers)
+        return Prepared(dialogues, history, speakers, encoded)
+
+    def predict_prepared(
+        self, requests: Sequence[Prepared], report: Report | None = None
+    ) -> list[list[list[dict[str, Any]]]]:
+        """Label requests together.
 
         Other threads get the model between two passes, so a long script blocks nobody.
         `report` is called within passes too, and may end them by `Stopped`.
 
         Returns:
-            Each turn with `label`, `score` and `scores` (highest first).
+            For each dialogue of each request, its turns with `label`, `score` and
+            `scores` (highest first).
         """
         with self._passes(report) as between_passes:
-            results = predict_dialogues(
-                self.model, self.processor, dialogues, histories, report=between_passes, speakers=speakers
-            )
+            encoded = [request.encoded for request in requests if request.encoded is not None]
+            if encoded:
+                results = predict_encoded(self.model, self.processor, encoded, report=between_passes)
+            else:
+                results = [self._prompted_results(request, between_passes) for request in requests]
         return [
-            [{**turn, **highest_first(result)} for turn, result in zip(turns, rows, strict=True)]
-            for turns, rows in zip(dialogues, results, strict=True)
+            [
+                [{**turn, **highest_first(result)} for turn, result in zip(turns, rows, strict=True)]
+                for turns, rows in zip(request.dialogues, found, strict=True)
+            ]
+            for request, found in zip(requests, results, strict=True)
         ]
+
+    def _prompted_results(self, request: Prepared, report: Report) -> list[list[dict[str, Any]]]:
+        histories = None if request.history is None else [request.history] * len(request.dialogues)
+        return predict_dialogues(
+            self.model,
+            self.processor,
+            request.dialogues,
+            histories,
+            report=report,
+            speakers=request.speakers,
+        )
+
+    def predict(
+        self,
+        dialogues: Sequence[Turns],
+        histories: Sequence[Mapping[str, Sequence[str]]] | None = None,
+        report: Report | None = None,
+        speakers: Speakers = "auto",
+    ) -> list[list[dict[str, Any]]]:
+        """Label dialogues: `prepare` and `predict_prepared` in one.
+
+        Args:
+            dialogues: The dialogues. Without `histories` they are each other's, in order.
+            histories: For each dialogue, the utterances that its speakers said before.
+            report: As in `predict_prepared`.
+            speakers: Who is a person, see `speaker_kinds`.
+        """
+        if histories is None:
+            return self.predict_prepared([self.prepare(dialogues, None, speakers)], report)[0]
+        requests = [
+            self.prepare([turns], history, speakers)
+            for turns, history in zip(dialogues, histories, strict=True)
+        ]
+        return [rows for (rows,) in self.predict_prepared(requests, report)]
 
     @property
     def prompted(self) -> bool:

@@ -1,7 +1,11 @@
 """The pipeline: one row per turn for every input format and batch size."""
 
 import json
+import sqlite3
+import threading
 from collections.abc import Iterator
+from contextlib import closing
+from queue import Queue
 from typing import Any
 
 import datasets
@@ -79,15 +83,94 @@ def test_generators_and_datasets_are_lazy(pipe: Any) -> None:
             taken.append(number)
             yield dialogue
 
-    answers = pipe(source(), batch_size=1)
+    answers = pipe(source(), num_workers=0)
     assert taken == []
     assert same(next(answers), pipe(PLAIN)) and taken == [0]
     assert len(list(answers)) == 2
+    ahead = pipe(source())
+    assert len(taken) == 3 and same(next(ahead), pipe(PLAIN)) and len(list(ahead)) == 2
 
     table = datasets.Dataset.from_list([{"turns": PLAIN, "id": 1}, {"turns": SECOND, "id": 2}])
     for rows in (pipe(KeyDataset(table, "turns"), batch_size=2), pipe(table)):
         first, second = rows
         assert same(first, pipe(PLAIN)) and same(second, pipe(SECOND))
+
+
+def thread_names() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name == "emonet-ahead"]
+
+
+def test_an_endless_generator_is_read_ahead_within_bounds(pipe: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emonet.pipeline_emonet.LOOK_AHEAD", 20)
+    taken = 0
+
+    def source() -> Iterator[Any]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield (PLAIN, SECOND)[taken % 2]
+
+    answers = pipe(source())
+    expected = [pipe(PLAIN), pipe(SECOND)]
+    for number in range(1, 30):
+        assert same(next(answers), expected[number % 2])
+        # Three look-aheads of twenty turns, in dialogues of two and six.
+        assert taken - number <= 3 * 20 / 4 + 3
+    assert thread_names()
+    answers.close()
+    assert not thread_names()
+
+
+def test_dialogues_share_passes_by_length(pipe: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches: list[list[int]] = []
+    collate = pipe.processor.collate
+    monkeypatch.setattr(
+        pipe.processor,
+        "collate",
+        lambda windows, *rest: (
+            batches.append([len(window["speaker_ids"]) for window in windows]) or collate(windows, *rest)
+        ),
+    )
+    assert [len(rows) for rows in pipe([PLAIN, SECOND] * 10)] == [6, 2] * 10
+    assert [set(turns) for turns in batches] == [{6}, {2}]
+
+
+def test_a_generator_may_wait_for_the_results(pipe: Any) -> None:
+    """As in a server, where the source is a queue of requests."""
+    answered: Queue[int] = Queue()
+
+    def source() -> Iterator[Any]:
+        for number in range(3):
+            yield PLAIN[: number + 1]
+            assert answered.get(timeout=60) == number + 1
+
+    for rows in pipe(source()):
+        answered.put(len(rows))
+
+
+@pytest.mark.parametrize("options", [{}, {"num_workers": 0, "batch_size": 8}])
+def test_an_error_comes_after_the_results_before_it(pipe: Any, options: dict[str, Any]) -> None:
+    def source() -> Iterator[Any]:
+        yield from (PLAIN, SECOND, [{"speaker": "Ann"}], PLAIN)
+
+    answers = pipe(source(), **options)
+    assert same(next(answers), pipe(PLAIN)) and same(next(answers), pipe(SECOND))
+    with pytest.raises(ValueError, match="Dialogue 2: Turn 0 has no text"):
+        next(answers)
+    assert not thread_names()
+
+
+def test_a_cursor_is_read_in_its_own_thread(pipe: Any) -> None:
+    texts = ["Ann: great we won", "Bob: no"]
+    with closing(sqlite3.connect(":memory:")) as database:
+
+        def source() -> Iterator[str]:
+            yield from (text for (text,) in database.execute("VALUES (?), (?)", texts))
+
+        found = list(pipe(source(), num_workers=0))
+        with pytest.raises(sqlite3.ProgrammingError, match="thread"):
+            list(pipe(source()))
+    assert all(same(rows, pipe(text)) for rows, text in zip(found, texts, strict=True))
 
 
 def test_history_is_read_by_speaker(pipe: Any) -> None:

@@ -179,7 +179,7 @@ def test_a_body_of_unknown_length_has_the_same_limit() -> None:
 
 def test_a_failure_of_the_server_shows_no_details(monkeypatch: pytest.MonkeyPatch) -> None:
     predictor = tiny_predictor()
-    monkeypatch.setattr(predictor, "predict", lambda *_: 1 / 0)
+    monkeypatch.setattr(predictor, "predict_prepared", lambda *_: 1 / 0)
     response = post(limited(predictor, LIMITS), json={"inputs": [TURN]})
     assert (
         response.status_code == 500

@@ -10,7 +10,7 @@ from tiny_serving import tiny_predictor
 from torch import nn
 
 from emonet.serving.batching import TURNS_PER_BATCH, Batcher
-from emonet.serving.predictor import Stopped
+from emonet.serving.predictor import Predictor, Stopped
 
 TURNS = [{"speaker": turn["speaker"], "text": turn["text"]} for turn in DIALOGUE]
 SHORT = [{"speaker": turn["speaker"], "text": turn["text"]} for turn in OTHER]
@@ -103,22 +103,76 @@ def test_a_pass_that_nobody_waits_for_ends_half_way(preset: str) -> None:
     assert predictor.predict([TURNS]) == labelled, "nobody else is stopped"
 
 
-def test_a_request_is_answered_in_a_batch_as_alone() -> None:
-    predictor = tiny_predictor()
-    histories = [{"Ann": ["i hate this"] * count} for count in range(40)]
+def answered_together(predictor: Predictor, requests: list[Any]) -> tuple[list[Any], list[int]]:
+    """Hold the model until all requests (dialogues, history) wait.
+
+    Returns:
+        The answers, and the number of requests in each batch.
+    """
     batches: list[int] = []
-    predict = predictor.predict
-    predictor.predict = lambda dialogues, *rest: batches.append(len(dialogues)) or predict(dialogues, *rest)  # type: ignore
+    predict = predictor.predict_prepared
+
+    def counted(prepared: Any, *rest: Any) -> Any:
+        batches.append(len(prepared))
+        return predict(prepared, *rest)
 
     async def ask() -> list[Any]:
         batcher = Batcher(predictor)
-        return await asyncio.gather(*(batcher.predict([TURNS], history) for history in histories))
+        tasks = [asyncio.create_task(batcher.predict(*request)) for request in requests]
+        with predictor.alone():
+            while sum(batches) + len(batcher._waiting) < len(tasks):
+                await asyncio.sleep(0.001)
+        return await asyncio.gather(*tasks)
 
-    answers = asyncio.run(ask())
-    assert sum(batches) == 40 and len(batches) < 10, "they share batches"
-    assert max(batches) * len(TURNS) <= TURNS_PER_BATCH
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(predictor, "predict_prepared", counted)
+        return asyncio.run(ask()), batches
+
+
+def test_a_request_is_answered_in_a_batch_as_alone() -> None:
+    predictor = tiny_predictor()
+    histories = [{"Ann": ["i hate this"] * count} for count in range(20)]
+    answers, batches = answered_together(predictor, [([TURNS], history) for history in histories])
+    assert sum(batches) == 20 and len(batches) <= 3, "they share batches"
     for history, rows in zip(histories, answers, strict=True):
-        assert [row["scores"] for row in rows[0]] == scores(predict([TURNS], [history])[0])
+        assert [row["scores"] for row in rows[0]] == scores(predictor.predict([TURNS], [history])[0])
+
+
+def test_requests_of_several_dialogues_share_batches_too() -> None:
+    predictor = tiny_predictor()
+    [short, turns] = predictor.predict([SHORT, TURNS])
+    answers, batches = answered_together(predictor, [([SHORT, TURNS], {})] * 10)
+    assert sum(batches) == 10 and len(batches) <= 2
+    for answer in answers:
+        assert [[row["scores"] for row in rows] for rows in answer] == [scores(short), scores(turns)]
+
+
+def test_a_batch_is_bounded() -> None:
+    predictor = tiny_predictor(speaker_memory="none")
+    _, batches = answered_together(predictor, [([TURNS * 40], {})] * 5)
+    assert sum(batches) == 5 and max(batches) == TURNS_PER_BATCH // 240
+
+
+def test_a_request_is_tokenized_while_the_model_computes() -> None:
+    predictor = tiny_predictor()
+    encoded = threading.Event()
+    prepare = predictor.prepare
+
+    def watched(dialogues: Any, *rest: Any) -> Any:
+        prepared = prepare(dialogues, *rest)
+        if dialogues == [SHORT]:
+            encoded.set()
+        return prepared
+
+    predictor.prepare = watched  # type: ignore[method-assign]
+
+    async def ask() -> None:
+        request = asyncio.create_task(Batcher(predictor).predict([SHORT], {}))
+        with predictor.alone():  # another thread's pass
+            assert await asyncio.to_thread(encoded.wait, 60)
+        await request
+
+    asyncio.run(ask())
 
 
 def test_a_faulty_request_does_not_spoil_its_batch() -> None:

@@ -18,29 +18,58 @@ from torch import nn
 from ..layers.speaker_memory import SpeakerMemory
 
 
-def summarized(
+def with_histories(
     memory: SpeakerMemory, vectors: torch.Tensor, index: torch.Tensor, states: torch.Tensor
 ) -> torch.Tensor:
-    """k_t (N, H): what `SpeakerMemory.behaviour` computes.
+    """Merge turn vectors (N, H) with their speakers' memories, as the memory itself does.
 
     Args:
         memory: The memory.
         vectors: (U, H) utterances, standardised.
         index: (N, K) rows of them, oldest first, -1 for none.
-        states: (N, H), the turn vectors that read their histories.
+        states: (N, H), the turn vectors.
     """
     lengths = (index >= 0).sum(1)
-    size = memory.gru.input_size if memory.projection is not None else memory.gru.hidden_size
-    result = states.new_zeros(len(index), size)
     # The longest first, so that a step reads the first rows.
     order = torch.argsort(lengths, descending=True, stable=True)
     order = order[: int((lengths > 0).sum())]
     if not len(order):
-        return result
-    lengths = lengths[order]
+        return memory.merged(states, torch.zeros_like(states))
+    lengths, readers = lengths[order], states[order]
     index = index[order, : int(lengths[0])]
     outputs = gru_states(memory.gru, vectors, index.clamp(min=0), lengths)
-    return result.index_copy(0, order, memory.summary(outputs, lengths, states[order]))
+    read = memory.summary(outputs, lengths, readers)
+    if memory.fusion == "concat":  # a turn without history is merged too
+        return memory.merged(states, torch.zeros_like(states).index_copy(0, order, read))
+    if memory.merge is not None:
+        weight, bias = memory.merge.weight, memory.merge.bias
+        gates: torch.Tensor = _Merge.apply(readers, read, weight, bias)  # type: ignore[no-untyped-call]
+        read = gates.sigmoid() * read
+    return states.index_copy(0, order, readers + read)
+
+
+class _Merge(torch.autograd.Function):
+    """A linear layer of [states; read], whose states seldom need a gradient."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, states: torch.Tensor, read: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor
+    ) -> torch.Tensor:
+        """(N, H) and (N, H) → (N, H)."""
+        both = torch.cat([states, read], -1)
+        ctx.save_for_backward(both, weight)
+        return F.linear(both, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        (gradient,), (both, weight) = gradients, ctx.saved_tensors
+        of_states, of_read = weight.chunk(2, 1)
+        return (
+            gradient @ of_states if ctx.needs_input_grad[0] else None,
+            gradient @ of_read,
+            gradient.T @ both,
+            gradient.sum(0),
+        )
 
 
 def gru_states(

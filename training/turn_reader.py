@@ -16,7 +16,7 @@ from ..layers.loss import weighted_auxiliary
 from ..layers.padding import pad_rows
 from ..layers.turn_attention import drop_speakers
 from ..modeling_emonet import EmoNetForSequenceClassification
-from .histories import summarized
+from .histories import with_histories
 
 
 class TurnBatch(NamedTuple):
@@ -105,7 +105,7 @@ class TurnReader:
             vectors, index = self._memory(self.memory_index[rows])
             if base.memory_standardizer is not None:
                 vectors = base.memory_standardizer(vectors)
-            states = base.memory.merged(states, summarized(base.memory, vectors, index, states))
+            states = with_histories(base.memory, vectors, index, states)
         return TurnBatch(states, labels, folds, None)
 
     def _memory(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""Histories read for training give what the memory's own pass gives."""
+"""Histories that are read for training end as in the memory's own pass."""
 
 from typing import Any
 
@@ -6,13 +6,15 @@ import pytest
 import torch
 from tiny import build
 
-from emonet.training.histories import summarized
+from emonet.training.histories import with_histories
 
 MEMORIES: dict[str, dict[str, Any]] = {
     "last": {},
     "decay": {"memory_pooling": "decay"},
     "attention, two layers": {"memory_pooling": "attention", "memory_layers": 2, "memory_dropout": 0.0},
     "no projection": {"memory_projection": False, "memory_hidden_size": None},
+    "concatenated": {"memory_fusion": "concat"},
+    "gated": {"memory_fusion": "gated"},
 }
 
 
@@ -29,13 +31,13 @@ def test_summaries_and_gradients(tokenizer: Any, case: str) -> None:
         states = torch.linspace(-1, 1, 5 * size).view(5, size).requires_grad_()
         inputs = vectors.clone().requires_grad_()
         if is_own:
-            result = memory.behaviour(states[None], inputs, index[None])[0]
+            result = memory(states[None], inputs, index[None])[0]
         else:
-            result = summarized(memory, inputs, index, states)
+            result = with_histories(memory, inputs, index, states)
         memory.zero_grad()
         (result * weights).sum().backward()
         gradients = [parameter.grad for parameter in memory.parameters() if parameter.grad is not None]
-        found.append([result, inputs.grad, *gradients] + [states.grad] * (memory.pooling == "attention"))
+        found.append([result, inputs.grad, states.grad, *gradients])
     assert len(found[0]) == len(found[1]) > 5
     for expected, value in zip(*found, strict=True):
         assert expected is not None and torch.allclose(value, expected, atol=1e-5), case
@@ -46,5 +48,5 @@ def test_turns_without_any_history(tokenizer: Any) -> None:
     model, _ = build(tokenizer, "corpus-memory", freeze_backbone=True)
     size = model.config.hidden_size
     nobody = torch.full((2, 1), -1)
-    result = summarized(model.emonet.memory, torch.zeros(0, size), nobody, torch.randn(2, size))
-    assert result.shape == (2, size) and not result.any()
+    states = torch.randn(2, size)
+    assert torch.equal(with_histories(model.emonet.memory, torch.zeros(0, size), nobody, states), states)

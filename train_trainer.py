@@ -205,6 +205,17 @@ class EmoNetTrainer(AdapterCheckpoints, SearchingTrainer, PushingTrainer):
         # would compute the cross entropy too, without label smoothing and folds.
         needs_labels = self._has_auxiliary_loss and model.training
         outputs = model(**inputs, labels=labels) if needs_labels else model(**inputs)
+        loss = self.loss_of(outputs, labels, folds, num_items_in_batch)
+        return (loss, outputs) if return_outputs else loss
+
+    def loss_of(
+        self,
+        outputs: Any,
+        labels: torch.Tensor,
+        folds: torch.Tensor | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> torch.Tensor:
+        """Compute the loss of a model's outputs: see `compute_loss` for the arguments."""
         logits = outputs.logits if outputs.member_logits is None else outputs.member_logits
         targets = labels if folds is None else member_labels(labels, folds, logits.shape[-2])
         loss, weight = weighted_cross_entropy(
@@ -221,7 +232,7 @@ class EmoNetTrainer(AdapterCheckpoints, SearchingTrainer, PushingTrainer):
             # processes: multiply by their number.
             total = torch.as_tensor(num_items_in_batch, device=loss.device)
             loss = loss / total.clamp(min=torch.finfo(torch.float32).tiny) * self.accelerator.num_processes
-        return (loss, outputs) if return_outputs else loss
+        return loss
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         with room_on_disk(self.args.output_dir or ".", "run the same command again with --resume"):

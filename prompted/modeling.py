@@ -17,9 +17,10 @@ from ..dialogue.spellings import SpeakerNames, with_one_name_each
 from ..errors import EmoNetError
 from ..inference.predict import Report
 from ..layers.loss import weighted_loss
-from ..layers.outputs import EmoNetOutput, states_asked_for
+from ..layers.outputs import EmoNetOutput, refuse_split_rows, states_asked_for
 from .configuration import PromptedEmoNetConfig, PromptSettings
 from .label_tree import LabelTree
+from .packing import tree_mask
 from .processing import PromptedProcessor
 from .prompts import PromptBuilder
 from .session import TurnLabeller
@@ -165,20 +166,28 @@ class PromptedEmoNet(EmoNetCheckpoint):  # type: ignore[no-untyped-call]  # tran
         labels: torch.Tensor | None = None,
         output_hidden_states: bool | Sequence[int] | None = None,
         output_attentions: bool | None = None,
+        position_ids: torch.Tensor | None = None,
+        subtree_ends: torch.Tensor | None = None,
+        read_index: torch.Tensor | None = None,
     ) -> EmoNetOutput:
         """Score the labels of a batch of prompts in one pass, for training.
 
         Args:
-            input_ids: Prompts (B, L), padded on the right.
+            input_ids: Prompts (B, L), padded on the right; or packed rows (R, L).
             attention_mask: 1 for tokens, 0 for padding (B, L); by default all are tokens.
-            labels: Label ids (B, 1); -100 is ignored in the loss.
+                Packed rows have none.
+            labels: Label ids (B, 1), or (N, 1) of N packed prompts; -100 is ignored in
+                the loss.
             output_hidden_states: Whether to return the language model's hidden states.
                 Their rows are all prompts with the first branch of the labels, then all
-                with the second …
+                with the second …; or the packed rows.
             output_attentions: Whether to return its attention weights, in the same rows.
+            position_ids: Of packed rows (R, L): see [`packed_prompts`], as for the rest.
+            subtree_ends: Of packed rows (R, L).
+            read_index: Of packed prompts (N, branches).
 
         Returns:
-            `logits` (B, 1, C), the log-probabilities of the labels, and the `loss`.
+            `logits` (B or N, 1, C), the log-probabilities of the labels, and the `loss`.
 
         Raises:
             EmoNetError: for texts in place of prompts.
@@ -189,31 +198,49 @@ class PromptedEmoNet(EmoNetCheckpoint):  # type: ignore[no-untyped-call]  # tran
                 "The prompted form reads prompts, not texts: call model.predict(text_or_dialogue), or "
                 "pipeline('emotion-in-conversation', model=...) in place of text-classification."
             )
-        # One row for each prompt and branch of the labels: the prompt and the tokens that
-        # lead to the branch, whose last state scores the tokens that may follow.
-        if attention_mask is None:
-            attention_mask = torch.ones_like(input_ids)
-        rows, lengths = [], attention_mask.sum(1)
-        extra = max(len(prefix) for prefix, _ in self.tree.branches)
-        for prefix, _ in self.tree.branches:
-            padded = nn.functional.pad(input_ids, (0, extra), value=self.tokenizer.pad_token_id)
-            for offset, token in enumerate(prefix):
-                padded[torch.arange(len(padded)), lengths + offset] = token
-            rows.append(padded)
-        ends = torch.cat([lengths + len(prefix) - 1 for prefix, _ in self.tree.branches])
-        # The padding needs no mask: it stands after the last token that is read, where a
-        # causal model does not look.
         options = states_asked_for(self.config, output_hidden_states, output_attentions)
-        states = self.adapted(input_ids=torch.cat(rows), use_cache=False, **options)
-        read = states.last_hidden_state[torch.arange(len(ends)), ends]
+        if subtree_ends is None or read_index is None:
+            input_ids, read_index = self._by_branch(input_ids, attention_mask)
+        else:
+            if getattr(self, "_is_replica", False):
+                refuse_split_rows(read_index=read_index)
+            mask = tree_mask(subtree_ends, self.language_model.dtype)
+            options |= {"attention_mask": mask, "position_ids": position_ids}
+        states = self.adapted(input_ids=input_ids, use_cache=False, **options)
+        read = states.last_hidden_state.flatten(0, 1)[read_index]
         vocabulary = self.language_model.get_output_embeddings()(read)  # type: ignore[no-untyped-call]
-        logits = self.tree.log_probabilities(vocabulary.split(len(input_ids))).unsqueeze(1)
+        logits = self.tree.log_probabilities(vocabulary.unbind(1)).unsqueeze(1)
         loss = None
         if labels is not None:
             loss = weighted_loss(logits, labels, self.config.class_weights)
         return EmoNetOutput(
             loss=loss, logits=logits, hidden_states=states.hidden_states, attentions=states.attentions
         )
+
+    def _by_branch(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Make a row of each prompt and branch of the labels, and the `read_index`.
+
+        A row is the prompt and the tokens that lead to the branch; the state of the last
+        one scores the tokens that may follow. The padding needs no mask: it stands where
+        a causal model does not look.
+        """
+        lengths = torch.full_like(input_ids[:, 0], input_ids.shape[1])
+        if attention_mask is not None:
+            lengths = attention_mask.sum(1)
+        branches = [prefix for prefix, _ in self.tree.branches]
+        rows, ends = [], []
+        for branch, prefix in enumerate(branches):
+            padded = nn.functional.pad(
+                input_ids, (0, max(map(len, branches))), value=self.tokenizer.pad_token_id
+            )
+            for offset, token in enumerate(prefix):
+                padded[torch.arange(len(padded)), lengths + offset] = token
+            first = torch.arange(len(padded), device=lengths.device) + branch * len(padded)
+            rows.append(padded)
+            ends.append(first * padded.shape[1] + lengths + len(prefix) - 1)
+        return torch.cat(rows), torch.stack(ends, dim=1)
 
     def predict(self, dialogue: Any, **options: Any) -> Any:
         """Label every turn of a dialogue: see [`EmoNetPipeline.__call__`]."""

@@ -6,6 +6,7 @@ import torch
 from transformers import DynamicCache, PreTrainedModel
 
 from .label_tree import LabelTree
+from .packing import can_pack, common_length, packed, padded_rows, tree_mask
 
 
 class PrefixReader:
@@ -30,19 +31,43 @@ class PrefixReader:
     def log_probabilities(self, prompt: Sequence[int]) -> torch.Tensor:
         """Return the log-probability (C,) of each label after a prompt's tokens."""
         # The last token is always computed: its state gives the logits.
-        shared = min(_common_length(self.ids, prompt), len(prompt) - 1)
+        shared = min(common_length(self.ids, prompt), len(prompt) - 1)
         self._truncate_cache(shared)
         self.tokens += len(prompt)
-        root = self._run(prompt[shared:])
+        branches = [prefix for prefix, _ in self.tree.branches]
+        if any(branches) and can_pack(self.model, len(prompt)):
+            logits = self._run_branches([[*prompt[shared:], *prefix] for prefix in branches])
+        else:
+            logits = self._run_one_by_one(prompt[shared:], branches, len(prompt))
+        self._truncate_cache(len(prompt))
         self.ids = list(prompt)
-        logits = []
-        for prefix, _ in self.tree.branches:
-            if not prefix:
-                logits.append(root)
-                continue
-            logits.append(self._run(prefix))
-            self._truncate_cache(len(prompt))
         return self.tree.log_probabilities(logits)[0]
+
+    def _run_branches(self, sequences: Sequence[Sequence[int]]) -> list[torch.Tensor]:
+        """Append all branches at once, the prompt first; return the logits of each."""
+        past = self.cache.get_seq_length()
+        row = packed(sequences)
+        batch = {name: values.to(self.model.device) for name, values in padded_rows([row], 0).items()}
+        self.computed += len(row.ids)
+        last = torch.tensor([path[-1] for path in row.paths], device=self.model.device)
+        output = self.model(
+            input_ids=batch["input_ids"],
+            position_ids=batch["position_ids"] + past,
+            attention_mask=tree_mask(batch["subtree_ends"], self.model.dtype, past),
+            past_key_values=self.cache,
+            use_cache=True,
+            logits_to_keep=last,
+        )
+        return list(output.logits[0].unsqueeze(1))
+
+    def _run_one_by_one(
+        self, ids: Sequence[int], branches: Sequence[Sequence[int]], length: int
+    ) -> list[torch.Tensor]:
+        root, logits = self._run(ids), []
+        for prefix in branches:
+            logits.append(self._run(prefix) if prefix else root)
+            self._truncate_cache(length)
+        return logits
 
     def _run(self, ids: Sequence[int]) -> torch.Tensor:
         """Append tokens to the cache; return the logits (1, V) after the last one."""
@@ -58,13 +83,3 @@ class PrefixReader:
             self.cache = DynamicCache()
         elif excess > 0:
             self.cache.crop(-excess)
-
-
-def _common_length(first: Sequence[int], second: Sequence[int]) -> int:
-    """Return the length of the common prefix of two sequences."""
-    length = 0
-    for left, right in zip(first, second, strict=False):
-        if left != right:
-            break
-        length += 1
-    return length

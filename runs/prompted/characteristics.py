@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from ...errors import EmoNetError
 from ...prompted.prompts import MATERIAL, PromptBuilder
 from ...speakers.biographies.annotator import Annotation, Annotator, Chat
+from .batches import AnswerExample
 
 INSTRUCTION = f"You are an expert with good common sense. {MATERIAL} Answer in at most ten words."
 MAX_WORDS, MAX_TOKENS = 10, 24
@@ -96,17 +97,19 @@ class CharacteristicWriter:
         ]
         return chat, beginning
 
-    def examples(
-        self, dialogues: Iterable[Mapping[str, Any]], progress: bool = False
-    ) -> list[tuple[str, str]]:
-        """Prompt and answer of the first stage, for every training turn and kind."""
-        turns = [(row, index) for row in dialogues for index in range(len(row["turns"]))]
+    def examples(self, dialogues: Iterable[Mapping[str, Any]], progress: bool = False) -> list[AnswerExample]:
+        """Examples of the first stage, for every training turn and kind."""
+        turns = [
+            (dialogue, row, index)
+            for dialogue, row in enumerate(dialogues)
+            for index in range(len(row["turns"]))
+        ]
         examples = []
-        for row, index in tqdm(turns, disable=not progress, desc="characteristics"):
+        for dialogue, row, index in tqdm(turns, disable=not progress, desc="characteristics"):
             for kind in self.kinds:
                 question, _ = question_and_beginning(self.builder, row["turns"], index, kind)
                 prompt = self.builder.framed(INSTRUCTION, question)
-                examples.append((prompt, self.annotate(row, index, kind).text))
+                examples.append(AnswerExample(prompt, self.annotate(row, index, kind).text, dialogue))
         return examples
 
 

@@ -23,6 +23,7 @@ from ...training.arguments import EmoNetTrainingArguments
 from ..families import PreparedRun, ScoredSplit, check_trainable, choosing_epochs
 from ..options import DataOptions, EvaluateOptions, TrainOptions
 from ..pipeline import run_training
+from .batches import PromptCollator
 from .first_stage import learn_first_stage
 from .presets import PROMPTED_PRESETS, preset_settings
 from .tasks import TaskSettings
@@ -30,7 +31,6 @@ from .trainer import (
     OwnTrajectories,
     PromptedSplit,
     PromptedTrainer,
-    collate,
     predict_split,
 )
 from .trajectory import EmotionRecord
@@ -167,7 +167,7 @@ def prepare_prompted(
         args=arguments,
         train_dataset=turns,
         eval_dataset=validation,
-        data_collator=lambda examples: collate(examples, model.tokenizer.pad_token_id),
+        data_collator=PromptCollator(model),
         compute_metrics=lambda _: {},
         callbacks=[OwnTrajectories(model, turns, own_share if settings.trajectory else 0.0)],
     )

@@ -6,13 +6,15 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils.data import Sampler
 from transformers import Trainer, TrainingArguments
 from transformers.utils import logging
 
 from ...constants import NO_LABEL
 from ...errors import EmoNetError
-from ...layers.padding import pad_rows
 from ...prompted.modeling import PromptedEmoNet
+from ...prompted.packing import tree_mask
+from .batches import AnswerCollator, AnswerExample, DialogueSampler
 from .tasks import TaskSettings, speaker_examples
 
 logger = logging.get_logger(__name__)
@@ -31,19 +33,40 @@ class AnswerModel(nn.Module):
         self.transformer = model.adapted
         self.head = model.language_model.get_output_embeddings()  # type: ignore[no-untyped-call]
 
-    def forward(self, input_ids: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Mean cross entropy of the answer tokens.
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        labels: torch.Tensor,
+        read_index: torch.Tensor,
+        position_ids: torch.Tensor | None = None,
+        subtree_ends: torch.Tensor | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """Mean cross entropy of the answer tokens; see [`AnswerCollator`] for the batch.
 
         Args:
-            input_ids: (B, L), prompt and answer, padded on the right.
-            labels: (B, L), the answer tokens, -100 elsewhere.
+            input_ids: Packed rows (R, L), or prompts with their answers (B, L).
+            labels: The answer tokens (A,).
+            read_index: Index of the token before each, in the flattened rows (A,).
+            position_ids: Of packed rows (R, L).
+            subtree_ends: Of packed rows (R, L).
         """
-        # No attention mask: in a causal model no token sees the padding on its right.
-        hidden = self.transformer(input_ids=input_ids, use_cache=False).last_hidden_state
-        is_answer = labels[:, 1:] != NO_LABEL
+        packed: dict[str, Any] = {}
+        if subtree_ends is not None:
+            mask = tree_mask(subtree_ends, self.transformer.dtype)
+            packed = {"attention_mask": mask, "position_ids": position_ids}
+        hidden = self.transformer(input_ids=input_ids, use_cache=False, **packed).last_hidden_state
         # The vocabulary is large: compute logits only at answer tokens.
-        logits = self.head(hidden[:, :-1][is_answer]).float()
-        return {"loss": functional.cross_entropy(logits, labels[:, 1:][is_answer])}
+        logits = self.head(hidden.flatten(0, 1)[read_index]).float()
+        return {"loss": functional.cross_entropy(logits, labels)}
+
+
+class AnswerTrainer(Trainer):
+    """Trains an [`AnswerModel`] on examples that it packs dialogue by dialogue."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
+        rows: Any = self.train_dataset if train_dataset is None else train_dataset
+        groups = [row["dialogue"] for row in rows]
+        return DialogueSampler(groups, self.args.train_batch_size, self.args.seed)
 
 
 def learn_first_stage(
@@ -98,21 +121,19 @@ def learn_first_stage(
     return facts | learn_answers(model, examples, **training)
 
 
-def answer_rows(
-    tokenizer: Any, examples: Sequence[tuple[str, str]], max_tokens: int
-) -> list[dict[str, list[int]]]:
-    """Tokenize prompts and answers into rows of `input_ids` and `labels`.
+def answer_rows(tokenizer: Any, examples: Sequence[AnswerExample], max_tokens: int) -> list[dict[str, Any]]:
+    """Tokenize examples into rows of `input_ids`, `labels` and `dialogue`.
 
     An answer ends with the end-of-turn token. Examples longer than `max_tokens` are
     dropped with a warning that counts them.
     """
     rows = []
-    for prompt, answer in examples:
+    for prompt, answer, dialogue in examples:
         prompt_ids = tokenizer(prompt, add_special_tokens=False, verbose=False)["input_ids"]
         answer_ids = [*tokenizer(answer, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
         if len(prompt_ids) + len(answer_ids) <= max_tokens:
             labels = [NO_LABEL] * len(prompt_ids) + answer_ids
-            rows.append({"input_ids": prompt_ids + answer_ids, "labels": labels})
+            rows.append({"input_ids": prompt_ids + answer_ids, "labels": labels, "dialogue": dialogue})
     if len(rows) < len(examples):
         dropped = len(examples) - len(rows)
         logger.warning(
@@ -124,13 +145,13 @@ def answer_rows(
 
 
 def learn_answers(
-    model: PromptedEmoNet, examples: Sequence[tuple[str, str]], **training: Any
+    model: PromptedEmoNet, examples: Sequence[AnswerExample], **training: Any
 ) -> dict[str, Any]:
     """Train the adapters of a prompted model to write answers.
 
     Args:
         model: A model with adapters.
-        examples: Pairs of a prompt (up to the answer) and an answer.
+        examples: Prompts and answers; those of a dialogue next to each other.
         training: `TrainingArguments` fields.
 
     Returns:
@@ -144,21 +165,13 @@ def learn_answers(
         "dataloader_pin_memory": False,
     }
     arguments = TrainingArguments(**{**defaults, "remove_unused_columns": False, **training})
-    trainer = Trainer(
+    trainer = AnswerTrainer(
         model=AnswerModel(model),
         args=arguments,
         train_dataset=rows,
-        data_collator=lambda batch: _collate(batch, model.tokenizer.pad_token_id),
+        data_collator=AnswerCollator(model),
     )
     trainer.train()
     losses = [round(row["loss"], 4) for row in trainer.state.log_history if "loss" in row]
     answered = sum(token != NO_LABEL for row in rows for token in row["labels"])
     return {"examples": len(rows), "answer_tokens": answered, "losses": losses}
-
-
-def _collate(rows: Sequence[Mapping[str, Any]], pad: int) -> dict[str, torch.Tensor]:
-    length = max(len(row["input_ids"]) for row in rows)
-    return {
-        "input_ids": pad_rows([row["input_ids"] for row in rows], length, pad),
-        "labels": pad_rows([row["labels"] for row in rows], length, NO_LABEL),
-    }

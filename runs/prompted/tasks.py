@@ -10,6 +10,7 @@ from typing import Any
 from ...dialogue.turns import turn_speaker
 from ...errors import EmoNetError
 from ...prompted.prompts import MATERIAL, PromptBuilder
+from .batches import AnswerExample
 from .characteristics import check_kinds
 
 SPEAKERS = "speakers"
@@ -62,7 +63,7 @@ class TaskSettings:
         return [kind.strip() for kind in self.first_stage.split(",")]
 
 
-def speaker_examples(builder: PromptBuilder, dialogues: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
+def speaker_examples(builder: PromptBuilder, dialogues: Iterable[Mapping[str, Any]]) -> list[AnswerExample]:
     """Speaker identification: ask which speaker of the dialogue said an utterance.
 
     The names are in alphabetical order, so that their order gives no hint. Dialogues with
@@ -73,10 +74,10 @@ def speaker_examples(builder: PromptBuilder, dialogues: Iterable[Mapping[str, An
         dialogues: Training dialogues (rows of the `dialogues` view).
 
     Returns:
-        Prompt and answer for every turn of the other dialogues.
+        An example for every turn of the other dialogues.
     """
     examples = []
-    for row in dialogues:
+    for dialogue, row in enumerate(dialogues):
         turns = row["turns"]
         scene = builder.scene(turns, 0, len(turns))
         names = sorted({scene.name(index) for index in range(len(turns))})
@@ -84,7 +85,8 @@ def speaker_examples(builder: PromptBuilder, dialogues: Iterable[Mapping[str, An
             continue
         for index in range(len(turns)):
             question = f"Who says <{scene.text(index)}>? Select the speaker from <{', '.join(names)}>."
-            examples.append((builder.framed(_SPEAKER_ROLE, question), scene.name(index)))
+            prompt = builder.framed(_SPEAKER_ROLE, question)
+            examples.append(AnswerExample(prompt, scene.name(index), dialogue))
     return examples
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Sampler
 from tqdm.auto import tqdm
 from transformers import TrainerCallback
 
@@ -16,7 +16,7 @@ from ...dialogue.spellings import SpeakerNames
 from ...evaluation.metrics import emotion_metrics
 from ...hub.card_callback import CardCallback
 from ...layers.loss import weighted_cross_entropy
-from ...layers.padding import pad_rows
+from ...layers.outputs import EmoNetOutput
 from ...prompted.modeling import PromptedEmoNet
 from ...prompted.prefix_reader import PrefixReader
 from ...prompted.processing import PromptedProcessor
@@ -24,6 +24,7 @@ from ...prompted.prompts import LabelledTurn
 from ...speakers.biographies.choose import Biographer
 from ...speakers.biographies.extractive import dialogue_view
 from ...train_trainer import EmoNetTrainer
+from .batches import DialogueSampler, neftune_of_prompts
 from .tasks import TaskSettings, impact_prompt
 from .trajectory import EmotionRecord
 
@@ -87,6 +88,10 @@ class PromptedSplit(Dataset[dict[str, Any]]):
         trajectory = self.record.trajectory(turns[turn], scheduled=self.name == "train")
         demonstrations = self._demonstrations[dialogue][turn]
         return self._prompts.tokens(turns, turn, biography, trajectory, demonstrations)
+
+    def groups(self) -> list[int]:
+        """The dialogue of each example: its prompts share what packing computes once."""
+        return [self.turns[index][0] for index in self.examples]
 
     def label(self, dialogue: int, turn: int) -> int:
         """A turn's label, -100 if it has none."""
@@ -179,16 +184,21 @@ class PromptedTrainer(EmoNetTrainer):
 
         Both tasks have the same labels; the emotion-impact prompt lacks the turn's text.
         """
-        prefix = "impact_"
-        main = {name: value for name, value in inputs.items() if not name.startswith(prefix)}
-        impact = {
-            name.removeprefix(prefix): value for name, value in inputs.items() if name.startswith(prefix)
-        }
-        loss, outputs = super().compute_loss(model, main, True, num_items_in_batch)
-        if impact:
-            impact["labels"] = main["labels"]
-            loss = loss + self.impact_weight * super().compute_loss(model, impact, False, num_items_in_batch)
+        inputs = dict(inputs)
+        labels = inputs.pop("labels")
+        with neftune_of_prompts(self.model, inputs):
+            outputs = model(**inputs)
+        main, *impact = outputs.logits.split(len(labels))
+        outputs = EmoNetOutput(logits=main)
+        loss = self.loss_of(outputs, labels, None, num_items_in_batch)
+        for logits in impact:
+            share = self.loss_of(EmoNetOutput(logits=logits), labels, None, num_items_in_batch)
+            loss = loss + self.impact_weight * share
         return (loss, outputs) if return_outputs else loss
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
+        dataset: Any = self.train_dataset if train_dataset is None else train_dataset
+        return DialogueSampler(dataset.groups(), self.args.train_batch_size, self.args.seed)
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
@@ -223,18 +233,3 @@ class OwnTrajectories(TrainerCallback):
         self.split.record.own_share = self.share * min(1.0, epoch / max(1.0, args.num_train_epochs - 1))
         self.split.record.seed = epoch
         self.model.train()
-
-
-def collate(examples: Sequence[Mapping[str, Any]], pad: int) -> dict[str, torch.Tensor]:
-    """Batch prompts: (B, L) tokens and mask, padded on the right, and (B, 1) labels.
-
-    Keys with the prefix `impact_` are those of the emotion-impact task.
-    """
-    batch = {"labels": torch.tensor([example["labels"] for example in examples])}
-    for prefix in ("", "impact_"):
-        rows = [example[f"{prefix}input_ids"] for example in examples if f"{prefix}input_ids" in example]
-        if rows:
-            length = max(map(len, rows))
-            batch[f"{prefix}input_ids"] = pad_rows(rows, length, pad)
-            batch[f"{prefix}attention_mask"] = pad_rows([[1] * len(row) for row in rows], length, 0)
-    return batch

@@ -12,6 +12,7 @@ from emonet.errors import EmoNetError
 from emonet.prompted.configuration import PromptSettings
 from emonet.prompted.modeling import PromptedEmoNet
 from emonet.prompted.prompts import PromptBuilder
+from emonet.runs.prompted.batches import AnswerCollator, AnswerExample
 from emonet.runs.prompted.first_stage import AnswerModel, answer_rows, learn_answers
 from emonet.runs.prompted.tasks import TaskSettings, impact_prompt, impact_text, speaker_examples
 
@@ -26,7 +27,7 @@ def builder(tokenizer: Any) -> PromptBuilder:
 def test_who_spoke_is_asked_of_the_utterance_alone(builder: PromptBuilder) -> None:
     alone = {"dialogue_id": "d2", "turns": [DIALOGUE[0]]}
     examples = speaker_examples(builder, [{"dialogue_id": "d1", "turns": DIALOGUE}, alone])
-    assert [answer for _, answer in examples] == [turn["speaker"] for turn in DIALOGUE], (
+    assert [answer for _, answer, _ in examples] == [turn["speaker"] for turn in DIALOGUE], (
         "one speaker alone teaches nothing"
     )
     prompt = examples[4][0]
@@ -62,24 +63,40 @@ def model(decoder: Path) -> PromptedEmoNet:
 
 
 def test_the_loss_is_that_of_the_answers_tokens(model: PromptedEmoNet) -> None:
-    (row,) = answer_rows(model.tokenizer, [("a b c d", "e f")], 100)
+    (row,) = answer_rows(model.tokenizer, [AnswerExample("a b c d", "e f")], 100)
     end = model.tokenizer.eos_token_id
     assert row["labels"] == [-100] * 4 + row["input_ids"][4:] and row["input_ids"][-1] == end
     ids, labels = torch.tensor([row["input_ids"]]), torch.tensor([row["labels"]])
     with torch.no_grad():
         expected = model.language_model(input_ids=ids, labels=labels).loss
-        padded = [
-            torch.nn.functional.pad(each, (0, 3), value=value) for each, value in ((ids, 0), (labels, -100))
-        ]
-        found = AnswerModel(model)(ids, labels)["loss"], AnswerModel(model)(*padded)["loss"]
-    assert torch.allclose(found[0], expected, atol=1e-5) and torch.allclose(found[1], expected, atol=1e-5)
+        found = AnswerModel(model)(**AnswerCollator(model)([row]))["loss"]
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def test_packed_answers_have_the_loss_and_gradients_of_answers_alone(
+    model: PromptedEmoNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examples = [AnswerExample("a b c d", "e f"), AnswerExample("a b c", "d e"), AnswerExample("a b e", "f")]
+    rows = answer_rows(model.tokenizer, examples, 100)
+    batch = AnswerCollator(model)(rows)
+    assert batch["input_ids"].numel() < sum(len(row["input_ids"]) for row in rows)
+    monkeypatch.setattr("emonet.runs.prompted.batches.can_pack", lambda *_: False)
+    losses, gradients = [], []
+    for tensors in (batch, AnswerCollator(model)(rows)):
+        model.zero_grad()
+        loss = AnswerModel(model)(**tensors)["loss"]
+        loss.backward()
+        losses.append(loss.detach())
+        gradients.append([weight.grad.clone() for weight in model.parameters() if weight.grad is not None])
+    torch.testing.assert_close(*losses, atol=1e-5, rtol=0)
+    torch.testing.assert_close(*gradients, atol=1e-5, rtol=1e-4)
 
 
 def test_it_trains_the_adapters_that_stage_2_goes_on_with(model: PromptedEmoNet, tmp_path: Path) -> None:
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     facts = learn_answers(
         model,
-        [("a b", "c d"), ("e f", "g h"), ("a f", "i j")] * 4,
+        [AnswerExample("a b", "c d"), AnswerExample("e f", "g h"), AnswerExample("a f", "i j")] * 4,
         output_dir=str(tmp_path),
         num_train_epochs=4,
         learning_rate=2e-2,
@@ -96,10 +113,10 @@ def test_it_trains_the_adapters_that_stage_2_goes_on_with(model: PromptedEmoNet,
 def test_an_example_over_the_length_is_counted_and_none_is_refused(
     model: PromptedEmoNet, caplog: Any
 ) -> None:
-    rows = answer_rows(model.tokenizer, [("a b c", "d"), ("a b c d e f", "g")], 5)
+    rows = answer_rows(model.tokenizer, [AnswerExample("a b c", "d"), AnswerExample("a b c d e f", "g")], 5)
     assert len(rows) == 1 and "1 of 2 examples are over 5 tokens" in caplog.text
     with pytest.raises(EmoNetError, match="nothing to learn"):
-        answer_rows(model.tokenizer, [("a b c d e f", "g")], 5)
+        answer_rows(model.tokenizer, [AnswerExample("a b c d e f", "g")], 5)
 
 
 def test_settings_of_tasks_are_taken_out_and_checked() -> None:

@@ -204,6 +204,37 @@ class Predictor:
             history = texts_before(renamed[:-1], kinds)
             return occlusion(self.model, self.processor, turns, index, history, between_passes)
 
+    @property
+    def takes_known_labels(self) -> bool:
+        """Whether known labels of some turns tell the model about the others."""
+        return bool(getattr(self.config, "label_evidence", False))
+
+    def relabel(
+        self,
+        dialogues: Sequence[Turns],
+        given: Mapping[int, str],
+        report: Report | None = None,
+        speakers: Speakers = "auto",
+    ) -> list[dict[str, Any]]:
+        """Label a dialogue again in the light of labels that are known.
+
+        Args:
+            dialogues: Dialogues in order of time; the last one is labelled.
+            given: The label of some of its turns, by their index.
+            report: Called as in `predict`.
+            speakers: Who is a person, see `speaker_kinds`.
+
+        Returns:
+            The rows of its turns, as from `predict`.
+        """
+        renamed, _, kinds = with_one_name_each(dialogues, None, self.processor.speakers, speakers)
+        turns = [
+            {"speaker": turn["speaker"], "text": turn["text"]}
+            | ({"known_emotion": given[index]} if index in given else {})
+            for index, turn in enumerate(renamed[-1])
+        ]
+        return self.predict([turns], [texts_before(renamed[:-1], kinds)], report, [kinds])[0]
+
     def add(self, session: Session, speaker: str, text: str, report: Report | None = None) -> dict[str, Any]:
         """Add a turn to a session and return it labelled.
 

@@ -45,6 +45,11 @@ class Analysis:
             for first in range(0, len(turns), TURNS_PER_PART)
         ]
 
+    def part(self, index: Any) -> "Part | None":
+        """Return the part at an index; None for one that is gone, or never was."""
+        parts = self.parts()
+        return parts[index] if type(index) is int and index in range(len(parts)) else None
+
     def anchor(self, number: int) -> str:
         """Return the id of a turn's element, counted from 1."""
         return f"{self.source}-turn-{number}"
@@ -84,6 +89,11 @@ class Part:
     first: int
     turns: Sequence[dict[str, Any]]
     dialogue_turns: int
+
+    @property
+    def indices(self) -> range:
+        """The indices of its turns in the dialogue."""
+        return range(self.first, self.first + len(self.turns))
 
     def title(self, dialogues: int) -> str:
         """Return its title in the list of parts.

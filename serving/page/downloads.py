@@ -76,5 +76,9 @@ def parcel(kind: str, analysis: Analysis, model: str) -> str:
         KeyError: If `kind` is not in `DOWNLOADS`.
     """
     name, media_type, make = DOWNLOADS[kind]
-    content = base64.b64encode(make(analysis, model)).decode()
-    return json.dumps({"name": name, "type": media_type, "content": content})
+    return packed(name, media_type, make(analysis, model))
+
+
+def packed(name: str, media_type: str, content: bytes) -> str:
+    """Pack a file's content as `parcel` does."""
+    return json.dumps({"name": name, "type": media_type, "content": base64.b64encode(content).decode()})

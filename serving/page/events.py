@@ -18,10 +18,9 @@ from .examples import EXAMPLES
 from .layout import Layout
 from .messages import alert, counts, note, reading_note
 from .model_card import ModelCard
-from .results import event_data
 from .scripts import FOCUS_CHAT
 from .upload import largest_upload, read_upload
-from .visitors import Updates, Visitors
+from .visitors import Updates, Visitors, event_data
 
 MAX_VISITORS = 256  # whose results are kept
 _ENDPOINT = (

@@ -34,8 +34,9 @@ _READ = re.compile(
 )
 _SESSION = re.compile(r"[\w-]{1,64}", re.ASCII)
 _FIELDS = {"data", "event_data", "fn_index", "session_hash", "trigger_id"}
-# What the scripts of the page send: the index of a turn, or an uploaded file.
-_EVENT_DATA = {"index", "name", "size", "content"}
+# What the scripts of the page send: the index of a turn and of a label, or an uploaded
+# file; and what a tab sends: its index and its name as `value`.
+_EVENT_DATA = {"index", "label", "name", "size", "content", "value"}
 
 
 class WrongArgument(ValueError):

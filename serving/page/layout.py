@@ -46,8 +46,9 @@ class Layout:
         )
         with gr.Tabs():
             with gr.Tab("Script"):
-                self._script(largest_upload(limits.body))
-                self.script_results = Results("script", predictor, visitors)
+                largest = largest_upload(limits.body)
+                self._script(largest)
+                self.script_results = Results("script", predictor, visitors, largest)
             with gr.Tab("Chat"):
                 self._chat()
                 self.chat_results = Results("chat", predictor, visitors)

@@ -1,6 +1,6 @@
 """Show labelled turns in a section of their own: views, downloads and explanations."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
@@ -8,6 +8,8 @@ import gradio as gr
 from ...inference.predict import Report
 from ..predictor import Predictor
 from .analysis import Analysis, Part
+from .annotate import SECONDS_KEPT, Annotate, Shown
+from .annotation import Annotation
 from .downloads import DOWNLOADS, parcel
 from .explanation import explanation
 from .messages import RESULTS_GONE, alert, note
@@ -15,9 +17,8 @@ from .profiles import profiles
 from .scripts import ASK_WHY, SAVE_PARCEL
 from .timeline import MAX_ROWS, Rows, timeline
 from .turn_list import legend, turn_list
-from .visitors import Updates, Visitors
+from .visitors import Updates, Visitors, event_data
 
-SECONDS_KEPT = 3600  # results and chats, after their last use
 NO_QUESTION = (
     '<p class="emo-note">Choose a turn here, or press <b>Why?</b> beside one under <b>Turns</b>: '
     "the page shows which earlier turns its emotion rests on.</p>"
@@ -34,8 +35,11 @@ class Results:
         name: `script` or `chat`; begins the ids of the section's elements.
         predictor: The model.
         visitors: Runs the visitors' jobs.
+        largest: The largest file of labels that can be uploaded, in bytes; 0 for results
+            whose turns are not labelled by hand.
 
     Attributes:
+        annotate: The view in which turns are labelled by hand, or None.
         status: The messages.
         cancel: The button that cancels the visitor's job.
         analysis, part: States of a visitor: the results, and the index of the part that
@@ -43,7 +47,7 @@ class Results:
         parcel: A download on its way to the browser.
     """
 
-    def __init__(self, name: str, predictor: Predictor, visitors: Visitors):
+    def __init__(self, name: str, predictor: Predictor, visitors: Visitors, largest: int = 0):
         self.name, self._predictor, self._visitors = name, predictor, visitors
         self.analysis = gr.State(None, time_to_live=SECONDS_KEPT)
         self.part = gr.State(0)
@@ -57,11 +61,12 @@ class Results:
             elem_id=f"{name}-cancel",
             elem_classes="emo-cancel",
         )
+        self.annotate: Annotate | None = None
         with gr.Column(visible=False, elem_id=f"{name}-results") as self.section:
-            self._create_views()
+            self._create_views(largest)
         self._connect()
 
-    def _create_views(self) -> None:
+    def _create_views(self, largest: int) -> None:
         name = self.name
         with gr.Row(elem_classes="emo-files"):
             self.downloads = [
@@ -76,17 +81,21 @@ class Results:
             ]
         self.choice = gr.Dropdown(label="Show", visible=False, elem_id=f"{name}-part")
         with gr.Tabs() as self.views:
-            with gr.Tab("Turns", id="turns"):
+            with gr.Tab("Turns", id="turns") as self.turns_tab:
                 gr.HTML(legend(Analysis(self._predictor.labels).looks))
                 self.timeline = gr.HTML(elem_id=f"{name}-timeline")
                 self.turns = gr.HTML(elem_id=f"{name}-turns", js_on_load=ASK_WHY)
-            with gr.Tab("Speakers", id="speakers"):
+            with gr.Tab("Speakers", id="speakers") as self.speakers_tab:
                 self.profiles = gr.HTML(elem_id=f"{name}-profiles")
             with gr.Tab("Why?", id="why"):
                 self.asked = gr.Dropdown(
                     label="Why does this turn have its emotion?", elem_id=f"{name}-asked"
                 )
                 self.explanation = gr.HTML(elem_id=f"{name}-explanation")
+            if largest:
+                with gr.Tab("Annotate", id="annotate", elem_id="annotate-tab") as annotate_tab:
+                    shown = Shown(self.analysis, self.part, self.cancel, self.choice, self.parcel)
+                    self.annotate = Annotate(self._predictor, self._visitors, shown, largest, annotate_tab)
 
     def _connect(self) -> None:
         options: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -98,7 +107,14 @@ class Results:
                 self._download, [button, self.analysis], [self.status, self.cancel, self.parcel], **options
             )
             packed.then(None, self.parcel, self.parcel, js=SAVE_PARCEL)
-        self.choice.input(self._choose, [self.analysis, self.choice], [self.status, *part], **options)
+        chosen, refreshed = [self.analysis, self.choice], [self.analysis, self.part]
+        if self.annotate is not None:
+            chosen, part = [*chosen, self.annotate.state], [*part, *self.annotate.outputs[:-2]]
+            refreshed.append(self.annotate.state)
+            views = [self.timeline, self.turns, self.profiles]
+            for tab in (self.turns_tab, self.speakers_tab):  # which a label may have changed
+                tab.select(self._refresh, refreshed, views, **options)
+        self.choice.input(self._choose, chosen, [self.status, *part], **options)
         self.turns.select(self._ask, [self.analysis, self.part], explained, **options)
         self.asked.input(self._explain, [self.analysis, self.part, self.asked], explained, **options)
 
@@ -134,10 +150,26 @@ class Results:
             self.explanation: NO_QUESTION,
         }
 
-    def _choose(self, analysis: Analysis | None, index: Any) -> Updates:
-        if analysis is None or _part(analysis, index) is None:
+    def _choose(self, analysis: Analysis | None, index: Any, annotation: Annotation | None = None) -> Updates:
+        if analysis is None or analysis.part(index) is None:
             return {self.status: alert(RESULTS_GONE)}
-        return self._show_part(analysis, index)
+        shown = self._show_part(analysis, index)
+        if self.annotate is not None and annotation is not None and annotation.analysis is analysis:
+            shown |= self.annotate.show(annotation, index)
+        return shown
+
+    def _refresh(
+        self, analysis: Analysis | None, index: int, annotation: Annotation | None
+    ) -> Updates | dict[str, Any]:
+        """Show the turns again after labels were given."""
+        part = analysis.part(index) if analysis is not None else None
+        if analysis is None or part is None or annotation is None or not annotation.version:
+            return gr.skip()
+        return {
+            self.timeline: timeline(analysis, part),
+            self.turns: turn_list(analysis, part),
+            self.profiles: profiles(analysis, self._predictor.processor),
+        }
 
     def _download(self, kind: str, analysis: Analysis | None, request: gr.Request) -> Iterator[Updates]:
         """Send a file to the browser, which saves it."""
@@ -171,9 +203,8 @@ class Results:
         self, analysis: Analysis | None, part_index: int, index: Any, request: gr.Request
     ) -> Iterator[Updates]:
         """Explain a turn; it takes some forty passes of the model."""
-        part = _part(analysis, part_index)
-        turns = range(part.first, part.first + len(part.turns)) if part is not None else ()
-        if analysis is None or part is None or index not in turns:
+        part = analysis.part(part_index) if analysis is not None else None
+        if analysis is None or part is None or index not in part.indices:
             yield {self.explanation: alert(RESULTS_GONE)}
             return
         dialogue = part.dialogue
@@ -187,17 +218,6 @@ class Results:
         )
         if found is not None:
             yield {self.explanation: found, self.cancel: gr.Button(visible=False)}
-
-
-def event_data(event: gr.EventData) -> Mapping[str, Any]:
-    """Return what a script of the page sent with an event."""
-    return event._data or {}
-
-
-def _part(analysis: Analysis | None, index: Any) -> Part | None:
-    """Return the part that is shown; None if it is gone, or never was."""
-    parts = analysis.parts() if analysis is not None else []
-    return parts[index] if type(index) is int and index in range(len(parts)) else None
 
 
 def _questions(part: Part) -> gr.Dropdown:

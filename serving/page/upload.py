@@ -23,7 +23,9 @@ def largest_upload(body: int) -> int:
     return max(0, (body - 2048) * 3 // 4)
 
 
-def read_upload(name: object, size: object, content: object, largest: int) -> tuple[str, bytes]:
+def read_upload(
+    name: object, size: object, content: object, largest: int, endings: tuple[str, ...] = ENDINGS
+) -> tuple[str, bytes]:
     """Return name and bytes of an uploaded file.
 
     Args:
@@ -31,14 +33,15 @@ def read_upload(name: object, size: object, content: object, largest: int) -> tu
         size: Its size in bytes.
         content: Its bytes in base64; None if it could not be read or is too large.
         largest: How many bytes are allowed.
+        endings: The endings of allowed files.
 
     Raises:
         EmoNetError: If the ending is not allowed, the file is too large, or the content
             does not match its size.
     """
     name = PurePosixPath(str(name).replace("\\", "/")).name[-200:]
-    if not name.lower().endswith(ENDINGS):
-        raise EmoNetError(f"{name}: its ending is not one of {', '.join(ENDINGS)}.")
+    if not name.lower().endswith(endings):
+        raise EmoNetError(f"{name}: its ending is not one of {', '.join(endings)}.")
     if isinstance(size, int) and size > largest:
         raise EmoNetError(f"{name}: {size} bytes, and {largest} is the limit; cut it into parts.")
     try:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -159,3 +159,8 @@ class Visitors:
             logger.error("A job of the page failed", exc_info=job.error)
             return "The server failed at this; its log says why."
         return ""
+
+
+def event_data(event: gr.EventData) -> Mapping[str, Any]:
+    """Return what a script of the page sent with an event."""
+    return event._data or {}

@@ -339,5 +339,13 @@ def test_what_a_visitor_does_works_and_writes_nothing(attacked: Attacked) -> Non
     content = base64.b64decode(json.loads(parcel)["content"]).decode("utf-8-sig")
     rows = list(csv.DictReader(io.StringIO(content, newline="")))
     assert [(row["speaker"], row["text"]) for row in rows] == [*LINES, ("Zed", "no")]
+    assert "0 of 7 confirmed" in visitor.fire("annotate-tab", "select", [], {"index": 3, "value": "Annotate"})
+    assert "1 of 7 confirmed" in visitor.fire("annotate-turns", "select", [], {"index": 6, "label": 1})
+    table = uploaded("b.csv", b"dialogue_id,speaker,text,emotion\n0,Ann,hi,Joy")
+    assert "has 1 turns, and 7 in this script" in visitor.fire("annotate-second", "upload", [], table)
+    answer = visitor.fire("annotate-jsonl", "click", ["Export JSONL"]).split("\n")
+    parcel = next(text for text in answer if text.startswith("{"))
+    lines = base64.b64decode(json.loads(parcel)["content"]).splitlines()
+    assert [json.loads(line)["emotion"] is None for line in lines] == [True] * 6 + [False]
     assert "Ann: " in visitor.fire("say", "click", ["Ann", "hello"])
     attacked.assert_unharmed()

@@ -9,14 +9,10 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import torch
-from transformers import CONFIG_MAPPING
-
-from ..checkpoint.files import backbone_tokenizer
-from ..configuration_emonet import EmoNetConfig
 from ..data.collator import EncodedCorpus
 from ..data.loading import load_conversations
 from ..dialogue.reader import read_text
@@ -24,11 +20,10 @@ from ..engines.prediction_input import open_input
 from ..engines.prediction_stream import predicted_rows
 from ..files.spreadsheet_cells import csv_of
 from ..inference.predict import predict_dialogues
-from ..modeling_emonet import EmoNetForSequenceClassification
+from ..pipeline_emonet import EmoNetPipeline
 from ..processing_emonet import EmoNetProcessor
-from ..training.presets import preset_config
+from .tiny_models import LABELS, TINY, build
 
-_LABELS = ["Joyful", "Mad", "Neutral"]
 _NAMES = ["Anna", "Ben", "Cleo", "Dora"]
 _TEXT = "so we went there on foot"
 
@@ -36,19 +31,11 @@ Row = tuple[str, int, str]  # dialogue, turn, speaker
 Prepared = Callable[[], object]
 
 
-def tiny_model(known: int = 0, **fields: Any) -> tuple[EmoNetForSequenceClassification, EmoNetProcessor]:
+def tiny_model(known: int = 0, **fields: Any) -> tuple[Any, EmoNetProcessor]:
     """Build an untrained model of one layer that knows `known` persons."""
-    tokenizer = backbone_tokenizer("minilm")
-    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    bert: Any = CONFIG_MAPPING["bert"]
-    text_config = bert(**sizes, vocab_size=len(tokenizer), max_position_embeddings=64)
-    fields = {**preset_config("emonet-thesis", False, 1), "context_window": 0, **fields}
-    config = EmoNetConfig(
-        text_config=text_config, num_speakers=known + 1, id2label=dict(enumerate(_LABELS)), **fields
-    )
-    torch.manual_seed(0)
     speakers = {person(index): index + 1 for index in range(known)}
-    return EmoNetForSequenceClassification(config).eval(), EmoNetProcessor(tokenizer, config, speakers)  # type: ignore[no-untyped-call]
+    fields = {"context_window": 0, "num_speakers": known + 1, **fields}
+    return build(TINY, "emonet-thesis", speakers, layers=1, width=16, **fields)
 
 
 def person(index: int) -> str:
@@ -84,7 +71,7 @@ def mixed_dialogues(turns: int) -> Iterator[Row]:
 def write_rows(rows: Iterator[Row], path: Path) -> Path:
     """Write turns as CSV, with an emotion each."""
     header = ["dialogue_id", "turn", "speaker", "text", "emotion"]
-    cells: Iterator[list[str | int]] = ([*row, _TEXT, _LABELS[index % 3]] for index, row in enumerate(rows))
+    cells: Iterator[list[str | int]] = ([*row, _TEXT, LABELS[index % 3]] for index, row in enumerate(rows))
     path.write_text(csv_of(header, cells), "utf-8", newline="")
     return path
 
@@ -99,6 +86,25 @@ def _predict(
         def run() -> None:
             with open_input(str(path), interleaved) as source:
                 assert sum(map(len, predicted_rows(model, processor, source))) == turns
+
+        return run
+
+    return prepare
+
+
+def _pipeline(
+    rows: Callable[[int], Iterator[Row]], knows_all: bool = False
+) -> Callable[[int, Path], Prepared]:
+    def prepare(turns: int, folder: Path) -> Prepared:
+        model, processor = tiny_model(turns if knows_all else 0, speaker_memory="corpus")
+        pipe = EmoNetPipeline(model, processor)
+
+        def dialogues() -> Iterator[list[dict[str, str]]]:
+            for _, dialogue in groupby(rows(turns), key=lambda row: row[0]):
+                yield [{"speaker": speaker, "text": _TEXT} for _, _, speaker in dialogue]
+
+        def run() -> None:
+            assert sum(map(len, pipe(dialogues()))) == turns
 
         return run
 
@@ -123,7 +129,7 @@ def _corpus(rows: Callable[[int], Iterator[Row]]) -> Callable[[int, Path], Prepa
         _, processor = tiny_model(speaker_memory="corpus")
 
         def run() -> None:
-            EncodedCorpus(load_conversations(str(folder), history_window=10, labels=_LABELS), processor)
+            EncodedCorpus(load_conversations(str(folder), history_window=10, labels=LABELS), processor)
 
         return run
 
@@ -141,6 +147,9 @@ CASES: dict[str, Callable[[int, Path], Prepared]] = {
     "`predict`, as many known persons as turns": _predict(
         many_dialogues, knows_all=True, speaker_memory="none"
     ),
+    "pipeline, one dialogue": _pipeline(one_dialogue),
+    "pipeline, a generator of dialogues of ten turns": _pipeline(many_dialogues),
+    "pipeline, as many known persons as turns": _pipeline(many_dialogues, knows_all=True),
     "`predict_dialogues`, a history of so many turns": _history,
     "reading a script": _script,
     "`EncodedCorpus`, dialogues of ten turns": _corpus(many_dialogues),

@@ -1,45 +1,34 @@
 """Measure what a turn costs: late in a session, in training and in evaluation.
 
-`python -m emonet.benchmarks.turn_costs sessions` times turns 5, 200 and 2,000 of a
-session for every causal preset; `… turn_costs training` a turn's share of encoding,
-training and evaluation, by turns of a dialogue, known speakers, history and layers. Both
-print JSON. The backbones have random weights, which cost what trained ones cost. Times
-are those of the processor.
+`python -m emonet.benchmarks.turn_costs sessions` times turn 5, the first turns with a
+full window and turn 2,000 of a session for every causal preset; `… turn_costs training`
+a turn's share of encoding, training and evaluation, by turns of a dialogue, known
+speakers, history and layers. Both print JSON. The backbones have random weights, which
+cost what trained ones cost. Times are those of the processor.
 """
 
 import argparse
 import json
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from statistics import mean, median
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import AutoConfig, BertConfig, LlamaConfig, PreTrainedTokenizerFast
 
-from ..backbones.embedded import resolve_backbone
-from ..checkpoint.files import backbone_tokenizer
-from ..configuration_emonet import EmoNetConfig, is_decoder_type
 from ..context.base import all_context_modules
 from ..dialogue.turns import dialogue_memory_index
 from ..inference.predict import predict_dialogues
 from ..inference.session import EmoNetSession
-from ..modeling_emonet import EmoNetForSequenceClassification
-from ..processing_emonet import EmoNetProcessor
-from ..training.presets import PRESETS, preset_config
+from ..prompted.configuration import PromptSettings
+from ..prompted.session import PromptedSession
+from ..runs.prompted.presets import PROMPTED_PRESETS
+from ..training.presets import PRESETS
+from .tiny_models import TINY, TINY_DECODER, WORDS, build, build_prompted
 
 NEAR = range(3, 8)
-_WORDS = [f"w{number}" for number in range(200)]
-_SIZES: dict[str, Any] = {
-    "hidden_size": 64,
-    "intermediate_size": 128,
-    "num_attention_heads": 4,
-    "vocab_size": 205,
-}
-_LABELS = ["Joyful", "Mad", "Neutral", "Peaceful", "Powerful", "Sad", "Scared"]
 
 
 def session_cases() -> dict[str, dict[str, Any]]:
@@ -58,72 +47,36 @@ def session_cases() -> dict[str, dict[str, Any]]:
             cases[f"per turn, {name}"] = {"preset": "emonet-fast", **overrides}
     for scope in ("dialogue", "corpus"):
         cases[f"emonet-fast, {scope} memory"] = {"preset": "emonet-fast", "speaker_memory": scope}
+    prompts: list[PromptSettings] = []
+    for name, prompted in PROMPTED_PRESETS.items():
+        if prompted.settings.causal and prompted.settings not in prompts:
+            prompts.append(prompted.settings)
+            cases[name] = {"preset": name}
     return cases
 
 
-def build(
-    backbone: str, preset: str, speakers: Mapping[str, int] | None = None, layers: int = 3, **overrides: Any
-) -> tuple[Any, EmoNetProcessor]:
-    """A preset's model with random weights, and its processor.
-
-    Args:
-        backbone: `tiny`, `tiny-decoder`, or a backbone's name or folder.
-        preset: The preset.
-        speakers: Global ids by name.
-        layers: Those of the tiny backbone.
-        overrides: `EmoNetConfig` fields.
-    """
-    text_config: Any
-    tokenizer: Any
-    if backbone == "tiny":
-        text_config, tokenizer = BertConfig(**_SIZES, num_hidden_layers=layers), _tokenizer()
-    elif backbone == "tiny-decoder":
-        text_config, tokenizer = LlamaConfig(**_SIZES, num_hidden_layers=layers), _tokenizer()
-    else:
-        text_config = AutoConfig.from_pretrained(resolve_backbone(backbone))
-        tokenizer = backbone_tokenizer(backbone)
-    is_decoder = is_decoder_type(text_config.model_type)
-    fields = preset_config(preset, is_decoder, text_config.num_hidden_layers)
-    torch.manual_seed(0)
-    config = EmoNetConfig(
-        text_config=text_config,
-        id2label=dict(enumerate(_LABELS)),
-        label2id={label: index for index, label in enumerate(_LABELS)},
-        **{**fields, **overrides},
-    )
-    model: Any = EmoNetForSequenceClassification(config)
-    return model.eval(), EmoNetProcessor(tokenizer, config, speakers)
-
-
-def _tokenizer() -> PreTrainedTokenizerFast:
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    inner = Tokenizer(models.WordLevel({word: i for i, word in enumerate([*special, *_WORDS])}, "[UNK]"))
-    inner.pre_tokenizer = pre_tokenizers.Whitespace()
-    names = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
-    fast: Any = PreTrainedTokenizerFast
-    result: PreTrainedTokenizerFast = fast(
-        tokenizer_object=inner, **{f"{name}_token": special[index] for name, index in names.items()}
-    )
-    return result
-
-
 def measure_session(open_session: Callable[[], Any], turns: int, speakers: int) -> dict[str, float]:
-    """Time a session's turns near the start and around turn `turns`, in turns.
+    """Time a session's turns near the start, with a full window, and around turn `turns`.
 
     Returns:
-        Milliseconds of the processor: medians near turn 5, at turn 200 and at `turns`,
-        the mean there and the slowest, and their ratios to turn 5.
+        Milliseconds of the processor: medians near turn 5, of the first turns after one
+        has left the window, and at `turns`; the mean there and the slowest; the ratios to
+        turn 5 and to the full window; and what the session holds.
     """
     generator = random.Random(0)
 
     def add(session: Any, index: int) -> float:
-        text = " ".join(generator.choices(_WORDS, k=8))
+        text = " ".join(generator.choices(WORDS, k=8))
         started = time.process_time()
         session.add(f"S{index % speakers}", text)
         return 1000 * (time.process_time() - started)
 
     long = open_session()
-    middle = [add(long, index) for index in range(turns - 120)][180:220]
+    full: list[float] = []
+    for index in range(turns - 120):
+        taken = add(long, index)
+        if long.dropped_turns and len(full) < 40:
+            full.append(taken)
     near: list[float] = []
     far: list[float] = []
     for _ in range(20):  # in turns, so that a change of the machine's speed affects both
@@ -131,15 +84,17 @@ def measure_session(open_session: Callable[[], Any], turns: int, speakers: int) 
         times = [add(fresh, index) for index in range(max(NEAR))]
         near += times[NEAR.start - 1 :]
         far += [add(long, turns - 120 + len(far) + step) for step in range(6)]
-    return {
+    figures = {
         "ms_at_turn_5": median(near),
-        "ms_at_turn_200": median(middle or far),
         f"ms_at_turn_{turns}": median(far),
         "ratio": median(far) / median(near),
         "ratio_of_means": mean(far) / mean(near),
         "slowest_ms": max(far),
         "megabytes": size_of(long) / 1e6,
     }
+    if full:
+        figures |= {"ms_with_full_window": median(full), "ratio_to_full": median(far) / median(full)}
+    return figures
 
 
 def size_of(session: Any) -> int:
@@ -170,8 +125,13 @@ def measure_sessions(
     for name, case in session_cases().items():
         if only and name not in only:
             continue
-        model, processor = build(backbone, **case)
-        figures = measure_session(partial(EmoNetSession, model, processor), turns, speakers)
+        open_session: Callable[[], Any]
+        if case["preset"] in PROMPTED_PRESETS:
+            decoder = TINY_DECODER if backbone == TINY else backbone
+            open_session = partial(PromptedSession, *build_prompted(decoder, **case))
+        else:
+            open_session = partial(EmoNetSession, *build(backbone, **case))
+        figures = measure_session(open_session, turns, speakers)
         yield {"case": name, **{key: round(value, 3) for key, value in figures.items()}}
 
 
@@ -226,16 +186,16 @@ def _measure_case(
         [
             {
                 "speaker": generator.choice(names),
-                "text": " ".join(generator.choices(_WORDS, k=8)),
+                "text": " ".join(generator.choices(WORDS, k=8)),
                 "emotion": 0,
             }
             for _ in range(turns)
         ]
         for _ in range(max(1, total // turns))
     ]
-    said = [" ".join(generator.choices(_WORDS, k=8)) for _ in range(history)]
+    said = [" ".join(generator.choices(WORDS, k=8)) for _ in range(history)]
     model, processor = build(
-        "tiny",
+        TINY,
         "emonet-thesis",
         {name: index for index, name in enumerate(names, 1)},
         layers,
@@ -274,7 +234,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Measure, and print the figures."""
     parser = argparse.ArgumentParser(prog="python -m emonet.benchmarks.turn_costs", description=__doc__)
     parser.add_argument("what", choices=["sessions", "training"])
-    parser.add_argument("--backbone", default="tiny")
+    parser.add_argument("--backbone", default=TINY)
     parser.add_argument("--turns", type=int, default=2000)
     parser.add_argument("--speakers", type=int, default=4)
     parser.add_argument("--only", nargs="+", default=())

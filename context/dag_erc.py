@@ -110,20 +110,23 @@ class DAGLayer(nn.Module):
             same: (B, T, N), whether two turns share a speaker.
             past: This layer's states (B, N - T, H) of the turns before; None without.
         """
-        done = [] if past is None else list(past.unbind(1))
-        scores = [] if past is None else list(self.score(past).unbind(1))
-        before = len(done)
         # Only the turns from the earliest predecessor in the batch on are read.
         earliest = allowed.any(0).int().argmax(-1).tolist()
+        unread = 0 if past is None else min(*earliest, past.shape[1])
+        done = [] if past is None else list(past[:, unread:].unbind(1))
+        scores = [] if past is None else list(self.score(past[:, unread:]).unbind(1))
+        before = len(done)
         for index, begin in enumerate(earliest):
             below, end = states[:, index], before + index
+            begin -= unread
             message = torch.zeros_like(below)
             if end:
                 # Padding has no predecessors: its message is a mean that is never read.
                 score = torch.cat(scores[begin:end], dim=1)
-                hidden = ~allowed[:, index, begin:end]
+                read_turns = slice(begin + unread, end + unread)
+                hidden = ~allowed[:, index, read_turns]
                 weights = score.masked_fill(hidden, torch.finfo(score.dtype).min).softmax(-1)
-                own = same[:, index, begin:end]
+                own = same[:, index, read_turns]
                 read = torch.stack([weights * own, weights * ~own], dim=1) @ torch.stack(
                     done[begin:end], dim=1
                 )

@@ -8,20 +8,25 @@ import pytest
 from emonet.benchmarks import turn_costs
 from emonet.context.base import all_context_modules
 from emonet.inference.session import EmoNetSession
+from emonet.runs.prompted.presets import PROMPTED_PRESETS
 from emonet.training.presets import PRESETS
 
 
 def test_every_causal_preset_is_measured() -> None:
     cases = turn_costs.session_cases()
-    measured = [PRESETS[case["preset"]].config for case in cases.values()]
-    for name, preset in PRESETS.items():
-        assert (preset.config in measured) != preset.sees_future, name
+    prompted = {case["preset"] for case in cases.values()} & set(PROMPTED_PRESETS)
+    settings = [PROMPTED_PRESETS[name].settings for name in prompted]
+    for name, preset in PROMPTED_PRESETS.items():
+        assert (preset.settings in settings) == preset.settings.causal, name
+    measured = [PRESETS[case["preset"]].config for case in cases.values() if case["preset"] in PRESETS]
+    for name, packed in PRESETS.items():
+        assert (packed.config in measured) != packed.sees_future, name
     causal = {name for name, module in all_context_modules().items() if not module.sees_future}
     assert {case.get("context_module") for case in cases.values()} >= causal
 
 
 def test_a_session_is_timed_to_its_last_turn() -> None:
-    model, processor = turn_costs.build("tiny", "dag-erc")
+    model, processor = turn_costs.build("tiny", "dag-erc", max_sequence_tokens=64)
     opened: list[EmoNetSession] = []
 
     def open_session() -> Any:
@@ -30,6 +35,7 @@ def test_a_session_is_timed_to_its_last_turn() -> None:
 
     figures = turn_costs.measure_session(open_session, turns=130, speakers=2)
     assert [session.turns for session in opened] == [130, *[7] * 20]
+    assert opened[0].dropped_turns > 10 and figures["ratio_to_full"] > 0
     assert figures["ratio"] > 0 and figures["ms_at_turn_130"] <= figures["slowest_ms"]
     assert figures["megabytes"] == turn_costs.size_of(opened[0]) / 1e6
     assert turn_costs.size_of(opened[0]) > 4 * 64 * len(opened[0].window)  # the read-outs at least

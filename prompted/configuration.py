@@ -7,6 +7,7 @@ from ..configuration_emonet import CheckpointConfig, at_least, check_fields, is_
 from ..errors import EmoNetError
 
 EXTRACTIVE = "extractive"
+LATEST_TEMPLATE = 2
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,8 @@ class PromptSettings:
     """What a prompt holds.
 
     Args:
-        window: Number of earlier turns of the dialogue.
+        window: Number of earlier turns of the dialogue. With template 2 a history begins
+            where that of the turn before does, until it holds twice as many.
         future_window: Number of later turns; more than 0 is not causal.
         trajectory: Number (K) of the speaker's latest turns that are given with their
             emotions; 0 for none.
@@ -27,6 +29,9 @@ class PromptSettings:
         anonymous: Replace names by numbers in the whole prompt.
         label_statement: Repeat the labels in the question (InstructERC).
         demonstrations: Number of similar labelled training turns after the question.
+        template: How prompts are written: see `prompts.py`. With template 2, the turns of
+            a dialogue share more, which makes it several times cheaper. Checkpoints
+            without this setting have 1.
 
     Raises:
         EmoNetError: If a value is out of range, or a combination is impossible.
@@ -42,13 +47,24 @@ class PromptSettings:
     anonymous: bool = False
     label_statement: bool = False
     demonstrations: int = at_least(0, 0)
+    template: int = at_least(1, 1)
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.template > LATEST_TEMPLATE:
+            raise EmoNetError(
+                f"template={self.template}: the templates known here are 1 to {LATEST_TEMPLATE}. "
+                "Update emonet."
+            )
         if self.biography_of_dialogue and (not self.biography or self.biography_writer == EXTRACTIVE):
             raise EmoNetError(
                 "biography_of_dialogue needs biography=True and a biography_writer that is a model."
             )
+
+    @property
+    def most_earlier_turns(self) -> int:
+        """The most earlier turns that a prompt holds."""
+        return self.window if self.template == 1 else max(0, 2 * self.window - 1)
 
     @property
     def causal(self) -> bool:

@@ -20,7 +20,7 @@ from ..layers.padding import pad_rows
 from .configuration import PromptedEmoNetConfig
 from .demonstrations import DemonstrationBank
 from .label_tree import LabelTree
-from .prompts import LabelledTurn, PromptBuilder
+from .prompts import Facts, LabelledTurn, PromptBuilder, SpeakerFacts
 
 BIOGRAPHIES_FILE = "biographies.json"
 
@@ -142,11 +142,8 @@ class PromptedProcessor(DialogueProcessor):
             if not turns:
                 raise ValueError('A dialogue needs at least one turn: [{"speaker": "Ann", "text": "Hi."}].')
             ids = [self.label_of(turn, index) for index, turn in enumerate(turns)]
-            names = speaker_names(turns)
-            for index, name in enumerate(names):
-                earlier = [turn for turn in range(index) if names[turn] == name]
-                trajectory = self._trajectory(turns, ids, earlier, dialogue)
-                rows.append(self.prompt(turns, index, name, trajectory))
+            facts = self._labelled_facts(turns, ids, dialogue)
+            rows += [self.prompt(turns, index, facts) for index in range(len(turns))]
             labels += [[label] for label in ids]
         length = max(map(len, rows))
         return {
@@ -155,52 +152,55 @@ class PromptedProcessor(DialogueProcessor):
             "labels": torch.tensor(labels),
         }
 
-    def _trajectory(
-        self, turns: Sequence[Mapping[str, Any]], labels: Sequence[int], earlier: Sequence[int], dialogue: int
-    ) -> list[LabelledTurn]:
-        """The latest of the speaker's `earlier` turns, with the given emotions."""
-        depth = self.config.prompt_settings.trajectory
-        latest = earlier[-depth:] if depth else []
-        for index in latest:
-            if labels[index] == NO_LABEL:
-                raise EmoNetError(
-                    f"Dialogue {dialogue}, turn {index} has no emotion, and this model's prompts hold the "
-                    f"emotions of a speaker's earlier turns (trajectory={depth}): give them under 'emotion', "
-                    "or call model.predict(), which uses its own predictions."
-                )
-        names = self.config.label_names
-        return [LabelledTurn(raw_text(turns[index], index), names[labels[index]]) for index in latest]
+    def _labelled_facts(
+        self, turns: Sequence[Mapping[str, Any]], labels: Sequence[int], dialogue: int
+    ) -> Facts:
+        """The facts about the speakers of a dialogue, with the given emotions."""
+        depth, label_names = self.config.prompt_settings.trajectory, self.config.label_names
+        names = speaker_names(turns)
+
+        def facts(index: int) -> SpeakerFacts:
+            earlier = [turn for turn in range(index) if names[turn] == names[index]]
+            latest = earlier[-depth:] if depth else []
+            for turn in latest:
+                if labels[turn] == NO_LABEL:
+                    raise EmoNetError(
+                        f"Dialogue {dialogue}, turn {turn} has no emotion, and this model's prompts hold the "
+                        f"emotions of a speaker's earlier turns (trajectory={depth}): give them under "
+                        "'emotion', or call model.predict(), which uses its own predictions."
+                    )
+            trajectory = [
+                LabelledTurn(raw_text(turns[turn], turn), label_names[labels[turn]], turn) for turn in latest
+            ]
+            return SpeakerFacts(self.biography(turns, index, names[index]), trajectory)
+
+        return facts
 
     def prompt(
-        self, turns: Sequence[Mapping[str, Any]], index: int, name: str, trajectory: Sequence[LabelledTurn]
+        self, turns: Sequence[Mapping[str, Any]], index: int, facts: Facts, window: int | None = None
     ) -> list[int]:
-        """Return the tokens of the prompt for a turn, with the facts about its speaker.
+        """Return the tokens of the prompt for a turn: see [`PromptBuilder.tokens`]."""
+        return self.prompts.tokens(turns, index, facts, self.demonstrations_of(turns, index), window)
 
-        Args:
-            turns: The dialogue.
-            index: Index of the turn.
-            name: Its speaker.
-            trajectory: The speaker's latest turns, oldest first.
-        """
-        return self.prompts.tokens(
-            turns, index, trajectory=trajectory, **self.prompt_facts(turns, index, name)
-        )
-
-    def prompt_facts(self, turns: Sequence[Mapping[str, Any]], index: int, name: str) -> dict[str, Any]:
-        """Return `biography` and `demonstrations` for the prompt of a turn by `name`."""
+    def biography(self, turns: Sequence[Mapping[str, Any]], index: int, name: str) -> str:
+        """Return the biography of `name`, the speaker of a turn; empty if unknown."""
         settings = self.config.prompt_settings
+        if not settings.biography:
+            return ""
         if settings.biography_of_dialogue:
             speaker = turn_speaker(turns[index], index)
-            biography = self._dialogue_biographer().of_dialogue(turns, speaker).text
-        else:
-            known = known_names(tuple(self.biographies)).find(name)
-            if given_speaker_id(turns[index]) == 0:
-                known = None  # somebody else than the known person of that name
-            biography = self.biographies.get(known or "", {}).get("text", "")
-        demonstrations: Sequence[LabelledTurn] = ()
-        if settings.demonstrations:
-            demonstrations = self.demonstrations_for([raw_text(turns[index], index)])[0]
-        return {"biography": biography, "demonstrations": demonstrations}
+            text: str = self._dialogue_biographer().of_dialogue(turns, speaker).text
+            return text
+        known = known_names(tuple(self.biographies)).find(name)
+        if given_speaker_id(turns[index]) == 0:
+            known = None  # somebody else than the known person of that name
+        return str(self.biographies.get(known or "", {}).get("text", ""))
+
+    def demonstrations_of(self, turns: Sequence[Mapping[str, Any]], index: int) -> Sequence[LabelledTurn]:
+        """Return the demonstrations for a turn; none if prompts hold none."""
+        if not self.config.prompt_settings.demonstrations:
+            return ()
+        return self.demonstrations_for([raw_text(turns[index], index)])[0]
 
     def demonstrations_for(
         self,

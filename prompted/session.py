@@ -3,7 +3,8 @@
 import json
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,7 +27,7 @@ from ..inference.session_state import (
 from .configuration import PromptedEmoNetConfig
 from .prefix_reader import PrefixReader
 from .processing import PromptedProcessor
-from .prompts import LabelledTurn
+from .prompts import Facts, LabelledTurn, SpeakerFacts
 
 VERSION, STATE_FILE = 1, "prompted_session.json"
 
@@ -70,6 +71,8 @@ class TurnLabeller:
     Attributes:
         trajectories: Name → latest turns with the predicted emotions.
         history: Name → utterances of earlier dialogues that are not labelled yet.
+        known: For each turn of the dialogue that prompts may hold, what was known of its
+            speaker.
     """
 
     def __init__(
@@ -80,9 +83,11 @@ class TurnLabeller:
     ):
         self.processor = processor
         self.reader = PrefixReader(model.language_model, processor.tree)
-        self.depth = processor.config.prompt_settings.trajectory
+        self.settings = processor.config.prompt_settings
+        self.depth = self.settings.trajectory
         self.trajectories: dict[str, deque[LabelledTurn]] = {}
         self.history: dict[str, list[str]] = {}
+        self.known: dict[int, SpeakerFacts] = {}
         self.start(history)
 
     def start(self, history: Mapping[str, Sequence[str]] | None) -> None:
@@ -94,22 +99,62 @@ class TurnLabeller:
         self, turns: Sequence[Mapping[str, Any]], kinds: SpeakerKinds = AUTO
     ) -> Iterator[dict[str, Any]]:
         """Yield the results of all turns of a dialogue."""
+        self.known = {}
+        for name, trajectory in self.trajectories.items():  # the lines are of another dialogue
+            earlier = (replace(turn, line=None) for turn in trajectory)
+            self.trajectories[name] = deque(earlier, self.depth)
         for index in range(len(turns)):
             yield self.label(turns, index)
         # `The Waiter` of the next dialogue is another person.
         for name in [name for name in self.trajectories if kinds.is_role(name)]:
             del self.trajectories[name]
 
-    def label(self, turns: Sequence[Mapping[str, Any]], index: int) -> dict[str, Any]:
-        """Return `label`, `score` and `scores` of a turn."""
+    def label(self, turns: Sequence[Mapping[str, Any]], index: int, first: int = 0) -> dict[str, Any]:
+        """Return `label`, `score` and `scores` of a turn.
+
+        Args:
+            turns: The dialogue, or its latest turns.
+            index: Index of the turn in `turns`.
+            first: How many turns of the dialogue are before `turns`.
+        """
         name, text = clean_name(turn_speaker(turns[index], index)), raw_text(turns[index], index)
-        for earlier in self.history.pop(name, []):
-            self.label([{"speaker": name, "text": earlier}], 0)
-        trajectory = self.trajectories.setdefault(name, deque(maxlen=self.depth))
-        scores = self.reader.log_probabilities(self.processor.prompt(turns, index, name, tuple(trajectory)))
-        result = self.processor.labels_of(scores.float().cpu().numpy()[None])[0]
-        trajectory.append(LabelledTurn(text, result["label"]))
+        self._recall(name)
+        self.known = {line: facts for line, facts in self.known.items() if line >= first}
+        self.known[first + index] = self._facts(turns, index)
+
+        def facts(line: int) -> SpeakerFacts:
+            # A later turn's speaker has said nothing yet that is not known now.
+            known = self.known[first + line] if line <= index else self._facts(turns, line)
+            trajectory = [
+                turn if turn.line is None else replace(turn, line=turn.line - first)
+                for turn in known.trajectory
+            ]
+            return replace(known, trajectory=trajectory)
+
+        window = self.processor.prompts.earlier_turns(first + index)
+        result = self._read(turns, index, facts, window)
+        self.trajectories[name].append(LabelledTurn(text, result["label"], first + index))
         return result
+
+    def _facts(self, turns: Sequence[Mapping[str, Any]], index: int) -> SpeakerFacts:
+        name = clean_name(turn_speaker(turns[index], index))
+        self._recall(name)
+        return SpeakerFacts(self.processor.biography(turns, index, name), tuple(self.trajectories[name]))
+
+    def _recall(self, name: str) -> None:
+        """Label what a speaker said in earlier dialogues, when they first speak."""
+        trajectory = self.trajectories.setdefault(name, deque(maxlen=self.depth))
+        for text in self.history.pop(name, []):
+            turn = [{"speaker": name, "text": text}]
+            known = SpeakerFacts(self.processor.biography(turn, 0, name), tuple(trajectory))
+            result = self._read(turn, 0, lambda _, known=known: known, 0)
+            trajectory.append(LabelledTurn(text, result["label"]))
+
+    def _read(
+        self, turns: Sequence[Mapping[str, Any]], index: int, facts: Facts, window: int
+    ) -> dict[str, Any]:
+        scores = self.reader.log_probabilities(self.processor.prompt(turns, index, facts, window))
+        return self.processor.labels_of(scores.float().cpu().numpy()[None])[0]
 
 
 class PromptedSession:
@@ -149,7 +194,7 @@ class PromptedSession:
                 "it can't label a turn before those are known. Label whole dialogues with predict()."
             )
         self.turns = 0
-        self.window: deque[dict[str, str]] = deque(maxlen=settings.window + 1)
+        self.window: deque[dict[str, str]] = deque(maxlen=settings.most_earlier_turns + 1)
         earlier = as_history(history, speakers, self.processor.speakers)
         self.names = SpeakerNames(self.processor.speakers, speakers, history=earlier)
         self.labeller = TurnLabeller(model, self.processor, self.names.utterances(earlier))
@@ -164,7 +209,7 @@ class PromptedSession:
             # Where all are roles, nobody is the known person of that name.
             nobody = {"speaker_id": 0} if self.names.kinds.rule == "roles" else {}
             window = [{**earlier, **nobody} for earlier in self.window]
-            return {**turn, **self.labeller.label(window, len(window) - 1)}
+            return {**turn, **self.labeller.label(window, len(window) - 1, self.dropped_turns)}
 
     @property
     def dropped_turns(self) -> int:
@@ -181,11 +226,12 @@ class PromptedSession:
                 "model": _fingerprint(self.model),
                 "turns": self.turns,
                 "window": list(self.window),
-                "felt": {
-                    name: [[turn.text, turn.emotion] for turn in turns]
-                    for name, turns in self.labeller.trajectories.items()
-                },
+                "felt": {name: _rows(turns) for name, turns in self.labeller.trajectories.items()},
                 "said": self.labeller.history,
+                "known": {
+                    str(line): [facts.biography, _rows(facts.trajectory)]
+                    for line, facts in self.labeller.known.items()
+                },
                 "speakers": self.names.kinds.record,
             }
             Path(folder, STATE_FILE).write_text(json.dumps(state, ensure_ascii=False) + "\n", "utf-8")
@@ -202,7 +248,7 @@ class PromptedSession:
         """
         keys = ("turns", "window", "felt", "said")
         file = Path(folder, STATE_FILE)
-        state = read_state(file, VERSION, _fingerprint(model), keys, optional=("speakers",))
+        state = read_state(file, VERSION, _fingerprint(model), keys, optional=("speakers", "known"))
         history = strings_by_name(state["said"], "said")
         session = cls(model, processor, history, speakers_given(state.get("speakers", "auto")))
         labeller, window = session.labeller, state["window"]
@@ -220,24 +266,49 @@ class PromptedSession:
             session.window.append(turn)
         session.turns = whole_number(state["turns"], "turns", len(window))
         labeller.trajectories = _trajectories(state["felt"], labeller.depth, model.labels)
+        labeller.known = _known(state.get("known", {}), session.turns, labeller.depth, model.labels)
+        if session.processor.config.prompt_settings.template > 1:
+            held = set(range(session.dropped_turns, session.turns))
+            expect(set(labeller.known) >= held, "known lacks turns of the window")
         for name in labeller.trajectories:  # other spellings that follow are these speakers
             session.names.of(name)
         return session
 
 
+def _rows(turns: Iterable[LabelledTurn]) -> list[list[Any]]:
+    return [[turn.text, turn.emotion, turn.line] for turn in turns]
+
+
 def _trajectories(value: Any, depth: int, labels: Sequence[str]) -> dict[str, deque[LabelledTurn]]:
     """Check the trajectories of a saved session and build them."""
     expect(isinstance(value, dict), "felt is no object")
-    trajectories = {}
-    for name, turns in value.items():
-        expect(isinstance(turns, list) and len(turns) <= depth, f"felt of {name!r:.40} holds too many turns")
-        for turn in turns:
-            fits = (
-                isinstance(turn, list) and len(turn) == 2 and isinstance(turn[0], str) and turn[1] in labels
-            )
-            expect(fits, f"felt of {name!r:.40} holds {turn!r:.80}, which is no text and label")
-        trajectories[name] = deque((LabelledTurn(*turn) for turn in turns), depth)
-    return trajectories
+    return {name: deque(_trajectory(turns, name, depth, labels), depth) for name, turns in value.items()}
+
+
+def _trajectory(turns: Any, name: str, depth: int, labels: Sequence[str]) -> list[LabelledTurn]:
+    expect(isinstance(turns, list) and len(turns) <= depth, f"felt of {name!r:.40} holds too many turns")
+    for turn in turns:
+        fits = (
+            isinstance(turn, list)
+            and len(turn) in (2, 3)
+            and isinstance(turn[0], str)
+            and turn[1] in labels
+            and (len(turn) == 2 or turn[2] is None or type(turn[2]) is int)
+        )
+        expect(fits, f"felt of {name!r:.40} holds {turn!r:.80}, which is no text and label")
+    return [LabelledTurn(*turn) for turn in turns]
+
+
+def _known(value: Any, turns: int, depth: int, labels: Sequence[str]) -> dict[int, SpeakerFacts]:
+    """Check what a saved session knows of the speakers of its turns."""
+    expect(isinstance(value, dict), "known is no object")
+    known = {}
+    for line, facts in value.items():
+        expect(line.isdecimal() and int(line) < turns, f"known holds {line!r:.40}, which is no turn")
+        fits = isinstance(facts, list) and len(facts) == 2 and isinstance(facts[0], str)
+        expect(fits, f"known of turn {line} is no biography and trajectory")
+        known[int(line)] = SpeakerFacts(facts[0], tuple(_trajectory(facts[1], f"turn {line}", depth, labels)))
+    return known
 
 
 def _fingerprint(model: PromptedModel) -> str:
@@ -248,4 +319,7 @@ def _fingerprint(model: PromptedModel) -> str:
         for weight in model.parameters()
         if weight.dim()
     ]
-    return f"{model.config.backbone} {sum(sums):.10e} {model.config.label_names} {model.config.prompts}"
+    prompts = dict(model.config.prompts or {})
+    if prompts.get("template") == 1:
+        del prompts["template"]  # sessions from before there were templates
+    return f"{model.config.backbone} {sum(sums):.10e} {model.config.label_names} {prompts}"

@@ -5,8 +5,9 @@ Monroe & Jurafsky 2016, "Understanding Neural Networks through Representation Er
 Attention weights only show where a model looked.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from ..dialogue.names import AUTO, SpeakerKinds, clean_name
@@ -16,7 +17,7 @@ from ..processing_emonet import EmoNetProcessor
 from ..prompted.modeling import PromptedEmoNet
 from ..prompted.prefix_reader import PrefixReader
 from ..prompted.processing import PromptedProcessor
-from ..prompted.prompts import LabelledTurn
+from ..prompted.prompts import LabelledTurn, SpeakerFacts
 
 REACH = 40  # turns before the explained one that are left out
 _NOTHING = -1  # the index of no turn
@@ -152,21 +153,21 @@ def prompted_occlusion(
     processor: PromptedProcessor,
     turns: Turns,
     index: int,
-    trajectory: Sequence[tuple[int | None, LabelledTurn]] = (),
+    trajectory: Callable[[int], Sequence[tuple[int | None, LabelledTurn]]] = lambda index: (),
     report: Report | None = None,
 ) -> Attribution:
     """Explain a turn as `occlusion` does, for a prompted model.
 
-    A turn that is left out is gone from the prompt's window and from the trajectory. The
-    window's borders, biography and demonstrations stay.
+    A turn that is left out is gone from the prompt's window and from trajectories. The
+    window's borders, biographies and demonstrations stay.
 
     Args:
         model: The prompted model.
         processor: The model's processor.
         turns: The whole dialogue, each turn with `speaker` and `text`.
         index: The turn to explain.
-        trajectory: The speaker's earlier turns with the emotions that the model
-            predicted, oldest first, see `trajectory_before`.
+        trajectory: Returns the earlier turns of a turn's speaker with the emotions that
+            the model predicted, oldest first: see `trajectory_before`.
         report: Called after each turn that was left out.
 
     Raises:
@@ -176,26 +177,49 @@ def prompted_occlusion(
         raise IndexError(f"no turn {index} among {len(turns)}")
     settings = processor.config.prompt_settings
     first, end = max(0, index - REACH), min(len(turns), index + 1 + settings.future_window)
-    facts = processor.prompt_facts(turns, index, clean_name(str(turns[index]["speaker"])))
+    begin = index - processor.prompts.earlier_turns(index)
+    demonstrations = processor.demonstrations_of(turns, index)
     reader = PrefixReader(model.language_model, processor.tree)
+
+    names = [clean_name(str(turn["speaker"])) for turn in turns]
+
+    @cache
+    def known(line: int) -> tuple[str, Sequence[tuple[int | None, LabelledTurn]]]:
+        return processor.biography(turns, line, names[line]), trajectory(line)
 
     def scores(without: int | None) -> dict[str, float]:
         """Leave out one turn; None leaves out the speaker's earlier dialogues."""
-        kept = [turn for other, turn in enumerate(turns[:end]) if other != without]
-        kept_index = index - (without in range(index))
-        window = settings.window - (without in range(max(0, index - settings.window), index))
-        remembered = [turn for other, turn in trajectory if other != without]
-        tokens = processor.prompts.tokens(kept, kept_index, trajectory=remembered, window=window, **facts)
+        lines = [other for other in range(end) if other != without]
+        kept = [turns[other] for other in lines]
+
+        def facts(line: int) -> SpeakerFacts:
+            biography, before = known(lines[line])
+            remembered = [
+                replace(turn, line=None if other is None else lines.index(other))
+                for other, turn in before
+                if other != without or (other is None and names[lines[line]] != names[index])
+            ]
+            return SpeakerFacts(biography, remembered)
+
+        kept_index = lines.index(index)
+        window = index - begin - (without in range(begin, index))
+        tokens = processor.prompts.tokens(kept, kept_index, facts, demonstrations, window)
         logits = reader.log_probabilities(tokens).float().cpu().numpy()[None]
         found: dict[str, float] = processor.labels_of(logits)[0]["scores"]
         return found
 
     whole = scores(_NOTHING)
     label = max(whole, key=whole.__getitem__)
-    in_prompt = [other for other, _ in trajectory][-settings.trajectory :] if settings.trajectory else []
+    lines = range(begin, end) if settings.template > 1 else [index]
+    in_prompt = {
+        other
+        for line in (lines if settings.trajectory else ())
+        for other, _ in known(line)[1][-settings.trajectory :]
+        if other is not None or names[line] == names[index]
+    }
     influences = []
     for other in (other for other in range(first, end) if other != index):
-        read = other >= index - settings.window or other in in_prompt
+        read = other >= begin or other in in_prompt
         influences.append(Influence(other, whole[label] - scores(other)[label] if read else 0.0))
         if report is not None:
             report("turns", len(influences), end - first - 1)

@@ -197,9 +197,13 @@ class Predictor:
         turns = renamed[-1]
         with self._passes(report) as between_passes:
             if self.prompted:
-                trajectory = trajectory_before(renamed, index, kinds)
                 return prompted_occlusion(
-                    self.model, self.processor, turns, index, trajectory, between_passes
+                    self.model,
+                    self.processor,
+                    turns,
+                    index,
+                    lambda turn: trajectory_before(renamed, turn, kinds),
+                    between_passes,
                 )
             history = texts_before(renamed[:-1], kinds)
             return occlusion(self.model, self.processor, turns, index, history, between_passes)

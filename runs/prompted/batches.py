@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any, NamedTuple
 
 import torch
@@ -72,8 +73,10 @@ class DialogueSampler(Sampler[int]):
             if not room:
                 batches.append([])
                 continue
-            fitting = (index for index, turns in enumerate(waiting) if len(turns) <= room)
-            chosen = waiting.pop(next(fitting, 0))
+            sizes = [len(turns) for turns in waiting]
+            exact = (index for index, size in enumerate(sizes) if size == room)
+            fitting = (index for index, size in enumerate(sizes) if size < room)
+            chosen = waiting.pop(next(chain(exact, fitting), 0))
             batches[-1] += chosen[:room]
             if chosen[room:]:
                 waiting.insert(0, chosen[room:])

@@ -125,7 +125,7 @@ def question_and_beginning(
     Args:
         window: Number of earlier turns, by default as many as prompts hold.
     """
-    window = builder.settings.window if window is None else window
+    window = builder.earlier_turns(index) if window is None else window
     scene = builder.scene(turns, index - window, index + 1)
     words = {"name": scene.name(index), "text": scene.text(index)}
     characteristic = CHARACTERISTICS[kind]

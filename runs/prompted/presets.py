@@ -5,8 +5,13 @@ from their papers in these points: any causal language model instead of LLaMA 2;
 prompts in chat form, so that an utterance cannot act as an instruction; the speakers'
 names instead of a number in each dialogue; the answer is scored over the label words, not
 parsed from free text; the best epoch on validation is kept (BiosERC: the best of
-evaluations every 50 steps); smaller batches than on four GPUs; prompts as long as the
-model can read, not 1,024 tokens; float32, or bfloat16 on request.
+evaluations every 50 steps); smaller batches than on four GPUs, of the turns of one or two
+dialogues, whose prompts are packed; prompts as long as the model can read, not 1,024
+tokens. In template 2, which they have in common, a history holds at least as many earlier
+turns as in the paper and less than twice as many, the label statement names the last line
+in place of repeating it and the labels, and everybody in the history is introduced by
+their biography. `template=1` writes the papers' order of parts; it costs several times as
+much.
 
 - **instructerc** (Lei et al. 2023, InstructERC, arXiv 2309.11911): twelve earlier turns,
   the label statement, and the most similar training turn as demonstration. Stage 1 learns
@@ -30,8 +35,8 @@ model can read, not 1,024 tokens; float32, or bfloat16 on request.
   `causal=False`. By default a biography is written from what its speaker said in earlier
   dialogues. Differences from the paper: biographies of about 80 tokens by a small model,
   not 250 words by a model with 70 billion parameters; biography and turns in the user's
-  message, not the system's; weights in full precision, no packing. Its RoBERTa variant is
-  not included.
+  message, not the system's; weights in full precision. Its RoBERTa variant is not
+  included.
 """
 
 from dataclasses import dataclass, field, replace
@@ -84,8 +89,7 @@ _FIELD: dict[str, Any] = {
     "lora_target_modules": "q_proj,k_proj,v_proj",
     "learning_rate": 2e-4,
     "num_train_epochs": 6,
-    "per_device_train_batch_size": 8,
-    "gradient_accumulation_steps": 2,
+    "per_device_train_batch_size": 16,
     "warmup_steps": 0.1,
     "class_weighting": "none",
     "own_share": 0.0,
@@ -94,12 +98,12 @@ _FIELD: dict[str, Any] = {
 
 PROMPTED_PRESETS: dict[str, PromptedPreset] = {
     "emonet-lm-prompted": PromptedPreset(
-        PromptSettings(window=12, trajectory=5, biography=True),
+        PromptSettings(window=12, trajectory=5, biography=True, template=2),
         {
             "lora_rank": 16,
             "learning_rate": 2e-4,
             "num_train_epochs": 3,
-            "per_device_train_batch_size": 8,
+            "per_device_train_batch_size": 16,
             "warmup_steps": 0.1,
             "weight_decay": 0.01,
             "class_weighting": "inverse",
@@ -110,25 +114,25 @@ PROMPTED_PRESETS: dict[str, PromptedPreset] = {
         "EmoNet thesis; Hu et al. 2022, LoRA (ICLR)",
     ),
     "instructerc": PromptedPreset(
-        PromptSettings(window=12, label_statement=True, demonstrations=1),
+        PromptSettings(window=12, label_statement=True, demonstrations=1, template=2),
         {**_FIELD, "first_stage": "speakers", "impact_weight": 0.1},
         "InstructERC: label statement, a training turn as demonstration, speaker and emotion-impact tasks",
         "Lei et al. 2023, InstructERC (arXiv 2309.11911)",
     ),
     "ckerc": PromptedPreset(
-        PromptSettings(window=12, label_statement=True),
+        PromptSettings(window=12, label_statement=True, template=2),
         {**_FIELD, "first_stage": "oReact,xIntent"},
         "CKERC: first learns an instruct model's view of the listeners' reaction and the speaker's intent",
         "Fu et al. 2024, CKERC (arXiv 2403.07260 v1)",
     ),
     "laerc-s": PromptedPreset(
-        PromptSettings(window=12, label_statement=True),
+        PromptSettings(window=12, label_statement=True, template=2),
         {**_FIELD, "first_stage": "oReact"},
         "LaERC-S: first learns an instruct model's view of one speaker or listener characteristic",
         "Fu et al. 2025, LaERC-S (COLING)",
     ),
     "bioserc": PromptedPreset(
-        PromptSettings(window=5, biography=True, biography_writer="smollm2"),
+        PromptSettings(window=5, biography=True, biography_writer="smollm2", template=2),
         {
             "lora_rank": 32,
             "lora_alpha": 128,
@@ -136,8 +140,7 @@ PROMPTED_PRESETS: dict[str, PromptedPreset] = {
             "lr_scheduler_type": "linear",
             "warmup_steps": 0.03,
             "num_train_epochs": 3,
-            "per_device_train_batch_size": 4,
-            "gradient_accumulation_steps": 4,
+            "per_device_train_batch_size": 16,
             "max_grad_norm": 0.3,
             "neftune_noise_alpha": 5.0,
             "class_weighting": "none",

@@ -108,7 +108,7 @@ def impact_text(builder: PromptBuilder, turns: Sequence[Mapping[str, Any]], inde
 
 def impact_prompt(builder: PromptBuilder, turns: Sequence[Mapping[str, Any]], index: int) -> list[int]:
     """Tokens of the emotion-impact prompt; drops the oldest turns if it is too long."""
-    window = min(builder.settings.window, index)
+    window = builder.earlier_turns(index)
     while True:
         ids = builder.tokenize(impact_text(builder, turns, index, window))
         if len(ids) <= builder.max_tokens or not window:

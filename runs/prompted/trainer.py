@@ -20,7 +20,7 @@ from ...layers.outputs import EmoNetOutput
 from ...prompted.modeling import PromptedEmoNet
 from ...prompted.prefix_reader import PrefixReader
 from ...prompted.processing import PromptedProcessor
-from ...prompted.prompts import LabelledTurn
+from ...prompted.prompts import Facts, LabelledTurn, SpeakerFacts
 from ...speakers.biographies.choose import Biographer
 from ...speakers.biographies.extractive import dialogue_view
 from ...train_trainer import EmoNetTrainer
@@ -84,10 +84,17 @@ class PromptedSplit(Dataset[dict[str, Any]]):
     def prompt(self, dialogue: int, turn: int) -> list[int]:
         """Tokens of the prompt for a dialogue's turn."""
         turns = self.dialogues[dialogue]["turns"]
-        biography = self._biographies[dialogue].get(turns[turn]["speaker"], "")
-        trajectory = self.record.trajectory(turns[turn], scheduled=self.name == "train")
-        demonstrations = self._demonstrations[dialogue][turn]
-        return self._prompts.tokens(turns, turn, biography, trajectory, demonstrations)
+        return self._prompts.tokens(turns, turn, self._facts(dialogue), self._demonstrations[dialogue][turn])
+
+    def _facts(self, dialogue: int) -> Facts:
+        turns, biographies = self.dialogues[dialogue]["turns"], self._biographies[dialogue]
+        lines = {turn["utterance_index"]: index for index, turn in enumerate(turns)}
+
+        def facts(index: int) -> SpeakerFacts:
+            trajectory = self.record.trajectory(turns[index], self.name == "train", lines)
+            return SpeakerFacts(biographies.get(turns[index]["speaker"], ""), trajectory)
+
+        return facts
 
     def groups(self) -> list[int]:
         """The dialogue of each example: its prompts share what packing computes once."""

@@ -41,7 +41,9 @@ class EmotionRecord:
         """Record the model's prediction for an utterance."""
         self._predicted[utterance] = label
 
-    def trajectory(self, turn: Mapping[str, Any], scheduled: bool = False) -> list[LabelledTurn]:
+    def trajectory(
+        self, turn: Mapping[str, Any], scheduled: bool = False, lines: Mapping[int, int] | None = None
+    ) -> list[LabelledTurn]:
         """The trajectory before a turn, oldest first.
 
         The corpus decides which earlier utterances a turn may see
@@ -50,10 +52,11 @@ class EmotionRecord:
         Args:
             turn: A turn of the `dialogues` view.
             scheduled: Replace training labels with probability `own_share`.
+            lines: `utterance_index` → index, of the turns of the same dialogue.
         """
         history = [(index, self._emotion(index, scheduled)) for index in turn["speaker_history_index"]]
         return [
-            LabelledTurn(self._texts[index], self._labels[emotion])
+            LabelledTurn(self._texts[index], self._labels[emotion], (lines or {}).get(index))
             for index, emotion in history
             if emotion is not None
         ]

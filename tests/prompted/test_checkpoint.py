@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from emonet.hub.push import push_run
 from emonet.inference.stream import predict_stream
 from emonet.prompted.configuration import PromptSettings
 from emonet.prompted.modeling import PromptedEmoNet
+from emonet.prompted.prompts import SpeakerFacts, nothing_known
 
 SETTINGS = PromptSettings(window=3, trajectory=2, biography=True, biography_budget=12)
 BIOGRAPHIES = {
@@ -263,7 +265,7 @@ def test_biographies_and_histories_change_the_scores(model: PromptedEmoNet) -> N
 
 
 def test_biographies_are_cut_to_the_budget(model: PromptedEmoNet) -> None:
-    text = model.prompts.text(PLAIN, 0, "a b " * 20)
+    text = model.prompts.text(PLAIN, 0, lambda _: SpeakerFacts("a b " * 20))
     assert "About Ann: a b a b a b a b a b a b\n" in text and SETTINGS.biography_budget == 12
 
 
@@ -276,7 +278,7 @@ def test_anonymous_prompts_hold_no_names(decoder: Path) -> None:
         {"speaker": "The Waiter", "text": "The news"},
         {"speaker": "Bob", "text": "Ann no"},
     ]
-    prompt = model.prompts.text(turns, 3, "Bob talks most with Ross Geller.")
+    prompt = model.prompts.text(turns, 3, lambda _: SpeakerFacts("Bob talks most with Ross Geller."))
     assert not {"Bob", "Ross", "Geller", "Ann"} & set(prompt.replace('"', " ").replace(":", " ").split())
     assert 'Person 2: "hello Person 1"' in prompt and 'Person 3: "Person 2 we won"' in prompt
     assert (
@@ -296,10 +298,13 @@ def test_anonymous_prompts_hold_no_names(decoder: Path) -> None:
 LONG = [*PLAIN, *OTHER, *PLAIN, *PLAIN]  # more turns than the window
 
 
-def test_session_equals_the_whole_dialogue(model: PromptedEmoNet, tmp_path: Path) -> None:
+@pytest.mark.parametrize("template", [1, 2])
+def test_session_equals_the_whole_dialogue(decoder: Path, template: int, tmp_path: Path) -> None:
+    model = prompted(decoder, replace(SETTINGS, template=template))
+    model.processor.biographies = dict(BIOGRAPHIES)
     session = PromptedSession(model, history={"Ann": ["no"]})
     rows = [session.add(turn["speaker"], turn["text"]) for turn in LONG[:9]]
-    assert session.dropped_turns == 9 - (SETTINGS.window + 1)
+    assert session.dropped_turns == 9 - (session.labeller.settings.most_earlier_turns + 1)
     session.save(tmp_path)
     again = PromptedSession.restore(tmp_path, model)
     rows += [again.add(turn["speaker"], turn["text"]) for turn in LONG[9:]]
@@ -331,6 +336,6 @@ def test_dialogues_over_the_context_length(decoder: Path) -> None:
     rows = model.predict(long)
     assert len(rows) == 150
     limit = model.config.text_config.max_position_embeddings
-    assert len(model.processor.prompt(long, 149, "Ann", ())) < limit < 150 * 15
+    assert len(model.processor.prompt(long, 149, nothing_known)) < limit < 150 * 15
     changed = [*long[:148], {"speaker": "Bob", "text": "great"}, long[-1]]
     assert model.predict(changed)[:148] == near(rows[:148])

@@ -11,7 +11,7 @@ from tiny_prompted import prompted
 
 from emonet.prompted.configuration import PromptSettings
 from emonet.prompted.prefix_reader import PrefixReader
-from emonet.prompted.prompts import LabelledTurn
+from emonet.prompted.prompts import LabelledTurn, SpeakerFacts
 from emonet.serving.attribution import prompted_occlusion, trajectory_before
 from emonet.serving.limits import Limits
 from emonet.serving.page.analysis import Analysis
@@ -59,7 +59,8 @@ def test_each_influence_is_the_change_without_the_turn(
         decoder, PromptSettings(**{**processor.config.prompts, "window": len(turns), "future_window": future})
     )
     model.processor.biographies = processor.biographies
-    ids = model.processor.prompt(turns, before - max(0, index - 3), TURNS[index]["speaker"], trajectory)
+    facts = SpeakerFacts(model.processor.biography(TURNS, index, TURNS[index]["speaker"]), trajectory)
+    ids = model.processor.prompt(turns, before - max(0, index - 3), lambda _: facts)
     scores = PrefixReader(model.language_model, model.tree).log_probabilities(ids).exp()
     without = float(scores[predictor.labels.index(found.label)])
     [influence] = [influence for influence in found.influences if influence.index == before]
@@ -73,7 +74,7 @@ def test_a_turn_that_no_prompt_holds_has_no_influence(decoder: Path) -> None:
         (1, LabelledTurn("x", "a")),
         (3, LabelledTurn("y", "b")),
     ]
-    found = prompted_occlusion(predictor.model, predictor.processor, turns, 5, trajectory)
+    found = prompted_occlusion(predictor.model, predictor.processor, turns, 5, lambda _: trajectory)
     assert [influence.index for influence in found.influences if influence.change] == [3, 4]
     with pytest.raises(IndexError):
         prompted_occlusion(predictor.model, predictor.processor, turns, 6)

@@ -1,17 +1,23 @@
 """Batches of prompts: dialogues stay together, and both tasks share a history."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from tiny import DIALOGUE, OTHER
-from tiny_prompted import LETTERS
+from tiny_prompted import LETTERS, load, prompted
 
 from emonet.prompted.configuration import PromptSettings
+from emonet.prompted.demonstrations import DemonstrationBank
 from emonet.prompted.modeling import PromptedEmoNet
 from emonet.runs.prompted.batches import DialogueSampler, PromptCollator, neftune_of_prompts
-from emonet.runs.prompted.tasks import impact_prompt
+from emonet.runs.prompted.presets import PROMPTED_PRESETS
+from emonet.runs.prompted.tasks import TaskSettings, impact_prompt
+from emonet.runs.prompted.trainer import PromptedSplit
+from emonet.runs.prompted.trajectory import EmotionRecord
+from emonet.speakers.biographies.choose import biographer_for
 
 GROUPS = [dialogue for dialogue, turns in enumerate([14, 2, 9, 5, 20, 7, 1, 11] * 4) for _ in range(turns)]
 
@@ -88,3 +94,63 @@ def test_noise_on_packed_tokens_is_that_of_a_prompt(model: PromptedEmoNet) -> No
     assert scale == pytest.approx(5.0 / (sum(lengths) / len(lengths)) ** 0.5)
     assert embeddings.neftune_noise_alpha == 5.0
     del embeddings.neftune_noise_alpha
+
+
+WHOLE = {"trajectory": 2, "biography": True, "demonstrations": 1, "label_statement": True}
+
+
+@pytest.mark.usefixtures("tiny_encoder")
+@pytest.mark.parametrize("template", [1, 2])
+@pytest.mark.parametrize(
+    ("preset", "causal", "changes"),
+    [
+        ("emonet-lm-prompted", True, {}),
+        ("emonet-lm-prompted", True, {"biography": False, "anonymous": True}),
+        ("emonet-lm-prompted", True, {"trajectory": 0}),
+        ("instructerc", True, {}),
+        ("ckerc", True, {}),
+        ("laerc-s", True, {"window": 1}),
+        ("bioserc", True, {}),
+        ("bioserc", False, {}),
+        ("bioserc", False, {**WHOLE, "window": 1}),
+    ],
+)
+def test_every_preset_packed_has_the_scores_and_gradients_of_one_prompt_a_turn(
+    preset: str,
+    causal: bool,
+    changes: dict[str, Any],
+    template: int,
+    decoder: Path,
+    chat_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    writer = {"biography_writer": str(chat_model), "biography_budget": 12} if preset == "bioserc" else {}
+    settings = PROMPTED_PRESETS[preset].prompts(causal, **writer)
+    settings = replace(settings, template=template, **changes)
+    conversations = load(tmp_path)
+    model = prompted(decoder, settings)
+    if settings.demonstrations:
+        model.processor.demonstrations = DemonstrationBank.from_training(conversations["train"], LETTERS)
+    record = EmotionRecord(conversations["train"], conversations.utterance_texts(), LETTERS)
+    biographer = biographer_for(settings, conversations)
+    tasks = TaskSettings(impact_weight=0.1 if preset == "instructerc" else 0.0)
+    split = PromptedSplit("train", conversations["train"], model, record, biographer, tasks)
+    examples, results = [split[index] for index in range(len(split))], []
+    collate = PromptCollator(model)
+    for packs in (True, False):
+        if not packs:
+            monkeypatch.setattr("emonet.runs.prompted.batches.can_pack", lambda *_: False)
+        batch = collate(examples)
+        labels = batch.pop("labels")
+        assert ("read_index" in batch) is packs
+        model.zero_grad()
+        logits = model(**batch).logits
+        losses = [-task.gather(-1, labels.unsqueeze(-1)).mean() for task in logits.split(len(labels))]
+        torch.stack(losses).sum().backward()
+        gradients = [weight.grad.clone() for weight in model.parameters() if weight.grad is not None]
+        results.append((batch["input_ids"].numel(), logits.detach(), losses[0].detach(), gradients))
+    (packed, *found), (whole, *expected) = results
+    assert packed < whole
+    torch.testing.assert_close(found[:2], expected[:2], atol=1e-4, rtol=0)
+    torch.testing.assert_close(found[2], expected[2], atol=1e-4, rtol=1e-4)

@@ -228,6 +228,7 @@ class EmoNetConfig(CheckpointConfig):  # type: ignore[no-untyped-call]
     keys_to_ignore_at_inference: ClassVar[list[str]] = [
         "turn_states",
         "member_logits",
+        "evidence_logits",
         "auxiliary_losses",
     ]
 
@@ -312,6 +313,9 @@ class EmoNetConfig(CheckpointConfig):  # type: ignore[no-untyped-call]
     head_members: int = at_least(1, 1)
     # Dropout before the classifier (and inside it).
     head_dropout: float | int = probability(0.1)
+
+    # Known labels of some turns (`known_emotion`) are evidence for the others.
+    label_evidence: bool = False
 
     # --- Lengths
     # Longest sequence in tokens; None: what the backbone allows, at most 1,024. The

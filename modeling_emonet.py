@@ -20,10 +20,12 @@ from .checkpoint.files import hub_options
 from .checkpoint.integrity import WeightsHeader, config_of
 from .configuration_emonet import EmoNetConfig
 from .context.base import ContextModule, ContextPart, TurnConcepts, build_context_module, import_system
+from .context.running import run_context
 from .errors import EmoNetError
 from .inference.single_texts import classify_texts
 from .layers.encoder import build_encoder, fill_encoders
-from .layers.heads import HeadEnsemble, Standardizer, build_classifier
+from .layers.heads import HeadEnsemble, Standardizer, build_classifier, classify
+from .layers.label_evidence import LabelEvidence, with_known_labels
 from .layers.loss import weighted_loss
 from .layers.outputs import EmoNetOutput, refuse_split_rows, states_asked_for
 from .layers.speaker_memory import SpeakerMemory, reset_gru
@@ -174,6 +176,7 @@ class EmoNetModel(EmoNetPreTrainedModel):  # type: ignore[no-untyped-call]
             self.speaker_embedding = nn.Embedding(config.num_local_speakers, config.hidden_size)
         self.context = build_context_module(config)
         self.memory = SpeakerMemory(config) if config.speaker_memory != "none" else None
+        self.label_evidence = LabelEvidence(config) if config.label_evidence else None
         self.post_init()  # type: ignore[no-untyped-call]
         self.freeze()
 
@@ -209,6 +212,10 @@ class EmoNetModel(EmoNetPreTrainedModel):  # type: ignore[no-untyped-call]
         memory_index: torch.Tensor | None = None,
         concept_ids: torch.Tensor | None = None,
         concept_confidences: torch.Tensor | None = None,
+        known_emotions: torch.Tensor | None = None,
+        known_turns: torch.Tensor | None = None,
+        known_speakers: torch.Tensor | None = None,
+        use_later: torch.Tensor | bool = False,
         labels: torch.Tensor | None = None,
         token_type_ids: torch.Tensor | None = None,
         output_hidden_states: bool | Sequence[int] | None = None,
@@ -235,7 +242,13 @@ class EmoNetModel(EmoNetPreTrainedModel):  # type: ignore[no-untyped-call]
             concept_ids: (B, T, N) concepts of each turn's words, -1 for none
                 (`context_module="ket"`).
             concept_confidences: (B, T, N) their confidences.
-            labels: (B, T), in training, for a context module with its own loss.
+            known_emotions: (B, K, C) distributions, zeros for none, with
+                `label_evidence`. K = T, unless the next two say whose they are.
+            known_turns: (B, K) their turns, counted from the window's first.
+            known_speakers: (B, K) the local ids of these turns' speakers.
+            use_later: (B,) or for all: whether a turn may read those of later turns.
+            labels: (B, T), in training, for a context module with its own loss, and for
+                `label_evidence`, which shows random ones to the other turns.
             token_type_ids: (S, L), as plain tokenizers make them; read without
                 `speaker_ids` only.
             output_hidden_states: Whether to return the backbone's states, or which.
@@ -264,7 +277,7 @@ class EmoNetModel(EmoNetPreTrainedModel):  # type: ignore[no-untyped-call]
             concepts = None
             if concept_ids is not None and concept_confidences is not None:
                 concepts = TurnConcepts(concept_ids, concept_confidences)
-            states = self.in_context(states, speaker_ids, local_speaker_ids, concepts)
+            states = run_context(self.context, states, speaker_ids, local_speaker_ids, concepts)
             if self.context.has_auxiliary_loss and self.training and labels is not None:
                 assert local_speaker_ids is not None
                 auxiliary = self.context.auxiliary_losses(states, local_speaker_ids, speaker_ids >= 0, labels)
@@ -277,26 +290,12 @@ class EmoNetModel(EmoNetPreTrainedModel):  # type: ignore[no-untyped-call]
             if memory_embeds is None:
                 memory_embeds = self.encode_memory(memory_input_ids, memory_attention_mask)
             states = self.with_memory(states, memory_embeds, memory_index)
+        known = (known_emotions, known_turns, known_speakers, use_later)
+        given = (local_speaker_ids, labels if self.training else None, *known)
+        states, evidence = with_known_labels(self.label_evidence, states, *given)
         found = {name: backbone.get(name) for name in ("hidden_states", "attentions")}
-        return EmoNetOutput(turn_states=states, auxiliary_losses=auxiliary, **found)
-
-    def in_context(
-        self,
-        states: torch.Tensor,
-        speaker_ids: torch.Tensor,
-        local_speaker_ids: torch.Tensor | None,
-        concepts: TurnConcepts | None = None,
-    ) -> torch.Tensor:
-        """Run the context module over turn vectors (B, T, H)."""
-        assert self.context is not None
-        if local_speaker_ids is None:
-            if self.context.uses_speakers:
-                system = self.config.context_module
-                raise ValueError(f"{system!r} needs local_speaker_ids (the processor makes them).")
-            local_speaker_ids = speaker_ids
-        knowledge = {"concepts": concepts} if self.context.uses_concepts else {}
-        contextual: torch.Tensor = self.context(states, local_speaker_ids, speaker_ids >= 0, **knowledge)
-        return contextual
+        found |= {"auxiliary_losses": auxiliary, "evidence_logits": evidence}
+        return EmoNetOutput(turn_states=states, **found)
 
     def with_identity(
         self, turn_embeds: torch.Tensor, speaker_ids: torch.Tensor, local_speaker_ids: torch.Tensor | None
@@ -452,12 +451,8 @@ class EmoNetForSequenceClassification(EmoNetPreTrainedModel):  # type: ignore[no
             inputs["num_items_in_batch"] = num_items_in_batch
             return cast(EmoNetOutput, classify_texts(self, labels, inputs))
         outputs = self.emonet(speaker_ids=speaker_ids, labels=labels, return_dict=True, **inputs)
-        states, auxiliary = outputs.turn_states, outputs.auxiliary_losses
-        members = None
-        if isinstance(self.classifier, HeadEnsemble):
-            logits, members = self.classifier(states, return_members=True)
-        else:
-            logits = self.classifier(states)
+        auxiliary = outputs.auxiliary_losses
+        logits, members = classify(self.classifier, outputs.turn_states, outputs.evidence_logits)
         loss = None
         if labels is not None:
             scores = logits if members is None else members

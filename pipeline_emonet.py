@@ -12,11 +12,13 @@ from transformers import Pipeline, PreTrainedModel
 from transformers.utils import logging
 
 from .dialogue.json_forms.documents import read_json_value
+from .dialogue.known_emotions import KNOWN_EMOTION
 from .dialogue.names import Speakers, speaker_kinds
 from .dialogue.reader import as_history, read_value, refuse_turn
 from .dialogue.tables.frames import is_frame, is_frame_of_turns, read_frame, rows_of
 from .dialogue.turns import is_dialogue
 from .inference.ahead import blocks_ahead
+from .inference.known_labels import known_of
 from .inference.predict import predict_dialogues
 from .inference.stream import FIRST_LOOK, LOOK_AHEAD, encode_dialogues, predict_encoded
 from .processing_emonet import EmoNetProcessor
@@ -72,7 +74,8 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
 
         Args:
             inputs: A dialogue: a list of `{"speaker", "text"}` or `{"role", "content"}`,
-                one such turn, or `{"turns": [...], "history": ...}`. A text in any form
+                one such turn, or `{"turns": [...], "history": ...}`. A turn may have a
+                `known_emotion`: a label, or `{label: probability}`. A text in any form
                 that `emonet predict` reads; a line without a name is a turn of
                 `#UNKNOWN#`. What a recogniser or messenger wrote as JSON, parsed.
                 A table with one row for each turn: a `pandas.DataFrame` or a `Dataset`.
@@ -94,11 +97,13 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
             top_k: How many of the highest scores to return; all by default.
             interleaved: Whether the rows of a table's dialogue may stand between those of
                 others.
+            use_later_labels: Whether a `known_emotion` also tells about earlier turns.
 
         Returns:
             `{"speaker", "text", "label", "score", "scores"}` for every turn, `scores` by
             label from the highest down; a list of such lists for a list of dialogues, an
             iterator of them for an iterable. A dialogue without turns has no rows.
+            Where a `known_emotion` is in the input, `source` is `given` or `predicted`.
             A text of several dialogues gives one list, whose rows have `dialogue_id` too.
             Where a text has times, `start` and `end` are seconds.
             A table gives its rows, in order, with all their columns and the results.
@@ -170,12 +175,13 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
         top_k: int | None = None,
         speakers: Speakers = "auto",
         interleaved: bool | None = None,
+        use_later_labels: bool | None = None,
         **unknown: Any,
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         if unknown:
             raise TypeError(
                 f"Unknown parameter {', '.join(unknown)}; the parameters are history, speakers, top_k, "
-                "interleaved and batch_size."
+                "interleaved, use_later_labels and batch_size."
             )
         if top_k is not None and (not isinstance(top_k, int) or top_k < 1):
             raise ValueError(
@@ -184,6 +190,8 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
         prepare: dict[str, Any] = {}
         if interleaved is not None:
             prepare["interleaved"] = interleaved
+        if use_later_labels is not None:
+            prepare["use_later_labels"] = use_later_labels
         if speakers != "auto":
             prepare["speakers"] = speaker_kinds((), speakers).record
         if history is not None:
@@ -197,6 +205,7 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
         history: Mapping[str, list[str]] | None = None,
         speakers: Speakers = "auto",
         interleaved: bool = False,
+        use_later_labels: bool = False,
     ) -> dict[str, Any]:
         """Convert one input to its dialogues, the rows of the answer and the history.
 
@@ -223,7 +232,10 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
             several = len(reading.conversations) > 1
             dialogues = [conversation.turns for conversation in reading.conversations]
             rows = [
-                {**({"dialogue_id": conversation.dialogue_id} if several else {}), **turn}
+                {
+                    **({"dialogue_id": conversation.dialogue_id} if several else {}),
+                    **{key: value for key, value in turn.items() if key != KNOWN_EMOTION},
+                }
                 for conversation in reading.conversations
                 for turn in conversation.turns
             ]
@@ -231,8 +243,11 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
             notes = [f"read as {reading.form}", *reading.notes] if reading.notes else []
         example = {"dialogues": dialogues, "rows": rows, "indices": indices, "notes": notes}
         if hasattr(self.model, "predict_dialogues"):
+            known_of(self.processor, dialogues)  # a wrong label is told with its dialogue
             return {**example, "history": earlier, "speakers": speakers}
-        encoded = encode_dialogues(self.processor, dialogues if rows else [], earlier or None, speakers)
+        encoded = encode_dialogues(
+            self.processor, dialogues if rows else [], earlier or None, speakers, use_later_labels
+        )
         return {**example, "history": earlier, "encoded": encoded}
 
     def _forward(self, examples: list[dict[str, Any]], batch_size: int = _BATCH) -> list[dict[str, Any]]:
@@ -260,6 +275,7 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
     def postprocess(self, output: dict[str, Any], top_k: int | None = None) -> list[dict[str, Any]]:
         """Convert an output to rows with the `top_k` highest scores each."""
         rows: list[dict[str, Any]] = [{}] * len(output["rows"])
+        has_known = any("source" in result for result in output["results"])
         for index, result in zip(output["indices"], output["results"], strict=True):
             scores = sorted(result["scores"].items(), key=lambda item: -item[1])
             rows[index] = {
@@ -267,6 +283,7 @@ class EmoNetPipeline(_Pipeline):  # type: ignore[misc]
                 "label": result["label"],
                 "score": result["score"],
                 "scores": dict(scores[:top_k]),
+                **({"source": result.get("source", "predicted")} if has_known else {}),
             }
         return rows
 

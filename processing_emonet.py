@@ -17,7 +17,8 @@ from .constants import NO_LABEL
 from .context.base import context_module_class, import_system
 from .dialogue.open_dialogue import OpenDialogue
 from .dialogue.turns import clean_text, dialogue_memory_index, given_speaker_id, speaker_names, turn_text
-from .layers.padding import pad_memory, pad_rows, pad_tokens, pad_vectors
+from .layers.label_evidence import REACH
+from .layers.padding import pad_known, pad_memory, pad_rows, pad_tokens, pad_vectors
 
 logger = logging.get_logger(__name__)
 
@@ -136,7 +137,10 @@ class EmoNetProcessor(DialogueProcessor):
         return self.collate(examples, self.encode_memory(memory))
 
     def encode(
-        self, turns: Sequence[Mapping[str, Any]], memory_index: Sequence[Sequence[int]] | None = None
+        self,
+        turns: Sequence[Mapping[str, Any]],
+        memory_index: Sequence[Sequence[int]] | None = None,
+        use_later_labels: bool = False,
     ) -> list[dict[str, Any]]:
         """Encode one dialogue into windows, each an example for `collate`.
 
@@ -145,16 +149,17 @@ class EmoNetProcessor(DialogueProcessor):
         its new turns (from `read_from` on) are read out.
 
         Args:
-            turns: `{"speaker", "text"}` or `{"role", "content"}`; `speaker_id` and
-                `emotion` (name or id) are optional.
+            turns: `{"speaker", "text"}` or `{"role", "content"}`; `speaker_id`, `emotion`
+                (name or id) and `known_emotion` are optional.
             memory_index: For each turn, rows of the memory table with its speaker's
                 earlier utterances, oldest first.
+            use_later_labels: Whether a `known_emotion` also tells about earlier turns.
 
         Raises:
             ValueError: for an empty dialogue, a turn without text or speaker, or an
                 unknown label.
         """
-        return self.encode_next(OpenDialogue(), turns, memory_index, last=True)
+        return self.encode_next(OpenDialogue(use_later_labels), turns, memory_index, last=True)
 
     def encode_next(
         self,
@@ -196,6 +201,11 @@ class EmoNetProcessor(DialogueProcessor):
         }
         if self.concepts is not None:
             rows["concepts"] = [self.concepts.of(text) for text in texts]
+        dialogue.known += [
+            (index, local[index - start], distribution)
+            for index, distribution in enumerate(self.known_labels(turns, start), start)
+            if distribution is not None
+        ]
         packed = self.config.context_mode == "packed"
         if packed:
             rows["read_masks"] = self.read_masks(rows["pieces"], names, local)
@@ -210,6 +220,9 @@ class EmoNetProcessor(DialogueProcessor):
                 if key not in ("pieces", "read_masks"):
                     window[key] = values[first:end]
             window["labels"] = [NO_LABEL] * (read - first) + window["labels"][read - first :]
+            if dialogue.known:
+                window["known"] = dialogue.known_around(first, end, REACH)
+                window["use_later"] = dialogue.use_later
             windows.append(window)
         if rest is not None:
             start, read, _ = rest
@@ -260,6 +273,8 @@ class EmoNetProcessor(DialogueProcessor):
             batch.update(pad_tokens(examples, turns, pad, per_turn, read_mask))
         if self.config.speaker_memory != "none":
             batch.update(pad_memory(examples, turns, pad, memory))
+        if any(example.get("known") for example in examples):
+            batch.update(pad_known(examples, self.config.num_labels))
         if self.concepts is not None:
             batch.update(self.concepts.collate([example["concepts"] for example in examples], turns))
         return batch

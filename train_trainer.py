@@ -30,6 +30,7 @@ from .processing_emonet import EmoNetProcessor
 from .training.arguments import EmoNetTrainingArguments
 from .training.logit_adjustment import adjust_logits, member_labels, prepare_adjustment
 from .training.search import SearchingTrainer
+from .training.turn_reader import needs_labels
 
 __all__ = ["BestWeights", "EmoNetTrainer", "EmoNetTrainingArguments"]
 
@@ -201,10 +202,11 @@ class EmoNetTrainer(AdapterCheckpoints, SearchingTrainer, PushingTrainer):
         inputs = dict(inputs)
         labels = inputs.pop("labels")
         folds = inputs.pop("folds", None)
-        # The model gets labels only where its context module needs them: with them it
-        # would compute the cross entropy too, without label smoothing and folds.
-        needs_labels = self._has_auxiliary_loss and model.training
-        outputs = model(**inputs, labels=labels) if needs_labels else model(**inputs)
+        # The model gets labels only where a part of it needs them: with them it would
+        # compute the cross entropy too, without label smoothing and folds.
+        if model.training and needs_labels(self.accelerator.unwrap_model(self.model)):
+            inputs["labels"] = labels
+        outputs = model(**inputs)
         loss = self.loss_of(outputs, labels, folds, num_items_in_batch)
         return (loss, outputs) if return_outputs else loss
 
@@ -269,12 +271,6 @@ class EmoNetTrainer(AdapterCheckpoints, SearchingTrainer, PushingTrainer):
     def _class_weights(self) -> list[float] | None:
         weights: list[float] | None = self.accelerator.unwrap_model(self.model).config.class_weights
         return weights
-
-    @property
-    def _has_auxiliary_loss(self) -> bool:
-        # A prompted model has no `emonet`.
-        emonet = getattr(self.accelerator.unwrap_model(self.model), "emonet", None)
-        return emonet is not None and emonet.context is not None and emonet.context.has_auxiliary_loss
 
     def _weights(self, device: torch.device) -> torch.Tensor:
         config = self.accelerator.unwrap_model(self.model).config

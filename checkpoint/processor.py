@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,6 +13,7 @@ from transformers import BatchFeature, ProcessorMixin
 from transformers.utils import logging
 
 from ..constants import NO_LABEL
+from ..dialogue.known_emotions import NO_EVIDENCE, known_distribution
 from ..dialogue.names import KnownNames
 from ..dialogue.reader import read_dialogues
 from ..dialogue.spellings import SpeakerNames
@@ -133,6 +134,25 @@ class DialogueProcessor(SavedCode, ProcessorMixin):
             return NO_LABEL
         label = turn_label(turn, self.config.label_names, index)
         return NO_LABEL if label is None else label
+
+    def known_labels(self, turns: Sequence[Mapping[str, Any]], start: int = 0) -> list[list[float] | None]:
+        """The distribution (C) under `known_emotion` of each turn; None for none.
+
+        Args:
+            turns: Turns of one dialogue.
+            start: The index of the first.
+
+        Raises:
+            EmoNetError: for what is no label or distribution, and for a model that takes
+                no known labels.
+        """
+        labels = self.config.label_names
+        known = [known_distribution(turn, labels, index) for index, turn in enumerate(turns, start)]
+        if not getattr(self.config, "label_evidence", False):
+            for index, distribution in enumerate(known, start):
+                if distribution is not None:
+                    raise EmoNetError(f"Turn {index} has a known_emotion. {NO_EVIDENCE}")
+        return known
 
     @classmethod
     def parts_of(

@@ -64,9 +64,11 @@ def dialogue_memory_index(
     return memory
 
 
-def plain_turn(turn: Any, index: int = 0) -> dict[str, str]:
-    """Take the primary speaker and the text of a turn."""
-    return {"speaker": turn_speaker(turn, index), "text": raw_text(turn, index)}
+def plain_turn(turn: Any, index: int = 0) -> dict[str, Any]:
+    """Take the primary speaker and the text of a turn, and its `known_emotion` if any."""
+    plain = {"speaker": turn_speaker(turn, index), "text": raw_text(turn, index)}
+    known = turn.get("known_emotion")
+    return plain if known is None else {**plain, "known_emotion": known}
 
 
 def turn_speaker(turn: Mapping[str, Any], index: int = 0) -> str:

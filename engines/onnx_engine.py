@@ -83,6 +83,11 @@ class OnnxEmoNet:
         """Compute the logits (B, T, C) of a batch of `EmoNetProcessor.collate`."""
         if "turn_embeds" in batch:
             raise EmoNetError("An exported model reads tokens: it takes no turn_embeds.")
+        if "known_emotions" in batch:
+            raise EmoNetError(
+                "An exported model takes no known labels (known_emotion): use the PyTorch model "
+                "(--engine torch), or leave them out."
+            )
         if "memory_input_ids" in batch:
             batch["memory_embeds"] = self.encode_utterances(
                 batch["memory_input_ids"], batch["memory_attention_mask"]

@@ -19,6 +19,7 @@ from torch import nn
 
 from ..checkpoint.adapters import weights_digest
 from ..configuration_emonet import EmoNetConfig
+from ..context.running import run_context
 from ..errors import EmoNetError
 from ..files.guard import file_digest, refuse_outside_links
 from ..layers.turn_attention import pool_last_turn, run_encoder
@@ -158,7 +159,7 @@ class _Logits(nn.Module):
         speaker_ids = inputs["speaker_ids"]
         states = base.with_identity(self._turn_vectors(inputs), speaker_ids, inputs.get("local_speaker_ids"))
         if base.context is not None:
-            states = base.in_context(states, speaker_ids, inputs.get("local_speaker_ids"))
+            states = run_context(base.context, states, speaker_ids, inputs.get("local_speaker_ids"))
         if base.memory is not None:
             states = base.memory.merged(states, self._behaviour(states, inputs))
         logits: torch.Tensor = self.model.classifier(states)

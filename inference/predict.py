@@ -12,6 +12,7 @@ from ..dialogue.spellings import with_one_name_each
 from ..dialogue.turns import clean_text, dialogue_memory_index, recent_history, speaker_names, turn_text
 from ..layers.padding import pad_rows
 from ..processing_emonet import EmoNetProcessor
+from .known_labels import known_of, with_source
 from .unknown_characters import warn_of_unknown_characters
 
 TOKENS_PER_PASS = 4096  # of a frozen encoder, padding included
@@ -212,8 +213,12 @@ def predict_dialogues(
     progress: bool = False,
     report: Report | None = None,
     speakers: Speakers | Sequence[SpeakerKinds] = "auto",
+    use_later_labels: bool = False,
 ) -> list[list[dict[str, Any]]]:
     """Predict `label`, `score` and `scores` of every turn of raw dialogues.
+
+    Where a turn has a `known_emotion`, it comes back as given, and every turn of its
+    dialogue has a `source`: `given` or `predicted`.
 
     Without `histories` the dialogues are in order of time, and with
     `speaker_memory="corpus"` a person's memory includes the utterances of earlier ones.
@@ -221,7 +226,7 @@ def predict_dialogues(
     Args:
         model: The model, or an engine in its place.
         processor: The model's processor.
-        dialogues: Lists of `{"speaker", "text"}`.
+        dialogues: Lists of `{"speaker", "text"}`, with `known_emotion` where it is known.
         histories: For each dialogue, its speakers' earlier utterances (name → utterances,
             oldest first); each dialogue then has its own history only. Read with
             `speaker_memory="corpus"` only.
@@ -231,7 +236,14 @@ def predict_dialogues(
         speakers: Who is the same person in every dialogue: `auto` (by the names),
             `persons` (all), `roles` (nobody), or the names of persons; see
             [`speaker_kinds`].
+        use_later_labels: Whether a known label also tells about earlier turns. By
+            default it never does, as in a live conversation.
+
+    Raises:
+        EmoNetError: for a `known_emotion` that is no label or distribution, and for a
+            model without `label_evidence`.
     """
+    known = known_of(processor, dialogues)
     if hasattr(model, "predict_dialogues"):  # a prompted model: each turn needs the one before
         rows: list[list[dict[str, Any]]] = model.predict_dialogues(
             dialogues, histories, processor, progress, report, speakers
@@ -248,14 +260,18 @@ def predict_dialogues(
         if corpus_scope and histories is not None:
             earlier = _append_history(histories[index], turns, window, texts)
         memory_index = dialogue_memory_index(turns, window, len(texts), earlier if corpus_scope else None)
-        windows.append(encoder.encode(turns, memory_index))
+        windows.append(encoder.encode(turns, memory_index, use_later_labels))
         for name in filter(kinds.is_role, dict.fromkeys(speaker_names(turns))):
             earlier.pop(name, None)  # `The Waiter` of the next dialogue is another person
         texts.extend(turn_text(turn, turn_index) for turn_index, turn in enumerate(turns))
     warn_of_unknown_characters(processor.tokenizer, texts)
     memory = encoder.encode_memory(texts) if processor.config.speaker_memory != "none" else None
     logits = predict_logits(model, encoder, windows, memory, batch_size, progress, report)
-    return [processor.labels_of(turn_logits) for turn_logits in logits]
+    names = processor.config.label_names
+    return [
+        with_source(results, found, names) if found else results
+        for results, found in zip(map(processor.labels_of, logits), known, strict=True)
+    ]
 
 
 def _append_history(

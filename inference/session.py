@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ..context.base import ContextState
+from ..dialogue.known_emotions import KNOWN_EMOTION
 from ..dialogue.names import Speakers
 from ..dialogue.reader import as_history
 from ..dialogue.spellings import SpeakerNames
@@ -22,6 +23,8 @@ from ..errors import EmoNetError
 from ..files.guard import refuse_outside_links
 from ..layers.kv_cache import Layers, SequenceCache
 from ..processing_emonet import EmoNetProcessor
+from .known_labels import with_source
+from .session_labels import STATES, SessionLabels, labels_of_session
 from .session_passes import MemoryState, advance_memories, encode_new_turns, remember, with_memories
 from .session_state import (
     checked_tensor,
@@ -78,6 +81,8 @@ class EmoNetSession:
     - The speaker memory: for each speaker who has spoken, `memory_window` · H and the
       state of its GRU. Of a history, only that window is kept, and it is encoded when
       its speaker first speaks.
+    - With `label_evidence`: H and the text of each turn of the dialogue, so that a
+      corrected label updates what follows.
 
     Threads that share a session wait for each other.
 
@@ -87,6 +92,7 @@ class EmoNetSession:
         history: What speakers said in earlier dialogues, as in the pipeline
             (`speaker_memory="corpus"`).
         speakers: Who of the history is a person, as in the pipeline.
+        use_later_labels: Whether a known label also tells about earlier turns.
 
     Raises:
         EmoNetError: for a model that sees the future, or a context module that needs
@@ -103,6 +109,7 @@ class EmoNetSession:
         processor: EmoNetProcessor | None = None,
         history: Any = None,
         speakers: Speakers = "auto",
+        use_later_labels: bool = False,
     ):
         if not hasattr(model, "emonet"):
             raise EmoNetError(
@@ -136,11 +143,50 @@ class EmoNetSession:
         self.names = SpeakerNames(known, speakers, history=earlier)
         # The part of the history that is not encoded yet.
         self.history = recent_history(self.names.utterances(earlier), self.config.memory_window)
+        self.labels: SessionLabels | None = None
+        if model.emonet.label_evidence is not None:
+            self.labels = SessionLabels(model, self.processor, use_later_labels)
         self.lock = threading.RLock()
 
-    def add(self, speaker: str, text: str) -> dict[str, Any]:
-        """Add a turn and return its `{"speaker", "text", "label", "score", "scores"}`."""
-        return add_turns([self], [{"speaker": speaker, "text": text}])[0]
+    def add(self, speaker: str, text: str, known_emotion: Any = None) -> dict[str, Any]:
+        """Add a turn and return its `{"speaker", "text", "label", "score", "scores"}`.
+
+        Args:
+            speaker: Who speaks.
+            text: What is said.
+            known_emotion: A label, or a distribution over the labels, where it is known:
+                evidence for the other turns. Rows then have a `source`.
+        """
+        return add_turns([self], [{"speaker": speaker, "text": text, KNOWN_EMOTION: known_emotion}])[0]
+
+    def correct(self, turn: int | Mapping[int, Any], label: Any = None) -> list[dict[str, Any]]:
+        """Tell the emotion of a turn, and update what follows; nothing is encoded anew.
+
+        Args:
+            turn: The turn's index, from 0; or many at once: `{3: "Mad", 7: None}`.
+            label: A label, or a distribution over the labels. None takes it back: the
+                turn is predicted again.
+
+        Returns:
+            The rows of all turns that this may change, as from `add`, with their index as
+            `turn`. Without `use_later_labels` no turn before the corrected one changes.
+
+        Raises:
+            EmoNetError: for a turn that does not exist, what is no label, and a model
+                without `label_evidence`. Nothing is then changed.
+        """
+        labels = labels_of_session(self.labels)
+        with self.lock:
+            return labels.correct(turn if isinstance(turn, Mapping) else {turn: label})
+
+    def results(self) -> list[dict[str, Any]]:
+        """The rows of all turns in the light of all labels known by now.
+
+        Raises:
+            EmoNetError: for a model without `label_evidence`: its session keeps no turns.
+        """
+        with self.lock:
+            return labels_of_session(self.labels).rows()
 
     @property
     def dropped_turns(self) -> int:
@@ -174,6 +220,10 @@ class EmoNetSession:
                 "speakers": self.names.kinds.record,
                 "layers": len(self.layers),
             }
+            if self.labels is not None:
+                state["labels"] = self.labels.state()
+                if self.labels.states:
+                    tensors[STATES] = torch.stack(self.labels.states)
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / TENSOR_FILE)
             (folder / STATE_FILE).write_text(json.dumps(state, ensure_ascii=False) + "\n", "utf-8")
 
@@ -193,7 +243,7 @@ class EmoNetSession:
         sample = cls(model, processor)
         keys = ("turns", "window", "local_ids", "memory", "layers")
         file = Path(folder, STATE_FILE)
-        state = read_state(file, VERSION, _fingerprint(model), keys, optional=("said", "speakers"))
+        state = read_state(file, VERSION, _fingerprint(model), keys, optional=("said", "speakers", "labels"))
         history = strings_by_name(state.get("said", {}), "said")
         session = cls(model, processor, history, speakers_given(state.get("speakers", "auto")))
         session._restore_turns(state)
@@ -261,6 +311,11 @@ class EmoNetSession:
             lengths = range(1, self.config.memory_window + 1)
             self.memory_of(name).extend(checked_tensor(tensors, f"memory.{index}", rows, dim0=lengths))
             advance_memories([(self, name)])
+        expect((self.labels is None) == ("labels" not in state), "labels does not fit the model")
+        if self.labels is not None:
+            assert sample.labels is not None
+            like = sample.labels.states[0]
+            self.labels.restore(state["labels"], tensors, like, self.turns, len(self.local_ids))
         expect(not tensors, f"{TENSOR_FILE} has an unknown {next(iter(tensors), '')!r:.80}")
 
     def _restored_context(self, tensors: dict[str, torch.Tensor], sample: ContextState) -> ContextState:
@@ -326,18 +381,20 @@ class EmoNetSession:
 
 
 @torch.inference_mode()
-def add_turns(sessions: Sequence[EmoNetSession], turns: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
+def add_turns(sessions: Sequence[EmoNetSession], turns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Add the next turn to each of many sessions of one model, in one pass.
 
     Args:
         sessions: Different sessions of one model.
-        turns: One `{"speaker", "text"}` for each session.
+        turns: One `{"speaker", "text"}` for each session, with `known_emotion` where it
+            is known.
 
     Returns:
         `{"speaker", "text", "label", "score", "scores"}` of each turn, as from `add`.
 
     Raises:
-        EmoNetError: for repeated sessions, several models, or another number of turns.
+        EmoNetError: for repeated sessions, several models, another number of turns, or a
+            wrong `known_emotion`.
     """
     if len(sessions) != len(turns):
         raise EmoNetError(f"{len(sessions)} sessions, but {len(turns)} turns: give one turn per session.")
@@ -350,15 +407,21 @@ def add_turns(sessions: Sequence[EmoNetSession], turns: Sequence[Mapping[str, st
         raise EmoNetError(
             "A batch needs different sessions of one model; add a session's turns one after the other."
         )
-    names, texts = [], []
+    names, texts, known = [], [], []
+    for session, turn in zip(sessions, turns, strict=True):
+        known += session.processor.known_labels([turn], session.turns)
     for index, (session, turn) in enumerate(zip(sessions, turns, strict=True)):
         names.append(session.names.of(turn_speaker(turn, index)))
         texts.append(clean_text(raw_text(turn, index)))
     with _locked(sessions):
         for session, name, text in zip(sessions, names, texts, strict=True):
             session.append_turn(name, text)
-        logits = _logits(sessions, names, texts)
-    results = sessions[0].processor.labels_of(logits.float().cpu().numpy())
+        logits = _logits(sessions, names, texts, turns, known)
+        results = sessions[0].processor.labels_of(logits.float().cpu().numpy())
+        for row, session in enumerate(sessions):
+            if session.labels is not None and session.labels.known:
+                names_of_labels = session.config.label_names
+                results[row] = with_source([results[row]], [known[row]], names_of_labels)[0]
     return [
         {"speaker": turn_speaker(turn), "text": raw_text(turn), **result}
         for turn, result in zip(turns, results, strict=True)
@@ -374,7 +437,13 @@ def _locked(sessions: Sequence[EmoNetSession]) -> Iterator[None]:
         yield
 
 
-def _logits(sessions: Sequence[EmoNetSession], names: Sequence[str], texts: Sequence[str]) -> torch.Tensor:
+def _logits(
+    sessions: Sequence[EmoNetSession],
+    names: Sequence[str],
+    texts: Sequence[str],
+    turns: Sequence[Mapping[str, Any]],
+    known: Sequence[list[float] | None],
+) -> torch.Tensor:
     """Logits (B, C) of the turns that the sessions have just appended."""
     model = sessions[0].model
     read_outs = encode_new_turns(sessions)
@@ -391,8 +460,15 @@ def _logits(sessions: Sequence[EmoNetSession], names: Sequence[str], texts: Sequ
         remember(history)
         states = with_memories(sessions, names, states)
         remember(list(zip(sessions, names, texts, strict=True)))
-    logits: torch.Tensor = model.classifier(states)[:, 0]
-    return logits
+    if model.emonet.label_evidence is None:
+        logits: torch.Tensor = model.classifier(states)[:, 0]
+        return logits
+    found = []
+    for index, session in enumerate(sessions):
+        turn = {"speaker": turn_speaker(turns[index]), "text": raw_text(turns[index])}
+        labels, local = labels_of_session(session.labels), session.window[-1].local_id
+        found.append(labels.append(turn, local, states[index, 0], known[index]))
+    return torch.stack(found)
 
 
 def _fingerprint(model: "EmoNetForSequenceClassification") -> str:

@@ -16,6 +16,7 @@ from ..dialogue.spellings import SpeakerNames, with_one_name_each
 from ..dialogue.turns import clean_text, recent_history, turn_text
 from ..processing_emonet import EmoNetProcessor
 from .ahead import blocks_ahead
+from .known_labels import Known, known_in, known_of, with_source
 from .predict import EmotionModel, Report, TurnProcessor, memory_vectors, predict_logits
 from .unknown_characters import warn_of_unknown_characters
 
@@ -37,6 +38,8 @@ def predict_stream(
     speakers: Speakers = "auto",
     history: Mapping[str, Sequence[str]] | None = None,
     first_look: int = FIRST_LOOK,
+    use_later_labels: bool = False,
+    has_known: bool = False,
 ) -> Iterator[list[dict[str, Any]]]:
     """Predict `label`, `score` and `scores` of every turn, in order, as soon as computed.
 
@@ -50,8 +53,8 @@ def predict_stream(
     Args:
         model: The model, or an engine in its place.
         processor: The model's processor.
-        dialogues: Iterables of `{"speaker", "text"}`, read in the thread; each is read to
-            its end before the next one.
+        dialogues: Iterables of `{"speaker", "text"}`, with `known_emotion` where it is
+            known, read in the thread; each is read to its end before the next one.
         batch_size: Windows of one pass.
         look_ahead: How many turns to read before they are predicted.
         alone: Whether no dialogue is part of a later one's history.
@@ -61,19 +64,27 @@ def predict_stream(
             with `speaker_memory="corpus"` only, and by no prompted model.
         first_look: How many turns to read before the first are predicted; the number
             doubles up to `look_ahead`.
+        use_later_labels: Whether a `known_emotion` also tells about earlier turns; all
+            turns of a dialogue are then read first.
+        has_known: Whether results have a `source`: `given` or `predicted`.
 
     Yields:
         The results of the next turns, across dialogues.
     """
     if hasattr(model, "stream_dialogues"):  # a prompted model: each turn needs the one before
-        for result in model.stream_dialogues(dialogues, processor, alone, speakers):
+        without_known = (_without_known(turns, processor) for turns in dialogues)
+        for result in model.stream_dialogues(without_known, processor, alone, speakers):
             yield [result]
         return
     encoder = cast(EmoNetProcessor, processor)  # of any other model
-    windows = _streamed_windows(encoder, dialogues, alone, speakers, history or {})
+    windows = _streamed_windows(encoder, dialogues, alone, speakers, history or {}, use_later_labels)
     with closing(blocks_ahead(windows, _new_turns, look_ahead, first_look)) as prepared:
         for block in prepared:
-            yield _results(model, encoder, block, batch_size)
+            results = _results(model, encoder, block, batch_size)
+            if has_known:
+                known = [values for window in block for values in known_in(window)]
+                results = with_source(results, known, encoder.config.label_names)
+            yield results
 
 
 @dataclass
@@ -83,10 +94,12 @@ class EncodedDialogues:
     Attributes:
         turns: The number of turns of each dialogue.
         windows: The windows of all of them, in order.
+        known: The known labels of each dialogue, as of `known_of`.
     """
 
     turns: list[int]
     windows: list[dict[str, Any]]
+    known: list[Known]
 
 
 def encode_dialogues(
@@ -94,16 +107,19 @@ def encode_dialogues(
     dialogues: Sequence[Sequence[Mapping[str, Any]]],
     history: Mapping[str, Sequence[str]] | None = None,
     speakers: Speakers = "auto",
+    use_later_labels: bool = False,
 ) -> EncodedDialogues:
     """Encode dialogues without a model, so that a thread can do it ahead.
 
     Args:
         processor: The model's processor.
-        dialogues: Lists of `{"speaker", "text"}`. Without `history` they are each
-            other's, in order of time.
+        dialogues: Lists of `{"speaker", "text"}`, with `known_emotion` where it is known.
+            Without `history` they are each other's, in order of time.
         history: What the speakers of each dialogue said before it, by name, oldest first.
         speakers: Who is a person, see [`speaker_kinds`].
+        use_later_labels: Whether a `known_emotion` also tells about earlier turns.
     """
+    known = known_of(processor, dialogues)
     turns = [(turn, index) for dialogue in dialogues for index, turn in enumerate(dialogue)]
     texts = [turn_text(turn, index) for turn, index in turns]
     texts += [clean_text(text) for utterances in (history or {}).values() for text in utterances]
@@ -111,14 +127,17 @@ def encode_dialogues(
     histories = None if history is None else [history] * len(dialogues)
     named, earlier, kinds = with_one_name_each(dialogues, histories, processor.known, speakers)
     if earlier is None:
-        windows = [*_windows(processor, map(_blocks, named), kinds)]
+        blocks = (_blocks(turns, use_later_labels) for turns in named)
+        windows = [*_windows(processor, blocks, kinds, use_later=use_later_labels)]
     else:
         windows = [
             window
             for turns, own in zip(named, earlier, strict=True)
-            for window in _windows(processor, [_blocks(turns)], kinds, own)
+            for window in _windows(
+                processor, [_blocks(turns, use_later_labels)], kinds, own, use_later_labels
+            )
         ]
-    return EncodedDialogues([len(turns) for turns in dialogues], windows)
+    return EncodedDialogues([len(turns) for turns in dialogues], windows, known)
 
 
 def predict_encoded(
@@ -144,7 +163,13 @@ def predict_encoded(
     """
     windows = [window for item in encoded for window in item.windows]
     results = iter(_results(model, processor, windows, batch_size, report) if windows else ())
-    return [[list(islice(results, turns)) for turns in item.turns] for item in encoded]
+    names = processor.config.label_names
+    predicted = []
+    for item in encoded:
+        found = [list(islice(results, turns)) for turns in item.turns]
+        pairs = zip(found, item.known, strict=True)
+        predicted.append([with_source(rows, known, names) if known else rows for rows, known in pairs])
+    return predicted
 
 
 class _Utterance:
@@ -167,15 +192,17 @@ def _streamed_windows(
     alone: bool,
     speakers: Speakers,
     history: Mapping[str, Sequence[str]],
+    use_later: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Encode dialogues whose speakers are named as they come."""
     names = SpeakerNames(processor.known, speakers)
-    if not alone:
-        named = (_named(turns, names) for turns in dialogues)
-        yield from _windows(processor, named, names.kinds, history)
+    if not alone:  # with `use_later`, a label may be known of any later turn
+        named = (_named(turns, names, whole=use_later) for turns in dialogues)
+        yield from _windows(processor, named, names.kinds, history, use_later)
         return
     for turns in dialogues:
-        yield from _windows(processor, [_named(turns, names)], names.kinds)
+        named = iter([_named(turns, names, whole=use_later)])
+        yield from _windows(processor, named, names.kinds, use_later=use_later)
         names = SpeakerNames(processor.known, speakers)
 
 
@@ -184,6 +211,7 @@ def _windows(
     dialogues: Iterable[Iterable[Block]],
     kinds: SpeakerKinds,
     before: Mapping[str, Sequence[str]] | None = None,
+    use_later: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Encode dialogues in order of time, of which each speaker has one name.
 
@@ -196,7 +224,7 @@ def _windows(
         for name, texts in recent_history(before, config.memory_window).items():
             history[name] = deque(map(_Utterance, map(clean_text, texts)), maxlen=config.memory_window)
     for blocks in dialogues:
-        dialogue = OpenDialogue()
+        dialogue = OpenDialogue(use_later)
         speaking: dict[str, None] = {}
         for block, last in blocks:
             speaking.update((turn["speaker"], None) for turn in block)
@@ -224,18 +252,25 @@ def _tokenize_memory(processor: EmoNetProcessor, windows: Iterable[Mapping[str, 
         utterance.tokens = tokens
 
 
-def _named(turns: Turns, names: SpeakerNames) -> Iterator[Block]:
+def _named(turns: Turns, names: SpeakerNames, whole: bool = False) -> Iterator[Block]:
     """Cut a dialogue into blocks, in which every speaker has one name."""
     names.start_dialogue()
-    for block, last in _blocks(turns):
+    for block, last in _blocks(turns, whole):
         yield names.next_turns(block), last
 
 
-def _blocks(turns: Turns) -> Iterator[Block]:
-    """Cut a dialogue into blocks, and tell the last one."""
-    rest = iter(turns)
-    block = list(islice(rest, _TURNS_AT_ONCE))
-    while following := list(islice(rest, _TURNS_AT_ONCE)):
+def _without_known(turns: Turns, processor: TurnProcessor) -> Iterator[Mapping[str, Any]]:
+    """Refuse turns with a known label, as they come."""
+    for turn in turns:
+        known_of(processor, [[turn]])
+        yield turn
+
+
+def _blocks(turns: Turns, whole: bool = False) -> Iterator[Block]:
+    """Cut a dialogue into blocks (or one), and tell the last one."""
+    rest, size = iter(turns), None if whole else _TURNS_AT_ONCE
+    block = list(islice(rest, size))
+    while following := list(islice(rest, size)):
         yield block, False
         block = following
     yield block, True

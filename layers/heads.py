@@ -53,13 +53,13 @@ class HeadEnsemble(nn.Module):
         """Initialise the buffer, unless a checkpoint has filled it."""
         nn.init.zeros_(self.class_bias)
 
-    def forward(
-        self, states: torch.Tensor, return_members: bool = False
-    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
-        """(..., H) → (..., C), as `averaged` gives them, and (..., M, C) if asked for."""
-        members = torch.stack([member(states) for member in self.members], dim=-2)
-        averaged = self.averaged(members)
-        return (averaged, members) if return_members else averaged
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """(..., H) → (..., C), as `averaged` gives them."""
+        return self.averaged(self.member_logits(states))
+
+    def member_logits(self, states: torch.Tensor) -> torch.Tensor:
+        """(..., H) → (..., M, C)."""
+        return torch.stack([member(states) for member in self.members], dim=-2)
 
     def averaged(self, logits: torch.Tensor) -> torch.Tensor:
         """(..., M, C) → (..., C): the log of the mean probability plus `class_bias`."""
@@ -71,6 +71,28 @@ def build_classifier(config: EmoNetConfig) -> nn.Module:
     if config.head_members > 1:
         return HeadEnsemble([_head(config) for _ in range(config.head_members)], len(config.label_names))
     return _head(config)
+
+
+def classify(
+    classifier: nn.Module, states: torch.Tensor, evidence: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Classify turn states.
+
+    Args:
+        classifier: That of `build_classifier`.
+        states: (..., H).
+        evidence: (..., C), what is added to the logits of every member; None for nothing.
+
+    Returns:
+        Logits (..., C), and those of the members (..., M, C) of a [`HeadEnsemble`].
+    """
+    if not isinstance(classifier, HeadEnsemble):
+        logits: torch.Tensor = classifier(states)
+        return logits if evidence is None else logits + evidence, None
+    members = classifier.member_logits(states)
+    if evidence is not None:
+        members = members + evidence.unsqueeze(-2)
+    return classifier.averaged(members), members
 
 
 def _head(config: EmoNetConfig) -> nn.Module:

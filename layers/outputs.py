@@ -22,6 +22,7 @@ class EmoNetOutput(ModelOutput):
         turn_states: (B, T, H), the input of the classifier.
         member_logits: (B, T, M, C), the logits of each of several classifiers
             (`head_members`), which are trained separately.
+        evidence_logits: (B, T, C), what known labels add to the logits; None without any.
         auxiliary_losses: (B, T), the context module's own loss of each turn, in training
             with labels.
         hidden_states: With `output_hidden_states`, the backbone's embeddings and the
@@ -35,6 +36,7 @@ class EmoNetOutput(ModelOutput):
     logits: torch.Tensor | None = None
     turn_states: torch.Tensor | None = None
     member_logits: torch.Tensor | None = None
+    evidence_logits: torch.Tensor | None = None
     auxiliary_losses: torch.Tensor | None = None
     hidden_states: tuple[torch.Tensor, ...] | None = None
     attentions: tuple[torch.Tensor, ...] | None = None

@@ -99,3 +99,31 @@ def pad_memory(
     batch["memory_input_ids"] = pad_rows(rows, length, pad_token_id)
     batch["memory_attention_mask"] = pad_rows([[1] * len(ids) for ids in rows], length, 0)
     return batch
+
+
+def pad_known(examples: Sequence[Mapping[str, Any]], labels: int) -> dict[str, torch.Tensor]:
+    """Pad the known labels of windows.
+
+    Args:
+        examples: Windows. `known` has the turn (counted from the window's first), the
+            local speaker id and the distribution (C) of each known label; `use_later`
+            says whether those of later turns are read.
+        labels: The number of emotions C.
+
+    Returns:
+        `known_emotions` (B, K, C), zeros for none; `known_turns` and `known_speakers`
+        (B, K); `use_later` (B).
+    """
+    known = [example.get("known", ()) for example in examples]
+    most = max(map(len, known))
+    distributions = torch.zeros(len(known), most, labels)
+    for row, found in enumerate(known):
+        if found:
+            distributions[row, : len(found)] = torch.tensor([values for _, _, values in found])
+    turns, speakers = ([[item[part] for item in found] for found in known] for part in (0, 1))
+    return {
+        "known_emotions": distributions,
+        "known_turns": pad_rows(turns, most, 0),
+        "known_speakers": pad_rows(speakers, most, -1),
+        "use_later": torch.tensor([bool(example.get("use_later")) for example in examples]),
+    }

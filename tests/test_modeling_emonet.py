@@ -2,13 +2,14 @@
 
 import inspect
 import itertools
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from datasets import Dataset
-from tiny import DIALOGUE, FAMILIES, LABEL_MAPS, OTHER, build, logits, text_config
+from tiny import DIALOGUE, FAMILIES, LABEL_MAPS, OTHER, build, logits, taking_labels, text_config
 from torch import nn
 from transformers import Trainer, TrainingArguments
 
@@ -105,9 +106,12 @@ def test_without_context_a_turn_stands_alone(tokenizer: Any) -> None:
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("family", ["bert", "llama"])
 def test_every_trainable_parameter_receives_a_gradient(tokenizer: Any, preset: str, family: str) -> None:
-    model, processor = build(tokenizer, preset, family)
+    is_taking_labels = preset_config(preset, False, 3).get("label_evidence", False)
+    model, processor = (taking_labels if is_taking_labels else partial(build, preset=preset))(
+        tokenizer, family=family
+    )
     model.train()
-    model(**processor([DIALOGUE, OTHER])).loss.backward()
+    model(**processor([DIALOGUE, OTHER] * 8)).loss.backward()
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name

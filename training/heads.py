@@ -68,7 +68,7 @@ def restart_heads(model: EmoNetForSequenceClassification, seed: int) -> None:
     """Initialise everything but the backbone anew, as a function of the seed alone."""
     set_seed(seed)
     base = model.emonet
-    for module in (base.speaker_embedding, base.context, base.memory, model.classifier):
+    for module in (base.speaker_embedding, base.context, base.memory, base.label_evidence, model.classifier):
         if module is not None:
             module.apply(model._init_weights)
 
@@ -203,16 +203,21 @@ class _Training:
         for parameter in self.others:
             parameter.grad = None
         logits = self.stack(batch.states, self.masks)
+        if batch.evidence is not None:
+            logits = logits + batch.evidence.detach()
         loss, gradient = self._losses(logits, batch)
         reaches = batch.states.requires_grad
         of_states = self.stack.backward(gradient / weight, reaches)
         loss = loss / weight
+        ends: list[tuple[torch.Tensor, torch.Tensor | None]] = [(batch.states, of_states)] if reaches else []
+        if batch.evidence is not None:
+            ends.append((batch.evidence, gradient.sum(0) / weight))
         if batch.auxiliary is not None:
             auxiliary = batch.auxiliary / weight
             loss = loss + auxiliary.detach()
-            torch.autograd.backward([batch.states, auxiliary], [of_states, None])
-        elif reaches:
-            batch.states.backward(of_states)  # type: ignore[no-untyped-call]
+            ends.append((auxiliary, None))
+        if ends:
+            torch.autograd.backward(*zip(*ends, strict=True))
         return loss
 
     @torch.no_grad()

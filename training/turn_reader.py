@@ -4,7 +4,7 @@ Shapes: N turns, H the width of a turn vector, K history indices.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -27,19 +27,21 @@ class TurnBatch(NamedTuple):
         labels: (N,), -100 for none.
         folds: (N,), the member that must not learn from a turn; None without folds.
         auxiliary: The context module's own loss, a sum as in `weighted_auxiliary`.
+        evidence: (N, C), what the labels shown in training add to the logits.
     """
 
     states: torch.Tensor
     labels: torch.Tensor
     folds: torch.Tensor | None
     auxiliary: torch.Tensor | None
+    evidence: torch.Tensor | None = None
 
 
 class TurnReader:
     """Compute the turn vectors of a split's windows from the backbone's cached vectors.
 
     Without a context module a turn needs no other turn of its dialogue: the turns of all
-    windows are one matrix. A context module reads padded dialogues.
+    windows are one matrix. A context module and label evidence read padded dialogues.
 
     Args:
         model: A model with a frozen backbone.
@@ -57,7 +59,7 @@ class TurnReader:
     ):
         self.model, self.collator = model, collator
         self.examples = examples = split.examples
-        self.is_flat = model.emonet.context is None
+        self.is_flat = model.emonet.context is None and model.emonet.label_evidence is None
         if not self.is_flat:
             return
         device = model.device
@@ -122,8 +124,7 @@ class TurnReader:
         padded = self.collator([self.examples[index] for index in windows])
         batch = {name: values.to(model.device) for name, values in padded.items()}
         labels, folds = batch.pop("labels"), batch.pop("folds", None)
-        context = model.emonet.context
-        if context is not None and context.has_auxiliary_loss and model.training:
+        if model.training and needs_labels(model):
             batch["labels"] = labels
         output = model.emonet(**batch)
         auxiliary = output.auxiliary_losses
@@ -132,4 +133,14 @@ class TurnReader:
         kept = labels != NO_LABEL
         if folds is not None:
             folds = folds[:, None].expand_as(labels)[kept]
-        return TurnBatch(output.turn_states[kept], labels[kept], folds, auxiliary)
+        evidence = None if output.evidence_logits is None else output.evidence_logits[kept]
+        return TurnBatch(output.turn_states[kept], labels[kept], folds, auxiliary, evidence)
+
+
+def needs_labels(model: Any) -> bool:
+    """Whether a model's forward pass reads the labels in training, beside the loss."""
+    emonet = getattr(model, "emonet", None)  # a prompted model has none
+    if emonet is None:
+        return False
+    context = emonet.context
+    return emonet.label_evidence is not None or (context is not None and context.has_auxiliary_loss)

@@ -238,7 +238,7 @@ def _own_turn(row: Any, location: str) -> dict[str, Any]:
 
 def _own_dict(turn: Turn) -> dict[str, Any]:
     numbered = {} if turn.number in (None, "") else {"turn": turn.number}
-    return {**numbered, "speaker": turn.speakers[0], "text": turn.text}
+    return {**numbered, **turn.as_dict()}
 
 
 def _is_turn(item: Object) -> bool:

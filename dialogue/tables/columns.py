@@ -46,6 +46,8 @@ _GROUPS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("emotions", "emotion_label", "gold_emotion", "emo"),
         ("label", "labels", "gold", "gold_label"),
     ),
+    # What a prediction may read, unlike `emotion`: it has no other name.
+    "known_emotion": (("known_emotion",),),
 }
 FIELDS = {field: tuple(name for group in groups for name in group) for field, groups in _GROUPS.items()}
 SPEAKER, TEXT = ("speaker", "role"), ("text", "content")

@@ -20,13 +20,14 @@ class Frame:
 
     Attributes:
         rows: The rows with all their columns, in order.
-        dialogues: The turns (`speaker`, `text`) of each dialogue, in order.
+        dialogues: The turns of each dialogue, in order: `speaker`, `text`, and
+            `known_emotion` where it is known.
         indices: The row of each turn, dialogue by dialogue.
         notes: What was decided.
     """
 
     rows: list[dict[Any, Any]]
-    dialogues: list[list[dict[str, str]]]
+    dialogues: list[list[dict[str, Any]]]
     indices: list[int]
     notes: list[str] = field(default_factory=list)
 
@@ -95,7 +96,7 @@ def _columns(frame: Any) -> list[Any]:
 def _collect(rows: Sequence[dict[Any, Any]], fields: Mapping[str, Any], interleaved: bool) -> Frame:
     frame = Frame(list(rows), [], [])
     collected: dict[str, list[int]] = {}
-    turns: list[dict[str, str]] = []
+    turns: list[dict[str, Any]] = []
     current: str | None = None
     without_text = 0
     for index, row in enumerate(rows):
@@ -122,14 +123,19 @@ def _collect(rows: Sequence[dict[Any, Any]], fields: Mapping[str, Any], interlea
     return frame
 
 
-def _turn(row: Mapping[Any, Any], fields: Mapping[str, Any], location: str) -> dict[str, str]:
+def _turn(row: Mapping[Any, Any], fields: Mapping[str, Any], location: str) -> dict[str, Any]:
     speaker = speakers_in(row[fields["speaker"]], f"{location}, {fields['speaker']}")[0]
     text = row[fields["text"]]
     if is_missing(text):  # pandas reads an empty cell of a CSV file as NaN
         text = ""
     if not isinstance(text, str):
         raise DataFormatError(f"{location}, {fields['text']}: expected a string, got {short(text)}.")
-    return {"speaker": speaker, "text": clean(text)}
+    known = row.get(fields.get("known_emotion"))
+    return {
+        "speaker": speaker,
+        "text": clean(text),
+        **({} if is_missing(known) else {"known_emotion": known}),
+    }
 
 
 def _dialogue_id(value: Any, location: str) -> str:

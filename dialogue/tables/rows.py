@@ -31,6 +31,7 @@ class Turn:
         speakers: Everyone who speaks it; the first is the primary speaker.
         text: The utterance.
         emotion: The label, or None.
+        known_emotion: What is known of it to a prediction, as given, or None.
         number: Its number in the input, as it stands there, or None.
     """
 
@@ -38,6 +39,12 @@ class Turn:
     text: str
     emotion: str | None = None
     number: Any = None
+    known_emotion: Any = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """`speaker` and `text` of a turn to label, and its `known_emotion` if any."""
+        known = {} if is_no_label(self.known_emotion) else {"known_emotion": self.known_emotion}
+        return {"speaker": self.speakers[0], "text": self.text, **known}
 
 
 @dataclass
@@ -224,7 +231,8 @@ def parse_turn(row: Any, location: str) -> tuple[Turn, bool]:
             f"{location}, emotion: {short(emotion)} is not a label name; leave it out where there is none."
         )
     cleaned = clean(text)
-    return Turn(names, cleaned, label_of(emotion)), cleaned != text
+    known = row.get(fields.get("known_emotion", ""))
+    return Turn(names, cleaned, label_of(emotion), known_emotion=known), cleaned != text
 
 
 def speakers_in(value: Any, location: str) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from .columns import (
     renamed,
     turn_number,
 )
+from .labels import is_no_label
 from .rows import collect_dialogues, renamed_rows, speakers_in, unknown_speakers_note
 
 _CSV, _JSON = (".csv", ".tsv", ".tab"), (".jsonl", ".ndjson")
@@ -108,7 +109,7 @@ class Table:
         name: The file's name, for messages.
         columns: The columns as they stand in the file; of JSON lines, those of the first.
         fields: The column of each field (`dialogue_id`, `turn`, `speaker`, `text`,
-            `emotion`) that the file has.
+            `emotion`, `known_emotion`) that the file has.
         has_speakers: Whether the rows say who speaks.
         unit: What the number of a row counts: `line` or `row`.
         notes: What was decided, such as the encoding; complete after the rows were read.
@@ -196,14 +197,14 @@ class Table:
                 "the speakers into a column of their own, `speaker`."
             )
 
-    def turn(self, line: int, row: Mapping[str, Any]) -> dict[str, str]:
-        """Take a row's `speaker` and `text`, checked and cleaned.
+    def turn(self, line: int, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Take a row's `speaker` and `text`, cleaned, and its `known_emotion` if any.
 
         Raises:
             DataFormatError: naming line and column.
         """
         fields = self.fields_in(row)
-        turn: dict[str, str] = {}
+        turn: dict[str, Any] = {}
         for field in ("speaker", "text"):
             if self._mapping.get(field, "") is None:
                 turn[field] = UNKNOWN
@@ -220,7 +221,8 @@ class Table:
                 turn[field] = clean(value)
             else:
                 raise DataFormatError(f"{location}: expected text, found {short(value)}.")
-        return turn
+        known = row.get(fields.get("known_emotion", ""))
+        return turn if is_no_label(known) else {**turn, "known_emotion": known}
 
     def dialogue_id(self, line: int, row: Mapping[str, Any]) -> str:
         """The id of a row's dialogue; `0` where the file has no such column.
@@ -375,8 +377,7 @@ def reading_of(table: Table) -> Reading:
     if changes["c1"]:
         table.notes.append(c1_note(changes["c1"]))
     conversations = [
-        Conversation(key, [{"speaker": turn.speakers[0], "text": turn.text} for turn in turns])
-        for key, turns in dialogues.items()
+        Conversation(key, [turn.as_dict() for turn in turns]) for key, turns in dialogues.items()
     ]
     return Reading("table", conversations, table.notes)
 

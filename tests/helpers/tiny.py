@@ -96,6 +96,16 @@ def build(
     return model, EmoNetProcessor(tokenizer, config, SPEAKERS, concepts)
 
 
+def taking_labels(tokenizer: Any, **changes: Any) -> tuple[Any, EmoNetProcessor]:
+    """A model that takes known labels, which would have no say before training."""
+    model, processor = build(tokenizer, "emonet-labels", **changes)
+    evidence = model.emonet.label_evidence
+    torch.manual_seed(1)
+    for weight in (evidence.to_states, evidence.to_logits):
+        torch.nn.init.normal_(weight, std=0.5)
+    return model, processor
+
+
 @torch.no_grad()
 def logits(model: Any, processor: EmoNetProcessor, *dialogues: Any) -> torch.Tensor:
     return model(**processor(list(dialogues))).logits

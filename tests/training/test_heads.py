@@ -66,6 +66,18 @@ def test_every_step_is_the_trainers(tokenizer: Any, tmp_path: Path, system: str)
                 assert other[name] == pytest.approx(row[name], abs=1e-4), name
 
 
+def test_heads_learn_to_read_known_labels(tokenizer: Any, tmp_path: Path) -> None:
+    changes = {"preset": "emonet-labels", **PLAIN}
+    evidence = []
+    for seed in (1, 1, 2):
+        trainer = trained(frozen(tokenizer, **changes), tmp_path / str(seed), True, seed=seed)
+        evidence.append(dict(trainer.model.emonet.label_evidence.named_parameters()))
+    for name in ("to_states", "to_logits", "key.weight", "query.weight"):
+        first, again, other = (parameters[name] for parameters in evidence)
+        assert torch.equal(first, again) and not torch.equal(first, other), name
+    assert all(evidence[0][name].abs().max() > 1e-3 for name in ("to_states", "to_logits"))
+
+
 def test_products_in_bfloat16_learn_the_same(tokenizer: Any, tmp_path: Path) -> None:
     models = []
     for dtype in ("float32", "bfloat16"):

@@ -60,7 +60,7 @@ def given_result(values: Sequence[float], label_names: Sequence[str]) -> dict[st
 
 
 def known_in(window: Mapping[str, Any]) -> Known:
-    """The distribution (C) of each turn that a window labels, None where none is known."""
+    """The known distribution (C) of each turn that a window labels, or None."""
     known = {turn: values for turn, _, values in window.get("known", ())}
     return [known.get(turn) for turn in range(window["read_from"], len(window["speaker_ids"]))]
 

@@ -6,7 +6,6 @@ about a turn as a far larger backbone. Everything is exactly zero without known 
 Shapes: B dialogues, T turns, K known labels, C emotions, H the width of a turn vector.
 """
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -22,8 +21,6 @@ from ..errors import EmoNetError
 REACH = 512  # turns from which a known label is not read: it bounds the cost of long dialogues
 _HALF_LIFE = 3.0  # turns
 _RELATIONS, _KERNELS = 3, 3  # own, others', all · counted alike, recent ones more, the nearest
-_HEADS, _WIDTH = 4, 16
-_BUCKETS = 8  # distances 1, 2, 3-4, 5-8 …
 # In training: of the dialogues without labels, of those with later ones, of wrong labels.
 _NONE_SHOWN, _LATER_SHOWN, _WRONG_SHOWN = 0.5, 0.25, 0.1
 
@@ -47,21 +44,15 @@ class LabelEvidence(ContextPart):
     """Read known labels by speaker and distance, into turn vectors and logits.
 
     Each turn gets the smoothed distributions of its speaker's known labels, of the
-    others' and of all, and what it attends to among them. Both enter through weights that
-    start at zero.
+    others' and of all, counted alike, with more weight on recent ones, and of the nearest
+    one, and the label of the turn before. They enter through weights that start at zero.
+    Attention to the labels by content, speaker and distance scored lower.
     """
 
     def __init__(self, config: EmoNetConfig):
         super().__init__()
         labels, size = len(config.label_names), config.hidden_size
-        self.query = nn.Linear(size, _HEADS * _WIDTH)
-        self.key = nn.Linear(labels, _HEADS * _WIDTH, bias=False)
-        self.value = nn.Linear(labels, _HEADS * _WIDTH, bias=False)
-        # By direction: whose label it is, and how far away.
-        self.relation = nn.Embedding(2 * 2, _HEADS * _WIDTH)
-        self.distance = nn.Embedding(2 * _BUCKETS, _HEADS * _WIDTH)
-        numbers = 2 * (_RELATIONS * _KERNELS * (labels + 1) + labels) + _HEADS * _WIDTH
-        self.dropout = nn.Dropout(0.1)
+        numbers = 2 * (_RELATIONS * _KERNELS * (labels + 1) + labels)  # in either direction of time
         # Parameters of this module itself: transformers would initialise layers anew.
         self.to_states = nn.Parameter(torch.zeros(numbers, size))
         self.to_logits = nn.Parameter(torch.zeros(numbers, labels))
@@ -70,8 +61,6 @@ class LabelEvidence(ContextPart):
     def reset(self) -> None:
         for weight in (self.to_states, self.to_logits):
             nn.init.zeros_(weight)
-        for part in (self.query, self.key, self.value, self.relation, self.distance):
-            nn.init.normal_(part.weight, std=1 / math.sqrt(part.weight.shape[1]))
 
     def forward(
         self, states: torch.Tensor, speakers: torch.Tensor, known: KnownLabels, later: torch.Tensor
@@ -95,47 +84,24 @@ class LabelEvidence(ContextPart):
         own = speakers[:, :, None] == known.speakers[:, None]
         parts = []
         for direction in (distance > 0, distance < 0):
-            parts += self._distributions(labels, readable & direction, own, distance.abs())
-        parts.append(self._attended(states, labels, readable, own, distance))
-        evidence = self.dropout(torch.cat(parts, dim=-1))
+            parts += _distributions(labels, readable & direction, own, distance.abs())
+        evidence = torch.cat(parts, dim=-1)
         return states + evidence @ self.to_states, evidence @ self.to_logits
 
-    def _distributions(
-        self, labels: torch.Tensor, readable: torch.Tensor, own: torch.Tensor, distance: torch.Tensor
-    ) -> list[torch.Tensor]:
-        """Smooth the distributions of known labels; (B, T, ...) each."""
-        found = []
-        recent = torch.exp2((1 - distance) / _HALF_LIFE).to(labels.dtype)
-        for mask in (readable & own, readable & ~own, readable):
-            nearest = mask & (distance == distance.masked_fill(~mask, REACH + 1).amin(-1, keepdim=True))
-            for weights in (mask.to(labels.dtype), mask * recent, nearest.to(labels.dtype)):
-                # Divided by one more than there are: few labels say little.
-                total = 1 + weights.sum(-1, keepdim=True)
-                found += [weights @ labels / total, 1 - 1 / total]
-        return [*found, (readable & (distance == 1)).to(labels.dtype) @ labels]
 
-    def _attended(
-        self,
-        states: torch.Tensor,
-        labels: torch.Tensor,
-        readable: torch.Tensor,
-        own: torch.Tensor,
-        distance: torch.Tensor,
-    ) -> torch.Tensor:
-        """Attend from turns to known labels, or to nothing: (B, T, heads · width)."""
-        query = _split(self.query(states)) / _WIDTH**0.5
-        bucket = distance.abs().clamp(min=1).float().log2().ceil().long().clamp(max=_BUCKETS - 1)
-        bucket = bucket + _BUCKETS * (distance < 0)
-        relation = own.long() + 2 * (distance < 0)
-        scores = query @ _split(self.key(labels)).transpose(-1, -2)
-        for table, index in ((self.relation, relation), (self.distance, bucket)):
-            by_kind = torch.einsum(
-                "bhtw,nhw->bhtn", query, torch.unflatten(table.weight, -1, (_HEADS, _WIDTH))
-            )
-            scores = scores + by_kind.gather(-1, index[:, None].expand(-1, _HEADS, -1, -1))
-        scores = F.pad(scores.masked_fill(~readable[:, None], torch.finfo(scores.dtype).min), (1, 0))
-        mixed = scores.softmax(-1)[..., 1:] @ _split(self.value(labels))
-        return mixed.transpose(1, 2).flatten(2)
+def _distributions(
+    labels: torch.Tensor, readable: torch.Tensor, own: torch.Tensor, distance: torch.Tensor
+) -> list[torch.Tensor]:
+    """Smooth the distributions of known labels; (B, T, ...) each."""
+    found = []
+    recent = torch.exp2((1 - distance) / _HALF_LIFE).to(labels.dtype)
+    for mask in (readable & own, readable & ~own, readable):
+        nearest = mask & (distance == distance.masked_fill(~mask, REACH + 1).amin(-1, keepdim=True))
+        for weights in (mask.to(labels.dtype), mask * recent, nearest.to(labels.dtype)):
+            # Divided by one more than there are: few labels say little.
+            total = 1 + weights.sum(-1, keepdim=True)
+            found += [weights @ labels / total, 1 - 1 / total]
+    return [*found, (readable & (distance == 1)).to(labels.dtype) @ labels]
 
 
 def with_known_labels(
@@ -208,8 +174,3 @@ def shown_labels(labels: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.T
     values = torch.where(wrong, torch.randint_like(labels, size), labels.clamp(min=0))
     known = F.one_hot(values, size) * shown[..., None]
     return known, (torch.rand(rows, device=labels.device) < _LATER_SHOWN)[..., None]
-
-
-def _split(values: torch.Tensor) -> torch.Tensor:
-    """(B, N, heads · width) → (B, heads, N, width)."""
-    return torch.unflatten(values, -1, (_HEADS, _WIDTH)).transpose(1, 2)

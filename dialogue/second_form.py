@@ -73,6 +73,6 @@ def _first_line_of(lines: list[str], text: str) -> int:
         line = "".join(lines[index].split())
         if line and rest.endswith(line):
             rest, first = rest[: len(rest) - len(line)], index
-        elif any(map(str.isalpha, line)):  # no stamp, number or blank line, which may be cut
+        elif line.endswith(rest):  # it began the turn; others were left out
             break
     return first

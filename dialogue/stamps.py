@@ -30,7 +30,8 @@ _MONTH = (
 )
 _WEEKDAY = r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]{0,6},? )?"  # only before a date
 _DATE = (
-    rf"{_WEEKDAY}(?:{DATE}|{_MONTH} \d{{1,2}},? \d{{4}}|\d{{1,2}}\.? (?:de )?{_MONTH} (?:de )?\d{{4}})"
+    rf"{_WEEKDAY}(?:{DATE}|{_MONTH} \d{{1,2}},? \d{{4}}|\d{{1,2}}\.? (?:de )?{_MONTH} (?:de )?\d{{4}}"
+    rf"|\d{{1,2}}-{_MONTH}-\d{{2,4}})"
     rf"|{CJK_DATE}|{CJK_DAY}"
 )
 # Weekdays alone count only with `at`: Anna Friday is a person.
@@ -79,7 +80,8 @@ def without_trailing_stamp(text: str, brackets_only: bool = False) -> str | None
         return None
     pattern = _compiled(_TRAILING_IN_BRACKETS if brackets_only else _TRAILING)
     match = pattern.search(text, max(0, len(text) - _LONGEST))
-    return text[: match.start()] if match else None
+    is_cut = match is not None and text[: match.start()].endswith(("(", "[", "<", "{", "（", "【"))
+    return text[: match.start()] if match and not is_cut else None
 
 
 def is_stamp(text: str) -> bool:

@@ -35,8 +35,11 @@ _OVERRIDE = re.compile(r"\{[^{}]*\}")
 _TAG = re.compile(r"\{\\[^{}]*\}")  # in SubRip, where other braces are text
 _DRAWING = re.compile(r"\\p[1-9]")
 _NAMED_LINE = re.compile(r"(?:[-–—*•]\s*)?[^\W\d_][^:]{0,40}:\s.*")
-_SECTION = re.compile(r"\s*\[([^\[\]]+)\]\s*")
+_SECTION = re.compile(
+    r"\s*\[(Script Info|V4\+* Styles\+*|Events|Fonts|Graphics|Aegisub [\w ]+)\]\s*", re.IGNORECASE
+)
 _EVENT = re.compile(r"\s*(Dialogue|Comment):\s*(.*)")
+_OTHER_EVENT = re.compile(r"\s*(?:Picture|Sound|Movie|Command):")
 _EVENT_FIELDS = ["layer", "start", "end", "style", "name", "marginl", "marginr", "marginv", "effect", "text"]
 _TTML_CUE = re.compile(r"<(?:\w+:)?p\b[^<>]*\bbegin=")
 _SECONDS = re.compile(r'((?:begin|end|dur)=)"(\d+(?:\.\d+)?)"')  # as Apple Podcasts writes them
@@ -408,9 +411,16 @@ def _events(lines: list[str], name: str) -> Iterator[str]:
     Styles, fonts and pictures are left out: a wrong one is no reason to refuse the text.
     """
     section, fields = "events", _EVENT_FIELDS
+    found: set[str] = set()
     for index, line in enumerate(lines):
         if heading := _SECTION.fullmatch(line):
             section = heading[1].strip().lower()
+            if section in found:
+                raise DataFormatError(
+                    f"{name}, line {index + 1}: {line.strip()[:60]!r} stands above a second file; put the "
+                    "two into files of their own."
+                )
+            found.add(section)
         elif section != "events" or not line.strip() or line.lstrip().startswith((";", "!")):
             continue
         elif line.lstrip().startswith("Format:"):
@@ -427,7 +437,7 @@ def _events(lines: list[str], name: str) -> Iterator[str]:
                 )
             usual = [values.get(field, "" if field in ("name", "effect") else "0") for field in _EVENT_FIELDS]
             yield f"{event[1]}: {','.join(usual)}"
-        elif not re.match(r"\s*[A-Z][a-z]+:", line):
+        elif not _OTHER_EVENT.match(line):
             raise DataFormatError(
                 f"{name}, line {index + 1}: {line.strip()[:60]!r} is no cue; begin it with `Dialogue:` and "
                 "its times, and write \\N for a line break."

@@ -13,7 +13,7 @@ from .cues import Cue, form_of, read_cues
 from .names import Speakers, is_name_in_brackets, is_name_line, is_sound, without_dash
 
 _VOICE = re.compile(r"<v(?:\.[^\s<>]*)?(\s[^<>]*)?>|</v\s*>", re.IGNORECASE)
-_CUT_VOICE = re.compile(r"<v[\s.][^<>]*$")
+_CUT_NAME = re.compile(r"<v[\s.][^<>]*$|^\[[^\[\]]{0,40}$")
 _ENTITY = re.compile(r"&(?:[a-zA-Z]{2,8}|#\d{1,7}|#x[\da-fA-F]{1,6});")
 _TAGS = re.compile(r"</?(?:i|b|u|s|font|c|ruby|rt|lang)\b[^<>]*>|\{\\[^{}]*\}", re.IGNORECASE)
 _STAMP = re.compile(r"<(?:\d+:)?\d{1,2}:\d{2}\.\d{1,3}>")  # karaoke, and what YouTube recognised
@@ -48,10 +48,10 @@ def read(text: str, name: str) -> Reading | None:
         raise DataFormatError(
             f"{name}: WEBVTT stands within a cue; put the two files into files of their own."
         )
-    if cues and _CUT_VOICE.search(cues[-1].lines[-1] if cues[-1].lines else ""):
+    if cues and _CUT_NAME.search(cues[-1].lines[-1] if cues[-1].lines else ""):
         raise DataFormatError(
             f"{name}, cue {len(cues)}: {cues[-1].lines[-1][:60]!r} has no end: the file may be cut off; "
-            "close the tag with >, or delete the cue."
+            "close the bracket, or delete the cue."
         )
     notes += _without_rolling_lines(cues)
     _take_names_above(cues, name)

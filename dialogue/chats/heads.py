@@ -183,7 +183,7 @@ TEAMS = ChatForm(
     "Teams chat",
     _named_head(
         rf"\[(?:{_DAY}|\d{{1,2}}[./]\d{{1,2}}\.?,?\s)?(?:(?:{AT}|{CJK_HALF})\s?)?{_CLOCK}(?:\s?[ap]\.?\s?m\.?|\suhr)?\]"
-        r" (?P<sender>\S[^:<>]{0,58}[^\s:<>.!?…])"
+        r" (?P<sender>(?:[^\s:<>][^:<>]{0,58})?[^\s:<>.!?…])"
     ),
     above=True,
     weak=True,

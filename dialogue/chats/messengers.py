@@ -5,6 +5,7 @@ import re
 from ...errors import DataFormatError
 from ..captions.cues import split_lines
 from ..reading import Reading
+from ..scripts.names import Likeness, likeness
 from .heads import DISCORD_COPY, FORMS, SIGNAL, SLACK, WHATSAPP, ChatForm, Head, joined_heads
 from .irc import is_stamped, read_irc
 from .line import is_line_message, read_line
@@ -13,6 +14,7 @@ from .phrases import ATTACHMENT, MARKS, QUOTATION, REACTION
 
 _HAS_CLOCK = re.compile(r"\d(?:[:.]|\s?h\s?)\d\d|님|chatroom")
 _DASHED = re.compile(r"[^-–—:]{1,40} [-–—] \S")
+_TIME_ALONE = re.compile(r"—\s?\d{1,2}[:.]\d\d")
 _DIGIT = re.compile(r"\d")
 _CUT = re.compile(r"[^\d]*0.*\W.*")  # a digit and a separator
 _NAMED = re.compile(r"([^:]{1,80}):\s|<([^<>]{1,80})>\s")
@@ -59,6 +61,8 @@ def _form_of(lines: list[str]) -> ChatForm | None:
         score = named, sum(head is not None for head in heads)
         if score <= most:
             continue
+        if form is DISCORD_COPY and _are_dashed(used, heads):
+            continue  # `Anna — 12:30`, `Ben — We won!`
         if form.above:
             pairs = zip(heads, [*heads[1:], (None, "")], strict=True)
             below = sum(head is not None and after is None for head, after in pairs)
@@ -70,6 +74,17 @@ def _form_of(lines: list[str]) -> ChatForm | None:
             continue
         best, most = form, score
     return best
+
+
+def _are_dashed(lines: list[str], heads: list[Head | None]) -> bool:
+    """Whether a name and a dash begin texts too, so that a time is what somebody says."""
+    senders = {head[0] for head in heads if head is not None}
+    if any(head and not _TIME_ALONE.search(line) for line, head in zip(lines, heads, strict=True)):
+        return False
+    texts = [line for line, head in zip(lines, heads, strict=True) if head is None]
+    names = [line.partition(" — ")[0].strip() for line in texts if " — " in line]
+    of_names = bool(names) and all(likeness(found) >= Likeness.NAME for found in names)
+    return not senders.isdisjoint(names) or (of_names and len(names) >= len(texts) - (len(texts) > 1))
 
 
 def _messages(lines: list[str], form: ChatForm, name: str) -> ChatLog:

@@ -1,5 +1,6 @@
 """Find the lines that begin a turn, in the forms in which people write conversations."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -39,6 +40,7 @@ from .separators import (
 )
 
 MEETING_CHAT = "meeting chat"
+_NUMBER = re.compile(r"\D{0,3}\d+")  # the beginning of a time rather than a name
 _MARKED = {STAMPED, STAMP_BEHIND, HEADING, EMPHASISED, ADDRESSED}  # a name above its text
 
 
@@ -76,7 +78,7 @@ def find_heads(lines: list[Line], name: str) -> Plan:
 def _names_before_colons(lines: list[Line], name: str) -> Plan | None:
     candidates = _candidates(lines)
     first = _first_head(candidates)
-    if first is None:
+    if first is None or (len(lines) == 1 and not candidates[0].text and _NUMBER.fullmatch(candidates[0].key)):
         return None
     if ADDRESSED in candidates[first].dress:  # messages are indented, whatever they hold
         candidates = {
@@ -149,12 +151,14 @@ def _candidates(lines: list[Line]) -> dict[int, Head]:
         dress = found[index].dress
         returns = HEADING in dress and (dress in dresses or headings[found[index].key] > 1)
         likely = likely or (returns and said is not None and not said.dress and not elsewhere[said.key])
-        if index not in plainly and not likely:
+        is_cut = index + 1 == len(lines) and dress in dresses  # before its text
+        if index not in plainly and not likely and not is_cut:
             del found[index]
     for index in sorted(alone):  # `Great: yes.` directly below is what is said
         head, text = found.get(index), found.get(index + 1)
         marked = head is not None and not _MARKED.isdisjoint(head.dress)
-        if marked and text and not text.dress and not elsewhere[text.key]:
+        in_brackets = text and text.dress == BRACKETED + BARE and head and BRACKETED not in head.dress
+        if marked and text and (in_brackets or (not text.dress and not elsewhere[text.key])):
             del found[index + 1]
     _add_names_between_stamps(lines, found)
     _take_stamps_behind_colons(lines, found)
@@ -193,7 +197,12 @@ def _has_text_below(lines: list[Line], index: int, head: Head, counts: Counter[s
         set_apart or (STAMPED in head.dress and head.likeness >= Likeness.NAME)
     )
     is_text = below.head is None or (
-        counts is not None and not below.head.dress and counts[below.head.key] == 1
+        counts is not None
+        and (
+            below.head.dress == BRACKETED + BARE
+            or below.head.likeness is Likeness.PHRASE
+            or (below.head.dress in ("", ABOVE) and counts[below.head.key] == 1)
+        )
     )
     if below.kind is Kind.STAMP:  # what is said, where no other line stands there
         return (set_apart or STAMPED in head.dress) and (
@@ -204,8 +213,10 @@ def _has_text_below(lines: list[Line], index: int, head: Head, counts: Counter[s
 
 def _take_stamps_behind_colons(lines: list[Line], found: dict[int, Head]) -> None:
     """Take `Anna: 0:03` for a name with a stamp, where all turns begin so."""
-    spoken = [index for index, head in found.items() if not head.above]
-    if len(spoken) < 2 or not all(is_stamp(found[index].text) for index in spoken):
+    addressed = [index for index, head in found.items() if ADDRESSED in head.dress]
+    spoken = addressed or [index for index, head in found.items() if not head.above]
+    few = 1 if addressed else 2
+    if len(spoken) < few or not all(is_stamp(found[index].text) for index in spoken):
         return
     if all(index + 1 < len(lines) and index + 1 not in found for index in spoken):
         for index in spoken:
@@ -242,7 +253,10 @@ def _begin_paragraphs(lines: list[Line], found: dict[int, Head], empty: list[int
 
 def _add_names_between_stamps(lines: list[Line], found: dict[int, Head]) -> None:
     """Add names that stand between a stamp and their text, or above a stamp."""
-    stamps = [index for index, line in enumerate(lines) if line.kind is Kind.STAMP]
+    times = {index for index, line in enumerate(lines) if line.kind is Kind.STAMP}
+    said = {index for index in times if index - 1 in times and index - 2 not in times}
+    stamps = sorted(times - said)
+    cut = stamps.pop() if len(stamps) > 2 and stamps[-1] == len(lines) - 1 else None
     above: dict[int, Head] = {}
     below: dict[int, Head] = {}
     counts = Counter(head.key for head in found.values())
@@ -255,11 +269,13 @@ def _add_names_between_stamps(lines: list[Line], found: dict[int, Head]) -> None
                 continue
             name = lines[other]
             may_name = name.kind is Kind.TEXT and other not in found and not name.text.isdigit()
+            may_name = may_name and not name.stamped
             head = cue(name.text, Likeness.NICK) if may_name else None
             text = lines[follows]
-            if text.head is not None and (text.head.above or text.head.dress):
+            if text.head is not None and (text.head.above or text.head.dress not in ("", BRACKETED + BARE)):
                 continue
-            if head and text.kind is Kind.TEXT and not text.after_blank:
+            is_text = text.kind in (Kind.TEXT, Kind.DIRECTION) or follows in said
+            if head and is_text and not text.after_blank:
                 heads[other] = replace(head, dress=STAMP_BEHIND + ABOVE)
                 like_turns |= text.head is not None and text.head.key in likely
     for heads in (above, below):
@@ -272,6 +288,10 @@ def _add_names_between_stamps(lines: list[Line], found: dict[int, Head]) -> None
             found.update(heads)
             for index in heads:  # `Great: yes.` below them is text
                 found.pop(index + 1 + (heads is above), None)
+            if cut and heads is above and (head := cue(lines[cut - 1].text)):
+                found[cut - 1] = replace(head, dress=STAMP_BEHIND + ABOVE)
+            for index in said:
+                lines[index].kind, lines[index].stamped = Kind.TEXT, False
             return
 
 
@@ -370,8 +390,8 @@ def _names_above(lines: list[Line], name: str) -> Plan | None:
         if (
             below
             and not below.after_blank
-            and below.kind in (Kind.TEXT, Kind.DIRECTION)
-            and not below.stamped
+            and (below.kind in (Kind.TEXT, Kind.DIRECTION) or _is_said(lines, index + 1))
+            and (below.kind is Kind.STAMP or not below.stamped)
         ):
             own = lines[index].head
             if (own is None or own.dress == ABOVE) and (head := cue(lines[index].text)):
@@ -407,6 +427,11 @@ def _names_above(lines: list[Line], name: str) -> Plan | None:
             "join it to the paragraph before, or put it in brackets",
         )
     return None
+
+
+def _is_said(lines: list[Line], index: int) -> bool:
+    """Whether a time is the only line of a paragraph below a name."""
+    return lines[index].kind is Kind.STAMP and (index + 1 == len(lines) or lines[index + 1].after_blank)
 
 
 def _paragraphs(lines: list[Line], heads: dict[int, Head]) -> set[int]:

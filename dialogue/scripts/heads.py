@@ -43,7 +43,7 @@ _TO_EVERYONE = re.compile(
     re.IGNORECASE,
 )
 _QUESTION_OR_ANSWER = re.compile(r"([QA])\.\s+(?=\S)")
-_LABELLED = re.compile(r"(?:[A-Z]{1,2} )?((?:SPEAKER|speaker|spk|SPK)_\d{1,3})\s+(?=\S)")
+_LABELLED = re.compile(r"(?:[A-Z]{1,2} )?((?:SPEAKER|speaker|spk|SPK)_\d{1,3})\s+(?=[^\s|])")
 _OF_CORPUS = re.compile(  # IEMOCAP's `Ses01F_impro01_M000`, Switchboard's `A.12`
     r"(?P<session>Ses\d{2})[FM]_\w{4,20}_(?P<sex>[FM])[A-Z]{0,2}\d{3}|(?P<side>[AB])\.\d{1,4}"
 )
@@ -197,7 +197,6 @@ def _named(before: str, text: str, dress: str) -> Head | None:
     stamp, *columns = _COLUMNS.split(text, maxsplit=1)
     if match := _FROM.fullmatch(before) or _TO_EVERYONE.fullmatch(before):
         before, dress, at_least = match[match.lastindex or 1], dress + ADDRESSED, Likeness.NAME
-        text = "" if is_stamp(text) else text
     elif not text and (match := _SAID.fullmatch(before)):  # copied from a chat with a model
         before, at_least = match[1], Likeness.NAME
     elif is_stamp(text) and text[:1] in "[(<":
@@ -237,6 +236,8 @@ def _without_colon(rest: str, dress: str) -> Head | None:
     if head := question_or_answer(dress, rest):
         return head
     if len(rest) <= _HEAD and (name := without_trailing_stamp(rest)) is not None:
+        if likeness(f"{name} {name}") is Likeness.NONE and likeness(name) is not Likeness.NONE:
+            return None  # `ANNA. 12:30`
         addressed = _TO_EVERYONE.fullmatch(" ".join(name.split()))
         return _head(addressed[1] if addressed else name, "", dress + STAMP_BEHIND + ABOVE)
     if STAMPED in dress and (match := _LABELLED.match(rest)):

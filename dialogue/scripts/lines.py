@@ -110,7 +110,8 @@ def script_lines(text: str) -> list[Line]:
         found = [(number, line[1:-1].strip(), above, indented) for number, line, above, indented in found]
     lines = [_line(*line) for line in _without_numbers(found)]
     ranges = [_RANGE.search(line.text) is not None for line in lines if line.kind is Kind.STAMP]
-    if 2 * sum(ranges) > len(ranges):  # a time alone among spans of time is what somebody says
+    # A time alone among spans of time is what somebody says.
+    if ranges[:1] == [True] and 2 * sum(ranges) >= len(ranges):
         for line in lines:
             if line.kind is Kind.STAMP and not _RANGE.search(line.text):
                 line.kind, line.rest, line.stamped = Kind.TEXT, line.text, False

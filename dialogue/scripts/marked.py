@@ -8,7 +8,7 @@ from ...files.text import short
 from ..reading import Conversation, Reading
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_MAIN = re.compile(r"\*([^\s:]{1,30}):[\t ]*(.*)")
+_MAIN = re.compile(r"\*([^\s:*]{1,30}):[\t ]*(.*)")
 _BULLET = re.compile(r"\s*\x15[^\x15]*\x15")  # the times of the recording
 
 # Templates of chat models: ChatML, Llama 3, Gemma, Zephyr and Phi, Mistral and Llama 2.

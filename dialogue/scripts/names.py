@@ -110,7 +110,17 @@ _PARTICLES = frozenset(
 _LOWER_PREFIX = re.compile(
     r"(?:d|l|o|al|el|ad|an|as|ash|at|az|bin|ibn|de|le|la|'t)['’ʼ-](?=\w)", re.IGNORECASE
 )
-_NEVER = re.compile(r"[!?;…。！？；、，\"“”„«»=|\\\[\]{}<>\u0000-\u001f]|\.\.|://|\d:\d|[^\W\d_]{6,}\.\s")
+# A word with a full stop ends a sentence, or stands before a text (`ANNA. STOP: no`).
+_ABBREVIATED = (
+    r"mrs?|ms|dr|prof|st|sta|ste|sr|sra|jr|fr|br|hr|fam|dipl|ing|mag|med|phil|rev|hon|gen|col|capt|cpt|sgt|lt"
+    r"|cmdr|cpl|pvt|maj|adm|det|sen|rep|gov|pres|supt|insp|dña|mme|mlle|mgr|msgr|dott|avv|arch|sig|esq|wm|chr"
+    r"|[bcdfghjklmnpqrstvwxz]{2,4}"
+)
+_NEVER = re.compile(
+    r"[!?;…。！？；、，\"“”„«»=|\\\[\]{}<>\u0000-\u001f]|\.\.|://|\d:\d"
+    rf"|(?i:\b(?!(?:{_ABBREVIATED})\.)[^\W\d_]{{2,}}\.\s)"
+)
+_HALF_BRACKET = re.compile(r"[(（]|\s\*")  # or emphasis, as where a line is cut off
 _DASH = re.compile(r"\s[-–—]\s")
 _ARTICLE = re.compile(r"(?:the|a|an|another|some)\s+", re.IGNORECASE)
 _BRACKETS = re.compile(r"\([^()]*\)|（[^（）]*）")
@@ -127,7 +137,7 @@ def likeness(name: str) -> Likeness:
     bare = _BRACKETS.sub(" ", name).strip()
     if not 0 < len(name) <= LONGEST_NAME or not any(map(str.isalnum, bare)):
         return Likeness.NONE
-    if is_note(bare) or _NEVER.search(bare):
+    if is_note(bare) or _NEVER.search(bare) or _HALF_BRACKET.search(bare):
         return Likeness.NONE
     if _LABEL.fullmatch(bare):
         return Likeness.LABEL

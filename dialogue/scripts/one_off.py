@@ -9,9 +9,11 @@ from ...files.text import short
 from ..names import is_role
 from .heads import STAMP_BEHIND, Head
 from .lines import Line
-from .names import TITLES, Likeness
+from .names import TITLES, Likeness, likeness
 
 _ENDS = tuple(".!?…。！？)]\"”»'’*-–—")  # of a finished sentence
+_FIELDS = frozenset(("speaker", "name", "sprecher", "hablante", "locuteur"))  # of a record
+_CLOCK_CUT = re.compile(r"(?:\s\s|,\s)\d{1,2}:$")
 _DIGITS = re.compile(r"\d{1,9}")
 
 
@@ -35,6 +37,10 @@ def refuse_doubtful_names(lines: list[Line], heads: dict[int, Head], name: str) 
         index, head = next(iter(heads.items()))
         if head.dress == STAMP_BEHIND and len(lines) == 1 and not lines[index].text.endswith(":"):
             raise _unclear(name, lines[index], head, "at that time", "the line is one text without a name")
+        if len(lines) == 1 and not head.text and _CLOCK_CUT.search(lines[0].text):
+            raise _unclear(name, lines[0], head, "once", "the line is cut off within a time")
+        if head.key in _FIELDS and _may_be_name(head.text):
+            raise _unclear(name, lines[index], head, "once", f"{head.text or 'what follows'} is the speaker")
         return
     counts = Counter(head.key for head in heads.values())
     if sum(count for count in counts.values() if count > 1) < 4 or sum(n > 1 for n in counts.values()) < 2:
@@ -71,6 +77,12 @@ def refuse_counting_names(lines: list[Line], heads: dict[int, Head], name: str) 
             f"turn: either {names[0]!r} speaks once, or the number is the turn's; write it before the name "
             "(`1. Anna: …`), or leave it out."
         )
+
+
+def _may_be_name(text: str) -> bool:
+    """Whether a text may be the name that a field holds: `Speaker: Anna Bell`."""
+    words = text.rstrip(".").casefold()
+    return words in ("", *TITLES) or (text[-1].isalnum() and likeness(text) >= Likeness.NAME)
 
 
 def _may_be_none(head: Head) -> bool:

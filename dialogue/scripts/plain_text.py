@@ -11,9 +11,18 @@ from ..reading import UNKNOWN, Conversation, Reading
 from ..remarks import is_manner, without_asides
 from ..stamps import without_audio_stamp, without_trailing_stamp
 from .forms import MEETING_CHAT, find_heads
-from .heads import ADDRESSED, STAMP_AFTER_COLON, STAMP_BEHIND, STAMPED, Head, Plan
+from .heads import (
+    ADDRESSED,
+    STAMP_AFTER_COLON,
+    STAMP_BEHIND,
+    STAMPED,
+    Head,
+    Plan,
+    cue,
+)
 from .lines import Kind, Line, script_lines, unclear
 from .names import is_note
+from .refusals import refuse_two_readings
 from .separators import SENTENCES, named_before_mark, parts_a_name
 
 _TRANSCRIPT = re.compile("transcript|transcription|trans[ck]ript|transkription|transcripción", re.IGNORECASE)
@@ -23,6 +32,9 @@ _MARKUP = re.compile(
 _PYTHON = re.compile(r"\A\s*[\[(]\s*[\[(]\s*['\"].*[\])]\s*$", re.DOTALL)
 _PROMPT = re.compile(r"^(?:<\|(?:im_start|start_header_id|user|assistant|system)\|>|<start_of_turn>)", re.M)
 _SCC = re.compile(r"\A\s*Scenarist_SCC V")
+# A time that nobody says.
+_SECONDS_AT_END = re.compile(r"\[\d{1,2}:\d{2}:\d{2}(?:[.,]\d{1,3})?\]$")
+_EVENT = re.compile(r"Dialogue: (?:\d|Marked=)\d*,\d:\d\d:\d\d")
 _NICK = re.compile(r"<[^<>]{1,40}> \S")
 _REACTION = re.compile(r'Reacted to ".*" with \S{1,40}|Removed an? \S{1,40} reaction from ".*"')
 _REPLY = re.compile(r'Replying to ".*"')
@@ -50,6 +62,7 @@ def read(text: str, name: str) -> Reading:
         return Reading("script", [])
     _refuse_captions(lines, name)
     plan = find_heads(lines, name)
+    refuse_two_readings(lines, plan, name)
     _check_beginning(lines, plan, name)
     return _reading(_Assembler(lines, plan, name))
 
@@ -70,9 +83,13 @@ def _refuse_captions(lines: list[Line], name: str) -> None:
     """Refuse subtitles below a script: their numbers would be read as text."""
     for above, line in pairwise(lines):
         if (
-            line.kind is Kind.STAMP
-            and "-->" in line.text
-            and (above.text.isdigit() or above.text == "WEBVTT")
+            above.text == "[Events]"
+            or _EVENT.match(line.text)
+            or (
+                line.kind is Kind.STAMP
+                and "-->" in line.text
+                and (above.text.isdigit() or above.text == "WEBVTT")
+            )
         ):
             raise unclear(
                 name,
@@ -111,14 +128,14 @@ class _Assembler:
         self._parting = "heading"  # what stands between the last turn and this line
         self._others: Counter[str] = Counter()  # names before dashes and in columns, in texts
         self._known = {head.key for head in plan.heads.values()}
-        self._head = next(iter(plan.heads.values()))
+        self._head, self._head_line = next(iter(plan.heads.values())), ""
         resolve = _brackets_resolver(plan.heads.values())
         first = min(plan.heads)
         for index, line in enumerate(lines):
             if line.after_blank and not self._parting:
                 self._parting = "blank"
             if index in plan.heads:
-                self._head = plan.heads[index]
+                self._head, self._head_line = plan.heads[index], line.text
                 speaker, text = resolve(self._head)
                 self._add_turn(_Turn(speaker, [text] if text else []))
             elif line.kind in (Kind.RULE, Kind.SECTION):
@@ -147,7 +164,12 @@ class _Assembler:
         if above is None or above.text or "-->" in self.lines[index].text:
             return False
         head = self.lines[index - 1].head  # its own, without the time on this line
+        is_between = index > 1 and self.lines[index - 2].kind is Kind.STAMP
+        is_own = head is not None and STAMP_BEHIND in head.dress
+        if STAMP_BEHIND in above.dress and not is_own and not is_between:
+            return False  # the time of the name above it
         is_last = index + 1 == len(self.lines) or index + 1 in self.plan.heads
+        is_last = is_last or self.lines[index + 1].after_blank
         times = {STAMPED, STAMP_BEHIND, ADDRESSED}
         has_time = head is not None and not head.text and not times.isdisjoint(head.dress)
         return has_time or (is_last and STAMP_AFTER_COLON not in above.dress)
@@ -171,7 +193,10 @@ class _Assembler:
                 "somebody else speaks",
                 f"write `{self._head.name}: …` or `{UNKNOWN}: …`, or put what nobody says in brackets",
             )
-        if line.after_blank and " ".join(line.text.casefold().split()) in self._known:
+        is_alone = " ".join(self._head_line.casefold().split()) == self._head.key
+        is_cut = is_alone and line.number >= self.lines[-2].number  # before its text
+        is_name = " ".join(line.text.casefold().split()) in self._known
+        if is_name and (line.after_blank or (is_cut and self.sections[-1][-1][-1].texts)):
             raise unclear(
                 self.name,
                 line,
@@ -182,8 +207,11 @@ class _Assembler:
             )
         if (other := named_before_mark(line.text)) is not None:
             self._others[other] += 1
+        if _NICK.match(line.text):
+            self._others["<>"] += 2
         known = sum(n for other, n in self._others.items() if n > 1 or other in self._known)
-        if self._others.total() > 2 - bool(known):
+        is_dashed = STAMP_BEHIND in self._head.dress and named_before_mark(self._head_line) is not None
+        if self._others.total() > 2 - bool(known) or (other is not None and is_dashed):
             raise unclear(
                 self.name,
                 line,
@@ -191,6 +219,17 @@ class _Assembler:
                 "they are turns",
                 "they belong to the turn before",
                 "write `Name: text`, or put them into a file of their own",
+            )
+        if line.after_blank and not line.head and line.text == line.text.upper() and cue(line.text):
+            self._others[line.text] += 1
+        if self._others[line.text] > 1 or (line.stamped and "\t" in line.text):
+            raise unclear(
+                self.name,
+                line,
+                "is unlike the lines above",
+                "it begins something else",
+                "it belongs to the turn before",
+                "put it into a file of its own, or join it to the line above",
             )
         turn = self.sections[-1][-1][-1]
         if self._parting == "blank":
@@ -216,10 +255,23 @@ class _Assembler:
         turns = [turn for section in self.sections for part in section for turn in part]
         for turn in turns:
             turn.texts = [text for text in map(without_audio_stamp, turn.texts) if text]
-        cut = [without_trailing_stamp(turn.texts[-1], brackets_only=True) for turn in turns if turn.texts]
-        if len(cut) == len(turns) and 4 * (len(cut) - cut.count(None)) >= max(len(cut), 8):
-            for turn, text in zip(turns, cut, strict=True):
-                turn.texts[-1:] = [text] if text else [] if text == "" else turn.texts[-1:]
+        if len(turns) > 1 and not turns[-1].texts:
+            turns.pop()
+        if not turns or not all(turn.texts for turn in turns):
+            return
+        last = turns[-1].texts  # behind whose stamp a name may stand, where the file is cut off
+        at_end = [turn.texts[-1] for turn in turns[:-1]] + [
+            next((text for text in reversed(last) if _cut_stamp(text) is not None), last[-1])
+        ]
+        cut = [_cut_stamp(text) for text in at_end]
+        stamped = len(cut) - cut.count(None)
+        surely = all(_SECONDS_AT_END.search(text) for text in at_end[:-1] or at_end)
+        if 4 * stamped < max(len(cut), 8) and not surely:
+            return
+        for turn, text, rest in zip(turns, at_end, cut, strict=True):
+            if rest is not None:
+                index = len(turn.texts) - 1 - turn.texts[::-1].index(text)
+                turn.texts[index : index + 1] = [rest] if rest else []
 
     def _settle_directions(self) -> None:
         """Leave stage directions out, except where they are all of a turn."""
@@ -228,6 +280,10 @@ class _Assembler:
                 self.counts["direction"] += len(turn.directions)
             else:
                 turn.texts = turn.directions
+
+
+def _cut_stamp(text: str) -> str | None:
+    return without_trailing_stamp(text, brackets_only=True)
 
 
 def _check_beginning(lines: list[Line], plan: Plan, name: str) -> None:
@@ -242,13 +298,15 @@ def _check_beginning(lines: list[Line], plan: Plan, name: str) -> None:
     ]
     known = {head.key for head in plan.heads.values()}
     parted = sum(parts_a_name(line.text) for line in lines[:first])
+    repeated = len(first_texts := [line.text for line in lines[:first] if line.kind is Kind.TEXT])
+    repeated -= len(set(first_texts))
     for index, line in enumerate(lines[:first]):
         if line.kind is not Kind.TEXT or index in plan.action:
             continue
         before_colon = re.split("[:：]", line.text[:100])[0]
         title = (line.text[-1] not in ".!?…,;。！？" and len(line.text) <= 100) or "otter.ai" in line.text
         is_name = " ".join(line.text.casefold().split()) in known
-        title = title and not _may_be_said(lines, index) and parted < 2 and not is_name
+        title = title and not _may_be_said(lines, index) and parted < 2 and not is_name and not repeated
         if is_note(before_colon) or (title and gaps and gaps[-1] > index):
             continue
         raise unclear(

@@ -8,13 +8,15 @@ from itertools import pairwise
 from ..reading import UNKNOWN
 from ..remarks import is_remark
 from ..stamps import is_stamp
-from .heads import ADDRESSED, BRACKETED, Head, Plan
+from .heads import ADDRESSED, BRACKETED, Head, Plan, cue
 from .lines import Kind, Line, unclear
 from .names import TITLES, Likeness, begins_sentence, likeness
 
 SENTENCES = "text without names"
+TIMES_ALONE = "text with time stamps and without names"
 _DASHED = re.compile(r"(.{1,80}?)(?:[ \u00a0]+[-–—]{1,2}[ \u00a0]+)(?=\S)")
 _PLAY = re.compile(r"([^\W\d_a-zà-ÿ][^.a-zà-ÿ]{0,60})\.\s+(?=\S)")
+_ROMAN = re.compile("[IVXLC]+")
 _IN_BRACKETS = re.compile(r"\[([^\[\]]{1,60})\] +(?=\S)|【([^【】]{1,60})】\s*(?=\S)")
 _COLUMNS = re.compile(r"([^|\t]{1,80}?)(?: *\| +|\t+)(?=\S)")
 _QUOTED = re.compile(r"([^\s「」『』（）:：。、]{1,20})(?=「.*」$|『.*』$)")  # 太郎「おはよう」
@@ -57,6 +59,8 @@ def names_before_separators(lines: list[Line], name: str) -> Plan | None:
             kind = likeness(match[1].strip()) if match else Likeness.NONE
             if match and pattern is _COLUMNS and match[1].rstrip().endswith("."):
                 kind = Likeness.NONE  # the text stands first
+            if match and pattern is _DASHED and likeness(f"{match[1]} {match[1]}") < Likeness.NAME:
+                kind = Likeness.NONE  # `ANNA. - We won!`
             if match and pattern is _PLAY and match[1].casefold() in TITLES:
                 kind = Likeness.NONE  # `MR. SMITH`
             if match and kind >= Likeness.NAME and len(match[1].split()) <= 4:
@@ -108,10 +112,11 @@ def times_without_names(lines: list[Line], name: str) -> Plan | None:
 
 def _without_stamp_cells(text: str) -> str:
     """Leave out the cells with times that ELAN writes between name and text."""
-    cells = re.split(r" *\| +|\t+", text)
-    while len(cells) > 1 and (is_stamp(cells[0]) or re.fullmatch(r"\d+(?:[.,]\d+)?", cells[0])):
-        del cells[0]
-    return " ".join(cells)
+    while match := _COLUMNS.match(text):
+        if not (is_stamp(match[1]) or re.fullmatch(r"\d+(?:[.,]\d+)?", match[1].strip())):
+            break
+        text = text[match.end() :]
+    return text.replace("\t", " ")
 
 
 def without_names(lines: list[Line], name: str) -> Plan | None:
@@ -130,7 +135,8 @@ def without_names(lines: list[Line], name: str) -> Plan | None:
     nicks = sum(_NICK.match(head.text) is not None for head in heads.values())
     if not heads or text[0] not in heads or nicks > 1:
         return None
-    if all("\t" in head.text for head in heads.values()):
+    columns = ["\t" in head.text or _begins_columns(head.text) for head in heads.values()]
+    if 2 * sum(columns) >= len(columns):
         raise unclear(
             name,
             lines[text[0]],
@@ -139,6 +145,16 @@ def without_names(lines: list[Line], name: str) -> Plan | None:
             "the last is the text",
             "write the names of the columns above them, such as speaker and text",
         )
+    for above, line in pairwise(lines):
+        if above.kind is line.kind is Kind.STAMP and ":" in line.text and "-->" not in above.text + line.text:
+            raise unclear(
+                name,
+                line,
+                "stands below another time",
+                "it is the time of the text below",
+                "somebody says it",
+                "write `Name: text`, or delete one of the two",
+            )
     named = [index for index in heads if index + 1 < len(lines) and _may_name(lines[index], lines[index + 1])]
     if named and len(named) >= len(heads) - 1:  # the last may be cut off
         raise unclear(
@@ -151,7 +167,12 @@ def without_names(lines: list[Line], name: str) -> Plan | None:
         )
     for index, head in heads.items():
         heads[index] = replace(head, text=head.text.removesuffix("[SPEAKER_TURN]").strip())
-    return Plan("text with time stamps and without names", heads)
+    return Plan(TIMES_ALONE, heads)
+
+
+def _begins_columns(text: str) -> bool:
+    match = _COLUMNS.match(text)
+    return match is not None and likeness(match[1].strip()) >= Likeness.NAME
 
 
 def _may_name(line: Line, below: Line) -> bool:
@@ -177,9 +198,9 @@ def _below_first_stamp(lines: list[Line]) -> list[int]:
 
 def named_before_mark(text: str) -> str | None:
     """The name that a line may begin with, in one case: `Anna | We won!`."""
-    for pattern in (_COLUMNS, _DASHED):
+    for pattern in (_COLUMNS, _DASHED, _PLAY):
         match = pattern.match(text, 0, _HEAD)
-        if match and likeness(match[1].strip()) >= Likeness.NAME:
+        if match and likeness(match[1].strip()) >= Likeness.NAME and not _ROMAN.fullmatch(match[1]):
             return " ".join(match[1].casefold().split())
     return None
 
@@ -207,7 +228,8 @@ def sentences(lines: list[Line], name: str) -> Plan | None:
     returning = sum(n for word, n in first_words.items() if n > 1 and not begins_sentence(word))
     if len(lines) < 2 or len(spaced) > 1 or not plain or 5 * (colons + parted) > len(lines):
         return None
-    if 2 * ended < len(lines) or 2 * returning > len(lines):
+    first = lines[0].text
+    if 2 * ended < len(lines) or 2 * returning > len(lines) or (first == first.upper() and cue(first)):
         return None
     heads = {index: Head(UNKNOWN, "", line.text, "", Likeness.LABEL) for index, line in enumerate(lines)}
     return Plan(SENTENCES, heads)

@@ -243,7 +243,7 @@ def _packed_run(root: Path, packed: PackedStudy, cell: str, split: str) -> Score
     documents = packed.documents(cell)
     return ScoredRun(
         root / cell / FILES[split][0],
-        packed.rows(cell, split),
+        packed.predictions(cell, split).rows(),
         documents["run"].get("seed"),
         documents[split].get("dataset_version"),
     )

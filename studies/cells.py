@@ -12,6 +12,7 @@ from ..constants import AUTO, PACKAGE_VERSION
 from ..engines.auto_dtype import resolved_dtype
 from ..errors import EmoNetError
 from ..evaluation.packed_cells import PackedCell, PackedStudy, fold_of, packed_study, splits_of
+from ..evaluation.packed_predictions import PredictedTurns
 from ..evaluation.predictions import read_predictions
 from ..evaluation.scored_runs import FILES
 from ..files.guard import read_json
@@ -52,7 +53,7 @@ class FinishedCell:
         """The split's prediction rows, without text."""
         if self.packed is None:
             return read_predictions(self.folder / PREDICTIONS[split])
-        return self.packed.rows("/".join(self.folder.parts[-3:]), split)
+        return self.packed.predictions("/".join(self.folder.parts[-3:]), split).rows()
 
     def speakers(self) -> dict[str, Any] | None:
         """The dataset's `speakers.json`: the speakers of the training turns."""
@@ -65,8 +66,13 @@ class FinishedCell:
         """The whole cell in the form that is packed."""
         documents = {"run": self.run, "validation": self.validation, "test": self.test}
         path = "/".join(self.folder.parts[-3:])
-        rows = {split: self.predictions(split) for split in splits_of(path)}
-        return PackedCell(path, documents, self.speakers(), rows)
+        predictions = {
+            split: self.packed.predictions(path, split)
+            if self.packed
+            else PredictedTurns.of(self.predictions(split), f"{path}, {split}")
+            for split in splits_of(path)
+        }
+        return PackedCell(path, documents, self.speakers(), predictions)
 
 
 def cell_folders(root: Path) -> list[str]:

@@ -64,8 +64,8 @@ def unpack_study(root: Path) -> int:
         partial.mkdir(parents=True)
         for name, document in ((RUN, "run"), (VALIDATION, "validation"), (TEST, "test")):
             write_json(partial / name, cell.documents[document])
-        for split, rows in cell.rows.items():
-            write_without_text(partial / PREDICTIONS[split], rows)
+        for split, predictions in cell.predictions.items():
+            write_without_text(partial / PREDICTIONS[split], predictions.rows())
         if cell.speakers is not None:
             write_json(folder.parents[1] / "speakers.json", cell.speakers)
         partial.rename(folder)
@@ -129,7 +129,7 @@ def _shared(
         figures = {path: packed.documents(path)["test"] for path in own}
         for cell in [cell for cell in cells if cell.path in set(folders)]:
             for path in [path for path, test in figures.items() if test == cell.documents["test"]]:
-                if all(packed.rows(path, split) == rows for split, rows in cell.rows.items()):
+                if all(packed.predictions(path, split) == own for split, own in cell.predictions.items()):
                     found[cell.path] = os.path.relpath(other / path, root)
     return found
 

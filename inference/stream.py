@@ -283,12 +283,23 @@ def _results(
     batch_size: int,
     report: Report | None = None,
 ) -> list[dict[str, Any]]:
+    return processor.labels_of(window_logits(model, processor, windows, batch_size, report))
+
+
+def window_logits(
+    model: EmotionModel,
+    processor: EmoNetProcessor,
+    windows: list[dict[str, Any]],
+    batch_size: int = 16,
+    report: Report | None = None,
+) -> np.ndarray:
+    """Predict the logits (N, C) of the turns of windows of `encode_dialogues`."""
     memory = None
     if processor.config.speaker_memory != "none":
         windows, memory = _with_memory_table(model, processor, windows, report)
     dialogues = [[window] for window in windows]
     logits = predict_logits(model, processor, dialogues, memory, batch_size, report=report)
-    return processor.labels_of(np.concatenate(logits))
+    return np.concatenate(logits)
 
 
 @torch.inference_mode()

@@ -11,13 +11,18 @@ import torch
 from torch import nn
 
 from ..constants import AUTO
+from ..dialogue.known_emotions import NO_EVIDENCE
 from ..dialogue.names import Speakers
 from ..dialogue.spellings import with_one_name_each
 from ..engines.load import load_engine
 from ..engines.precision import computing_in
+from ..errors import EmoNetError
+from ..inference.kept_turns import TurnVectors, kept_turns
 from ..inference.predict import EmotionModel, Report, TurnProcessor, predict_dialogues
 from ..inference.session import EmoNetSession
-from ..inference.stream import EncodedDialogues, encode_dialogues, predict_encoded
+from ..inference.session_labels import SessionLabels
+from ..inference.stream import EncodedDialogues, encode_dialogues, predict_encoded, window_logits
+from ..modeling_emonet import EmoNetForSequenceClassification
 from ..prompted.modeling import PromptedEmoNet
 from ..prompted.session import PromptedSession
 from .attribution import Attribution, Turns, occlusion, prompted_occlusion, texts_before, trajectory_before
@@ -211,33 +216,51 @@ class Predictor:
     @property
     def takes_known_labels(self) -> bool:
         """Whether known labels of some turns tell the model about the others."""
-        return bool(getattr(self.config, "label_evidence", False))
+        return getattr(getattr(self.model, "emonet", None), "label_evidence", None) is not None
 
-    def relabel(
-        self,
-        dialogues: Sequence[Turns],
-        given: Mapping[int, str],
-        report: Report | None = None,
-        speakers: Speakers = "auto",
-    ) -> list[dict[str, Any]]:
-        """Label a dialogue again in the light of labels that are known.
+    def keep(
+        self, dialogues: Sequence[Turns], report: Report | None = None, speakers: Speakers = "auto"
+    ) -> SessionLabels:
+        """Encode a dialogue, to label it anew as labels become known; see `relabel`.
 
         Args:
-            dialogues: Dialogues in order of time; the last one is labelled.
-            given: The label of some of its turns, by their index.
+            dialogues: Dialogues in order of time; the last one is kept.
             report: Called as in `predict`.
             speakers: Who is a person, see `speaker_kinds`.
 
-        Returns:
-            The rows of its turns, as from `predict`.
+        Raises:
+            EmoNetError: if the model takes no known labels.
         """
-        renamed, _, kinds = with_one_name_each(dialogues, None, self.processor.speakers, speakers)
-        turns = [
-            {"speaker": turn["speaker"], "text": turn["text"]}
-            | ({"known_emotion": given[index]} if index in given else {})
-            for index, turn in enumerate(renamed[-1])
-        ]
-        return self.predict([turns], [texts_before(renamed[:-1], kinds)], report, [kinds])[0]
+        model = self.model
+        if not self.takes_known_labels or not isinstance(model, EmoNetForSequenceClassification):
+            raise EmoNetError(NO_EVIDENCE)
+        renamed, _, kinds = with_one_name_each(dialogues, None, self.processor.known, speakers)
+        turns = [{"speaker": turn["speaker"], "text": turn["text"]} for turn in renamed[-1]]
+        encoded = encode_dialogues(self.processor, [turns], texts_before(renamed[:-1], kinds), kinds)
+        with self._passes(report) as between_passes:
+            vectors = window_logits(
+                TurnVectors(model), self.processor, encoded.windows, report=between_passes
+            )
+        return kept_turns(model, self.processor, encoded.windows, turns, vectors)
+
+    def relabel(
+        self, kept: SessionLabels, given: Mapping[int, str], use_later_labels: bool = False
+    ) -> list[dict[str, Any]]:
+        """Label a kept dialogue in the light of given labels; nothing is encoded anew.
+
+        Args:
+            kept: What `keep` returned.
+            given: The label of some of its turns, by their index.
+            use_later_labels: Whether a label also tells about earlier turns.
+
+        Returns:
+            The rows of its turns, as from `predict`, with their `source`.
+        """
+        with self.alone():
+            kept.use_later = use_later_labels
+            kept.correct({**dict.fromkeys(kept.known), **given})
+            rows = kept.rows()
+        return [{**row, **highest_first(row)} for row in rows]
 
     def add(self, session: Session, speaker: str, text: str, report: Report | None = None) -> dict[str, Any]:
         """Add a turn to a session and return it labelled.

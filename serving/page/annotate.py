@@ -97,6 +97,10 @@ class Annotate:
             self.least_first = gr.Checkbox(
                 label="After a label, go to the least certain turn", elem_id="annotate-order", min_width=260
             )
+            if predictor.takes_known_labels:
+                self.later = gr.Checkbox(
+                    label="A label also tells about earlier turns", elem_id="annotate-later", min_width=260
+                )
         with gr.Row(elem_classes="emo-files"):
             self.undo = self._button("Undo", "annotate-undo")
             self.least = self._button("Least certain turn", "annotate-least")
@@ -135,6 +139,8 @@ class Annotate:
         self.undo.click(self._undo, known, outputs, **options)
         self.least.click(self._go_to_least_certain, known, outputs, **options)
         self.least_first.input(self._order, [*known, self.least_first], outputs, **options)
+        if self._predictor.takes_known_labels:
+            self.later.input(self._use_later, [*known, self.later], outputs, **options)
         for upload, handle in ((self.resume, self._resume), (self.second, self._compare)):
             upload.upload(handle, known, outputs, **options)
         for button in self.exports:
@@ -219,13 +225,7 @@ class Annotate:
 
         def work(report: Report) -> list[tuple[int, list[dict[str, Any]]]]:
             return [
-                (
-                    dialogue,
-                    self._predictor.relabel(
-                        annotation.analysis.until(dialogue), annotation.given_in(dialogue), report
-                    ),
-                )
-                for dialogue in sorted(dialogues)
+                (dialogue, self._relabelled(annotation, dialogue, report)) for dialogue in sorted(dialogues)
             ]
 
         found = yield from self._visitors.run(
@@ -245,6 +245,13 @@ class Annotate:
             self.status: note(f"{message}: turn {numbers}." if changed else f"{message}."),
             self._shown.cancel: gr.Button(visible=False),
         }
+
+    def _relabelled(self, annotation: Annotation, dialogue: int, report: Report) -> list[dict[str, Any]]:
+        """Label a dialogue in the light of its given labels; encode it the first time."""
+        if annotation.kept is None or annotation.kept[0] != dialogue:
+            annotation.kept = dialogue, self._predictor.keep(annotation.analysis.until(dialogue), report)
+        given = annotation.given_in(dialogue)
+        return self._predictor.relabel(annotation.kept[1], given, annotation.uses_later_labels)
 
     def _show_current(self, annotation: Annotation, index: int, jump: bool) -> Updates:
         """Show part `index`, or where the view jumps the part with the current turn."""
@@ -280,6 +287,19 @@ class Annotate:
         if least_first:
             annotation.current = annotation.least_certain() or annotation.current
         return self._show_current(annotation, index, bool(least_first))
+
+    def _use_later(
+        self, annotation: Annotation | None, index: int, is_later: Any, request: gr.Request
+    ) -> Iterator[Updates]:
+        """Let labels tell about earlier turns too, or no more."""
+        if annotation is None:
+            yield {self.status: alert(RESULTS_GONE)}
+            return
+        annotation.uses_later_labels = bool(is_later)
+        annotation.version += 1  # ends the job of another choice
+        what = "A label tells about all turns" if is_later else "A label tells about later turns"
+        dialogues = {dialogue for dialogue, _ in annotation.given}
+        yield from self._update(annotation, dialogues, index, False, request, what)
 
     def _resume(
         self, annotation: Annotation | None, index: int, event: gr.EventData, request: gr.Request

@@ -8,6 +8,7 @@ from typing import Any
 from ...annotation.dialogues import AnnotatedDialogue, merge
 from ...errors import DataFormatError
 from ...evaluation.agreement import Agreement, agreement
+from ...inference.session_labels import SessionLabels
 from .analysis import Analysis
 
 MAX_UNDO = 1000  # steps
@@ -32,6 +33,8 @@ class Annotation:
         other_name: The name of the second annotator.
         current: The turn that keys act on first.
         least_certain_first: Whether the next turn is the least certain one.
+        uses_later_labels: Whether a label also tells about earlier turns.
+        kept: The dialogue that was labelled last, by its index, as the model encoded it.
         is_exported: Whether all labels are in a file that was downloaded.
         version: Counts the changes of labels.
     """
@@ -44,6 +47,8 @@ class Annotation:
     other_name: str = ""
     current: Turn = (0, 0)
     least_certain_first: bool = False
+    uses_later_labels: bool = False
+    kept: tuple[int, SessionLabels] | None = None
     is_exported: bool = True
     version: int = 0
     _undo: deque[dict[Turn, str | None]] = field(default_factory=lambda: deque(maxlen=MAX_UNDO))
@@ -207,7 +212,11 @@ class Annotation:
 
     def carried_over(self, analysis: Analysis) -> "Annotation":
         """Begin with another labelled script; labels of the same dialogues are kept."""
-        new = Annotation(analysis, least_certain_first=self.least_certain_first)
+        new = Annotation(
+            analysis,
+            least_certain_first=self.least_certain_first,
+            uses_later_labels=self.uses_later_labels,
+        )
         texts = {name: _texts(rows) for name, rows in self.analysis.dialogues}
         indices = {name: index for index, (name, _) in enumerate(self.analysis.dialogues)}
         for dialogue, (name, rows) in enumerate(analysis.dialogues):

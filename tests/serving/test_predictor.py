@@ -5,10 +5,12 @@ import threading
 from typing import Any
 
 import pytest
-from tiny import DIALOGUE, OTHER
+from tiny import DIALOGUE, OTHER, taking_labels
 from tiny_serving import tiny_predictor
 from torch import nn
 
+from emonet.errors import EmoNetError
+from emonet.inference.predict import predict_dialogues
 from emonet.serving.batching import TURNS_PER_BATCH, Batcher
 from emonet.serving.predictor import Predictor, Stopped
 
@@ -201,3 +203,39 @@ def test_a_request_that_was_given_up_blocks_nobody() -> None:
         return await batcher.predict([SHORT], {})
 
     assert len(asyncio.run(ask())[0]) == 2
+
+
+@pytest.mark.parametrize("memory", ["none", "corpus"])
+@pytest.mark.parametrize("later", [False, True], ids=["earlier labels", "all labels"])
+def test_a_kept_dialogue_is_labelled_as_anew(tokenizer: Any, memory: str, later: bool) -> None:
+    """Without encoding it again, whatever was known of it before."""
+    predictor = Predictor(*taking_labels(tokenizer, speaker_memory=memory, max_sequence_tokens=48), "tiny")
+    earlier = [{"speaker": "Bob", "text": "great we won"}]
+    turns = [{"speaker": "AnnBob"[3 * (index % 2) :][:3], "text": f"hello {index}"} for index in range(12)]
+    labels = predictor.labels
+    kept = predictor.keep([earlier, turns])
+    predictor.relabel(kept, {3: labels[2]}, later)  # taken back
+    given = {1: labels[1], 8: labels[0]}
+    rows = predictor.relabel(kept, given, later)
+    known = [
+        {**turn, **({"known_emotion": given[index]} if index in given else {})}
+        for index, turn in enumerate(turns)
+    ]
+    found = predict_dialogues(predictor.model, predictor.processor, [earlier, known], use_later_labels=later)[
+        1
+    ]
+    plain = predict_dialogues(predictor.model, predictor.processor, [earlier, turns])[1]
+    for row, expected in zip(rows, found, strict=True):
+        assert row["scores"] == pytest.approx(expected["scores"], abs=1e-4)
+        assert (row["label"], row["source"]) == (expected["label"], expected["source"])
+    moved = [
+        index
+        for index, (row, other) in enumerate(zip(rows, plain, strict=True))
+        if row["scores"] != pytest.approx(other["scores"], abs=1e-3)
+    ]
+    assert 1 in moved and 11 in moved and (0 in moved) == later
+
+
+def test_a_model_without_evidence_keeps_no_dialogue() -> None:
+    with pytest.raises(EmoNetError, match="takes no known labels"):
+        tiny_predictor().keep([[{"speaker": "Ann", "text": "hello"}]])

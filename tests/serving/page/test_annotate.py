@@ -35,16 +35,17 @@ def evidence(monkeypatch: pytest.MonkeyPatch) -> list[dict[int, str]]:
     asked: list[dict[int, str]] = []
 
     def relabel(
-        self: Predictor, dialogues: Sequence[Any], given: Mapping[int, str], report: Any = None
+        self: Predictor, kept: Sequence[Any], given: Mapping[int, str], use_later: bool
     ) -> list[dict[str, Any]]:
         asked.append(dict(given))
         rows, felt = [], self.labels[0]
-        for index, turn in enumerate(dialogues[-1]):
+        for index, turn in enumerate(kept):
             felt = given.get(index, felt)
             rows.append({**turn, **given_row(felt, self.labels), "score": 0.5})
         return rows
 
     monkeypatch.setattr(Predictor, "takes_known_labels", True)
+    monkeypatch.setattr(Predictor, "keep", lambda self, dialogues, report: dialogues[-1])
     monkeypatch.setattr(Predictor, "relabel", relabel)
     return asked
 

@@ -6,10 +6,12 @@ from itertools import islice
 from ..errors import DataFormatError, EmoNetError
 from ..files.text import short
 from .reading import Reading
-from .scripts.names import is_chat_role
+from .scripts.heads import STAMP_BEHIND, STAMPED, parse_head, undress
+from .scripts.names import Likeness, is_chat_role
 
 _MOST_LINES = 200  # of the end that are read once more
 _MOST_STARTS = 8  # lines at which it may begin
+_TIMED = {STAMPED, STAMP_BEHIND}
 # Forms that lines of a message may have by chance, such as a list: `Milk: two`.
 _WEAK = frozenset(
     (
@@ -48,6 +50,8 @@ def refuse_second_form(text: str, name: str, found: Reading, read: Callable[[str
         return
     lines = text.splitlines()
     first = _first_line_of(lines, found.conversations[-1].turns[-1]["text"])
+    if (number := _stamped_names(lines[first:])) is not None:
+        raise _two_forms(name, first + number, lines[first + number], "script with time stamps", found.form)
     starts = (index for index in range(first, len(lines)) if lines[index].strip())
     for start in islice(starts, _MOST_STARTS):
         try:
@@ -58,11 +62,26 @@ def refuse_second_form(text: str, name: str, found: Reading, read: Callable[[str
         known = sum(count for speaker, count in other.speakers.items() if speaker in found.speakers)
         certain = 1 < len(other.speakers) < turns or other.form not in _WEAK or known > 1
         if turns > 1 and certain:
-            raise DataFormatError(
-                f"{name}, line {start + 1}: {short(lines[start].strip())} may begin a {other.form}, or belong"
-                f" to the turn before, as the file is a {found.form}. Put the two into files of their own, "
-                "or join the lines to one."
-            )
+            raise _two_forms(name, start, lines[start], other.form, found.form)
+
+
+def _two_forms(name: str, index: int, line: str, other: str, form: str) -> DataFormatError:
+    return DataFormatError(
+        f"{name}, line {index + 1}: {short(line.strip())} may begin a {other}, or belong"
+        f" to the turn before, as the file is a {form}. Put the two into files of their own, "
+        "or join the lines to one."
+    )
+
+
+def _stamped_names(lines: list[str]) -> int | None:
+    """The first of three lines or more with a time and a name, of which one returns."""
+    found: list[tuple[int, str]] = []
+    for index, line in enumerate(lines[:_MOST_LINES]):
+        head = parse_head(*undress(line.strip()))
+        if head and not _TIMED.isdisjoint(head.dress) and head.likeness >= Likeness.NAME:
+            found.append((index, head.key))
+    returns = len({key for _, key in found}) < len(found)
+    return found[0][0] if len(found) > 2 and returns else None
 
 
 def _first_line_of(lines: list[str], text: str) -> int:

@@ -261,7 +261,7 @@ def question_or_answer(dress: str, rest: str) -> Head | None:
 
 def cue(line: str, at_least: Likeness = Likeness.NAME) -> Head | None:
     """Parse a name alone on its line, without a stamp: `ANNA`, `BEN (V.O.)`, `Anna`."""
-    head = _head(line, "", ABOVE) if len(line) <= LONGEST_NAME else None
+    head = _head(line, "", ABOVE) if len(line) <= LONGEST_NAME and "\t" not in line else None
     return head if head and head.likeness >= at_least and line[-1] not in ".,-–—" else None
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from ..constants import AUTO, ENGINES
 from .arguments import (
+    SEED,
     Commands,
     add_corpus_arguments,
     add_dtype_argument,
     add_model_argument,
     add_speakers_argument,
+    number,
 )
 
 
@@ -29,6 +31,16 @@ def add_commands(commands: Commands) -> None:
     evaluate.add_argument(
         "--load-in-4bit", action="store_true", help="load linear layers in 4 bits (needs bitsandbytes)"
     )
+    evaluate.add_argument(
+        "--known-labels",
+        type=_known_labels,
+        metavar="SHARE",
+        help="show the gold labels of a random share of the turns to the model (0.25), and score the others; "
+        "`earlier`: those of all turns before the one that is scored. Every result then says so",
+    )
+    evaluate.add_argument(
+        "--known-seed", type=SEED, default=0, metavar="N", help="seed of the turns of --known-labels (0)"
+    )
     evaluate.add_argument("--store", help="speaker store with the biographies for a prompted model")
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the metrics to FILE")
     evaluate.add_argument(
@@ -38,6 +50,10 @@ def add_commands(commands: Commands) -> None:
         help="write one JSON line per turn to FILE; for your own table, its rows and columns",
     )
     evaluate.set_defaults(run=_evaluate)
+
+
+def _known_labels(text: str) -> float | str:
+    return text if text == "earlier" else number(0, 1)(text)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -54,6 +70,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         speakers=arguments.speakers,
         split=arguments.split,
         predictions=arguments.predictions,
+        known_labels=arguments.known_labels,
+        known_seed=arguments.known_seed,
         engine=arguments.engine,
         dtype=arguments.dtype,
         store=arguments.store,
@@ -67,4 +85,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(metrics, indent=2) + "\n", "utf-8")
+    if arguments.known_labels is not None:
+        shown = f"{metrics['given_turns']} turns" if metrics["given_turns"] else "all earlier turns"
+        print(f"{metrics['dataset_version']}: the gold labels of {shown} were known to the model")
     print(metrics_table(metrics, primary_metric(metrics["dataset_version"])))

@@ -62,6 +62,15 @@ def add_commands(commands: Commands) -> None:
         type=integer(1),
         help="bulk: rows per part, a worker's unit of work",
     )
+    predict.add_argument(
+        "--known-column",
+        metavar="NAME",
+        help="the column of a table whose labels are known and tell about the other turns (default: "
+        "known_emotion, if there is one); rows then have a `source`, given or predicted",
+    )
+    predict.add_argument(
+        "--use-later-labels", action="store_true", help="let a known label tell about earlier turns too"
+    )
     add_speakers_argument(predict)
     predict.set_defaults(run=_predict)
 
@@ -78,6 +87,11 @@ def _predict_input(arguments: argparse.Namespace) -> None:
     if arguments.engine in BULK_ENGINES:
         if arguments.load_in_4bit:
             raise EmoNetError(f"--load-in-4bit is for the torch engine, not for {arguments.engine}.")
+        if arguments.known_column is not None:
+            raise EmoNetError(
+                f"--known-column is not for {arguments.engine}, which reads `known_emotion`: "
+                "rename the column."
+            )
         _predict_files(arguments)
         return
     from ..dialogue.names import refuse_unknown_persons, speaker_kinds
@@ -88,8 +102,9 @@ def _predict_input(arguments: argparse.Namespace) -> None:
     prefix = arguments.prefix
     output = OutputFormat(arguments.output)
     _refuse_same_file(arguments.input, arguments.output)
-    with open_input(arguments.input, arguments.interleaved, output.check) as source:
+    with open_input(arguments.input, arguments.interleaved, output.check, arguments.known_column) as source:
         print(source.summary(), file=sys.stderr)
+        output.has_source = bool(source.known)
         check_columns(source.columns, [f"{prefix}row", *output.columns(prefix, ())], prefix)
         with without_collector():
             from ..engines.load import load_engine
@@ -98,6 +113,7 @@ def _predict_input(arguments: argparse.Namespace) -> None:
             from .standard_output import is_utf8
 
             model, processor = load_engine(arguments.model, arguments.engine, arguments.load_in_4bit)
+        source.known.check(processor.config)
         labels = processor.config.label_names
         check_columns(source.columns, output.columns(prefix, labels), prefix)
         kinds = speaker_kinds(source.speakers, arguments.speakers, processor.speakers)
@@ -110,7 +126,13 @@ def _predict_input(arguments: argparse.Namespace) -> None:
         try:
             with output.opened(sys.stdout, not is_utf8(), prefix, columns, labels) as writer:
                 for rows in predicted_rows(
-                    model, processor, source, prefix, arguments.batch_size, speakers=kinds
+                    model,
+                    processor,
+                    source,
+                    prefix,
+                    arguments.batch_size,
+                    speakers=kinds,
+                    use_later_labels=arguments.use_later_labels,
                 ):
                     writer.write(rows)
                     progress.add(len(rows))
@@ -165,6 +187,7 @@ def _predict_files(arguments: argparse.Namespace) -> None:
             interleaved=arguments.interleaved,
             speakers=arguments.speakers,
             dtype=arguments.dtype,
+            use_later_labels=arguments.use_later_labels,
             tell=lambda note: print(note, file=sys.stderr),
             report=None if sys.stderr.isatty() else report,
         )

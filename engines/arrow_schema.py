@@ -41,10 +41,12 @@ def unified(schemas: Sequence[pa.Schema]) -> pa.Schema:
         ) from error
 
 
-def prediction_fields(labels: Sequence[str], prefix: str = "") -> list[pa.Field]:
-    """The columns that follow those of the input."""
+def prediction_fields(labels: Sequence[str], prefix: str = "", has_source: bool = False) -> list[pa.Field]:
+    """The columns that follow those of the input; `source` with known emotions."""
     scores = pa.struct([(label, pa.float32()) for label in labels])
     types = {"label": pa.string(), "score": pa.float32(), "scores": scores}
+    if has_source:
+        types["source"] = pa.string()
     return [pa.field(f"{prefix}{name}", type_) for name, type_ in types.items()]
 
 

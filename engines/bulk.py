@@ -33,6 +33,7 @@ from .load import load_engine
 from .onnx_export import RECORD_FILE
 from .parquet_rows import close_rows
 from .precision import computing_in, refuse_for_graph
+from .prediction_input import KnownEmotions
 from .process_watch import ending_with_parent
 from .row_writers import check_columns
 
@@ -56,6 +57,8 @@ class ChunkWork:
         batch_size: int,
         starts: Starts,
         dtype: str,
+        use_later_labels: bool = False,
+        has_known: bool = False,
     ):
         self.checkpoint = checkpoint
         self.output = output
@@ -63,6 +66,8 @@ class ChunkWork:
         self.batch_size = batch_size
         self.starts = starts
         self.dtype = dtype
+        self.use_later_labels = use_later_labels
+        self.has_known = has_known
 
     def __call__(self, chunk: Chunk) -> int:
         """Predict and write a chunk's part; return its number of rows."""
@@ -70,13 +75,15 @@ class ChunkWork:
         model, processor = _loaded(self.checkpoint, self.output.made_by, self.dtype)
         start = self.starts.read(chunk)
         characters = UnknownCharacters(processor.tokenizer)
-        indices, dialogues = [], []
+        indices, dialogues, known = [], [], KnownEmotions()
         for rows_of_dialogue, turns in turns_of(chunk, rows):
             indices.append(rows_of_dialogue)
-            for text in (turn["text"] for turn in turns):
-                characters.add(clean_text(text))
+            for row, turn in zip(rows_of_dialogue, turns, strict=True):
+                characters.add(clean_text(turn["text"]))
+                known.add(turn, f"{Path(chunk.path).name}, row {chunk.first + row + 1}")
             names = (start.names.get(turn["speaker"], turn["speaker"]) for turn in turns)
             dialogues.append([{**turn, "speaker": name} for turn, name in zip(turns, names, strict=True)])
+        known.check(processor.config)
         try:
             blocks = predict_stream(
                 model,
@@ -86,6 +93,8 @@ class ChunkWork:
                 speakers=self.starts.kinds,
                 history=start.history,
                 first_look=_FIRST_LOOK,
+                use_later_labels=self.use_later_labels,
+                has_known=self.has_known,
             )
             results = [result for block in blocks for result in block]
         except (MemoryError, RuntimeError) as error:
@@ -115,6 +124,7 @@ def predict_files(
     interleaved: bool = False,
     speakers: Speakers = "auto",
     dtype: str = AUTO,
+    use_later_labels: bool = False,
     report: Callable[[int, int], None] | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
@@ -123,7 +133,8 @@ def predict_files(
     A row of a Parquet or JSONL file is a turn with `dialogue_id`, `speaker` and `text`;
     tables in other formats and transcripts are copied to such files first. The parts have
     the rows and columns of the input in its order, with `row`, `label`, `score` and
-    `scores`, and `turn` where the input does not number its turns. After a kill or a full
+    `scores`, `turn` where the input does not number its turns, and `source` where it has
+    a column `known_emotion`. After a kill or a full
     disk, the same call makes the missing parts.
 
     All files are one input, in the order of their names, and the scores are those that
@@ -149,6 +160,7 @@ def predict_files(
         speakers: Who is a person, see [`speaker_kinds`].
         dtype: What the model computes in, see [`computing_in`]. What `auto` is here holds
             for all workers, and is kept in `predictions.json`.
+        use_later_labels: Whether a known emotion also tells about earlier turns.
         report: Called every second with the number of rows in parts and of all rows.
         tell: Called with what was read, and with what was decided about the speakers.
 
@@ -182,6 +194,8 @@ def predict_files(
         "interleaved": interleaved,
         "speakers": rule,
     }
+    if use_later_labels:
+        options["use_later_labels"] = True
     if _is_exported(checkpoint):
         refuse_for_graph(dtype)
     else:
@@ -194,7 +208,8 @@ def predict_files(
         plan: Plan = plan_chunks(readable, turns_a_part, interleaved)
         if len(files) > 1 or is_direct(files[0]):
             tell(plan.summary("table" if len(files) == 1 else f"{len(files)} files"))
-        own = [f"{prefix}{name}" for name in ("row", "label", "score", "scores")]
+        source_column = ["source"] if plan.has_known else []
+        own = [f"{prefix}{name}" for name in ("row", "label", "score", "scores", *source_column)]
         check_columns(plan.schema.names, own, prefix)
         folder.begin(facts)
         missing = [chunk for chunk in plan.chunks if not folder.is_finished(chunk)]
@@ -204,7 +219,16 @@ def predict_files(
             if note:
                 tell(note)
             if missing:
-                work = ChunkWork(str(checkpoint.absolute()), folder, plan.schema, batch_size, starts, dtype)
+                work = ChunkWork(
+                    str(checkpoint.absolute()),
+                    folder,
+                    plan.schema,
+                    batch_size,
+                    starts,
+                    dtype,
+                    use_later_labels,
+                    plan.has_known,
+                )
                 with _reporting(folder, plan, report):
                     (runner or run_with_datasets)(work, missing, workers)
         finally:

@@ -11,8 +11,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from ..dialogue.known_emotions import KNOWN_EMOTION
 from ..dialogue.reading import UNKNOWN, summarize
 from ..dialogue.tables.columns import dialogue_key, key_columns, other_spelling
+from ..dialogue.tables.labels import is_no_label
 from ..dialogue.tables.rows import speakers_in, unknown_speakers_note
 from ..errors import EmoNetError
 from ..files.guard import parse_json
@@ -67,6 +69,13 @@ class Plan:
     schema: pa.Schema
     speakers: "Counter[str]"
     dialogues: int
+
+    @property
+    def has_known(self) -> bool:
+        """Whether a file has a column of known emotions."""
+        return any(
+            dict(chunk.fields).get(KNOWN_EMOTION, KNOWN_EMOTION) in self.schema.names for chunk in self.chunks
+        )
 
     @property
     def rows(self) -> int:
@@ -226,18 +235,22 @@ def _changed(path: Path) -> EmoNetError:
     return EmoNetError(f"{path.name} was changed while it was read: run the command again.")
 
 
-def turns_of(chunk: Chunk, rows: pa.Table) -> Iterator[tuple[list[int], list[dict[str, str]]]]:
+def turns_of(chunk: Chunk, rows: pa.Table) -> Iterator[tuple[list[int], list[dict[str, Any]]]]:
     """Yield the row indices and the turns of each dialogue, in the order of the talk.
 
     Raises:
         EmoNetError: for a wrong, missing or repeated number; with file and row.
     """
     speakers, texts = (rows.column(chunk.column(name)).to_pylist() for name in ("speaker", "text"))
+    column = dict(chunk.fields).get(KNOWN_EMOTION, KNOWN_EMOTION)
+    known = rows.column(column).to_pylist() if column in rows.column_names else [None] * len(texts)
     for indices in _turns_by_dialogue(chunk, rows):
-        yield (
-            indices,
-            [{"speaker": speakers_in(speakers[row], chunk.path)[0], "text": texts[row]} for row in indices],
-        )
+        turns: list[dict[str, Any]] = []
+        for row in indices:
+            turns.append({"speaker": speakers_in(speakers[row], chunk.path)[0], "text": texts[row]})
+            if not is_no_label(known[row]):
+                turns[-1][KNOWN_EMOTION] = known[row]
+        yield indices, turns
 
 
 def _turns_by_dialogue(chunk: Chunk, table: pa.Table) -> list[list[int]]:

@@ -121,7 +121,8 @@ class OutputFolder:
             table = table.add_column(0, "turn", pa.array([row["turn"] for row in results], pa.int64()))
         indices = range(chunk.start, chunk.start + len(results))
         table = table.add_column(0, f"{self.prefix}row", pa.array(indices, pa.int64()))
-        for field in prediction_fields(labels, self.prefix):
+        has_source = any("source" in row for row in results)
+        for field in prediction_fields(labels, self.prefix, has_source):
             values = [row[field.name.removeprefix(self.prefix)] for row in results]
             table = table.append_column(field.name, pa.array(values, field.type))
         path = self.part(chunk)

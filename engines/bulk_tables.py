@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..dialogue.known_emotions import KNOWN_EMOTION
 from ..dialogue.tables.columns import fields_of as find_fields
 from ..dialogue.tables.table import ENDINGS as TABLES
 from .arrow_schema import ROWS_AT_ONCE, SchemaFinder
@@ -22,6 +23,7 @@ from .parquet_rows import open_parquet
 from .prediction_input import PredictionInput, TableInput, first_row, open_input
 
 COLUMNS = ("dialogue_id", "speaker", "text")
+_OPTIONAL = ("turn", KNOWN_EMOTION)
 # Read as they are: every row has the columns above.
 DIRECT = (".parquet", ".jsonl")
 ENDINGS = tuple(
@@ -60,7 +62,7 @@ def copies_in(
 
 
 def fields_of(schema: pa.Schema) -> dict[str, str]:
-    """The column of each field: `dialogue_id`, `speaker`, `text` and perhaps `turn`."""
+    """The column of each field: `dialogue_id`, `speaker`, `text` and perhaps others."""
     stored = (schema.metadata or {}).get(_FIELDS)
     if stored is not None:
         fields: dict[str, str] = json.loads(stored)
@@ -70,7 +72,7 @@ def fields_of(schema: pa.Schema) -> dict[str, str]:
 
 def fields_of_row(names: Iterable[str]) -> dict[str, str]:
     """The fields of rows that are read as they are, by the columns of the first one."""
-    return {name: name for name in (*COLUMNS, "turn") if name in (*COLUMNS, *names)}
+    return {name: name for name in (*COLUMNS, *_OPTIONAL) if name in (*COLUMNS, *names)}
 
 
 def is_direct(path: Path) -> bool:
@@ -110,7 +112,7 @@ def _copied(path: Path, folder: Path, interleaved: bool, several: bool, tell: Ca
                 for name in source.columns
             ]
         )
-        kept = {field: column for field, column in fields.items() if field in (*COLUMNS, "turn")}
+        kept = {field: column for field, column in fields.items() if field in (*COLUMNS, *_OPTIONAL)}
         schema = schema.with_metadata({_FIELDS: json.dumps(kept).encode()})
         folder.mkdir(parents=True, exist_ok=True)
         unfinished = folder / ".writing"

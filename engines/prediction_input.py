@@ -17,19 +17,49 @@ from typing import Any, Protocol
 
 from ..dialogue.json_forms.chats import is_message
 from ..dialogue.json_forms.documents import turn_rows
+from ..dialogue.known_emotions import KNOWN_EMOTION, NO_EVIDENCE, distribution_of
 from ..dialogue.reader import read_bytes, read_source
 from ..dialogue.reading import Reading, summarize
-from ..dialogue.tables.columns import Columns, mapped_fields, other_spelling
+from ..dialogue.tables.columns import Columns, mapped_fields, other_spelling, present
 from ..dialogue.tables.table import ENDINGS, Table, is_csv
-from ..errors import DataFormatError
+from ..errors import DataFormatError, EmoNetError
 from ..files.text import decode_any, short
 from .turn_numbers import TurnNumbers
 
 _NEEDED = ("speaker", "text")
+_MOST_KNOWN = 10_000  # different known emotions that are checked before the first prediction
 _HEAD = 2**16  # bytes of a file that tell a table from a transcript
 
 # Called with the location and the cells of every row before any is predicted.
 CheckRow = Callable[[str, Mapping[str, Any]], None]
+
+
+class KnownEmotions:
+    """The known emotions of an input, to check before any turn is predicted."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, tuple[str, Any]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._first)
+
+    def add(self, turn: Mapping[str, Any], location: str) -> None:
+        """Note the known emotion of a turn, if it has one."""
+        known = turn.get(KNOWN_EMOTION)
+        if known is not None and len(self._first) < _MOST_KNOWN:
+            self._first.setdefault(repr(known), (location, known))
+
+    def check(self, config: Any) -> None:
+        """Check them against the labels of a model.
+
+        Raises:
+            EmoNetError: for what is no label or distribution, and a model that takes no
+                known labels, naming the location.
+        """
+        for location, known in self._first.values():
+            if not getattr(config, "label_evidence", False):
+                raise EmoNetError(f"{location}: a known_emotion. {NO_EVIDENCE}")
+            distribution_of(known, config.label_names, location)
 
 
 @dataclass(frozen=True)
@@ -57,12 +87,14 @@ class PredictionInput(Protocol):
         columns: The columns of its rows.
         turns: The number of rows.
         speakers: The number of turns by speaker.
+        known: The first location of each known emotion, by its text.
     """
 
     name: str
     columns: list[str]
     turns: int
     speakers: Counter[str]
+    known: "KnownEmotions"
 
     def summary(self) -> str:
         """Say on one line what was read."""
@@ -75,7 +107,10 @@ class PredictionInput(Protocol):
 
 @contextmanager
 def open_input(
-    source: str, interleaved: bool = False, check: CheckRow | None = None
+    source: str,
+    interleaved: bool = False,
+    check: CheckRow | None = None,
+    known_column: str | None = None,
 ) -> Iterator[PredictionInput]:
     """Open a file, or stdin for `-`, and check all of its rows.
 
@@ -83,19 +118,30 @@ def open_input(
         source: The file.
         interleaved: Whether the rows of several dialogues may be mixed.
         check: Checks every row further.
+        known_column: The column of a table whose labels are known; by default
+            `known_emotion`, if there is one.
 
     Raises:
         DataFormatError: for input that can't be read, naming file and line.
     """
+    columns = None if known_column is None else {KNOWN_EMOTION: known_column}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(source)
         if source == "-":  # a table is read twice
             path = Path(folder, "stdin")
             with path.open("wb") as spool:
                 shutil.copyfileobj(sys.stdin.buffer, spool)
-        table = table_of(path) if path.is_file() else None
+        table = table_of(path, columns) if path.is_file() else None
+        if table is None and known_column is not None:
+            raise DataFormatError(
+                f"{path.name}: --known-column {known_column} is for tables; in JSON, write `known_emotion` "
+                "into a turn."
+            )
         if table is not None:
-            yield TableInput(table, interleaved, check)
+            found = TableInput(table, interleaved, check)
+            if known_column is not None and known_column not in found.columns:
+                raise DataFormatError(f"{path.name}: no row has {known_column!r}; name another column.")
+            yield found
         elif source == "-":
             yield ReadInput(read_bytes(path.read_bytes(), path.name), path.name, check)
         else:
@@ -129,8 +175,9 @@ def _is_turn(row: dict[str, Any], name: str, columns: Columns | None = None) -> 
     """Whether a JSON line is a turn of a table, not a dialogue, a message or a column."""
     if "turns" in row or is_message(row):
         return False
+    columns = present(columns or {}, row)
     fields = mapped_fields(row, columns, name)
-    return set(_NEEDED) <= {*fields, *(columns or ())} and not isinstance(row[fields["text"]], dict | list)
+    return set(_NEEDED) <= {*fields, *columns} and not isinstance(row[fields["text"]], dict | list)
 
 
 def first_row(path: Path) -> dict[str, Any] | None:
@@ -180,12 +227,15 @@ class TableInput:
         self._ends: dict[bytes, int] = {}  # the last row of each dialogue
         self._unsorted: set[bytes] = set()
         self.speakers: Counter[str] = Counter()
+        self.known = KnownEmotions()
         columns = dict.fromkeys([*self._added, *table.columns])
         numbers: dict[bytes, TurnNumbers] = {}
         before, self.turns = b"", 0
         for line, cells in table.rows():
             location = f"{self.name}, {table.unit} {line}"
-            self.speakers[table.turn(line, cells)["speaker"]] += 1
+            turn = table.turn(line, cells)
+            self.speakers[turn["speaker"]] += 1
+            self.known.add(turn, location)
             columns.update(dict.fromkeys(cells))
             for name in self._added:
                 if name in cells:
@@ -294,7 +344,9 @@ class ReadInput:
         self.columns = list(columns)
         self.speakers = reading.speakers
         self.turns = sum(len(conversation.turns) for conversation in reading.conversations)
+        self.known = KnownEmotions()
         for row in itertools.chain.from_iterable(self.dialogues()):
+            self.known.add(row.turn, f"{self.name}, turn {row.index + 1}")
             if check is not None:
                 check(f"{self.name}, turn {row.index + 1}", row.cells)
 

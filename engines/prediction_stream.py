@@ -22,8 +22,11 @@ def predicted_rows(
     prefix: str = "",
     batch_size: int = 16,
     speakers: Speakers = "auto",
+    use_later_labels: bool = False,
 ) -> Iterator[list[dict[str, Any]]]:
     """Yield the next rows of the input with `row`, `label`, `score` and `scores`.
+
+    Where the input has known emotions, each row has a `source` too.
 
     Args:
         model: The model, or an engine in its place.
@@ -32,6 +35,7 @@ def predicted_rows(
         prefix: What the names of the columns that are added begin with.
         batch_size: Windows of one pass.
         speakers: Who is a person, see [`speaker_kinds`].
+        use_later_labels: Whether a known emotion also tells about earlier turns.
     """
     _keep_memory_flat()
     waiting: deque[SourceRow] = deque()  # rows without a result
@@ -39,7 +43,8 @@ def predicted_rows(
     row = 0
     characters = UnknownCharacters(processor.tokenizer)
     dialogues = (_read(rows, waiting, characters) for rows in source.dialogues())
-    for results in predict_stream(model, processor, dialogues, batch_size, speakers=speakers):
+    options = {"use_later_labels": use_later_labels, "has_known": bool(source.known)}
+    for results in predict_stream(model, processor, dialogues, batch_size, speakers=speakers, **options):
         for result in results:
             read = waiting.popleft()
             early[read.index] = labelled_row(read.index, read.cells, result, prefix)

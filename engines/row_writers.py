@@ -67,6 +67,7 @@ class OutputFormat:
             if self.path.is_dir():
                 raise EmoNetError(f"{output} is a folder; name a file.")
         self.rows = 0
+        self.has_source = False  # whether the rows say which labels were given
         if self.ending == ".parquet":
             from .arrow_schema import SchemaFinder
 
@@ -74,9 +75,12 @@ class OutputFormat:
 
     def columns(self, prefix: str, labels: Sequence[str]) -> list[str]:
         """List the columns of a prediction; a sheet has one for each label's score."""
+        source = ["source"] if self.has_source else []
         if self.ending in (".csv", ".xlsx"):
-            return [f"{prefix}{name}" for name in ("label", "score", *(f"score_{label}" for label in labels))]
-        return [f"{prefix}{name}" for name in ("label", "score", "scores")]
+            names = ["label", "score", *(f"score_{label}" for label in labels), *source]
+        else:
+            names = ["label", "score", "scores", *source]
+        return [f"{prefix}{name}" for name in names]
 
     def check(self, location: str, cells: Row) -> None:
         """Refuse a row of the input that the format can't hold.
@@ -139,7 +143,7 @@ class OutputFormat:
 
                     writer = LabelStudioWriter(raw, prefix)
                 else:
-                    writer = ParquetWriter(raw, self.schema, prefix, columns, labels)
+                    writer = ParquetWriter(raw, self.schema, prefix, columns, labels, self.has_source)
                 try:
                     yield writer
                 finally:
@@ -238,6 +242,7 @@ class ParquetWriter:
         prefix: str,
         columns: Sequence[str],
         labels: Sequence[str],
+        has_source: bool = False,
     ):
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -250,7 +255,7 @@ class ParquetWriter:
             found.field(name) if name in found.names else pa.field(name, own.get(name, pa.string()))
             for name in columns
         ]
-        self.schema = pa.schema([*fields, *prediction_fields(labels, prefix)])
+        self.schema = pa.schema([*fields, *prediction_fields(labels, prefix, has_source)])
         self.writer = pq.ParquetWriter(file, self.schema)
         self.rows: list[Row] = []
 

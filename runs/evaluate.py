@@ -6,7 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..checkpoint.run_record import RUN_FILE, write_json
+from ..constants import NO_LABEL
 from ..dialogue.names import RULES, Speakers
 from ..engines.load import load_engine
 from ..engines.precision import dtype_for
@@ -16,7 +19,8 @@ from ..files.guard import read_json
 from ..hub.card import write_card
 from ..pretrained.models import built_in_path
 from ..prompted.modeling import PromptedEmoNet
-from .families import Family, check_labelled
+from .families import Family, ScoredSplit, check_labelled
+from .known_labels import checked_known, known_version
 from .options import EvaluateOptions
 from .packed import PackedFamily
 from .predictions_file import PredictionsFile
@@ -33,8 +37,9 @@ def evaluate_run(checkpoint: str | Path, dataset: str, **options: Any) -> dict[s
 
     Returns:
         `emotion_metrics` with `ece`, `dataset_version`, `split`, `trained_on`, `causal`,
-        `dtype` of the torch engine, `unlabelled_turns` where there are any, and for a
-        prompted model the number of `tokens` read.
+        `dtype` of the torch engine, `known_labels` and `given_turns` with
+        `options.known_labels`, which `dataset_version` tells too, `unlabelled_turns`
+        where there are any, and for a prompted model the number of `tokens` read.
 
     Raises:
         EmoNetError: If the checkpoint does not load or has learnt from no label, or the
@@ -45,6 +50,7 @@ def evaluate_run(checkpoint: str | Path, dataset: str, **options: Any) -> dict[s
     output = None if evaluation.predictions is None else PredictionsFile(evaluation)
     model, processor = load_engine(checkpoint, evaluation.engine, evaluation.load_in_4bit)
     config = model.config
+    checked_known(evaluation.known_labels, config)
     if evaluation.engine == "torch":
         evaluation = replace(evaluation, dtype=dtype_for(model, evaluation.dtype))
     family: Family[Any, Any] = PromptedFamily() if isinstance(model, PromptedEmoNet) else PackedFamily()
@@ -63,13 +69,34 @@ def evaluate_run(checkpoint: str | Path, dataset: str, **options: Any) -> dict[s
         )
     check_labelled(conversations, dataset, evaluation.split)
     scored = family.score(model, processor, conversations, evaluation)
-    metrics, rows = score_dialogues(processor, scored.dialogues, scored.labels, scored.logits)
-    metrics |= scored.facts | evaluation_facts(config, conversations.dataset_version, evaluation.split, rows)
+    version, gold = conversations.dataset_version, scored.labels
+    if evaluation.known_labels is not None:
+        version += known_version(evaluation.known_labels, evaluation.known_seed)
+    if scored.given is not None:
+        gold = np.where(scored.given, NO_LABEL, gold)
+    metrics, rows = score_dialogues(processor, scored.dialogues, gold, scored.logits)
+    if scored.given is not None:
+        rows = _with_source(rows, scored, config.label_names)
+    metrics |= scored.facts | evaluation_facts(config, version, evaluation.split, rows)
     if evaluation.engine == "torch":
         metrics["dtype"] = evaluation.dtype
     if output is not None:
         output.write(rows)
     return metrics
+
+
+def _with_source(
+    rows: Sequence[dict[str, Any]], scored: ScoredSplit, label_names: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Say which labels were given; those turns were not scored."""
+    assert scored.given is not None
+    found = []
+    for row, label, given in zip(rows, scored.labels, scored.given, strict=True):
+        if given:
+            scores = {name: float(index == label) for index, name in enumerate(label_names)}
+            row = {**row, "emotion": label_names[label], "predicted": label_names[label], "scores": scores}
+        found.append({**row, "source": "given" if given else "predicted"})
+    return found
 
 
 def evaluation_facts(

@@ -31,12 +31,14 @@ class ScoredSplit:
         labels: (N,) label of every turn in order, -100 if unlabelled.
         logits: (T, C) for each dialogue.
         facts: Further entries of the evaluation's metrics.
+        given: (N,) turns whose label was shown and that are not scored; None for none.
     """
 
     dialogues: Sequence[Mapping[str, Any]]
     labels: np.ndarray
     logits: Sequence[np.ndarray]
     facts: dict[str, Any] = field(default_factory=dict)
+    given: np.ndarray | None = None
 
 
 @dataclass

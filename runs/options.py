@@ -138,6 +138,10 @@ class EvaluateOptions(DataOptions):
     Args:
         split: The split to score.
         predictions: File to write one JSON line per turn to.
+        known_labels: Which gold labels to show to the model as known: a share of the
+            turns, which are then not scored, or `earlier` (all turns before the one that
+            is scored). Default: none.
+        known_seed: Seed of the choice of turns.
         engine: `torch`, or `onnx` for a folder of `export_onnx`.
         dtype: One of `DTYPES`; see [`computing_in`].
         store: Speaker store with the biographies of a prompted model.
@@ -150,6 +154,8 @@ class EvaluateOptions(DataOptions):
     speakers: Speakers | None = None
     split: str = "test"
     predictions: Path | None = None
+    known_labels: float | str | None = None
+    known_seed: int = 0
     engine: str = "torch"
     dtype: str = AUTO
     store: str | Path | None = None

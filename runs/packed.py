@@ -16,6 +16,7 @@ from ..engines.precision import computing_in, trains_encoder
 from ..errors import EmoNetError, loading
 from ..fine_tuning.class_weights import class_weights
 from ..fine_tuning.encoding import EncodedSplit
+from ..inference.known_labels import show_labels
 from ..inference.predict import EmotionModel, predict_logits
 from ..knowledge.concepts import ConceptTable
 from ..knowledge.table import build_concepts
@@ -29,6 +30,7 @@ from ..training.presets import preset_config, preset_training
 from .continued import continue_training, is_trained
 from .families import PreparedRun, ScoredSplit, check_trainable, choosing_epochs
 from .head_start import start_on_frozen
+from .known_labels import gold_as_known
 from .options import DataOptions, EvaluateOptions, TrainOptions
 from .prompted.presets import PROMPTED_PRESETS, PROMPTED_TRAINING
 
@@ -130,8 +132,15 @@ class PackedFamily:
             corpus.cache_features(classifier, options.cache_dir, options.progress, options.dtype)
         model, split = computing_in(model, options.dtype), corpus[options.split]
         memory, progress = corpus.collator.memory, options.progress
-        logits = predict_logits(model, processor, split.windows, memory, progress=progress)
-        return ScoredSplit(split.rows, split.labels(), logits)
+        windows, given, facts = split.windows, None, {}
+        if options.known_labels is not None:
+            known, given = gold_as_known(
+                split.rows, processor.config.num_labels, options.known_labels, options.known_seed
+            )
+            windows = [show_labels(*pair) for pair in zip(windows, known, strict=True)]
+            facts = {"known_labels": options.known_labels, "given_turns": int(given.sum())}
+        logits = predict_logits(model, processor, windows, memory, progress=progress)
+        return ScoredSplit(split.rows, split.labels(), logits, facts, given)
 
 
 def build_model(

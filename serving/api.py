@@ -17,6 +17,7 @@ from ..dialogue.names import clean_name
 from ..dialogue.reader import as_history, read_text
 from ..dialogue.reading import Conversation, Reading
 from ..errors import EmoNetError
+from ..inference.known_labels import known_of
 from .batching import Batcher
 from .limits import HEALTH, PREFIX, Limits
 from .predictor import Predictor, highest_first
@@ -45,6 +46,7 @@ Name = Annotated[
     str,
     Field(min_length=1, max_length=MAX_NAME, description="A person's name, or a role.", examples=["Theo"]),
 ]
+Label = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
 Text = Annotated[
     str,
     Field(
@@ -74,6 +76,12 @@ class Turn(BaseModel):
 
     speaker: Name
     text: Text
+    known_emotion: Label | dict[Label, float] | None = Field(
+        default=None,
+        description="Its emotion, where it is known: a label of the model, or a probability for each. It "
+        "comes back as given and tells about later turns; read by models with label evidence.",
+        examples=["Mad", {"Mad": 0.7, "Sad": 0.3}],
+    )
 
 
 class Parameters(BaseModel):
@@ -91,6 +99,9 @@ class Parameters(BaseModel):
         description="Who is the same person in every dialogue: by the names (a SPEAKER_00 is not), all, "
         "nobody, or those that are named.",
         examples=["auto"],
+    )
+    use_later_labels: bool = Field(
+        default=False, description="Whether a known emotion also tells about earlier turns."
     )
     top_k: PositiveInteger | None = Field(
         default=None, description="How many of the highest scores to give; all by default.", examples=[3]
@@ -141,6 +152,9 @@ class LabelledTurn(BaseModel):
     label: str = Field(description="The most probable emotion.")
     score: float = Field(ge=0, le=1, description="Its probability.")
     scores: dict[str, float] = Field(description="Probabilities by emotion, from the highest down.")
+    source: Literal["given", "predicted"] | None = Field(
+        default=None, description="Whether the emotion was known, in a dialogue where one is."
+    )
 
 
 class Health(BaseModel):
@@ -212,13 +226,19 @@ def create_api(predictor: Predictor, limits: Limits) -> FastAPI:
             room = limits.turns - sum(max(1, len(texts)) for texts in history.values())
             reading = await asyncio.to_thread(_read, request.inputs, room, limits)
         else:
-            turns = [{"speaker": turn.speaker, "text": turn.text} for turn in request.inputs]
+            turns = [turn.model_dump(exclude_none=True) for turn in request.inputs]
             reading = Reading("a list of turns", [Conversation("0", turns)] if turns else [])
         known = predictor.processor.speakers
         response.headers.update(reading_header(reading, history, speakers, known))
         found = reading.conversations
         dialogues = [conversation.turns for conversation in found]
-        answers = await batcher.predict(dialogues, history, speakers) if dialogues else []
+        try:
+            known_of(predictor.processor, dialogues)
+        except EmoNetError as error:
+            raise HTTPException(422, _printable(f"inputs: {error}")) from error
+        later, answers = parameters.use_later_labels, []
+        if dialogues:
+            answers = await batcher.predict(dialogues, history, speakers, later)
         return [
             LabelledTurn(
                 **{**row, **highest_first(row, parameters.top_k)},

@@ -36,6 +36,7 @@ class Batcher:
         dialogues: Sequence[Turns],
         history: Mapping[str, Sequence[str]],
         speakers: Speakers = "auto",
+        use_later_labels: bool = False,
     ) -> list[list[dict[str, Any]]]:
         """Label the turns of a request's dialogues.
 
@@ -44,8 +45,11 @@ class Batcher:
         Args:
             dialogues: At least one. Without `history`, several are each other's.
             history: The utterances that the speakers of each said before.
+            speakers: Who is a person, see `speaker_kinds`.
+            use_later_labels: Whether a `known_emotion` also tells about earlier turns.
         """
-        prepared = await asyncio.to_thread(self.predictor.prepare, dialogues, history or None, speakers)
+        prepare = self.predictor.prepare
+        prepared = await asyncio.to_thread(prepare, dialogues, history or None, speakers, use_later_labels)
         request = _Request(prepared, asyncio.get_running_loop().create_future())
         self._waiting.append(request)
         if self._worker is None or self._worker.done():

@@ -99,6 +99,7 @@ class Predictor:
         dialogues: Sequence[Turns],
         history: Mapping[str, Sequence[str]] | None = None,
         speakers: Speakers = "auto",
+        use_later_labels: bool = False,
     ) -> Prepared:
         """Encode a request, while other threads have the model.
 
@@ -106,8 +107,11 @@ class Predictor:
             dialogues: The dialogues. Without `history` they are each other's, in order.
             history: The utterances that the speakers of each said before.
             speakers: Who is a person, see `speaker_kinds`.
+            use_later_labels: Whether a `known_emotion` also tells about earlier turns.
         """
-        encoded = None if self.prompted else encode_dialogues(self.processor, dialogues, history, speakers)
+        encoded = None
+        if not self.prompted:
+            encoded = encode_dialogues(self.processor, dialogues, history, speakers, use_later_labels)
         return Prepared(dialogues, history, speakers, encoded)
 
     def predict_prepared(
@@ -338,4 +342,5 @@ class Predictor:
 def highest_first(result: Mapping[str, Any], top: int | None = None) -> dict[str, Any]:
     """Return `label`, `score` and the `top` highest scores in descending order."""
     scores = sorted(result["scores"].items(), key=lambda item: -item[1])
-    return {"label": result["label"], "score": result["score"], "scores": dict(scores[:top])}
+    source = {"source": result["source"]} if "source" in result else {}
+    return {"label": result["label"], "score": result["score"], "scores": dict(scores[:top]), **source}

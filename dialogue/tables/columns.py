@@ -3,7 +3,7 @@
 import ast
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from numbers import Integral
 from typing import Any, TypeAlias
@@ -115,6 +115,12 @@ def mapped_fields(columns: Iterable[Any], mapping: Columns | None, location: str
     others = [name for name in names if name not in (*given, *given.values())]
     fields = fields_of((*given, *others), location)  # a field's own name wins
     return {field: column for field in fields if (column := given.get(field, fields[field])) is not None}
+
+
+def present(mapping: Columns, columns: Collection[Any]) -> Columns:
+    """Let a JSON line without the column of known emotions have none."""
+    column = mapping.get("known_emotion")
+    return mapping if column is None or column in columns else {**mapping, "known_emotion": None}
 
 
 @lru_cache(maxsize=1024)

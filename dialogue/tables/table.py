@@ -26,6 +26,7 @@ from .columns import (
     is_column,
     is_no_speaker,
     mapped_fields,
+    present,
     renamed,
     turn_number,
 )
@@ -264,7 +265,7 @@ class Table:
     def fields_in(self, row: Mapping[str, Any]) -> dict[str, str]:
         """The column of each field in a row; rows of JSON lines may differ."""
         if isinstance(self._rows, JsonLineRows | JsonDocumentRows) and list(row) != self.columns:
-            return mapped_fields(row, self._mapping, self.name)
+            return mapped_fields(row, present(self._mapping, row), self.name)
         return self.fields
 
     def _source(self, ending: str, open_file: Callable[[], BinaryIO]) -> RowSource:
@@ -303,7 +304,8 @@ class Table:
         is_json = isinstance(self._rows, JsonLineRows | JsonDocumentRows)
         needed = [field for field in needed if self._mapping.get(field, "") is not None]
         is_nested = "turns" in self.columns  # the columns of its turns are checked with them
-        self.fields = mapped_fields(self.columns, {} if is_nested else self._mapping, self.name)
+        mapping = present(self._mapping, self.columns) if is_json else self._mapping
+        self.fields = mapped_fields(self.columns, {} if is_nested else mapping, self.name)
         if not is_json:
             location = f"{self.name}, {self.unit} {self._rows.header_line}"
             _check_fields(self.fields, self.columns, location, needed)

@@ -9,10 +9,12 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi import checks
+from tiny import DIALOGUE, make_tokenizer, taking_labels
 from tiny_serving import tiny_predictor
 
 from emonet.serving.api import create_api
 from emonet.serving.limits import PREFIX, LimitRequests, Limits
+from emonet.serving.predictor import Predictor
 
 LIMITS = Limits(body=20_000, turns=50, seconds=30, requests=8)
 
@@ -267,3 +269,33 @@ def test_spellings_of_a_person_are_one_over_http() -> None:
     assert reading_of(post(json={"inputs": turns}))["notes"] == [
         "Ann and ANN are taken for one person; write the name alike everywhere."
     ]
+
+
+def test_known_labels_come_back_and_move_what_follows() -> None:
+    predictor = Predictor(*taking_labels(make_tokenizer()), "labels")
+    turns = [{"speaker": turn["speaker"], "text": turn["text"]} for turn in DIALOGUE]
+    known = [*turns[:2], {**turns[2], "known_emotion": {"Mad": 0.5, "Sad": 0.5}}, *turns[3:]]
+    app = limited(predictor, LIMITS)
+    plain, causal, later = (
+        post(app, json={"inputs": inputs, "parameters": parameters}).json()
+        for inputs, parameters in ((turns, {}), (known, {}), (known, {"use_later_labels": True}))
+    )
+    assert not any("source" in row for row in plain)
+    assert [row["source"] for row in causal] == ["predicted", "predicted", "given", *["predicted"] * 3]
+    assert causal[2]["scores"]["Mad"] == causal[2]["scores"]["Sad"] == 0.5
+    changed = [
+        [row["score"] != pytest.approx(other["score"]) for row, other in zip(plain, rows, strict=True)]
+        for rows in (causal, later)
+    ]
+    assert changed == [[False, False, True, True, True, True], [True] * 6]
+
+
+@pytest.mark.parametrize(
+    ("label", "reason"), [("Angry", "'Angry' is not a label"), ({"Mad": 2}, "distribution")]
+)
+def test_wrong_known_labels_are_refused(label: Any, reason: str) -> None:
+    app = limited(Predictor(*taking_labels(make_tokenizer()), "labels"), LIMITS)
+    answer = post(app, json={"inputs": [TURN, {**TURN, "known_emotion": label}]})
+    assert answer.status_code == 422 and "Turn 1" in answer.text and reason in answer.text
+    answer = post(json={"inputs": [{**TURN, "known_emotion": "Mad"}]})
+    assert answer.status_code == 422 and "emonet-labels" in answer.text

@@ -78,17 +78,19 @@ def window_tokens(example: Mapping[str, Any]) -> int:
 
 
 def batches_by_length(
-    examples: Sequence[Mapping[str, Any]], batch_size: int, token_budget: int | None = None
+    examples: Sequence[Mapping[str, Any]],
+    batch_size: int,
+    token_budget: int | None = None,
+    padding: float = 1 / 3,
 ) -> list[list[int]]:
     """Group the indices of `examples` into batches of similar length, longest first.
-
-    No example is padded by more than a third of its length: padding costs as much as
-    text.
 
     Args:
         examples: Windows.
         batch_size: The most windows of a batch.
         token_budget: The most tokens of a batch, including padding.
+        padding: The most padding of an example, as a share of its length: padding costs
+            as much as text.
     """
     batches: list[list[int]] = []
     lengths = [window_tokens(example) for example in examples]
@@ -98,7 +100,7 @@ def batches_by_length(
         too_long = (
             bool(batches) and token_budget is not None and (len(batches[-1]) + 1) * longest > token_budget
         )
-        if not batches or too_many or too_long or 4 * lengths[index] < 3 * longest:
+        if not batches or too_many or too_long or lengths[index] * (1 + padding) < longest:
             batches.append([])
             longest = lengths[index]
         batches[-1].append(index)
@@ -135,7 +137,11 @@ def predict_logits(
     logits: list[np.ndarray | None] = [None] * len(windows)
     new_turns = [len(window["speaker_ids"]) - window["read_from"] for window in windows]
     done = 0
-    for indices in tqdm(batches_by_length(windows, batch_size, 8192), disable=not progress, desc="dialogues"):
+    # On a CPU a larger batch of tokens gains less than its padding costs.
+    reads_tokens = any("input_ids" in window for window in windows[:1])
+    padding = 1 / 8 if reads_tokens and device.type == "cpu" else 1 / 3
+    batches = batches_by_length(windows, batch_size, 8192, padding)
+    for indices in tqdm(batches, disable=not progress, desc="dialogues"):
         batch = processor.collate([windows[index] for index in indices], memory)
         batch.pop("labels")
         output = model(**{key: value.to(device) for key, value in batch.items()}).logits.float().cpu().numpy()

@@ -20,7 +20,7 @@ from ..layers.loss import weighted_loss
 from ..layers.outputs import EmoNetOutput, refuse_split_rows, states_asked_for
 from .configuration import PromptedEmoNetConfig, PromptSettings
 from .label_tree import LabelTree
-from .packing import tree_mask
+from .packing import tree_attention, tree_mask
 from .processing import PromptedProcessor
 from .prompts import PromptBuilder
 from .session import TurnLabeller
@@ -206,7 +206,8 @@ class PromptedEmoNet(EmoNetCheckpoint):  # type: ignore[no-untyped-call]  # tran
                 refuse_split_rows(read_index=read_index)
             mask = tree_mask(subtree_ends, self.language_model.dtype)
             options |= {"attention_mask": mask, "position_ids": position_ids}
-        states = self.adapted(input_ids=input_ids, use_cache=False, **options)
+        with tree_attention(self.adapted):
+            states = self.adapted(input_ids=input_ids, use_cache=False, **options)
         read = states.last_hidden_state.flatten(0, 1)[read_index]
         vocabulary = self.language_model.get_output_embeddings()(read)  # type: ignore[no-untyped-call]
         logits = self.tree.log_probabilities(vocabulary.unbind(1)).unsqueeze(1)

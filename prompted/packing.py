@@ -7,15 +7,21 @@ position that it has in its own prompt, so its states are those of the prompt on
 
 import inspect
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from ..layers.padding import pad_rows
 
 # Attention costs the square of a row's length: beyond this, another row is cheaper.
-ROW_TOKENS = 2048
+ROW_TOKENS = 4096
+_NAME = "emonet_tree"
+_QUERIES = 128  # tokens whose attention is computed at a time
 
 
 @dataclass(frozen=True)
@@ -147,6 +153,56 @@ def tree_mask(subtree_ends: torch.Tensor, dtype: torch.dtype, past: int = 0) -> 
         visible = torch.cat([seen, visible], dim=-1)
     mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
     return mask.masked_fill_(~visible, torch.finfo(dtype).min).unsqueeze(1)
+
+
+@contextmanager
+def tree_attention(transformer: Any) -> Iterator[None]:
+    """Let a transformer on a CPU skip the keys that none of a few hundred tokens see.
+
+    A token of a packed row sees a fraction of the row: its history and its question.
+    """
+    config = transformer.config
+    before = config._attn_implementation
+    # Recomputing the activations, after this context, must take the same operations.
+    recomputes = any(getattr(module, "gradient_checkpointing", False) for module in transformer.modules())
+    if before == "sdpa" and not recomputes:
+        config._attn_implementation = _NAME
+    try:
+        yield
+    finally:
+        config._attn_implementation = before
+
+
+def _tree_attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    length = query.shape[2]
+    if mask is None or mask.shape[-1] != length or query.device.type != "cpu":
+        return sdpa_attention_forward(module, query, key, value, mask, **kwargs)
+    outputs = []
+    for begin in range(0, length, _QUERIES):
+        end = min(begin + _QUERIES, length)
+        part = mask[:, :, begin:end, :end]
+        seen = (part == 0).any(0).any(0).any(0).nonzero().squeeze(1)
+        output, _ = sdpa_attention_forward(
+            module,
+            query[:, :, begin:end],
+            key[:, :, seen],
+            value[:, :, seen],
+            part[..., seen],
+            **kwargs,
+        )
+        outputs.append(output)
+    return torch.cat(outputs, dim=1), None
+
+
+AttentionInterface.register(_NAME, _tree_attention)
+AttentionMaskInterface.register(_NAME, sdpa_mask)
 
 
 def can_pack(language_model: Any, tokens: int) -> bool:

@@ -98,7 +98,10 @@ class CharacteristicWriter:
         return chat, beginning
 
     def examples(self, dialogues: Iterable[Mapping[str, Any]], progress: bool = False) -> list[AnswerExample]:
-        """Examples of the first stage, for every training turn and kind."""
+        """Examples of the first stage, for every training turn and kind.
+
+        Answers of no use (see `flaw_of`) are left out.
+        """
         turns = [
             (dialogue, row, index)
             for dialogue, row in enumerate(dialogues)
@@ -109,7 +112,9 @@ class CharacteristicWriter:
             for kind in self.kinds:
                 question, _ = question_and_beginning(self.builder, row["turns"], index, kind)
                 prompt = self.builder.framed(INSTRUCTION, question)
-                examples.append(AnswerExample(prompt, self.annotate(row, index, kind).text, dialogue))
+                annotation = self.annotate(row, index, kind)
+                if not self.annotator.flaw(annotation):
+                    examples.append(AnswerExample(prompt, annotation.text, dialogue))
         return examples
 
 

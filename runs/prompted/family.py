@@ -109,7 +109,8 @@ class PromptedFamily:
         kinds, rows = conversations.speaker_kinds, conversations[options.split]
         split = PromptedSplit(options.split, rows, model, emotions, biographer, kinds=kinds)
         scores, reader = predict_split(model, split, options.progress)
-        return _scored(split, scores, tokens={"prompts": reader.tokens, "computed": reader.computed})
+        tokens = {"prompts": reader.tokens, "computed": reader.computed}
+        return _scored(split, scores, tokens=tokens, **_record_of_biographies(biographer))
 
 
 def prepare_prompted(
@@ -153,6 +154,7 @@ def prepare_prompted(
     model.processor.biographies = biographies_of(list(conversations.speakers), biographer)
     if isinstance(biographer, DialogueBiographer):
         model.processor.use_biographer(biographer)
+    biographies = _record_of_biographies(biographer)
     model.config.class_weights = class_weights(turns.labels(), len(model.labels), arguments.class_weighting)
     if arguments.lora_rank:
         add_adapters(model, LoraSettings.of(arguments))
@@ -177,7 +179,7 @@ def prepare_prompted(
         "own_share": own_share,
         "load_in_4bit": options.load_in_4bit,
     }
-    facts = {"labelled_turns": labelled, "tasks": asdict(tasks), "first_stage": first_stage}
+    facts = {"labelled_turns": labelled, "tasks": asdict(tasks), "first_stage": first_stage, **biographies}
     return PromptedRun(options, model, trainer, len(turns), requested, facts, validation)
 
 
@@ -250,6 +252,16 @@ def _check_arguments(arguments: EmoNetTrainingArguments, options: TrainOptions) 
         raise EmoNetError(f"A prompted model has no head of its own: {packed}.")
     if options.load_in_4bit and not arguments.lora_rank:
         raise EmoNetError("Weights in 4 bits are not trained: load_in_4bit needs adapters (lora_rank).")
+
+
+def _record_of_biographies(biographer: Biographer | None) -> dict[str, Any]:
+    """How many biographies a model wrote for this run, and how many are of no use."""
+    annotator = getattr(biographer, "annotator", None)
+    writer = getattr(biographer, "writer", None) if annotator is None else annotator.writer
+    if writer is None:
+        return {}
+    writer.warn_of_flaws()
+    return {"biographies": writer.record}
 
 
 def _scored(split: PromptedSplit, scores: Any, **facts: Any) -> ScoredSplit:

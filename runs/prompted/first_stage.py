@@ -13,7 +13,7 @@ from transformers.utils import logging
 from ...constants import NO_LABEL
 from ...errors import EmoNetError
 from ...prompted.modeling import PromptedEmoNet
-from ...prompted.packing import tree_mask
+from ...prompted.packing import tree_attention, tree_mask
 from .batches import AnswerCollator, AnswerExample, DialogueSampler
 from .tasks import TaskSettings, speaker_examples
 
@@ -54,7 +54,8 @@ class AnswerModel(nn.Module):
         if subtree_ends is not None:
             mask = tree_mask(subtree_ends, self.transformer.dtype)
             packed = {"attention_mask": mask, "position_ids": position_ids}
-        hidden = self.transformer(input_ids=input_ids, use_cache=False, **packed).last_hidden_state
+        with tree_attention(self.transformer):
+            hidden = self.transformer(input_ids=input_ids, use_cache=False, **packed).last_hidden_state
         # The vocabulary is large: compute logits only at answer tokens.
         logits = self.head(hidden.flatten(0, 1)[read_index]).float()
         return {"loss": functional.cross_entropy(logits, labels)}
@@ -87,8 +88,8 @@ def learn_first_stage(
         progress: Show progress bars.
 
     Returns:
-        Facts for the run's record (`task`, `annotator`, `examples`, `losses` by epoch),
-        or None without a first stage.
+        Facts for the run's record (`task`, `annotator`, `flaws` of its answers,
+        `examples`, `losses` by epoch), or None without a first stage.
     """
     if not tasks.first_stage or not tasks.first_stage_epochs:
         return None
@@ -101,7 +102,13 @@ def learn_first_stage(
         examples = CharacteristicWriter(annotator, model.prompts, tasks.characteristics).examples(
             dialogues, progress
         )
-        facts |= {"annotator": annotator.name, "annotations": len(examples), "written_now": annotator.written}
+        facts |= {
+            "annotator": annotator.name,
+            "annotations": annotator.writer.record["answers"],
+            "flaws": annotator.writer.record["flaws"],
+            "written_now": annotator.written,
+        }
+        annotator.writer.warn_of_flaws()
     else:
         examples = speaker_examples(model.prompts, dialogues)
     kept = (

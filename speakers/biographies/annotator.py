@@ -4,6 +4,8 @@ import hashlib
 import json
 import math
 import os
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,6 +27,9 @@ from ...prompted.chat import chat_text
 
 logger = logging.get_logger(__name__)
 
+_WORD = re.compile(r"\w+")
+_BROKEN = re.compile(r'#{3}|<\||[{}\[\]]|\w: "')
+_FEWEST_COPIED = 4
 REPETITION_PENALTY = 1.2  # small models repeat themselves
 
 Chat = Sequence[dict[str, str]]
@@ -55,6 +60,27 @@ class Annotation:
         return replace(self, text=text)
 
 
+def flaw_of(chat: Chat, text: str) -> str | None:
+    """Return how an answer is of no use; None if it is of use.
+
+    `empty`: nothing follows its beginning. `repeats the prompt`: it copies at least four
+    words in a row, and nothing else. `breaks the form`: it goes on with marks, JSON or
+    lines of a dialogue in place of a sentence.
+
+    Args:
+        chat: The prompt, with the beginning of the answer.
+        text: The answer, with its beginning.
+    """
+    answer = text[len(" ".join(chat[-1]["content"].split())) :]
+    words = _WORD.findall(answer.casefold())
+    if not words:
+        return "empty"
+    prompt = " ".join(_WORD.findall(" ".join(message["content"] for message in chat[:-1]).casefold()))
+    if len(words) >= _FEWEST_COPIED and f" {' '.join(words)} " in f" {prompt} ":
+        return "repeats the prompt"
+    return "breaks the form" if _BROKEN.search(answer) else None
+
+
 class TextWriter:
     """An instruct model that continues a chat, greedily.
 
@@ -64,6 +90,7 @@ class TextWriter:
     Attributes:
         name: The model's name and the digest of its weights.
         context_length: Maximum number of tokens, prompt and answer together.
+        flaws: How each answer that was checked is of no use, by its key; None if it is.
 
     Raises:
         EmoNetError: If the model has no chat template.
@@ -82,6 +109,7 @@ class TextWriter:
         )
         self.model.eval()  # type: ignore[no-untyped-call]
         self.name = f"{backbone_name(path)}-{weights_digest(self.model)[:12]}"
+        self.flaws: dict[str, str | None] = {}
         self.context_length: float = getattr(self.model.config, "max_position_embeddings", None) or math.inf
 
     def fits(self, chat: Chat, max_tokens: int) -> bool:
@@ -124,6 +152,27 @@ class TextWriter:
         text = self.tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
         return " ".join(f"{beginning}{text}".split())
 
+    def check(self, key: str, chat: Chat, text: str) -> str | None:
+        """Count an answer, once for each key, and return its flaw: see `flaw_of`."""
+        self.flaws[key] = flaw_of(chat, text)
+        return self.flaws[key]
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What a run records: the `writer`, its `answers`, and the flaws of some."""
+        flaws = Counter(flaw for flaw in self.flaws.values() if flaw)
+        return {"writer": self.name, "answers": len(self.flaws), "flaws": dict(sorted(flaws.items()))}
+
+    def warn_of_flaws(self) -> None:
+        """Say how many of the answers are of no use."""
+        flaws = self.record["flaws"]
+        if flaws:
+            counts = ", ".join(f"{count} {flaw}" for flaw, count in flaws.items())
+            logger.warning(
+                f"{sum(flaws.values())} of {len(self.flaws)} texts by {self.name} are left out ({counts}). "
+                "A larger instruct model writes better ones."
+            )
+
     def _encode(self, chat: Chat, max_tokens: int) -> tuple[Any, int]:
         """Return the chat's tokens and the number of tokens left for the answer."""
         inputs = chat_text(
@@ -144,18 +193,25 @@ class Annotator:
 
     Attributes:
         written: Number of annotations that were not on disk.
+
+    Raises:
+        EmoNetError: If the file on disk holds annotations by another model.
     """
 
     def __init__(self, model: str = "smollm2", cache_dir: Path | None = None):
         self.writer = TextWriter(model)
         self.file = Path(cache_dir or cache_root() / "annotations") / f"{self.writer.name}.jsonl"
-        self._kept = _read(self.file)
+        self._kept = _read(self.file, self.writer.name)
         self.written = 0
 
     @property
     def name(self) -> str:
         """The writer's name and the digest of its weights."""
         return self.writer.name
+
+    def flaw(self, annotation: Annotation) -> str | None:
+        """Return how an annotation of this run is of no use; None if it is of use."""
+        return self.writer.flaws.get(annotation.digest)
 
     @property
     def tokenizer(self) -> Any:
@@ -175,8 +231,10 @@ class Annotator:
         digest = hashlib.sha256(provenance.encode()).hexdigest()[:24]
         kept = self._kept.get(digest)
         if kept is not None:
+            self.writer.check(digest, chat, kept.text)
             return replace(kept, sources=tuple(sources))
         annotation = Annotation(digest, kind, self.name, self.writer.write(chat, max_tokens), tuple(sources))
+        self.writer.check(digest, chat, annotation.text)
         self.written += 1
         self._keep(annotation)
         return annotation
@@ -190,8 +248,11 @@ class Annotator:
             os.fsync(file.fileno())
 
 
-def _read(file: Path) -> dict[str, Annotation]:
-    """Read the annotations by digest; skip lines that an interrupted run left torn."""
+def _read(file: Path, writer: str) -> dict[str, Annotation]:
+    """Read the annotations by digest; skip lines that an interrupted run left torn.
+
+    The digest holds the prompt: an annotation for another prompt is never found.
+    """
     kept = {}
     lines = file.read_text("utf-8", errors="replace").split("\n")[:-1] if file.is_file() else []
     for number, line in enumerate(lines, 1):
@@ -203,5 +264,10 @@ def _read(file: Path) -> dict[str, Annotation]:
                 f"{file}:{number}: skipped, as it is no annotation; it is written again on demand."
             )
             continue
+        if annotation.model != writer:
+            raise EmoNetError(
+                f"{file}:{number}: this annotation is by {annotation.model}, but the file is for those by "
+                f"{writer}: delete the file, and they are written again."
+            )
         kept[annotation.digest] = annotation
     return kept

@@ -76,8 +76,9 @@ class DialogueBiographer:
     def of_dialogue(
         self, turns: Sequence[Mapping[str, Any]], speaker: str, keys: Sequence[str] = ()
     ) -> Annotation:
-        """Return the biography of a speaker of these turns; empty for a crowd.
+        """Return the biography of a speaker of these turns.
 
+        It is empty for a crowd, and if the answer is of no use: see `flaw_of`.
         The oldest turns are left out if the annotator's context is too short.
 
         Args:
@@ -95,6 +96,8 @@ class DialogueBiographer:
             begin = (begin + len(turns)) // 2
             chat = _question(name, scene.history(begin))
         annotation = self.annotator("biography", chat, budget, keys[begin:])
+        if self.annotator.flaw(annotation):
+            return annotation.with_text("")
         return annotation.with_text(whole_sentences(scene.hide(annotation.text)))
 
 

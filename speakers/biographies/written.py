@@ -66,7 +66,8 @@ class LlmBiographer:
     def __call__(self, speaker: str, view: View = EVERYTHING) -> Biography:
         """Return the biography of a speaker within the view.
 
-        Its text is empty if the speaker has said nothing yet.
+        Its text is empty if the speaker has said nothing yet, or the model's answer is of
+        no use: see `flaw_of`.
         """
         utterances = self.select(speaker, view)
         while len(utterances) > 1 and not self.writer.fits(self.prompt(utterances), self.budget):
@@ -78,7 +79,7 @@ class LlmBiographer:
         kept = self.store.biography(speaker, self.kind, digest, view, keys)
         if kept is not None:
             return kept
-        text = self._write(prompt, keys) if utterances else ""
+        text = self._write(prompt, keys, digest) if utterances else ""
         biography = Biography(speaker, self.kind, self.model_name, digest, view, self.anonymous, text, keys)
         self.store.keep(biography)
         return biography
@@ -103,11 +104,15 @@ class LlmBiographer:
             {"role": "assistant", "content": f"{name} is"},
         ]
 
-    def _write(self, prompt: Chat, keys: Sequence[str]) -> str:
+    def _write(self, prompt: Chat, keys: Sequence[str], digest: str) -> str:
         if self.annotator is None:
             text = self.writer.write(prompt, self.budget)
+            flaw = self.writer.check(digest, prompt, text)
         else:
-            text = self.annotator("biography", prompt, self.budget, keys).text
+            annotation = self.annotator("biography", prompt, self.budget, keys)
+            text, flaw = annotation.text, self.annotator.flaw(annotation)
+        if flaw:
+            return ""
         text = whole_sentences(text)
         return self._hide(text) if self._hide else text
 

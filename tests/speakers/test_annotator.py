@@ -14,7 +14,7 @@ from emonet.files.cache import cache_root
 from emonet.prompted.configuration import PromptSettings
 from emonet.prompted.prompts import PromptBuilder
 from emonet.runs.prompted.characteristics import CharacteristicWriter
-from emonet.speakers.biographies.annotator import Annotator, TextWriter
+from emonet.speakers.biographies.annotator import Annotator, TextWriter, flaw_of
 from emonet.speakers.biographies.choose import MemoryStore, biographer_for, dialogue_biographer
 from emonet.speakers.biographies.written import LlmBiographer
 from emonet.speakers.store.build import build_store
@@ -138,3 +138,64 @@ def test_biographies_of_a_store_are_not_cached(chat_model: Path, tmp_path: Path)
     (file,) = cache_root().glob("annotations/*.jsonl")
     kept = json.loads(file.read_text())
     assert kept["kind"] == "biography" and kept["sources"] == ["d1#0", "d1#2"]
+
+
+ASKED = [
+    {"role": "system", "content": "Answer in one sentence."},
+    {"role": "user", "content": '###\nAnn: "we won the big match today"\n###\nHow does Bob react?'},
+    {"role": "assistant", "content": "Bob is"},
+]
+
+
+@pytest.mark.parametrize(
+    ("answer", "flaw"),
+    [
+        ("Bob is", "empty"),
+        ("Bob is ...", "empty"),
+        ("Bob is we won the big match today", "repeats the prompt"),
+        ('Bob is glad. Ann: "we won"', "breaks the form"),
+        ("Bob is ### glad", "breaks the form"),
+        ('Bob is {"emotion": 1}', "breaks the form"),
+        ("Bob is happy that we won the big match.", None),
+        ("Bob is glad.", None),
+    ],
+)
+def test_answers_of_no_use_are_told_apart(answer: str, flaw: str | None) -> None:
+    assert flaw_of(ASKED, answer) == flaw
+
+
+def test_answers_of_no_use_are_counted_once_and_said(
+    chat_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    monkeypatch.setattr(TextWriter, "write", lambda self, chat, tokens: chat[-1]["content"])
+    for _ in range(2):  # written, then from disk
+        write = Annotator(str(chat_model), tmp_path)
+        for _ in range(2):
+            assert write.flaw(write("oReact", ASKED, 8)) == "empty"
+        assert write.writer.record == {"writer": write.name, "answers": 1, "flaws": {"empty": 1}}
+    write.writer.warn_of_flaws()
+    assert "1 of 1 texts by chat-" in caplog.text and "(1 empty)" in caplog.text
+
+
+def test_annotations_by_another_model_are_refused(chat_model: Path, tmp_path: Path) -> None:
+    write = Annotator(str(chat_model), tmp_path)
+    write("oReact", CHAT, 8)
+    other = json.loads(write.file.read_text()) | {"model": "other-123"}
+    write.file.write_text(json.dumps(other) + "\n")
+    with pytest.raises(EmoNetError, match=r":1: this annotation is by other-123, .* delete the file"):
+        Annotator(str(chat_model), tmp_path)
+
+
+def test_biographies_of_no_use_are_left_out(
+    chat_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TextWriter, "write", lambda self, chat, tokens: chat[-1]["content"])
+    conversations = corpus(tmp_path / "corpus")
+    biographer = LlmBiographer(MemoryStore(conversations), str(chat_model), budget=12)
+    assert biographer("Ann", View("train")).text == "" and biographer.writer.record["flaws"] == {"empty": 1}
+    settings = PromptSettings(
+        biography=True, biography_writer=str(chat_model), biography_budget=12, biography_of_dialogue=True
+    )
+    of_dialogue = dialogue_biographer(settings, ["Ann"])
+    assert of_dialogue.of_dialogue([{"speaker": "Ann", "text": "no"}], "Ann").text == ""
+    assert of_dialogue.annotator.writer.record["flaws"] == {"empty": 1}

@@ -129,6 +129,7 @@ def test_it_trains_end_to_end_and_is_whole_again_from_its_folder(
     stage, turns = record["first_stage"], sum(len(turns) for _, turns in TRAIN)
     if preset == "bioserc":
         assert stage is None
+        assert record["biographies"]["answers"] and record["biographies"]["writer"].startswith("chat-")
     elif preset == "instructerc":
         assert (
             stage["task"] == "speakers"
@@ -137,7 +138,8 @@ def test_it_trains_end_to_end_and_is_whole_again_from_its_folder(
         )
     else:
         kinds = len(TaskSettings(first_stage=stage["task"]).characteristics)
-        assert stage["annotator"] == Annotator(str(chat_model)).name and stage["examples"] == kinds * turns
+        assert stage["annotator"] == Annotator(str(chat_model)).name
+        assert stage["annotations"] == kinds * turns == stage["examples"] + sum(stage["flaws"].values())
     again = PromptedEmoNet.from_pretrained(tmp_path / "run")
     assert again.config.prompt_settings == settings and again.config.causal == causal
     for one, other in zip(again.predict(DIALOGUE), model.predict(DIALOGUE), strict=True):

@@ -17,6 +17,8 @@ from .adapters.checkpoints import AdapterCheckpoints
 from .constants import NO_LABEL
 from .data.collator import EncodedCorpus
 from .data.loading import primary_metric
+from .engines.attention import fastest_attention
+from .engines.precision import encoders_of
 from .errors import EmoNetError, loading
 from .evaluation.metrics import trainer_metrics
 from .files.disk import room_on_disk
@@ -179,6 +181,14 @@ class EmoNetTrainer(AdapterCheckpoints, SearchingTrainer, PushingTrainer):
             total = total + self._weights(labels.device)[labels[labels != -100]].sum().to(device)
         totals: torch.Tensor = self.accelerator.gather(total.reshape(1))
         return totals.sum()
+
+    def training_step(self, model: nn.Module, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Take a step; under autocast on a CPU, with the attention that is fastest."""
+        if not self.args.bf16:
+            return super().training_step(model, *args, **kwargs)
+        encoders = encoders_of(self.accelerator.unwrap_model(model))
+        with fastest_attention(encoders, self.args.device):
+            return super().training_step(model, *args, **kwargs)
 
     def compute_loss(
         self,

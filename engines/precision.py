@@ -44,7 +44,7 @@ def computing_in(model: Model, dtype: str) -> Model:
     name = dtype_for(model, dtype)
     if name == "float32":
         return model if dtype == AUTO else model.float()
-    for encoder in _encoders(model):
+    for encoder in encoders_of(model):
         for layer in _linear_layers(encoder):
             _halve(layer, getattr(torch, name))
     return model
@@ -82,10 +82,12 @@ def encoder_in(dtype: str, encoder: nn.Module) -> Iterator[None]:
 
 def trains_encoder(model: Any) -> bool:
     """Whether one of a model's transformers learns."""
-    return any(parameter.requires_grad for encoder in _encoders(model) for parameter in encoder.parameters())
+    return any(
+        parameter.requires_grad for encoder in encoders_of(model) for parameter in encoder.parameters()
+    )
 
 
-def _encoders(model: Any) -> list[Any]:
+def encoders_of(model: Any) -> list[Any]:
     """The transformers of a model: its backbone, and a memory encoder of its own."""
     memory_encoder = getattr(getattr(model, "emonet", model), "memory_encoder", None)
     return [encoder for encoder in (model.adapted, memory_encoder) if encoder is not None]

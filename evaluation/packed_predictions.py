@@ -22,7 +22,7 @@ _SCALE = _SCALES[-1]
 _TURN_KEYS = ("dialogue_id", "turn", "speaker", "emotion")
 _SHARED = ("split", "place", *_TURN_KEYS, "labels", "ranking", "cell", "predicted", "scale")
 _TEXTS = [name for name in _SHARED if name not in ("place", "turn", "scale")]
-_ROWS_PER_GROUP = 1 << 20  # of Parquet: what is in memory as text at a time
+_ROWS_PER_GROUP = 1 << 19  # of Parquet: what is in memory as text at a time
 # Predictions are most of a study: Brotli makes them 4 % smaller than zstd, for the same
 # reading time.
 _OPTIONS = {"compression": "brotli", "compression_level": 11, "data_page_size": 1 << 20}

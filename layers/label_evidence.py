@@ -65,19 +65,36 @@ class LabelEvidence(ContextPart):
     def forward(
         self, states: torch.Tensor, speakers: torch.Tensor, known: KnownLabels, later: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Add the evidence to turn vectors (B, T, H), see `numbers` and `add`."""
+        return self.add(states, self.numbers(speakers, known, later))
+
+    def add(self, states: torch.Tensor, numbers: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Add the evidence to turn vectors.
 
         Args:
-            states: (B, T, H).
+            states: (..., H).
+            numbers: (..., F) of `numbers`.
+
+        Returns:
+            The turn vectors (..., H), and what to add to the logits (..., C).
+        """
+        numbers = numbers.to(self.to_states.dtype)
+        return states + numbers @ self.to_states, numbers @ self.to_logits
+
+    @staticmethod
+    def numbers(speakers: torch.Tensor, known: KnownLabels, later: torch.Tensor) -> torch.Tensor:
+        """Describe the known labels around each turn; nothing of it is learnt.
+
+        Args:
             speakers: (B, T) by order of appearance, -1 where there is no turn.
             known: What is known.
             later: (B, 1, 1) bool, whether a turn may read the labels of later turns.
 
         Returns:
-            The turn vectors (B, T, H), and what to add to the logits (B, T, C).
+            (B, T, F), zeros where no label may be read.
         """
-        labels = known.labels.to(states.dtype)
-        turns = torch.arange(states.shape[1], device=states.device)
+        labels = known.labels.float()
+        turns = torch.arange(speakers.shape[1], device=speakers.device)
         distance = turns[:, None] - known.turns[:, None]  # (B, T, K), positive for earlier labels
         readable = (known.labels.sum(-1) > 0)[:, None] & (distance != 0) & (distance.abs() <= REACH)
         readable = readable & ((distance > 0) | later)
@@ -85,8 +102,7 @@ class LabelEvidence(ContextPart):
         parts = []
         for direction in (distance > 0, distance < 0):
             parts += _distributions(labels, readable & direction, own, distance.abs())
-        evidence = torch.cat(parts, dim=-1)
-        return states + evidence @ self.to_states, evidence @ self.to_logits
+        return torch.cat(parts, dim=-1)
 
 
 def _distributions(

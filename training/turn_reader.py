@@ -12,6 +12,7 @@ from torch import nn
 
 from ..constants import NO_LABEL
 from ..fine_tuning.encoding import EmoNetCollator, EncodedSplit
+from ..layers.label_evidence import KnownLabels, shown_labels
 from ..layers.loss import weighted_auxiliary
 from ..layers.padding import pad_rows
 from ..layers.turn_attention import drop_speakers
@@ -41,7 +42,7 @@ class TurnReader:
     """Compute the turn vectors of a split's windows from the backbone's cached vectors.
 
     Without a context module a turn needs no other turn of its dialogue: the turns of all
-    windows are one matrix. A context module and label evidence read padded dialogues.
+    windows are one matrix. A context module reads padded dialogues.
 
     Args:
         model: A model with a frozen backbone.
@@ -59,12 +60,12 @@ class TurnReader:
     ):
         self.model, self.collator = model, collator
         self.examples = examples = split.examples
-        self.is_flat = model.emonet.context is None and model.emonet.label_evidence is None
+        self.is_flat = model.emonet.context is None
         if not self.is_flat:
             return
         device = model.device
         sizes = [len(example["speaker_ids"]) for example in examples]
-        self.ends = np.cumsum(sizes)
+        self.sizes, self.ends = np.array(sizes), np.cumsum(sizes)
         vectors = np.concatenate([np.asarray(example["turn_embeds"]) for example in examples])
         self.vectors = torch.from_numpy(vectors).to(device)
         # Nothing but the standardizer stands between the vectors and the classifier.
@@ -98,7 +99,7 @@ class TurnReader:
         columns = {name: values[rows] for name, values in self.columns.items()}
         labels, folds = columns.pop("labels"), columns.pop("folds", None)
         if self.is_fixed:
-            return TurnBatch(self.vectors[rows], labels, folds, None)
+            return self._with_shown(TurnBatch(self.vectors[rows], labels, folds, None), windows)
         base, config = self.model.emonet, self.model.config
         ids = drop_speakers(columns["speaker_ids"], config.speaker_dropout if base.training else 0)
         states = base.with_identity(self.vectors[rows], ids, columns["local_speaker_ids"])
@@ -108,7 +109,23 @@ class TurnReader:
             if base.memory_standardizer is not None:
                 vectors = base.memory_standardizer(vectors)
             states = with_histories(base.memory, vectors, index, states)
-        return TurnBatch(states, labels, folds, None)
+        return self._with_shown(TurnBatch(states, labels, folds, None), windows)
+
+    def _with_shown(self, batch: TurnBatch, windows: Sequence[int]) -> TurnBatch:
+        """Show random labels of the windows to their other turns, in training."""
+        evidence = self.model.emonet.label_evidence
+        if evidence is None or not self.model.training:
+            return batch
+        turns, device = int(self.sizes[windows].max()), batch.labels.device
+        speakers, labels = (
+            pad_rows([self.examples[index][name] for index in windows], turns, value).to(device)
+            for name, value in (("local_speaker_ids", -1), ("labels", NO_LABEL))
+        )
+        known, later = shown_labels(labels, len(self.model.config.label_names))
+        found = KnownLabels(known, torch.arange(turns, device=device).expand_as(speakers), speakers)
+        numbers = evidence.numbers(speakers, found, later)[speakers >= 0]
+        states, logits = evidence.add(batch.states, numbers)
+        return batch._replace(states=states, evidence=logits)
 
     def _memory(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The memory's rows that (N, K) indices use, once each, and their indices."""

@@ -10,6 +10,7 @@ from tiny_training import frozen, trainer_for
 
 from emonet.training.head_stack import HeadStack, Masks
 from emonet.training.heads import needs_trainer, train_heads
+from emonet.training.turn_reader import TurnReader
 
 PLAIN = {"context_module": "none", "speaker_identity": "none", "identity_position": "marker"}
 SYSTEMS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -64,6 +65,25 @@ def test_every_step_is_the_trainers(tokenizer: Any, tmp_path: Path, system: str)
         for name in row:
             if not name.endswith(("runtime", "per_second", "total_flos")):
                 assert other[name] == pytest.approx(row[name], abs=1e-4), name
+
+
+@pytest.mark.parametrize("changes", [PLAIN, {"context_module": "none", "speaker_memory": "corpus"}])
+def test_labels_are_shown_as_in_the_models_pass(tokenizer: Any, changes: dict[str, Any]) -> None:
+    model, _, split, collator = frozen(tokenizer, "emonet-labels", **changes)
+    torch.nn.init.normal_(model.emonet.label_evidence.to_states)
+    torch.nn.init.normal_(model.emonet.label_evidence.to_logits)
+    windows = [3, 7, 1, 11, 12, 15]
+    batch = collator([split[index] for index in windows])
+    batch.pop("folds")
+    torch.manual_seed(4)
+    output = model.train().emonet(**batch)
+    torch.manual_seed(4)
+    read = TurnReader(model, split, collator)(windows)
+    kept = batch["labels"] != -100
+    assert output.evidence_logits[kept].any() and read.evidence is not None
+    assert torch.allclose(read.states, output.turn_states[kept], atol=1e-5)
+    assert torch.allclose(read.evidence, output.evidence_logits[kept], atol=1e-5)
+    assert TurnReader(model.eval(), split, collator)(windows).evidence is None
 
 
 def test_heads_learn_to_read_known_labels(tokenizer: Any, tmp_path: Path) -> None:

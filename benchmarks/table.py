@@ -36,6 +36,11 @@ def _per_turn(name: str) -> Callable[[Figures, Figures], float]:
     return ratio
 
 
+def _by_packing(job: str) -> Callable[[Figures], float]:
+    """What whole prompts cost / what packed prompts cost."""
+    return lambda figures: float(figures[f"one_{job}_seconds"] / figures[f"packed_{job}_seconds"])
+
+
 RATIOS = (
     Ratio(
         "training, published loop / EmoNet, time a turn",
@@ -135,6 +140,16 @@ RATIOS = (
         _per_turn("tokens"),
         ">=",
         1,
+    ),
+    *(
+        Ratio(
+            f"language model, one prompt a turn / packed prompts, {job}, processor time",
+            ("lm_prompt_packing",),
+            _by_packing(job),
+            ">=",
+            5,
+        )
+        for job in ("training", "prediction")
     ),
     Ratio(
         "memory cache, from the cache / built, time",

@@ -33,7 +33,7 @@ def _add_arguments(command: argparse.ArgumentParser, old_name: str) -> None:
         "--only",
         nargs="*",
         metavar="CASE",
-        help="run these cases only; lm_packed and lm_prompted run only if named",
+        help="run these cases only; lm_packed, lm_prompted and lm_prompt_packing run only if named",
     )
     command.add_argument("--output-dir", type=Path, default=Path("emonet-speed"))
     command.set_defaults(run=_speed, old_name=old_name)

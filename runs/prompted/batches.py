@@ -88,10 +88,11 @@ class PromptCollator:
 
     Args:
         model: Reads the prompts.
+        packs: False pads prompts in any case.
     """
 
-    def __init__(self, model: PromptedEmoNet):
-        self.model = model
+    def __init__(self, model: PromptedEmoNet, packs: bool = True):
+        self.model, self.packs = model, packs
 
     def __call__(self, examples: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         """Batch N examples: see [`PromptedEmoNet.forward`].
@@ -108,8 +109,8 @@ class PromptCollator:
         keys = [key for key in ("input_ids", "impact_input_ids") if key in examples[0]]
         pad = self.model.tokenizer.pad_token_id
         prompts = [example[key] for key in keys for example in examples]
-        if not can_pack(self.model.language_model, max(map(len, prompts))):
-            length = max(map(len, prompts))
+        length = max(map(len, prompts))
+        if not (self.packs and can_pack(self.model.language_model, length)):
             mask = pad_rows([[1] * len(prompt) for prompt in prompts], length, 0)
             return {"labels": labels, "input_ids": pad_rows(prompts, length, pad), "attention_mask": mask}
         # Both prompts of a turn have its history: they are packed side by side.

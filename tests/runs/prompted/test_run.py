@@ -14,7 +14,7 @@ from tiny_prompted import LETTERS, load
 from tiny_store import TinyEmbedder
 from tiny_study import run_study
 
-from emonet.benchmarks.language_cases import lm_packed, lm_prompted
+from emonet.benchmarks.language_cases import lm_packed, lm_prompt_packing, lm_prompted
 from emonet.cli.main import main
 from emonet.errors import EmoNetError
 from emonet.evaluation.predictions import read_predictions
@@ -311,6 +311,13 @@ def test_the_cost_of_a_turn_is_counted_for_both_read_outs(folder: Path, decoder:
     packed, asked = lm_packed(folder, str(decoder)), lm_prompted(folder, str(decoder))
     assert packed["turns"] == asked["turns"] == 7
     assert packed["tokens"] < asked["tokens"] < asked["prompt_tokens"] and asked["cpu_seconds"] > 0
+
+
+def test_packed_prompts_are_compared_with_whole_ones(folder: Path, decoder: Path) -> None:
+    figures = lm_prompt_packing(folder, str(decoder))
+    assert figures["turns"] == 7 and figures["packed_training_seconds"] > 0
+    for job in ("training", "prediction"):
+        assert figures[f"packed_{job}_tokens"] < 0.7 * figures[f"one_{job}_tokens"]
 
 
 # -- the speaker store behind the biographies

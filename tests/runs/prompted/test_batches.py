@@ -9,6 +9,7 @@ import torch
 from tiny import DIALOGUE, OTHER
 from tiny_prompted import LETTERS, load, prompted
 
+from emonet.adapters.lora import LoraSettings, add_adapters
 from emonet.prompted.configuration import PromptSettings
 from emonet.prompted.demonstrations import DemonstrationBank
 from emonet.prompted.modeling import PromptedEmoNet
@@ -79,6 +80,21 @@ def test_both_tasks_of_a_batch_score_as_rows_of_their_own(
         )
     assert len(found) == 2 * len(examples)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+
+
+def test_recomputed_activations_give_the_same_gradients(decoder: Path) -> None:
+    model = PromptedEmoNet.from_backbone(str(decoder), LETTERS, PromptSettings(window=3))
+    add_adapters(model, LoraSettings(rank=2, dropout=0.0))
+    batch, gradients = PromptCollator(model)(examples_of(model)[:4]), []
+    batch["labels"] = batch["labels"].repeat(2, 1)
+    for recompute in (False, True):
+        if recompute:
+            model.gradient_checkpointing_enable()
+        model.train().zero_grad()
+        model(**batch).loss.backward()
+        gradients.append([weight.grad.clone() for weight in model.parameters() if weight.grad is not None])
+    assert gradients[0]
+    torch.testing.assert_close(*gradients, atol=1e-6, rtol=1e-4)
 
 
 def test_noise_on_packed_tokens_is_that_of_a_prompt(model: PromptedEmoNet) -> None:

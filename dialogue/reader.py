@@ -1,5 +1,6 @@
 """Read a conversation in any supported form: one reader for every entry point."""
 
+import logging
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -22,6 +23,8 @@ from .tables.table import read as read_table
 from .tables.table import read_bytes as read_binary_table
 from .tables.table import refuse_fields
 from .turns import is_dialogue, plain_turn
+
+logger = logging.getLogger(__name__)
 
 _TURN_LIST = 'a list of {"speaker", "text"} or {"role", "content"} turns, or a string of `Name: text` lines'
 _VALUES = f'{_TURN_LIST}, one turn, or {{"turns": [...]}}'
@@ -243,6 +246,11 @@ def as_history(value: Any, speakers: Speakers = "auto", known: Iterable[str] = (
         for conversation in read_value(dialogue).conversations
         for turn in conversation.turns
     ]
+    if any("known_emotion" in turn for turn in turns):
+        logger.warning(
+            "history: the known_emotion of turns in earlier dialogues is not read, only their text; known "
+            "labels tell about turns of their own dialogue."
+        )
     kinds = speaker_kinds((turn["speaker"] for turn in turns), speakers, known)
     history: dict[str, list[str]] = {}
     for turn in turns:

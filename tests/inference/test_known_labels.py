@@ -177,6 +177,12 @@ def test_a_session_of_another_model_says_what_takes_labels(tokenizer: Any) -> No
     assert session.turns == 1
 
 
+def test_labels_of_a_history_are_told_to_be_left_out(tokenizer: Any, caplog: Any) -> None:
+    pipe = EmoNetPipeline(*taking_labels(tokenizer, speaker_memory="corpus"))
+    known, plain = (pipe(TURNS[:2], history=[turns]) for turns in (with_labels(TURNS, KNOWN), TURNS))
+    assert known == plain and "earlier dialogues is not read" in caplog.text
+
+
 def test_the_pipeline_takes_labels(short: Any) -> None:
     pipe = EmoNetPipeline(*short)
     rows = pipe(with_labels(TURNS, KNOWN))

@@ -56,7 +56,7 @@ def tasks_of(dialogues: Iterable[AnnotatedDialogue], model: str = "emonet") -> I
             task["annotations"] = [
                 {
                     **({"completed_by": {"email": name}} if "@" in name else {}),
-                    "result": _regions(dialogue, [label and {"label": label} for label in labels]),
+                    "result": _regions(dialogue, [{"label": label} if label else None for label in labels]),
                 }
                 for name, labels in labelled.items()
             ]
@@ -217,8 +217,9 @@ def _by_turn(annotation: Object, dialogue: AnnotatedDialogue, location: str) -> 
                     "keep one label for the turn."
                 )
             score = region.get("score")
-            number = isinstance(score, (int, float)) and not isinstance(score, bool)
-            found[index] = {"label": labels[0], **({"score": float(score)} if number else {})}
+            found[index] = {"label": labels[0]}
+            if isinstance(score, (int, float)) and not isinstance(score, bool):
+                found[index] = {"label": labels[0], "score": float(score)}
     return found
 
 

@@ -49,11 +49,13 @@ class Trajectory:
     Attributes:
         scores: (T,) the probability of each turn's label when it was its turn.
         gains: (T,) by how many turns each label changed the number of right ones.
+        wrong: (T,) whether the label that was shown had to be corrected.
         start: How many turns were right without a label.
     """
 
     scores: Numbers
     gains: Numbers
+    wrong: Numbers
     start: int
 
 
@@ -70,19 +72,20 @@ def label_dialogue(
     """
     labels, given = np.asarray(gold), dict[int, int]()
     probabilities = predict(given)
-    right, scores, gains = [int((probabilities.argmax(-1) == labels).sum())], [], []
+    right, scores, gains, wrong = [int((probabilities.argmax(-1) == labels).sum())], [], [], []
     is_open = np.ones(len(labels), dtype=bool)
     for step in range(len(labels)):
         certainty = np.where(is_open, probabilities.max(-1), np.inf)
         turn = int(certainty.argmin()) if order is None else order[step]
         scores.append(float(certainty[turn]))
+        wrong.append(float(probabilities[turn].argmax() != labels[turn]))
         is_open[turn] = False
         given[turn] = int(labels[turn])
         if has_evidence:
             probabilities = predict(given)
         right.append(int((~is_open | (probabilities.argmax(-1) == labels)).sum()))
         gains.append(right[-1] - right[-2])
-    return Trajectory(np.array(scores), np.array(gains, dtype=float), right[0])
+    return Trajectory(np.array(scores), np.array(gains, dtype=float), np.array(wrong), right[0])
 
 
 def label_corpus(order: str, trajectories: Sequence[Trajectory], random: np.random.Generator) -> Numbers:
@@ -139,8 +142,10 @@ def simulate(
 
     Returns:
         `curves`, the accuracy at each share of labelled turns; `labels`, by target the
-        share of turns to label, as mean and 95 % interval over draws; and `saved`, by how
-        much evidence lowers that share in the same order, paired by draw.
+        share of turns to label, as mean and 95 % interval over draws, and as `corrected`
+        the share of turns that were wrong when it was their turn, if all are labelled;
+        and `saved`, by how much evidence lowers these shares in the same order, paired by
+        draw.
     """
     random = np.random.default_rng(seed)
     keys = list(models[0])
@@ -153,12 +158,15 @@ def simulate(
     for _ in range(draws):
         model = models[random.integers(len(models))]
         drawn = random.choice(count, dialogues, replace=False)
-        for key in keys:
-            repetition = model[key][random.integers(len(model[key]))]
-            accuracies = label_corpus(key[0], [repetition[index] for index in drawn], random)
+        pick, shuffle = (int(number) for number in random.integers(2**31, size=2))
+        for key in keys:  # paired: the same random orders with and without evidence
+            repetition = model[key][pick % len(model[key])]
+            chosen = [repetition[index] for index in drawn]
+            accuracies = label_corpus(key[0], chosen, np.random.default_rng(shuffle))
             total = len(accuracies) - 1
             curves[key].append(np.interp(_GRID, np.arange(total + 1) / total, accuracies))
-            shares[key].append([labels_needed(accuracies, target) / total for target in TARGETS])
+            needed = [labels_needed(accuracies, target) / total for target in TARGETS]
+            shares[key].append([*needed, sum(one.wrong.sum() for one in chosen) / total])
         turns.append(total)
     return {
         "turns": float(np.mean(turns)),
@@ -177,11 +185,11 @@ def _name(key: tuple[str, str]) -> str:
 
 
 def _by_target(shares: Numbers) -> dict[str, list[float]]:
-    """Mean and 95 % interval (draws, targets) by target."""
+    """Mean and 95 % interval of shares (draws, targets and corrections)."""
     ends = np.quantile(shares, [0.025, 0.975], axis=0)
     return {
-        f"{target:.0%}": [round(float(value), 4) for value in (shares[:, index].mean(), *ends[:, index])]
-        for index, target in enumerate(TARGETS)
+        name: [round(float(value), 4) for value in (shares[:, index].mean(), *ends[:, index])]
+        for index, name in enumerate((*(f"{target:.0%}" for target in TARGETS), "corrected"))
     }
 
 
@@ -261,8 +269,9 @@ def report_text(result: Mapping[str, Any]) -> str:
         f"{head}({result['turns']:.0f} turns on average), mean and 95 % interval over "
         f"{result['draws']} draws.",
         "",
-        f"| order | label evidence | {' | '.join(f'{target:.0%} right' for target in TARGETS)} |",
-        "|---|---|" + "---:|" * len(TARGETS),
+        f"| order | label evidence | {' | '.join(f'{target:.0%} right' for target in TARGETS)} | corrected, "
+        "if all are labelled |",
+        "|---|---|" + "---:|" * (len(TARGETS) + 1),
     ]
     for name, cells in result["labels"].items():
         order, _, evidence = name.partition(", evidence: ")
@@ -270,7 +279,7 @@ def report_text(result: Mapping[str, Any]) -> str:
     if result["saved"]:
         lines += [
             "",
-            "Labels that evidence saves in the same order, in points of that share, paired by draw:",
+            "What evidence saves in the same order, in points of these shares, paired by draw:",
             "",
         ]
         lines += [lines[2], lines[3]]

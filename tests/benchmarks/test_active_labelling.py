@@ -38,6 +38,7 @@ def right(found: Trajectory) -> list[float]:
 def test_a_given_turn_counts_as_right() -> None:
     found = label_dialogue(lambda _: FIXED, GOLD, [0, 1, 2, 3], has_evidence=False)
     assert right(found) == [2, 2, 3, 3, 4] and found.scores.tolist() == [0.9, 0.6, 0.55, 0.8]
+    assert found.wrong.tolist() == [0, 1, 0, 1]
 
 
 def test_the_least_certain_turn_comes_first() -> None:
@@ -48,12 +49,13 @@ def test_the_least_certain_turn_comes_first() -> None:
 def test_evidence_tells_other_turns() -> None:
     found = label_dialogue(contagious, GOLD, [2, 1, 0, 3], has_evidence=True)
     assert right(found) == [2, 3, 4, 4, 4], "the third label also mends the fourth turn"
+    assert found.wrong.tolist() == [0, 1, 0, 0], "which need not be corrected any more"
     assert right(label_dialogue(contagious, GOLD, [2, 1, 0, 3], has_evidence=False)) == [2, 2, 3, 3, 4]
 
 
 def test_the_least_certain_of_all_dialogues() -> None:
-    first = Trajectory(np.array([0.2, 0.9]), np.array([1.0, 0.0]), 0)
-    second = Trajectory(np.array([0.5, 0.3]), np.array([0.0, 1.0]), 0)
+    first = Trajectory(np.array([0.2, 0.9]), np.array([1.0, 0.0]), np.zeros(2), 0)
+    second = Trajectory(np.array([0.5, 0.3]), np.array([0.0, 1.0]), np.zeros(2), 0)
     random = np.random.default_rng(0)
     assert label_corpus(ORDERS[0], [first, second], random).tolist() == [0, 0.25, 0.25, 0.5, 0.5]
     assert label_corpus("in order", [second, first], random).tolist() == [0, 0, 0.25, 0.5, 0.5]

@@ -3,13 +3,27 @@
 import csv
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from running_server import RunningServer, running_server
+from tiny import make_tokenizer, taking_labels
 from tiny_serving import LINES, SCRIPT
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """The page of a model that takes known labels."""
+    model, processor = taking_labels(make_tokenizer())
+    model.processor = processor
+    folder = tmp_path_factory.mktemp("labels") / "run"
+    model.save_pretrained(folder)
+    with running_server(folder) as running:
+        yield running
 
 
 def open_view(page: Any) -> None:
@@ -48,6 +62,7 @@ def test_by_keyboard_alone(page: Any) -> None:
     page.keyboard.press("2")
     page.keyboard.press("3")  # at once: no label may be dropped
     wait_for(page, "2 of 6 confirmed")
+    wait_for(page, "changed", "annotate-status")  # what is shown changes no more
     assert current(page) == (3, True), "the next turn is current, whatever the server renders"
     page.keyboard.press("ArrowDown")
     page.keyboard.press("End")
@@ -68,6 +83,30 @@ def test_by_keyboard_alone(page: Any) -> None:
     names = page.locator("[data-turn='0'] [data-label]").all_text_contents()
     found = labels_of(page)
     assert found[0] in names[1] and found[1] in names[2] and not any(found[2:]), "Enter was undone"
+
+
+def labels_shown(page: Any) -> list[str]:
+    return [
+        text.split()[1] for text in page.locator("#annotate-turns .emo-head > .emo-chip").all_inner_texts()
+    ]
+
+
+def test_what_follows_changes_visibly(page: Any) -> None:
+    open_view(page)
+    before = labels_shown(page)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("2")
+    wait_for(page, "changed", "annotate-status")
+    after, changed = labels_shown(page), page.locator(".emo-changed")
+    turns = [int(changed.nth(index).get_attribute("data-turn")) for index in range(changed.count())]
+    assert turns and min(turns) > 1, "a label tells about later turns"
+    assert [index for index in range(2, 6) if after[index] != before[index]] == turns
+    assert all(f"changed, was {before[turn]}" in changed.nth(i).inner_text() for i, turn in enumerate(turns))
+    page.keyboard.press("u")
+    wait_for(page, "0 of 6 confirmed")
+    wait_for(page, "Undone: turn 2", "annotate-status")
+    wait_for(page, "changed", "annotate-status")
+    assert labels_shown(page) == before
 
 
 def test_the_least_certain_turn_comes_first(page: Any) -> None:

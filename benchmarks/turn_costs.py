@@ -73,17 +73,19 @@ def measure_session(open_session: Callable[[], Any], turns: int, speakers: int) 
 
     long = open_session()
     full: list[float] = []
-    for index in range(turns - 120):
+    rounds = max(1, min(20, turns // 12))
+    late = range(turns - 6 * rounds, turns)
+    for index in range(late.start):
         taken = add(long, index)
         if long.dropped_turns and len(full) < 40:
             full.append(taken)
     near: list[float] = []
     far: list[float] = []
-    for _ in range(20):  # in turns, so that a change of the machine's speed affects both
+    for step in range(rounds):  # in turns, so that a change of the machine's speed affects both
         fresh = open_session()
         times = [add(fresh, index) for index in range(max(NEAR))]
         near += times[NEAR.start - 1 :]
-        far += [add(long, turns - 120 + len(far) + step) for step in range(6)]
+        far += [add(long, index) for index in late[6 * step : 6 * step + 6]]
     figures = {
         "ms_at_turn_5": median(near),
         f"ms_at_turn_{turns}": median(far),

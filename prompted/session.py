@@ -160,9 +160,17 @@ class TurnLabeller:
 class PromptedSession:
     """One dialogue in progress on a prompted model; the interface of `EmoNetSession`.
 
-    The results are those of the whole dialogue. Memory is bounded: the prompt's window of
-    turns, and each speaker's trajectory. Threads may share a session; a lock serialises
-    them.
+    The results are those of the whole dialogue. A turn costs the tokens of its prompt
+    that differ from the prompt before: few until the window of turns is full, and nearly
+    all of it from then on, because every history begins with another turn.
+
+    Memory is bounded:
+
+    - The last `window` + 1 turns, and the `trajectory` latest turns of each speaker.
+    - The keys and values of one prompt: 2 · tokens · layers · key-value heads · head
+      width, in numbers of the model's type. SmolLM2 in float32: 46 kB a token.
+
+    Threads may share a session; a lock serialises them.
 
     Args:
         model: A [`PromptedEmoNet`].

@@ -8,6 +8,8 @@ that the command goes on where it was stopped, and `known_labels.json`.
 """
 
 import argparse
+import contextlib
+import io
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -80,7 +82,9 @@ def measure(
                 progress=False,
                 calibrate=False,
             )
-            for seed, cell in zip(missing, _cells(options, missing), strict=True):
+            with contextlib.redirect_stdout(io.StringIO()):  # the Trainer's log
+                cells = list(_cells(options, missing))
+            for seed, cell in zip(missing, cells, strict=True):
                 np.savez(_file(output, preset, seed, fold), **cell)
                 print(f"{preset}, seed {seed}, fold {fold.index + 1} of {folds}", flush=True)
     return _figures(output, seeds, folds, primary_metric(dataset))

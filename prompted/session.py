@@ -312,7 +312,8 @@ def _known(value: Any, turns: int, depth: int, labels: Sequence[str]) -> dict[in
     expect(isinstance(value, dict), "known is no object")
     known = {}
     for line, facts in value.items():
-        expect(line.isdecimal() and int(line) < turns, f"known holds {line!r:.40}, which is no turn")
+        is_turn = line.isdecimal() and len(line) < 19 and int(line) < turns
+        expect(is_turn, f"known holds {line!r:.40}, which is no turn")
         fits = isinstance(facts, list) and len(facts) == 2 and isinstance(facts[0], str)
         expect(fits, f"known of turn {line} is no biography and trajectory")
         known[int(line)] = SpeakerFacts(facts[0], tuple(_trajectory(facts[1], f"turn {line}", depth, labels)))

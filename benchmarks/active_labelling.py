@@ -156,7 +156,7 @@ def simulate(
     shares: dict[tuple[str, str], list[list[float]]] = {key: [] for key in keys}
     turns = []
     for _ in range(draws):
-        model = models[random.integers(len(models))]
+        model = models[int(random.integers(len(models)))]
         drawn = random.choice(count, dialogues, replace=False)
         pick, shuffle = (int(number) for number in random.integers(2**31, size=2))
         for key in keys:  # paired: the same random orders with and without evidence
@@ -275,7 +275,7 @@ def report_text(result: Mapping[str, Any]) -> str:
     ]
     for name, cells in result["labels"].items():
         order, _, evidence = name.partition(", evidence: ")
-        lines.append(f"| {order} | {evidence} | {' | '.join(_cell(*cell) for cell in cells.values())} |")
+        lines.append(f"| {order} | {evidence} | {' | '.join(_cell(cell) for cell in cells.values())} |")
     if result["saved"]:
         lines += [
             "",
@@ -286,13 +286,14 @@ def report_text(result: Mapping[str, Any]) -> str:
         for name, cells in result["saved"].items():
             order, _, evidence = name.partition(", evidence: ")
             lines.append(
-                f"| {order} | {evidence} | {' | '.join(_cell(*cell, sign='+') for cell in cells.values())} |"
+                f"| {order} | {evidence} | {' | '.join(_cell(cell, '+') for cell in cells.values())} |"
             )
     return "\n".join(lines) + "\n"
 
 
-def _cell(mean: float, low: float, high: float, sign: str = "") -> str:
-    return f"{100 * mean:{sign}.1f} [{100 * low:{sign}.1f}, {100 * high:{sign}.1f}]"
+def _cell(interval: Sequence[float], sign: str = "") -> str:
+    mean, low, high = (f"{100 * value:{sign}.1f}" for value in interval)
+    return f"{mean} [{low}, {high}]"
 
 
 def draw_curves(curves: Mapping[str, Sequence[float]], path: Path) -> None:

@@ -189,10 +189,11 @@ class Annotate:
         sent, labels = event_data(event), self._predictor.labels
         part = annotation.analysis.part(index) if annotation is not None else None
         turn_index, label = sent.get("index"), sent.get("label")
-        is_turn = type(turn_index) is int and part is not None and turn_index in part.indices
-        if annotation is None or part is None or not is_turn or type(label) is not int:
+        valid = type(turn_index) is int and type(label) is int
+        if annotation is None or part is None or not valid or turn_index not in part.indices:
             yield {self.status: alert(RESULTS_GONE)}
             return
+        assert isinstance(turn_index, int) and isinstance(label, int)
         if label >= len(labels):
             yield {self.status: alert(f"There are {len(labels)} labels.")}
             return

@@ -6,9 +6,10 @@ import gradio as gr
 
 from ..limits import Limits
 from ..predictor import Predictor
+from .annotate import SECONDS_KEPT
 from .examples import EXAMPLES
 from .model_card import ModelCard
-from .results import SECONDS_KEPT, Results
+from .results import Results
 from .scripts import READ_FILE
 from .upload import ENDINGS, largest_upload
 from .visitors import Visitors

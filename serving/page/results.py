@@ -158,9 +158,7 @@ class Results:
             shown |= self.annotate.show(annotation, index)
         return shown
 
-    def _refresh(
-        self, analysis: Analysis | None, index: int, annotation: Annotation | None
-    ) -> Updates | dict[str, Any]:
+    def _refresh(self, analysis: Analysis | None, index: int, annotation: Annotation | None) -> Updates | Any:
         """Show the turns again after labels were given."""
         part = analysis.part(index) if analysis is not None else None
         if analysis is None or part is None or annotation is None or not annotation.version:

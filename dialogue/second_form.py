@@ -6,12 +6,12 @@ from itertools import islice
 from ..errors import DataFormatError, EmoNetError
 from ..files.text import short
 from .reading import Reading
-from .scripts.heads import STAMP_BEHIND, STAMPED, parse_head, undress
+from .scripts.heads import EMPHASISED, HEADING, STAMP_BEHIND, STAMPED, parse_head, undress
 from .scripts.names import Likeness, is_chat_role
 
 _MOST_LINES = 200  # of the end that are read once more
 _MOST_STARTS = 8  # lines at which it may begin
-_TIMED = {STAMPED, STAMP_BEHIND}
+_MARKED = {STAMPED, STAMP_BEHIND, EMPHASISED, HEADING}
 # Forms that lines of a message may have by chance, such as a list: `Milk: two`.
 _WEAK = frozenset(
     (
@@ -50,8 +50,8 @@ def refuse_second_form(text: str, name: str, found: Reading, read: Callable[[str
         return
     lines = text.splitlines()
     first = _first_line_of(lines, found.conversations[-1].turns[-1]["text"])
-    if (number := _stamped_names(lines[first:])) is not None:
-        raise _two_forms(name, first + number, lines[first + number], "script with time stamps", found.form)
+    if (number := _marked_names(lines[first:])) is not None:
+        raise _two_forms(name, first + number, lines[first + number], "script", found.form)
     starts = (index for index in range(first, len(lines)) if lines[index].strip())
     for start in islice(starts, _MOST_STARTS):
         try:
@@ -73,12 +73,12 @@ def _two_forms(name: str, index: int, line: str, other: str, form: str) -> DataF
     )
 
 
-def _stamped_names(lines: list[str]) -> int | None:
-    """The first of three lines or more with a time and a name, of which one returns."""
+def _marked_names(lines: list[str]) -> int | None:
+    """The first of three names or more with times or in bold, of which one returns."""
     found: list[tuple[int, str]] = []
     for index, line in enumerate(lines[:_MOST_LINES]):
         head = parse_head(*undress(line.strip()))
-        if head and not _TIMED.isdisjoint(head.dress) and head.likeness >= Likeness.NAME:
+        if head and not _MARKED.isdisjoint(head.dress) and head.likeness >= Likeness.NAME:
             found.append((index, head.key))
     returns = len({key for _, key in found}) < len(found)
     return found[0][0] if len(found) > 2 and returns else None

@@ -14,6 +14,7 @@ from .names import TITLES, Likeness, likeness
 _ENDS = tuple(".!?…。！？)]\"”»'’*-–—")  # of a finished sentence
 _FIELDS = frozenset(("speaker", "name", "sprecher", "hablante", "locuteur"))  # of a record
 _CLOCK_CUT = re.compile(r"(?:\s\s|,\s)\d{1,2}:$")
+_CUT_WORD = re.compile(r" \w{1,2}$")  # `Anna v`, where the file is cut off
 _DIGITS = re.compile(r"\d{1,9}")
 
 
@@ -82,7 +83,9 @@ def refuse_counting_names(lines: list[Line], heads: dict[int, Head], name: str) 
 def _may_be_name(text: str) -> bool:
     """Whether a text may be the name that a field holds: `Speaker: Anna Bell`."""
     words = text.rstrip(".").casefold()
-    return words in ("", *TITLES) or (text[-1].isalnum() and likeness(text) >= Likeness.NAME)
+    if words in ("", *TITLES):
+        return True
+    return text[-1].isalnum() and likeness(_CUT_WORD.sub("", text)) >= Likeness.NAME
 
 
 def _may_be_none(head: Head) -> bool:

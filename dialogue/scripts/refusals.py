@@ -59,15 +59,19 @@ def _refuse_some_names_beside_stamps(lines: list[Line], plan: Plan, name: str) -
         if index and index - 1 not in plan.heads and _may_name(lines[index - 1])
         if not lines[index].after_blank and not lines[index + 1].after_blank
     ]
-    if 1 < len(above) < len(stamps) and plan.form != TIMES_ALONE:
+    # Without other names, a word such as `Exactly` is text, unless the file begins so.
+    is_name = plan.form != TIMES_ALONE or above[:1] == [0]
+    if 1 < len(above) < len(stamps) and is_name:
         raise _no_name(lines[above[0]], "stands above a time, as other lines do", name)
     below = [
         index + 1
         for index in stamps
         if index + 1 not in plan.heads and _may_name(lines[index + 1]) and not lines[index + 1].after_blank
         if index + 2 == len(lines) or not lines[index + 2].after_blank
+        if not ((head := plan.heads.get(index - 1)) and head.above)
     ]
-    if below and any(head.above and index - 1 in stamps for index, head in plan.heads.items()):
+    has_names_below = any(head.above and index - 1 in stamps for index, head in plan.heads.items())
+    if len(below) > (0 if has_names_below else 1) and plan.form != TIMES_ALONE:
         raise _no_name(lines[below[0]], "stands below a time, as names do", name)
 
 
@@ -83,7 +87,7 @@ def _refuse_names_without_colons(lines: list[Line], plan: Plan, name: str) -> No
         dress, rest = undress(line.text)
         if dress == EMPHASISED and line.text[-1] in "*_" and cue(rest) and not lines[index + 1].after_blank:
             bold.append(line)
-    if len(bold) > 1:
+    if len(bold) > (0 if EMPHASISED + ABOVE in dresses else 1):
         raise _no_name(bold[0], "is set apart, as other lines are", name)
 
 
@@ -164,10 +168,12 @@ def _refuse_headings(lines: list[Line], plan: Plan, name: str) -> None:
     keys = [head.key for head in plan.heads.values()]
     below = [index for index in plan.heads if index and lines[index - 1].text.startswith("#")]
     names = [undress(lines[index - 1].text)[1] for index in below if not lines[index].after_blank]
+    dress = plan.heads[below[0]].dress if below else None
     if (
-        len(names) == len(keys) == len(set(keys))
+        len(names) == len(keys)
+        and (len(keys) == len(set(keys)) or dress == BRACKETED + BARE)
         and all(map(cue, names))
-        and plan.heads[below[0]].dress in ("", BRACKETED + BARE)
+        and dress in ("", BRACKETED + BARE)
     ):
         raise unclear(
             name,

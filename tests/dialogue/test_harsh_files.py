@@ -105,6 +105,10 @@ def test_a_file_of_two_forms_is_never_shifted(examples: int) -> None:
         ),
         ("From Anna to Everyone : 12:30\nFrom Ben to Everyone : No.\n", [("Anna", "12:30"), ("Ben", "No.")]),
         ("[2:01 PM] Q\nWhy?\n[2:02 PM] Ben\nSo.\n", [("Q", "Why?"), ("Ben", "So.")]),
+        (
+            "Anna\n5/12/2023 2:01 PM\nBen\nCleo\n5/12/2023 2:02 PM\nBen\nAnna\n5/12/2023 2:03 PM\nYes.\n",
+            [("Anna", "Ben"), ("Cleo", "Ben"), ("Anna", "Yes.")],
+        ),
     ],
 )
 def test_texts_that_look_like_heads_stay(text: str, turns: Turns) -> None:
@@ -119,6 +123,19 @@ def test_texts_that_look_like_heads_stay(text: str, turns: Turns) -> None:
         "Speaker: Anna Bell\nTe",
         "00:01 | Anna | We won!\n00:02 | Ben | Hi.\n00:03 | Interv",
         "[Script Info]\n\n[Events]\nDialogue: 0,0:00:01.00,0:00:02.00,Default,Anna,0,0,0,,Hi.\nBen: Yes.\n",
+        "### Anna\n[Ben] is it.\n\n### Cleo\n[Ben] i",
+        "Speaker: Anna v",
+        "**Anna**\nHi.\n\n**Ben**\nHello.\n\n**Anna**\n10:15 A",
+        # Messages behind a script, with a time above each name.
+        "[00:01]\nAnna: Hi.\n\n[00:02]\nBen: Hello.\n\n\nMay 12, 2023  2:03:01 PM\nCleo\nGreat: yes.\n\n"
+        "May 12, 2023  2:04:01 PM\nBen\nSo it is.\n",
+        # Names above times, then below them.
+        "Anna\n5/12/2023 2:01 PM\nSo it is.\nBen\n5/12/2023 2:02 PM\nWho won?\nBen\n5/12/2023 2:03 PM\n"
+        "ok :)\n\nMay 12, 2023  2:04:01 PM\nCleo\n(whispering) No.\n\n"
+        "May 12, 2023  2:05:01 PM\nDan\n(whispering) No.\n",
+        # Names in bold behind a chat, and lines that are unclear among them.
+        "[2:01 PM] Anna\nHi.\n[2:02 PM] Ben\nHello.\n**Cleo**\n[laughs] yes\n\n**Dan**\nso it is\n\n"
+        "**Cleo**\nMarie Curie: a life.\n\n**Dan**\nMarie Curie: a life.\n\n**Eva**\n[Ben] is the name\n",
     ],
 )
 def test_what_may_be_two_things_is_refused(text: str) -> None:

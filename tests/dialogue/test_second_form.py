@@ -144,7 +144,7 @@ def test_a_mixed_file_is_never_shifted(examples: str) -> None:
 
 def test_the_place_is_told() -> None:
     text = written("WhatsApp", FIRST) + written("stamp", SECOND)
-    with pytest.raises(DataFormatError, match=r"a\.txt, line 4: .* may begin a script with time stamps, or"):
+    with pytest.raises(DataFormatError, match=r"a\.txt, line 4: .* may begin a script, or"):
         read_text(text, "a.txt")
 
 

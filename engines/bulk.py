@@ -103,9 +103,9 @@ class ChunkWork:
             where = f"{Path(chunk.path).name}, rows {chunk.first + 1} to {chunk.last}"
             raise EmoNetError(f"{where}: out of memory. {LESS_MEMORY}") from error
         predictions: list[dict[str, Any]] = [{}] * rows.num_rows
-        order = [(row, turn) for group in indices for turn, row in enumerate(group)]
-        for (row, turn), result in zip(order, results, strict=True):
-            predictions[row] = {"turn": turn, **result}
+        order = [(row, index) for group in indices for index, row in enumerate(group)]
+        for (row, index), result in zip(order, results, strict=True):
+            predictions[row] = {"turn": index, **result}
         counts = (*characters.counts(), str(processor.tokenizer.unk_token))
         self.output.write(chunk, rows, predictions, model.config.label_names, counts)
         return int(rows.num_rows)

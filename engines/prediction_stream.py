@@ -43,8 +43,15 @@ def predicted_rows(
     row = 0
     characters = UnknownCharacters(processor.tokenizer)
     dialogues = (_read(rows, waiting, characters) for rows in source.dialogues())
-    options = {"use_later_labels": use_later_labels, "has_known": bool(source.known)}
-    for results in predict_stream(model, processor, dialogues, batch_size, speakers=speakers, **options):
+    for results in predict_stream(
+        model,
+        processor,
+        dialogues,
+        batch_size,
+        speakers=speakers,
+        use_later_labels=use_later_labels,
+        has_known=bool(source.known),
+    ):
         for result in results:
             read = waiting.popleft()
             early[read.index] = labelled_row(read.index, read.cells, result, prefix)

@@ -407,7 +407,8 @@ def add_turns(sessions: Sequence[EmoNetSession], turns: Sequence[Mapping[str, An
         raise EmoNetError(
             "A batch needs different sessions of one model; add a session's turns one after the other."
         )
-    names, texts, known = [], [], []
+    names, texts = [], []
+    known: list[list[float] | None] = []
     for session, turn in zip(sessions, turns, strict=True):
         known += session.processor.known_labels([turn], session.turns)
     for index, (session, turn) in enumerate(zip(sessions, turns, strict=True)):

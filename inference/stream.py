@@ -201,8 +201,8 @@ def _streamed_windows(
         yield from _windows(processor, named, names.kinds, history, use_later)
         return
     for turns in dialogues:
-        named = iter([_named(turns, names, whole=use_later)])
-        yield from _windows(processor, named, names.kinds, use_later=use_later)
+        blocks = _named(turns, names, whole=use_later)
+        yield from _windows(processor, [blocks], names.kinds, use_later=use_later)
         names = SpeakerNames(processor.known, speakers)
 
 

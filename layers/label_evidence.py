@@ -168,7 +168,9 @@ def with_known_labels(
             )
         turns = torch.arange(speakers.shape[1], device=speakers.device)
         known_turns, known_speakers = turns.expand_as(speakers), speakers
-    return evidence(states, speakers, KnownLabels(known_emotions, known_turns, known_speakers), later)
+    known = KnownLabels(known_emotions, known_turns, known_speakers)
+    found: tuple[torch.Tensor, torch.Tensor] = evidence(states, speakers, known, later)
+    return found
 
 
 def shown_labels(labels: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -217,7 +217,7 @@ class _Training:
             loss = loss + auxiliary.detach()
             ends.append((auxiliary, None))
         if ends:
-            torch.autograd.backward(*zip(*ends, strict=True))
+            torch.autograd.backward([end for end, _ in ends], [gradient for _, gradient in ends])
         return loss
 
     @torch.no_grad()

@@ -83,11 +83,13 @@ class PredictedTurns:
         return cls(_known(Turns(tuple(columns), labels)), predicted, parts)
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, PredictedTurns)
-            and (self.turns, self.predicted) == (other.turns, other.predicted)
-            and (other.parts is None if self.parts is None else np.array_equal(self.parts, other.parts))
-        )
+        if not isinstance(other, PredictedTurns):
+            return NotImplemented
+        if (self.turns, self.predicted) != (other.turns, other.predicted):
+            return False
+        if self.parts is None or other.parts is None:
+            return self.parts is other.parts
+        return np.array_equal(self.parts, other.parts)
 
     def __len__(self) -> int:
         return len(self.predicted)
@@ -186,9 +188,7 @@ def _scored_table(split: str, turns: Turns, members: Sequence[Member]) -> _Table
         columns = _turn_columns(split, turns, members, indices, names[ranking[indices]].tolist())
         some = ranked[:, indices]
         likeliest = np.take_along_axis(ranking[indices][None], some.argmax(2)[..., None], 2)[..., 0]
-        given = predicted[:, indices]
-        # All cells of a turn, then the next turn.
-        columns["predicted"] = np.where(given == names[likeliest], None, given).T.ravel()
+        columns["predicted"] = _exceptions(predicted[:, indices], names[likeliest])
         flat = some.transpose(1, 0, 2).reshape(-1, len(labels))
         if scale != _SCALE:
             columns["scale"] = np.full(len(flat), scale)
@@ -211,11 +211,17 @@ def _label_table(split: str, turns: Turns, members: Sequence[Member]) -> _Table:
 
     def columns_of(indices: npt.NDArray[np.intp]) -> dict[str, Any]:
         columns = _turn_columns(split, turns, members, indices, [rankings[index] for index in indices])
-        given = predicted[:, indices]
-        return columns | {"predicted": np.where(given == likeliest[indices], None, given).T.ravel()}
+        return columns | {"predicted": _exceptions(predicted[:, indices], likeliest[indices])}
 
     order = np.argsort(-np.array(agreeing), kind="stable")
     return _Table(members, order, columns_of, [*_TURN_COLUMNS, "predicted"])
+
+
+def _exceptions(predicted: npt.NDArray[Any], likeliest: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The labels (cells, turns) that are not the likeliest: a turn's cells in a row."""
+    exceptions: npt.NDArray[Any] = predicted.T.ravel()
+    exceptions[(predicted == likeliest).T.ravel()] = None
+    return exceptions
 
 
 _TURN_COLUMNS = ("split", "place", *_TURN_KEYS, "labels", "ranking", "cell")
@@ -280,7 +286,7 @@ class PredictionsFile:
         turns = Turns(tuple(tuple(found[name].to_pylist()) for name in _TURN_KEYS), labels)
         exceptions = found["predicted"].to_pylist()
         codes, texts = _codes(found["ranking"])
-        used, codes = np.unique(codes, return_inverse=True)
+        used, ranking_of = np.unique(codes, return_inverse=True)
         rankings = [json.loads(texts[code]) for code in used]
         parts = None
         if labels:
@@ -288,13 +294,13 @@ class PredictionsFile:
             others = [found[f"p{rank}"].to_numpy() for rank in range(2, len(labels) + 1)]
             ranked = np.stack([found["rounding"].to_numpy(), *others], 1).astype(np.int64)
             ranked[:, 0] += scale - ranked[:, 1:].sum(1)
-            ids = np.array([[labels.index(label) for label in ranking] for ranking in rankings])[codes]
+            ids = np.array([[labels.index(label) for label in ranking] for ranking in rankings])[ranking_of]
             best = np.take_along_axis(ids, ranked.argmax(1)[:, None], 1)[:, 0]
             likeliest = [labels[label] for label in best]
             parts = np.empty(ranked.shape, np.int16)
             np.put_along_axis(parts, ids, ranked * (_SCALE // scale), 1)
         else:
-            likeliest = [rankings[code][0] for code in codes]
+            likeliest = [rankings[index][0] for index in ranking_of]
         names: dict[str, str] = {}
         predicted = (label or best for label, best in zip(exceptions, likeliest, strict=True))
         return PredictedTurns(_known(turns), tuple(names.setdefault(name, name) for name in predicted), parts)

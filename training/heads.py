@@ -241,7 +241,7 @@ class _Training:
     def _clip(self) -> torch.Tensor:
         """Clip the gradients to the norm of the arguments; return the norm before."""
         gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
-        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        norm: torch.Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
         most = self.trainer.args.max_grad_norm
         if most > 0 and norm > most:
             torch._foreach_mul_(gradients, most / (float(norm) + 1e-6))

@@ -99,7 +99,7 @@ def lm_prompt_packing(folder: Path, backbone: str) -> dict[str, Any]:
 def _train(model: PromptedEmoNet, batches: Sequence[Sequence[dict[str, Any]]], packs: bool) -> int:
     """Take the forward and backward passes of batches; return their tokens."""
     collate, tokens = PromptCollator(model, packs), 0
-    model.train()  # type: ignore[no-untyped-call]
+    model.train()
     for examples in batches:
         batch = collate(examples)
         tokens += batch["input_ids"].numel()

@@ -5,6 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -147,7 +148,7 @@ class TurnLabeller:
         for text in self.history.pop(name, []):
             turn = [{"speaker": name, "text": text}]
             known = SpeakerFacts(self.processor.biography(turn, 0, name), tuple(trajectory))
-            result = self._read(turn, 0, lambda _, known=known: known, 0)
+            result = self._read(turn, 0, partial(_same, known), 0)
             trajectory.append(LabelledTurn(text, result["label"]))
 
     def _read(
@@ -281,6 +282,10 @@ class PromptedSession:
         for name in labeller.trajectories:  # other spellings that follow are these speakers
             session.names.of(name)
         return session
+
+
+def _same(known: SpeakerFacts, index: int) -> SpeakerFacts:
+    return known
 
 
 def _rows(turns: Iterable[LabelledTurn]) -> list[list[Any]]:

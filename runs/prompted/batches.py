@@ -116,7 +116,7 @@ class PromptCollator:
         # Both prompts of a turn have its history: they are packed side by side.
         beside = [example[key] for example in examples for key in keys]
         batch = packed_prompts(beside, [prefix for prefix, _ in self.model.tree.branches], pad)
-        rows = batch["read_index"].unflatten(0, (len(examples), len(keys)))
+        rows = batch["read_index"].reshape(len(examples), len(keys), -1)
         return {**batch, "labels": labels, "read_index": rows.transpose(0, 1).flatten(0, 1)}
 
 

@@ -199,7 +199,6 @@ _GROUPS = {
 
 def draw_costs(file: str) -> None:
     """Draw weighted F1 on EmoryNLP's public test set against what a turn costs."""
-    costs = content("benchmarks/preset_costs.json")
     figure = Figure(figsize=(9, 5.2), layout="constrained")
     axes = figure.subplots()
     for (group, (backbone, presets, study)), colour in zip(
@@ -209,7 +208,8 @@ def draw_costs(file: str) -> None:
         for name, row in rows_of(study).items():
             preset = presets.get(name, name)
             tuned = f"{preset}-finetuned" if group == "fine-tuned MiniLM" else preset
-            cost = costs[backbone].get(tuned, costs[backbone].get(preset))
+            costs = content(f"benchmarks/preset_costs-{backbone}.json")["presets"]
+            cost = costs.get(tuned, costs.get(preset))
             if cost is not None:
                 points_of[name] = (cost, 100 * row["weighted_f1"]["mean"])
         axes.plot(*zip(*points_of.values(), strict=True), "o", color=colour, label=group)

@@ -114,7 +114,7 @@ def _cells(options: TrainOptions, seeds: Sequence[int]) -> Iterator[dict[str, An
         }
         shown = SHOWN if config.label_evidence else {}
         for name, (known_labels, wrong) in {"none": (0.0, 0.0), **shown}.items():
-            known, given = gold_as_known(test.rows, config.num_labels, known_labels, seed, wrong)
+            known, given = gold_as_known(test.rows, len(config.label_names), known_labels, seed, wrong)
             windows = [show_labels(*pair) for pair in zip(test.windows, known, strict=True)]
             logits = predict_logits(run.model, processor, windows, test.collator.memory)
             cell[name], cell[f"{name}, given"] = np.concatenate(logits).argmax(-1), given

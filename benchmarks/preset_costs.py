@@ -32,9 +32,8 @@ def untrained(preset: str, backbone: str) -> EmoNetPipeline:
     path = resolve_backbone(backbone)
     text_config = config_of(path)
     fields = preset_config(preset, is_decoder_type(text_config.model_type), text_config.num_hidden_layers)
-    config = EmoNetConfig(
-        text_config=text_config, backbone=backbone, num_labels=7, num_speakers=400, **fields
-    )
+    classes: dict[str, Any] = {"num_labels": 7}
+    config = EmoNetConfig(text_config=text_config, backbone=backbone, num_speakers=400, **classes, **fields)
     model = EmoNetForSequenceClassification.from_backbone(backbone, config)
     model.processor = EmoNetProcessor.from_backbone(backbone, config)
     return EmoNetPipeline(model)

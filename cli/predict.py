@@ -94,9 +94,10 @@ def _predict_input(arguments: argparse.Namespace) -> None:
             )
         _predict_files(arguments)
         return
+    from ..annotation.label_studio import ENDING as LABEL_STUDIO
     from ..dialogue.names import refuse_unknown_persons, speaker_kinds
     from ..engines.prediction_input import open_input
-    from ..engines.row_writers import LABEL_STUDIO, OutputFormat, check_columns
+    from ..engines.row_writers import OutputFormat, check_columns
     from .annotations import write_interface
 
     prefix = arguments.prefix

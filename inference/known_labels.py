@@ -26,7 +26,8 @@ def known_of(processor: Any, dialogues: Iterable[Sequence[Mapping[str, Any]]]) -
     """
     found: list[Known] = []
     for turns in dialogues:
-        if all(turn.get(KNOWN_EMOTION) is None for turn in turns):
+        # What is no dialogue is refused later, with its place.
+        if not any(isinstance(turn, Mapping) and turn.get(KNOWN_EMOTION) is not None for turn in turns or ()):
             found.append([])
             continue
         if not hasattr(processor, "known_labels"):

@@ -115,7 +115,7 @@ def _refuse_colon_below_name(lines: list[Line], plan: Plan, name: str) -> None:
         below = heads.get(index + 1)
         if not below or head.text or below.dress not in ("", BRACKETED + BARE):
             continue
-        if not head.above and lines[index + 1].after_blank:
+        if below.key == head.key or (not head.above and lines[index + 1].after_blank):
             continue
         if head.above or len(heads) == 2 or (index in alone and with_text):
             raise unclear(

@@ -21,6 +21,7 @@ from emonet.prompted.configuration import PromptSettings
 from emonet.prompted.modeling import PromptedEmoNet
 from emonet.prompted.prefix_reader import PrefixReader
 from emonet.prompted.processing import PromptedProcessor
+from emonet.prompted.prompts import nothing_known
 
 PLAIN = [{"speaker": turn["speaker"], "text": turn["text"]} for turn in DIALOGUE if turn["text"]]
 SCRIPT = "\n".join(f"{turn['speaker']}: {turn['text']}" for turn in PLAIN)
@@ -241,7 +242,7 @@ def test_prompts_are_scored_as_at_inference(prompts: PromptedEmoNet) -> None:
     reader = PrefixReader(prompts.language_model, prompts.tree)
     turns = [(dialogue, index) for dialogue in (PLAIN, OTHER) for index in range(len(dialogue))]
     for logits, (dialogue, index) in zip(output.logits[:, 0], turns, strict=True):
-        prompt = prompts.processor.prompt(dialogue, index, dialogue[index]["speaker"], [])
+        prompt = prompts.processor.prompt(dialogue, index, nothing_known)
         torch.testing.assert_close(logits, reader.log_probabilities(prompt), atol=1e-4, rtol=1e-4)
 
 

@@ -167,7 +167,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     figures = measure(**vars(arguments))
-    text = json.dumps({**vars(arguments), **figures}, indent=2, default=str)
+    settings = {name: value for name, value in vars(arguments).items() if name not in ("output", "data_dir")}
+    text = json.dumps({**settings, **figures}, indent=2)
     (arguments.output / "known_labels.json").write_text(text + "\n", "utf-8")
     print("| labels known | turns | emonet | emonet-labels | difference [95 %, episodes] |")
     print("|---|---|---|---|---|")

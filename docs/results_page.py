@@ -134,6 +134,17 @@ def ceiling() -> Table:
     return [["annotated emotions of", "all other turns", "earlier turns only"], *lines]
 
 
+def known_labels() -> Table:
+    """What known labels of other turns bring, by folds of whole episodes."""
+    rows = content("benchmarks/known_labels-emorynlp-smollm2.json")["rows"]
+    lines = []
+    for name, row in rows.items():
+        difference, low, high = (points(row[part], "+") for part in ("difference", "low", "high"))
+        shown = f"**{difference}**" if row["low"] > 0 else difference
+        lines.append([name, points(row["without evidence"]), points(row["value"]), f"{shown} [{low}, {high}]"])
+    return [["share of labels known", "`emonet`", "`emonet-labels`", "difference"], *lines]
+
+
 def field() -> Table:
     """The systems of the field on frozen features, on three corpora."""
     corpora = {"emorynlp": "EmoryNLP full", "emorynlp-aligned": "EmoryNLP aligned", "meld": "MELD"}
@@ -239,6 +250,7 @@ TABLES: dict[str, Callable[[], Table]] = {
     "meld": meld,
     "episodes": episodes,
     "ceiling": ceiling,
+    "known-labels": known_labels,
     "field": field,
     "field-finetuned": field_finetuned,
 }

@@ -141,7 +141,9 @@ def known_labels() -> Table:
     for name, row in rows.items():
         difference, low, high = (points(row[part], "+") for part in ("difference", "low", "high"))
         shown = f"**{difference}**" if row["low"] > 0 else difference
-        lines.append([name, points(row["without evidence"]), points(row["value"]), f"{shown} [{low}, {high}]"])
+        lines.append(
+            [name, points(row["without evidence"]), points(row["value"]), f"{shown} [{low}, {high}]"]
+        )
     return [["share of labels known", "`emonet`", "`emonet-labels`", "difference"], *lines]
 
 

@@ -15,13 +15,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from matplotlib.figure import Figure
 
 from emonet.evaluation.pictures import save_picture
-from emonet.studies.plots import BLUE, GREY, ORANGE, SKY, Differences, plot_forest
+from emonet.studies.plots import BLUE, GREY, ORANGE, SKY
 
 DOCS = Path(__file__).parent
 PAGE = DOCS / "results.md"
@@ -173,32 +172,6 @@ def field_finetuned() -> Table:
     ordered = sorted(rows, key=lambda row: -row["weighted_f1"]["mean"])
     lines = [[f"`{row['row']}`", str(len(row["seeds"])), score(row)] for row in ordered]
     return [["row", "seeds", "weighted F1"], *lines]
-
-
-def effects(study: str, dataset: str = "emorynlp") -> dict[str, dict[str, Row]]:
-    """The effects of a study's factors: what was scored → effect → its figures."""
-    found = content(f"{study}/table.json")["effects"][dataset]
-    return {
-        scored: {" × ".join(f"{k}: {v}" for k, v in one["effect"].items()): one for one in of_scored}
-        for scored, of_scored in found.items()
-    }
-
-
-def draw_effects(file: str, groups: Mapping[str, tuple[str, str]]) -> None:
-    """Draw the effects of studies side by side.
-
-    Args:
-        file: The picture.
-        groups: Name in the legend → study and what was scored, such as `episode folds`.
-    """
-    drawn = []
-    for (name, (study, scored)), colour in zip(groups.items(), (BLUE, ORANGE, GREY), strict=False):
-        found = {
-            effect: (SimpleNamespace(**one), one["p_holm"]) for effect, one in effects(study)[scored].items()
-        }
-        drawn.append(Differences(name, found, colour))
-    title = "Effect, 95 % interval, p (Holm); filled below 0.05"
-    plot_forest(IMAGES / file, drawn, "points of weighted F1", title)
 
 
 # Preset → where its score is, for each group of the figure of costs.
